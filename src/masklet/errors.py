@@ -1,0 +1,52 @@
+"""The errors masklet raises. Each says which field, what was expected, what came, and what to do.
+
+Every class is also the built-in error a caller would expect (`PromptError` is a `ValueError`), so that code
+that knows nothing of masklet can still catch it. The CLI prints one line for them; a server maps each class to
+one HTTP status.
+"""
+
+from __future__ import annotations
+
+
+class MaskletError(Exception):
+    """Base of every error that masklet raises on purpose."""
+
+
+class PromptError(MaskletError, ValueError):
+    """A click, box or mask that cannot be used: wrong shape, outside the frame, empty."""
+
+
+class ImageError(MaskletError, OSError):
+    """An image that cannot be read: missing, empty, truncated, too large, not an image."""
+
+
+class VideoError(MaskletError, OSError):
+    """A video that cannot be read or that broke off; `frame_index` says where, when that is known."""
+
+    def __init__(self, message: str, frame_index: int | None = None) -> None:
+        super().__init__(message)
+        self.frame_index = frame_index
+
+
+class OutputError(MaskletError, OSError):
+    """A result that cannot be written: it exists already, or its place is not writable."""
+
+
+class DataError(MaskletError, ValueError):
+    """A data set that cannot be used: a missing folder, a mask without its image, sizes that differ."""
+
+
+class CheckpointError(MaskletError, RuntimeError):
+    """Weights or an exported model that do not fit: unknown layout, missing or wrongly shaped keys."""
+
+
+class EngineError(MaskletError, RuntimeError):
+    """An engine that cannot run: a missing extra, an unknown device or precision."""
+
+
+class ConfigError(MaskletError, ValueError):
+    """A configuration value out of its range, named with the value that came."""
+
+
+class TrackingError(MaskletError, ValueError):
+    """A request the tracker cannot fulfil: an unknown object, a frame that does not exist, nothing prompted."""
