@@ -1,0 +1,455 @@
+"""Training samples from folders of images with indexed masks.
+
+A data set is a folder of sources; a source has `images/` and `masks/`, where a mask is a PNG of its image's stem and
+size holding one byte a pixel: 0 background, 1 to 254 the objects, 255 void (ignored).
+
+Sampling is a function of (seed, rank, sample number) alone. A run that stops after n samples continues exactly with
+`start=n`, whatever the number of workers. Masks come at half of the input's size.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from masklet.errors import ConfigError, DataError
+from masklet.records import BoolArray, ByteArray
+from masklet.train.augment import (
+    VOID,
+    Cutout,
+    LabelledImage,
+    apply_colour,
+    cut_out,
+    object_ids,
+    paste,
+    random_colour,
+    random_degradation,
+    random_window,
+    resize_coverage,
+    resize_rgb,
+    scale_cutout,
+)
+
+T = TypeVar("T")
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+MAX_DRAWS = 200
+"""Images tried for one sample before the data set is called unusable."""
+EXIF_ORIENTATION = 0x0112
+
+SOURCE_WEIGHTS: Mapping[str, float] = {
+    "animals7": 1.3,
+    "bsds500": 1.5,
+    "camvid": 0.7,
+    "ccp_clothing": 0.7,
+    "class5_desk": 0.3,
+    "coco_mini": 2.0,
+    "coffee_leaf": 0.25,
+    "dsb2018_nuclei": 0.2,
+    "feral_cats": 0.6,
+    "food_plates": 0.6,
+    "foot_wounds": 0.2,
+    "football": 0.6,
+    "oxford_pets_128": 0.35,
+    "pallets": 0.3,
+}
+"""Diverse natural scenes up; small, blurred or monotonous images down. A source not named here has weight 1."""
+
+PART_SOURCES: Mapping[str, float] = {"ccp_clothing": 0.5}
+"""Sources whose ids are parts of one thing, and how often they are merged into the whole."""
+
+CUTOUT_SOURCES = (
+    "animals7",
+    "feral_cats",
+    "coco_mini",
+    "ccp_clothing",
+    "human300",
+    "dogcat",
+    "oxford_pets_128",
+    "food_plates",
+    "icra_clutter",
+    "football",
+)
+"""Sources of whole objects with clean outlines, fit to be pasted elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """An image on disk and its mask."""
+
+    image_path: Path
+    mask_path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIndex:
+    """The images of a data set, by source. Build it with `ImageIndex.open`."""
+
+    sources: Mapping[str, tuple[ImageEntry, ...]]
+
+    @classmethod
+    def open(cls, root: str | Path) -> ImageIndex:
+        """List a data set and check that images and masks fit, reading only the files' headers.
+
+        Args:
+            root: a folder of sources, or one source itself.
+
+        Raises:
+            DataError: the folder or a source's `masks/` is missing, there is no image, an image has no mask or a mask
+                no image, a file is not an image, or sizes differ. The message names the file.
+        """
+        folder = Path(root)
+        if not folder.is_dir():
+            raise DataError(f"data folder {folder} does not exist: give the folder that holds the sources")
+        candidates = [folder] if (folder / "images").is_dir() else sorted(folder.iterdir())
+        sources = {path.name: _list_source(path) for path in candidates if (path / "images").is_dir()}
+        if not sources:
+            raise DataError(
+                f"data folder {folder} holds no source: expected <source>/images/*.jpg with <source>/masks/*.png"
+            )
+        return cls(sources)
+
+    def __len__(self) -> int:
+        return sum(len(entries) for entries in self.sources.values())
+
+
+def _list_source(folder: Path) -> tuple[ImageEntry, ...]:
+    masks_folder = folder / "masks"
+    if not masks_folder.is_dir():
+        raise DataError(f"source {folder} has images/ but no masks/: expected one PNG of each image's stem there")
+    images = sorted(path for path in (folder / "images").iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise DataError(f"{folder / 'images'} holds no image: expected files of type {', '.join(IMAGE_SUFFIXES)}")
+    entries = tuple(ImageEntry(path, masks_folder / f"{path.stem}.png") for path in images)
+    masks = {path for path in masks_folder.iterdir() if path.suffix.lower() == ".png"}
+    for entry in entries:
+        if entry.mask_path not in masks:
+            raise DataError(f"image {entry.image_path} has no mask: expected {entry.mask_path}")
+        check_sizes(entry)
+    orphans = masks - {entry.mask_path for entry in entries}
+    if orphans:
+        raise DataError(f"mask {min(orphans)} has no image of its stem in {folder / 'images'}")
+    return entries
+
+
+def check_sizes(entry: ImageEntry) -> None:
+    """Compare an image's size, as it is when upright, with its mask's.
+
+    Raises:
+        DataError: they differ, or a file is not an image.
+    """
+    image_size, mask_size = (_upright_size_wh(path) for path in (entry.image_path, entry.mask_path))
+    if image_size != mask_size:
+        raise DataError(
+            f"mask {entry.mask_path} is {mask_size[0]} x {mask_size[1]} (width x height), but its image "
+            f"{entry.image_path.name} is {image_size[0]} x {image_size[1]}: they must have one size"
+        )
+
+
+def _upright_size_wh(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+            return (image.height, image.width) if turned else (image.width, image.height)
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}") from error
+
+
+def read_rgb(path: str | Path) -> ByteArray:
+    """Read an image, upright, as (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: the file is missing or not an image.
+    """
+    try:
+        encoded = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DataError(f"image {path} cannot be read: {error}") from error
+    bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if bgr is None:
+        raise DataError(f"{path} cannot be read as an image: empty, truncated or of an unknown type")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_indexed_mask(path: str | Path) -> ByteArray:
+    """Read a mask of object ids, (H, W) uint8: 0 background, 255 void.
+
+    A palette PNG is read by index, not by colour; a grey one by value.
+
+    Raises:
+        DataError: the file is missing, not an image, or has colours instead of ids.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L", "1"):
+                raise DataError(
+                    f"mask {path} has mode {image.mode}, expected one byte a pixel (palette or 8-bit grey): "
+                    f"0 background, 1 to 254 objects, 255 void"
+                )
+            ids = np.array(image, dtype=np.uint8)
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"mask {path} cannot be read: {error}") from error
+    return ids
+
+
+def read_entry(entry: ImageEntry) -> LabelledImage:
+    """Read an image and its ids.
+
+    Raises:
+        DataError: a file cannot be read or sizes differ.
+    """
+    rgb, ids = read_rgb(entry.image_path), read_indexed_mask(entry.mask_path)
+    if rgb.shape[:2] != ids.shape:
+        raise DataError(f"mask {entry.mask_path} has shape {ids.shape}, its image {rgb.shape[:2]}: one size expected")
+    return LabelledImage(rgb, ids)
+
+
+class SourceSampler:
+    """Draws labelled images: a source by weight times the root of its size, then an image evenly."""
+
+    def __init__(self, index: ImageIndex, weights: Mapping[str, float], part_sources: Mapping[str, float]) -> None:
+        self._sources = [(name, entries) for name, entries in index.sources.items() if weights.get(name, 1.0) > 0]
+        if not self._sources:
+            raise DataError(f"every source has weight 0: {', '.join(index.sources)}")
+        shares = np.array([weights.get(name, 1.0) * len(entries) ** 0.5 for name, entries in self._sources])
+        self._probabilities: NDArray[np.float64] = shares / shares.sum()
+        self._part_sources = part_sources
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """How often each source is drawn."""
+        return {name: float(p) for (name, _), p in zip(self._sources, self._probabilities, strict=True)}
+
+    def draw(self, rng: np.random.Generator) -> LabelledImage:
+        """Read one random image; parts are at times merged into their whole."""
+        name, entries = self._sources[rng.choice(len(self._sources), p=self._probabilities)]
+        image = read_entry(entries[rng.integers(len(entries))])
+        return image.merge_objects() if rng.random() < self._part_sources.get(name, 0.0) else image
+
+
+class CutoutSampler:
+    """Draws whole objects to be pasted elsewhere."""
+
+    def __init__(self, index: ImageIndex, sources: Iterable[str], weights: Mapping[str, float]) -> None:
+        clean = {name: index.sources[name] for name in sources if name in index.sources}
+        always_whole = dict.fromkeys(PART_SOURCES, 1.0)
+        self._sampler = SourceSampler(ImageIndex(clean or index.sources), weights, always_whole)
+
+    def draw(self, rng: np.random.Generator) -> Cutout | None:
+        """One object, preferably not cut off by its image's border; None when several images held none."""
+        best: Cutout | None = None
+        for _ in range(4):
+            found = random_cutout(self._sampler.draw(rng), rng)
+            if found is not None and (best is None or found.borders_touched < best.borders_touched):
+                best = found
+            if best is not None and best.borders_touched <= 1:
+                break
+        return best
+
+
+def random_cutout(image: LabelledImage, rng: np.random.Generator) -> Cutout | None:
+    """One of the image's larger objects, among those that its border cuts off least; None when there is none."""
+    present = object_ids(image.ids, 0.02, 0.6)
+    if not present:
+        return None
+    cutouts = [cut_out(image, int(object_id)) for object_id in rng.permutation(present)[:3]]
+    cutouts = [cutout for cutout in cutouts if min(cutout.alpha.shape) >= 24]
+    return min(cutouts, key=lambda cutout: max(1, cutout.borders_touched), default=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageDataConfig:
+    """Where training images come from and how they are varied."""
+
+    root: str
+    """Folder of sources, each with images/ and masks/."""
+    size: int = 256
+    """Side of the square model input, pixels; even."""
+    objects_per_image: int = 3
+    """K, masks a sample; repeated when an image has fewer objects."""
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(SOURCE_WEIGHTS))
+    """Multiplier by source, 1 when not named; a source is drawn in proportion to it times the root of its images."""
+    part_sources: Mapping[str, float] = field(default_factory=lambda: dict(PART_SOURCES))
+    """Sources whose ids are parts of one thing, and the probability of merging them."""
+    cutout_sources: tuple[str, ...] = CUTOUT_SOURCES
+    """Sources whose objects are pasted; those absent are passed over, all are used when none is there."""
+    paste_probability: float = 0.35
+    """An object of another image is pasted in: it occludes, and may be one of the K."""
+    crop_probability: float = 0.8
+    """Else the whole image is used."""
+    min_crop_area: float = 0.2
+    """Smallest crop, as a fraction of the image's area."""
+    flip_probability: float = 0.5
+    colour_probability: float = 0.8
+    degrade_probability: float = 0.07
+    """Of each of blur, noise and compression."""
+    min_object_area: float = 0.004
+    """Smallest object, as a fraction of the crop."""
+    max_object_area: float = 0.85
+    """Largest object, as a fraction of the crop."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+        check_count("objects_per_image", self.objects_per_image)
+        for name in ("paste", "crop", "flip", "colour", "degrade"):
+            check_fraction(f"{name}_probability", getattr(self, f"{name}_probability"))
+        for name in ("min_crop_area", "min_object_area", "max_object_area"):
+            check_fraction(name, getattr(self, name))
+
+
+def check_size(size: int) -> None:
+    """Raises ConfigError for a side that cannot be halved."""
+    if size < 16 or size % 2:
+        raise ConfigError(f"size must be an even number of pixels, at least 16, got {size}")
+
+
+def check_count(name: str, value: int) -> None:
+    """Raises ConfigError for a count below one."""
+    if value < 1:
+        raise ConfigError(f"{name} must be at least 1, got {value}")
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raises ConfigError for a value outside [0, 1]."""
+    if not 0.0 <= value <= 1.0:
+        raise ConfigError(f"{name} must be in [0, 1], got {value}")
+
+
+class ImageSample(NamedTuple):
+    """One training image and K of its objects; a tuple, so that the default collation stacks it."""
+
+    rgb: torch.Tensor
+    """(S, S, 3) uint8."""
+    masks: torch.Tensor
+    """(K, S/2, S/2) bool."""
+    void: torch.Tensor
+    """(S/2, S/2) bool, pixels the loss ignores."""
+
+
+class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
+    """An endless, exactly repeatable stream: sample i depends on (seed, rank, i) and nothing else.
+
+    Args:
+        seed: of the run.
+        rank: of this process among those that train together; each sees other samples.
+        start: samples this rank has consumed already, to resume.
+        batch_size: of the loader. Workers then take whole batches in turn, and samples come in one order whatever
+            the number of workers.
+    """
+
+    def __init__(self, *, seed: int, rank: int = 0, start: int = 0, batch_size: int = 1) -> None:
+        check_count("batch_size", batch_size)
+        self._seed, self._rank, self._start, self._batch_size = seed, rank, start, batch_size
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator) -> T:
+        """Make one sample from a generator that is its own."""
+
+    def __iter__(self) -> Iterator[T]:
+        worker = torch.utils.data.get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        if worker is not None:
+            cv2.setNumThreads(0)  # workers are the parallelism; OpenCV's own threads would fight over the cores
+        for batch in itertools.count(first, step):
+            for offset in range(self._batch_size):
+                number = self._start + batch * self._batch_size + offset
+                yield self.sample(np.random.default_rng([self._seed, self._rank, number]))
+
+
+class ImageSamples(SampleStream[ImageSample]):
+    """Training images; see `SampleStream` for `rank`, `start` and `batch_size`.
+
+    Raises:
+        DataError: the data set cannot be used, here or while reading.
+    """
+
+    def __init__(self, config: ImageDataConfig, *, rank: int = 0, start: int = 0, batch_size: int = 1) -> None:
+        super().__init__(seed=config.seed, rank=rank, start=start, batch_size=batch_size)
+        self.config = config
+        index = ImageIndex.open(config.root)
+        self._images = SourceSampler(index, config.weights, config.part_sources)
+        self._cutouts = CutoutSampler(index, config.cutout_sources, config.weights)
+
+    def sample(self, rng: np.random.Generator) -> ImageSample:
+        """Make one sample from a generator that is its own."""
+        for _ in range(MAX_DRAWS):
+            sample = self._try_sample(rng)
+            if sample is not None:
+                return sample
+        raise DataError(
+            f"{self.config.root}: {MAX_DRAWS} images in a row held no object of {self.config.min_object_area:.1%} to "
+            f"{self.config.max_object_area:.0%} of the crop: check that masks hold ids 1 to 254"
+        )
+
+    def _try_sample(self, rng: np.random.Generator) -> ImageSample | None:
+        config = self.config
+        image = augment_geometry(self._images.draw(rng), rng, config)
+        rgb = resize_rgb(image.rgb, config.size)
+        pasted = np.zeros((config.size, config.size), np.uint8)
+        if rng.random() < config.paste_probability:
+            cutout = self._cutouts.draw(rng)
+            if cutout is not None:
+                rgb, pasted = _paste_at_random(rgb, cutout, rng)
+        visible = visible_objects(image.ids, pasted, config)
+        if not visible:
+            return None
+        if rng.random() < config.colour_probability:
+            rgb = apply_colour(rgb, random_colour(rng))
+        rgb = random_degradation(rgb, rng, config.degrade_probability)
+        chosen = choose(len(visible), config.objects_per_image, rng)
+        half = config.size // 2
+        void = (resize_coverage(image.ids == VOID, half) > 0) & (resize_coverage(pasted, half) <= 127)
+        masks = np.stack([visible[row] for row in chosen])
+        return ImageSample(torch.from_numpy(rgb), torch.from_numpy(masks), torch.from_numpy(void))
+
+
+def augment_geometry(image: LabelledImage, rng: np.random.Generator, config: ImageDataConfig) -> LabelledImage:
+    """Crop and mirror at random, at source resolution."""
+    if rng.random() < config.crop_probability:
+        window = random_window(image.ids, rng, min_area=config.min_crop_area, min_side_px=config.size // 3)
+        image = image.crop(window)
+    return image.flip() if rng.random() < config.flip_probability else image
+
+
+def visible_objects(ids: ByteArray, pasted: ByteArray, config: ImageDataConfig) -> list[BoolArray]:
+    """The masks (S/2, S/2) of all objects of a fit size, those of the image under what was pasted, and that itself.
+
+    Masks are made at source resolution and reduced once: reducing a mask of the input's size by two would leave
+    pixels half covered, and always deciding those one way shifts every outline.
+    """
+    half = config.size // 2
+    pasted_mask = resize_coverage(pasted, half) > 127
+    present = object_ids(ids, config.min_object_area, config.max_object_area)
+    masks = [(resize_coverage(ids == object_id, half) > 127) & ~pasted_mask for object_id in present]
+    limits = (config.min_object_area * half * half, config.max_object_area * half * half)
+    return [mask for mask in [*masks, pasted_mask] if max(1.0, limits[0]) <= mask.sum() <= limits[1]]
+
+
+def choose(available: int, wanted: int, rng: np.random.Generator) -> list[int]:
+    """`wanted` rows of `available` in random order; all different while there are enough."""
+    rows: list[int] = []
+    while len(rows) < wanted:
+        rows.extend(int(row) for row in rng.permutation(available))
+    return rows[:wanted]
+
+
+def _paste_at_random(rgb: ByteArray, cutout: Cutout, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
+    size = rgb.shape[0]
+    if rng.random() < 0.5:
+        cutout = cutout.flip()
+    cutout = scale_cutout(cutout, size * rng.uniform(0.25, 0.7))
+    if rng.random() < 0.8:
+        cutout = Cutout(apply_colour(cutout.rgb, random_colour(rng, 0.7)), cutout.alpha, cutout.borders_touched)
+    centre_x, centre_y = rng.integers(0, size, 2)
+    return paste(rgb, cutout, (int(centre_x), int(centre_y)))
