@@ -1,0 +1,192 @@
+"""Any image a user has, as upright 8-bit RGB; and back to a file.
+
+Pillow does the decoding; this module decides what the pixels mean (orientation, alpha, bit depth) and turns every
+way in which a file can be bad into an `ImageError` that names it.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from masklet.errors import ImageError, OutputError
+from masklet.output import atomic_path
+from masklet.records import BoolArray, ByteArray
+
+MAX_PIXELS = 178_956_970
+"""Largest image read: 512 MB as RGB. Pillow's own limit against decompression bombs."""
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+"""File names that are taken for images when a folder is searched; lower case."""
+
+ImageSource = str | Path | bytes | Image.Image | NDArray[np.generic]
+
+
+def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ByteArray:
+    """Read one image as upright RGB.
+
+    What is done with the less usual kinds:
+    a) EXIF orientation is applied, so that x and y are those of a viewer.
+    b) Transparency is composited over white, as a viewer shows it: what hides behind alpha 0 is arbitrary.
+    c) 16 bits are scaled by 255 / 65535. Wider integers and floats have no fixed range: floats within [0, 1] are
+       scaled by 255, everything else from its own minimum and maximum to 0 and 255.
+    d) Grey, palette, CMYK, Lab and YCbCr become RGB; of an animation the first frame is read.
+
+    Args:
+        source: a path, the bytes of a file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or
+            (H, W, 4) RGBA of bool, uint8, uint16 or float in [0, 1].
+        max_pixels: larger images are refused before they are decoded.
+
+    Returns:
+        (H, W, 3) uint8, contiguous and the caller's own.
+
+    Raises:
+        ImageError: the image is missing, empty, truncated, too large, not an image, or an array of another form.
+    """
+    if isinstance(source, np.ndarray):
+        return _array_to_rgb(source, max_pixels)
+    if isinstance(source, Image.Image):
+        return _decode(source, "the PIL image", max_pixels)
+    if isinstance(source, bytes):
+        if not source:
+            raise ImageError("the image is empty: got 0 bytes")
+        return _open_and_decode(io.BytesIO(source), "the image", max_pixels)
+    if not isinstance(source, str | Path):
+        raise ImageError(f"an image must be a path, bytes, a PIL image or an array, got {type(source).__name__}")
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise ImageError(f"{path} is a folder, expected an image file")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise ImageError(f"{path} is empty: got 0 bytes")
+            file.seek(0)
+            return _open_and_decode(file, str(path), max_pixels)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"no such image: {path}") from error
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _open_and_decode(file: IO[bytes], name: str, max_pixels: int) -> ByteArray:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `max_pixels` decides
+            image = Image.open(file)
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name} is not an image in a format that Pillow reads (JPEG, PNG, WebP, TIFF, ...)"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} is too large: {error}; resize it first") from error
+    except Exception as error:  # a damaged header: each of Pillow's readers raises its own kind
+        raise ImageError(f"{name} is damaged: {error}") from error
+    with image:
+        return _decode(image, name, max_pixels)
+
+
+def _decode(image: Image.Image, name: str, max_pixels: int) -> ByteArray:
+    _check_size(image.height, image.width, name, max_pixels)
+    try:
+        image.load()
+        return _pil_to_rgb(image)
+    except Exception as error:  # as above, and again only when the pixels are decoded
+        raise ImageError(f"{name} is truncated or damaged: {error}") from error
+
+
+def _pil_to_rgb(image: Image.Image) -> ByteArray:
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _grey_to_rgb(_to_8_bit(np.asarray(image)))
+    if image.has_transparency_data:
+        straight = image.convert("RGBA")
+        page = Image.new("RGBA", straight.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(page, straight)
+    return np.array(image.convert("RGB"))
+
+
+def _array_to_rgb(array: NDArray[np.generic], max_pixels: int) -> ByteArray:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or array.size == 0:
+        raise ImageError(f"an image array must be (H, W), (H, W, 3) or (H, W, 4) and not empty, got {array.shape}")
+    _check_size(array.shape[0], array.shape[1], "the image array", max_pixels)
+    if array.dtype == np.bool_:
+        values = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype == np.uint8:
+        values = array.astype(np.uint8)
+    elif array.dtype == np.uint16:
+        values = _scaled(array, 0, 65535)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+            raise ImageError("a float image must be finite and in [0, 1]: scale it, or convert it to uint8 first")
+        values = _scaled(array, 0, 1)
+    else:
+        raise ImageError(f"an image array must be bool, uint8, uint16 or float in [0, 1], got {array.dtype}")
+    if values.ndim == 2:
+        return _grey_to_rgb(values)
+    if values.shape[2] == 4:
+        return _pil_to_rgb(Image.fromarray(values, "RGBA"))
+    return np.ascontiguousarray(values)
+
+
+def _to_8_bit(values: NDArray[np.generic]) -> ByteArray:
+    """Grey of more than 8 bits; see c) of `read_image`."""
+    wide = values.astype(np.float64)
+    finite = wide[np.isfinite(wide)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if np.issubdtype(values.dtype, np.integer):
+        low, high = (0.0, 65535.0) if low >= 0 and high <= 65535 else (low, high)
+    elif low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return _scaled(np.nan_to_num(wide, nan=low, posinf=high, neginf=low), low, high)
+
+
+def _scaled(values: NDArray[np.generic], low: float, high: float) -> ByteArray:
+    span = high - low or 1.0
+    scaled: ByteArray = np.rint((values.astype(np.float32) - low) * (255.0 / span)).clip(0, 255).astype(np.uint8)
+    return scaled
+
+
+def _grey_to_rgb(grey: ByteArray) -> ByteArray:
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
+    if height * width > max_pixels:
+        raise ImageError(
+            f"{name} is too large: {width} x {height} = {height * width / 1e6:.0f} million pixels, the limit is "
+            f"{max_pixels / 1e6:.0f} million; resize it first"
+        )
+
+
+def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
+    """Write an image; the format is the suffix's. JPEG at quality 95; a mask becomes 0 and 255.
+
+    Args:
+        path: existing files are replaced; missing folders are created.
+        image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey uint8, or an (H, W) bool mask.
+
+    Raises:
+        OutputError: the suffix names no format, the format has no room for alpha, or the place is not writable.
+    """
+    path = Path(path)
+    pixels = image.astype(np.uint8) * np.uint8(255) if image.dtype == np.bool_ else image
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    if image_format is None or image_format not in Image.SAVE:
+        raise OutputError(f"cannot write {path}: {path.suffix or 'no suffix'} is no image format; use .png or .jpg")
+    with atomic_path(path) as temporary:
+        try:
+            options = {"quality": 95} if image_format in ("JPEG", "WEBP") else {}
+            Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format=image_format, **options)
+        except (OSError, ValueError, KeyError) as error:
+            raise OutputError(f"cannot write {path}: {error}") from error
+    return path

@@ -1,0 +1,203 @@
+"""What can be done with a mask without a model: RLE, boxes, IoU, resizing, holes, overlap.
+
+Masks are bool (H, W); logits are float32, foreground where > 0. Nothing here knows of engines, files or videos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from masklet.errors import DataError
+from masklet.records import BoolArray, FloatArray
+
+
+class CocoRle(TypedDict):
+    """A mask as COCO's JSON has it: column-major run lengths, compressed to printable characters."""
+
+    size: list[int]
+    """[H, W]"""
+    counts: str
+
+
+def encode_rle(mask: BoolArray) -> CocoRle:
+    """COCO's compressed run-length encoding of an (H, W) mask; the result goes into JSON as it is."""
+    height, width = mask.shape
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return CocoRle(size=[int(height), int(width)], counts=encoded["counts"].decode("ascii"))
+
+
+def decode_rle(rle: CocoRle | Mapping[str, Any]) -> BoolArray:
+    """The (H, W) mask of a COCO run-length encoding, compressed (str or bytes) or not (a list of runs).
+
+    Raises:
+        DataError: size or counts are missing, of a wrong kind, or do not add up to H x W pixels.
+    """
+    try:
+        height, width = (int(side) for side in rle["size"])
+        counts = rle["counts"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"an RLE must have size [H, W] and counts, got {str(rle)[:80]}") from error
+    if isinstance(counts, list):
+        runs = np.asarray(counts, dtype=np.int64)
+    elif isinstance(counts, str | bytes):
+        runs = _decompress_runs(counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
+    else:
+        raise DataError(f"RLE counts must be a str, bytes or a list of runs, got {type(counts).__name__}")
+    # pycocotools trusts its input and reads out of bounds on a bad one, so the runs are laid out here.
+    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise DataError(f"RLE counts must add up to {height} x {width} = {height * width} pixels, got {runs.sum()}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def _decompress_runs(counts: bytes) -> NDArray[np.int64]:
+    """Runs from COCO's characters: 5 bits each, offset 48, bit 6 means more follows; from the fourth run on,
+    each is the difference to the run two before.
+
+    Source: cocoapi 8c9bcc3, common/maskApi.c `rleFrString`.
+    """
+    runs: list[int] = []
+    position = 0
+    while position < len(counts):
+        value, shift, more = 0, 0, True
+        while more:
+            if position >= len(counts):
+                raise DataError("RLE counts break off in the middle of a run")
+            bits = counts[position] - 48
+            if not 0 <= bits < 64:
+                raise DataError(f"RLE counts hold a character that COCO does not use: {chr(counts[position])!r}")
+            value |= (bits & 0x1F) << shift
+            more = bool(bits & 0x20)
+            position += 1
+            shift += 5
+            if not more and bits & 0x10:
+                value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+    return np.asarray(runs, dtype=np.int64)
+
+
+def mask_box_xyxy(mask: BoolArray) -> FloatArray | None:
+    """The tight box around a mask: left, top, right, bottom, right and bottom one past the last pixel.
+
+    Returns:
+        (4,) float32 in source pixels, or None for an empty mask.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return None
+    columns = np.flatnonzero(mask.any(axis=0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
+
+
+def mask_iou(first: BoolArray, second: BoolArray) -> float:
+    """Intersection over union of two (H, W) masks, in [0, 1]; two empty masks agree: 1."""
+    if first.shape != second.shape:
+        raise DataError(f"masks to be compared must have one size, got {first.shape} and {second.shape}")
+    union = np.count_nonzero(first | second)
+    return np.count_nonzero(first & second) / union if union else 1.0
+
+
+def upsample_logits(logits: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+    """Resize logits with bilinear interpolation, pixel centres at one half, no antialiasing.
+
+    Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, which SAM 2 uses to bring
+    low-res logits to the source size, in both directions.
+
+    Args:
+        logits: (h, w) or (K, h, w) float32.
+        size_hw: wanted size.
+
+    Returns:
+        (H, W) or (K, H, W) float32.
+    """
+    height, width = size_hw
+    if logits.ndim == 2:
+        return _resize_bilinear(logits, height, width)
+    resized = np.empty((len(logits), height, width), np.float32)
+    for plane, target in zip(logits, resized, strict=True):
+        target[...] = _resize_bilinear(plane, height, width)
+    return resized
+
+
+def _resize_bilinear(plane: FloatArray, height: int, width: int) -> FloatArray:
+    if plane.shape == (height, width):
+        return plane.astype(np.float32)
+    resized = cv2.resize(np.ascontiguousarray(plane, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32)
+
+
+def resize_mask_antialias(mask: BoolArray, size_hw: tuple[int, int]) -> FloatArray:
+    """Resize an (H, W) mask with a triangle filter that widens when shrinking, so that thin parts do not vanish.
+
+    Equals `torch.nn.functional.interpolate(mode="bilinear", antialias=True)`, with which SAM 2 brings a mask prompt
+    to the model's resolution.
+
+    Returns:
+        (h, w) float32 in [0, 1]: how much of each pixel is covered.
+    """
+    height, width = size_hw
+    image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.float32))
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+def resolve_overlap(logits: FloatArray) -> BoolArray:
+    """Give each pixel to one object: the one of the highest logit, if that is above 0; the first of equals.
+
+    Args:
+        logits: (N, H, W) float32.
+
+    Returns:
+        (N, H, W) bool, at most one True a pixel.
+    """
+    if len(logits) < 2:
+        return logits > 0
+    owner = logits.argmax(axis=0)
+    owned: BoolArray = (owner[None] == np.arange(len(logits))[:, None, None]) & (logits > 0)
+    return owned
+
+
+def fill_holes(mask: BoolArray, max_area: int) -> BoolArray:
+    """Fill every 8-connected piece of background of at most `max_area` pixels.
+
+    Source: sam2 2b90b9f, sam2/utils/misc.py `fill_holes_in_mask_scores` (there on logits).
+    """
+    return mask | _small_components(~mask, max_area)
+
+
+def remove_small_components(mask: BoolArray, max_area: int) -> BoolArray:
+    """Remove every 8-connected piece of foreground of at most `max_area` pixels."""
+    return mask & ~_small_components(mask, max_area)
+
+
+def largest_component(mask: BoolArray) -> BoolArray:
+    """The largest 8-connected piece of a mask; an empty mask stays empty."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return np.zeros_like(mask)
+    largest: BoolArray = labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    return largest
+
+
+def _small_components(mask: BoolArray, max_area: int) -> BoolArray:
+    if max_area <= 0:
+        return np.zeros_like(mask)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    is_small = stats[:, cv2.CC_STAT_AREA] <= max_area
+    is_small[0] = False  # label 0 is what is not in the mask
+    small: BoolArray = is_small[labels]
+    return small
+
+
+def outline(mask: BoolArray) -> BoolArray:
+    """The mask's own pixels that touch the outside by an edge. The border of the image is no outside."""
+    padded = np.pad(mask, 1, mode="edge")
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    edge: BoolArray = mask & ~inner
+    return edge
