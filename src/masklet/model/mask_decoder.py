@@ -1,0 +1,77 @@
+"""Mask decoder: from an image embedding and a prompt to four masks, their IoU predictions and an object score.
+
+Always all four masks (one for clear prompts, three for ambiguous ones): which to use is the engine's choice, so that an
+exported graph is not frozen to one of the two.
+
+Source: sam2 2b90b9f, sam/mask_decoder.py `MaskDecoder`, with the switches as released.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from masklet.model.layers import ACTIVATIONS, MLP, LayerNorm2d
+from masklet.model.two_way_transformer import TwoWayTransformer
+
+NUM_MASKS = 4
+"""Mask tokens: 0 for clear prompts, 1 to 3 the candidates of ambiguous ones."""
+
+
+class DecodedMasks(NamedTuple):
+    """Everything the decoder says of N objects."""
+
+    low_res_logits: Tensor
+    """(N, 4, 4h, 4w)"""
+    iou_predictions: Tensor
+    """(N, 4) in [0, 1]"""
+    object_score: Tensor
+    """(N,) logit"""
+    mask_tokens: Tensor
+    """(N, 4, D), from which object pointers are made"""
+
+
+class MaskDecoder(nn.Module):
+    def __init__(self, *, embed_dim: int, depth: int, num_heads: int, mlp_dim: int, activation: str) -> None:
+        super().__init__()
+        self.object_score_token = nn.Parameter(torch.randn(1, embed_dim) * 0.5)
+        self.iou_token = nn.Parameter(torch.randn(1, embed_dim) * 0.5)
+        self.mask_tokens = nn.Parameter(torch.randn(NUM_MASKS, embed_dim) * 0.5)
+        self.transformer = TwoWayTransformer(embed_dim, depth, num_heads, mlp_dim)
+        self.activation = ACTIVATIONS[activation]
+        self.upscale_8 = nn.ConvTranspose2d(embed_dim, embed_dim // 4, 2, stride=2)
+        self.norm_8 = LayerNorm2d(embed_dim // 4)
+        self.upscale_4 = nn.ConvTranspose2d(embed_dim // 4, embed_dim // 8, 2, stride=2)
+        self.mask_heads = nn.ModuleList(MLP(embed_dim, embed_dim, embed_dim // 8, 3) for _ in range(NUM_MASKS))
+        self.iou_head = MLP(embed_dim, embed_dim, NUM_MASKS, 3)
+        self.object_score_head = MLP(embed_dim, embed_dim, 1, 3)
+
+    def forward(
+        self, embedding: Tensor, image_pos: Tensor, sparse: Tensor, dense: Tensor, high_res_8: Tensor, high_res_4: Tensor
+    ) -> DecodedMasks:
+        """
+        Args:
+            embedding: (N, D, h, w).
+            image_pos: (D, h, w).
+            sparse: (N, P, D) prompt tokens.
+            dense: (N, D, h, w) prompt maps.
+            high_res_8: (N or 1, D/4, 2h, 2w).
+            high_res_4: (N or 1, D/8, 4h, 4w).
+        """
+        own = torch.cat((self.object_score_token, self.iou_token, self.mask_tokens))
+        tokens = torch.cat((own[None].expand(sparse.shape[0], -1, -1).to(sparse.dtype), sparse), dim=1)
+        tokens, image = self.transformer(tokens, embedding + dense, image_pos)
+        object_token, iou_token, mask_tokens = tokens[:, 0], tokens[:, 1], tokens[:, 2 : 2 + NUM_MASKS]
+        image = image.mT.unflatten(-1, embedding.shape[-2:])
+        fine = self.activation(self.norm_8(self.upscale_8(image) + high_res_8))
+        fine = self.activation(self.upscale_4(fine) + high_res_4)  # (N, D/8, 4h, 4w)
+        kernels = torch.stack([head(mask_tokens[:, i]) for i, head in enumerate(self.mask_heads)], dim=1)
+        logits = (kernels @ fine.flatten(2)).unflatten(-1, fine.shape[-2:])
+        return DecodedMasks(
+            low_res_logits=logits.float(),
+            iou_predictions=self.iou_head(iou_token).float().sigmoid(),
+            object_score=self.object_score_head(object_token)[:, 0].float(),
+            mask_tokens=mask_tokens,
+        )

@@ -1,0 +1,95 @@
+"""Memory attention: the present frame looks at itself, then at what an object remembers.
+
+Knows nothing of which frames were remembered or why: slots and times arrive as encodings already added to the keys.
+
+Source: sam2 2b90b9f, memory_attention.py and sam/transformer.py `RoPEAttention`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from masklet.model.attention import Attention, attend
+from masklet.model.position_encoding import rotate
+
+Rotary = tuple[Tensor, Tensor]
+
+
+class RotaryAttention(Attention):
+    """Attention whose queries and spatial keys are turned by their place on the grid."""
+
+    def forward_rotary(
+        self, queries: Tensor, keys: Tensor, values: Tensor, rotary: Rotary, key_rotary: Rotary, num_spatial: int
+    ) -> Tensor:
+        """
+        Args:
+            queries: (N, h*w, D).
+            keys: (N, L, C), of which the first `num_spatial` lie on the grid; pointers behind them have no place.
+            values: (N, L, C).
+            rotary: tables (h*w, .) for the queries.
+            key_rotary: tables (num_spatial, .) for the keys.
+            num_spatial: spatial keys.
+        """
+        q = rotate(self.split(self.query(queries)), *rotary)
+        k = self.split(self.key(keys))
+        placed = rotate(k[:, :, :num_spatial], *key_rotary)
+        k = placed if num_spatial == keys.shape[1] else torch.cat((placed, k[:, :, num_spatial:]), dim=2)
+        return self.out(self.join(attend(q, k, self.split(self.value(values)))))  # type: ignore[no-any-return]
+
+
+class MemoryAttentionLayer(nn.Module):
+    def __init__(self, dim: int, memory_dim: int, num_heads: int, mlp_dim: int) -> None:
+        super().__init__()
+        self.self_attention = RotaryAttention(dim, num_heads)
+        self.cross_attention = RotaryAttention(dim, num_heads, key_dim=memory_dim)
+        self.mlp_expand = nn.Linear(dim, mlp_dim)
+        self.mlp_project = nn.Linear(mlp_dim, dim)
+        self.norm_self, self.norm_cross, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+
+    def forward(
+        self, x: Tensor, keys: Tensor, values: Tensor, rotary: Rotary, key_rotary: Rotary, num_spatial: int
+    ) -> Tensor:
+        y = self.norm_self(x)
+        x = x + self.self_attention.forward_rotary(y, y, y, rotary, rotary, x.shape[1])
+        y = self.norm_cross(x)
+        x = x + self.cross_attention.forward_rotary(y, keys, values, rotary, key_rotary, num_spatial)
+        return x + self.mlp_project(F.relu(self.mlp_expand(self.norm_mlp(x))))  # type: ignore[no-any-return]
+
+
+class MemoryAttention(nn.Module):
+    """(N, h*w, D) to the same, conditioned on (N, L, C) memories."""
+
+    def __init__(self, *, embed_dim: int, memory_dim: int, num_layers: int, num_heads: int, mlp_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            MemoryAttentionLayer(embed_dim, memory_dim, num_heads, mlp_dim) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(embed_dim)
+
+    def forward(
+        self,
+        x: Tensor,
+        position: Tensor,
+        memory: Tensor,
+        memory_position: Tensor,
+        rotary: Rotary,
+        key_rotary: Rotary,
+        num_spatial: int,
+    ) -> Tensor:
+        """
+        Args:
+            x: (N, h*w, D) the present frame.
+            position: (h*w, D) sine encoding, added at a tenth of its size.
+            memory: (N, L, C) spatial memories, then pointers.
+            memory_position: (N, L, C) added to the keys only.
+            rotary: tables for the grid.
+            key_rotary: the same, repeated for every spatial memory.
+            num_spatial: spatial tokens in `memory`.
+        """
+        x = x + 0.1 * position.to(x.dtype)
+        keys = memory + memory_position
+        for layer in self.layers:
+            x = layer(x, keys, memory, rotary, key_rotary, num_spatial)
+        return self.norm(x)  # type: ignore[no-any-return]

@@ -1,0 +1,107 @@
+"""Where a token is: sine, random Fourier and rotary encodings.
+
+Everything here is a function of sizes, so that a change of input size needs no new weights.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def sine_encoding_2d(height: int, width: int, channels: int, temperature: float = 10000.0) -> Tensor:
+    """(C, H, W) sines of the row (first half of the channels) and the column, normalised to the map.
+
+    Source: sam2 2b90b9f, position_encoding.py `PositionEmbeddingSine`.
+    """
+    half = channels // 2
+    rows = torch.arange(1, height + 1, dtype=torch.float32) / (height + 1e-6) * (2 * math.pi)
+    columns = torch.arange(1, width + 1, dtype=torch.float32) / (width + 1e-6) * (2 * math.pi)
+    period = temperature ** (2 * torch.div(torch.arange(half), 2, rounding_mode="floor") / half)
+
+    def encode(positions: Tensor) -> Tensor:
+        angles = positions[:, None] / period
+        return torch.stack((angles[:, 0::2].sin(), angles[:, 1::2].cos()), dim=2).flatten(1)  # (L, half)
+
+    row_part = encode(rows)[:, None].expand(height, width, half)
+    column_part = encode(columns)[None].expand(height, width, half)
+    return torch.cat((row_part, column_part), dim=2).permute(2, 0, 1)
+
+
+def sine_encoding_1d(positions: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
+    """(..., C) sines then cosines of `positions` (...).
+
+    Source: sam2 2b90b9f, sam2_utils.py `get_1d_sine_pe`.
+    """
+    half = channels // 2
+    exponent = 2 * torch.div(torch.arange(half, device=positions.device), 2, rounding_mode="floor") / half
+    angles = positions[..., None] / temperature**exponent
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
+
+class RandomFourierEncoding(nn.Module):
+    """Sines of random directions in the unit square; encodes points and the image grid alike.
+
+    Source: sam2 2b90b9f, position_encoding.py `PositionEmbeddingRandom`.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(2, channels // 2))
+
+    def forward(self, points_01: Tensor) -> Tensor:
+        """(..., 2) points in [0, 1], x first, to (..., C)."""
+        # Kept in fp32: the phases reach tens of radians, where bf16 has no fraction left.
+        with torch.autocast(points_01.device.type, enabled=False):
+            angles = (2 * points_01.float() - 1) @ self.frequencies.float() * (2 * math.pi)
+            return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
+    def grid(self, height: int, width: int) -> Tensor:
+        """(C, H, W) of the cell centres."""
+        return self(cell_centres(height, width).to(self.frequencies.device)).permute(2, 0, 1)  # type: ignore[no-any-return]
+
+
+def cell_centres(height: int, width: int) -> Tensor:
+    """(H, W, 2) centres of a grid's cells in the unit square, x first."""
+    y = (torch.arange(height, dtype=torch.float32) + 0.5) / height
+    x = (torch.arange(width, dtype=torch.float32) + 0.5) / width
+    return torch.stack((x[None].expand(height, width), y[:, None].expand(height, width)), dim=-1)
+
+
+def rotary_table(height: int, width: int, channels: int, span: float | None = None) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (H * W, C / 2) for `rotate`: the first half turns with the column, the second with the row.
+
+    Args:
+        height: rows of the grid.
+        width: columns of the grid.
+        channels: C, of one attention head.
+        span: None = neighbouring cells are one unit apart (SAM 2); else the grid always spans this many units, so that
+            a model keeps its sense of distance when the input size changes.
+
+    Source: sam2 2b90b9f, position_encoding.py `compute_axial_cis`.
+    """
+    frequencies = 1.0 / 10000.0 ** (torch.arange(0, channels, 4)[: channels // 4].float() / channels)
+    rows = torch.arange(height, dtype=torch.float32)
+    columns = torch.arange(width, dtype=torch.float32)
+    if span is not None:
+        rows, columns = (rows + 0.5) * (span / height), (columns + 0.5) * (span / width)
+    column_angles = columns[None, :, None] * frequencies
+    row_angles = rows[:, None, None] * frequencies
+    shape = (height, width, channels // 4)
+    angles = torch.cat((column_angles.expand(shape), row_angles.expand(shape)), dim=-1).flatten(0, 1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turn each pair of channels of x (..., L, C) by its position's angles (L, C / 2).
+
+    Real arithmetic, since ONNX has no complex numbers.
+    """
+    pairs = x.unflatten(-1, (-1, 2))
+    first, second = pairs[..., 0], pairs[..., 1]
+    cosines, sines = cosines.to(x.dtype), sines.to(x.dtype)
+    return torch.stack((first * cosines - second * sines, first * sines + second * cosines), dim=-1).flatten(-2)
