@@ -1,0 +1,358 @@
+"""Everything one object remembers, and which of it is read for the next frame.
+
+Policy on integers: the bank knows frame numbers, scores and opaque handles, no arrays, no engine and no video. One
+bank belongs to one object; forgetting the object is dropping its bank.
+
+A policy is one small function, entered in `POLICIES` under its name, that says which tracked frames are read for a
+frame. What no policy would read again is dropped as soon as a frame is written, so a bank does not grow with the
+video.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
+
+from masklet.errors import ConfigError
+from masklet.records import EngineInfo, FrameMemory, Recall
+
+A = TypeVar("A")
+
+PolicyName = Literal["reliable", "official"]
+Retention = Literal["streaming", "editing"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryConfig:
+    """What an object remembers. The defaults are masklet's; `MemoryConfig.official()` is SAM 2 to the letter."""
+
+    policy: PolicyName = "reliable"
+    """Which tracked frames are read. `reliable`: the last ones in which the object was really there; `official`:
+    the last ones."""
+    spatial_slots: int = 7
+    """Kinds of memory that the model tells apart: prompted frames share the first, tracked frames have one each.
+    The tracker lowers it to what the model was trained for."""
+    max_pointers: int = 16
+    """Object pointers span this many frames: one prompted or present, and up to `max_pointers - 1` tracked ones."""
+    max_prompted: int | None = 4
+    """Prompted frames read at once, the closest in time; None reads all, and time per frame grows with their number."""
+    max_prompted_kept: int | None = 32
+    """Prompted frames kept; beyond it the one farthest in time goes. None keeps all: memory then grows with the
+    prompts, though never with the video."""
+    memory_stride: int = 1
+    """`official` only: all but the newest of the tracked frames lie on a grid of this many frames."""
+    prompts_ahead: bool = False
+    """Whether a frame also reads prompted frames that lie ahead of it in the direction of tracking."""
+    corrections_stay: bool = True
+    """Whether a click on an already tracked frame makes it a prompted frame. Otherwise it is an ordinary frame,
+    forgotten after a few more."""
+    reliability_threshold: float = 0.01
+    """`reliable` only: a tracked frame is read when its `reliability` (0 to 1) is above this."""
+    retention: Retention = "streaming"
+    """`streaming` keeps what the last and the next frame read; `editing` keeps every frame."""
+
+    def __post_init__(self) -> None:
+        _check_choice("policy", self.policy, get_args(PolicyName))
+        _check_choice("retention", self.retention, get_args(Retention))
+        _check_at_least("spatial_slots", self.spatial_slots, 1)
+        _check_at_least("max_pointers", self.max_pointers, 2)
+        _check_at_least("memory_stride", self.memory_stride, 1)
+        if self.max_prompted is not None:
+            _check_at_least("max_prompted", self.max_prompted, 2)
+        if self.max_prompted_kept is not None:
+            _check_at_least("max_prompted_kept", self.max_prompted_kept, self.max_prompted or 1)
+        if not 0 <= self.reliability_threshold < 1:
+            raise ConfigError(f"reliability_threshold must be in [0, 1), got {self.reliability_threshold!r}")
+
+    @classmethod
+    def official(cls, **changes: Any) -> MemoryConfig:
+        """SAM 2's own rules; `changes` are fields to set otherwise.
+
+        Source: sam2 2b90b9f, sam2_base.py `_prepare_memory_conditioned_features`, and the released configurations.
+        """
+        rules: dict[str, Any] = {
+            "policy": "official",
+            "max_prompted": None,
+            "max_prompted_kept": None,
+            "prompts_ahead": True,
+            "corrections_stay": False,
+        }
+        return cls(**(rules | changes))
+
+    @classmethod
+    def for_engine(cls, info: EngineInfo) -> MemoryConfig:
+        """The default rules at the sizes that a model was trained for, with the settings that its makers chose."""
+        sizes = {"spatial_slots": info.spatial_slots, "max_pointers": info.max_pointers}
+        return cls(**(sizes | dict(info.defaults)))
+
+    def fitted_to(self, info: EngineInfo) -> MemoryConfig:
+        """These rules with no more memory slots than the model has temporal encodings for."""
+        return replace(self, spatial_slots=min(self.spatial_slots, info.spatial_slots))
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def reliability(object_score: float, iou_prediction: float) -> float:
+    """How sure a frame's mask is to show the object, 0 (absent) to 1.
+
+    Args:
+        object_score: logit, present where > 0.
+        iou_prediction: in [0, 1].
+
+    Source: sam3 99d02f2, sam3_tracker_base.py (the effective IoU score of its memory selection).
+    """
+    if object_score <= 0:
+        return 0.0
+    return math.tanh(object_score / 2) * iou_prediction  # tanh(x / 2) = 2 sigmoid(x) - 1
+
+
+@dataclass(slots=True)
+class _Entry(Generic[A]):
+    """One remembered frame. The spatial memory is the large part; it may go before the pointer does."""
+
+    spatial: A | None
+    pointer: A
+    prompted: bool
+    reliability: float
+
+
+class Reads(NamedTuple):
+    """Which frames are read for one frame, in reading order."""
+
+    spatial: list[tuple[int, int]]
+    """(slot, frame index)"""
+    pointers: list[tuple[int, int]]
+    """(frames ago, frame index)"""
+
+
+class View(NamedTuple):
+    """What a policy sees: the frame to be read for, and what could be read for it."""
+
+    frame_index: int
+    direction: int
+    """1 forward, -1 backward."""
+    pointer_span: int
+    """Frames over which pointer times are normalised: no tracked pointer is farther away than `pointer_span - 1`."""
+    reliability: Mapping[int, float]
+    """Of each remembered frame behind this one that is not read as a prompted frame, by its frame index."""
+
+
+Policy = Callable[[MemoryConfig, View], Reads]
+
+
+def read_official(config: MemoryConfig, view: View) -> Reads:
+    """Read the frames right before this one, whatever they show.
+
+    a) Slot 1 is the previous frame. Slot s > 1 is the (s - 1)-th frame back on a grid of `memory_stride` frames
+       that starts two frames back; with stride 1 it is simply s frames back.
+    b) Pointers are those of the last `pointer_span - 1` frames.
+    A frame that is not remembered leaves its slot empty.
+
+    Source: sam2 2b90b9f, sam2_base.py `_prepare_memory_conditioned_features`.
+    """
+    # The official grid rounds down going forward and up going backward: on time that runs with the tracking, the
+    # two are one rule.
+    now, stride = view.frame_index * view.direction, config.memory_stride
+    grid = (now - 2) // stride * stride
+    slots = range(config.spatial_slots - 1, 0, -1)
+    times = [(slot, now - 1 if slot == 1 else grid - (slot - 2) * stride) for slot in slots]
+    return Reads(
+        [(slot, time * view.direction) for slot, time in times],
+        [(ago, view.frame_index - ago * view.direction) for ago in range(1, view.pointer_span)],
+    )
+
+
+def read_reliable(config: MemoryConfig, view: View) -> Reads:
+    """Read the last frames in which the object was really there.
+
+    a) Walk back over what is remembered: the previous frame in any case, then every reliable one.
+    b) Slots go by order: the most recent has slot 1.
+    c) Pointers keep their distance in time, up to the largest within the span: after a long absence the last sight
+       of the object counts as old, and not as something that the model was never trained for.
+
+    Source: sam3 99d02f2, sam3_tracker_base.py, memory selection (there pointers count by order, too).
+    """
+    previous = view.frame_index - view.direction
+    nearest_first = sorted(view.reliability, key=lambda index: abs(view.frame_index - index))
+    threshold = config.reliability_threshold
+    frames = [index for index in nearest_first if index == previous or view.reliability[index] > threshold]
+    slots = list(enumerate(frames[: config.spatial_slots - 1], start=1))
+    farthest = view.pointer_span - 1
+    return Reads(slots[::-1], [(min(abs(view.frame_index - index), farthest), index) for index in frames[:farthest]])
+
+
+POLICIES: Mapping[PolicyName, Policy] = {"reliable": read_reliable, "official": read_official}
+
+
+class MemoryBank(Generic[A]):
+    """The memory of one object: `write` after each frame, `recall` before the next."""
+
+    def __init__(self, config: MemoryConfig | None = None) -> None:
+        self.config = config or MemoryConfig()
+        self._policy = POLICIES[self.config.policy]
+        self._entries: dict[int, _Entry[A]] = {}
+        self._direction = 1
+
+    @property
+    def prompted_frames(self) -> tuple[int, ...]:
+        """Remembered prompted frames, ascending."""
+        return tuple(sorted(index for index, entry in self._entries.items() if entry.prompted))
+
+    @property
+    def tracked_frames(self) -> tuple[int, ...]:
+        """Remembered tracked frames, ascending."""
+        return tuple(sorted(index for index, entry in self._entries.items() if not entry.prompted))
+
+    @property
+    def num_spatial(self) -> int:
+        """Spatial memories held: the large part, see `FrameMemory.spatial`."""
+        return sum(entry.spatial is not None for entry in self._entries.values())
+
+    def __len__(self) -> int:
+        """Frames remembered, at least by their pointer."""
+        return len(self._entries)
+
+    def __contains__(self, frame_index: int) -> bool:
+        return frame_index in self._entries
+
+    def write(
+        self,
+        frame_index: int,
+        memory: FrameMemory[A],
+        *,
+        prompted: bool,
+        iou_prediction: float,
+        object_score: float,
+        direction: int = 1,
+    ) -> None:
+        """Remember one frame, replacing what was remembered of it, and drop what is not going to be read.
+
+        Args:
+            frame_index: the frame, from 0.
+            memory: handles from `Engine.encode_memory`.
+            prompted: whether it is read as a prompted frame: in slot 0, until more than `max_prompted_kept` are.
+            iou_prediction: of the chosen mask, in [0, 1].
+            object_score: logit, present where > 0.
+            direction: which way tracking goes, 1 forward or -1 backward. Turning round forgets the tracked frames
+                when retention is `streaming`: they lie on the other side of every frame to come.
+        """
+        streaming = self.config.retention == "streaming"
+        if streaming and direction != self._direction:
+            self.forget_tracked()
+        self._direction = direction
+        score = reliability(object_score, iou_prediction)
+        self._entries[frame_index] = _Entry(memory.spatial, memory.pointer, prompted, score)
+        if streaming:
+            self._drop_unread(frame_index, direction)
+        self._drop_prompted(frame_index)
+
+    def recall(self, frame_index: int, *, direction: int = 1, num_frames: int | None = None) -> Recall[A]:
+        """What is read for one frame. A frame never reads itself, so a frame can be decoded again.
+
+        a) Prompted frames, the closest `max_prompted`, in slot 0; those ahead only with `prompts_ahead`.
+        b) Tracked frames as the policy says; a prompted frame that a) left out stands in as a tracked one.
+        c) The pointers of all of these that lie behind in the direction of tracking.
+
+        Args:
+            frame_index: the frame to be decoded.
+            direction: which way tracking goes, 1 forward or -1 backward.
+            num_frames: frames of the video, where known: a shorter video has a shorter pointer span.
+
+        Returns:
+            Handles by slot and distance; empty when nothing is remembered that this frame may read.
+        """
+        span = self.config.max_pointers if num_frames is None else min(num_frames, self.config.max_pointers)
+        prompted, reads = self._reads(frame_index, direction, span)
+        spatial = [(0, self._entries[index]) for index in prompted]
+        spatial += [(slot, self._entries[index]) for slot, index in reads.spatial]
+        ages = [(age, index) for index in prompted if (age := (frame_index - index) * direction) > 0]
+        ages += reads.pointers
+        return Recall(
+            spatial=tuple((slot, entry.spatial) for slot, entry in spatial if entry.spatial is not None),
+            pointers=tuple((age, self._entries[index].pointer) for age, index in ages),
+            pointer_span=span,
+        )
+
+    def forget(self, frame_index: int) -> None:
+        """Forget one frame, if it is remembered at all."""
+        self._entries.pop(frame_index, None)
+
+    def forget_tracked(self) -> None:
+        """Forget all but the prompted frames."""
+        self._entries = {index: entry for index, entry in self._entries.items() if entry.prompted}
+
+    def _reads(self, frame_index: int, direction: int, span: int) -> tuple[list[int], Reads]:
+        """Prompted frames and tracked frames to be read, all of them remembered."""
+        eligible = [
+            index
+            for index in self.prompted_frames
+            if index != frame_index and (self.config.prompts_ahead or (frame_index - index) * direction > 0)
+        ]
+        prompted = closest_frames(frame_index, eligible, self.config.max_prompted)
+        candidates = {
+            index: entry.reliability
+            for index, entry in self._entries.items()
+            if index not in prompted and (frame_index - index) * direction > 0
+        }
+        reads = self._policy(self.config, View(frame_index, direction, span, candidates))
+        return prompted, Reads(*([(key, index) for key, index in part if index in candidates] for part in reads))
+
+    def _drop_unread(self, frame_index: int, direction: int) -> None:
+        """Drop tracked frames that neither this frame, should it be corrected, nor the next one reads.
+
+        What the next frame does not read, no later one does: every policy reads the nearest of what qualifies.
+        """
+        nearby = (frame_index, frame_index + direction)
+        reads = [self._reads(index, direction, self.config.max_pointers)[1] for index in nearby]
+        spatial = {index for read in reads for _, index in read.spatial}
+        pointers = {index for read in reads for _, index in read.pointers}
+        for index, entry in list(self._entries.items()):
+            if entry.prompted:
+                continue
+            if index not in spatial:
+                entry.spatial = None
+            if index not in spatial and index not in pointers:
+                del self._entries[index]
+
+    def _drop_prompted(self, frame_index: int) -> None:
+        limit = self.config.max_prompted_kept
+        prompted = sorted(self.prompted_frames, key=lambda index: abs(frame_index - index))
+        if limit is not None:
+            for index in prompted[limit:]:
+                del self._entries[index]
+
+
+def closest_frames(frame_index: int, frames: Iterable[int], count: int | None) -> list[int]:
+    """Choose the frames closest in time to one frame.
+
+    a) the closest before it,
+    b) the closest at or after it,
+    c) others by distance, until there are `count`; of two equally far the earlier.
+
+    Args:
+        frame_index: the frame to be near to.
+        frames: what can be chosen, any order.
+        count: how many at most, at least 2; None chooses all.
+
+    Returns:
+        The chosen frames, ascending.
+
+    Source: sam2 2b90b9f, sam2_utils.py `select_closest_cond_frames`.
+    """
+    remaining = sorted(frames, key=lambda index: (abs(frame_index - index), index))
+    if count is None or len(remaining) <= count:
+        return sorted(remaining)
+    before = [index for index in remaining if index < frame_index][:1]
+    after = [index for index in remaining if index >= frame_index][:1]
+    others = [index for index in remaining if index not in before + after]
+    return sorted((before + after + others)[:count])
