@@ -146,16 +146,34 @@ def apply_colour(rgb: ByteArray, matrix: FloatArray) -> ByteArray:
     return np.asarray(cv2.transform(np.ascontiguousarray(rgb), matrix), np.uint8)
 
 
-def random_degradation(rgb: ByteArray, rng: np.random.Generator, probability: float) -> ByteArray:
-    """Defocus, sensor noise and compression, each with the given probability."""
-    if rng.random() < probability:
-        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.5, 1.5)), np.uint8)
-    if rng.random() < probability:
-        noise = rng.standard_normal(rgb.shape, dtype=np.float32) * np.float32(rng.uniform(2.0, 8.0))
-        rgb = np.clip(rgb + noise, 0, 255).astype(np.uint8)
-    if rng.random() < probability:
-        rgb = compress(rgb, int(rng.integers(25, 70)))
-    return rgb
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """How a camera and a codec spoil an image; one for all frames of a clip."""
+
+    blur_sigma_px: float = 0.0
+    noise_sigma: float = 0.0
+    """In units of [0, 255]."""
+    jpeg_quality: int = 100
+    """1 to 100; 100 leaves the image alone."""
+
+    def apply(self, rgb: ByteArray, rng: np.random.Generator) -> ByteArray:
+        """Defocus, then noise, then compression."""
+        if self.blur_sigma_px:
+            rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), self.blur_sigma_px), np.uint8)
+        if self.noise_sigma:
+            noise = rng.standard_normal(rgb.shape, dtype=np.float32) * np.float32(self.noise_sigma)
+            rgb = np.clip(rgb + noise, 0, 255).astype(np.uint8)
+        return rgb if self.jpeg_quality == 100 else compress(rgb, self.jpeg_quality)
+
+
+def random_degradation(rng: np.random.Generator, probability: float) -> Degradation:
+    """Each of blur, noise and compression with the given probability."""
+    blur, noise, jpeg = rng.random(3) < probability
+    return Degradation(
+        blur_sigma_px=rng.uniform(0.5, 1.5) if blur else 0.0,
+        noise_sigma=rng.uniform(2.0, 8.0) if noise else 0.0,
+        jpeg_quality=int(rng.integers(25, 70)) if jpeg else 100,
+    )
 
 
 def compress(rgb: ByteArray, quality: int) -> ByteArray:

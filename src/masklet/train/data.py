@@ -124,12 +124,20 @@ class ImageIndex:
 
 
 def _list_source(folder: Path) -> tuple[ImageEntry, ...]:
-    masks_folder = folder / "masks"
+    return list_entries(folder / "images", folder / "masks")
+
+
+def list_entries(images_folder: Path, masks_folder: Path) -> tuple[ImageEntry, ...]:
+    """Pair the images of a folder with their masks, by stem and in order, and check their sizes.
+
+    Raises:
+        DataError: as `ImageIndex.open`.
+    """
     if not masks_folder.is_dir():
-        raise DataError(f"source {folder} has images/ but no masks/: expected one PNG of each image's stem there")
-    images = sorted(path for path in (folder / "images").iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        raise DataError(f"{images_folder} has no {masks_folder}: expected one PNG of each image's stem there")
+    images = sorted(path for path in images_folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
-        raise DataError(f"{folder / 'images'} holds no image: expected files of type {', '.join(IMAGE_SUFFIXES)}")
+        raise DataError(f"{images_folder} holds no image: expected files of type {', '.join(IMAGE_SUFFIXES)}")
     entries = tuple(ImageEntry(path, masks_folder / f"{path.stem}.png") for path in images)
     masks = {path for path in masks_folder.iterdir() if path.suffix.lower() == ".png"}
     for entry in entries:
@@ -138,7 +146,7 @@ def _list_source(folder: Path) -> tuple[ImageEntry, ...]:
         check_sizes(entry)
     orphans = masks - {entry.mask_path for entry in entries}
     if orphans:
-        raise DataError(f"mask {min(orphans)} has no image of its stem in {folder / 'images'}")
+        raise DataError(f"mask {min(orphans)} has no image of its stem in {images_folder}")
     return entries
 
 
@@ -148,19 +156,23 @@ def check_sizes(entry: ImageEntry) -> None:
     Raises:
         DataError: they differ, or a file is not an image.
     """
-    image_size, mask_size = (_upright_size_wh(path) for path in (entry.image_path, entry.mask_path))
-    if image_size != mask_size:
+    image_wh, turned = _size_wh(entry.image_path)
+    mask_wh, _ = _size_wh(entry.mask_path)
+    if turned:
+        image_wh = (image_wh[1], image_wh[0])
+    if image_wh != mask_wh:
         raise DataError(
-            f"mask {entry.mask_path} is {mask_size[0]} x {mask_size[1]} (width x height), but its image "
-            f"{entry.image_path.name} is {image_size[0]} x {image_size[1]}: they must have one size"
+            f"mask {entry.mask_path} is {mask_wh[0]} x {mask_wh[1]} (width x height), but its image "
+            f"{entry.image_path.name} is {image_wh[0]} x {image_wh[1]}: they must have one size"
         )
 
 
-def _upright_size_wh(path: Path) -> tuple[int, int]:
+def _size_wh(path: Path) -> tuple[tuple[int, int], bool]:
+    """A file's size as stored, and whether it is shown turned by a quarter."""
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
-            return (image.height, image.width) if turned else (image.width, image.height)
+            turned = "exif" in image.info and image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+            return image.size, turned
     except (OSError, UnidentifiedImageError) as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
 
@@ -218,21 +230,27 @@ class SourceSampler:
     """Draws labelled images: a source by weight times the root of its size, then an image evenly."""
 
     def __init__(self, index: ImageIndex, weights: Mapping[str, float], part_sources: Mapping[str, float]) -> None:
-        self._sources = [(name, entries) for name, entries in index.sources.items() if weights.get(name, 1.0) > 0]
-        if not self._sources:
+        self._index = index
+        self._names = [name for name in index.sources if weights.get(name, 1.0) > 0]
+        if not self._names:
             raise DataError(f"every source has weight 0: {', '.join(index.sources)}")
-        shares = np.array([weights.get(name, 1.0) * len(entries) ** 0.5 for name, entries in self._sources])
+        shares = np.array([weights.get(name, 1.0) * len(index.sources[name]) ** 0.5 for name in self._names])
         self._probabilities: NDArray[np.float64] = shares / shares.sum()
         self._part_sources = part_sources
 
     @property
     def probabilities(self) -> dict[str, float]:
         """How often each source is drawn."""
-        return {name: float(p) for (name, _), p in zip(self._sources, self._probabilities, strict=True)}
+        return dict(zip(self._names, self._probabilities.tolist(), strict=True))
 
-    def draw(self, rng: np.random.Generator) -> LabelledImage:
-        """Read one random image; parts are at times merged into their whole."""
-        name, entries = self._sources[rng.choice(len(self._sources), p=self._probabilities)]
+    def draw_source(self, rng: np.random.Generator) -> str:
+        """The name of a random source."""
+        return self._names[rng.choice(len(self._names), p=self._probabilities)]
+
+    def draw(self, rng: np.random.Generator, source: str | None = None) -> LabelledImage:
+        """Read one random image, of a given source or of any; parts are at times merged into their whole."""
+        name = source or self.draw_source(rng)
+        entries = self._index.sources[name]
         image = read_entry(entries[rng.integers(len(entries))])
         return image.merge_objects() if rng.random() < self._part_sources.get(name, 0.0) else image
 
@@ -243,13 +261,17 @@ class CutoutSampler:
     def __init__(self, index: ImageIndex, sources: Iterable[str], weights: Mapping[str, float]) -> None:
         clean = {name: index.sources[name] for name in sources if name in index.sources}
         always_whole = dict.fromkeys(PART_SOURCES, 1.0)
-        self._sampler = SourceSampler(ImageIndex(clean or index.sources), weights, always_whole)
+        self._images = SourceSampler(ImageIndex(clean or index.sources), weights, always_whole)
 
-    def draw(self, rng: np.random.Generator) -> Cutout | None:
+    def draw_source(self, rng: np.random.Generator) -> str:
+        """The name of a random source of cut-outs."""
+        return self._images.draw_source(rng)
+
+    def draw(self, rng: np.random.Generator, source: str | None = None) -> Cutout | None:
         """One object, preferably not cut off by its image's border; None when several images held none."""
         best: Cutout | None = None
         for _ in range(4):
-            found = random_cutout(self._sampler.draw(rng), rng)
+            found = random_cutout(self._images.draw(rng, source), rng)
             if found is not None and (best is None or found.borders_touched < best.borders_touched):
                 best = found
             if best is not None and best.borders_touched <= 1:
@@ -406,7 +428,7 @@ class ImageSamples(SampleStream[ImageSample]):
             return None
         if rng.random() < config.colour_probability:
             rgb = apply_colour(rgb, random_colour(rng))
-        rgb = random_degradation(rgb, rng, config.degrade_probability)
+        rgb = random_degradation(rng, config.degrade_probability).apply(rgb, rng)
         chosen = choose(len(visible), config.objects_per_image, rng)
         half = config.size // 2
         void = (resize_coverage(image.ids == VOID, half) > 0) & (resize_coverage(pasted, half) <= 127)
