@@ -1,0 +1,177 @@
+"""What every source of frames is: the contract, what is known about a video, and decoding ahead in a thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol, TypeVar
+
+from masklet.errors import VideoError
+from masklet.records import Frame
+
+T = TypeVar("T")
+
+AHEAD_BYTES = 128 * 2**20
+"""Decoded frames that may wait for their reader: with the frame being worked on, all that a pass holds in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known about a video before it is played."""
+
+    name: str
+    """For messages: the path or address as it was given."""
+    size_hw: tuple[int, int]
+    """Of the upright frames."""
+    fps: float
+    """Average frames per second; the frames of a phone or a screen recording need not be evenly spaced."""
+    num_frames: int | None
+    """Frames that are there; None when that is unknown, as for a camera."""
+    duration_s: float | None = None
+    codec: str = ""
+    has_audio: bool = False
+    rotation_degrees: int = 0
+    """Clockwise turn, 0, 90, 180 or 270, that the file asks for and that its frames have already had."""
+    is_live: bool = False
+    """Frames come when they come, and those that nobody waits for are lost."""
+    path: str | None = None
+    """What FFmpeg can open again, for the audio; None when there is no such file."""
+    start_s: float = 0.0
+    """Time of the first frame on the file's own clock, which the audio shares."""
+    time_base: Fraction | None = None
+    """Unit of the file's time stamps, seconds."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width / height of one upright pixel; not 1 in DV and DVD material."""
+
+
+class FrameSource(Protocol):
+    """Upright RGB frames in order, from a file, a folder, a camera or memory."""
+
+    @property
+    def info(self) -> VideoInfo: ...
+
+    def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
+        """The frames `range(start, stop, step)`, decoded ahead; a negative step runs backwards.
+
+        Args:
+            start: first frame.
+            stop: first frame that is not wanted; None runs to the last one, or down to frame 0.
+            step: not 0.
+
+        Raises:
+            VideoError: `start` does not exist, the source cannot do this, or (while iterating) it broke off; the
+                frames before the break have been delivered and `frame_index` is the first one missing.
+        """
+        ...
+
+    def frame(self, index: int) -> Frame:
+        """One frame.
+
+        Raises:
+            VideoError: it does not exist or cannot be read, or the source has no random access.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> FrameSource: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class BaseSource(ABC):
+    """Checks that all sources share; a subclass makes the frames."""
+
+    @property
+    @abstractmethod
+    def info(self) -> VideoInfo: ...
+
+    @abstractmethod
+    def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
+        """As `frames`, without a thread; `start` exists, `step` is not 0, `stop` is given when running backwards."""
+
+    @abstractmethod
+    def frame(self, index: int) -> Frame: ...
+
+    def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
+        if step == 0:
+            raise ValueError("step must not be 0: 1 runs forwards, -1 backwards")
+        self._check_index(start)
+        if step < 0 and stop is None:
+            stop = -1
+        height, width = self.info.size_hw
+        depth = max(2, min(16, AHEAD_BYTES // (3 * height * width)))
+        return read_ahead(self._read(start, stop, step), depth)
+
+    def close(self) -> None:  # noqa: B027 (most sources hold nothing open)
+        """Let go of files and devices. Iterators of `frames` that are still open keep their own."""
+
+    def _check_index(self, index: int) -> None:
+        count = self.info.num_frames
+        if index < 0 or (count is not None and index >= count):
+            there = "" if count is None else f" and {self.info.name} has {count}"
+            raise VideoError(f"frame {index} does not exist: frames count from 0{there}", frame_index=index)
+
+    def __enter__(self) -> FrameSource:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class _End:
+    """Ends a queue; carries what went wrong, if something did."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def read_ahead(items: Generator[T, None, None], depth: int) -> Iterator[T]:
+    """Run a generator in a thread, at most `depth` items ahead of the reader.
+
+    What the generator raises is raised to the reader, after the items before it. When the reader goes away, the
+    generator is closed within its own thread before this one returns.
+    """
+    waiting: queue.Queue[T | _End] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: T | _End) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        end = _End()
+        try:
+            for item in items:
+                if not put(item):
+                    break
+        except BaseException as error:
+            end = _End(error)
+        finally:
+            items.close()
+            put(end)
+
+    thread = threading.Thread(target=work, name="masklet-read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = waiting.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+    finally:
+        stopped.set()  # first, or the thread would go on waiting for a place in the queue
+        while not waiting.empty():
+            waiting.get_nowait()
+        thread.join()
