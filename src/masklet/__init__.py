@@ -1,5 +1,82 @@
-"""Segment and track anything in images and videos, by click, box or mask."""
+"""Segment and track anything in images and videos, by click, box or mask.
+
+Names are loaded when they are first used, so that `import masklet` takes no time and loads no runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from masklet._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from masklet.api import Model, load
+    from masklet.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        EngineError,
+        ImageError,
+        MaskletError,
+        OutputError,
+        PromptError,
+        TrackingError,
+        VideoError,
+    )
+    from masklet.memory_bank import MemoryConfig
+    from masklet.records import Frame, FrameMasks, PointLabel, Prompt, SegmentResult
+    from masklet.segmenter import EncodedImage, Segmenter
+    from masklet.tracker import Tracker
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "EncodedImage",
+    "EngineError",
+    "Frame",
+    "FrameMasks",
+    "ImageError",
+    "MaskletError",
+    "MemoryConfig",
+    "Model",
+    "OutputError",
+    "PointLabel",
+    "Prompt",
+    "PromptError",
+    "SegmentResult",
+    "Segmenter",
+    "Tracker",
+    "TrackingError",
+    "VideoError",
+    "__version__",
+    "load",
+]
+
+_HOMES = {
+    "EncodedImage": "segmenter",
+    "Frame": "records",
+    "FrameMasks": "records",
+    "MemoryConfig": "memory_bank",
+    "Model": "api",
+    "PointLabel": "records",
+    "Prompt": "records",
+    "SegmentResult": "records",
+    "Segmenter": "segmenter",
+    "Tracker": "tracker",
+    "load": "api",
+}
+"""The module of each public name; errors, which all end in Error, are in `errors`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'masklet' has no attribute {name!r}")
+    value = getattr(import_module(f"masklet.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,6 +17,9 @@ from pycocotools import mask as coco_mask
 from masklet.errors import DataError
 from masklet.records import BoolArray, FloatArray
 
+MASK_LOGIT = 10.0
+"""Logit of a foreground pixel of a mask that is given, not predicted; background has its negative."""
+
 
 class CocoRle(TypedDict):
     """A mask as COCO's JSON has it: column-major run lengths, compressed to printable characters."""
@@ -145,6 +148,17 @@ def resize_mask_antialias(mask: BoolArray, size_hw: tuple[int, int]) -> FloatArr
     height, width = size_hw
     image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.float32))
     return np.array(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+def mask_logits(mask: BoolArray, size_hw: tuple[int, int]) -> FloatArray:
+    """An (H, W) mask as the logits of a sure prediction of it, to be corrected by points.
+
+    Returns:
+        (h, w) float32 in [-10, 10].
+
+    Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`.
+    """
+    return resize_mask_antialias(mask, size_hw) * (2 * MASK_LOGIT) - MASK_LOGIT
 
 
 def resolve_overlap(logits: FloatArray) -> BoolArray:

@@ -15,10 +15,9 @@ import numpy as np
 
 from masklet.engine.protocol import Engine
 from masklet.errors import PromptError, TrackingError
-from masklet.masks import CocoRle, decode_rle, encode_rle, resize_mask_antialias, resolve_overlap, upsample_logits
+from masklet.masks import MASK_LOGIT, CocoRle, decode_rle, encode_rle, mask_logits, resolve_overlap, upsample_logits
 from masklet.memory_bank import MemoryBank, MemoryConfig
 from masklet.records import (
-    BoolArray,
     Decoded,
     FloatArray,
     Frame,
@@ -34,9 +33,6 @@ A = TypeVar("A")
 
 Direction = Literal["forward", "backward", "both"]
 
-MASK_LOGIT = 10.0
-"""Logit of a pixel that the user marked as foreground; background has its negative.
-Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`."""
 PREVIOUS_LOGIT_LIMIT = 32.0
 """Earlier logits are clamped to this before they are corrected.
 Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_points_or_box`."""
@@ -478,7 +474,7 @@ class Tracker(Generic[A]):
         """The points of two prompts of one object on one frame; a mask becomes the logits that they correct."""
         logits = known.previous_logits if more.previous_logits is None else more.previous_logits
         if known.mask is not None:
-            logits = mask_logits(known.mask, self.engine.info.low_res_size)
+            logits = mask_logits(known.mask, (self.engine.info.low_res_size,) * 2)
         return Prompt(
             points_xy=np.concatenate([known.points_xy, more.points_xy]),
             labels=np.concatenate([known.labels, more.labels]),
@@ -531,11 +527,6 @@ class Tracker(Generic[A]):
                     f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
                 )
         return self.source
-
-
-def mask_logits(mask: BoolArray, low_res_size: int) -> FloatArray:
-    """A mask as the logits that an earlier prediction of it would have had: (h, w) in [-10, 10]."""
-    return resize_mask_antialias(mask, (low_res_size, low_res_size)) * (2 * MASK_LOGIT) - MASK_LOGIT
 
 
 def _fitting(prompt: Prompt, size_hw: tuple[int, int]) -> Prompt:

@@ -1,0 +1,66 @@
+"""`masklet.load`: a model by name, and what can be done with it. Everything here is a door to another part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from masklet.engine.protocol import Engine
+from masklet.memory_bank import MemoryConfig
+from masklet.records import EngineInfo
+from masklet.segmenter import Segmenter
+from masklet.tracker import Tracker
+
+DEFAULT_MODEL = "nano"
+
+
+def load(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precision: str = "auto") -> Model:
+    """Load a model.
+
+    Args:
+        name: "nano", which comes with the package; another model's name; or a path to a checkpoint or to an
+            exported folder.
+        device: "auto" takes the best there is; else "cpu", "cuda", ...
+        precision: "auto" takes what suits the device; else "fp32", "bf16", ...
+
+    Raises:
+        CheckpointError: the model is unknown, or its files do not fit.
+        EngineError: the device or precision is unknown, or an extra is missing; the text says which.
+    """
+    from masklet.engine.open import open_engine
+
+    return Model(open_engine(name, device=device, precision=precision))
+
+
+class Model:
+    """A loaded model. It holds no images and no videos, so one can serve many segmenters and trackers.
+
+    Args:
+        engine: runs it.
+    """
+
+    def __init__(self, engine: Engine[Any]) -> None:
+        self.engine = engine
+
+    @property
+    def info(self) -> EngineInfo:
+        """Name, sizes, device and precision."""
+        return self.engine.info
+
+    def segmenter(self) -> Segmenter[Any]:
+        """A segmenter for images."""
+        return Segmenter(self.engine)
+
+    def tracker(
+        self, source: Any = None, *, memory: MemoryConfig | None = None, non_overlap: bool = False
+    ) -> Tracker[Any]:
+        """A tracker for one video; see `Tracker` for the arguments.
+
+        Raises:
+            VideoError: the source cannot be opened.
+        """
+        return Tracker(self.engine, source, memory=memory, non_overlap=non_overlap)
+
+    def __repr__(self) -> str:
+        info = self.info
+        return f"Model({info.name!r}, {info.backend}, device={info.device!r}, precision={info.precision!r})"

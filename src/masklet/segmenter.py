@@ -1,0 +1,161 @@
+"""Segments images: encode once, then ask as often as you like.
+
+Like the tracker, it moves handles between the parts of an engine and knows no tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from masklet.engine.protocol import Engine
+from masklet.errors import PromptError
+from masklet.images import ImageSource, read_image
+from masklet.masks import mask_logits, upsample_logits
+from masklet.records import Decoded, FloatArray, ImageFeatures, Prompt, Recall, SegmentResult
+
+A = TypeVar("A")
+
+
+class Segmenter(Generic[A]):
+    """Segments images with one engine.
+
+    Args:
+        engine: runs the model.
+    """
+
+    def __init__(self, engine: Engine[A]) -> None:
+        self.engine = engine
+
+    def set_image(self, image: ImageSource) -> EncodedImage[A]:
+        """Encode an image, the slow part; what comes back answers prompts in milliseconds, and stays valid.
+
+        Args:
+            image: a path, a PIL image, or (H, W, 3) uint8 RGB; see `masklet.images.read_image`.
+
+        Raises:
+            ImageError: the image is missing, damaged, too large, or an array of another form.
+        """
+        return EncodedImage(self.engine, self.engine.encode_image(read_image(image)))
+
+
+class EncodedImage(Generic[A]):
+    """One image, ready for prompts. Made by `Segmenter.set_image`."""
+
+    def __init__(self, engine: Engine[A], features: ImageFeatures[A]) -> None:
+        self.engine = engine
+        self.features = features
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Size of the image; prompts are in its pixels and masks have its size."""
+        return self.features.size_hw
+
+    def predict(
+        self,
+        points_xy: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box_xyxy: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        previous_logits: ArrayLike | None = None,
+        multimask: bool | None = None,
+    ) -> SegmentResult:
+        """Segment one object.
+
+        Args:
+            points_xy: (P, 2) source pixels, x right, y down.
+            labels: (P,) 1 on the object, 0 not on it; all 1 when left out.
+            box_xyxy: (4,) source pixels around the object.
+            mask: (H, W) a rough mask to start from, alone or with points and a box.
+            previous_logits: (h, w) from `SegmentResult.low_res_logits`, to be corrected by the points.
+            multimask: three candidates (True) or one (False). None gives three to a lone point, which may mean a
+                part, a whole or a group, and one to all else.
+
+        Returns:
+            The candidates, the one of highest IoU prediction first.
+
+        Raises:
+            PromptError: see `Prompt.create`; or both mask and previous_logits are given.
+        """
+        return self._decode([self._ready(points_xy, labels, box_xyxy, mask, previous_logits)], multimask)[0]
+
+    def predict_many(self, prompts: Sequence[Prompt], *, multimask: bool | None = None) -> list[SegmentResult]:
+        """Segment several objects, or one in several ways, in one batch.
+
+        Args:
+            prompts: one an object. A mask is a rough one, as in `predict`.
+            multimask: as in `predict`; None decides for each prompt.
+
+        Returns:
+            One result a prompt, in their order.
+
+        Raises:
+            PromptError: a prompt does not fit the image.
+        """
+        ready = [self._ready(p.points_xy, p.labels, p.box_xyxy, p.mask, p.previous_logits) for p in prompts]
+        return self._decode(ready, multimask)
+
+    def _ready(
+        self,
+        points_xy: ArrayLike | None,
+        labels: ArrayLike | None,
+        box_xyxy: ArrayLike | None,
+        mask: ArrayLike | None,
+        previous_logits: ArrayLike | None,
+    ) -> Prompt:
+        """The prompt checked against this image, and as the engine is to see it: with logits in place of a mask."""
+        side = self.engine.info.low_res_size
+        logits: FloatArray | None = None
+        if mask is not None:
+            if previous_logits is not None:
+                raise PromptError(
+                    "mask and previous_logits exclude each other: the points can correct only one of them"
+                )
+            rough = Prompt.create(mask=mask, size_hw=self.size_hw).mask
+            assert rough is not None
+            logits = mask_logits(rough, (side, side))
+        elif previous_logits is not None:
+            logits = np.squeeze(np.asarray(previous_logits, np.float32))
+            if logits.shape != (side, side) or not np.isfinite(logits).all():
+                raise PromptError(
+                    f"previous_logits must be finite and ({side}, {side}), one candidate of SegmentResult.low_res_logits, "
+                    f"got {np.shape(previous_logits)}"
+                )
+        if logits is not None and box_xyxy is None and _is_empty(points_xy) and _is_empty(labels):
+            return Prompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int32), previous_logits=logits)
+        return Prompt.create(
+            points_xy=points_xy, labels=labels, box_xyxy=box_xyxy, previous_logits=logits, size_hw=self.size_hw
+        )
+
+    def _decode(self, prompts: Sequence[Prompt], multimask: bool | None) -> list[SegmentResult]:
+        several = [_is_ambiguous(prompt) if multimask is None else multimask for prompt in prompts]
+        results: dict[int, SegmentResult] = {}
+        for choice in sorted(set(several)):  # the number of candidates is one for a whole batch
+            rows = [row for row, wanted in enumerate(several) if wanted == choice]
+            conditioned = self.engine.attend(self.features, [Recall()] * len(rows))
+            answers = self.engine.decode(conditioned, [prompts[row] for row in rows], multimask=choice)
+            results.update((row, self._result(answer)) for row, answer in zip(rows, answers, strict=True))
+        return [results[row] for row in range(len(prompts))]
+
+    def _result(self, decoded: Decoded[A]) -> SegmentResult:
+        best_first = np.argsort(-np.asarray(decoded.iou_predictions), kind="stable")
+        logits = self.engine.to_numpy(decoded.low_res_logits)[best_first]
+        return SegmentResult(
+            masks=upsample_logits(logits, self.size_hw) > 0,
+            iou_predictions=np.asarray(decoded.iou_predictions, np.float32)[best_first],
+            low_res_logits=logits,
+            object_score=decoded.object_score,
+        )
+
+
+def _is_ambiguous(prompt: Prompt) -> bool:
+    """One lone point may mean a part, the whole or a group; everything else says which."""
+    return prompt.num_points == 1 and prompt.previous_logits is None
+
+
+def _is_empty(values: ArrayLike | None) -> bool:
+    return values is None or np.size(values) == 0
