@@ -21,6 +21,9 @@ VOID = 255
 CUTOUT_MARGIN_PX = 2
 """Background kept around a cut-out, so that interpolation at its outline never meets the end of the array."""
 
+DRAWN_IN: ByteArray = np.clip((np.arange(256) - 80) * (255 / 175), 0, 255).astype(np.uint8)
+"""Alpha of a softened outline to alpha of one that lies a third of a pixel further in."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
@@ -118,7 +121,9 @@ def resize_coverage(region: BoolArray | ByteArray, size: int) -> ByteArray:
     Args:
         region: (H, W) bool, or uint8 alpha.
     """
-    alpha = region.astype(np.uint8) * np.uint8(255) if region.dtype == np.bool_ else np.ascontiguousarray(region)
+    alpha = np.ascontiguousarray(region, np.uint8)
+    if region.dtype == np.bool_:
+        alpha = alpha * np.uint8(255)
     interpolation = cv2.INTER_AREA if alpha.shape[0] > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(alpha, (size, size), interpolation=interpolation), np.uint8)
 
@@ -132,9 +137,9 @@ def random_colour(rng: np.random.Generator, strength: float = 1.0) -> FloatArray
     Returns:
         (3, 4) float32: 3 x 3 on RGB, and an offset in [0, 255] units.
     """
-    gain = 1.0 + strength * rng.uniform(-0.3, 0.3)
+    gain = np.full(3, 1.0 + strength * rng.uniform(-0.3, 0.3))
     if rng.random() < 0.4:
-        gain = gain + strength * rng.uniform(-0.15, 0.15, 3)
+        gain += strength * rng.uniform(-0.15, 0.15, 3)
     saturation = 1.0 + strength * rng.uniform(-0.6, 0.4)
     offset = strength * rng.uniform(-20.0, 20.0)
     mix = saturation * np.eye(3) + (1.0 - saturation) / 3.0
@@ -199,7 +204,8 @@ def cut_out(image: LabelledImage, object_id: int) -> Cutout:
 def scale_cutout(cutout: Cutout, longest_side_px: float) -> Cutout:
     """Resize a cut-out to a longest side, and soften its outline inwards.
 
-    The outline is blurred over about a pixel and drawn in by half of one, which takes away the rim of old background.
+    The outline is blurred over about a pixel and drawn in by a third of one: that takes away the rim of old
+    background.
     """
     height, width = cutout.alpha.shape
     scale = longest_side_px / max(height, width)
@@ -208,8 +214,7 @@ def scale_cutout(cutout: Cutout, longest_side_px: float) -> Cutout:
     rgb = cv2.resize(np.ascontiguousarray(cutout.rgb), size_wh, interpolation=interpolation)
     alpha = cv2.resize(np.ascontiguousarray(cutout.alpha), size_wh, interpolation=interpolation)
     blurred = cv2.GaussianBlur(alpha, (0, 0), 0.8, borderType=cv2.BORDER_CONSTANT)
-    drawn_in = cv2.convertScaleAbs(cv2.subtract(blurred, 80), alpha=255.0 / 175.0)
-    return Cutout(np.asarray(rgb, np.uint8), np.asarray(drawn_in, np.uint8), cutout.borders_touched)
+    return Cutout(np.asarray(rgb, np.uint8), DRAWN_IN[blurred], cutout.borders_touched)
 
 
 def blend(below: ByteArray, above: ByteArray, alpha: ByteArray) -> ByteArray:

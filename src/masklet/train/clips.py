@@ -41,6 +41,7 @@ from masklet.train.data import (
     MAX_DRAWS,
     PART_SOURCES,
     SOURCE_WEIGHTS,
+    VOID_COVERAGE,
     CutoutSampler,
     ImageEntry,
     ImageIndex,
@@ -58,6 +59,9 @@ from masklet.train.scene import Layer, Motion, Scene, between, camera_motion, ob
 CANVAS_SCALE = 1.25
 """The still image is larger than the frame by this much, so that the camera can move over it."""
 MAX_REAL_STRIDE = 6
+
+CLIP_WEIGHTS: Mapping[str, float] = {"cdnet_highway": 0.3}
+"""Many clips of one fixed camera count for less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +94,8 @@ class ClipDataConfig:
     """Sources whose ids are parts of one thing, and the probability of merging them."""
     cutout_sources: tuple[str, ...] = CUTOUT_SOURCES
     """Sources whose objects are pasted; those absent are passed over, all are used when none is there."""
+    clip_weights: Mapping[str, float] = field(default_factory=lambda: dict(CLIP_WEIGHTS))
+    """Multiplier for real clips whose name starts so, else 1; a clip is drawn by it times the root of its frames."""
     min_object_area: float = 0.006
     """Smallest object on the first frame, as a fraction of it."""
     max_object_area: float = 0.7
@@ -156,9 +162,11 @@ class ClipSamples(SampleStream[ClipSample]):
         index = ImageIndex.open(config.image_root)
         self._images = SourceSampler(index, config.weights, config.part_sources)
         self._cutouts = CutoutSampler(index, config.cutout_sources, config.weights)
-        self._clips = [] if config.clip_root is None else list(ClipIndex.open(config.clip_root).clips.values())
-        shares = np.array([len(clip) ** 0.5 for clip in self._clips])
-        self._clip_probabilities: NDArray[np.float64] = shares / shares.sum()
+        clips = {} if config.clip_root is None else ClipIndex.open(config.clip_root).clips
+        weights = {name: _prefix_weight(name, config.clip_weights) for name in clips}
+        self._clips = [clip for name, clip in clips.items() if weights[name] > 0]
+        shares = np.array([weights[name] * len(clip) ** 0.5 for name, clip in clips.items() if weights[name] > 0])
+        self._clip_probabilities: NDArray[np.float64] = shares / max(shares.sum(), 1e-9)
 
     def sample(self, rng: np.random.Generator) -> ClipSample:
         """Make one sample from a generator that is its own."""
@@ -178,9 +186,11 @@ class ClipSamples(SampleStream[ClipSample]):
             if rng.random() < self.config.paste_on_real_probability:
                 self._paste_objects(scene, rng, int(rng.integers(1, 3)), [])
             return scene
-        still = self._images.draw(rng)
+        source = self._images.draw_source(rng)
+        still = self._images.draw(rng, source)
         scene = self._still_scene(still, rng)
-        own = random_cutout(still, rng) if rng.random() < self.config.lookalike_probability else None
+        copies_own = source in self._cutouts.sources and rng.random() < self.config.lookalike_probability
+        own = random_cutout(still, rng) if copies_own else None
         num_objects = int(rng.choice(4, p=[0.15, 0.35, 0.35, 0.15]))
         self._paste_objects(scene, rng, num_objects, [] if own is None else [own])
         return scene
@@ -277,7 +287,7 @@ class ClipSamples(SampleStream[ClipSample]):
             lit = apply_colour(apply_colour(frame, first), between(drift, time, len(scene.frames)))
             frames.append(degradation.apply(lit, rng))
         masks = np.stack([objects[row] for row in rows])
-        void = np.stack([resize_coverage(void, half) > 0 for void in scene.voids])
+        void = np.stack([resize_coverage(void, half) > VOID_COVERAGE for void in scene.voids])
         return ClipSample(torch.from_numpy(np.stack(frames)), torch.from_numpy(masks), torch.from_numpy(void))
 
     def _choose_objects(self, objects: Sequence[BoolArray], num_pasted: int, rng: np.random.Generator) -> list[int]:
@@ -299,6 +309,10 @@ class ClipSamples(SampleStream[ClipSample]):
         favoured = pasted[: -(-2 * config.objects_per_clip // 3)]
         ordered = favoured + [row for row in fit if row not in favoured]
         return [ordered[place % len(ordered)] for place in range(config.objects_per_clip)]
+
+
+def _prefix_weight(name: str, weights: Mapping[str, float]) -> float:
+    return next((weight for prefix, weight in weights.items() if name.startswith(prefix)), 1.0)
 
 
 def random_layer(

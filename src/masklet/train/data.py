@@ -45,6 +45,8 @@ T = TypeVar("T")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MAX_DRAWS = 200
 """Images tried for one sample before the data set is called unusable."""
+VOID_COVERAGE = 63
+"""A pixel more than a quarter void is void (in units of 255)."""
 EXIF_ORIENTATION = 0x0112
 
 SOURCE_WEIGHTS: Mapping[str, float] = {
@@ -261,7 +263,8 @@ class CutoutSampler:
     def __init__(self, index: ImageIndex, sources: Iterable[str], weights: Mapping[str, float]) -> None:
         clean = {name: index.sources[name] for name in sources if name in index.sources}
         always_whole = dict.fromkeys(PART_SOURCES, 1.0)
-        self._images = SourceSampler(ImageIndex(clean or index.sources), weights, always_whole)
+        self.sources: Mapping[str, tuple[ImageEntry, ...]] = clean or index.sources
+        self._images = SourceSampler(ImageIndex(self.sources), weights, always_whole)
 
     def draw_source(self, rng: np.random.Generator) -> str:
         """The name of a random source of cut-outs."""
@@ -431,7 +434,7 @@ class ImageSamples(SampleStream[ImageSample]):
         rgb = random_degradation(rng, config.degrade_probability).apply(rgb, rng)
         chosen = choose(len(visible), config.objects_per_image, rng)
         half = config.size // 2
-        void = (resize_coverage(image.ids == VOID, half) > 0) & (resize_coverage(pasted, half) <= 127)
+        void = (resize_coverage(image.ids == VOID, half) > VOID_COVERAGE) & (resize_coverage(pasted, half) <= 127)
         masks = np.stack([visible[row] for row in chosen])
         return ImageSample(torch.from_numpy(rgb), torch.from_numpy(masks), torch.from_numpy(void))
 

@@ -139,11 +139,9 @@ class Layer:
         cut_height, cut_width = self.cutout.alpha.shape
         motion = self.motion
         smear_xy = self.shutter * motion.step_xy(time)
-        reach = (
-            0.5 * self.size_px * np.hypot(1, min(cut_height, cut_width) / max(cut_height, cut_width))
-            * motion.scales[time] * max(motion.aspects[time], 1 / motion.aspects[time])
-            + motion.wobble.amplitude_px + MAX_BLUR_PX / 2
-        )  # fmt: skip
+        diagonal = self.size_px * np.hypot(cut_height, cut_width) / max(cut_height, cut_width)
+        largest = motion.scales[time] * max(motion.aspects[time], 1 / motion.aspects[time])
+        reach = 0.5 * (diagonal * largest + MAX_BLUR_PX) + motion.wobble.amplitude_px
         low = np.clip(np.floor(motion.centres_xy[time] - reach), 0, size).astype(int)
         high = np.clip(np.ceil(motion.centres_xy[time] + reach), 0, size).astype(int)
         if (high - low < 2).any():
@@ -164,9 +162,12 @@ class Layer:
         colour = rgb * alpha_1
         kernel = smear_kernel(smear_xy)
         if kernel is not None:
-            colour = cv2.filter2D(colour, -1, kernel, borderType=cv2.BORDER_CONSTANT)
-            alpha_1 = cv2.filter2D(alpha_1, -1, kernel, borderType=cv2.BORDER_CONSTANT)[:, :, None]
+            colour, alpha_1 = _smear(colour, kernel), _smear(alpha_1, kernel)[:, :, None]
         return (slice(low[1], high[1]), slice(low[0], high[0])), colour, alpha_1
+
+
+def _smear(pixels: FloatArray, kernel: FloatArray) -> FloatArray:
+    return np.asarray(cv2.filter2D(pixels, -1, kernel, borderType=cv2.BORDER_CONSTANT), np.float32)
 
 
 def between(colour: FloatArray, time: int, num_frames: int) -> FloatArray:

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from masklet.records import ByteArray
+from masklet.train.augment import Cutout
+from masklet.train.scene import (
+    MAX_BLUR_PX,
+    NO_COLOUR_CHANGE,
+    Layer,
+    Motion,
+    Scene,
+    Wobble,
+    between,
+    camera_motion,
+    object_motion,
+    smear_kernel,
+    smooth_curve,
+)
+
+SIZE = 64
+
+
+def motion(centres_xy: list[tuple[float, float]], scale: float = 1.0, angle: float = 0.0) -> Motion:
+    """At these places, frame by frame, else unchanged."""
+    ones = np.ones(len(centres_xy))
+    wobble = Wobble(0.0, 10.0, np.zeros((len(centres_xy), 2)))
+    return Motion(np.array(centres_xy, float), scale * ones, angle * ones, ones, wobble)
+
+
+def layer(path: Motion, *, colour: int = 200, tracked: bool = True, shutter: float = 0.0) -> Layer:
+    """A solid square of 20 pixels, one colour."""
+    cutout = Cutout(np.full((20, 20, 3), colour, np.uint8), np.full((20, 20), 255, np.uint8), 0)
+    return Layer(cutout, 20.0, path, NO_COLOUR_CHANGE, shutter, tracked)
+
+
+def empty_scene(num_frames: int) -> Scene:
+    frames = [np.zeros((SIZE, SIZE, 3), np.uint8) for _ in range(num_frames)]
+    return Scene(frames, [np.full((SIZE, SIZE), 255, np.uint8) for _ in range(num_frames)], [])
+
+
+def centre_xy(mask: ByteArray) -> tuple[float, float]:
+    rows, columns = np.nonzero(mask > 127)
+    return float(columns.mean()), float(rows.mean())
+
+
+def test_a_layer_is_painted_where_its_path_says_and_its_mask_lies_on_it() -> None:
+    scene = empty_scene(3)
+    places = [(20.3, 20.7), (30.7, 25.2), (44.2, 40.4)]
+    scene.paint(layer(motion(places)))
+    (masks,) = scene.objects
+    for frame, mask, expected in zip(scene.frames, masks, places, strict=True):
+        assert centre_xy(mask) == pytest.approx(expected, abs=0.51)
+        assert np.array_equal(frame[:, :, 0] > 100, mask > 127)
+        assert (mask > 127).sum() == pytest.approx(400, rel=0.06)
+    assert scene.num_pasted == 1
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("scale", [0.6, 1.6])
+def test_scale_changes_the_area_and_turning_does_not(scale: float, angle: float) -> None:
+    scene = empty_scene(1)
+    scene.paint(layer(motion([(32.3, 32.3)], scale, angle)))
+    assert (scene.objects[0][0] > 127).sum() == pytest.approx(400 * scale**2, rel=0.08)
+
+
+def test_what_is_painted_later_hides_objects_and_void() -> None:
+    scene = empty_scene(1)
+    scene.paint(layer(motion([(26, 32)]), colour=100))
+    scene.paint(layer(motion([(36, 32)]), colour=200))
+    behind, front = scene.objects[0][0] > 127, scene.objects[1][0] > 127
+    assert not (behind & front).any()
+    assert behind.sum() == pytest.approx(front.sum() / 2, rel=0.15)
+    assert not ((scene.voids[0] > 127) & (behind | front)).any()
+
+
+def test_occluders_hide_without_becoming_objects() -> None:
+    scene = empty_scene(1)
+    scene.paint(layer(motion([(32, 32)])))
+    scene.paint(layer(motion([(32, 32)]), tracked=False))
+    assert len(scene.objects) == 1
+    assert not (scene.objects[0][0] > 127).any()
+
+
+@pytest.mark.parametrize("place", [(-30.0, 32.0), (32.0, 200.0), (1e4, -1e4)])
+def test_an_object_outside_the_frame_is_absent_and_can_return(place: tuple[float, float]) -> None:
+    scene = empty_scene(3)
+    scene.paint(layer(motion([(32, 32), place, (32, 32)])))
+    present = [bool((mask > 127).any()) for mask in scene.objects[0]]
+    assert present == [True, False, True]
+    assert not scene.frames[1].any()
+
+
+def test_fast_things_smear_along_their_path() -> None:
+    sharp, smeared = empty_scene(2), empty_scene(2)
+    path = motion([(20, 32), (44, 32)])
+    sharp.paint(layer(path))
+    smeared.paint(layer(path, shutter=0.5))
+    edge = [np.unique(scene.frames[1][32, :, 0]).size for scene in (sharp, smeared)]
+    assert edge[1] > edge[0] + 5
+    column = [np.unique(scene.frames[1][:, 44, 0]).size for scene in (sharp, smeared)]
+    assert column[1] <= column[0] + 2
+
+
+def test_wobbling_bends_an_object_but_keeps_it_in_place() -> None:
+    straight = motion([(32, 32)])
+    bent = Motion(
+        straight.centres_xy, straight.scales, straight.angles, straight.aspects, Wobble(3.0, 20.0, np.ones((1, 2)))
+    )
+    scene = empty_scene(1)
+    scene.paint(layer(straight))
+    scene.paint(layer(bent))
+    assert (scene.objects[0][0] > 127).any()  # not covered everywhere
+    assert centre_xy(scene.objects[1][0]) == pytest.approx((32, 32), abs=4)
+
+
+def test_light_changes_evenly_from_none() -> None:
+    late = NO_COLOUR_CHANGE * np.float32(2)
+    assert np.array_equal(between(late, 0, 5), NO_COLOUR_CHANGE)
+    assert np.allclose(between(late, 2, 5), NO_COLOUR_CHANGE * 1.5)
+    assert np.array_equal(between(late, 4, 5), late)
+    assert np.array_equal(between(late, 0, 1), NO_COLOUR_CHANGE)
+
+
+def test_smear_kernels_sum_to_one_and_have_a_longest() -> None:
+    assert smear_kernel(np.array([1.0, 0.5])) is None
+    for step_xy in ([5.0, 0.0], [-7.0, 9.0], [300.0, -200.0]):
+        kernel = smear_kernel(np.array(step_xy))
+        assert kernel is not None
+        assert kernel.shape == (MAX_BLUR_PX, MAX_BLUR_PX)
+        assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
+        assert (kernel == kernel[::-1, ::-1]).mean() > 0.95
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 8])
+def test_motions_start_unchanged_and_stay_in_their_bounds(num_frames: int) -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        assert smooth_curve(rng, num_frames, 1.0, 1.0)[0] == 0
+        camera = camera_motion(rng, num_frames, SIZE)
+        first = object_motion(rng, num_frames, SIZE, 20.0, [])
+        second = object_motion(rng, num_frames, SIZE, 20.0, [first])
+        assert camera.centres_xy.shape == (num_frames, 2)
+        for thing in (first, second):
+            assert thing.scales[0] == 1
+            assert (thing.scales >= 0.599).all()
+            assert (thing.scales <= 1.601).all()
+            assert (thing.centres_xy[0] > 0).all()
+            assert (thing.centres_xy[0] < SIZE).all()
+
+
+def test_objects_start_apart() -> None:
+    distances = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        first = object_motion(rng, 4, SIZE, 20.0, [])
+        second = object_motion(rng, 4, SIZE, 20.0, [first])
+        distances.append(np.linalg.norm(first.centres_xy[0] - second.centres_xy[0]))
+    assert np.median(distances) > SIZE * 0.4
