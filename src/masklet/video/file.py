@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ import cv2
 import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -70,7 +72,8 @@ class _Orientation:
         if side_data is None:
             return cls()
         a, b, _, c, d = np.frombuffer(bytes(cast(Buffer, side_data)), dtype=np.int32)[:5].tolist()
-        degrees = round(math.degrees(math.atan2(b, a)) / 90) * 90 % 360
+        sign = -1 if a * d < b * c else 1  # a mirrored picture is mirrored after it was turned
+        degrees = round(math.degrees(math.atan2(b, sign * a)) / 90) * 90 % 360
         if abs(b) > abs(a):
             return cls(True, c < 0, b < 0, degrees)
         return cls(False, a < 0, d < 0, degrees)
@@ -105,6 +108,8 @@ class VideoFileSource(BaseSource):
         if not self._is_url:
             _check_file(Path(path))
         self._timeline: _Timeline | None = None
+        self._is_scanned = False
+        self._num_packets = 0
         self._cursor: _Cursor | None = None
         self._recent: OrderedDict[int, Frame] = OrderedDict()
         self._promised_frames: int | None = None
@@ -112,13 +117,17 @@ class VideoFileSource(BaseSource):
 
         with self._open() as container:
             stream = _video_stream(container, self._name)
-            first = next(_decode(container, stream, self._name), None)
+            first = None
+            with suppress(av.FFmpegError):
+                first = next(_decode(container, stream), None)
             if first is None:
                 raise VideoError(f"{self._name}: no frame of its {_codec(stream)} video can be decoded", frame_index=0)
             self._orientation = _Orientation.of(first)
             self._stored_hw = (first.height, first.width)
             # Streams without a declared colour matrix mean BT.709 from 720 lines on, as players assume.
             self._untagged_matrix = "ITU709" if first.height >= 720 else "ITU601"
+            # AVI counts packets in decoding order, which is not the order of presentation when there are B frames.
+            self._has_stamps = not (container.format.name == "avi" and stream.codec_context.has_b_frames)
             self._first_pts = first.pts
             self._time_base = stream.time_base or Fraction(1, 1000)
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
@@ -261,7 +270,7 @@ class VideoFileSource(BaseSource):
         if self._is_url:
             return stream.frames or None
         timeline = self._get_timeline()
-        there = len(timeline.pts) if timeline else self._packets
+        there = len(timeline.pts) if timeline else self._num_packets
         promised = stream.frames or round((duration_s or 0) * self._fps)
         # A duration is a rounded number and may be the audio's: clearly more means over half a second and 3 %.
         if promised > there + max(0.5 * self._fps, 0.03 * promised, SLACK_FRAMES):
@@ -269,41 +278,41 @@ class VideoFileSource(BaseSource):
         return there
 
     def _get_timeline(self) -> _Timeline | None:
-        """Made once; None when the packets have no usable time stamps, and frames can only be counted."""
-        if self._timeline is not None or self._has_no_timeline:
-            return self._timeline
-        shown: list[int | None] = []
-        keys: list[int] = []
-        with self._open() as container:
-            stream = _video_stream(container, self._name)
-            try:
-                for packet in container.demux(stream):
-                    if packet.size == 0 or packet.is_discard:
-                        continue
-                    if packet.is_keyframe and packet.pts is not None:
-                        keys.append(packet.pts)
-                    shown.append(packet.pts)
-            except av.FFmpegError:
-                pass  # what could be read is the timeline; whoever decodes meets the same error and reports it
-        self._packets = len(shown)
-        stamps = [pts for pts in shown if pts is not None]
-        # Frames before the first that can be decoded are never delivered.
-        pts = np.unique(np.array([s for s in stamps if keys and s >= keys[0]], dtype=np.int64))
-        if len(stamps) < len(shown) or not keys or len(set(stamps)) < len(stamps):
-            self._has_no_timeline = True
-            return None
-        self._timeline = _Timeline(pts, np.unique(np.array(keys, dtype=np.int64)))
+        """Made once; None when time stamps cannot tell frames apart, so that they can only be counted."""
+        if not self._is_scanned:
+            self._is_scanned = True
+            self._timeline = self._scan()
         return self._timeline
 
-    _has_no_timeline = False
-    _packets = 0
+    def _scan(self) -> _Timeline | None:
+        """Read all packets without decoding them; also sets `_num_packets`."""
+        stamps: list[int | None] = []
+        keys: list[int | None] = []
+        with self._open() as container:
+            stream = _video_stream(container, self._name)
+            # What breaks reading here breaks it again for whoever decodes, and is reported there.
+            with suppress(av.FFmpegError):
+                for packet in _whole_packets(container, stream):
+                    if packet.size == 0 or packet.is_discard:
+                        continue
+                    stamps.append(packet.pts)
+                    if packet.is_keyframe:
+                        keys.append(packet.pts)
+        self._num_packets = len(stamps)
+        known = [pts for pts in stamps if pts is not None]
+        known_keys = [pts for pts in keys if pts is not None]
+        if not self._has_stamps or not known_keys or len(set(known)) < len(stamps):
+            return None
+        pts = np.unique(np.array(known, dtype=np.int64))
+        # What comes before the first key frame can never be decoded.
+        return _Timeline(pts[pts >= known_keys[0]], np.unique(np.array(known_keys, dtype=np.int64)))
 
     def _to_frame(self, decoded: VideoFrame, index: int) -> Frame:
         height, width = self._stored_hw  # a stream that changes its size goes on in the first one
         matrix = self._untagged_matrix if decoded.colorspace == 2 else None  # 2: unspecified
         rgb = decoded.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=matrix)
         time_s = index / self._fps
-        if decoded.pts is not None and self._first_pts is not None:
+        if self._has_stamps and decoded.pts is not None and self._first_pts is not None:
             time_s = float((decoded.pts - self._first_pts) * self._time_base)
         return Frame(index, self._orientation.apply(np.asarray(rgb, np.uint8)), time_s)
 
@@ -329,7 +338,14 @@ class _Cursor:
             return
         pending = self._go_to(start)
         while True:
-            item = pending or next(self._decoded, None)
+            try:
+                item = pending or next(self._decoded, None)
+            except av.FFmpegError as error:
+                raise VideoError(
+                    f"{self._source._name}: reading failed after frame {self.next_index - 1}: "
+                    f"{error.strerror or error}",
+                    frame_index=self.next_index,
+                ) from error
             pending = None
             if item is None:
                 return
@@ -369,7 +385,7 @@ class _Cursor:
         self._container = self._source._open()
         stream = _video_stream(self._container, self._source._name)
         stream.thread_type = "AUTO"  # frames in parallel too; FFmpeg's own default is slices
-        self._decoded = self._counted(_decode(self._container, stream, self._source._name))
+        self._decoded = self._counted(_decode(self._container, stream, self._source._get_timeline))
         self.next_index = 0
 
     def _counted(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
@@ -388,29 +404,35 @@ class _Cursor:
         stream = _video_stream(self._container, self._source._name)
         try:
             self._container.seek(pts, stream=stream, backward=True)
+            self._decoded = self._counted(_decode(self._container, stream, self._source._get_timeline))
+            return next(self._decoded, None)
         except av.FFmpegError:
             return None
-        self._decoded = self._counted(_decode(self._container, stream, self._source._name))
+
+
+def _decode(
+    container: InputContainer, stream: VideoStream, on_damage: Callable[[], object] = lambda: None
+) -> Iterator[VideoFrame]:
+    """All frames from where the container is; damaged packets are passed over, after `on_damage`."""
+    for packet in _whole_packets(container, stream):
         try:
-            return next(self._decoded, None)
-        except VideoError:
-            return None
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            on_damage()
+            continue
+        yield from frames
 
 
-def _decode(container: InputContainer, stream: VideoStream, name: str) -> Iterator[VideoFrame]:
-    """All frames from where the container is; damaged packets are passed over."""
-    count = 0
-    try:
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
-                continue
-            for frame in frames:
-                count += 1
-                yield frame
-    except av.FFmpegError as error:
-        raise VideoError(f"{name}: reading failed: {error.strerror or error}", frame_index=count) from error
+def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """All packets but a last one that is cut: it would take the frames before it along, since PyAV loses what a
+    decoder still holds when draining it fails."""
+    held: Packet[VideoStream] | None = None
+    for packet in container.demux(stream):
+        if held is not None and not (held.is_corrupt and packet.size == 0):
+            yield held
+        held = packet
+    if held is not None:
+        yield held
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
