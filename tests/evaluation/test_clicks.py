@@ -7,6 +7,7 @@ import pytest
 
 from masklet.errors import ConfigError, DataError
 from masklet.evaluation.clicks import evaluate_clicks
+from masklet.masks import decode_rle
 
 from .oracle import SIZE, OracleEngine, rectangle, write_pair
 
@@ -110,5 +111,5 @@ def test_settings_out_of_range_are_named(root: Path, oracle: OracleEngine, setti
 
 def test_the_prediction_after_the_last_click_is_kept(root: Path) -> None:
     report = evaluate_clicks(OracleEngine(flaw="half"), root / "dogs", clicks=1)
-    assert (report.objects[0].predicted.unpack() == (rectangle(8, 8, 24, 40) > 0)).all()
+    assert (decode_rle(report.objects[0].predicted) == (rectangle(8, 8, 24, 40) > 0)).all()
     assert np.isclose(report.objects[0].area_fraction, (32 / SIZE) ** 2)

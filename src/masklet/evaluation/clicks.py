@@ -17,7 +17,8 @@ from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError
 from masklet.evaluation.data import ImageSample, LabelMap, open_image_sources, spread
 from masklet.evaluation.metrics import Click, next_click, region_similarity
-from masklet.evaluation.report import ClicksReport, ObjectClicks, PackedMask
+from masklet.evaluation.report import ClicksReport, ObjectClicks
+from masklet.masks import CocoRle, encode_rle, mask_box_xyxy
 from masklet.records import BoolArray, ByteArray, FloatArray, Prompt, SegmentResult
 from masklet.segmenter import Segmenter
 
@@ -96,7 +97,7 @@ class _Trial:
     best_iou: float = 0.0
     box_iou: float | None = None
     logits: FloatArray | None = None
-    predicted: PackedMask | None = None
+    predicted: CocoRle | None = None
     finished: bool = False
     """No pixel is wrong any more: further clicks would have nowhere to go."""
 
@@ -111,8 +112,7 @@ class _Trial:
         )
 
     def box_prompt(self) -> Prompt:
-        rows, columns = np.flatnonzero(self.truth.any(axis=1)), np.flatnonzero(self.truth.any(axis=0))
-        return Prompt.create(box_xyxy=(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+        return Prompt.create(box_xyxy=mask_box_xyxy(self.truth))
 
     def take(self, result: SegmentResult, *, last: bool) -> None:
         ious = [self._iou(mask) for mask in result.masks]
@@ -123,7 +123,7 @@ class _Trial:
         if not last:
             self._aim(result.mask)
         if last or self.finished:
-            self.predicted = PackedMask.pack(result.mask)
+            self.predicted = encode_rle(result.mask)
 
     def take_box(self, result: SegmentResult) -> None:
         self.box_iou = self._iou(result.mask)
@@ -163,7 +163,7 @@ def _trials(labels: LabelMap, min_area: float, max_objects: int | None) -> list[
     return [_Trial(object_id, labels.mask(object_id), void) for object_id in sorted(large)]
 
 
-def _run_trials(segmenter: Segmenter, rgb: ByteArray, trials: list[_Trial], *, clicks: int, box: bool) -> None:
+def _run_trials(segmenter: Segmenter[Any], rgb: ByteArray, trials: list[_Trial], *, clicks: int, box: bool) -> None:
     """Encode the image once, and give each click to all of its objects together."""
     image = segmenter.set_image(rgb)
     for start in range(0, len(trials), BATCH_SIZE):

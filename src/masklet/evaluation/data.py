@@ -6,22 +6,24 @@ folder is opened, from the file headers, so that a long evaluation does not stop
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from masklet.errors import DataError
+from masklet.images import IMAGE_SUFFIXES, read_image
 from masklet.records import BoolArray, ByteArray
 
 VOID = 255
 """The label of pixels nobody judged."""
 MAX_OBJECT_ID = 254
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+MASK_SUFFIXES = frozenset({".png"})
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -69,9 +71,10 @@ class ImageSample:
         """The image (H, W, 3) uint8 RGB, upright, and its objects.
 
         Raises:
-            DataError: a file cannot be read, or the two differ in size.
+            ImageError: the image cannot be read.
+            DataError: the mask cannot be read, or the two differ in size.
         """
-        rgb, labels = read_rgb(self.image_path), read_labels(self.mask_path)
+        rgb, labels = read_image(self.image_path), read_labels(self.mask_path)
         if rgb.shape[:2] != labels.size_hw:
             raise _size_error(self.mask_path, labels.size_hw, self.image_path, (rgb.shape[0], rgb.shape[1]))
         return rgb, labels
@@ -116,24 +119,104 @@ def open_image_sources(roots: str | Path | Iterable[str | Path]) -> list[ImageSo
             name=folder.name if names.count(folder.name) == 1 else f"{folder.parent.name}/{folder.name}",
             samples=tuple(
                 ImageSample(image_path, mask_path)
-                for image_path, mask_path in _pairs(folder / "images", folder / "masks", every_image=True)
+                for image_path, mask_path in _pairs(folder / "images", folder / "masks")
             ),
         )
         for folder in folders
     ]
 
 
-def read_rgb(path: Path) -> ByteArray:
-    """An image, upright, as (H, W, 3) uint8 RGB.
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One video as a folder of frames, with the true masks of all or some of its frames."""
+
+    name: str
+    frame_paths: tuple[Path, ...]
+    """In order of time; the frame index is the place in this list."""
+    mask_paths: Mapping[int, Path]
+    """By frame index, ascending. A frame without a mask is tracked but not judged."""
+
+    @property
+    def frames_folder(self) -> Path:
+        return self.frame_paths[0].parent
+
+    def read_labels(self, frame_index: int) -> LabelMap:
+        """The true objects of one judged frame.
+
+        Raises:
+            DataError: the mask file cannot be used.
+        """
+        return read_labels(self.mask_paths[frame_index])
+
+
+def open_clips(root: str | Path, *, split: str | None = None, resolution: str | None = None) -> list[Clip]:
+    """Find the clips under a root, in one of two layouts.
+
+    a) `<clip>/frames` + `<clip>/masks`, in the root or one folder down.
+    b) DAVIS, YouTube-VOS, MOSE and LVOS: `JPEGImages/<clip>` + `Annotations/<clip>`, or with a folder for the
+       resolution between them (`480p`, `Full-Resolution`). Clips without annotations are passed over.
+
+    Args:
+        root: the folder.
+        split: only the clips listed in `ImageSets/2017/<split>.txt` or `ImageSets/<split>.txt`.
+        resolution: the folder between, for b); 480p when there is a choice.
 
     Raises:
-        DataError: the file cannot be read as an image.
+        DataError: no clip was found, a mask without its frame, sizes that differ, an unknown split or resolution.
     """
-    try:
-        with Image.open(path) as image:
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three for broken files
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder: give a folder of clips")
+    if (root / "JPEGImages").is_dir() and (root / "Annotations").is_dir():
+        folders = _davis_folders(root, resolution)
+    else:
+        candidates = [root, *sorted(root.iterdir())]
+        folders = {
+            folder.resolve().name: (folder / "frames", folder / "masks")
+            for folder in candidates
+            if (folder / "frames").is_dir() and (folder / "masks").is_dir()
+        }
+    if split is not None:
+        names = _split_names(root, split)
+        if missing := [name for name in names if name not in folders]:
+            raise DataError(f"{root} has no annotated clip {missing[0]!r}, which the split {split!r} lists")
+        folders = {name: folders[name] for name in names}
+    if not folders:
+        raise DataError(
+            f"{root} holds no clips: expected <clip>/frames and <clip>/masks, or JPEGImages and Annotations"
+        )
+    clips = []
+    for name, (frames_folder, masks_folder) in folders.items():
+        frames, masks = _matched(frames_folder, masks_folder)
+        mask_paths = {index: masks[stem] for index, stem in enumerate(frames) if stem in masks}
+        clips.append(Clip(name, tuple(frames.values()), mask_paths))
+    return clips
+
+
+def _davis_folders(root: Path, resolution: str | None) -> dict[str, tuple[Path, Path]]:
+    frames_root, masks_root = root / "JPEGImages", root / "Annotations"
+    if resolution is None:  # a folder of folders, where clips would hold files, is a folder of one resolution
+        found = [folder.name for folder in sorted(masks_root.iterdir()) if _holds_folders(folder)]
+        resolution = "480p" if "480p" in found else next(iter(found), "")
+    frames_root, masks_root = frames_root / resolution, masks_root / resolution
+    if not frames_root.is_dir() or not masks_root.is_dir():
+        raise DataError(f"{root} has no resolution {resolution!r} in both JPEGImages and Annotations")
+    return {
+        folder.name: (frames_root / folder.name, folder)
+        for folder in sorted(masks_root.iterdir())
+        if folder.is_dir() and (frames_root / folder.name).is_dir()
+    }
+
+
+def _holds_folders(folder: Path) -> bool:
+    return folder.is_dir() and any(child.is_dir() for child in folder.iterdir())
+
+
+def _split_names(root: Path, split: str) -> list[str]:
+    for path in (root / "ImageSets" / "2017" / f"{split}.txt", root / "ImageSets" / f"{split}.txt"):
+        if path.is_file():
+            return path.read_text(encoding="utf-8").split()
+    raise DataError(f"{root / 'ImageSets'} has no list {split}.txt")
 
 
 def read_labels(path: Path) -> LabelMap:
@@ -169,34 +252,44 @@ def _is_image_source(folder: Path) -> bool:
     return (folder / "images").is_dir() and (folder / "masks").is_dir()
 
 
-def _pairs(image_folder: Path, mask_folder: Path, *, every_image: bool) -> list[tuple[Path, Path]]:
-    """Images with their masks by stem, in order; without `every_image`, images that have no mask are left out."""
-    images = _by_stem(image_folder, IMAGE_SUFFIXES)
-    masks = _by_stem(mask_folder, frozenset({".png"}))
+def _pairs(image_folder: Path, mask_folder: Path) -> list[tuple[Path, Path]]:
+    """Images with their masks by stem, in order; each image has one."""
+    images, masks = _matched(image_folder, mask_folder)
+    if bare := [stem for stem in images if stem not in masks]:
+        raise DataError(f"{images[bare[0]]} has no mask of that name in {mask_folder} ({len(bare)} such images)")
+    return [(image, masks[stem]) for stem, image in images.items()]
+
+
+def _matched(image_folder: Path, mask_folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and masks by stem, in order: every mask has an image of its size."""
+    images, masks = _by_stem(image_folder, IMAGE_SUFFIXES), _by_stem(mask_folder, MASK_SUFFIXES)
     if not images:
         raise DataError(f"{image_folder} holds no images")
     if not masks:
         raise DataError(f"{mask_folder} holds no masks (indexed PNG)")
-    if strays := sorted(masks.keys() - images.keys()):
+    if strays := [stem for stem in masks if stem not in images]:
         raise DataError(f"{masks[strays[0]]} has no image of that name in {image_folder} ({len(strays)} such masks)")
-    if every_image and (bare := sorted(images.keys() - masks.keys())):
-        raise DataError(f"{images[bare[0]]} has no mask of that name in {mask_folder} ({len(bare)} such images)")
-    pairs = [(images[stem], mask) for stem, mask in masks.items()]
-    for image, mask in pairs:
-        image_size, mask_size = _header_size_hw(image), _header_size_hw(mask)
+    for stem, mask in masks.items():
+        image_size, mask_size = _header_size_hw(images[stem]), _header_size_hw(mask)
         if image_size != mask_size:
-            raise _size_error(mask, mask_size, image, image_size)
-    return pairs
+            raise _size_error(mask, mask_size, images[stem], image_size)
+    return images, masks
 
 
 def _by_stem(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
     by_stem: dict[str, Path] = {}
-    for path in files:
+    for path in sorted(folder.iterdir(), key=_natural_order):
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+            continue
         if path.stem in by_stem:
             raise DataError(f"{by_stem[path.stem]} and {path} have the same name: which one belongs to the mask?")
         by_stem[path.stem] = path
     return by_stem
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """Sort key by which 9.jpg comes before 10.jpg."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.stem) if part]
 
 
 def _header_size_hw(path: Path) -> tuple[int, int]:

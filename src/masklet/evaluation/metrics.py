@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from masklet.errors import DataError
-from masklet.records import BoolArray
+from masklet.masks import largest_component
+from masklet.records import BoolArray, FloatArray
 
 BOUNDARY_TOLERANCE = 0.008
 """DAVIS's tolerance: how far apart two outlines may lie, as a fraction of the image diagonal."""
@@ -135,8 +136,8 @@ def next_click(predicted: BoolArray, truth: BoolArray, void: BoolArray | None = 
     crop = _joint_box(wrong)
     if crop is None:
         return None
-    missed = _largest_component(wrong[crop] & truth[crop])
-    excess = _largest_component(wrong[crop] & predicted[crop])
+    missed = largest_component(wrong[crop] & truth[crop])
+    excess = largest_component(wrong[crop] & predicted[crop])
     label, region = (1, missed) if np.count_nonzero(missed) >= np.count_nonzero(excess) else (0, excess)
     inner_y, inner_x = _innermost(region)
     return Click(crop[1].start + inner_x, crop[0].start + inner_y, label)
@@ -165,22 +166,22 @@ def _joint_box(mask: BoolArray, margin: int = 0) -> tuple[slice, slice] | None:
 
 def _near(outline: BoolArray, radius: float) -> BoolArray:
     """Pixels at most `radius` from an outline: dilation by a disk of x² + y² <= radius², at any radius' cost alike."""
-    distance = cv2.distanceTransform((~outline).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    near: BoolArray = distance <= radius
+    near: BoolArray = _squared_distance(~outline) <= radius**2
     return near
 
 
-def _largest_component(mask: BoolArray) -> BoolArray:
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    if count <= 2:  # background and at most one region
-        return mask
-    largest: BoolArray = labels == 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
-    return largest
+def _squared_distance(mask: BoolArray) -> FloatArray:
+    """Squared distance of each True pixel to the next False one: a whole number, exact up to a thousand pixels.
+
+    OpenCV's last bits vary from call to call with the memory's alignment, and would decide between equal distances.
+    """
+    distance = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    squared: FloatArray = np.rint(distance * distance)
+    return squared
 
 
 def _innermost(region: BoolArray) -> tuple[int, int]:
     """(y, x) of the pixel farthest from everything that is not the region, the outside of the array included."""
-    padded = np.pad(region, 1).view(np.uint8)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    distance = _squared_distance(np.pad(region, 1))[1:-1, 1:-1]
     y, x = np.unravel_index(int(np.argmax(distance)), distance.shape)
     return int(y), int(x)
