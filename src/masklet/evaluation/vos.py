@@ -9,6 +9,7 @@ YouTube-VOS is scored, and matters for clips with five annotated frames.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -92,7 +93,7 @@ def evaluate_vos(
         prompt=prompt,
         tracks=tuple(tracks),
         settings={
-            "memory": None if memory is None else memory.policy,
+            "memory": None if memory is None else asdict(memory),
             "non_overlap": non_overlap,
             "skip_last": skip_last,
             "split": split,
