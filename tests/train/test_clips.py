@@ -9,7 +9,16 @@ import torch
 
 from masklet.errors import ConfigError, DataError
 from masklet.train.augment import VOID
-from masklet.train.clips import MAX_REAL_STRIDE, ClipDataConfig, ClipIndex, ClipSample, ClipSamples, random_places
+from masklet.train.clips import (
+    MAX_REAL_STRIDE,
+    ClipDataConfig,
+    ClipIndex,
+    ClipSample,
+    ClipSamples,
+    random_places,
+    view_of,
+)
+from masklet.train.scene import camera_motion
 
 from .tiny_data import scene, write_clips, write_data, write_pair
 
@@ -144,6 +153,19 @@ def test_places_are_inside_and_evenly_spaced(available: int, wanted: int) -> Non
         assert all(step <= MAX_REAL_STRIDE for step in steps)
         if wanted <= available:
             assert len(set(places)) == wanted
+
+
+def test_the_camera_hardly_ever_leaves_its_still_image() -> None:
+    pixels, outside = np.arange(64, dtype=np.float32), []
+    for seed in range(100):
+        camera = camera_motion(np.random.default_rng(seed), 6, 64)
+        canvas_size, source_xy = view_of(camera, 64)
+        assert 64 <= canvas_size <= 1.8 * 64
+        for time in range(6):
+            x, y = camera.maps(time, pixels, pixels, source_xy, 1.0)
+            outside.append((np.minimum(x, y) < -1).mean() + (np.maximum(x, y) > canvas_size).mean())
+    assert np.mean(outside) < 0.005
+    assert np.max(outside) < 0.2
 
 
 def test_places_vary_in_stride_and_direction() -> None:

@@ -56,8 +56,8 @@ from masklet.train.data import (
 )
 from masklet.train.scene import Layer, Motion, Scene, between, camera_motion, object_motion
 
-CANVAS_SCALE = 1.25
-"""The still image is larger than the frame by this much, so that the camera can move over it."""
+MAX_CANVAS_SCALE = 1.8
+"""Largest still image under a moving camera, in sides of the frame; beyond its edges it is mirrored."""
 MAX_REAL_STRIDE = 6
 
 CLIP_WEIGHTS: Mapping[str, float] = {"cdnet_highway": 0.3}
@@ -196,22 +196,22 @@ class ClipSamples(SampleStream[ClipSample]):
         return scene
 
     def _still_scene(self, still: LabelledImage, rng: np.random.Generator) -> Scene:
-        """A still image under a moving camera."""
+        """A still image under a moving camera, which sees only a part of it at a time."""
         config = self.config
+        motion = camera_motion(rng, config.num_frames, config.size)
+        canvas_size, source_xy = view_of(motion, config.size)
         if rng.random() < 0.8:
-            still = still.crop(random_window(still.ids, rng, min_area=0.3, min_side_px=config.size // 2))
+            min_area = min(1.0, 0.2 * (canvas_size / config.size) ** 2)
+            still = still.crop(random_window(still.ids, rng, min_area=min_area, min_side_px=config.size // 2))
         if rng.random() < 0.5:
             still = still.flip()
-        canvas_size = round(config.size * CANVAS_SCALE)
         canvas = resize_rgb(still.rgb, canvas_size)
         void = resize_coverage(still.ids == VOID, canvas_size) if (still.ids == VOID).any() else None
         regions = [resize_coverage(still.ids == object_id, canvas_size) for object_id in self._own_objects(still, rng)]
-        motion = camera_motion(rng, config.num_frames, config.size)
         pixels = np.arange(config.size, dtype=np.float32)
-        middle = (canvas_size - 1) / 2
         scene = Scene([], [], [[] for _ in regions])
         for time in range(config.num_frames):
-            maps = motion.maps(time, pixels, pixels, (middle, middle), 1.0)
+            maps = motion.maps(time, pixels, pixels, source_xy, 1.0)
             scene.frames.append(_remap(canvas, maps))
             scene.voids.append(np.zeros((config.size, config.size), np.uint8) if void is None else _remap(void, maps))
             for masks, region in zip(scene.objects, regions, strict=True):
@@ -309,6 +309,19 @@ class ClipSamples(SampleStream[ClipSample]):
         favoured = pasted[: -(-2 * config.objects_per_clip // 3)]
         ordered = favoured + [row for row in fit if row not in favoured]
         return [ordered[place % len(ordered)] for place in range(config.objects_per_clip)]
+
+
+def view_of(camera: Motion, size: int) -> tuple[int, tuple[float, float]]:
+    """How large a still image must be for a camera to stay on it, and which of its pixels the motion is about.
+
+    Returns:
+        Side of the square canvas, and the source_xy for `Motion.maps`, both in canvas pixels.
+    """
+    low, high = camera.centres_xy.min(0), camera.centres_xy.max(0)
+    seen = size / float(camera.scales.min()) * (1 + float(np.abs(camera.angles).max()))
+    canvas_size = round(min(MAX_CANVAS_SCALE * size, seen + float((high - low).max())))
+    shift_x, shift_y = ((low + high) / 2 - (size - 1) / 2).tolist()
+    return canvas_size, ((canvas_size - 1) / 2 + shift_x, (canvas_size - 1) / 2 + shift_y)
 
 
 def _prefix_weight(name: str, weights: Mapping[str, float]) -> float:

@@ -156,7 +156,7 @@ class Layer:
         alpha = cv2.remap(self.cutout.alpha, source_x, source_y, cv2.INTER_LINEAR)
         if not alpha.any():
             return None
-        rgb = cv2.remap(self.cutout.rgb, source_x, source_y, cv2.INTER_LINEAR)
+        rgb = cv2.remap(self.cutout.rgb, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         rgb = apply_colour(np.asarray(rgb, np.uint8), between(self.colour, time, len(motion.scales)))
         alpha_1 = alpha[:, :, None].astype(np.float32) * np.float32(1 / 255)
         colour = rgb * alpha_1
@@ -209,8 +209,8 @@ def random_wobble(rng: np.random.Generator, num_frames: int, size_px: float, str
 def camera_motion(rng: np.random.Generator, num_frames: int, size: int) -> Motion:
     """How the background moves: still in a quarter of clips, a fast pan in some, else a hand-held drift and zoom."""
     kind = rng.choice(["still", "fast", "drift"], p=[0.25, 0.15, 0.6])
-    amount = {"still": 0.0, "fast": 0.35, "drift": 0.12}[kind]
-    centres = np.stack([smooth_curve(rng, num_frames, amount, amount / 3) for _ in range(2)], 1)
+    amount = {"still": 0.0, "fast": 0.5, "drift": 0.12}[kind]
+    centres = np.stack([smooth_curve(rng, num_frames, amount, amount / 4) for _ in range(2)], 1)
     shake = rng.normal(0, 0.004, (num_frames, 2)) if kind == "drift" else np.zeros((num_frames, 2))
     turn = 0.0 if kind == "still" else 0.08
     return Motion(
