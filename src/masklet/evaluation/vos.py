@@ -97,6 +97,7 @@ def evaluate_vos(
             "non_overlap": non_overlap,
             "skip_last": skip_last,
             "split": split,
+            "resolution": resolution,
             "clips_without_objects": [clip.name for clip in clips if clip.name not in judged],
         },
     )
