@@ -269,10 +269,13 @@ class MemoryBank(Generic[A]):
             num_frames: frames of the video, where known: a shorter video has a shorter pointer span.
 
         Returns:
-            Handles by slot and distance; empty when nothing is remembered that this frame may read.
+            Handles by slot and distance; empty when there is no prompted frame to read: then the object is not
+            known here yet, seen in the direction of tracking.
         """
         span = self.config.max_pointers if num_frames is None else min(num_frames, self.config.max_pointers)
         prompted, reads = self._reads(frame_index, direction, span)
+        if not prompted:
+            return Recall(pointer_span=span)
         spatial = [(0, self._entries[index]) for index in prompted]
         spatial += [(slot, self._entries[index]) for slot, index in reads.spatial]
         ages = [(age, index) for index in prompted if (age := (frame_index - index) * direction) > 0]
@@ -299,10 +302,11 @@ class MemoryBank(Generic[A]):
             if index != frame_index and (self.config.prompts_ahead or (frame_index - index) * direction > 0)
         ]
         prompted = closest_frames(frame_index, eligible, self.config.max_prompted)
+        turned = direction != self._direction and self.config.retention == "streaming"
         candidates = {
             index: entry.reliability
             for index, entry in self._entries.items()
-            if index not in prompted and (frame_index - index) * direction > 0
+            if index not in prompted and (frame_index - index) * direction > 0 and not (turned and not entry.prompted)
         }
         reads = self._policy(self.config, View(frame_index, direction, span, candidates))
         return prompted, Reads(*([(key, index) for key, index in part if index in candidates] for part in reads))

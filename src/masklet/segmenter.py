@@ -122,7 +122,7 @@ class EncodedImage(Generic[A]):
             logits = np.squeeze(np.asarray(previous_logits, np.float32))
             if logits.shape != (side, side) or not np.isfinite(logits).all():
                 raise PromptError(
-                    f"previous_logits must be finite and ({side}, {side}), one candidate of SegmentResult.low_res_logits, "
+                    f"previous_logits must be finite and ({side}, {side}), as in SegmentResult.low_res_logits, "
                     f"got {np.shape(previous_logits)}"
                 )
         if logits is not None and box_xyxy is None and _is_empty(points_xy) and _is_empty(labels):

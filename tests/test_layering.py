@@ -1,0 +1,136 @@
+"""Imports read downward, and the runtimes are loaded when they are needed, not before."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import masklet
+
+PACKAGE = Path(masklet.__file__).parent
+
+LAYERS = (
+    ("_version", "errors", "records", "geometry", "masks", "output"),
+    ("drawing", "engine.protocol", "images", "memory_bank", "video"),
+    ("segmenter", "tracker", "model"),
+    ("engine",),
+    ("api", "evaluation", "train"),
+    ("cli", "server", "__main__"),
+)
+"""Each may import from its own line and from the lines above. A longer name goes before a shorter one."""
+
+TORCH_AT_IMPORT = ("model", "train", "engine.torch_engine", "engine.export")
+"""Modules that may import torch when they are imported; others may do so in a function."""
+
+
+class Import(NamedTuple):
+    file: Path
+    line: int
+    importer: str
+    imported: str
+    at_import: bool
+    """Runs when the module is imported: not in a function, not for type checkers only."""
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(PACKAGE.parent)}:{self.line}: {self.importer} imports {self.imported}"
+
+
+def imports() -> Iterator[Import]:
+    for file in sorted(PACKAGE.rglob("*.py")):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        importer = ".".join(part for part in parts if part != "__init__")
+        if importer:  # the package itself names everything, lazily
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            yield from (Import(file, line, importer, name, now) for line, name, now in _imports(tree, at_import=True))
+
+
+def _imports(node: ast.AST, *, at_import: bool) -> Iterator[tuple[int, str, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((child.lineno, alias.name, at_import) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: imports are absolute here"
+            # `from masklet.engine import open` may name a module or something in one.
+            yield from ((child.lineno, f"{child.module}.{alias.name}", at_import) for alias in child.names)
+        else:
+            lazy = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) or (
+                isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+            )
+            yield from _imports(child, at_import=at_import and not lazy)
+
+
+def layer(module: str) -> int | None:
+    for name, number in sorted(((name, i) for i, names in enumerate(LAYERS) for name in names), reverse=True):
+        if module == name or module.startswith(f"{name}."):
+            return number
+    return None
+
+
+def test_every_module_has_its_layer() -> None:
+    homeless = sorted({str(found.file) for found in imports() if layer(found.importer) is None})
+    assert not homeless, f"say in LAYERS where these belong: {homeless}"
+
+
+def test_imports_read_downward() -> None:
+    upward = []
+    for found in imports():
+        if found.imported.startswith("masklet."):
+            own, other = layer(found.importer), layer(found.imported.removeprefix("masklet."))
+            if own is not None and other is not None and other > own:
+                upward.append(str(found))
+    assert not upward, "\n".join(upward)
+
+
+def test_torch_stays_in_its_rooms() -> None:
+    strays = [
+        str(found)
+        for found in imports()
+        if found.imported.split(".")[0] == "torch"
+        and found.at_import
+        and not any(found.importer == room or found.importer.startswith(f"{room}.") for room in TORCH_AT_IMPORT)
+    ]
+    assert not strays, "\n".join(strays)
+
+
+def test_the_walk_sees_what_it_should() -> None:
+    tree = ast.parse(
+        "import torch\n"
+        "if TYPE_CHECKING:\n    import a.b\n"
+        "def f():\n    from c import d\n"
+        "class E:\n    import g\n"
+        "try:\n    import h\nexcept ImportError:\n    h = None\n"
+    )
+    assert list(_imports(tree, at_import=True)) == [
+        (1, "torch", True),
+        (3, "a.b", False),
+        (5, "c.d", False),
+        (7, "g", True),
+        (9, "h", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import masklet", ("torch", "onnxruntime", "cv2", "av", "numpy")),
+        ("from masklet import Tracker, Segmenter, load", ("torch", "onnxruntime")),
+    ],
+)
+def test_importing_loads_no_runtime(code: str, heavy: tuple[str, ...]) -> None:
+    check = f"import sys; {code}; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in masklet.__all__:
+        assert getattr(masklet, name) is not None
+    assert set(masklet.__all__) <= set(dir(masklet))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = masklet.nothing
