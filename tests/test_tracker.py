@@ -211,6 +211,13 @@ def test_points_on_a_mask_correct_the_mask() -> None:
     assert prompt.mask is None
     assert prompt.previous_logits is not None
     assert (prompt.previous_logits == 10).all()
+    tracker.prompt(points_xy=[(2, 4)])
+    tracker.preview()
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert prompt.num_points == 2
+    assert prompt.previous_logits is not None
+    assert prompt.previous_logits.max() == 32  # of the answer to the first point, no longer of the mask
 
 
 # Corrections.

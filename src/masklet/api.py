@@ -10,6 +10,7 @@ from masklet.memory_bank import MemoryConfig
 from masklet.records import EngineInfo
 from masklet.segmenter import Segmenter
 from masklet.tracker import Tracker
+from masklet.video.source import VideoSource
 
 DEFAULT_MODEL = "nano"
 
@@ -52,7 +53,7 @@ class Model:
         return Segmenter(self.engine)
 
     def tracker(
-        self, source: Any = None, *, memory: MemoryConfig | None = None, non_overlap: bool = False
+        self, source: VideoSource | None = None, *, memory: MemoryConfig | None = None, non_overlap: bool = False
     ) -> Tracker[Any]:
         """A tracker for one video; see `Tracker` for the arguments.
 

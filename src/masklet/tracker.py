@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from masklet.engine.protocol import Engine
 from masklet.errors import PromptError, TrackingError
@@ -27,7 +28,7 @@ from masklet.records import (
     Prompt,
     Recall,
 )
-from masklet.video.source import FrameSource, open_source
+from masklet.video.source import FrameSource, VideoSource, open_source
 
 A = TypeVar("A")
 
@@ -107,7 +108,12 @@ class Tracker(Generic[A]):
     """
 
     def __init__(
-        self, engine: Engine[A], source: Any = None, *, memory: MemoryConfig | None = None, non_overlap: bool = False
+        self,
+        engine: Engine[A],
+        source: VideoSource | None = None,
+        *,
+        memory: MemoryConfig | None = None,
+        non_overlap: bool = False,
     ) -> None:
         self.engine = engine
         self.source: FrameSource | None = None if source is None else open_source(source)
@@ -139,10 +145,10 @@ class Tracker(Generic[A]):
         object_id: int = 1,
         frame_index: int = 0,
         *,
-        points_xy: Any = None,
-        labels: Any = None,
-        box_xyxy: Any = None,
-        mask: Any = None,
+        points_xy: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box_xyxy: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
         clear: bool = False,
     ) -> None:
         """Say what an object is on one frame. It takes effect when the frame is reached, or in `preview`.
@@ -468,19 +474,23 @@ class Tracker(Generic[A]):
         if known is None or clear or prompt.box_xyxy is not None or prompt.mask is not None:
             track.given[frame_index] = _Given(prompt, initial)
         else:
-            track.given[frame_index] = _Given(self._with_points(known.prompt, prompt), initial, known.answer)
+            track.given[frame_index] = self._with_points(known, prompt)
 
-    def _with_points(self, known: Prompt, more: Prompt) -> Prompt:
-        """The points of two prompts of one object on one frame; a mask becomes the logits that they correct."""
-        logits = known.previous_logits if more.previous_logits is None else more.previous_logits
-        if known.mask is not None:
-            logits = mask_logits(known.mask, (self.engine.info.low_res_size,) * 2)
-        return Prompt(
-            points_xy=np.concatenate([known.points_xy, more.points_xy]),
-            labels=np.concatenate([known.labels, more.labels]),
-            box_xyxy=known.box_xyxy,
+    def _with_points(self, known: _Given[A], more: Prompt) -> _Given[A]:
+        """What was said, and more points: they correct the logits that came with them, or the mask that was given,
+        or the last answer, or what that was to correct."""
+        logits = more.previous_logits
+        if logits is None and known.prompt.mask is not None:
+            logits = mask_logits(known.prompt.mask, (self.engine.info.low_res_size,) * 2)
+        if logits is None and known.answer is None:
+            logits = known.prompt.previous_logits
+        prompt = Prompt(
+            points_xy=np.concatenate([known.prompt.points_xy, more.points_xy]),
+            labels=np.concatenate([known.prompt.labels, more.labels]),
+            box_xyxy=known.prompt.box_xyxy,
             previous_logits=logits,
         )
+        return _Given(prompt, known.initial, known.answer if logits is None else None)
 
     def _size_hw(self, frame_index: int) -> tuple[int, int] | None:
         if self.source is not None:
