@@ -1,7 +1,7 @@
-"""Depthwise convolution with a backward pass that is fast on CPUs.
+"""Depthwise convolution whose backward pass is fast in bf16 on CPUs.
 
-oneDNN's gradients of depthwise convolutions are 20 to 80 times slower than the forward pass (docs/lab-notes.md). The
-same gradients can be had from operations that are fast: the input gradient is a forward depthwise convolution of the
+oneDNN's bf16 gradients of depthwise convolutions are 20 to 80 times slower than the forward pass (docs/lab-notes.md;
+in fp32 they are not, and PyTorch's own are used). The same gradients can be had from operations that are fast: the input gradient is a forward depthwise convolution of the
 zero-inserted output gradient with the flipped kernel; a 5 x 5 weight gradient is four 3 x 3 ones on shifted crops.
 Forward results and gradients are exact.
 """
@@ -28,12 +28,13 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor, stride: int = 1) -
     Returns:
         (B, C, H / stride, W / stride)
     """
-    use_own_backward = x.device.type == "cpu" and torch.is_grad_enabled() and not torch.jit.is_tracing()
-    if not use_own_backward or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+    if x.device.type != "cpu" or not torch.is_grad_enabled():
         return _forward(x, weight, bias, stride)
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
+    if x.dtype != torch.bfloat16:
+        return _forward(x, weight, bias, stride)
     with torch.autocast("cpu", enabled=False):
         return _DepthwiseConv2d.apply(x, weight, bias, stride)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -1,0 +1,1 @@
+"""Training: data, prompts, losses, steps and the loop. Needs the `train` extra."""

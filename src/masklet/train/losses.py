@@ -1,0 +1,94 @@
+"""Losses over masks, in which void pixels do not count.
+
+N objects, K masks each; logits and targets are (N, K, H, W) and (N, 1, H, W) of one size.
+
+Source: SAM 2 (Ravi et al. 2024), appendix D: focal 20, dice 1, IoU L1 1, object score 1; best of three masks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossWeights:
+    """Weights of the terms."""
+
+    pixel: float = 20.0
+    """Of the focal loss; with `cross_entropy`, 2 is right."""
+    dice: float = 1.0
+    iou: float = 1.0
+    object_score: float = 1.0
+    unused: float = 0.3
+    """Of the masks that the prompt did not call for: all four heads learn from every prompt."""
+    cross_entropy: bool = False
+    """Plain cross entropy for the pixels instead of focal: leaves the start-up plateau sooner."""
+
+
+class MaskLoss(NamedTuple):
+    """What the four masks of N objects cost, and what they are worth."""
+
+    loss: Tensor
+    """(N,)"""
+    ious: Tensor
+    """(N, 4) of the thresholded masks."""
+    chosen: Tensor
+    """(N,) the mask that inference would choose."""
+
+
+def pixel_loss(logits: Tensor, target: Tensor, valid: Tensor, *, cross_entropy: bool) -> Tensor:
+    """Mean over valid pixels of focal loss (alpha 0.25, gamma 2) or cross entropy: (N, K)."""
+    target = target.expand_as(logits)
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    if not cross_entropy:
+        probability = logits.sigmoid()
+        hit = probability * target + (1 - probability) * (1 - target)
+        loss = loss * (1 - hit) ** 2 * (0.25 * target + 0.75 * (1 - target))
+    return (loss * valid).flatten(2).sum(-1) / valid.flatten(2).sum(-1).clamp(min=1.0)
+
+
+def dice_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """1 - dice of probabilities: (N, K)."""
+    probability = (logits.sigmoid() * valid).flatten(2)
+    truth = (target * valid).flatten(2)
+    return 1 - (2 * (probability * truth).sum(-1) + 1) / (probability.sum(-1) + truth.sum(-1) + 1)
+
+
+@torch.no_grad()
+def mask_iou(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """(N, K) IoU of the masks above 0; 1 where both are empty."""
+    predicted = (logits > 0).float() * valid
+    truth = target * valid
+    intersection = (predicted * truth).flatten(2).sum(-1)
+    union = torch.maximum(predicted, truth.expand_as(predicted)).flatten(2).sum(-1)
+    return torch.where(union > 0, intersection / union.clamp(min=1.0), 1.0)
+
+
+def mask_loss(
+    logits: Tensor, iou_predictions: Tensor, target: Tensor, valid: Tensor, ambiguous: Tensor, weights: LossWeights
+) -> MaskLoss:
+    """Cost of the decoder's four masks for one prompt.
+
+    Args:
+        logits: (N, 4, H, W).
+        iou_predictions: (N, 4) in [0, 1].
+        target: (N, 1, H, W) 0 or 1.
+        valid: (N, 1, H, W) 0 where void.
+        ambiguous: (N,) bool: the best of masks 1 to 3 counts; else mask 0.
+        weights: of the terms.
+    """
+    ious = mask_iou(logits, target, valid)
+    shape = weights.pixel * pixel_loss(logits, target, valid, cross_entropy=weights.cross_entropy)
+    shape = shape + weights.dice * dice_loss(logits, target, valid)
+    iou_error = weights.iou * (iou_predictions - ious).abs()
+    single = shape[:, 0] + iou_error[:, 0]
+    best_of_three = shape[:, 1:].amin(1) + iou_error[:, 1:].mean(1)
+    used = torch.where(ambiguous, best_of_three, single)
+    unused = torch.where(ambiguous, single, best_of_three)
+    chosen = torch.where(ambiguous, 1 + iou_predictions[:, 1:].argmax(1), 0)
+    return MaskLoss(used + weights.unused * unused, ious, chosen)

@@ -1,0 +1,300 @@
+"""One training step: the engine's four functions on a batch of images or clips, and what their answers cost.
+
+Clips are tracked by the same memory bank that inference uses; its handles are tensors of all objects at once, since in
+training all are prompted on the same frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from masklet.memory_bank import MemoryBank, MemoryConfig
+from masklet.model.sam2 import SAM2, Features, Masks
+from masklet.records import FrameMemory, Recall
+from masklet.train.losses import LossWeights, mask_loss
+from masklet.train.prompts import (
+    PointPrompts,
+    PromptKind,
+    coarse_mask_logits,
+    correction_points,
+    draw_kinds,
+    first_prompts,
+    no_prompts,
+)
+
+_FEEDBACK_LIMIT = 16.0
+"""Logits fed back are clamped here: beyond it they only say "sure", and their size would drown the rest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepConfig:
+    """How prompts are drawn."""
+
+    image_prompts: tuple[float, float, float] = (0.62, 0.30, 0.08)
+    """Probabilities of click, box and coarse mask on an image."""
+    clip_prompts: tuple[float, float, float] = (0.30, 0.20, 0.50)
+    """The same on the first frame of a clip."""
+    image_clicks: int = 2
+    """Decoder runs per image: the first prompt and corrections after it."""
+    clip_correction_probability: float = 0.25
+    """That one later frame of a clip is corrected by a click."""
+    first_frame_correction_probability: float = 0.4
+    """That a first frame prompted by click or box is corrected at once."""
+    memory: MemoryConfig = MemoryConfig(policy="official", spatial_slots=7, max_pointers=8)
+
+
+class StepResult(NamedTuple):
+    """What a step cost and how good it was."""
+
+    loss: Tensor
+    """Scalar."""
+    metrics: dict[str, float]
+    """Mean IoUs by what was asked; empty kinds are left out."""
+
+
+def repeat_objects(features: Features, num_objects: int) -> Features:
+    """(B, ...) features to (B * K, ...), each image's rows K times."""
+    return Features(*(None if t is None else t.repeat_interleave(num_objects, dim=0) for t in features))
+
+
+def feedback(logits: Tensor) -> Tensor:
+    """Logits as they are fed back with the next click; no gradient flows through them."""
+    return logits.detach().clamp(-_FEEDBACK_LIMIT, _FEEDBACK_LIMIT)
+
+
+def decode(
+    model: SAM2,
+    embedding: Tensor,
+    features: Features,
+    points: PointPrompts,
+    mask_logits: Tensor | None,
+    has_mask: Tensor | None,
+) -> Masks:
+    """`SAM2.decode` with points of the unit square, and zeros where no mask is fed back."""
+    height, width = embedding.shape[-2:]
+    num = embedding.shape[0]
+    if mask_logits is None:
+        mask_logits = torch.zeros(num, 1, 4 * height, 4 * width)
+    if has_mask is None:
+        has_mask = torch.zeros(num, dtype=torch.bool)
+    points_xy = points.points_01 * torch.tensor([16.0 * width, 16.0 * height])
+    return model.decode(
+        embedding, features.high_res_4, features.high_res_8, points_xy, points.labels, mask_logits, has_mask
+    )
+
+
+def at_target_size(logits: Tensor, target: Tensor) -> Tensor:
+    """Low-res logits at the resolution of the ground truth."""
+    return F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def pick(values: Tensor, chosen: Tensor) -> Tensor:
+    """values[i, chosen[i]] with the axis kept: (N, K, ...) to (N, 1, ...)."""
+    return values[torch.arange(len(values)), chosen][:, None]
+
+
+def _full_precision(masks: Masks) -> Masks:
+    return Masks(*(t.float() for t in masks))
+
+
+def image_step(
+    model: SAM2, rgb: Tensor, masks: Tensor, void: Tensor, config: StepConfig, weights: LossWeights
+) -> StepResult:
+    """Prompt K objects on each image, then correct them.
+
+    Args:
+        model: in training mode, under autocast.
+        rgb: (B, S, S, 3) uint8.
+        masks: (B, K, S/2, S/2) bool.
+        void: (B, S/2, S/2) bool.
+        config: how to prompt.
+        weights: of the loss.
+    """
+    num_objects = masks.shape[1]
+    target = masks.flatten(0, 1)[:, None].float()
+    valid = (~void).float().repeat_interleave(num_objects, dim=0)[:, None]
+    num = len(target)
+    features = repeat_objects(model.encode_image(rgb), num_objects)
+    kinds = draw_kinds(num, config.image_prompts)
+    points = first_prompts(target, kinds)
+    has_mask = kinds == PromptKind.MASK
+    mask_logits = coarse_mask_logits(target)
+    ambiguous = kinds == PromptKind.CLICK
+    loss = torch.zeros(())
+    metrics: dict[str, float] = {}
+    for round_index in range(config.image_clicks):
+        answer = _full_precision(decode(model, features.unconditioned, features, points, mask_logits, has_mask))
+        logits = at_target_size(answer.low_res_logits, target)
+        cost = mask_loss(logits, answer.iou_predictions, target, valid, ambiguous, weights)
+        presence = F.binary_cross_entropy_with_logits(answer.object_score, torch.ones(num))
+        loss = loss + cost.loss.mean() + 0.1 * weights.object_score * presence
+        chosen_iou = cost.ious[torch.arange(num), cost.chosen]
+        if round_index == 0:
+            for kind in PromptKind:
+                if (kinds == kind).any():
+                    metrics[f"image_{kind.name.lower()}"] = chosen_iou[kinds == kind].mean().item()
+        if round_index + 1 < config.image_clicks:
+            points = points.add(*correction_points(pick(logits.detach(), cost.chosen), target, valid))
+            mask_logits = feedback(pick(answer.low_res_logits, cost.chosen))
+            has_mask = torch.ones(num, dtype=torch.bool)
+            ambiguous = torch.zeros(num, dtype=torch.bool)
+    metrics["image_last"] = chosen_iou.mean().item()
+    return StepResult(loss / config.image_clicks, metrics)
+
+
+def clip_step(
+    model: SAM2, rgb: Tensor, masks: Tensor, void: Tensor, config: StepConfig, weights: LossWeights
+) -> StepResult:
+    """Prompt K objects on the first frame of each clip and track them to its end.
+
+    Args:
+        model: in training mode, under autocast.
+        rgb: (B, T, S, S, 3) uint8.
+        masks: (B, K, T, S/2, S/2) bool.
+        void: (B, T, S/2, S/2) bool.
+        config: how to prompt, and the memory's rules.
+        weights: of the loss.
+    """
+    batch, num_objects, num_frames = masks.shape[:3]
+    targets = masks.flatten(0, 1).float()[:, :, None]  # (N, T, 1, S/2, S/2)
+    valids = (~void).float().repeat_interleave(num_objects, dim=0)[:, :, None]
+    encoded = model.encode_image(rgb.flatten(0, 1))
+    frames = Features(*(None if t is None else t.unflatten(0, (batch, num_frames)) for t in encoded))
+    bank: MemoryBank[Tensor] = MemoryBank(config.memory)
+    corrected = int(torch.randint(1, num_frames, ())) if num_frames > 1 else 0
+    if torch.rand(()) >= config.clip_correction_probability:
+        corrected = 0
+    loss = torch.zeros(())
+    metrics: dict[str, float] = {}
+    tracked_ious: list[Tensor] = []
+    for time in range(num_frames):
+        features = repeat_objects(Features(*(None if t is None else t[:, time] for t in frames)), num_objects)
+        target, valid = targets[:, time], valids[:, time]
+        present = target.flatten(1).sum(1) > 3
+        if time == 0:
+            frame = _prompted_frame(model, features, target, valid, config, weights, metrics)
+        else:
+            frame = _tracked_frame(
+                model, features, bank.recall(time), target, valid, present, weights, correct=time == corrected
+            )
+            tracked_ious.append(frame.iou[present].mean() if present.any() else torch.ones(()))
+        loss = loss + frame.loss
+        if time + 1 < num_frames:
+            # Half of the time memories are written by what the model believes, as in inference, else by the truth.
+            believes = torch.rand(()) < 0.5 and time > 0
+            score = frame.object_score.detach() if believes else torch.where(present, 10.0, -10.0)
+            prompted = time in (0, corrected)
+            is_prompted = torch.full((len(target),), prompted)
+            spatial = model.encode_memory(features.embedding, frame.logits, score, is_prompted, features.keys)
+            pointer = torch.where((score > 0)[:, None], frame.pointer, model.no_object_pointer.to(frame.pointer.dtype))
+            bank.write(time, FrameMemory(spatial, pointer), prompted=prompted, iou_prediction=1.0, object_score=10.0)
+    if tracked_ious:
+        metrics["tracked"] = torch.stack(tracked_ious).mean().item()
+        metrics["tracked_last"] = tracked_ious[-1].item()
+    return StepResult(loss / num_frames, metrics)
+
+
+class _FrameAnswer(NamedTuple):
+    loss: Tensor
+    logits: Tensor
+    """(N, 1, h, w) what is remembered."""
+    pointer: Tensor
+    object_score: Tensor
+    iou: Tensor
+    """(N,)"""
+
+
+def _prompted_frame(
+    model: SAM2,
+    features: Features,
+    target: Tensor,
+    valid: Tensor,
+    config: StepConfig,
+    weights: LossWeights,
+    metrics: dict[str, float],
+) -> _FrameAnswer:
+    """The first frame: a click, a box or the mask itself."""
+    num = len(target)
+    kinds = draw_kinds(num, config.clip_prompts)
+    is_mask = kinds == PromptKind.MASK
+    truth_logits = model.mask_prompt_logits(F.interpolate(target, scale_factor=2.0, mode="nearest")).float()
+    points = first_prompts(target, kinds, box_jitter=0.05)
+    answer = _full_precision(decode(model, features.unconditioned, features, points, truth_logits, is_mask))
+    logits = at_target_size(answer.low_res_logits, target)
+    cost = mask_loss(logits, answer.iou_predictions, target, valid, kinds == PromptKind.CLICK, weights)
+    # A mask prompt is remembered as given; decoding it only makes the pointer.
+    loss = (cost.loss * torch.where(is_mask, 0.25, 1.0)).mean()
+    chosen = cost.chosen
+    iou = cost.ious[torch.arange(num), chosen]
+    for kind in (PromptKind.CLICK, PromptKind.BOX):
+        if (kinds == kind).any():
+            metrics[f"clip_{kind.name.lower()}"] = iou[kinds == kind].mean().item()
+    if torch.rand(()) < config.first_frame_correction_probability:
+        points = points.add(*correction_points(pick(logits.detach(), chosen), target, valid))
+        fed_back = torch.where(
+            is_mask[:, None, None, None], truth_logits, feedback(pick(answer.low_res_logits, chosen))
+        )
+        answer = _full_precision(
+            decode(model, features.unconditioned, features, points, fed_back, torch.ones(num, dtype=torch.bool))
+        )
+        logits = at_target_size(answer.low_res_logits, target)
+        clear = torch.zeros(num, dtype=torch.bool)
+        cost = mask_loss(logits, answer.iou_predictions, target, valid, clear, weights)
+        loss = loss + (cost.loss * torch.where(is_mask, 0.0, 1.0)).mean()
+        chosen = cost.chosen
+    remembered = torch.where(is_mask[:, None, None, None], truth_logits, pick(answer.low_res_logits, chosen))
+    return _FrameAnswer(loss, remembered, pick(answer.pointers, chosen)[:, 0], answer.object_score, iou)
+
+
+def _tracked_frame(
+    model: SAM2,
+    features: Features,
+    recall: Recall[Tensor],
+    target: Tensor,
+    valid: Tensor,
+    present: Tensor,
+    weights: LossWeights,
+    *,
+    correct: bool,
+) -> _FrameAnswer:
+    """A later frame: from memory alone, then corrected by a click where asked."""
+    num = len(target)
+    slots = torch.tensor([[slot for slot, _ in recall.spatial]]).expand(num, -1)
+    times = torch.tensor([[ago / (recall.pointer_span - 1) for ago, _ in recall.pointers]]).expand(num, -1)
+    conditioned = model.attend(
+        features.embedding,
+        torch.stack([memory for _, memory in recall.spatial], dim=1),
+        slots,
+        torch.stack([pointer for _, pointer in recall.pointers], dim=1),
+        times,
+        features.keys,
+    )
+    answer = _full_precision(decode(model, conditioned, features, no_prompts(num), None, None))
+    loss, iou = _tracked_loss(answer, target, valid, present, weights)
+    if correct:
+        logits = at_target_size(answer.low_res_logits[:, :1].detach(), target)
+        points = no_prompts(num).add(*correction_points(logits, target, valid))
+        points = PointPrompts(points.points_01[:, 1:], points.labels[:, 1:])
+        fed_back = feedback(answer.low_res_logits[:, :1])
+        answer = _full_precision(
+            decode(model, conditioned, features, points, fed_back, torch.ones(num, dtype=torch.bool))
+        )
+        more, _ = _tracked_loss(answer, target, valid, present, weights)
+        loss = loss + more
+    return _FrameAnswer(loss, answer.low_res_logits[:, :1], answer.pointers[:, 0], answer.object_score, iou)
+
+
+def _tracked_loss(
+    answer: Masks, target: Tensor, valid: Tensor, present: Tensor, weights: LossWeights
+) -> tuple[Tensor, Tensor]:
+    """Masks cost only where the object is there; whether it is, always."""
+    logits = at_target_size(answer.low_res_logits, target)
+    clear = torch.zeros(len(target), dtype=torch.bool)
+    cost = mask_loss(logits, answer.iou_predictions, target, valid, clear, weights)
+    score = F.binary_cross_entropy_with_logits(answer.object_score, present.float())
+    return (cost.loss * present).mean() + weights.object_score * score, cost.ious[:, 0]
