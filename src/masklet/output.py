@@ -42,6 +42,21 @@ def make_folder(path: str | Path) -> Path:
     return path
 
 
+def check_writable(path: str | Path) -> Path:
+    """Create the folder for a file, so that a long run does not find out at its end that it cannot be written.
+
+    Raises:
+        OutputError: the folder cannot be created or written to, or a folder has the file's name.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"cannot write {path}: no permission to write in {path.parent}")
+    return path
+
+
 @contextmanager
 def atomic_path(path: str | Path, *, keep_partial: bool = False) -> Iterator[Path]:
     """A temporary name beside `path`, of the same suffix, that becomes `path` when the block ends well.
@@ -54,12 +69,7 @@ def atomic_path(path: str | Path, *, keep_partial: bool = False) -> Iterator[Pat
     Raises:
         OutputError: the folder cannot be created or written to.
     """
-    path = Path(path)
-    make_folder(path.parent)
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}: no permission to write in {path.parent}")
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder")
+    path = check_writable(path)
     temporary = path.with_name(f".{path.stem[:80]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:
         yield temporary
