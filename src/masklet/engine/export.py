@@ -1,0 +1,179 @@
+"""Exports a model: the four functions of `SAM2`, as they are, become four ONNX graphs in a folder.
+
+Nothing is written a second time for the export; the graphs are traced from what `TorchEngine` runs. Needs the
+`export` extra.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from masklet.engine.onnx_engine import FORMAT_VERSION, SPEC_FILE
+from masklet.engine.staged import STAGE_OUTPUTS, StageName
+from masklet.engine.torch_engine import spec_of
+from masklet.errors import EngineError
+from masklet.model.sam2 import SAM2
+
+OPSET = 18
+_SMALLEST_HALVED = 256  # elements; smaller tensors save nothing and are the touchy ones (norms, biases)
+
+_DYNAMIC: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
+    "encode_image": {},
+    "attend": {
+        "memory": {0: "objects", 1: "memories"},
+        "slots": {0: "objects", 1: "memories"},
+        "pointers": {0: "objects", 1: "num_pointers"},
+        "pointer_times": {0: "objects", 1: "num_pointers"},
+    },
+    "decode": {
+        "embedding": {0: "objects"},
+        "points_xy": {0: "objects", 1: "num_points"},
+        "labels": {0: "objects", 1: "num_points"},
+        "mask_logits": {0: "objects"},
+        "has_mask": {0: "objects"},
+    },
+    "encode_memory": {"low_res_logits": {0: "objects"}, "object_score": {0: "objects"}, "is_prompted": {0: "objects"}},
+}
+"""Axes whose length differs from call to call."""
+
+
+def export_model(
+    model: SAM2,
+    folder: str | Path,
+    *,
+    precision: Literal["fp32", "fp16"] = "fp32",
+    memory_defaults: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `<stage>.onnx` for the four stages and `model.json`.
+
+    Args:
+        model: any model of the family.
+        folder: made if it does not exist; files of the same names are replaced.
+        precision: of the stored weights. "fp16" halves the files; they are widened when loaded, so the arithmetic
+            stays fp32 and speed is the same.
+        memory_defaults: `MemoryConfig` fields that suit the model.
+
+    Returns:
+        The folder.
+
+    Raises:
+        EngineError: the export extra is missing.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise EngineError('exporting needs onnx and onnxscript: pip install "masklet[export]"') from error
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = model.eval().cpu().float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    inputs = _example_inputs(model)
+    for stage, example in inputs.items():
+        graph = _export_stage(model, stage, example)
+        if precision == "fp16":
+            _halve_weights(graph)
+        onnx.save(graph, folder / f"{stage}.onnx")
+    spec = replace(spec_of(model), memory_defaults=dict(memory_defaults or {}))
+    document = {"format_version": FORMAT_VERSION, "spec": spec.to_dict(), "weights": precision}
+    (folder / SPEC_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+class _Stage(nn.Module):
+    """One function of the model, as a module of its own."""
+
+    def __init__(self, model: SAM2, stage: StageName, names: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.stage, self.names = model, stage, names
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        answer = getattr(self.model, self.stage)(**dict(zip(self.names, inputs, strict=True)))
+        values = answer if isinstance(answer, tuple) else (answer,)
+        return tuple(value for value in values if value is not None)
+
+
+def _export_stage(model: SAM2, stage: StageName, example: Mapping[str, Tensor]) -> Any:
+    names = [name for name in STAGE_OUTPUTS[stage] if name != "keys" or model.correspondence is not None]
+    axes = tuple(
+        {axis: torch.export.Dim(label, min=1) for axis, label in _DYNAMIC[stage].get(name, {}).items()}
+        for name in example
+    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Stage(model, stage, list(example)),
+            tuple(example.values()),
+            dynamo=True,
+            dynamic_shapes=(axes,),
+            input_names=list(example),
+            output_names=names,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def _example_inputs(model: SAM2) -> dict[StageName, dict[str, Tensor]]:
+    """Inputs of each stage, of three objects with two memories, two pointers and two points."""
+    size = model.config.image_size
+    side, objects = size // 4, 3
+    with torch.no_grad():
+        pixels = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+        features = model.encode_image(pixels)
+        keys = {} if features.keys is None else {"keys": features.keys}
+        decode = {
+            "embedding": features.unconditioned.repeat(objects, 1, 1, 1),
+            "high_res_4": features.high_res_4,
+            "high_res_8": features.high_res_8,
+            "points_xy": torch.rand(objects, 2, 2) * size,
+            "labels": torch.tensor([[1, -1]] * objects),
+            "mask_logits": torch.zeros(objects, 1, side, side),
+            "has_mask": torch.zeros(objects, dtype=torch.bool),
+        }
+        masks = model.decode(**decode)
+        encode_memory = {
+            "embedding": features.embedding,
+            "low_res_logits": masks.low_res_logits[:, :1],
+            "object_score": masks.object_score,
+            "is_prompted": torch.zeros(objects, dtype=torch.bool),
+            **keys,
+        }
+        memory = model.encode_memory(**encode_memory)
+        attend = {
+            "embedding": features.embedding,
+            "memory": memory[:, None].repeat(1, 2, 1, 1, 1),
+            "slots": torch.tensor([[0, 1]] * objects),
+            "pointers": masks.pointers[:, :2],
+            "pointer_times": torch.rand(objects, 2),
+            **keys,
+        }
+    return {"encode_image": {"pixels": pixels}, "attend": attend, "decode": decode, "encode_memory": encode_memory}
+
+
+def _halve_weights(graph: Any) -> None:
+    """Store large float32 initializers as float16 behind a Cast, which onnxruntime folds when it loads the graph."""
+    import onnx
+    from onnx import numpy_helper
+
+    casts = []
+    for tensor in graph.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or numpy_helper.to_array(tensor).size < _SMALLEST_HALVED:
+            continue
+        values = numpy_helper.to_array(tensor)
+        name, stored = tensor.name, f"{tensor.name}.fp16"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype("float16"), stored))
+        casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT, name=f"{name}.widen"))
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)

@@ -1,0 +1,98 @@
+"""Runs an exported model with onnxruntime: a folder of four graphs and `model.json`. Handles are numpy arrays.
+
+On the CPU onnxruntime reads and writes numpy memory in place, so nothing is gained by wrapping it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from masklet.engine.staged import STAGE_OUTPUTS, ModelSpec, StagedEngine, StageName
+from masklet.errors import CheckpointError, EngineError
+from masklet.records import FloatArray
+
+SPEC_FILE = "model.json"
+FORMAT_VERSION = 1
+
+Array = NDArray[Any]
+
+
+class OnnxEngine(StagedEngine[Array]):
+    """An engine around an exported folder.
+
+    Args:
+        folder: holds `model.json` and `<stage>.onnx` for each of the four stages.
+        num_threads: CPU threads; 0 leaves it to onnxruntime (one a core).
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another version.
+    """
+
+    def __init__(self, folder: str | Path, *, num_threads: int = 0) -> None:
+        self.folder = Path(folder)
+        spec = read_spec(self.folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.log_severity_level = 3
+        self._sessions = {stage: self._open(stage, options) for stage in STAGE_OUTPUTS}
+        self._inputs = {
+            stage: frozenset(value.name for value in session.get_inputs()) for stage, session in self._sessions.items()
+        }
+        super().__init__(spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision="fp32")
+
+    def run_stage(self, stage: StageName, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        session = self._sessions[stage]
+        names = [output.name for output in session.get_outputs()]
+        try:
+            values = session.run(names, dict(inputs))
+        except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
+            shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in inputs.items())
+            raise EngineError(f"stage {stage} of {self.folder} failed on {shapes}: {error}") from error
+        return dict(zip(names, values, strict=True))
+
+    def stack(self, handles: Sequence[Array]) -> Array:
+        return handles[0][None] if len(handles) == 1 else np.stack(handles)
+
+    def take(self, handle: Array, *index: int | slice) -> Array:
+        return np.asarray(handle[index])
+
+    def from_numpy(self, array: FloatArray) -> Array:
+        return array
+
+    def to_numpy(self, array: Array) -> FloatArray:
+        return np.asarray(array, np.float32)
+
+    def _open(self, stage: StageName, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+        path = self.folder / f"{stage}.onnx"
+        if not path.is_file():
+            raise CheckpointError(f"exported model {self.folder} lacks {path.name}: export it again")
+        try:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no base class but this one
+            raise CheckpointError(f"{path} is not a graph that onnxruntime can load: {error}") from error
+
+
+def read_spec(folder: Path) -> ModelSpec:
+    """The description beside exported graphs.
+
+    Raises:
+        CheckpointError: missing, not JSON, or written by a newer version.
+    """
+    path = folder / SPEC_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} is not an exported model: it has no {SPEC_FILE} (make one: masklet export)")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(f"{path}: format_version must be {FORMAT_VERSION}, got {version!r}: export it again")
+    return ModelSpec.from_dict(document["spec"])

@@ -1,0 +1,301 @@
+"""The engine of a model that consists of four stages, whatever runs them.
+
+Here is all that lies between records and stages: squaring images, laying out prompts and memories as arrays, batching
+objects of equal shape, choosing a candidate. `TorchEngine` and `OnnxEngine` differ in how a stage is run and in what a
+handle is, and in nothing else, so that they cannot disagree on the rest.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import CheckpointError
+from masklet.geometry import points_to_square, to_square_antialias, to_square_area
+from masklet.masks import mask_logits, resize_mask_antialias
+from masklet.records import (
+    ByteArray,
+    Conditioned,
+    Decoded,
+    EngineInfo,
+    FloatArray,
+    FrameMemory,
+    ImageFeatures,
+    PointLabel,
+    Prompt,
+    Recall,
+)
+
+A = TypeVar("A")
+
+StageName = Literal["encode_image", "attend", "decode", "encode_memory"]
+
+STAGE_OUTPUTS: Mapping[StageName, tuple[str, ...]] = {
+    "encode_image": ("embedding", "unconditioned", "high_res_4", "high_res_8", "keys"),
+    "attend": ("conditioned",),
+    "decode": ("low_res_logits", "iou_predictions", "object_score", "stability", "pointers"),
+    "encode_memory": ("memory",),
+}
+"""What each stage answers, in order; `keys` only from models with a correspondence. See `masklet.model.sam2.SAM2`."""
+
+PRESENT_SCORE = 10.0
+"""Object score of a mask prompt. Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """What an engine must know of a model besides its stages; kept beside exported graphs as JSON."""
+
+    name: str
+    image_size: int
+    """Side of the square input, pixels."""
+    spatial_slots: int
+    max_pointers: int
+    resize: Literal["area", "antialias"]
+    """How images are squared: see `masklet.geometry`."""
+    mask_prompt_kernel: tuple[tuple[float, ...], ...]
+    """(4, 4) weights that reduce a mask prompt to logits at a quarter of the size."""
+    mask_prompt_bias: float
+    has_keys: bool
+    """Whether `encode_image` answers with keys for the correspondence."""
+    tracks_with_candidates: bool = True
+    """Whether a frame without a prompt is decoded to three candidates (SAM 2) or to one."""
+    stability_threshold: float = 0.98
+    """A single mask less stable than this gives way to the best candidate; 0 = never.
+    Source: sam2 2b90b9f, mask_decoder.py `_dynamic_multimask_via_stability`."""
+    memory_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """`MemoryConfig` fields that suit the model."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
+        """Inverse of `to_dict`.
+
+        Raises:
+            CheckpointError: a field is missing or unknown.
+        """
+        try:
+            kernel = tuple(tuple(float(w) for w in row) for row in values["mask_prompt_kernel"])
+            return cls(**{**values, "mask_prompt_kernel": kernel})
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"model description does not fit this version of masklet: {error}") from error
+
+
+class StagedEngine(ABC, Generic[A]):
+    """An `Engine` over four stages; see `masklet.engine.protocol.Engine` for what its methods promise."""
+
+    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str) -> None:
+        self.spec = spec
+        self.info = EngineInfo(
+            name=spec.name,
+            image_size=spec.image_size,
+            spatial_slots=spec.spatial_slots,
+            max_pointers=spec.max_pointers,
+            backend=backend,
+            device=device,
+            precision=precision,
+            defaults=spec.memory_defaults,
+        )
+
+    # What an engine of its own kind provides.
+
+    @abstractmethod
+    def run_stage(self, stage: StageName, inputs: Mapping[str, A | NDArray[Any]]) -> dict[str, A]:
+        """Run a stage on handles and host arrays, by the names of `SAM2`'s methods; the answers by `STAGE_OUTPUTS`."""
+
+    @abstractmethod
+    def stack(self, handles: Sequence[A]) -> A:
+        """Handles of one shape (...) to one of shape (N, ...)."""
+
+    @abstractmethod
+    def take(self, handle: A, *index: int | slice) -> A:
+        """handle[index]"""
+
+    @abstractmethod
+    def from_numpy(self, array: FloatArray) -> A:
+        """A host array as a handle."""
+
+    @abstractmethod
+    def to_numpy(self, array: A) -> FloatArray:
+        """A handle as a float32 host array."""
+
+    # The four functions.
+
+    def encode_image(self, rgb: ByteArray) -> ImageFeatures[A]:
+        to_square = to_square_area if self.spec.resize == "area" else to_square_antialias
+        pixels = to_square(rgb, self.spec.image_size)[None]
+        return ImageFeatures(self.run_stage("encode_image", {"pixels": pixels}), (rgb.shape[0], rgb.shape[1]))
+
+    def attend(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> Conditioned[A]:
+        embeddings: dict[int, A] = {}
+        for rows in _group(recalls, lambda recall: (len(recall.spatial), len(recall.pointers))):
+            if recalls[rows[0]].is_empty:
+                unconditioned = self.take(features.arrays["unconditioned"], 0)
+                embeddings.update(dict.fromkeys(rows, unconditioned))
+            else:
+                conditioned = self._attend_alike(features, [recalls[row] for row in rows])
+                embeddings.update((row, self.take(conditioned, i)) for i, row in enumerate(rows))
+        return Conditioned(tuple(embeddings[row] for row in range(len(recalls))), features)
+
+    def _attend_alike(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A:
+        """Memory attention of objects that recall equally many memories and pointers."""
+        slots = np.array([[slot for slot, _ in recall.spatial] for recall in recalls], np.int64)
+        times = [[ago / max(1, recall.pointer_span - 1) for ago, _ in recall.pointers] for recall in recalls]
+        inputs: dict[str, A | NDArray[Any]] = {
+            "embedding": features.arrays["embedding"],
+            "memory": self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls]),
+            "slots": slots,
+            "pointers": self.stack([self.stack([pointer for _, pointer in recall.pointers]) for recall in recalls]),
+            "pointer_times": np.array(times, np.float32),
+        }
+        return self.run_stage("attend", inputs | self._keys(features))["conditioned"]
+
+    def decode(
+        self, conditioned: Conditioned[A], prompts: Sequence[Prompt | None], *, multimask: bool | None = None
+    ) -> list[Decoded[A]]:
+        size_hw = conditioned.features.size_hw
+        tokens = [self._tokens(prompt, size_hw) for prompt in prompts]
+        answers: dict[int, Decoded[A]] = {}
+        # SAM attends to every token it is given, padding too, so only objects of equal counts can share a batch.
+        for rows in _group(tokens, lambda pair: len(pair[1])):
+            decoded = self._decode_alike(conditioned, [prompts[r] for r in rows], [tokens[r] for r in rows], rows)
+            scores = self.to_numpy(decoded["object_score"])
+            ious = self.to_numpy(decoded["iou_predictions"])
+            stability = self.to_numpy(decoded["stability"])
+            for i, row in enumerate(rows):
+                answers[row] = self._choose(
+                    decoded, i, prompts[row], ious[i], float(scores[i]), float(stability[i]), multimask
+                )
+        return [answers[row] for row in range(len(prompts))]
+
+    def _decode_alike(
+        self,
+        conditioned: Conditioned[A],
+        prompts: Sequence[Prompt | None],
+        tokens: Sequence[tuple[FloatArray, NDArray[np.int64]]],
+        rows: Sequence[int],
+    ) -> dict[str, A]:
+        features = conditioned.features
+        side = self.info.low_res_size
+        logits = np.zeros((len(rows), 1, side, side), np.float32)
+        has_mask = np.zeros(len(rows), np.bool_)
+        embeddings = []
+        for i, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+            fed_back = None if prompt is None else self._mask_input(prompt)
+            if fed_back is not None:
+                logits[i, 0], has_mask[i] = fed_back, True
+            # A given mask is not predicted but only described by a pointer, from features that no memory has touched.
+            is_given = prompt is not None and prompt.mask is not None
+            raw = self.take(features.arrays["embedding"], 0) if is_given else conditioned.embeddings[row]
+            embeddings.append(raw)
+        return self.run_stage(
+            "decode",
+            {
+                "embedding": self.stack(embeddings),
+                "high_res_4": features.arrays["high_res_4"],
+                "high_res_8": features.arrays["high_res_8"],
+                "points_xy": np.stack([points for points, _ in tokens]),
+                "labels": np.stack([labels for _, labels in tokens]),
+                "mask_logits": logits,
+                "has_mask": has_mask,
+            },
+        )
+
+    def _choose(
+        self,
+        decoded: Mapping[str, A],
+        row: int,
+        prompt: Prompt | None,
+        ious: FloatArray,
+        object_score: float,
+        stability: float,
+        multimask: bool | None,
+    ) -> Decoded[A]:
+        """Which of the four masks are the answer, and which one is remembered."""
+        if prompt is not None and prompt.mask is not None:
+            side = self.info.low_res_size
+            logits = self.from_numpy(mask_logits(prompt.mask, (side, side))[None])
+            pointer = self.take(decoded["pointers"], row, 0)
+            return Decoded(logits, (1.0,), 0, PRESENT_SCORE, pointer)
+        if multimask is None:
+            num_points = 0 if prompt is None else prompt.num_points
+            multimask = num_points <= 1 if prompt is not None else self.spec.tracks_with_candidates
+        if multimask:
+            candidates = slice(1, ious.shape[0])
+            chosen = int(ious[1:].argmax())
+            pointer_row = 1 + chosen
+        else:
+            is_stable = stability >= self.spec.stability_threshold
+            single = 0 if is_stable else 1 + int(ious[1:].argmax())
+            candidates, chosen, pointer_row = slice(single, single + 1), 0, 0
+        return Decoded(
+            low_res_logits=self.take(decoded["low_res_logits"], row, candidates),
+            iou_predictions=tuple(float(iou) for iou in ious[candidates]),
+            chosen=chosen,
+            object_score=object_score,
+            pointer=self.take(decoded["pointers"], row, pointer_row),
+        )
+
+    def encode_memory(
+        self, features: ImageFeatures[A], decoded: Sequence[Decoded[A]], prompted: Sequence[bool]
+    ) -> list[FrameMemory[A]]:
+        chosen = [self.take(d.low_res_logits, slice(d.chosen, d.chosen + 1)) for d in decoded]
+        inputs: dict[str, A | NDArray[Any]] = {
+            "embedding": features.arrays["embedding"],
+            "low_res_logits": self.stack(chosen),
+            "object_score": np.array([d.object_score for d in decoded], np.float32),
+            "is_prompted": np.array(prompted, np.bool_),
+        }
+        memory = self.run_stage("encode_memory", inputs | self._keys(features))["memory"]
+        return [FrameMemory(self.take(memory, i), d.pointer) for i, d in enumerate(decoded)]
+
+    # Prompts as arrays.
+
+    def _tokens(self, prompt: Prompt | None, size_hw: tuple[int, int]) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Points (P, 2) in the square and labels (P,): the box's corners, the points, and SAM's padding point.
+
+        Source: sam2 2b90b9f, sam2_base.py `_forward_sam_heads` and sam/prompt_encoder.py `_embed_points`.
+        """
+        points: list[FloatArray] = []
+        labels: list[int] = []
+        if prompt is not None and prompt.box_xyxy is not None:
+            points.append(prompt.box_xyxy.reshape(2, 2))
+            labels += [PointLabel.BOX_TOP_LEFT, PointLabel.BOX_BOTTOM_RIGHT]
+        if prompt is not None and len(prompt.points_xy):
+            points.append(prompt.points_xy)
+            labels += prompt.labels.tolist()
+        padding = 1 if labels else 2
+        labels += [PointLabel.PADDING] * padding
+        points.append(np.zeros((padding, 2), np.float32))
+        square = points_to_square(np.concatenate(points), size_hw, self.spec.image_size)
+        return square.astype(np.float32), np.array(labels, np.int64)
+
+    def _mask_input(self, prompt: Prompt) -> FloatArray | None:
+        """(h, w) logits for the prompt encoder: fed back, or reduced from a mask prompt by the model's own kernel."""
+        if prompt.mask is None:
+            return prompt.previous_logits
+        side, size = self.info.low_res_size, self.spec.image_size
+        square = (resize_mask_antialias(prompt.mask, (size, size)) >= 0.5).astype(np.float32)
+        kernel = np.array(self.spec.mask_prompt_kernel, np.float32)
+        reduced = np.einsum("iajb,ab->ij", square.reshape(side, 4, side, 4), kernel)
+        return np.asarray(reduced + np.float32(self.spec.mask_prompt_bias), np.float32)
+
+    def _keys(self, features: ImageFeatures[A]) -> dict[str, A | NDArray[Any]]:
+        return {"keys": features.arrays["keys"]} if self.spec.has_keys else {}
+
+
+def _group(items: Sequence[Any], key: Any) -> list[list[int]]:
+    """Rows of items with equal keys, in order of first appearance."""
+    groups: dict[Any, list[int]] = {}
+    for row, item in enumerate(items):
+        groups.setdefault(key(item), []).append(row)
+    return list(groups.values())
+
+

@@ -1,0 +1,107 @@
+"""Runs any model of the SAM 2 family with PyTorch. Handles are tensors on the engine's device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masklet.engine.staged import STAGE_OUTPUTS, ModelSpec, StagedEngine, StageName
+from masklet.errors import EngineError
+from masklet.model.config import HieraConfig
+from masklet.model.sam2 import SAM2
+from masklet.records import FloatArray
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchEngine(StagedEngine[Tensor]):
+    """An engine around a `SAM2` module.
+
+    Args:
+        model: used as it is, moved to the device and set to evaluation mode.
+        device: "auto" (CUDA, then Apple's MPS, then the CPU), or a torch device.
+        precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA and fp32 elsewhere.
+
+    Raises:
+        EngineError: unknown device or precision.
+    """
+
+    def __init__(self, model: SAM2, *, device: str = "auto", precision: str = "auto") -> None:
+        self.device = _device(device)
+        precision = ("bf16" if self.device.type == "cuda" else "fp32") if precision == "auto" else precision
+        if precision not in PRECISIONS:
+            raise EngineError(f"precision must be auto, {', '.join(PRECISIONS)}, got {precision!r}")
+        self.model = model.to(self.device).eval()
+        self.dtype = PRECISIONS[precision]
+        super().__init__(
+            spec_of(model), backend=f"torch {torch.__version__}", device=str(self.device), precision=precision
+        )
+
+    @torch.inference_mode()
+    def run_stage(self, stage: StageName, inputs: Mapping[str, Tensor | NDArray[Any]]) -> dict[str, Tensor]:
+        tensors = {
+            name: value if isinstance(value, Tensor) else torch.from_numpy(value).to(self.device, non_blocking=True)
+            for name, value in inputs.items()
+        }
+        with self._autocast():
+            answer = getattr(self.model, stage)(**tensors)
+        values = answer if isinstance(answer, tuple) else (answer,)
+        return {name: value for name, value in zip(STAGE_OUTPUTS[stage], values, strict=True) if value is not None}
+
+    def stack(self, handles: Sequence[Tensor]) -> Tensor:
+        return torch.stack(tuple(handles))
+
+    def take(self, handle: Tensor, *index: int | slice) -> Tensor:
+        return handle[index]
+
+    def from_numpy(self, array: FloatArray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def to_numpy(self, array: Tensor) -> FloatArray:
+        return np.asarray(array.float().cpu().numpy())
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+
+def spec_of(model: SAM2) -> ModelSpec:
+    """What engines must know of a model."""
+    config = model.config
+    is_official = isinstance(config.trunk, HieraConfig)
+    kernel = model.mask_prompt_conv.weight.detach().float().cpu()[0, 0]
+    bias = model.mask_prompt_conv.bias
+    assert bias is not None
+    return ModelSpec(
+        name=config.name,
+        image_size=config.image_size,
+        spatial_slots=config.spatial_slots,
+        max_pointers=config.max_pointers,
+        resize="antialias" if is_official else "area",
+        mask_prompt_kernel=tuple(tuple(row) for row in kernel.tolist()),
+        mask_prompt_bias=bias.detach().item(),
+        has_keys=config.correspondence is not None,
+        tracks_with_candidates=is_official,
+        stability_threshold=0.98 if is_official else 0.0,
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EngineError(f"device must be auto or a torch device such as cpu or cuda:0, got {name!r}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise EngineError(f"device {name!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device")
+    return device
