@@ -9,6 +9,8 @@ import re
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +61,7 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS) -> FrameSource
     if isinstance(source, str | Path):
         text = str(source)
         if "://" in text:
-            return _open_address(text)
+            return _open_address(text, fps)
         path = Path(source)
         if path.is_dir():
             return FolderSource(path, fps=fps)
@@ -77,9 +79,9 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS) -> FrameSource
     )
 
 
-def _open_address(url: str) -> FrameSource:
+def _open_address(url: str, fps: float) -> FrameSource:
     if url.startswith("file://"):
-        return open_source(Path(url.removeprefix("file://")))
+        return open_source(Path(url2pathname(urlsplit(url).path)), fps=fps)
     if not url.startswith(("http://", "https://")):
         return StreamSource(url)
     source = VideoFileSource(url)
