@@ -109,12 +109,6 @@ def random_window(ids: ByteArray, rng: np.random.Generator, *, min_area: float, 
     return Window(int(top), int(left), crop_height, crop_width)
 
 
-def resize_rgb(rgb: ByteArray, size: int) -> ByteArray:
-    """To (size, size, 3) whatever the shape was, as the model's input is made; without aliasing."""
-    interpolation = cv2.INTER_AREA if rgb.shape[0] > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=interpolation), np.uint8)
-
-
 def resize_coverage(region: BoolArray | ByteArray, size: int) -> ByteArray:
     """How much of each of size x size pixels a region covers, 0 to 255.
 

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from masklet.errors import DataError
+from masklet.geometry import to_square_area
 from masklet.records import BoolArray, ByteArray, FloatArray
 from masklet.train.augment import (
     VOID,
@@ -33,7 +34,6 @@ from masklet.train.augment import (
     random_degradation,
     random_window,
     resize_coverage,
-    resize_rgb,
     scale_cutout,
 )
 from masklet.train.data import (
@@ -205,7 +205,7 @@ class ClipSamples(SampleStream[ClipSample]):
             still = still.crop(random_window(still.ids, rng, min_area=min_area, min_side_px=config.size // 2))
         if rng.random() < 0.5:
             still = still.flip()
-        canvas = resize_rgb(still.rgb, canvas_size)
+        canvas = to_square_area(still.rgb, canvas_size)
         void = resize_coverage(still.ids == VOID, canvas_size) if (still.ids == VOID).any() else None
         regions = [resize_coverage(still.ids == object_id, canvas_size) for object_id in self._own_objects(still, rng)]
         pixels = np.arange(config.size, dtype=np.float32)
@@ -233,7 +233,7 @@ class ClipSamples(SampleStream[ClipSample]):
         if rng.random() < 0.5:
             images = [image.flip() for image in images]
         scene = Scene(
-            frames=[resize_rgb(image.rgb, config.size) for image in images],
+            frames=[to_square_area(image.rgb, config.size) for image in images],
             voids=[resize_coverage(image.ids == VOID, config.size) for image in images],
             objects=[],
         )

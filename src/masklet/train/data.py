@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from masklet.errors import ConfigError, DataError
+from masklet.geometry import to_square_area
 from masklet.records import BoolArray, ByteArray
 from masklet.train.augment import (
     VOID,
@@ -36,7 +37,6 @@ from masklet.train.augment import (
     random_degradation,
     random_window,
     resize_coverage,
-    resize_rgb,
     scale_cutout,
 )
 
@@ -420,7 +420,7 @@ class ImageSamples(SampleStream[ImageSample]):
     def _try_sample(self, rng: np.random.Generator) -> ImageSample | None:
         config = self.config
         image = augment_geometry(self._images.draw(rng), rng, config)
-        rgb = resize_rgb(image.rgb, config.size)
+        rgb = to_square_area(image.rgb, config.size)
         pasted = np.zeros((config.size, config.size), np.uint8)
         if rng.random() < config.paste_probability:
             cutout = self._cutouts.draw(rng)

@@ -14,6 +14,8 @@ from masklet.model.image_encoder import LiteNeck
 from masklet.model.sam2 import SAM2
 
 _MASK_PROMPT_SCALE, _MASK_PROMPT_BIAS = 20.0, -10.0
+_PROMPT_MAP_GAIN = 3.0
+"""At the default size the maps are a fifth of the embedding they are added to, and go unheard for hundreds of steps."""
 
 
 def imagenet_weights() -> dict[str, Tensor]:
@@ -43,6 +45,8 @@ def initialise_nano(model: SAM2, pixels: Tensor) -> None:
     neck.calibrate(features)
     if model.correspondence is not None:
         model.correspondence.calibrate(features[2])
+    if model.prompt_maps is not None:
+        model.prompt_maps.project.weight.mul_(_PROMPT_MAP_GAIN)
     model.mask_prompt_conv.weight.fill_(_MASK_PROMPT_SCALE / model.mask_prompt_conv.weight.numel())
     model.mask_prompt_conv.bias.fill_(_MASK_PROMPT_BIAS)  # type: ignore[union-attr]
     start_memory_as_correspondence(model)

@@ -104,6 +104,18 @@ def train(config: TrainConfig, out: Path) -> Path:
     return Trainer(config, out).run()
 
 
+_MEMORY_PARTS = (
+    "memory_",
+    "slot_",
+    "absent_",
+    "pointer_",
+    "no_object_pointer",
+    "correspondence",
+    "mask_decoder.object_score",
+)
+"""Beginnings of the names of what only clips train."""
+
+
 class Trainer:
     """State of one run in one process."""
 
@@ -113,7 +125,7 @@ class Trainer:
         if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("gloo")
         self.model = self._build_model()
-        self.model.image_encoder.trunk.freeze(config.frozen_trunk_stages)  # type: ignore[union-attr, operator]
+        self.model.image_encoder.trunk.freeze(config.frozen_trunk_stages)  # type: ignore[operator]
         # The rows of the mask prompt's reduction are engine arithmetic, not something to learn.
         self.model.mask_prompt_conv.requires_grad_(False)
         has_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -153,14 +165,15 @@ class Trainer:
         config = self.config
         cross_entropy = progress < config.cross_entropy_until
         weights = LossWeights(pixel=2.0 if cross_entropy else 20.0, cross_entropy=cross_entropy)
+        rgb, masks, void = batch
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
             if is_clip:
-                result = clip_step(self.model, *batch, config.step, weights)
+                result = clip_step(self.model, rgb, masks, void, config.step, weights)
             else:
                 step = config.step
                 if progress >= config.more_clicks_from:
                     step = dataclasses.replace(step, image_clicks=step.image_clicks + 2)
-                result = image_step(self.model, *batch, step, weights)
+                result = image_step(self.model, rgb, masks, void, step, weights)
         if not torch.isfinite(result.loss):
             raise FloatingPointError(
                 f"the loss is {result.loss.item()} at step {self.done_steps} ({'clips' if is_clip else 'images'}); the "
@@ -204,9 +217,7 @@ class Trainer:
     def _build_optimizer(self) -> torch.optim.Optimizer:
         """Three rates (trunk, image parts, memory parts); no weight decay on biases, norms and embeddings."""
         config = self.config
-        memory_parts = (
-            "memory_", "slot_", "absent_", "pointer_", "no_object_pointer", "correspondence", "mask_decoder.object_score"
-        )  # fmt: skip
+        memory_parts = tuple(_MEMORY_PARTS)
         groups: dict[tuple[float, float], list[Tensor]] = {}
         for name, parameter in self.model.named_parameters():
             if not parameter.requires_grad:
@@ -255,7 +266,10 @@ class Trainer:
 
     def _batches(self, samples: Any, size: int) -> Iterator[tuple[Tensor, ...]]:
         loader = torch.utils.data.DataLoader(
-            samples, batch_size=size, num_workers=self.config.workers, prefetch_factor=3 if self.config.workers else None
+            samples,
+            batch_size=size,
+            num_workers=self.config.workers,
+            prefetch_factor=3 if self.config.workers else None,
         )
         return iter(loader)
 

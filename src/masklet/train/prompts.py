@@ -53,7 +53,7 @@ def first_prompts(masks: Tensor, kinds: Tensor, box_jitter: float = 0.1) -> Poin
         box_jitter: standard deviation of a box side's error, in box sizes.
 
     Returns:
-        Three points each.
+        Two or three points each.
     """
     boxes = draw_boxes(masks, box_jitter)
     is_box = (kinds == PromptKind.BOX)[:, None]
@@ -66,7 +66,11 @@ def first_prompts(masks: Tensor, kinds: Tensor, box_jitter: float = 0.1) -> Poin
         torch.where(kinds == PromptKind.CLICK, int(PointLabel.FOREGROUND), padding),
     )
     second_label = torch.where(is_box[:, 0], int(PointLabel.BOX_BOTTOM_RIGHT), padding)
-    return PointPrompts(points, torch.stack((first_label, second_label, padding), dim=1))
+    labels = torch.stack((first_label, second_label, padding), dim=1)
+    # Engines pad a box to three tokens and a click to two; in one batch one of them has a token more or less. Seeing
+    # both lengths, the model learns that padding says nothing.
+    length = 2 + int(torch.rand(()) < 0.5)
+    return PointPrompts(points[:, :length], labels[:, :length])
 
 
 def no_prompts(num: int) -> PointPrompts:

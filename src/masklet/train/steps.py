@@ -6,7 +6,9 @@ training all are prompted on the same frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -45,7 +47,9 @@ class StepConfig:
     """That one later frame of a clip is corrected by a click."""
     first_frame_correction_probability: float = 0.4
     """That a first frame prompted by click or box is corrected at once."""
-    memory: MemoryConfig = MemoryConfig(policy="official", spatial_slots=7, max_pointers=8)
+    memory: MemoryConfig = field(
+        default_factory=lambda: MemoryConfig(policy="official", spatial_slots=7, max_pointers=8)
+    )
 
 
 class StepResult(NamedTuple):
@@ -59,7 +63,16 @@ class StepResult(NamedTuple):
 
 def repeat_objects(features: Features, num_objects: int) -> Features:
     """(B, ...) features to (B * K, ...), each image's rows K times."""
-    return Features(*(None if t is None else t.repeat_interleave(num_objects, dim=0) for t in features))
+    return _map_features(features, lambda t: t.repeat_interleave(num_objects, dim=0))
+
+
+def _map_features(features: Features, change: Callable[[Tensor], Tensor]) -> Features:
+    keys = None if features.keys is None else change(features.keys)
+    return Features(*(change(t) for t in features[:4]), keys)
+
+
+def _at_time(time: int, batch: Tensor) -> Tensor:
+    return batch[:, time]
 
 
 def feedback(logits: Tensor) -> Tensor:
@@ -164,7 +177,7 @@ def clip_step(
     targets = masks.flatten(0, 1).float()[:, :, None]  # (N, T, 1, S/2, S/2)
     valids = (~void).float().repeat_interleave(num_objects, dim=0)[:, :, None]
     encoded = model.encode_image(rgb.flatten(0, 1))
-    frames = Features(*(None if t is None else t.unflatten(0, (batch, num_frames)) for t in encoded))
+    frames = _map_features(encoded, lambda t: t.reshape(batch, num_frames, *t.shape[1:]))
     bank: MemoryBank[Tensor] = MemoryBank(config.memory)
     corrected = int(torch.randint(1, num_frames, ())) if num_frames > 1 else 0
     if torch.rand(()) >= config.clip_correction_probability:
@@ -173,7 +186,7 @@ def clip_step(
     metrics: dict[str, float] = {}
     tracked_ious: list[Tensor] = []
     for time in range(num_frames):
-        features = repeat_objects(Features(*(None if t is None else t[:, time] for t in frames)), num_objects)
+        features = repeat_objects(_map_features(frames, partial(_at_time, time)), num_objects)
         target, valid = targets[:, time], valids[:, time]
         present = target.flatten(1).sum(1) > 3
         if time == 0:
@@ -224,7 +237,9 @@ def _prompted_frame(
     is_mask = kinds == PromptKind.MASK
     truth_logits = model.mask_prompt_logits(F.interpolate(target, scale_factor=2.0, mode="nearest")).float()
     points = first_prompts(target, kinds, box_jitter=0.05)
-    answer = _full_precision(decode(model, features.unconditioned, features, points, truth_logits, is_mask))
+    # As in engines, a given mask's pointer is read from features that no memory has touched.
+    embedding = torch.where(is_mask[:, None, None, None], features.embedding, features.unconditioned)
+    answer = _full_precision(decode(model, embedding, features, points, truth_logits, is_mask))
     logits = at_target_size(answer.low_res_logits, target)
     cost = mask_loss(logits, answer.iou_predictions, target, valid, kinds == PromptKind.CLICK, weights)
     # A mask prompt is remembered as given; decoding it only makes the pointer.
