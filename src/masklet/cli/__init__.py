@@ -1,0 +1,105 @@
+"""The `masklet` command: one file per subcommand, and here what they share: how a run begins and how it ends.
+
+Exit status: 0 done; 2 something was wrong, and one line on stderr says what (what was finished before is written);
+130 stopped by Ctrl-C; 1 a fault of masklet itself. Subcommands import numpy and the runtimes inside their functions,
+so that `masklet --help` is there at once.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from masklet._version import __version__
+from masklet.cli import doctor, evaluate, export, models, segment, track, train
+from masklet.cli.command import MaskletCommand, PromptCommand
+from masklet.cli.console import Interrupted, print_error
+from masklet.cli.options import examples
+from masklet.errors import MaskletError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="masklet",
+    help="Segment and track anything in images and videos, by click, box or mask.",
+    epilog=examples(
+        ("A photo", "masklet segment photo.jpg --point 500,375"),
+        ("A video", "masklet track clip.mp4 --point 210,350 --out out/clip.mp4"),
+        notes="Exit status: 0 done, 2 something was wrong and one line says what, 130 stopped by Ctrl-C.",
+    ),
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("segment", cls=PromptCommand, epilog=segment.EPILOG)(segment.segment)
+app.command("track", cls=PromptCommand, epilog=track.EPILOG)(track.track)
+app.command("models", cls=MaskletCommand)(models.models)
+app.command("export", cls=MaskletCommand, epilog=export.EPILOG)(export.export)
+app.command("train", cls=MaskletCommand, epilog=train.EPILOG)(train.train)
+app.command("doctor", cls=MaskletCommand)(doctor.doctor)
+app.add_typer(evaluate.app, name="evaluate")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"masklet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere on the line.")
+    ] = False,
+) -> None:
+    """Declares what `main` and the version callback act on."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; those of the process when left out.
+
+    Returns:
+        The exit status; see the module.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"] or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name must not end a run that has succeeded
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = typer.main.get_command(app).main(given, prog_name="masklet", standalone_mode=False)
+    except Interrupted as stop:
+        print_error(str(stop), word="interrupted")
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        return _explain(error)
+    return status if isinstance(status, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, MaskletError):
+        print_error(str(error))
+        return 2
+    if hasattr(error, "format_message"):  # a usage error: typer brings its own copy of click's classes
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        print_error(f"{error.format_message().rstrip('.')}{hint}")
+        return 2
+    if isinstance(error, MemoryError):
+        print_error("out of memory: try a smaller image or fewer objects at once")
+        return 2
+    print_error(f"{type(error).__name__}: {error}: a fault of masklet; --debug shows where, please report it")
+    return 1

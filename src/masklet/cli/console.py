@@ -1,0 +1,193 @@
+"""How the command line talks: results on stdout; errors and progress on stderr, progress on a terminal only."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
+PIPED_WIDTH = 240
+"""Columns when nobody watches: wide enough that no line of a table is folded or cut."""
+
+MAX_ROWS = 40
+"""Rows of a summary; the rest is counted."""
+
+
+class Interrupted(Exception):  # noqa: N818 (it is no error)
+    """Ctrl-C, and in words what there is nevertheless."""
+
+
+def stdout() -> Console:
+    """For results. Made anew each time, as tests and notebooks replace the stream."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """For errors and progress."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
+
+
+def print_error(message: str, *, word: str = "error") -> None:
+    """One line on stderr, however many lines the message has."""
+    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    console = stderr()
+    console.print(f"[bold red]{word}:[/]", end=" ")
+    console.print(line, markup=False, soft_wrap=True)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """The one document of `--json`."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()) -> None:
+    """A summary. Numbers stand to the right; columns named in `left` are text."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", no_wrap=True)
+    for row in rows[:MAX_ROWS]:
+        table.add_row(*(_escaped(cell) for cell in row))
+    console = stdout()
+    console.print(table)
+    if len(rows) > MAX_ROWS:
+        console.print(f"... and {len(rows) - MAX_ROWS} more rows", style="dim")
+
+
+def print_line(text: str) -> None:
+    """One line of a summary, as it is."""
+    stdout().print(text, markup=False, soft_wrap=True)
+
+
+def describe_outputs(paths: Sequence[Path]) -> str:
+    """'out/clip.mp4 (2.1 MB)', or how many files where."""
+    if len(paths) == 1 and paths[0].is_file():
+        return f"{paths[0]} ({format_bytes(paths[0].stat().st_size)})"
+    if len(paths) <= 4:
+        return ", ".join(str(path) for path in paths)
+    folders = sorted({str(path.parent) for path in paths})
+    return f"{len(paths)} files in {', '.join(folders)}"
+
+
+def format_bytes(count: int) -> str:
+    """Decimal units, as file managers have them."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError("unreachable")
+
+
+def format_rate(per_second: float) -> str:
+    """Three digits or so."""
+    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.1f}" if per_second >= 1 else f"{per_second:.2f}"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("[", "\\[")
+
+
+class ProgressReport:
+    """Shows how far a run is. Does nothing where nobody watches."""
+
+    def update(self, done: int, status: str = "", total: int | None = None) -> None:
+        """`done` of the total; `status` is shown at the end of the line. `total` may come late."""
+
+    def describe(self, description: str) -> None:
+        """What is being done now."""
+
+
+class _BarReport(ProgressReport):
+    def __init__(self, progress: Any, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def update(self, done: int, status: str = "", total: int | None = None) -> None:
+        self._progress.update(self._task, completed=done, status=status, total=total)
+
+    def describe(self, description: str) -> None:
+        self._progress.update(self._task, description=description)
+
+
+@contextmanager
+def show_progress(description: str, total: int | None, unit: str) -> Iterator[ProgressReport]:
+    """A bar with count, rate and time left, which goes when the block ends; for a terminal only.
+
+    Args:
+        description: what is being done.
+        total: how many there are; None when that is not known.
+        unit: of what, in the plural.
+    """
+    console = stderr()
+    if not console.is_terminal:
+        yield ProgressReport()
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    with Progress(
+        TextColumn("{task.description}", style="bold", markup=False),
+        BarColumn(bar_width=24),
+        _pace_column(unit),
+        TextColumn("{task.fields[status]}", style="cyan", markup=False),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+        refresh_per_second=5,
+    ) as progress:
+        yield _BarReport(progress, progress.add_task(description, total=total, status=""))
+
+
+def _pace_column(unit: str) -> ProgressColumn:
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class PaceColumn(ProgressColumn):
+        """'12/300 frames, 8.1 frames/s, 0:35 left'."""
+
+        def render(self, task: Task) -> Text:
+            total = "" if task.total is None else f"/{task.total:.0f}"
+            parts = [f"{task.completed:.0f}{total} {unit}"]
+            if task.speed:
+                parts.append(f"{format_rate(task.speed)} {unit}/s")
+            if task.time_remaining is not None and task.completed:
+                minutes, seconds = divmod(int(task.time_remaining), 60)
+                hours, minutes = divmod(minutes, 60)
+                parts.append(f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left")
+            return Text(", ".join(parts))
+
+    return PaceColumn()
+
+
+@contextmanager
+def show_status(text: str) -> Iterator[None]:
+    """A spinner beside what takes a moment; for a terminal only."""
+    console = stderr()
+    if console.is_terminal:
+        with console.status(text):
+            yield
+    else:
+        yield
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._since

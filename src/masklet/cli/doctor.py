@@ -1,0 +1,180 @@
+"""`masklet doctor`: what is installed, what this machine can do, and what will therefore be used."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from masklet._version import __version__
+from masklet.cli.console import print_json, print_line, print_table, show_status
+from masklet.cli.options import JsonOption
+from masklet.errors import MaskletError
+
+_PACKAGES = {
+    "numpy": "core",
+    "onnxruntime": "core",
+    "pillow": "core",
+    "opencv-python-headless": "core",
+    "av": "core",
+    "pycocotools": "core",
+    "torch": "torch",
+    "safetensors": "torch",
+    "onnx": "export",
+    "onnxscript": "export",
+}
+"""Distribution and the extra that brings it."""
+
+_CPU_FEATURES = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX-512 bf16",
+    "amx_bf16": "AMX bf16",
+    "asimd": "NEON",
+    "bf16": "NEON bf16",
+}
+"""Linux's flag and what it is called."""
+
+
+def doctor(as_json: JsonOption = False) -> int:
+    """Say what is installed, which engine and precision will be used, and why."""
+    with show_status("looking around ..."):
+        found: dict[str, Any] = {
+            "masklet": __version__,
+            "python": platform.python_version(),
+            "executable": sys.executable,
+            "platform": platform.platform(),
+            "packages": {name: _version(name) for name in _PACKAGES},
+            "cpu": _cpu(),
+            "gpu": _or_reason(_gpu),
+            "h264_encoder": _or_reason(_h264),
+            "nano": _or_reason(_nano),
+            "checkpoints": _or_reason(_checkpoints),
+        }
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    return 0 if found["nano"]["works"] else 2
+
+
+def _version(name: str) -> str | None:
+    """Of an installed distribution, without importing it."""
+    with suppress(PackageNotFoundError):
+        return version(name)
+    # The build with windows is as good for masklet.
+    return _version("opencv-python") if name == "opencv-python-headless" else None
+
+
+def _cpu() -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name, flags = platform.processor() or platform.machine(), set()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = (part.strip() for part in line.partition(":"))
+            if key == "model name":
+                name = value
+            elif key in ("flags", "Features"):
+                flags = set(value.split())
+                break
+    except OSError:  # not Linux
+        pass
+    features = [word for flag, word in _CPU_FEATURES.items() if flag in flags]
+    return {"name": name, "cores": cores, "features": features}
+
+
+def _or_reason(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was found, or why it does not work: a doctor does not fall ill himself."""
+    try:
+        return {"works": True, **look()}
+    except MaskletError as error:
+        return {"works": False, "why": str(error)}
+    except Exception as error:
+        return {"works": False, "why": f"{type(error).__name__}: {error}"}
+
+
+def _gpu() -> dict[str, Any]:
+    if _version("torch") is None:
+        return {"works": False, "why": 'not asked, for PyTorch is not installed: pip install "masklet[torch]"'}
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return {"why": f"PyTorch sees {', '.join(names)}"}
+    if torch.backends.mps.is_available():
+        return {"why": "PyTorch sees Apple's MPS"}
+    return {"works": False, "why": f"PyTorch {torch.__version__} sees none"}
+
+
+def _h264() -> dict[str, Any]:
+    import av
+
+    found = [name for name in ("libx264", "libopenh264") if name in av.codecs_available]
+    if not found:
+        return {"works": False, "why": "FFmpeg has no H.264 encoder here: overlays become MPEG-4"}
+    return {"why": f"{found[0]}, in PyAV {av.__version__}"}
+
+
+def _nano() -> dict[str, Any]:
+    from masklet.engine.open import embedded_folder, open_engine
+
+    info = open_engine("nano").info
+    return {
+        "backend": info.backend,
+        "device": info.device,
+        "precision": info.precision,
+        "why": "it is exported, so it needs no PyTorch, and runs on the CPU",
+        "path": str(embedded_folder("nano")),
+    }
+
+
+def _checkpoints() -> dict[str, Any]:
+    """Asks the engine itself, with a small model in it, so that what is said here is what will happen."""
+    if _version("torch") is None:
+        return {"works": False, "why": 'they need PyTorch: pip install "masklet[torch]"'}
+    import torch
+
+    from masklet.engine.torch_engine import TorchEngine
+    from masklet.model.config import NANO_CONFIG
+    from masklet.model.sam2 import SAM2
+
+    info = TorchEngine(SAM2(NANO_CONFIG)).info
+    reason = {
+        "cuda": "PyTorch sees a CUDA device, which computes bf16 fastest",
+        "mps": "PyTorch sees Apple's MPS",
+        "cpu": "PyTorch sees no GPU",
+    }[torch.device(info.device).type]
+    return {"backend": info.backend, "device": info.device, "precision": info.precision, "why": reason}
+
+
+def _print(found: dict[str, Any]) -> None:
+    cpu = found["cpu"]
+    features = ", ".join(cpu["features"]) or "no vector extensions that matter here"
+    print_line(f"masklet {found['masklet']}, Python {found['python']} ({found['executable']}), {found['platform']}")
+    print_line(f"CPU: {cpu['name']}, {cpu['cores']} cores, {features}")
+    print_line(f"GPU: {found['gpu']['why']}")
+    print_line(f"H.264: {found['h264_encoder']['why']}")
+    print_line("")
+    rows = [
+        (name, found["packages"][name] or "missing", "" if extra == "core" else f"masklet[{extra}]")
+        for name, extra in _PACKAGES.items()
+    ]
+    print_table(("package", "version", "extra"), rows, left=("package", "version", "extra"))
+    print_line("")
+    uses = [
+        (title, _engine(found[key]), found[key]["why"])
+        for title, key in (("nano and exported folders", "nano"), ("checkpoints (.pt, .safetensors)", "checkpoints"))
+    ]
+    print_table(("model", "runs on", "because"), uses, left=("model", "runs on", "because"))
+    if found["nano"]["works"]:
+        print_line("")
+        print_line(f"nano is in {found['nano']['path']}")
+
+
+def _engine(state: dict[str, Any]) -> str:
+    return f"{state['backend']}, {state['device']}, {state['precision']}" if state["works"] else "nothing yet"

@@ -1,0 +1,58 @@
+"""`masklet export`: from a checkpoint to a folder that runs without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from masklet.cli.console import Stopwatch, format_bytes, print_json, print_line, show_status
+from masklet.cli.options import ForceOption, JsonOption, examples
+from masklet.errors import ConfigError, EngineError
+from masklet.output import make_folder, refuse_existing
+
+PRECISIONS = ("fp16", "fp32")
+
+EPILOG = examples(
+    ("A model of your own", "masklet export run/ema.pt my-model/"),
+    ("What it is for", "masklet segment photo.jpg --model my-model/ --point 500,375"),
+)
+
+
+def export(
+    model: Annotated[
+        Path, typer.Argument(help="A checkpoint: of SAM 2, transformers or `masklet train`.", show_default=False)
+    ],
+    folder: Annotated[Path, typer.Argument(help="Where the four graphs and model.json go.", show_default=False)],
+    precision: Annotated[
+        str,
+        typer.Option(help="Of the stored weights: fp16 halves the files; the arithmetic is fp32 either way."),
+    ] = "fp16",
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Export a model to ONNX: a folder that runs with onnxruntime alone."""
+    if precision not in PRECISIONS:
+        raise ConfigError(f"--precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
+    refuse_existing(folder, force)
+    try:
+        from masklet.engine.export import export_model
+        from masklet.model.checkpoint import load_model
+    except ModuleNotFoundError as error:
+        if error.name in (None, "masklet") or str(error.name).startswith("masklet."):
+            raise
+        raise EngineError(f'exporting needs {error.name}: pip install "masklet[export]"') from error
+    watch = Stopwatch()
+    with show_status(f"reading {model} ..."):
+        loaded = load_model(model)
+    with show_status("exporting, which takes a minute or so ..."):
+        export_model(loaded, make_folder(folder), precision="fp16" if precision == "fp16" else "fp32")
+    files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    if as_json:
+        print_json({"command": "export", "folder": str(folder), "bytes": files, "seconds": round(watch.seconds, 2)})
+        return 0
+    for name, size in files.items():
+        print_line(f"{name:<22} {format_bytes(size):>9}")
+    print_line(f"wrote {folder} ({format_bytes(sum(files.values()))}) in {watch.seconds:.0f} s")
+    return 0

@@ -1,0 +1,135 @@
+"""Options that several subcommands have, and the model that they load."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from masklet.cli.console import show_status
+from masklet.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from masklet.api import Model
+    from masklet.memory_bank import MemoryConfig
+    from masklet.records import EngineInfo
+
+PROMPT_PANEL, RESULT_PANEL, MODEL_PANEL = "Prompts", "Results", "Model"
+"""Under these the help page lists options."""
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A name of `masklet models`, an exported folder or a checkpoint.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...", rich_help_panel=MODEL_PANEL)]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.", rich_help_panel=MODEL_PANEL)
+]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="What objects remember: reliable (frames in which they were really there) or official (SAM 2's own "
+        "rules). What suits the model when left out.",
+    ),
+]
+PointOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--point",
+        metavar="X,Y",
+        help="A pixel on the object, counted from the top left. Repeat for more.",
+        rich_help_panel=PROMPT_PANEL,
+    ),
+]
+NegativeOption = Annotated[
+    list[str] | None,
+    typer.Option("--negative", metavar="X,Y", help="A pixel that is not on the object.", rich_help_panel=PROMPT_PANEL),
+]
+BoxOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--box",
+        metavar="X,Y,X,Y",
+        help="Left, top, right and bottom of a box around the object, in pixels.",
+        rich_help_panel=PROMPT_PANEL,
+    ),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", "-f", help="Replace results that exist.", rich_help_panel=RESULT_PANEL)
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, and nothing else.", rich_help_panel=RESULT_PANEL)
+]
+
+
+def examples(*titled: tuple[str, str], notes: str = "") -> str:
+    """The end of a help page: commands under their titles, then notes, in Rich's markup."""
+    # Older versions of Typer join the lines of a paragraph: hence the colon.
+    parts = [f"[bold]{title}:[/]\n[cyan]{command}[/]" for title, command in titled]
+    return "\n\n".join([*parts, *([notes] if notes else [])])
+
+
+def load_model(name: str, device: str, precision: str) -> Model:
+    """`masklet.load`, behind a spinner."""
+    from masklet import api
+
+    with show_status(f"loading {name} ..."):
+        return api.load(name, device=device, precision=precision)
+
+
+def memory_config(policy: str | None, info: EngineInfo) -> MemoryConfig | None:
+    """Rules of remembering by name; None leaves them to the model.
+
+    Raises:
+        ConfigError: no policy has that name.
+    """
+    from masklet.memory_bank import MemoryConfig
+
+    if policy is None:
+        return None
+    if policy == "official":
+        return MemoryConfig.official(spatial_slots=info.spatial_slots, max_pointers=info.max_pointers)
+    return replace(MemoryConfig.for_engine(info), policy=policy)  # type: ignore[arg-type]  # it checks the name
+
+
+def describe_model(info: EngineInfo) -> dict[str, Any]:
+    """What `--json` says of the model."""
+    return {"name": info.name, "backend": info.backend, "device": info.device, "precision": info.precision}
+
+
+def split_list(text: str, *, of: tuple[str, ...] = (), name: str = "--format") -> list[str]:
+    """A comma-separated list, each entry once.
+
+    Args:
+        text: what was given.
+        of: what may be given; anything when empty.
+        name: of the option, for the message.
+
+    Raises:
+        ConfigError: an entry is not among `of`.
+    """
+    entries = list(dict.fromkeys(entry.strip() for entry in text.split(",") if entry.strip()))
+    if of and (unknown := [entry for entry in entries if entry not in of]):
+        raise ConfigError(f"{name} has no {unknown[0]!r}: choose from {', '.join(of)}")
+    return entries
+
+
+def refuse_existing_files(paths: list[Path], force: bool) -> None:
+    """Refuse before the work, and not after it.
+
+    Raises:
+        OutputError: some exist and `force` is False.
+    """
+    existing = [path for path in paths if path.exists()]
+    if existing and not force:
+        others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise OutputError(f"{existing[0]}{others} exists: choose another --out, or use --force to replace")

@@ -1,0 +1,411 @@
+"""`masklet segment`: objects in images, from clicks, boxes and masks to files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from masklet.cli.console import (
+    Interrupted,
+    Stopwatch,
+    describe_outputs,
+    print_error,
+    print_json,
+    print_line,
+    print_table,
+    show_progress,
+)
+from masklet.cli.options import (
+    PROMPT_PANEL,
+    RESULT_PANEL,
+    BoxOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    NegativeOption,
+    PointOption,
+    PrecisionOption,
+    describe_model,
+    examples,
+    load_model,
+    refuse_existing_files,
+    split_list,
+)
+from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_file
+from masklet.errors import ConfigError, ImageError, OutputError, PromptError
+from masklet.output import atomic_path, check_writable
+
+if TYPE_CHECKING:
+    from masklet.api import Model
+    from masklet.masks import CocoRle
+    from masklet.records import ByteArray, Prompt, SegmentResult
+
+FORMATS = ("overlay", "masks", "cutouts", "coco")
+COCO_NAME = "coco.json"
+CANDIDATES = 3
+"""Of an ambiguous prompt; see `Engine.decode`."""
+
+EPILOG = examples(
+    ("One object, with a click on it and one beside it", "masklet segment photo.jpg --point 500,375 --negative 40,40"),
+    (
+        "Two objects at once",
+        "masklet segment photo.jpg --object 1 --point 500,375 --object 2 --box 10,10,300,400",
+    ),
+    (
+        "Every photo of a folder, cut out",
+        "masklet segment photos/ --box 10,10,300,400 --format cutouts --out out/",
+    ),
+    ("Prompts by photo", "masklet segment --prompts prompts.json"),
+    notes='prompts.json: {"photo.jpg": \\[{"object_id": 1, "points_xy": \\[\\[500, 375]], "labels": \\[1], "box_xyxy": '
+    '\\[10, 10, 300, 400], "mask": "rough.png"}, ...], ...}, of the prompts what you like; or one such list for all.',
+)
+
+
+def segment(
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Images, or folders of images.", show_default=False)
+    ] = None,
+    point: PointOption = None,
+    negative: NegativeOption = None,
+    box: BoxOption = None,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A rough mask to start from, of the image's size, bright on the object.",
+            rich_help_panel=PROMPT_PANEL,
+        ),
+    ] = None,
+    object_id: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--object",
+            metavar="ID",
+            help="The object that the prompts after it are for, 1 when left out. A value can also say it itself: "
+            "2:500,375.",
+            rich_help_panel=PROMPT_PANEL,
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JSON: a list of prompts for all images, or lists by image; see below.",
+            rich_help_panel=PROMPT_PANEL,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where results go.", rich_help_panel=RESULT_PANEL)
+    ] = Path("out"),
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="LIST",
+            help="What to write: overlay (a picture), masks (PNG, 0 and 255), cutouts (PNG with transparency), "
+            f"coco ({COCO_NAME}, masks as RLE).",
+            rich_help_panel=RESULT_PANEL,
+        ),
+    ] = "overlay,masks",
+    all_candidates: Annotated[
+        bool,
+        typer.Option(
+            "--all-candidates",
+            help="Write all three answers to each prompt, the best first.",
+            rich_help_panel=RESULT_PANEL,
+        ),
+    ] = False,
+    model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Segment objects in images: a click, a box or a rough mask each."""
+    typed = prompts_from_options(points=point or (), negatives=negative or (), boxes=box or (), masks=mask or ())
+    chosen = split_list(formats, of=FORMATS)
+    if not chosen:
+        raise ConfigError(f"--format is empty: choose from {', '.join(FORMATS)}")
+    candidates = CANDIDATES if all_candidates else 1
+    jobs = _plan(images or [], typed, prompts, out, chosen, candidates)
+    coco_path = out / COCO_NAME if "coco" in chosen else None
+    written = [path for job in jobs for path in job.paths.values()]
+    refuse_existing_files([*written, coco_path] if coco_path else written, force)
+    check_writable(out / COCO_NAME)
+    run = _Run(load_model(model, device, precision), True if all_candidates else None, keep_rles=coco_path is not None)
+    interrupted = False
+    with show_progress("segmenting", len(jobs), "images") as report:
+        try:
+            for done, job in enumerate(jobs):
+                report.update(done, job.image.name)
+                run.do(job)
+        except KeyboardInterrupt:
+            interrupted = True
+    if coco_path is not None and run.done:
+        _write_coco(coco_path, run.done)
+        run.outputs.append(coco_path)
+    if as_json:
+        print_json(run.to_dict())
+    elif run.done:
+        run.print_summary()
+    if interrupted:
+        raise Interrupted(f"after {len(run.done)} of {len(jobs)} images")
+    return 2 if run.failed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    image: Path
+    prompts: tuple[ObjectPrompt, ...]
+    paths: dict[tuple[str, int, int], Path]
+    """By kind, object and candidate; overlays have object 0."""
+
+
+def _plan(
+    images: Sequence[Path],
+    typed: tuple[ObjectPrompt, ...],
+    prompt_path: Path | None,
+    out: Path,
+    formats: Sequence[str],
+    candidates: int,
+) -> list[_Job]:
+    """What is to be done, checked as far as it can be before anything is loaded."""
+    file = None if prompt_path is None else read_prompt_file(prompt_path)
+    if file is not None and typed:
+        raise PromptError("--prompts and prompts on the command line exclude each other")
+    if file is None and not typed:
+        raise PromptError("nothing to segment: give a --point, --box, --mask or --prompts")
+    files = [path for image in images for path in _expanded(image)] or (list(file.by_file) if file else [])
+    if not files:
+        raise ImageError("no image was given")
+    jobs = []
+    owners: dict[str, Path] = {}
+    for path in files:
+        prompts = typed if file is None else file.for_file(path)
+        if late := [prompt for prompt in prompts if prompt.frame_index]:
+            raise PromptError(f"{late[0]}: an image has no frames, leave the frame out")
+        other = owners.setdefault(path.stem, path)
+        if other != path:
+            raise OutputError(f"{other} and {path} would be written under one name: use a folder for each")
+        jobs.append(_Job(path, prompts, dict(_paths(path, prompts, out, formats, candidates))))
+    return jobs
+
+
+def _expanded(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    from masklet.images import IMAGE_SUFFIXES
+
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    if not found:
+        raise ImageError(f"{path} holds no images")
+    return found
+
+
+def _paths(
+    image: Path, prompts: Sequence[ObjectPrompt], out: Path, formats: Sequence[str], candidates: int
+) -> Iterator[tuple[tuple[str, int, int], Path]]:
+    """photo.overlay.jpg, photo.mask.png; with several objects or candidates photo.object2.candidate3.mask.png."""
+    for candidate in range(candidates):
+        suffix = f".candidate{candidate + 1}" if candidates > 1 else ""
+        if "overlay" in formats:
+            yield ("overlay", 0, candidate), out / f"{image.stem}{suffix}.overlay.jpg"
+        for prompt in prompts:
+            name = image.stem + (f".object{prompt.object_id}" if len(prompts) > 1 else "") + suffix
+            for kind in ("mask", "cutout"):
+                if f"{kind}s" in formats:
+                    yield (kind, prompt.object_id, candidate), out / f"{name}.{kind}.png"
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One candidate of one object."""
+
+    object_id: int
+    candidate: int
+    iou_prediction: float
+    object_score: float
+    area: int
+    box_xyxy: tuple[float, ...] | None
+    rle: CocoRle | None
+    """Where COCO was asked for."""
+    outputs: dict[str, Path]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "object_id": self.object_id,
+            "candidate": self.candidate,
+            "iou_prediction": round(self.iou_prediction, 4),
+            "object_score": round(self.object_score, 4),
+            "area": self.area,
+            "box_xyxy": None if self.box_xyxy is None else list(self.box_xyxy),
+            "outputs": {kind: str(path) for kind, path in self.outputs.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Segmented:
+    """What is left of an image when it has been written."""
+
+    image: Path
+    size_hw: tuple[int, int]
+    rows: tuple[_Row, ...]
+    overlays: tuple[Path, ...]
+    seconds: float
+    """From the file to the masks."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "image": str(self.image),
+            "size_hw": list(self.size_hw),
+            "seconds": round(self.seconds, 4),
+            "objects": [row.to_dict() for row in self.rows],
+            "overlays": [str(path) for path in self.overlays],
+        }
+
+
+@dataclass(slots=True)
+class _Run:
+    """Does one job after the other; one that fails costs no other."""
+
+    model: Model
+    multimask: bool | None
+    keep_rles: bool
+    done: list[_Segmented] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    outputs: list[Path] = field(default_factory=list)
+
+    def do(self, job: _Job) -> None:
+        from masklet.images import read_image
+
+        watch = Stopwatch()
+        try:
+            rgb = read_image(job.image)
+            prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in job.prompts]
+            results = self.model.segmenter().set_image(rgb).predict_many(prompts, multimask=self.multimask)
+        except (ImageError, PromptError) as error:
+            message = str(error) if isinstance(error, ImageError) else f"{job.image}: {error}"
+            self.failed.append((job.image, message))
+            print_error(message)
+            return
+        seconds = watch.seconds
+        self._write(job, rgb, prompts, results)
+        self.done.append(self._record(job, rgb, results, seconds))
+        self.outputs += job.paths.values()
+
+    def _write(self, job: _Job, rgb: ByteArray, prompts: Sequence[Prompt], results: Sequence[SegmentResult]) -> None:
+        import numpy as np
+
+        from masklet.drawing import cutout, draw_overlay
+        from masklet.images import write_image
+
+        object_ids = [prompt.object_id for prompt in job.prompts]
+        for (kind, object_id, candidate), path in job.paths.items():
+            if kind == "overlay":
+                write_image(
+                    path,
+                    draw_overlay(
+                        rgb,
+                        np.stack([result.masks[candidate] for result in results]),
+                        object_ids,
+                        [float(result.iou_predictions[candidate]) for result in results],
+                        prompts=dict(zip(object_ids, prompts, strict=True)),
+                    ),
+                )
+            else:
+                mask = results[object_ids.index(object_id)].masks[candidate]
+                write_image(path, mask if kind == "mask" else cutout(rgb, mask))
+
+    def _record(self, job: _Job, rgb: ByteArray, results: Sequence[SegmentResult], seconds: float) -> _Segmented:
+        from masklet.masks import encode_rle, mask_box_xyxy
+
+        rows = []
+        for prompt, result in zip(job.prompts, results, strict=True):
+            for candidate in range(CANDIDATES if self.multimask else 1):
+                mask = result.masks[candidate]
+                box = mask_box_xyxy(mask)
+                outputs = {
+                    kind: path
+                    for (kind, object_id, number), path in job.paths.items()
+                    if object_id == prompt.object_id and number == candidate
+                }
+                rows.append(
+                    _Row(
+                        object_id=prompt.object_id,
+                        candidate=candidate,
+                        iou_prediction=float(result.iou_predictions[candidate]),
+                        object_score=result.object_score,
+                        area=int(mask.sum()),
+                        box_xyxy=None if box is None else tuple(box.tolist()),
+                        rle=encode_rle(mask) if self.keep_rles else None,
+                        outputs=outputs,
+                    )
+                )
+        overlays = tuple(path for (kind, _, _), path in job.paths.items() if kind == "overlay")
+        return _Segmented(job.image, (rgb.shape[0], rgb.shape[1]), tuple(rows), overlays, seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "command": "segment",
+            "model": describe_model(self.model.info),
+            "images": [done.to_dict() for done in self.done],
+            "failed": [{"image": str(path), "error": message} for path, message in self.failed],
+            "outputs": [str(path) for path in self.outputs],
+        }
+
+    def print_summary(self) -> None:
+        rows = []
+        for done in self.done:
+            height, width = done.size_hw
+            for number, row in enumerate(done.rows):
+                first = (str(done.image), f"{width} x {height}", f"{done.seconds:.2f}") if number == 0 else ("", "", "")
+                name = f"{row.object_id}" + (f" ({row.candidate + 1} of {CANDIDATES})" if self.multimask else "")
+                covered = f"{row.area / (height * width) * 100:.1f} %"
+                rows.append((*first, name, f"{row.iou_prediction:.2f}", covered, _in_words(row.box_xyxy)))
+        print_table(("image", "size", "seconds", "object", "predicted IoU", "area", "box"), rows, left=("image",))
+        print_line(f"wrote {describe_outputs(self.outputs)}")
+
+
+def _in_words(box_xyxy: tuple[float, ...] | None) -> str:
+    return "nothing found" if box_xyxy is None else ",".join(f"{edge:.0f}" for edge in box_xyxy)
+
+
+def _write_coco(path: Path, images: Sequence[_Segmented]) -> None:
+    """One COCO document for all images; beyond its fields, annotations have `object_id`, `candidate` and scores."""
+    annotations: list[dict[str, Any]] = []
+    for image_id, done in enumerate(images, start=1):
+        for row in done.rows:
+            if row.box_xyxy is None or row.rle is None:
+                continue
+            left, top, right, bottom = row.box_xyxy
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": 1,
+                    "segmentation": row.rle,
+                    "area": row.area,
+                    "bbox": [left, top, right - left, bottom - top],
+                    "iscrowd": 0,
+                    "object_id": row.object_id,
+                    "candidate": row.candidate,
+                    "score": round(row.iou_prediction, 4),
+                    "object_score": round(row.object_score, 4),
+                }
+            )
+    document = {
+        "images": [
+            {"id": number, "file_name": done.image.name, "height": done.size_hw[0], "width": done.size_hw[1]}
+            for number, done in enumerate(images, start=1)
+        ],
+        "categories": [{"id": 1, "name": "object"}],
+        "annotations": annotations,
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(document), encoding="utf-8")
