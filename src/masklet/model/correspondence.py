@@ -65,7 +65,7 @@ class Correspondence(nn.Module):
             scores = scores - self.distance_weight[head] * distance
             readings.append(torch.softmax(scores, dim=-1) @ values * 2 - 1)
         readings.append(similarity.amax(-1, keepdim=True))  # is there anything like this cell at all
-        maps = torch.cat(readings, dim=-1).mT.unflatten(-1, (height, width))
+        maps = torch.unflatten(torch.cat(readings, dim=-1).mT, -1, (height, width))
         return self.project(F.relu(self.expand(maps.to(self.expand.weight.dtype))))  # type: ignore[no-any-return]
 
     @staticmethod

@@ -1,9 +1,9 @@
 """Depthwise convolution whose backward pass is fast in bf16 on CPUs.
 
 oneDNN's bf16 gradients of depthwise convolutions are 20 to 80 times slower than the forward pass (docs/lab-notes.md;
-in fp32 they are not, and PyTorch's own are used). The same gradients can be had from operations that are fast: the input gradient is a forward depthwise convolution of the
-zero-inserted output gradient with the flipped kernel; a 5 x 5 weight gradient is four 3 x 3 ones on shifted crops.
-Forward results and gradients are exact.
+in fp32 they are not, and PyTorch's own are used). The same gradients can be had from operations that are fast: the
+input gradient is a forward depthwise convolution of the zero-inserted output gradient with the flipped kernel; a 5 x 5
+weight gradient is four 3 x 3 ones on shifted crops. Forward results and gradients are exact.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +81,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.project(self.depthwise(self.expand(x)))
-        return x + y if self.has_skip else y
+        return x + y if self.has_skip else y  # type: ignore[no-any-return]
 
 
 class EfficientNetLite0(nn.Module):
@@ -123,7 +124,7 @@ class EfficientNetLite0(nn.Module):
         folded = {"stem": ("_conv_stem", "_bn0")}
         index = 0
         for stage_index, stage in enumerate(self.stages):
-            for block_index, block in enumerate(stage):  # type: ignore[arg-type]
+            for block_index, block in enumerate(cast(nn.Sequential, stage)):
                 prefix, source = f"stages.{stage_index}.{block_index}", f"_blocks.{index}"
                 if isinstance(block.expand, FoldedConv):
                     folded[f"{prefix}.expand"] = (f"{source}._expand_conv", f"{source}._bn0")

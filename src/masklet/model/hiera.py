@@ -111,7 +111,7 @@ def max_pool_tokens(x: Tensor) -> Tensor:
 
 
 def split_windows(x: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
-    """(B, H, W, C) to (B * windows, window, window, C), zero-padded at the bottom and right; and the grid of windows."""
+    """(B, H, W, C) to (B * windows, window, window, C), zero-padded at the bottom and right; and the windows' grid."""
     batch, height, width, channels = x.shape
     x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
     rows, columns = x.shape[1] // window, x.shape[2] // window

@@ -49,7 +49,13 @@ class MaskDecoder(nn.Module):
         self.object_score_head = MLP(embed_dim, embed_dim, 1, 3)
 
     def forward(
-        self, embedding: Tensor, image_pos: Tensor, sparse: Tensor, dense: Tensor, high_res_8: Tensor, high_res_4: Tensor
+        self,
+        embedding: Tensor,
+        image_pos: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+        high_res_8: Tensor,
+        high_res_4: Tensor,
     ) -> DecodedMasks:
         """
         Args:
@@ -64,11 +70,11 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat((own[None].expand(sparse.shape[0], -1, -1).to(sparse.dtype), sparse), dim=1)
         tokens, image = self.transformer(tokens, embedding + dense, image_pos)
         object_token, iou_token, mask_tokens = tokens[:, 0], tokens[:, 1], tokens[:, 2 : 2 + NUM_MASKS]
-        image = image.mT.unflatten(-1, embedding.shape[-2:])
+        image = torch.unflatten(image.mT, -1, embedding.shape[-2:])
         fine = self.activation(self.norm_8(self.upscale_8(image) + high_res_8))
         fine = self.activation(self.upscale_4(fine) + high_res_4)  # (N, D/8, 4h, 4w)
         kernels = torch.stack([head(mask_tokens[:, i]) for i, head in enumerate(self.mask_heads)], dim=1)
-        logits = (kernels @ fine.flatten(2)).unflatten(-1, fine.shape[-2:])
+        logits = torch.unflatten(kernels @ fine.flatten(2), -1, fine.shape[-2:])
         return DecodedMasks(
             low_res_logits=logits.float(),
             iou_predictions=self.iou_head(iou_token).float().sigmoid(),

@@ -101,7 +101,7 @@ def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
 
     Real arithmetic, since ONNX has no complex numbers.
     """
-    pairs = x.unflatten(-1, (-1, 2))
+    pairs = torch.unflatten(x, -1, (-1, 2))
     first, second = pairs[..., 0], pairs[..., 1]
     cosines, sines = cosines.to(x.dtype), sines.to(x.dtype)
     return torch.stack((first * cosines - second * sines, first * sines + second * cosines), dim=-1).flatten(-2)

@@ -54,7 +54,7 @@ class PromptMaps(nn.Module):
         for label in (PointLabel.FOREGROUND, PointLabel.BACKGROUND):
             is_given = (labels == label).any(1, keepdim=True).to(points_01.dtype)
             maps.append(is_given.expand(-1, height * width))
-        return torch.stack(maps, dim=1).unflatten(-1, (height, width))
+        return torch.unflatten(torch.stack(maps, dim=1), -1, (height, width))
 
     @staticmethod
     def _draw_box(points_01: Tensor, labels: Tensor, grid: Tensor) -> list[Tensor]:
@@ -83,8 +83,8 @@ class PromptMaps(nn.Module):
         grid = (points_01 * 2 - 1)[:, :, None]
         total: Tensor | None = None
         for feature, layer in zip(maps, (self.from_16, self.from_8, self.from_4), strict=True):
-            feature = feature.expand(points_01.shape[0], -1, -1, -1).float()
-            sampled = F.grid_sample(feature, grid.float(), padding_mode="border", align_corners=False)
+            own = feature.expand(points_01.shape[0], -1, -1, -1).float()
+            sampled = F.grid_sample(own, grid.float(), padding_mode="border", align_corners=False)
             projected = layer(sampled[..., 0].transpose(1, 2).to(layer.weight.dtype))
             total = projected if total is None else total + projected
         is_click = ((labels == PointLabel.FOREGROUND) | (labels == PointLabel.BACKGROUND))[..., None]

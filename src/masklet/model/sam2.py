@@ -41,7 +41,7 @@ class Features(NamedTuple):
     embedding: Tensor
     """(B, D, h, w) what the memory encoder and memory attention read."""
     unconditioned: Tensor
-    """(B, D, h, w) what the decoder reads when there is no memory: the embedding plus a learned "nothing remembered"."""
+    """(B, D, h, w) what the decoder reads without a memory: the embedding plus a learned "nothing remembered"."""
     high_res_4: Tensor
     """(B, D/8, 4h, 4w)"""
     high_res_8: Tensor
@@ -147,9 +147,7 @@ class SAM2(nn.Module):
         positions = self._memory_positions(height, width, slots)
         pointer_tokens, pointer_positions = self._pointer_tokens(pointers, pointer_times)
         head_dim = self.config.embed_dim // self.config.memory_heads
-        cosines, sines = (
-            t.to(embedding.device) for t in rotary_table(height, width, head_dim, self.config.rope_span)
-        )
+        cosines, sines = (t.to(embedding.device) for t in rotary_table(height, width, head_dim, self.config.rope_span))
         query_position = sine_encoding_2d(height, width, self.config.embed_dim).flatten(1).mT.to(embedding.device)
         conditioned = self.memory_attention(
             embedding.flatten(2).mT.expand(num_objects, -1, -1),
@@ -160,9 +158,9 @@ class SAM2(nn.Module):
             (cosines.repeat(num_memories, 1), sines.repeat(num_memories, 1)),
             num_memories * height * width,
         )
-        conditioned = conditioned.mT.unflatten(-1, (height, width))
+        conditioned = torch.unflatten(conditioned.mT, -1, (height, width))
         if self.correspondence is None:
-            return conditioned  # type: ignore[no-any-return]
+            return conditioned
         assert keys is not None, "a model with a correspondence attends with keys"
         hint = self.correspondence(keys, memory[:, :, self.config.memory_dim : -1], memory[:, :, -1:], slots)
         return conditioned + hint  # type: ignore[no-any-return]
@@ -177,7 +175,7 @@ class SAM2(nn.Module):
         """Split (N, R, D) pointers into tokens as wide as a memory, (N, R * D/C, C), and encode their times."""
         dim, memory_dim = self.config.embed_dim, self.config.memory_dim
         parts = dim // memory_dim
-        tokens = pointers.unflatten(-1, (parts, memory_dim)).flatten(1, 2)
+        tokens = torch.unflatten(pointers, -1, (parts, memory_dim)).flatten(1, 2)
         if self.pointer_time is None:
             return tokens, torch.zeros_like(tokens)
         times = self.pointer_time(sine_encoding_1d(pointer_times, dim).to(self.pointer_time.weight.dtype))
