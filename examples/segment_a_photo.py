@@ -1,0 +1,56 @@
+"""Cut an object out of a photo: one click, then a second one where the first answer was wrong.
+
+python examples/segment_a_photo.py
+python examples/segment_a_photo.py photo.jpg --point 500 375 --out out/
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+import masklet
+from masklet.drawing import cutout, draw_overlay
+from masklet.images import read_image, write_image
+
+MEDIA = Path(__file__).parent / "media"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = ArgumentParser(description="Cut an object out of a photo.")
+    parser.add_argument("photo", nargs="?", type=Path, default=MEDIA / "coffee.jpg")
+    parser.add_argument("--point", nargs=2, type=float, default=(190, 230), metavar=("X", "Y"), help="on the object")
+    parser.add_argument("--more", nargs=2, type=float, default=(100, 330), metavar=("X", "Y"), help="on it, too")
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--model", default="nano", help="a name, a checkpoint or an exported folder")
+    given = parser.parse_args(arguments)
+
+    # A model holds no image: one serves any number of segmenters and trackers.
+    model = masklet.load(given.model)
+    rgb = read_image(given.photo)  # upright (H, W, 3) uint8, whatever the file was
+    # set_image is the slow half, once an image; what it returns answers each prompt in a fraction of that time.
+    image = model.segmenter().set_image(rgb)
+
+    # A lone click may mean a part, the whole or a group: three answers, the one the model trusts most first.
+    first = image.predict(points_xy=[given.point], labels=[1])
+    for mask, iou in zip(first.masks, first.iou_predictions, strict=True):
+        print(f"candidate: {mask.mean():6.1%} of the image, predicted IoU {iou:.2f}")
+
+    # A correction is all the clicks so far and the logits of the answer that they correct. Label 0 means "not this".
+    points = [given.point, given.more]
+    better = image.predict(points_xy=points, labels=[1, 1], previous_logits=first.low_res_logits[0])
+    print(f"two clicks: {better.mask.mean():5.1%} of the image, predicted IoU {better.iou_predictions[0]:.2f}")
+
+    # Masks have the size of the photo. Existing files are replaced.
+    prompt = masklet.Prompt.create(points_xy=points, labels=[1, 1])
+    overlay = draw_overlay(rgb, better.masks[:1], [1], better.iou_predictions[:1], prompts={1: prompt})
+    for path in (
+        write_image(given.out / f"{given.photo.stem}.overlay.jpg", overlay),
+        write_image(given.out / f"{given.photo.stem}.cutout.png", cutout(rgb, better.mask)),
+    ):
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
