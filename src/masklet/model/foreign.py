@@ -310,6 +310,11 @@ def _read(values: Mapping[str, Any], names: Mapping[str, str], base: Any) -> dic
     return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
 
 
+def _write(config: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    found = {theirs: getattr(config, ours) for ours, theirs in names.items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+
+
 def config_to_transformers(config: ModelConfig) -> dict[str, Any]:
     """`config.json` for `Sam2VideoModel`.
 
@@ -321,7 +326,7 @@ def config_to_transformers(config: ModelConfig) -> dict[str, Any]:
     return {
         "architectures": ["Sam2VideoModel"],
         "model_type": "sam2_video",
-        **{theirs: getattr(config, ours) for ours, theirs in _MODEL_FIELDS.items()},
+        **_write(config, _MODEL_FIELDS),
         "memory_attention_rope_feat_sizes": [grid, grid],
         "memory_encoder_hidden_size": dim,
         "mask_downsampler_embed_dim": dim,
@@ -332,7 +337,7 @@ def config_to_transformers(config: ModelConfig) -> dict[str, Any]:
         "mask_decoder_config": {
             "hidden_size": dim,
             "iou_head_hidden_dim": dim,
-            **{theirs: getattr(config, ours) for ours, theirs in _DECODER_FIELDS.items()},
+            **_write(config, _DECODER_FIELDS),
         },
         "vision_config": {
             "model_type": "sam2_vision_model",
@@ -345,7 +350,7 @@ def config_to_transformers(config: ModelConfig) -> dict[str, Any]:
                 "num_attention_heads": trunk.num_heads,
                 "num_attention_heads_per_stage": [trunk.num_heads * 2**i for i in stages],
                 "embed_dim_per_stage": list(trunk.channels),
-                **{theirs: getattr(trunk, ours) for ours, theirs in _TRUNK_FIELDS.items()},
+                **_write(trunk, _TRUNK_FIELDS),
             },
         },
     }
