@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from masklet.train.loop import TrainConfig
 
 EPILOG = examples(
-    ("First images", "masklet train nano_images --data train/ --out runs/images --processes 2"),
+    ("Prompts first", "masklet train nano-prompts --data train/ --out runs/prompts --processes 2"),
+    (
+        "Then images",
+        "masklet train nano-images --data train/ --init runs/prompts/ema.pt --out runs/images --processes 2",
+    ),
     (
         "Then clips",
-        "masklet train nano_clips --data train/ --clips clips/ --init runs/images/ema.pt --out runs/clips",
+        "masklet train nano-clips --data train/ --clips clips/ --init runs/images/ema.pt --out runs/clips",
     ),
     ("What it is for", "masklet export runs/clips/ema.pt my-model/"),
     notes="The same command again goes on where the run was stopped. RUN/log.jsonl has a line every few steps, "
@@ -38,7 +42,7 @@ _WATCH_EVERY_S = 1.0
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="nano_images, nano_clips, ...", show_default=False)],
+    recipe: Annotated[str, typer.Argument(help="nano-prompts, nano-images or nano-clips.", show_default=False)],
     data: Annotated[
         Path,
         typer.Option(metavar="ROOT", help="Folders with images/ and masks/, in one folder.", show_default=False),
@@ -89,13 +93,9 @@ def _config(recipe: str, data: Path, clips: Path | None, init: Path | None, step
         raise EngineError(f'training needs {error.name}: pip install "masklet[train]"') from error
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
-    config: TrainConfig = RECIPES[recipe](image_root=str(data), clip_root=None if clips is None else str(clips))
-    changes: dict[str, Any] = {}
-    if init is not None:
-        changes["init"] = str(init)
-    if steps is not None:
-        changes["steps"] = steps
-    return replace(config, **changes)
+    clip_root, weights = (None if path is None else str(path) for path in (clips, init))
+    config: TrainConfig = RECIPES[recipe](image_root=str(data), clip_root=clip_root, init=weights)
+    return config if steps is None else replace(config, steps=steps)
 
 
 def _train(config: TrainConfig, out: Path) -> None:
@@ -117,9 +117,8 @@ def _spawn(processes: int, arguments: list[str]) -> None:
     """
     # Waiting threads that spin would take the core from the process beside them.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
-        child = subprocess.Popen([*command, "-m", "masklet", *arguments], env=environment, stderr=stderr)
+        child = subprocess.Popen([*_torchrun(processes), "-m", "masklet", *arguments], env=environment, stderr=stderr)
         try:
             status = child.wait()
         except KeyboardInterrupt:  # the terminal has sent it to the child, too
@@ -130,6 +129,10 @@ def _spawn(processes: int, arguments: list[str]) -> None:
             lines = [line.strip() for line in stderr if line.strip()]
             told = [line.split("error: ", 1)[1] for line in lines if line.startswith("error: ")]
             raise MaskletError(told[0] if told else f"training failed with status {status}: {' | '.join(lines[-3:])}")
+
+
+def _torchrun(processes: int) -> list[str]:
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
 
 
 @contextmanager

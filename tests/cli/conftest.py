@@ -1,0 +1,91 @@
+"""The command line run in this process, on an engine that needs no model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine
+
+from masklet.api import Model
+from masklet.cli import main
+from masklet.images import write_image
+from masklet.records import ByteArray
+
+SIZE_HW = (48, 64)
+
+
+def numbered(number: int, size_hw: tuple[int, int] = SIZE_HW) -> ByteArray:
+    """A grey picture that `FakeEngine` reads `number` from."""
+    rgb = np.full((*size_hw, 3), 90, np.uint8)
+    rgb[0, 0] = number, 0, 0
+    return rgb
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """What every model name gives, until the test is over."""
+    fake = FakeEngine()
+    monkeypatch.setattr("masklet.api.load", lambda name, **options: Model(fake))
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def fails_with(self, text: str, *, status: int = 2) -> None:
+        """One line on stderr that says `text`, nothing on stdout, and the status."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        assert text in lines[0]
+        assert self.out == ""
+        assert self.status == status
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("segment", "a.png", "--point", "1,2")`."""
+
+    def run_main(*arguments: object) -> Result:
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return run_main
+
+
+@pytest.fixture
+def photo(here: Path) -> Path:
+    return write_image(here / "photo.png", numbered(3))
+
+
+@pytest.fixture
+def clip(here: Path) -> Path:
+    """A folder of 12 frames."""
+    for number in range(12):
+        write_image(here / "clip" / f"{number:05d}.png", numbered(number))
+    return here / "clip"

@@ -1,0 +1,136 @@
+"""What all subcommands share: how a run begins and ends, and which options there are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from cli.conftest import Run
+
+import masklet
+from masklet.cli import app, main
+from masklet.errors import CheckpointError, OutputError
+
+OPTIONS = {
+    "": ["--version", "--debug"],
+    "segment": [
+        "images", "--point", "--negative", "--box", "--mask", "--object", "--prompts", "--out", "-o", "--format",
+        "--all-candidates", "--model", "-m", "--device", "--precision", "--force", "-f", "--json",
+    ],
+    "track": [
+        "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--out", "-o",
+        "--format", "--per-object", "--direction", "--start", "--stop", "--policy", "--non-overlap", "--model", "-m",
+        "--device", "--precision", "--force", "-f", "--json",
+    ],
+    "models": ["--json"],
+    "export": ["model", "folder", "--precision", "--force", "-f", "--json"],
+    "train": ["recipe", "--data", "--out", "-o", "--clips", "--init", "--steps", "--processes"],
+    "doctor": ["--json"],
+    "evaluate": [],
+    "evaluate clicks": [
+        "root", "--clicks", "--box", "--no-box", "--sources", "--max-objects", "--max-images", "--min-area", "--json",
+        "--worst", "--worst-count", "--model", "-m", "--device", "--precision", "--force", "-f",
+    ],
+    "evaluate vos": [
+        "root", "--prompt", "--split", "--resolution", "--skip-last", "--non-overlap", "--overlap", "--policy",
+        "--json", "--worst", "--worst-count", "--model", "-m", "--device", "--precision", "--force", "-f",
+    ],
+    "evaluate compare": ["before", "after", "--json"],
+}  # fmt: skip
+"""A new option is a decision that shows here."""
+
+
+def commands(command: Any, name: str = "") -> dict[str, Any]:
+    found = {name: command}
+    for child, subcommand in getattr(command, "commands", {}).items():
+        found |= commands(subcommand, f"{name} {child}".strip())
+    return found
+
+
+def test_options_are_frozen() -> None:
+    found = {
+        name: [option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)]
+        for name, command in commands(typer.main.get_command(app)).items()
+    }
+    assert found == OPTIONS
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_every_command_has_a_help_page_with_a_help_for_every_option(name: str, run: Run) -> None:
+    assert run(*name.split(), "--help").status == 0
+    for parameter in commands(typer.main.get_command(app))[name].params:
+        assert parameter.help, f"{name}: {parameter.name}"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["track", "--help"], ["evaluate", "vos", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    heavy = ("torch", "onnxruntime", "cv2", "av", "numpy")
+    code = (
+        f"import sys; from masklet.cli import main; main({arguments}); "
+        f"sys.exit([name for name in {heavy} if name in sys.modules] or 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_runs_as_a_module() -> None:
+    result = subprocess.run([sys.executable, "-m", "masklet", "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout == f"masklet {masklet.__version__}\n"
+
+
+def test_nothing_at_all_is_a_cry_for_help(run: Run) -> None:
+    result = run()
+    assert result.status == 0
+    assert "segment" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sgement"], "No such command 'sgement'"),
+        (["segment", "a.png", "--pont", "1,2"], "--point"),
+        (["segment", "a.png", "--point"], "--point"),
+        (["track"], "see masklet track --help"),
+        (["track", "a.mp4", "--stop", "soon"], "--stop"),
+        (["evaluate"], "see masklet evaluate --help"),
+    ],
+)
+def test_usage_errors_are_one_line(arguments: list[str], said: str, run: Run) -> None:
+    run(*arguments).fails_with(said)
+
+
+def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    def load(name: str, **options: str) -> None:
+        raise error
+
+    monkeypatch.setattr("masklet.api.load", load)
+    return ["segment", "photo.png", "--point", "1,2"]
+
+
+def test_errors_of_masklet_are_one_line(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    run(*raising(CheckpointError("keys missing:\n  a\n  b"), monkeypatch)).fails_with("keys missing: a b")
+
+
+def test_faults_of_masklet_say_that_they_are(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    run(*raising(KeyError("x"), monkeypatch)).fails_with("KeyError: 'x': a fault of masklet; --debug", status=1)
+
+
+def test_running_out_of_memory_is_said(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    run(*raising(MemoryError(), monkeypatch)).fails_with("out of memory")
+
+
+@pytest.mark.parametrize("place", [0, 1, 4])
+def test_debug_shows_the_traceback_wherever_it_stands(place: int, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = raising(OutputError("no"), monkeypatch)
+    arguments.insert(place, "--debug")
+    with pytest.raises(OutputError, match="no"):
+        main(arguments)
+
+
+def test_ctrl_c_while_loading_is_one_line(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    result = run(*raising(KeyboardInterrupt(), monkeypatch))
+    assert (result.status, result.out, result.err) == (130, "", "interrupted: nothing was finished\n")

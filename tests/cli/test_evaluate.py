@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli.conftest import SIZE_HW, Run, numbered
+from PIL import Image
+
+from masklet.images import write_image
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+
+def truth(columns: int) -> np.ndarray:
+    """Object 1 on the left; `FakeEngine` answers with 32 columns."""
+    labels = np.zeros(SIZE_HW, np.uint8)
+    labels[:, :columns] = 1
+    return labels
+
+
+@pytest.fixture
+def images(here: Path) -> Path:
+    for source, columns in (("cats", 32), ("dogs", 64)):
+        for number in range(2):
+            write_image(here / "val" / source / "images" / f"{number}.png", numbered(number))
+            (here / "val" / source / "masks").mkdir(exist_ok=True)
+            Image.fromarray(truth(columns)).save(here / "val" / source / "masks" / f"{number}.png")
+    return here / "val"
+
+
+@pytest.fixture
+def clips(here: Path) -> Path:
+    for name, columns in (("one", 32), ("two", 64)):
+        for number in range(3):
+            write_image(here / "clips" / name / "frames" / f"{number:05d}.png", numbered(number))
+            (here / "clips" / name / "masks").mkdir(exist_ok=True)
+            Image.fromarray(truth(columns)).save(here / "clips" / name / "masks" / f"{number:05d}.png")
+    return here / "clips"
+
+
+def test_clicks(images: Path, run: Run) -> None:
+    result = run("evaluate", "clicks", images, "--clicks", 5, "--box", "--json", "clicks.json")
+    assert result.status == 0
+    assert result.err == ""
+    assert "wrote clicks.json" in result.out
+    document = json.loads(Path("clicks.json").read_text())
+    metrics = ["miou@1", "miou@1_best", "miou@3", "miou@5", "miou@box"]
+    assert list(document["overall"]) == metrics
+    assert document["overall"] == {name: 0.75 for name in metrics}
+    assert document["sources"]["cats"]["miou@1"] == 1.0
+    assert document["sources"]["dogs"]["miou@5"] == 0.5
+    assert document["command"].startswith("masklet ")
+    for word in ("cats", "dogs", "overall", "100.0", "75.0"):
+        assert word in result.out
+
+
+def test_some_of_the_sources(images: Path, run: Run) -> None:
+    document = run(
+        "evaluate", "clicks", images, "--clicks", 1, "--sources", "cats", "--max-images", 1, "--json", "-"
+    ).json
+    assert list(document["sources"]) == ["cats"]
+    assert document["num_objects"] == 1
+    run("evaluate", "clicks", images, "--sources", "cats,cows").fails_with("has no folder 'cows': it has cats, dogs")
+
+
+def test_vos(clips: Path, run: Run) -> None:
+    result = run("evaluate", "vos", clips, "--prompt", "mask", "--json", "vos.json")
+    assert result.status == 0
+    assert "J&F" in result.out
+    document = json.loads(Path("vos.json").read_text())
+    assert list(document["overall"]) == ["J", "F", "J&F"]
+    assert document["clips"]["one"]["J"] == 1.0
+    assert document["clips"]["two"]["J"] == 0.5
+    assert document["overall"]["J"] == 0.75
+
+
+@pytest.mark.parametrize("prompt", ["click", "box"])
+def test_vos_with_other_prompts(prompt: str, clips: Path, run: Run) -> None:
+    assert run("evaluate", "vos", clips, "--prompt", prompt, "--json", "-").json["task"] == f"vos {prompt}"
+
+
+def test_pictures_of_the_worst(images: Path, clips: Path, run: Run) -> None:
+    assert run("evaluate", "clicks", images, "--worst", "w", "--worst-count", 3).status == 0
+    assert len(list(Path("w").glob("*.png"))) == 3
+    assert "pictures of the worst objects to v" in run("evaluate", "vos", clips, "--worst", "v").out
+    run("evaluate", "vos", clips, "--worst", "v").fails_with("v exists and is not empty")
+
+
+def test_compare(images: Path, run: Run) -> None:
+    for name, sources in (("a.json", "cats"), ("b.json", "cats,dogs")):
+        assert run("evaluate", "clicks", images, "--clicks", 1, "--sources", sources, "--json", name).status == 0
+    result = run("evaluate", "compare", "a.json", "b.json")
+    assert result.status == 0
+    assert "75.0 -25.0" in result.out
+    assert "overall compares different things: dogs" in result.out
+    change = run("evaluate", "compare", "a.json", "b.json", "--json").json["changes"]["overall"]["miou@1"]
+    assert change["difference"] == -0.25
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot read the report a.json"),
+        ("{", "a.json is not JSON"),
+        ("[]", "a.json is not a report"),
+        ("{}", "not a report"),
+    ],
+)
+def test_compare_needs_reports(content: str | None, said: str, run: Run) -> None:
+    if content is not None:
+        Path("a.json").write_text(content)
+    run("evaluate", "compare", "a.json", "a.json").fails_with(said)
+
+
+def test_bad_input(images: Path, clips: Path, run: Run) -> None:
+    run("evaluate", "clicks", "nowhere").fails_with("nowhere is not a folder")
+    run("evaluate", "clicks", clips).fails_with("neither images/ and masks/")
+    run("evaluate", "vos", images).fails_with("holds no clips")
+    run("evaluate", "vos", clips, "--prompt", "scribble").fails_with("prompt must be one of mask, click, box")
+    run("evaluate", "vos", clips, "--split", "val").fails_with("has no list val.txt")
+
+
+def test_a_report_that_exists_is_refused_before_the_work(images: Path, run: Run) -> None:
+    Path("a.json").write_text("precious")
+    run("evaluate", "clicks", images, "--json", "a.json").fails_with("a.json exists")
+    assert Path("a.json").read_text() == "precious"
+    assert run("evaluate", "clicks", images, "--json", "a.json", "--force").status == 0

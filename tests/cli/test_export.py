@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.conftest import Run
+
+
+def test_a_folder_that_runs_without_torch(here: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    pytest.importorskip("torch")
+    asked: list[tuple[Any, str]] = []
+
+    def export_model(model: Any, folder: Path, *, precision: str) -> None:
+        asked.append((model, precision))
+        (folder / "decode.onnx").write_bytes(bytes(2000))
+
+    monkeypatch.setattr("masklet.model.checkpoint.load_model", lambda path: f"model of {path}")
+    monkeypatch.setattr("masklet.engine.export.export_model", export_model)
+    result = run("export", "ema.pt", "out", "--precision", "fp32")
+    assert result.status == 0
+    assert asked == [("model of ema.pt", "fp32")]
+    assert "decode.onnx" in result.out
+    assert "wrote out (2.0 kB)" in result.out
+    run("export", "ema.pt", "out").fails_with("out exists and is not empty")
+    assert run("export", "ema.pt", "out", "--force", "--json").json["bytes"] == {"decode.onnx": 2000}
+    assert asked[-1][1] == "fp16"
+
+
+def test_bad_input(here: Path, run: Run) -> None:
+    run("export", "ema.pt", "out", "--precision", "int4").fails_with("--precision must be fp16 or fp32, got 'int4'")
+    pytest.importorskip("torch")
+    run("export", "ema.pt", "out").fails_with("ema.pt does not exist")
+    assert not (here / "out").exists()
+
+
+def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "masklet.engine.export", raising=False)
+    run("export", "ema.pt", "out").fails_with('exporting needs torch: pip install "masklet[export]"')
