@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine
 
+from fake_engine import FakeEngine
 from masklet.api import Model
 from masklet.cli import main
 from masklet.images import write_image

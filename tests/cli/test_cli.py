@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import typer
-from cli.conftest import Run
 
 import masklet
+from cli.conftest import Run
 from masklet.cli import app, main
 from masklet.errors import CheckpointError, OutputError
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+
 from cli.conftest import Run
 from fake_engine import FakeEngine
-
 from masklet.errors import CheckpointError
 
 

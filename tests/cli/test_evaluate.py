@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli.conftest import SIZE_HW, Run, numbered
 from PIL import Image
 
+from cli.conftest import SIZE_HW, Run, numbered
 from masklet.images import write_image
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -48,7 +48,7 @@ def test_clicks(images: Path, run: Run) -> None:
     document = json.loads(Path("clicks.json").read_text())
     metrics = ["miou@1", "miou@1_best", "miou@3", "miou@5", "miou@box"]
     assert list(document["overall"]) == metrics
-    assert document["overall"] == {name: 0.75 for name in metrics}
+    assert document["overall"] == dict.fromkeys(metrics, 0.75)
     assert document["sources"]["cats"]["miou@1"] == 1.0
     assert document["sources"]["dogs"]["miou@5"] == 0.5
     assert document["command"].startswith("masklet ")

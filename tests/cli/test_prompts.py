@@ -62,7 +62,7 @@ def test_points_of_another_form(text: str) -> None:
 
 
 def test_two_boxes_are_two_objects() -> None:
-    with pytest.raises(PromptError, match="object 1 has two boxes: .* write --object 2 before the second"):
+    with pytest.raises(PromptError, match=r"object 1 has two boxes: .* write --object 2 before the second"):
         prompts_from_options(points=[], negatives=[], boxes=["1,2,3,4", "2,2,3,4"], masks=[])
 
 
@@ -119,7 +119,7 @@ def test_files_that_say_something_else(text: str, said: str, tmp_path: Path) -> 
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(PromptError, match="cannot read the prompts file .*: No such file"):
+    with pytest.raises(PromptError, match=r"cannot read the prompts file .*: No such file"):
         read_prompt_file(tmp_path / "none.json")
 
 

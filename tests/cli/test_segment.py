@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli.conftest import SIZE_HW, Run, numbered
-from fake_engine import FakeEngine
 from PIL import Image
 
+from cli.conftest import SIZE_HW, Run, numbered
+from fake_engine import FakeEngine
 from masklet.images import read_image, write_image
 from masklet.masks import decode_rle
 
@@ -42,8 +42,8 @@ def test_one_click(photo: Path, engine: FakeEngine, run: Run) -> None:
 
 def test_several_objects_in_one_call_of_the_decoder(photo: Path, engine: FakeEngine, run: Run) -> None:
     result = run(
-        "segment", photo, "--point", "1,2", "--negative", "3,4", "--object", 7, "--box", "1,2,30,40", "--negative", "1:5,5",
-        "--out", "o", "--format", "masks,cutouts",
+        "segment", photo, "--point", "1,2", "--negative", "3,4", "--object", 7, "--box", "1,2,30,40",
+        "--negative", "1:5,5", "--out", "o", "--format", "masks,cutouts",
     )  # fmt: skip
     assert result.status == 0
     assert names(Path("o")) == [

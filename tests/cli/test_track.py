@@ -9,10 +9,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from cli.conftest import SIZE_HW, Run
-from fake_engine import FakeEngine
 from PIL import Image
 
+from cli.conftest import SIZE_HW, Run
+from fake_engine import FakeEngine
 from masklet.images import write_image
 
 pytestmark = pytest.mark.usefixtures("engine")

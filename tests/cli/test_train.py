@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.conftest import Run
 
+from cli.conftest import Run
 from masklet.cli import train as command
 from masklet.cli.console import ProgressReport
 
