@@ -1,66 +1,61 @@
-"""The demo of the README: cut an object out of a photo, follow one through a clip, and say how long each step took."""
+"""The demo of the README: cut objects out of a photo, follow one through a clip, and say how long each step took.
+
+It runs the commands that a user would type, and prints them.
+"""
 
 from __future__ import annotations
 
 import argparse
+import shlex
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--media", type=Path, default=Path("examples/media"))
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
     arguments = parser.parse_args()
-    demo(arguments.media, arguments.out)
-
-
-def demo(media: Path, out: Path) -> None:
-    masklet = timed("import masklet", lambda: __import__("masklet"))
-    model = timed("load nano (embedded, no download)", masklet.load)
-    print(f"    {model}")
-
-    from masklet.drawing import cutout, draw_overlay
-    from masklet.images import read_image, write_image
-    from masklet.records import Prompt
-    from masklet.video.sink import OverlaySink
-
-    out.mkdir(parents=True, exist_ok=True)
-    rgb = read_image(media / "cat.jpg")
-    image = timed("encode a photo (451 x 300)", lambda: model.segmenter().set_image(rgb))
-    click = Prompt.create(points_xy=[(220, 170)], size_hw=image.size_hw)
-    result = timed("one click on it", lambda: image.predict(click.points_xy, click.labels))
-    overlay = draw_overlay(rgb, result.masks[:1], (1,), result.iou_predictions[:1], prompts={1: click})
-    write_image(out / "cat.overlay.png", overlay)
-    write_image(out / "cat.cutout.png", cutout(rgb, result.mask))
-
-    tracker = model.tracker(media / "bunny.mp4")
-    prompt = {"points_xy": [(430, 250)], "labels": [1]}
-    tracker.prompt(object_id=1, frame_index=0, **prompt)
-    info = tracker.source.info
-    start, frames = time.perf_counter(), 0
-    with OverlaySink(out / "bunny.mp4", info, prompts={0: {1: Prompt.create(**prompt)}}) as sink:
-        for frame, masks in zip(tracker.source.frames(), tracker.run(), strict=True):
-            sink.write(frame, masks)
-            frames += 1
-    seconds = time.perf_counter() - start
-    print(f"{seconds:7.2f} s  track an object through {frames} frames ({frames / seconds:.1f} frames/s, video written)")
-
-    print("\nLook at:")
+    media, out = arguments.media, arguments.out
+    steps: list[tuple[str, list[str]]] = [
+        ("What is installed, and what will run", ["doctor"]),
+        (
+            "A photo: one click on the cat",
+            ["segment", f"{media}/cat.jpg", "--point", "220,170", "--format", "overlay,masks,cutouts"],
+        ),
+        (
+            "A photo with two objects: a click and a box",
+            ["segment", f"{media}/coffee.jpg", "--point", "300,150", "--object", "2", "--box", "90,30,560,390"],
+        ),
+        (
+            "A clip: one click on the first frame",
+            ["track", f"{media}/bunny.mp4", "--point", "430,250", "--out", f"{out}/bunny.mp4"],
+        ),
+    ]
+    for title, command in steps:
+        if command[0] == "segment":
+            command = [*command, "--out", str(out)]
+        if command[0] in ("segment", "track"):
+            command = [*command, "--force"]
+        status = run(title, command)
+        if status:
+            return status
+    print(f"\nLook at the results in {out.resolve()}:")
     for path in sorted(out.iterdir()):
         print(f"  {path}")
+    return 0
 
 
-def timed(what: str, work: Callable[[], T]) -> T:
+def run(title: str, command: Sequence[str]) -> int:
+    print(f"\n{title}\n$ {shlex.join(['masklet', *command])}", flush=True)
     start = time.perf_counter()
-    answer = work()
-    print(f"{time.perf_counter() - start:7.2f} s  {what}")
-    return answer
+    status = subprocess.run([sys.executable, "-m", "masklet", *command], check=False).returncode
+    print(f"{time.perf_counter() - start:.1f} s from start to finish", flush=True)
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

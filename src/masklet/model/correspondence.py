@@ -53,27 +53,33 @@ class Correspondence(nn.Module):
         """
         height, width = keys.shape[-2:]
         queries = keys.flatten(2).mT  # (1 or N, h*w, K)
-        remembered = memory_keys.transpose(1, 2).flatten(2)  # (N, K, M*h*w)
-        similarity = (queries @ remembered).float()  # (N, h*w, M*h*w), cosine
-        values = memory_masks.flatten(1)[..., None].float()  # (N, M*h*w, 1)
-        bias = self.slot_bias[:, slots]  # (heads, N, M)
-        distance = self._squared_distances(height, width, slots.shape[1], similarity.device)
-        readings = []
-        for head in range(_HEADS):
-            slot_bias = bias[head].repeat_interleave(height * width, dim=1)[:, None]  # (N, 1, M*h*w)
-            scores = similarity / self.log_temperature[head].exp() + slot_bias
-            scores = scores - self.distance_weight[head] * distance
-            readings.append(torch.softmax(scores, dim=-1) @ values * 2 - 1)
-        readings.append(similarity.amax(-1, keepdim=True))  # is there anything like this cell at all
-        maps = torch.unflatten(torch.cat(readings, dim=-1).mT, -1, (height, width))
+        remembered = memory_keys.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*h*w, K)
+        values = memory_masks.flatten(1)[..., None]  # (N, M*h*w, 1)
+        weights = [self._look_up(head, queries, remembered, slots, height, width) for head in range(_HEADS)]
+        readings = [weight @ values * 2 - 1 for weight in weights]
+        expected = weights[0] @ remembered
+        readings.append((queries * expected).sum(-1, keepdim=True))  # is there anything like this cell at all
+        maps = torch.cat(readings, dim=-1).mT.unflatten(-1, (height, width))
         return self.project(F.relu(self.expand(maps.to(self.expand.weight.dtype))))  # type: ignore[no-any-return]
 
-    @staticmethod
-    def _squared_distances(height: int, width: int, repeats: int, device: torch.device) -> Tensor:
-        """(h*w, repeats * h*w) between cells, in image sides squared."""
-        cells = cell_centres(height, width).reshape(-1, 2).to(device)
-        squared = ((cells[:, None] - cells[None]) ** 2).sum(-1)
-        return squared.repeat(1, repeats)
+    def _look_up(
+        self, head: int, queries: Tensor, remembered: Tensor, slots: Tensor, height: int, width: int
+    ) -> Tensor:
+        """(N, h*w, M*h*w) weights: softmax of similarity / temperature + bias of the slot - penalty of the distance.
+
+        All three are one product of longer vectors: the slot's bias meets a 1, and since softmax does not see what is
+        the same for all keys, -w |p - p'|^2 is 2 w p.p' - w |p'|^2.
+        """
+        distance_weight = self.distance_weight[head]
+        cells = cell_centres(height, width).reshape(-1, 2).to(queries.device, queries.dtype)  # (h*w, 2)
+        own = torch.cat((torch.ones_like(cells[:, :1]), 2 * distance_weight * cells), dim=-1)
+        scaled = queries / self.log_temperature[head].exp()
+        asking = torch.cat((scaled, own.expand(queries.shape[0], -1, -1).to(scaled.dtype)), dim=-1)
+        bias = self.slot_bias[head][slots][:, :, None] - distance_weight * (cells**2).sum(-1)  # (N, M, h*w)
+        places = cells.expand(*slots.shape, -1, -1)  # (N, M, h*w, 2)
+        telling = torch.cat((bias[..., None], places), dim=-1).flatten(1, 2)
+        known = torch.cat((remembered, telling.to(remembered.dtype)), dim=-1)
+        return torch.softmax((asking @ known.mT).float(), dim=-1).to(remembered.dtype)
 
     @torch.no_grad()
     def calibrate(self, trunk_16: Tensor) -> None:
