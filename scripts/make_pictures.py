@@ -1,0 +1,78 @@
+"""Make the README's pictures in `docs/pictures/` with masklet itself, from `examples/media`.
+
+What is drawn is what the model answers to the clicks below, unretouched: where it errs, the picture shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import masklet
+from masklet.drawing import draw_overlay
+from masklet.images import read_image, write_image
+from masklet.records import ByteArray, Prompt
+from masklet.video.source import open_source
+
+ROOT = Path(__file__).parent.parent
+MEDIA, PICTURES = ROOT / "examples" / "media", ROOT / "docs" / "pictures"
+
+PHOTO = "coffee.jpg"
+PHOTO_PROMPTS = {
+    1: Prompt.create(points_xy=[(265, 35), (190, 215)]),  # the cup
+    2: Prompt.create(points_xy=[(365, 285)]),  # the spoon
+}
+CLIP = "bunny.mp4"
+CLIP_PROMPTS = {1: Prompt.create(points_xy=[(270, 260)])}
+CLIP_FRAMES = (0, 30, 60, 90)
+CLIP_LEFT, CLIP_SIDE = 0, 480
+"""The square of the frames that is shown: the rest is landscape."""
+GAP = 12
+
+
+def photo(model: masklet.Model) -> ByteArray:
+    """Two objects of one photo, with their clicks."""
+    rgb = read_image(MEDIA / PHOTO)
+    results = model.segmenter().set_image(rgb).predict_many(list(PHOTO_PROMPTS.values()))
+    for object_id, result in zip(PHOTO_PROMPTS, results, strict=True):
+        print(f"{PHOTO}, object {object_id}: predicted IoU {np.round(result.iou_predictions, 2)}")
+    masks = np.stack([result.mask for result in results])
+    scores = [float(result.iou_predictions[0]) for result in results]
+    return draw_overlay(rgb, masks, list(PHOTO_PROMPTS), scores, prompts=PHOTO_PROMPTS)
+
+
+def strip(model: masklet.Model) -> ByteArray:
+    """Frames of a tracked clip, side by side; the click is on the first."""
+    pictures = []
+    tracker = model.tracker()
+    columns = slice(CLIP_LEFT, CLIP_LEFT + CLIP_SIDE)
+    with open_source(MEDIA / CLIP) as source:
+        for frame in source.frames(stop=max(CLIP_FRAMES) + 1):
+            prompts = CLIP_PROMPTS if frame.index == 0 else {}
+            masks = tracker.step(frame, prompts)
+            if frame.index not in CLIP_FRAMES:
+                continue
+            drawn = draw_overlay(frame.rgb, masks.masks, masks.object_ids, prompts=prompts, labels=False)
+            pictures.append(drawn[:, columns])
+            mask = masks.mask(1)
+            unseen = 1 - mask[:, columns].sum() / max(1, mask.sum())
+            score = float(masks.iou_predictions[0])
+            print(f"{CLIP}, frame {frame.index}: predicted IoU {score:.2f}, {unseen:.1%} of the mask is not shown")
+    gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
+    return np.hstack([part for picture in pictures for part in (gap, picture)][1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--out", type=Path, default=PICTURES)
+    given = parser.parse_args()
+    model = masklet.load(given.model)
+    print(f"wrote {write_image(given.out / 'photo.jpg', photo(model))}")
+    print(f"wrote {write_image(given.out / 'clip.jpg', strip(model))}")
+
+
+if __name__ == "__main__":
+    main()
