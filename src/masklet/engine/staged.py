@@ -297,5 +297,3 @@ def _group(items: Sequence[Any], key: Any) -> list[list[int]]:
     for row, item in enumerate(items):
         groups.setdefault(key(item), []).append(row)
     return list(groups.values())
-
-
