@@ -50,13 +50,10 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     ours = random_model(config)
     theirs = transformers.Sam2VideoModel(transformers.Sam2VideoConfig(**config_to_transformers(config)))
     theirs.load_state_dict(to_transformers(Checkpoint(config, ours.state_dict())))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
         patch.setattr(modeling, "torch", _TorchWithoutBfloat16())
         theirs.mask_decoder.dynamic_multimask_via_stability = False  # the engine's rule, tested with the engine
         yield Pair(ours, theirs.eval())
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
