@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ def test_a_process_that_fails_says_why(
     script = "import sys; print('noise\\nerror: no such recipe\\nmore noise', file=sys.stderr); sys.exit(2)"
     monkeypatch.setattr(command, "_torchrun", lambda processes: [sys.executable, "-c", script])
     run("train", "nano-images", "--data", data, "--out", "run", "--processes", 2).fails_with("no such recipe")
+
+
+def test_ending_the_command_ends_its_processes(
+    here: Path, data: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Any], run: Run
+) -> None:
+    script = f"import os, signal, time; os.kill({os.getpid()}, signal.SIGTERM); time.sleep(60)"
+    monkeypatch.setattr(command, "_torchrun", lambda processes: [sys.executable, "-c", script])
+    with pytest.raises(SystemExit, match="143"):
+        run("train", "nano-images", "--data", data, "--out", "run", "--processes", 2)
 
 
 def test_bad_input(data: Path, trained: list[Any], run: Run) -> None:

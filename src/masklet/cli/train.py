@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -118,17 +119,35 @@ def _spawn(processes: int, arguments: list[str]) -> None:
     # Waiting threads that spin would take the core from the process beside them.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
-        child = subprocess.Popen([*_torchrun(processes), "-m", "masklet", *arguments], env=environment, stderr=stderr)
-        try:
-            status = child.wait()
-        except KeyboardInterrupt:  # the terminal has sent it to the child, too
-            child.wait()
-            raise
+        with _terminable():
+            child = subprocess.Popen(
+                [*_torchrun(processes), "-m", "masklet", *arguments], env=environment, stderr=stderr
+            )
+            try:
+                status = child.wait()
+            except BaseException as stop:
+                if not isinstance(stop, KeyboardInterrupt):  # Ctrl-C has been sent to the child, too
+                    child.terminate()
+                child.wait()
+                raise
         if status:
             stderr.seek(0)
             lines = [line.strip() for line in stderr if line.strip()]
             told = [line.split("error: ", 1)[1] for line in lines if line.startswith("error: ")]
             raise MaskletError(told[0] if told else f"training failed with status {status}: {' | '.join(lines[-3:])}")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises SystemExit, so that whoever ends this process does not leave others behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, lambda number, stack: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _torchrun(processes: int) -> list[str]:
