@@ -32,7 +32,7 @@ def main() -> int:
         ),
         (
             "A clip: one click on the first frame",
-            ["track", f"{media}/bunny.mp4", "--point", "430,250", "--out", f"{out}/bunny.mp4"],
+            ["track", f"{media}/bunny.mp4", "--point", "270,260", "--out", f"{out}/bunny.mp4"],
         ),
     ]
     for title, command in steps:

@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from masklet.errors import CheckpointError, ConfigError
+from masklet.model.checkpoint import read_checkpoint
 from masklet.model.config import NANO_CONFIG, ModelConfig
 from masklet.model.sam2 import SAM2
 from masklet.train.clips import ClipDataConfig, ClipSamples
@@ -41,7 +42,7 @@ class TrainConfig:
     """Folder of real clips."""
     model: ModelConfig = NANO_CONFIG
     init: str | None = None
-    """Weights to start from (`ema.pt` of another run); None starts nano from its ImageNet trunk."""
+    """A checkpoint to start from, such as `ema.pt` of another run; None starts nano from its ImageNet trunk."""
     steps: int = 3000
     size: int = 256
     """Side of the input, pixels."""
@@ -368,17 +369,16 @@ def config_to_dict(config: TrainConfig) -> dict[str, Any]:
 
 
 def load_weights(model: SAM2, path: Path) -> None:
-    """Read `ema.pt` of a run into a model of the same parts.
+    """Read a checkpoint, of whatever layout, into a model of the same parts.
 
     Raises:
         CheckpointError: missing file, or keys or shapes that do not fit.
     """
-    if not path.is_file():
-        raise CheckpointError(f"weights {path} do not exist: give the ema.pt of a finished run")
-    state = torch.load(path, weights_only=True)
     try:
-        model.load_state_dict(state["model"])
-    except (KeyError, RuntimeError) as error:
+        model.load_state_dict(read_checkpoint(path).weights)
+    except RuntimeError as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"weights {path} do not fit the model: {error}") from error
 
 
