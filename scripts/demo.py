@@ -20,26 +20,33 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
     arguments = parser.parse_args()
     media, out = arguments.media, arguments.out
+    results = ["--out", str(out), "--force"]
     steps: list[tuple[str, list[str]]] = [
         ("What is installed, and what will run", ["doctor"]),
         (
             "A photo: one click on the cat",
-            ["segment", f"{media}/cat.jpg", "--point", "220,170", "--format", "overlay,masks,cutouts"],
+            ["segment", f"{media}/cat.jpg", "--point", "220,170", "--format", "overlay,masks,cutouts", *results],
         ),
         (
             "A photo with two objects: a click and a box",
-            ["segment", f"{media}/coffee.jpg", "--point", "300,150", "--object", "2", "--box", "90,30,560,390"],
+            [
+                "segment",
+                f"{media}/coffee.jpg",
+                "--point",
+                "300,150",
+                "--object",
+                "2",
+                "--box",
+                "90,30,560,390",
+                *results,
+            ],
         ),
         (
             "A clip: one click on the first frame",
-            ["track", f"{media}/bunny.mp4", "--point", "270,260", "--out", f"{out}/bunny.mp4"],
+            ["track", f"{media}/bunny.mp4", "--point", "270,260", "--out", f"{out}/bunny.mp4", "--force"],
         ),
     ]
     for title, command in steps:
-        if command[0] == "segment":
-            command = [*command, "--out", str(out)]
-        if command[0] in ("segment", "track"):
-            command = [*command, "--force"]
         status = run(title, command)
         if status:
             return status
