@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Run
+from masklet.cli import models
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def test_the_list(embedded: Path, run: Run) -> None:
     assert not listed["nano"]["present"]
     assert listed["sam2.1-tiny"] == {
         "name": "sam2.1-tiny",
-        "million_parameters": 38.9,
+        "million_parameters": 39.0,
         "image_size": 1024,
         "origin": "facebookresearch/sam2",
         "present": False,
@@ -39,3 +40,16 @@ def test_the_list_to_read(embedded: Path, run: Run) -> None:
     assert "384 x 384" in nano
     assert nano.rstrip().endswith("yes, 5.0 MB")
     assert "sam2.1-base-plus" in result.out
+
+
+def test_parameters_are_counted_right() -> None:
+    torch = pytest.importorskip("torch")
+    from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS
+    from masklet.model.sam2 import SAM2
+
+    counted = {}
+    for name, config in {"nano": NANO_CONFIG, **OFFICIAL_CONFIGS}.items():
+        with torch.device("meta"):
+            model = SAM2(config)
+        counted[name] = round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1)
+    assert counted == models._MILLION_PARAMETERS

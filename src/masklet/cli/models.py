@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from masklet.cli.console import format_bytes, print_json, print_line, print_table
 from masklet.cli.options import JsonOption
 
-_OFFICIAL_MILLIONS = {"tiny": 38.9, "small": 46.0, "base-plus": 80.8, "large": 224.4}
-"""Parameters as the release states them. Source: sam2 2b90b9f, README.md."""
+_MILLION_PARAMETERS = {
+    "nano": 4.8,
+    "sam2.1-tiny": 39.0,
+    "sam2.1-small": 46.1,
+    "sam2.1-base-plus": 80.8,
+    "sam2.1-large": 224.4,
+    "sam2-tiny": 38.9,
+    "sam2-small": 46.0,
+    "sam2-base-plus": 80.8,
+    "sam2-large": 224.4,
+}
+"""Written down, for counting them takes PyTorch; a test counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +79,33 @@ def _embedded() -> list[_Listed]:
     listed = []
     for name in EMBEDDED:
         folder = embedded_folder(name)
-        size, parameters = _read_export(folder)
+        size = _image_size(folder)
         listed.append(
-            _Listed(name, parameters, size, "masklet, inside the package", folder if size is not None else None)
+            _Listed(
+                name=name,
+                millions=_MILLION_PARAMETERS.get(name),
+                image_size=size,
+                origin="masklet, inside the package",
+                folder=None if size is None else folder,
+            )
         )
     return listed
 
 
-def _read_export(folder: Path) -> tuple[int | None, float | None]:
-    """Input size and million parameters of an exported folder; None where it does not say."""
-    import json
-
+def _image_size(folder: Path) -> int | None:
+    """Of an exported model; None where there is none."""
     try:
         document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        return int(document["spec"]["image_size"]), document.get("million_parameters")
+        return int(document["spec"]["image_size"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None, None
+        return None
 
 
 def _official() -> list[_Listed]:
     from masklet.model.config import OFFICIAL_CONFIGS
 
     return [
-        _Listed(name, _OFFICIAL_MILLIONS.get(name.split("-", 1)[1]), config.image_size, "facebookresearch/sam2", None)
+        _Listed(name, _MILLION_PARAMETERS.get(name), config.image_size, "facebookresearch/sam2", None)
         for name, config in OFFICIAL_CONFIGS.items()
     ]
 
