@@ -18,7 +18,7 @@ PACKAGE = Path(masklet.__file__).parent
 LAYERS = (
     ("_version", "errors", "records", "geometry", "masks", "output"),
     ("drawing", "engine.protocol", "images", "memory_bank", "video"),
-    ("segmenter", "tracker", "model"),
+    ("automatic", "segmenter", "tracker", "model"),
     ("engine",),
     ("api", "evaluation", "train"),
     ("cli", "server", "__main__"),

@@ -13,6 +13,7 @@ from masklet.masks import (
     largest_component,
     mask_box_xyxy,
     mask_iou,
+    mask_polygons,
     outline,
     remove_small_components,
     resize_mask_antialias,
@@ -146,3 +147,39 @@ def test_outline_is_inside_and_not_along_the_border_of_the_image() -> None:
     mask = mask_of("....", ".###", ".###", ".###")
     assert (outline(mask) == mask_of("....", ".###", ".#..", ".#..")).all()
     assert not outline(MASKS["full"]).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_polygons_are_the_mask_to_the_pixel(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.random((int(rng.integers(1, 40)), int(rng.integers(1, 40))))  # pieces, holes, pieces in holes
+    mask = noise < (0.2, 0.5, 0.9)[seed % 3]
+    polygons = [polygon.ravel().tolist() for polygon in mask_polygons(mask)]
+    filled = coco_mask.merge(coco_mask.frPyObjects(polygons, *mask.shape))
+    assert (decode_rle(filled) == mask).all()
+
+
+def test_polygons_run_along_the_edges_of_pixels() -> None:
+    mask = np.zeros((6, 8), bool)
+    assert mask_polygons(mask) == []
+    mask[2, 3] = True
+    (polygon,) = mask_polygons(mask)
+    assert sorted(polygon.tolist()) == [[3, 2], [3, 3], [4, 2], [4, 3]]
+    mask[4:, 5:] = True
+    assert len(mask_polygons(mask)) == 2
+
+
+def test_polygons_within_a_tolerance_have_fewer_points() -> None:
+    mask = np.hypot(*np.ogrid[-40:41, -40:41]) <= 30
+    (exact,), (rough,) = mask_polygons(mask), mask_polygons(mask, 1.0)
+    assert len(rough) < 0.3 * len(exact)
+    filled = decode_rle(coco_mask.frPyObjects([rough.ravel().tolist()], 81, 81)[0])
+    assert mask_iou(filled, mask) > 0.95
+
+
+def test_upsampled_logits_can_be_written_into_a_buffer() -> None:
+    logits = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for size_hw in ((7, 9), (3, 4), (2, 2)):
+        buffer = np.empty(size_hw, np.float32)
+        assert upsample_logits(logits, size_hw, out=buffer) is buffer
+        assert (buffer == upsample_logits(logits, size_hw)).all()

@@ -12,6 +12,7 @@ from masklet._version import __version__
 
 if TYPE_CHECKING:
     from masklet.api import Model, load
+    from masklet.automatic import AutomaticConfig, AutomaticMask
     from masklet.errors import (
         CheckpointError,
         ConfigError,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from masklet.tracker import Tracker
 
 __all__ = [
+    "AutomaticConfig",
+    "AutomaticMask",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -55,6 +58,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AutomaticConfig": "automatic",
+    "AutomaticMask": "automatic",
     "EncodedImage": "segmenter",
     "Frame": "records",
     "FrameMasks": "records",

@@ -1,9 +1,15 @@
-"""From source pixels to the model's square and back. The model sees every image squashed to a square, as SAM 2 does."""
+"""From source pixels to the model's square and back, and boxes: crops and duplicates. Numbers only, no models.
+
+The model sees every image squashed to a square, as SAM 2 does.
+"""
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.records import ByteArray, FloatArray
@@ -33,3 +39,49 @@ def points_to_square(points_xy: FloatArray, size_hw: tuple[int, int], size: int)
     height, width = size_hw
     scale = np.array([size / width, size / height], np.float32)
     return points_xy * scale + np.float32(0.5)
+
+
+def crop_boxes(size_hw: tuple[int, int], per_side: int, overlap: float) -> list[tuple[int, int, int, int]]:
+    """Cut an image into `per_side` x `per_side` crops of one size, but for those at the right and bottom edges.
+
+    Args:
+        size_hw: of the image, pixels.
+        per_side: crops along each side.
+        overlap: how far neighbours overlap, as a fraction of the image's shorter side.
+
+    Returns:
+        left, top, right, bottom of each crop, column by column. Crops of tiny images may be empty.
+
+    Source: sam2 2b90b9f, utils/amg.py `generate_crop_boxes`.
+    """
+    shared = int(overlap * min(size_hw))
+    height, width = (math.ceil((side + shared * (per_side - 1)) / per_side) for side in size_hw)
+    return [
+        (left, top, min(left + width, size_hw[1]), min(top + height, size_hw[0]))
+        for left in range(0, per_side * (width - shared), width - shared)
+        for top in range(0, per_side * (height - shared), height - shared)
+    ]
+
+
+def box_nms(boxes_xyxy: FloatArray, scores: FloatArray | NDArray[np.float64], max_iou: float) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression: the best box stays, what overlaps it by more than `max_iou` goes, and so on.
+
+    Args:
+        boxes_xyxy: (N, 4).
+        scores: (N,) of equal scores the first counts as better.
+        max_iou: in [0, 1].
+
+    Returns:
+        Rows that stay, the best first.
+    """
+    waiting = np.argsort(-scores, kind="stable")
+    areas = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
+    kept = []
+    while len(waiting):
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(best)
+        top_left = np.maximum(boxes_xyxy[best, :2], boxes_xyxy[waiting, :2])
+        bottom_right = np.minimum(boxes_xyxy[best, 2:], boxes_xyxy[waiting, 2:])
+        shared = np.maximum(bottom_right - top_left, 0).prod(axis=1)
+        waiting = waiting[shared <= max_iou * (areas[best] + areas[waiting] - shared)]
+    return np.array(kept, np.intp)

@@ -107,7 +107,54 @@ def mask_iou(first: BoolArray, second: BoolArray) -> float:
     return np.count_nonzero(first & second) / union if union else 1.0
 
 
-def upsample_logits(logits: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+def mask_polygons(mask: BoolArray, tolerance: float = 0.0) -> list[FloatArray]:
+    """The outlines of a mask along the edges of its pixels, one polygon for each 8-connected piece.
+
+    A hole is part of the polygon around it: a seam of no width leads to it and back. So the polygons alone, filled by
+    COCO's tools, are the mask to the pixel.
+
+    Args:
+        mask: (H, W).
+        tolerance: how far, in pixels, the outline may stray to have fewer points; 0 keeps every corner.
+
+    Returns:
+        (P, 2) float32 each, x and y in source pixels: the pixel at column x spans x to x + 1. Pieces that are thinner
+        than the tolerance may be missing.
+    """
+    box = mask_box_xyxy(mask)
+    if box is None:
+        return []
+    left, top, right, bottom = box.astype(int).tolist()
+    window = mask[top:bottom, left:right].astype(np.uint8)
+    # OpenCV's outlines run through the centres of pixels. Of three in place of one, those at the edges are a third
+    # of a pixel from a corner, and rounding brings them there.
+    tripled = cv2.resize(window, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
+    contours, hierarchy = cv2.findContours(tripled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    loops = [_corners(np.asarray(contour, np.float32)[:, 0], tolerance) for contour in contours]
+    parents: list[int] = hierarchy[0, :, 3].tolist()  # -1 for what is no hole
+    polygons = {row: loop for row, loop in enumerate(loops) if parents[row] < 0 and len(loop) > 2}
+    for hole, parent in zip(loops, parents, strict=True):
+        if parent in polygons and len(hole) > 2:
+            polygons[parent] = _with_hole(polygons[parent], hole)
+    return [polygon + np.array([left, top], np.float32) for polygon in polygons.values()]
+
+
+def _corners(contour: FloatArray, tolerance: float) -> FloatArray:
+    """An outline on the tripled mask, (P, 2), as the corners of pixels; equal neighbours are one."""
+    corners = np.rint(contour / 3)
+    corners = corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)]
+    if tolerance > 0:
+        corners = cv2.approxPolyDP(corners[:, None], tolerance, closed=True)[:, 0]
+    return np.asarray(corners, np.float32)
+
+
+def _with_hole(polygon: FloatArray, hole: FloatArray) -> FloatArray:
+    """One polygon around both, with a seam between the hole's first point and the nearest of the polygon."""
+    nearest = int(((polygon - hole[0]) ** 2).sum(axis=1).argmin())
+    return np.concatenate([polygon[: nearest + 1], hole, hole[:1], polygon[nearest:]])
+
+
+def upsample_logits(logits: FloatArray, size_hw: tuple[int, int], out: FloatArray | None = None) -> FloatArray:
     """Resize logits with bilinear interpolation, pixel centres at one half, no antialiasing.
 
     Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`, which SAM 2 uses to bring
@@ -116,23 +163,27 @@ def upsample_logits(logits: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
     Args:
         logits: (h, w) or (K, h, w) float32.
         size_hw: wanted size.
+        out: (H, W) to write into, for (h, w) logits: fresh memory can cost more time than the resizing.
 
     Returns:
         (H, W) or (K, H, W) float32.
     """
     height, width = size_hw
     if logits.ndim == 2:
-        return _resize_bilinear(logits, height, width)
+        return _resize_bilinear(logits, height, width, out)
     resized = np.empty((len(logits), height, width), np.float32)
     for plane, target in zip(logits, resized, strict=True):
         target[...] = _resize_bilinear(plane, height, width)
     return resized
 
 
-def _resize_bilinear(plane: FloatArray, height: int, width: int) -> FloatArray:
+def _resize_bilinear(plane: FloatArray, height: int, width: int, out: FloatArray | None = None) -> FloatArray:
     if plane.shape == (height, width):
-        return plane.astype(np.float32)
-    resized = cv2.resize(np.ascontiguousarray(plane, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+        if out is None:
+            return plane.astype(np.float32)
+        out[...] = plane
+        return out
+    resized = cv2.resize(np.ascontiguousarray(plane, np.float32), (width, height), out, interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32)
 
 

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from masklet.automatic import AutomaticConfig, AutomaticMask, OnProgress, segment_everything
 from masklet.engine.protocol import Engine
 from masklet.errors import PromptError
 from masklet.images import ImageSource, read_image
@@ -40,6 +41,22 @@ class Segmenter(Generic[A]):
             ImageError: the image is missing, damaged, too large, or an array of another form.
         """
         return EncodedImage(self.engine, self.engine.encode_image(read_image(image)))
+
+    def everything(
+        self, image: ImageSource, config: AutomaticConfig | None = None, *, on_progress: OnProgress | None = None
+    ) -> list[AutomaticMask]:
+        """Find everything in an image without being told what; see `masklet.automatic.segment_everything`.
+
+        Args:
+            image: as in `set_image`.
+            config: what is asked and what stays; the official defaults when left out.
+            on_progress: called with an `AutomaticProgress` after each batch of clicks.
+
+        Raises:
+            ImageError: the image is missing, damaged, too large, or an array of another form.
+            ConfigError: the image is too small for so many crops.
+        """
+        return segment_everything(self.engine, read_image(image), config, on_progress=on_progress)
 
 
 class EncodedImage(Generic[A]):
