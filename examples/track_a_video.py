@@ -33,14 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tracker = model.tracker(source)
         # A prompt waits until its frame comes; object ids are yours to choose.
         tracker.prompt(object_id=1, frame_index=0, points_xy=[given.point], labels=[1])
-        # tracker.run() is this loop without the pixels, and can also go backward or both ways.
-        for frame in source.frames(stop=given.stop):
-            masks = tracker.step(frame)
-            sink.write(frame, masks)
-            if not frame.index % 10:
+        # It can also run backward, or both ways from the prompts.
+        for masks in tracker.run(stop=given.stop):
+            sink.write(tracker.frame, masks)
+            if not masks.frame_index % 10:
                 # A score above 0 says that the object is in the frame; its mask is empty otherwise.
                 print(
-                    f"frame {frame.index:3} at {frame.time_s:4.1f} s: {masks.mask(1).mean():6.1%} of the frame, "
+                    f"frame {masks.frame_index:3} at {masks.time_s:4.1f} s: {masks.mask(1).mean():6.1%} of the frame, "
                     f"object score {masks.object_scores[0]:5.1f}, predicted IoU {masks.iou_predictions[0]:.2f}"
                 )
     print(f"wrote {given.out}")

@@ -131,6 +131,11 @@ class Tracker(Generic[A]):
         return tuple(sorted(self._tracks))
 
     @property
+    def frame(self) -> Frame | None:
+        """The frame whose masks came last, with its pixels: what an overlay is drawn on. None before the first."""
+        return self._frame
+
+    @property
     def _is_forward_only(self) -> bool:
         """Cameras, streams and iterators have no length, and no way back."""
         return self.num_frames is None

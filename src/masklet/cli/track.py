@@ -47,10 +47,10 @@ from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_
 from masklet.errors import ConfigError, PromptError, VideoError
 
 if TYPE_CHECKING:
-    from masklet.records import Frame, FrameMasks, Prompt
+    from masklet.records import FrameMasks, Prompt
     from masklet.tracker import Tracker
     from masklet.video.sink import Sinks
-    from masklet.video.source import FrameSource, VideoInfo
+    from masklet.video.source import VideoInfo
 
 FORMATS = ("overlay", "masks", "coco")
 DIRECTIONS = ("forward", "backward", "both")
@@ -170,8 +170,7 @@ def track(
     from masklet.video.sink import open_sinks
     from masklet.video.source import open_source
 
-    with open_source(video) as opened:
-        source = _Watched(opened)
+    with open_source(video) as source:
         info = source.info
         given = {(one.object_id, one.frame_index): one.to_prompt(info.size_hw) for one in said}
         loaded = load_model(model, device, precision)
@@ -188,12 +187,12 @@ def track(
             force=force,
             per_object=per_object,
             prompts=by_frame,
-            source=None if direction == "forward" else opened,
+            source=None if direction == "forward" else source,
         )
         total = _total(info, [one.frame_index for one in said], direction, start, stop)
         run = _Run({one.object_id: _Seen() for one in said})
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
-            run.go(way, source, sinks, report)
+            run.go(tracker, way, sinks, report)
     document = run.to_dict(info, sinks)
     if not run.num_frames and run.broken is not None:
         raise run.broken
@@ -261,35 +260,6 @@ def _total(info: VideoInfo, prompted: list[int], direction: str, start: int | No
     return max(0, min(end, info.num_frames or end) - first)
 
 
-class _Watched:
-    """A source that keeps the frame it delivered last: a tracker gives masks, a sink also wants the pixels."""
-
-    def __init__(self, source: FrameSource) -> None:
-        self._source = source
-        self.latest: Frame | None = None
-
-    @property
-    def info(self) -> VideoInfo:
-        return self._source.info
-
-    def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
-        for frame in self._source.frames(start, stop, step):
-            self.latest = frame
-            yield frame
-
-    def frame(self, index: int) -> Frame:
-        return self._source.frame(index)
-
-    def close(self) -> None:
-        self._source.close()
-
-    def __enter__(self) -> FrameSource:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
 @dataclass(slots=True)
 class _Seen:
     """What became of one object."""
@@ -329,14 +299,14 @@ class _Run:
     broken: VideoError | None = None
     interrupted: bool = False
 
-    def go(self, way: Iterator[FrameMasks], source: _Watched, sinks: Sinks, report: ProgressReport) -> None:
+    def go(self, tracker: Tracker[Any], way: Iterator[FrameMasks], sinks: Sinks, report: ProgressReport) -> None:
         watch = Stopwatch()
         try:
             with _gentle_interrupt() as stopped, sinks:
                 try:
                     for masks in way:
-                        assert source.latest is not None
-                        sinks.write(source.latest, masks)
+                        assert tracker.frame is not None
+                        sinks.write(tracker.frame, masks)
                         self._add(masks)
                         report.update(self.num_frames, _status(masks))
                         if stopped.is_set():
