@@ -109,7 +109,7 @@ def engine() -> ColorEngine:
 def test_the_defaults_are_the_official_ones() -> None:
     config = AutomaticConfig()
     assert (config.points_per_side, config.points_per_batch, config.multimask, config.refine) == (32, 64, True, False)
-    assert (config.min_iou_prediction, config.min_stability, config.stability_offset) == (0.8, 0.95, 1.0)
+    assert (config.min_iou, config.min_stability, config.stability_offset) == (0.8, 0.95, 1.0)
     assert (config.mask_threshold, config.nms_iou, config.min_region_area) == (0.0, 0.7, 0)
     assert (config.crop_layers, config.crop_nms_iou, config.crop_overlap) == (0, 0.7, 512 / 1500)
     assert (config.crop_points_divisor, config.point_grids, config.num_points) == (1, None, 1024)
@@ -151,7 +151,7 @@ def test_progress_counts_what_becomes_of_candidates(engine: ColorEngine) -> None
 @pytest.mark.parametrize(
     ("changes", "count"),
     [
-        ({"min_iou_prediction": 0.91}, 0),
+        ({"min_iou": 0.91}, 0),
         ({"min_stability": 1.0}, 0),
         ({"stability_offset": 11.0}, 0),
         ({"min_stability": 0.0}, 4),  # the unstable ones have the same boxes
@@ -322,7 +322,7 @@ def test_the_segmenter_takes_any_image(tmp_path: Path, engine: ColorEngine) -> N
         ({"crop_layers": 7}, "crop_layers must be a whole number from 0 to 6, got 7"),
         ({"crop_points_divisor": 0}, "crop_points_divisor must be"),
         ({"min_region_area": -3}, "min_region_area must be"),
-        ({"min_iou_prediction": 1.2}, r"min_iou_prediction must be in \[0, 1\], got 1.2"),
+        ({"min_iou": 1.2}, r"min_iou must be in \[0, 1\], got 1.2"),
         ({"min_stability": -0.1}, r"min_stability must be in \[0, 1\]"),
         ({"nms_iou": float("nan")}, r"nms_iou must be in \[0, 1\], got nan"),
         ({"crop_nms_iou": 7}, "crop_nms_iou must be"),

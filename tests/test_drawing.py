@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from masklet.drawing import NEGATIVE, PALETTE, POSITIVE, color_of, cutout, draw_overlay
+from masklet.drawing import (
+    NEGATIVE,
+    PALETTE,
+    POSITIVE,
+    color_of,
+    cutout,
+    draw_overlay,
+    draw_regions,
+    neighbor_colors,
+)
 from masklet.records import Prompt
 
 GREY = np.full((240, 320, 3), 128, np.uint8)
@@ -114,3 +123,26 @@ def test_cutout() -> None:
     assert rgba[110, 130].tolist() == [128, 128, 128, 255]
     assert rgba[10, 10].tolist() == [0, 0, 0, 0]
     assert 0 < rgba[110, 100, 3] < 255  # a soft edge
+
+
+def test_regions_of_a_map_differ_from_their_neighbours() -> None:
+    labels = np.kron(np.arange(1, 37).reshape(6, 6), np.ones((20, 20), int)).astype(np.int32)
+    colors = neighbor_colors(labels)
+    assert len(colors) == 36
+    for y, x in np.ndindex(6, 6):
+        for other in ((y, x + 1), (y + 1, x)):
+            if max(other) < 6:
+                assert colors[y * 6 + x] != colors[other[0] * 6 + other[1]]
+    assert neighbor_colors(np.zeros((5, 5), np.int32)) == []
+
+
+def test_regions_are_tinted_once_and_the_rest_stays() -> None:
+    rgb = np.full((120, 160, 3), 100, np.uint8)
+    labels = np.zeros((120, 160), np.int32)
+    labels[20:100, 20:140] = 1
+    labels[40:80, 60:100] = 2
+    drawn = draw_regions(rgb, labels, [(200, 0, 0), (0, 0, 200)])
+    assert drawn[60, 40].tolist() == pytest.approx([140, 60, 60], abs=1)
+    assert drawn[60, 80].tolist() == pytest.approx([60, 60, 140], abs=1)
+    assert (drawn[:10] == 100).all()
+    assert (rgb == 100).all()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import ImageError, OutputError
-from masklet.images import read_image, write_image
+from masklet.images import read_image, write_image, write_label_map
 
 RAMP_16 = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
 RAMP_8 = np.rint(RAMP_16 / 257).astype(np.uint8)
@@ -176,3 +176,22 @@ def test_write_masks_and_alpha(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is no image format"):
         write_image(tmp_path / "cutout.mp4", RGB)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cutout.png", "mask.png"]
+
+
+@pytest.mark.parametrize(("largest", "mode"), [(0, "P"), (255, "P"), (256, "I;16"), (65535, "I;16")])
+def test_label_maps_keep_their_numbers(largest: int, mode: str, tmp_path: Path) -> None:
+    labels = np.array([[0, largest], [largest // 2, 1 if largest else 0]], np.int32)
+    path = write_label_map(tmp_path / "labels.png", labels, [(9, 8, 7)] * largest)
+    with Image.open(path) as image:
+        assert image.mode == mode
+        assert np.asarray(image).tolist() == labels.tolist()
+        if mode == "P":
+            assert image.convert("RGB").getpixel((0, 0)) == (0, 0, 0)
+            assert image.convert("RGB").getpixel((1, 0)) == ((9, 8, 7) if largest else (0, 0, 0))
+
+
+@pytest.mark.parametrize("number", [-1, 65536])
+def test_label_maps_refuse_what_does_not_fit(number: int, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="numbers from 0 to 65535"):
+        write_label_map(tmp_path / "labels.png", np.array([[0, number]], np.int32))
+    assert not list(tmp_path.iterdir())

@@ -65,7 +65,7 @@ class AutomaticConfig:
     """Three candidates a click, for part, whole and group; or one (multimask_output)."""
     refine: bool = False
     """Feed each candidate's logits back with its click once; three times slower (use_m2m)."""
-    min_iou_prediction: float = 0.80
+    min_iou: float = 0.80
     """Candidates whose IoU the model rates lower go, 0 to 1 (pred_iou_thresh)."""
     min_stability: float = 0.95
     """Candidates less stable than this go, 0 to 1: the IoU of the masks at thresholds `stability_offset` above and
@@ -97,7 +97,7 @@ class AutomaticConfig:
             _check_integer(name, getattr(self, name), least, None)
         _check_integer("crop_layers", self.crop_layers, 0, MAX_CROP_LAYERS)
         _check_integer("min_region_area", self.min_region_area, 0, None)
-        for name in ("min_iou_prediction", "min_stability", "nms_iou", "crop_nms_iou"):
+        for name in ("min_iou", "min_stability", "nms_iou", "crop_nms_iou"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ConfigError(f"{name} must be in [0, 1], got {value!r}")
@@ -286,7 +286,7 @@ class _Crop(Generic[A]):
         """The distinct masks at these clicks, (P, 2) fractions of the crop, the best IoU prediction first."""
         size_xy = np.array(self.size_hw[::-1], np.float32)
         points = np.minimum(grid * size_xy, np.nextafter(size_xy, np.float32(0)))  # 1.0 is in the last pixel
-        per_batch, least = self.config.points_per_batch, self.config.min_iou_prediction
+        per_batch, least = self.config.points_per_batch, self.config.min_iou
         found: list[AutomaticMask] = []
         for first in range(0, len(points), per_batch):
             batch = points[first : first + per_batch]

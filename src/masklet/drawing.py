@@ -103,6 +103,50 @@ def draw_overlay(
     return canvas
 
 
+def draw_regions(rgb: ByteArray, labels: NDArray[np.int32], colors: Sequence[Color]) -> ByteArray:
+    """Draw many regions that share the image among them, as on a map: no labels, and no tint over another.
+
+    Args:
+        rgb: (H, W, 3), not changed.
+        labels: (H, W), the number of a region from 1 up; 0 stays as it is.
+        colors: of regions 1, 2, ...; see `neighbor_colors`.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    canvas = np.ascontiguousarray(rgb).copy()
+    unit = _unit(rgb)
+    for number, color in enumerate(colors, start=1):
+        region = labels == number
+        box = cv2.boundingRect(region.view(np.uint8))
+        if box[2]:
+            _paint_mask(canvas, region, box, color, unit)
+    return canvas
+
+
+def neighbor_colors(labels: NDArray[np.int32]) -> list[Color]:
+    """RGB of regions 1, 2, ... of a map, so that neighbours differ as far as the palette reaches.
+
+    Args:
+        labels: (H, W), as in `draw_regions`.
+    """
+    small = labels[:: max(1, labels.shape[0] // 256), :: max(1, labels.shape[1] // 256)]
+    neighbors: dict[int, set[int]] = {}
+    for down, right in ((0, 1), (1, 0), (0, 4), (4, 0)):  # those beyond a narrow gap are neighbours too
+        first = small[: small.shape[0] - down, : small.shape[1] - right]
+        second = small[down:, right:]
+        touching = first != second
+        for one, other in np.unique(np.stack([first[touching], second[touching]]), axis=1).T.tolist():
+            neighbors.setdefault(one, set()).add(other)
+            neighbors.setdefault(other, set()).add(one)
+    colors: list[Color] = []
+    for number in range(1, int(labels.max(initial=0)) + 1):
+        taken = {colors[other - 1] for other in neighbors.get(number, ()) if 1 <= other < number}
+        turn = [color_of(number + offset) for offset in range(len(PALETTE))]
+        colors.append(next((color for color in turn if color not in taken), turn[0]))
+    return colors
+
+
 def cutout(rgb: ByteArray, mask: BoolArray) -> ByteArray:
     """The object alone, on nothing.
 

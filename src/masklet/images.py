@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -188,5 +189,33 @@ def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
             options = {"quality": 95} if image_format in ("JPEG", "WEBP") else {}
             Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format=image_format, **options)
         except (OSError, ValueError, KeyError) as error:
+            raise OutputError(f"cannot write {path}: {error}") from error
+    return path
+
+
+def write_label_map(path: str | Path, labels: NDArray[np.int32], colors: Sequence[tuple[int, int, int]] = ()) -> Path:
+    """Write a map of numbers as a PNG whose pixels are the numbers: 8 bits with a palette, or 16 where 255 is too few.
+
+    Args:
+        path: ends in .png; existing files are replaced, missing folders are created.
+        labels: (H, W), 0 to 65535.
+        colors: RGB of 1, 2, ..., for viewers; 0 is black. 16 bits have no palette.
+
+    Raises:
+        OutputError: a number does not fit, or the place is not writable.
+    """
+    path = Path(path)
+    largest = int(labels.max(initial=0))
+    if labels.min(initial=0) < 0 or largest > 65535:
+        raise OutputError(f"cannot write {path}: a PNG holds numbers from 0 to 65535, got {labels.min()} to {largest}")
+    if largest > 255:
+        image = Image.fromarray(labels.astype(np.uint16))
+    else:
+        image = Image.fromarray(labels.astype(np.uint8))
+        image.putpalette([channel for color in [(0, 0, 0), *colors[:255]] for channel in color])
+    with atomic_path(path) as temporary:
+        try:
+            image.save(temporary, format="PNG")
+        except OSError as error:
             raise OutputError(f"cannot write {path}: {error}") from error
     return path

@@ -18,8 +18,9 @@ from masklet.errors import CheckpointError, OutputError
 OPTIONS = {
     "": ["--version", "--debug"],
     "segment": [
-        "images", "--point", "--negative", "--box", "--mask", "--object", "--prompts", "--out", "-o", "--format",
-        "--all-candidates", "--model", "-m", "--device", "--precision", "--force", "-f", "--json",
+        "images", "--point", "--negative", "--box", "--mask", "--object", "--prompts", "--everything",
+        "--points-per-side", "--min-iou", "--min-stability", "--crop-layers", "--min-region-area", "--refine", "--out",
+        "-o", "--format", "--all-candidates", "--model", "-m", "--device", "--precision", "--force", "-f", "--json",
     ],
     "track": [
         "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--out", "-o",

@@ -157,7 +157,7 @@ def test_an_enormous_photo(here: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "nothing to segment: give a --point, --box, --mask or --prompts"),
+        ([], "nothing to segment: give a --point, --box, --mask, --prompts or --everything"),
         (["--point", "70,3"], "object 1: point (70, 3) lies outside the frame, which is 64 wide and 48 high"),
         (["--point", "-5,3"], "point (-5, 3) lies outside"),
         (["--point", "nan,3"], "points_xy must be finite"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -121,6 +122,19 @@ def split_list(text: str, *, of: tuple[str, ...] = (), name: str = "--format") -
     if of and (unknown := [entry for entry in entries if entry not in of]):
         raise ConfigError(f"{name} has no {unknown[0]!r}: choose from {', '.join(of)}")
     return entries
+
+
+def refuse_equal_names(files: Sequence[Path]) -> None:
+    """Results are named after their files; two of one name would be written over each other.
+
+    Raises:
+        OutputError: two files in different folders, or of different kinds, have one name.
+    """
+    owners: dict[str, Path] = {}
+    for path in files:
+        other = owners.setdefault(path.stem, path)
+        if other != path:
+            raise OutputError(f"{other} and {path} would be written under one name: use a folder for each")
 
 
 def refuse_existing_files(paths: list[Path], force: bool) -> None:

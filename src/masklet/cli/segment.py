@@ -20,6 +20,16 @@ from masklet.cli.console import (
     print_table,
     show_progress,
 )
+from masklet.cli.everything import (
+    CropLayersOption,
+    EverythingOption,
+    MinIouOption,
+    MinRegionAreaOption,
+    MinStabilityOption,
+    PointsPerSideOption,
+    RefineOption,
+    segment_everything,
+)
 from masklet.cli.options import (
     PROMPT_PANEL,
     RESULT_PANEL,
@@ -34,11 +44,12 @@ from masklet.cli.options import (
     describe_model,
     examples,
     load_model,
+    refuse_equal_names,
     refuse_existing_files,
     split_list,
 )
 from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_file
-from masklet.errors import ConfigError, ImageError, OutputError, PromptError
+from masklet.errors import ConfigError, ImageError, PromptError
 from masklet.output import atomic_path, check_writable
 
 if TYPE_CHECKING:
@@ -62,6 +73,7 @@ EPILOG = examples(
         "masklet segment photos/ --box 10,10,300,400 --format cutouts --out out/",
     ),
     ("Prompts by photo", "masklet segment --prompts prompts.json"),
+    ("All there is in a photo", "masklet segment photo.jpg --everything"),
     notes='prompts.json: {"photo.jpg": \\[{"object_id": 1, "points_xy": \\[\\[500, 375]], "labels": \\[1], "box_xyxy": '
     '\\[10, 10, 300, 400], "mask": "rough.png"}, ...], ...}, of the prompts what you like; or one such list for all.',
 )
@@ -100,6 +112,13 @@ def segment(
             rich_help_panel=PROMPT_PANEL,
         ),
     ] = None,
+    everything: EverythingOption = False,
+    points_per_side: PointsPerSideOption = None,
+    min_iou: MinIouOption = None,
+    min_stability: MinStabilityOption = None,
+    crop_layers: CropLayersOption = None,
+    min_region_area: MinRegionAreaOption = None,
+    refine: RefineOption = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where results go.", rich_help_panel=RESULT_PANEL)
     ] = Path("out"),
@@ -127,8 +146,33 @@ def segment(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Segment objects in images: a click, a box or a rough mask each."""
+    """Segment objects in images: a click, a box or a rough mask each, or everything there is."""
     typed = prompts_from_options(points=point or (), negatives=negative or (), boxes=box or (), masks=mask or ())
+    changes = {
+        "points_per_side": points_per_side,
+        "min_iou": min_iou,
+        "min_stability": min_stability,
+        "crop_layers": crop_layers,
+        "min_region_area": min_region_area,
+        "refine": refine,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if everything:
+        if typed or prompts is not None or all_candidates:
+            raise PromptError("--everything excludes prompts and --all-candidates: it makes its own clicks")
+        return segment_everything(
+            [path for image in images or [] for path in _expanded(image)],
+            changes,
+            out=out,
+            formats=formats,
+            model=model,
+            device=device,
+            precision=precision,
+            force=force,
+            as_json=as_json,
+        )
+    if changes:
+        raise ConfigError(f"--{next(iter(changes)).replace('_', '-')} needs --everything")
     chosen = split_list(formats, of=FORMATS)
     if not chosen:
         raise ConfigError(f"--format is empty: choose from {', '.join(FORMATS)}")
@@ -180,19 +224,16 @@ def _plan(
     if file is not None and typed:
         raise PromptError("--prompts and prompts on the command line exclude each other")
     if file is None and not typed:
-        raise PromptError("nothing to segment: give a --point, --box, --mask or --prompts")
+        raise PromptError("nothing to segment: give a --point, --box, --mask, --prompts or --everything")
     files = [path for image in images for path in _expanded(image)] or (list(file.by_file) if file else [])
     if not files:
         raise ImageError("no image was given")
     jobs = []
-    owners: dict[str, Path] = {}
+    refuse_equal_names(files)
     for path in files:
         prompts = typed if file is None else file.for_file(path)
         if late := [prompt for prompt in prompts if prompt.frame_index]:
             raise PromptError(f"{late[0]}: an image has no frames, leave the frame out")
-        other = owners.setdefault(path.stem, path)
-        if other != path:
-            raise OutputError(f"{other} and {path} would be written under one name: use a folder for each")
         jobs.append(_Job(path, prompts, dict(_paths(path, prompts, out, formats, candidates))))
     return jobs
 
