@@ -13,6 +13,7 @@ from pathlib import Path
 
 from masklet.engine.export import export_model
 from masklet.model.checkpoint import load_model, read_checkpoint, save_checkpoint
+from masklet.model.config import NANO_CONFIG
 
 MEMORY_DEFAULTS: dict[str, object] = {}
 """`MemoryConfig` fields; chosen on the validation clips (docs/lab-notes.md)."""
@@ -25,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     repository = Path(__file__).resolve().parent.parent
     checkpoint = read_checkpoint(arguments.weights)
-    config = replace(checkpoint.config, image_size=arguments.size)
+    config = replace(NANO_CONFIG, image_size=arguments.size)
     halved = {name: value.half() for name, value in checkpoint.weights.items()}
     target = repository / "weights" / "nano.safetensors"
     target.parent.mkdir(exist_ok=True)

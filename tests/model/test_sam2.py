@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from masklet.model.config import NANO_CONFIG, ModelConfig
-from masklet.model.sam2 import ABSENT_LOGIT, SAM2, mask_stability
+from masklet.model.sam2 import ABSENT_LOGIT, SAM2, mask_stability, smooth
 
 from .tiny import SIZE, TINY, TINY_OLD, random_model
 
@@ -124,6 +124,14 @@ def test_shapes(model: SAM2) -> None:
 )
 def test_stability_is_how_much_a_mask_shrinks(values: list[float], stability: float) -> None:
     assert mask_stability(torch.tensor(values).reshape(1, 2, 2)).item() == pytest.approx(stability)
+
+
+def test_smoothing_removes_the_pattern_of_the_upscaling_and_keeps_the_rest() -> None:
+    rows, columns = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    pattern = ((rows + columns) % 2 * 2 - 1).float()[None, None]
+    assert smooth(pattern)[..., 1:-1, 1:-1].abs().max().item() == pytest.approx(0, abs=1e-6)
+    slope = columns.float()[None, None]
+    torch.testing.assert_close(smooth(slope)[..., 1:-1], slope[..., 1:-1])
 
 
 def test_wider_inputs_need_no_new_weights() -> None:

@@ -88,6 +88,9 @@ class ModelConfig:
     decoder_activation: str = "gelu"
     """Activation of the mask upscaling: 'gelu' or 'relu'."""
 
+    smooth_logits: bool = False
+    """Blur the low-res logits by [1 2 1] both ways (masklet's addition: see `SAM2.decode`)."""
+
     memory_dim: int = 64
     """C: channels of a spatial memory."""
     spatial_slots: int = 7
@@ -222,6 +225,7 @@ NANO_CONFIG = ModelConfig(
     decoder_heads=4,
     decoder_mlp_dim=512,
     decoder_activation="relu",
+    smooth_logits=True,
     memory_layers=2,
     memory_mlp_dim=512,
     max_pointers=8,

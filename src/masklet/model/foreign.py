@@ -228,6 +228,7 @@ _OFFICIAL_KIND = {
     "correspondence": None,
     "rope_span": None,
     "decoder_activation": "gelu",
+    "smooth_logits": False,
     "memory_mask_upscale": 4,
     "memory_mask_channels": (4, 16, 64, 256),
 }

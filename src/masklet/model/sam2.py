@@ -215,13 +215,10 @@ class SAM2(nn.Module):
         pointers = self.pointer_head(decoded.mask_tokens)
         is_present = (decoded.object_score > 0)[:, None, None]
         pointers = torch.where(is_present, pointers, self.no_object_pointer.to(pointers.dtype))
-        return Masks(
-            decoded.low_res_logits,
-            decoded.iou_predictions,
-            decoded.object_score,
-            mask_stability(decoded.low_res_logits[:, 0]),
-            pointers,
-        )
+        logits = decoded.low_res_logits
+        if self.config.smooth_logits:
+            logits = smooth(logits)
+        return Masks(logits, decoded.iou_predictions, decoded.object_score, mask_stability(logits[:, 0]), pointers)
 
     def encode_memory(
         self,
@@ -267,6 +264,17 @@ class SAM2(nn.Module):
     def mask_prompt_logits(self, mask: Tensor) -> Tensor:
         """(N, 1, S, S) binary mask prompts to (N, 1, 4h, 4w) logits for `decode`."""
         return self.mask_prompt_conv(mask)  # type: ignore[no-any-return]
+
+
+def smooth(logits: Tensor) -> Tensor:
+    """(N, K, H, W) blurred by [1 2 1] / 4 both ways, edges repeated.
+
+    Transposed convolutions of stride 2 leave a pattern of period 2, which much training takes away and little training
+    does not; the blur removes exactly that frequency (docs/lab-notes.md).
+    """
+    padded = F.pad(logits, (1, 1, 1, 1), mode="replicate")
+    rows = (padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 4
+    return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
 
 
 def mask_stability(logits: Tensor) -> Tensor:
