@@ -45,7 +45,11 @@ TINY_OLD = ModelConfig(
 
 @torch.no_grad()
 def random_model(config: ModelConfig = TINY, seed: int = 0) -> SAM2:
-    """Every weight random, also those that start as zeros or ones, so that none can be forgotten unnoticed."""
+    """Every weight random, also those that start as zeros or ones, so that none can be forgotten unnoticed.
+
+    Attention is made sharp and the object score wide: with the small weights of a fresh model, masks hardly depend on
+    what is remembered, and nothing would be compared.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -54,4 +58,11 @@ def random_model(config: ModelConfig = TINY, seed: int = 0) -> SAM2:
         parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
     for block in model.memory_encoder.fuser:
         block.scale.add_(0.5)
+    attentions = [layer.cross_attention for layer in model.memory_attention.layers]
+    attentions += [block.tokens_to_image for block in model.mask_decoder.transformer.blocks]
+    for attention in attentions:
+        for layer, gain in ((attention.query, 4), (attention.key, 4), (attention.out, 2)):
+            layer.weight.mul_(gain)
+    for layer in model.mask_decoder.object_score_head.layers:
+        layer.weight.mul_(3)
     return model.eval()

@@ -152,10 +152,17 @@ class StagedEngine(ABC, Generic[A]):
             "embedding": features.arrays["embedding"],
             "memory": self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls]),
             "slots": slots,
-            "pointers": self.stack([self.stack([pointer for _, pointer in recall.pointers]) for recall in recalls]),
+            "pointers": self._pointers(features, recalls),
             "pointer_times": np.array(times, np.float32),
         }
         return self.run_stage("attend", inputs | self._keys(features))["conditioned"]
+
+    def _pointers(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A | NDArray[np.float32]:
+        """(N, R, D) of objects that recall equally many. None at all where every prompt lies ahead."""
+        if recalls[0].pointers:
+            return self.stack([self.stack([pointer for _, pointer in recall.pointers]) for recall in recalls])
+        width = self.to_numpy(self.take(features.arrays["embedding"], 0, slice(None), 0, 0)).size
+        return np.zeros((len(recalls), 0, width), np.float32)
 
     def decode(
         self, conditioned: Conditioned[A], prompts: Sequence[Prompt | None], *, multimask: bool | None = None
