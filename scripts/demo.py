@@ -28,22 +28,22 @@ def main() -> int:
             ["segment", f"{media}/cat.jpg", "--point", "220,170", "--format", "overlay,masks,cutouts", *results],
         ),
         (
-            "A photo with two objects: a click and a box",
+            "A photo with two objects: a box and a click",
             [
                 "segment",
                 f"{media}/coffee.jpg",
-                "--point",
-                "300,150",
+                "--box",
+                "172,12,412,318",
                 "--object",
                 "2",
-                "--box",
-                "90,30,560,390",
+                "--point",
+                "365,285",
                 *results,
             ],
         ),
         (
-            "A clip: one click on the first frame",
-            ["track", f"{media}/bunny.mp4", "--point", "270,260", "--out", f"{out}/bunny.mp4", "--force"],
+            "A clip: one box on the first frame",
+            ["track", f"{media}/bunny.mp4", "--box", "75,90,390,410", "--out", f"{out}/bunny.mp4", "--force"],
         ),
     ]
     for title, command in steps:

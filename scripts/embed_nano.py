@@ -15,7 +15,7 @@ from masklet.engine.export import export_model
 from masklet.model.checkpoint import load_model, read_checkpoint, save_checkpoint
 from masklet.model.config import NANO_CONFIG
 
-MEMORY_DEFAULTS: dict[str, object] = {}
+MEMORY_DEFAULTS: dict[str, object] = {"spatial_slots": 4}
 """`MemoryConfig` fields; chosen on the validation clips (docs/lab-notes.md)."""
 
 

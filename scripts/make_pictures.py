@@ -19,13 +19,10 @@ from masklet.video.source import open_source
 ROOT = Path(__file__).parent.parent
 MEDIA, PICTURES = ROOT / "examples" / "media", ROOT / "docs" / "pictures"
 
-PHOTO = "coffee.jpg"
-PHOTO_PROMPTS = {
-    1: Prompt.create(points_xy=[(265, 35), (190, 215)]),  # the cup
-    2: Prompt.create(points_xy=[(365, 285)]),  # the spoon
-}
+PHOTO = "cat.jpg"
+PHOTO_PROMPTS = {1: Prompt.create(points_xy=[(220, 170)])}
 CLIP = "bunny.mp4"
-CLIP_PROMPTS = {1: Prompt.create(points_xy=[(270, 260)])}
+CLIP_PROMPTS = {1: Prompt.create(box_xyxy=(75, 90, 390, 410))}
 CLIP_FRAMES = (0, 30, 60, 90)
 CLIP_LEFT, CLIP_SIDE = 0, 480
 """The square of the frames that is shown: the rest is landscape."""
@@ -33,14 +30,16 @@ GAP = 12
 
 
 def photo(model: masklet.Model) -> ByteArray:
-    """Two objects of one photo, with their clicks."""
+    """A photo with its click, and what is cut out, on white."""
     rgb = read_image(MEDIA / PHOTO)
     results = model.segmenter().set_image(rgb).predict_many(list(PHOTO_PROMPTS.values()))
     for object_id, result in zip(PHOTO_PROMPTS, results, strict=True):
         print(f"{PHOTO}, object {object_id}: predicted IoU {np.round(result.iou_predictions, 2)}")
     masks = np.stack([result.mask for result in results])
     scores = [float(result.iou_predictions[0]) for result in results]
-    return draw_overlay(rgb, masks, list(PHOTO_PROMPTS), scores, prompts=PHOTO_PROMPTS)
+    overlay = draw_overlay(rgb, masks, list(PHOTO_PROMPTS), scores, prompts=PHOTO_PROMPTS)
+    alone = np.where(masks.any(0)[..., None], rgb, np.uint8(255))
+    return np.hstack([overlay, np.full((rgb.shape[0], GAP, 3), 255, np.uint8), alone])
 
 
 def strip(model: masklet.Model) -> ByteArray:

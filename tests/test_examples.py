@@ -95,7 +95,7 @@ def test_stream_from_an_iterator(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_code_in_the_readme_runs(
     tmp_path: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(MEDIA / "coffee.jpg", tmp_path)
+    shutil.copy(MEDIA / "cat.jpg", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert short_clip.is_file()
     names: dict[str, object] = {}
@@ -103,14 +103,14 @@ def test_the_code_in_the_readme_runs(
     assert len(blocks) == 2
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
-    assert capsys.readouterr().out.startswith("(400, 600)")
+    assert capsys.readouterr().out.startswith("(300, 451)")
 
 
 @needs_nano
 def test_the_commands_in_the_readme_run(
     tmp_path: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(MEDIA / "coffee.jpg", tmp_path)
+    shutil.copy(MEDIA / "cat.jpg", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert short_clip.is_file()
     lines = [line for block in code_blocks(ROOT / "README.md", "") for line in block.splitlines()]
