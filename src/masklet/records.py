@@ -289,7 +289,8 @@ class FrameMasks:
         """
         if object_id not in self.object_ids:
             raise KeyError(f"object {object_id} is not tracked on frame {self.frame_index}: known {self.object_ids}")
-        return self.masks[self.object_ids.index(object_id)]
+        mask: BoolArray = self.masks[self.object_ids.index(object_id)]
+        return mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +309,8 @@ class SegmentResult:
     @property
     def mask(self) -> BoolArray:
         """(H, W) the best candidate."""
-        return self.masks[0]
+        best: BoolArray = self.masks[0]
+        return best
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +330,8 @@ class EngineInfo:
     precision: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Memory settings that suit this model (`MemoryConfig` fields)."""
+    automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Settings for automatic masks that suit this model (`AutomaticConfig` fields)."""
 
     @property
     def low_res_size(self) -> int:

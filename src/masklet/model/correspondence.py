@@ -59,7 +59,7 @@ class Correspondence(nn.Module):
         readings = [weight @ values * 2 - 1 for weight in weights]
         expected = weights[0] @ remembered
         readings.append((queries * expected).sum(-1, keepdim=True))  # is there anything like this cell at all
-        maps = torch.cat(readings, dim=-1).mT.unflatten(-1, (height, width))
+        maps = torch.cat(readings, dim=-1).mT.reshape(-1, _HEADS + 1, height, width)
         return self.project(F.relu(self.expand(maps.to(self.expand.weight.dtype))))  # type: ignore[no-any-return]
 
     def _look_up(

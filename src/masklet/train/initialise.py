@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from masklet.errors import EngineError
 from masklet.model.efficientnet_lite import EfficientNetLite0
 from masklet.model.image_encoder import LiteNeck
+from masklet.model.layers import ConvNeXtBlock
 from masklet.model.sam2 import SAM2
 
 _MASK_PROMPT_SCALE, _MASK_PROMPT_BIAS = 20.0, -10.0
@@ -65,7 +66,8 @@ def start_memory_as_correspondence(model: SAM2, sharpness: float = 1.2, self_sha
     encoder.feature_project.weight.copy_(torch.eye(dim)[:, :, None, None])
     encoder.feature_project.bias.zero_()  # type: ignore[union-attr]
     for block in encoder.fuser:
-        block.scale.fill_(0.02)  # type: ignore[union-attr, operator]
+        assert isinstance(block, ConvNeXtBlock)
+        block.scale.fill_(0.02)
     encoder.project.weight.copy_(torch.cat((feature_rows, mask_rows))[:, :, None, None])
     encoder.project.bias.zero_()  # type: ignore[union-attr]
     reduce = encoder.mask_downsampler.project

@@ -68,7 +68,13 @@ def repeat_objects(features: Features, num_objects: int) -> Features:
 
 def _map_features(features: Features, change: Callable[[Tensor], Tensor]) -> Features:
     keys = None if features.keys is None else change(features.keys)
-    return Features(*(change(t) for t in features[:4]), keys)
+    return Features(
+        embedding=change(features.embedding),
+        unconditioned=change(features.unconditioned),
+        high_res_4=change(features.high_res_4),
+        high_res_8=change(features.high_res_8),
+        keys=keys,
+    )
 
 
 def _at_time(time: int, batch: Tensor) -> Tensor:
