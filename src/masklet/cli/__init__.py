@@ -8,6 +8,7 @@ so that `masklet --help` is there at once.
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,7 +18,7 @@ import typer
 from masklet._version import __version__
 from masklet.cli import doctor, evaluate, export, models, segment, track, train
 from masklet.cli.command import MaskletCommand, PromptCommand
-from masklet.cli.console import Interrupted, print_error
+from masklet.cli.console import Interrupted, command_line, print_error
 from masklet.cli.options import examples
 from masklet.errors import MaskletError
 
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status; see the module.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    command_line.set(shlex.join(["masklet", *given]))
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"] or ["--help"]
     for stream in (sys.stdout, sys.stderr):

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ PIPED_WIDTH = 240
 
 MAX_ROWS = 40
 """Rows of a summary; the rest is counted."""
+
+command_line: ContextVar[str] = ContextVar("command_line", default="masklet")
+"""What was typed, for documents that say how they were made; `main` sets it."""
 
 
 class Interrupted(Exception):  # noqa: N818 (it is no error)

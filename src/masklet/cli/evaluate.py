@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from masklet.cli.command import MaskletCommand
-from masklet.cli.console import ProgressReport, print_json, print_line, show_progress, stdout
+from masklet.cli.console import ProgressReport, command_line, print_json, print_line, show_progress, stdout
 from masklet.cli.options import (
     RESULT_PANEL,
     DeviceOption,
@@ -232,7 +230,7 @@ def _counting(report: ProgressReport) -> Any:
 
 
 def _deliver(report: ClicksReport | VosReport, json_path: Path | None, worst: Path | None, worst_count: int) -> None:
-    document = report.to_dict(command=shlex.join(["masklet", *sys.argv[1:]]))
+    document = report.to_dict(command=command_line.get())
     pictures: list[Path] = []
     if json_path is not None and json_path != STDOUT:
         with atomic_path(json_path) as temporary:
