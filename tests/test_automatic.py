@@ -115,6 +115,15 @@ def test_the_defaults_are_the_official_ones() -> None:
     assert (config.crop_points_divisor, config.point_grids, config.num_points) == (1, None, 1024)
 
 
+def test_a_model_may_have_its_own_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = replace(ColorEngine().info, automatic_defaults={"min_iou": 0.96, "points_per_side": 4})
+    assert AutomaticConfig.for_engine(info) == AutomaticConfig(min_iou=0.96, points_per_side=4)
+    assert AutomaticConfig.for_engine(info, min_iou=0.3).min_iou == 0.3
+    monkeypatch.setattr(ColorEngine, "info", info)
+    assert segment_everything(ColorEngine(), DISKS) == []
+    assert len(segment_everything(ColorEngine(), DISKS, SPARSE)) == 4
+
+
 def test_each_object_is_found_once_largest_first(engine: ColorEngine) -> None:
     found = segment_everything(engine, DISKS, SPARSE)
     assert engine.encoded == [(120, 160)]

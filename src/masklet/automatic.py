@@ -30,7 +30,17 @@ from masklet.masks import (
     remove_small_components,
     upsample_logits,
 )
-from masklet.records import BoolArray, ByteArray, Decoded, FloatArray, ImageFeatures, PointLabel, Prompt, Recall
+from masklet.records import (
+    BoolArray,
+    ByteArray,
+    Decoded,
+    EngineInfo,
+    FloatArray,
+    ImageFeatures,
+    PointLabel,
+    Prompt,
+    Recall,
+)
 
 A = TypeVar("A")
 
@@ -52,7 +62,10 @@ MAX_CROP_LAYERS = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutomaticConfig:
-    """How everything in an image is found. The defaults are the official ones; official names are in parentheses."""
+    """How everything in an image is found. The defaults are the official ones; official names are in parentheses.
+
+    They suit large models. `for_engine` gives those that suit any model.
+    """
 
     points_per_side: int = 32
     """Clicks along a side of the grid: its square is their number (points_per_side)."""
@@ -64,7 +77,7 @@ class AutomaticConfig:
     multimask: bool = True
     """Three candidates a click, for part, whole and group; or one (multimask_output)."""
     refine: bool = False
-    """Feed each candidate's logits back with its click once; three times slower (use_m2m)."""
+    """Feed each candidate's logits back with its click once; four times slower with three candidates (use_m2m)."""
     min_iou: float = 0.80
     """Candidates whose IoU the model rates lower go, 0 to 1 (pred_iou_thresh)."""
     min_stability: float = 0.95
@@ -111,6 +124,11 @@ class AutomaticConfig:
             raise ConfigError(f"order must be one of {', '.join(get_args(Order))}, got {self.order!r}")
         if self.point_grids is not None:  # as tuples: configurations can be compared, and nobody changes them
             object.__setattr__(self, "point_grids", _checked_grids(self.point_grids))
+
+    @classmethod
+    def for_engine(cls, info: EngineInfo, **changes: Any) -> AutomaticConfig:
+        """The settings that a model's makers chose; `changes` are fields to set otherwise."""
+        return cls(**(dict(info.automatic_defaults) | changes))
 
     def grid(self, layer: int) -> FloatArray:
         """(P, 2) clicks in each crop of a layer, in fractions of the crop; layer 0 is the whole image."""
@@ -216,7 +234,7 @@ def segment_everything(
     Args:
         engine: runs the model; it encodes the image once a crop.
         rgb: (H, W, 3) uint8.
-        config: what is asked and what stays; the official defaults when left out.
+        config: what is asked and what stays; what suits the model when left out.
         on_progress: called after each batch of clicks, and once more at the end.
 
     Returns:
@@ -225,7 +243,7 @@ def segment_everything(
     Raises:
         ConfigError: the image is too small for so many crops.
     """
-    config = config or AutomaticConfig()
+    config = config or AutomaticConfig.for_engine(engine.info)
     size_hw = rgb.shape[0], rgb.shape[1]
     crops = _crops(size_hw, config)
     progress = _Progress(config.num_points, on_progress)

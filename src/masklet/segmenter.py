@@ -49,7 +49,7 @@ class Segmenter(Generic[A]):
 
         Args:
             image: as in `set_image`.
-            config: what is asked and what stays; the official defaults when left out.
+            config: what is asked and what stays; `AutomaticConfig.for_engine` when left out.
             on_progress: called with an `AutomaticProgress` after each batch of clicks.
 
         Raises:

@@ -48,17 +48,23 @@ EverythingOption = Annotated[
 ]
 PointsPerSideOption = Annotated[
     int | None,
-    typer.Option(metavar="N", help="The grid has N x N clicks, 32 when left out.", rich_help_panel=_PANEL),
+    typer.Option(metavar="N", help="The grid has N x N clicks; 32 when left out.", rich_help_panel=_PANEL),
 ]
 MinIouOption = Annotated[
     float | None,
     typer.Option(
-        metavar="0..1", help="Masks whose IoU the model predicts to be lower go, 0.8.", rich_help_panel=_PANEL
+        metavar="0..1",
+        help="Masks whose IoU the model predicts to be lower go; what suits the model when left out.",
+        rich_help_panel=_PANEL,
     ),
 ]
 MinStabilityOption = Annotated[
     float | None,
-    typer.Option(metavar="0..1", help="Masks that change more with the threshold go, 0.95.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="0..1",
+        help="Masks that change more with the threshold go; what suits the model when left out.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 CropLayersOption = Annotated[
     int | None,
@@ -77,7 +83,7 @@ MinRegionAreaOption = Annotated[
 RefineOption = Annotated[
     bool | None,
     typer.Option(
-        "--refine", help="Correct each mask once by its own click; three times slower.", rich_help_panel=_PANEL
+        "--refine", help="Correct each mask once by its own click; four times slower.", rich_help_panel=_PANEL
     ),
 ]
 
@@ -97,7 +103,7 @@ def segment_everything(
     """Find everything in each image; `changes` are fields of `AutomaticConfig` that were asked for."""
     from masklet.automatic import AutomaticConfig
 
-    config = AutomaticConfig(**changes)
+    AutomaticConfig(**changes)  # says what is wrong with them before a model is loaded
     chosen = split_list(formats, of=FORMATS, name="--format with --everything")
     if not chosen:
         raise ConfigError(f"--format is empty: choose from {', '.join(FORMATS)}")
@@ -113,7 +119,9 @@ def segment_everything(
     written = [path for _, paths in jobs for path in paths.values()]
     refuse_existing_files([*written, coco_path] if coco_path else written, force)
     check_writable(out / COCO_NAME)
-    run = _Run(load_model(model, device, precision), config)
+    loaded = load_model(model, device, precision)
+    config = AutomaticConfig.for_engine(loaded.info, **changes)
+    run = _Run(loaded, config)
     interrupted = False
     with show_progress("segmenting", len(jobs) * config.num_points, "clicks") as report:
         try:

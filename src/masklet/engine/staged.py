@@ -70,6 +70,8 @@ class ModelSpec:
     Source: sam2 2b90b9f, mask_decoder.py `_dynamic_multimask_via_stability`."""
     memory_defaults: Mapping[str, Any] = field(default_factory=dict)
     """`MemoryConfig` fields that suit the model."""
+    automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """`AutomaticConfig` fields that suit the model."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -102,6 +104,7 @@ class StagedEngine(ABC, Generic[A]):
             device=device,
             precision=precision,
             defaults=spec.memory_defaults,
+            automatic_defaults=spec.automatic_defaults,
         )
 
     # What an engine of its own kind provides.

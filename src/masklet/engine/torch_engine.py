@@ -72,6 +72,17 @@ class TorchEngine(StagedEngine[Tensor]):
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
+NANO_AUTOMATIC: Mapping[str, Any] = {
+    "points_per_side": 24,
+    "min_iou": 0.35,
+    "min_stability": 0.7,
+    "stability_offset": 0.2,
+    "min_region_area": 100,
+}
+"""`AutomaticConfig` fields for nano. It is less sure of itself than SAM 2, whose thresholds nothing of it passes; these
+were chosen on validation images, where they find most objects for the number of masks (docs/lab-notes.md)."""
+
+
 def spec_of(model: SAM2) -> ModelSpec:
     """What engines must know of a model."""
     config = model.config
@@ -90,6 +101,7 @@ def spec_of(model: SAM2) -> ModelSpec:
         has_keys=config.correspondence is not None,
         tracks_with_candidates=is_official,
         stability_threshold=0.98 if is_official else 0.0,
+        automatic_defaults={} if is_official else NANO_AUTOMATIC,
     )
 
 
