@@ -83,10 +83,10 @@ def assert_close(ours: Tensor, theirs: Tensor, *, inside: Tensor | None = None, 
             assert error <= TOLERANCE, f"relative error {error:.2e}"
 
 
-def pictures(count: int, random: torch.Generator) -> Tensor:
-    """(B, S, S, 3) of 0 to 255, smooth enough to be looked at, rough enough to matter."""
+def pictures(count: int, random: torch.Generator, size: int = SIZE) -> Tensor:
+    """(B, size, size, 3) of 0 to 255, smooth enough to be looked at, rough enough to matter."""
     coarse = torch.rand(count, 3, 12, 12, generator=random)
-    smooth = F.interpolate(coarse, size=(SIZE, SIZE), mode="bicubic").clamp(0, 1)
+    smooth = F.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1)
     return (smooth * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from masklet.engine.torch_engine import TorchEngine
 from masklet.memory_bank import MemoryConfig
-from masklet.records import BoolArray, Prompt
+from masklet.model.config import OFFICIAL_CONFIGS
+from masklet.records import BoolArray, FrameMasks, Prompt
 from masklet.segmenter import Segmenter
 from masklet.tracker import Tracker
 
@@ -164,7 +165,7 @@ class TheirTracker:
     ) -> None:
         if object_id not in self.sessions:
             session = self.new_session(
-                self.frames, SIZE, SIZE, dtype=torch.float32, max_vision_features_cache_size=NUM_FRAMES
+                self.frames, *self.frames.shape[2:], dtype=torch.float32, max_vision_features_cache_size=NUM_FRAMES
             )
             if self.sessions:
                 session.cache = next(iter(self.sessions.values())).cache
@@ -209,17 +210,8 @@ def test_video(pair: Pair, random: torch.Generator) -> None:
     scores = []
     for frame in ours.run():
         answers = theirs.answers(frame.frame_index)
-        assert frame.object_ids == tuple(answers)
         scores.append([answer.object_score for answer in answers.values()])
-        assert_close(torch.from_numpy(frame.object_scores), torch.tensor(scores[-1]), size=5.0)  # they reach 10
-        for row, (object_id, answer) in enumerate(answers.items()):
-            enlarged = F.interpolate(answer.logits[None, None], size=(SIZE, SIZE), mode="bilinear", align_corners=False)
-            assert_same_masks(frame.masks[row], (enlarged[0, 0] > 0).numpy())
-            latest = ours._tracks[object_id].latest
-            assert latest is not None
-            if answer.object_score > 0:
-                logits = latest[1].low_res_logits[latest[1].chosen]
-                assert_close(logits, answer.logits, inside=answer.logits > 0)
+        compare(ours, frame, answers)
         if frame.frame_index == CORRECTED_FRAME:
             # What is said of a frame that has just been shown is taken in before the next one.
             assert answers[4].object_score > 0
@@ -228,3 +220,38 @@ def test_video(pair: Pair, random: torch.Generator) -> None:
     present = np.array(scores) > 0
     assert present.shape == (NUM_FRAMES, 4)
     assert 0.2 < present.mean() < 0.9, "objects should come and go"
+
+
+def compare(ours: Tracker[Tensor], frame: FrameMasks, answers: dict[int, Answer]) -> None:
+    """Scores, masks, and the logits of whatever is there."""
+    assert frame.object_ids == tuple(answers)
+    expected = torch.tensor([answer.object_score for answer in answers.values()])
+    assert_close(torch.from_numpy(frame.object_scores), expected, size=5.0)  # they reach 10
+    for row, (object_id, answer) in enumerate(answers.items()):
+        size_hw = frame.masks.shape[1:]
+        enlarged = F.interpolate(answer.logits[None, None], size=size_hw, mode="bilinear", align_corners=False)
+        assert_same_masks(frame.masks[row], (enlarged[0, 0] > 0).numpy())
+        latest = ours._tracks[object_id].latest
+        assert latest is not None
+        if answer.object_score > 0:
+            logits = latest[1].low_res_logits[latest[1].chosen]
+            assert_close(logits, answer.logits, inside=answer.logits > 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OFFICIAL_CONFIGS)
+def test_released_configurations_at_full_size(name: str, random: torch.Generator) -> None:
+    """Weights are random; windows, strides and widths are the real ones."""
+    size = OFFICIAL_CONFIGS[name].image_size
+    frames = pictures(2, random, size)
+    with open_pair(OFFICIAL_CONFIGS[name]) as pair:
+        pair.ours.mask_decoder.object_score_head.layers[-1].bias.fill_(100.0)
+        pair.theirs.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(100.0)
+        ours = Tracker(
+            TorchEngine(pair.ours, device="cpu"), [frame.numpy() for frame in frames], memory=MemoryConfig.official()
+        )
+        theirs = TheirTracker(pair.theirs, frames)
+        ours.prompt(1, 0, points_xy=[(300, 400), (900, 20)], labels=[1, 0])
+        theirs.prompt(1, 0, points=[(300, 400), (900, 20)], labels=[1, 0])
+        for frame in ours.run():
+            compare(ours, frame, theirs.answers(frame.frame_index))

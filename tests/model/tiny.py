@@ -58,11 +58,13 @@ def random_model(config: ModelConfig = TINY, seed: int = 0) -> SAM2:
         parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
     for block in model.memory_encoder.fuser:
         block.scale.add_(0.5)
+    gain = 128 / config.embed_dim  # wide models are livelier, up to chaos, which makes differences of rounding grow
     attentions = [layer.cross_attention for layer in model.memory_attention.layers]
     attentions += [block.tokens_to_image for block in model.mask_decoder.transformer.blocks]
     for attention in attentions:
-        for layer, gain in ((attention.query, 4), (attention.key, 4), (attention.out, 2)):
-            layer.weight.mul_(gain)
+        attention.query.weight.mul_(4 * gain)
+        attention.key.weight.mul_(4 * gain)
+        attention.out.weight.mul_(1 + gain)
     for layer in model.mask_decoder.object_score_head.layers:
-        layer.weight.mul_(3)
+        layer.weight.mul_(1 + 2 * gain)
     return model.eval()
