@@ -121,7 +121,19 @@ def _export_stage(model: SAM2, stage: StageName, example: Mapping[str, Tensor]) 
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    graph = program.model_proto
+    _strip_traces(graph)
+    return graph
+
+
+def _strip_traces(graph: Any) -> None:
+    """Take out where each node came from: the exporter writes the exporting machine's paths into every one."""
+    for part in (graph, graph.graph):
+        part.ClearField("metadata_props")
+    body = graph.graph
+    for part in (*body.node, *body.value_info, *body.input, *body.output, *body.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 def _example_inputs(model: SAM2) -> dict[StageName, dict[str, Tensor]]:
