@@ -165,6 +165,13 @@ def test_what_cannot_be_opened_says_why(name: str, options: dict[str, str], erro
         open_engine(name, **options)
 
 
+def test_a_folder_of_transformers_is_a_checkpoint(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="checkpoints need PyTorch")
+    (tmp_path / "config.json").write_text('{"model_type": "sam2_video"}')
+    with pytest.raises(CheckpointError, match=r"model\.safetensors does not exist"):
+        open_engine(tmp_path)
+
+
 def test_a_damaged_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no model\.json"):
         OnnxEngine(tmp_path)

@@ -21,7 +21,8 @@ def open_engine(name: str | Path = "nano", *, device: str = "auto", precision: s
     """Open a model with the engine that suits it.
 
     Args:
-        name: a name of `EMBEDDED`, or a path to an exported folder or a checkpoint.
+        name: a name of `EMBEDDED`, or a path to an exported folder or a checkpoint (a file, or a folder of
+            transformers).
         device: "auto", "cpu", "cuda", ...; exported folders run on the CPU.
         precision: "auto", "fp32", "bf16" or "fp16"; exported folders compute in fp32.
 
@@ -30,7 +31,8 @@ def open_engine(name: str | Path = "nano", *, device: str = "auto", precision: s
         EngineError: a missing extra, or a device or precision that the engine does not have.
     """
     path = embedded_folder(str(name)) if str(name) in EMBEDDED else Path(name)
-    if path.is_dir():
+    # transformers' folders have a config.json, exported ones never.
+    if path.is_dir() and not (path / "config.json").is_file():
         if device not in ("auto", "cpu") or precision not in ("auto", "fp32"):
             raise EngineError(
                 f"exported models run on the CPU in fp32, got device {device!r} and precision {precision!r}: give a "
@@ -39,7 +41,7 @@ def open_engine(name: str | Path = "nano", *, device: str = "auto", precision: s
         from masklet.engine.onnx_engine import OnnxEngine
 
         return OnnxEngine(path)
-    if not path.is_file():
+    if not path.exists():
         known = ", ".join(EMBEDDED)
         raise CheckpointError(f"model {str(name)!r} is neither a known name ({known}) nor an existing path")
     try:
