@@ -25,7 +25,7 @@ format: .venv-dev/ready
 # The demo has what `pip install masklet` gives, and nothing more: no PyTorch, no download.
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-demo
-	.venv-demo/bin/python -m pip install --quiet --disable-pip-version-check .
+	.venv-demo/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 .venv-dev/ready: pyproject.toml constraints.txt
