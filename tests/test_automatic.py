@@ -269,6 +269,14 @@ def test_small_regions_are_removed_and_small_holes_filled(engine: ColorEngine) -
     assert segment_everything(engine, rgb, AutomaticConfig(**center, min_region_area=6000)) == []
 
 
+@pytest.mark.parametrize("side", [40, 130])
+def test_the_background_around_a_small_mask_is_no_hole(side: int, engine: ColorEngine) -> None:
+    rgb = scene((side, 300), (150, 20, 12))
+    config = AutomaticConfig(point_grids=[[(0.5, 20 / side)]], min_stability=0.0, min_region_area=120)
+    (found,) = segment_everything(engine, rgb, config)
+    assert mask_iou(found.mask, rgb[:, :, 0] == 20) > 0.8
+
+
 def test_records_go_into_json_and_become_polygons(engine: ColorEngine) -> None:
     disk = segment_everything(engine, DISKS, SPARSE)[2]
     assert json.loads(json.dumps(disk.rle))["size"] == [120, 160]

@@ -24,6 +24,11 @@ def test_of_overlapping_boxes_the_best_stays(scores: tuple[float, ...], max_iou:
     assert box_nms(BOXES, np.array(scores), max_iou).tolist() == kept
 
 
+def test_equal_boxes_without_area_are_duplicates() -> None:
+    boxes = np.array([(3, 3, 3, 9), (3, 3, 3, 9), (4, 3, 4, 9)], np.float32)
+    assert box_nms(boxes, np.ones(3), 0.7).tolist() == [0, 2]
+
+
 def test_no_boxes() -> None:
     assert box_nms(np.zeros((0, 4), np.float32), np.zeros(0), 0.7).tolist() == []
 

@@ -100,8 +100,9 @@ class AutomaticConfig:
     """The grid of layer n has `points_per_side / crop_points_divisor^n` clicks a side
     (crop_n_points_downscale_factor)."""
     min_region_area: int = 0
-    """Holes and separate pieces of fewer pixels than this are filled and removed; 0 = leave all as it is
-    (min_mask_region_area, which SAM 2 counts in pixels of the low-res logits, here in those of the image)."""
+    """Holes and separate pieces of fewer pixels than this are filled and removed in what is left, and then new
+    duplicates; 0 = leave all as it is (min_mask_region_area; pixels of the image as in SAM 1, where SAM 2 counts those
+    of the low-res logits)."""
     order: Order = "area"
     """`area`: the largest mask first; `iou`: that of the highest IoU prediction."""
 
@@ -317,9 +318,15 @@ class _Crop(Generic[A]):
                 found += stable
             progress.add(points_done=len(batch))
             progress.report()
-        found = _without_duplicates(found, [mask.iou_prediction for mask in found], self.config.nms_iou)
+        found = self._distinct(found)
+        if self.config.min_region_area:
+            cleaned = [_cleaned(mask, self.config.min_region_area - 1) for mask in found]
+            found = self._distinct([mask for mask in cleaned if mask is not None])  # boxes may have come to be alike
         progress.add(distinct=len(found))
         return found
+
+    def _distinct(self, found: Sequence[AutomaticMask]) -> list[AutomaticMask]:
+        return _without_duplicates(found, [mask.iou_prediction for mask in found], self.config.nms_iou)
 
     def _ask(self, points_xy: FloatArray) -> list[tuple[FloatArray, Decoded[A]]]:
         """The model's answers at (P, 2) pixels of the crop, each with its click."""
@@ -351,11 +358,6 @@ class _Crop(Generic[A]):
         if stability < config.min_stability:
             return None
         mask = logits > config.mask_threshold
-        if config.min_region_area:
-            whole = np.zeros(self.size_hw, np.bool_)  # what is small in the window may be part of something large
-            whole[rows, columns] = mask
-            whole = remove_small_components(fill_holes(whole, config.min_region_area - 1), config.min_region_area - 1)
-            rows, columns, mask = slice(0, self.size_hw[0]), slice(0, self.size_hw[1]), whole
         box = mask_box_xyxy(mask)
         if box is None:
             return None
@@ -385,16 +387,27 @@ def _click(point_xy: FloatArray, previous_logits: FloatArray | None = None) -> P
 
 def _window(foreground: BoolArray, size_hw: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of the source that bilinear upsampling of (h, w) logits can make foreground."""
+    if not foreground.any():
+        return slice(0, 0), slice(0, 0)
     sides = []
-    for axis in (0, 1):
+    for axis, size in enumerate(size_hw):
         places = np.flatnonzero(foreground.any(axis=1 - axis))
-        if not len(places):
-            return slice(0, 0), slice(0, 0)
-        scale = size_hw[axis] / foreground.shape[axis]
+        scale = size / foreground.shape[axis]
         # a low-res pixel reaches as far as the centres of its neighbours
         first, last = math.floor((places[0] - 0.5) * scale - 0.5), math.ceil((places[-1] + 1.5) * scale - 0.5)
-        sides.append(slice(max(0, first), min(size_hw[axis], last + 1)))
+        sides.append(slice(max(0, first), min(size, last + 1)))
     return sides[0], sides[1]
+
+
+def _cleaned(found: AutomaticMask, max_area: int) -> AutomaticMask | None:
+    """Without holes and pieces of at most this area; None when nothing is left."""
+    mask = remove_small_components(fill_holes(found.mask, max_area), max_area)
+    box = mask_box_xyxy(mask)
+    if box is None:
+        return None
+    left, top, right, bottom = (int(edge) for edge in box)
+    area = int(np.count_nonzero(mask))
+    return replace(found, rle=encode_rle(mask), area=area, box_xyxy=(left, top, right, bottom))
 
 
 def _crops(size_hw: tuple[int, int], config: AutomaticConfig) -> list[tuple[Box, int]]:
@@ -416,13 +429,19 @@ def _is_cut_off(box_xyxy: Box, crop_xyxy: Box, image_xyxy: Box) -> bool:
     """Whether a mask ends near an edge of its crop where the image goes on: another crop sees more of it."""
     return any(
         abs(edge - crop_edge) <= INNER_EDGE < abs(edge - image_edge)
-        for edge, crop_edge, image_edge in zip(box_xyxy, crop_xyxy, image_xyxy, strict=True)
+        for edge, crop_edge, image_edge in zip(_to_last_pixel(box_xyxy), crop_xyxy, image_xyxy, strict=True)
     )
 
 
 def _without_duplicates(found: Sequence[AutomaticMask], scores: Sequence[float], max_iou: float) -> list[AutomaticMask]:
-    boxes = np.array([mask.box_xyxy for mask in found], np.float32).reshape(-1, 4)
+    boxes = np.array([_to_last_pixel(mask.box_xyxy) for mask in found], np.float32).reshape(-1, 4)
     return [found[row] for row in box_nms(boxes, np.array(scores, np.float64), max_iou)]
+
+
+def _to_last_pixel(box_xyxy: Box) -> Box:
+    """Right and bottom at the last pixel and not past it. SAM measures so; its thresholds are for such boxes."""
+    left, top, right, bottom = box_xyxy
+    return left, top, right - 1, bottom - 1
 
 
 def _area(box_xyxy: Box) -> int:

@@ -74,14 +74,16 @@ def box_nms(boxes_xyxy: FloatArray, scores: FloatArray | NDArray[np.float64], ma
     Returns:
         Rows that stay, the best first.
     """
+    boxes = boxes_xyxy.astype(np.float64)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     waiting = np.argsort(-scores, kind="stable")
-    areas = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
     kept = []
     while len(waiting):
         best, waiting = waiting[0], waiting[1:]
         kept.append(best)
-        top_left = np.maximum(boxes_xyxy[best, :2], boxes_xyxy[waiting, :2])
-        bottom_right = np.minimum(boxes_xyxy[best, 2:], boxes_xyxy[waiting, 2:])
-        shared = np.maximum(bottom_right - top_left, 0).prod(axis=1)
-        waiting = waiting[shared <= max_iou * (areas[best] + areas[waiting] - shared)]
+        sides = np.minimum(boxes[best, 2:], boxes[waiting, 2:]) - np.maximum(boxes[best, :2], boxes[waiting, :2])
+        shared = np.maximum(sides, 0).prod(axis=1)
+        iou = shared / np.maximum(areas[best] + areas[waiting] - shared, 1e-9)
+        iou[(boxes[waiting] == boxes[best]).all(axis=1)] = 1  # also where they have no area
+        waiting = waiting[iou <= max_iou]
     return np.array(kept, np.intp)

@@ -32,7 +32,7 @@ class CocoRle(TypedDict):
 def encode_rle(mask: BoolArray) -> CocoRle:
     """COCO's compressed run-length encoding of an (H, W) mask; the result goes into JSON as it is."""
     height, width = mask.shape
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.bool_).view(np.uint8))
     return CocoRle(size=[int(height), int(width)], counts=encoded["counts"].decode("ascii"))
 
 
@@ -256,6 +256,8 @@ def _small_components(mask: BoolArray, max_area: int) -> BoolArray:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     is_small = stats[:, cv2.CC_STAT_AREA] <= max_area
     is_small[0] = False  # label 0 is what is not in the mask
+    if not is_small.any():
+        return np.zeros_like(mask)
     small: BoolArray = is_small[labels]
     return small
 
