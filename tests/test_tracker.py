@@ -253,6 +253,22 @@ def test_official_corrections_are_forgotten_after_six_frames() -> None:
     assert 4 not in [number for _, number in engine.recall_of(11).spatial]
 
 
+@pytest.mark.parametrize(
+    ("rules", "lowest", "highest"), [(MemoryConfig(), -32, 32), (MemoryConfig.official(), -32, -32)]
+)
+def test_a_correction_where_the_object_was_absent(rules: MemoryConfig, lowest: float, highest: float) -> None:
+    """Official: what is corrected is the empty mask that was shown. Else the decoder's second thoughts count."""
+    tracker, engine = tracker_of(8, FakeEngine(lambda number: -6.0 if number == 4 else 8.0), memory=rules)
+    tracker.prompt(1, 0, **CLICK)
+    for masks in tracker.run():
+        if masks.frame_index == 4:
+            tracker.prompt(1, 4, **CORRECTION)
+    prompt = engine.prompt_of(4)
+    assert prompt is not None
+    assert prompt.previous_logits is not None
+    assert (prompt.previous_logits.min(), prompt.previous_logits.max()) == (lowest, highest)
+
+
 def test_running_again_from_a_correction() -> None:
     tracker, engine = tracker_of(8)
     tracker.prompt(1, 0, **CLICK)

@@ -48,6 +48,9 @@ class MemoryConfig:
     corrections_stay: bool = True
     """Whether a click on an already tracked frame makes it a prompted frame. Otherwise it is an ordinary frame,
     forgotten after a few more."""
+    absent_as_empty: bool = False
+    """Whether a click on a frame where the object was judged absent corrects an empty mask. Otherwise it corrects the
+    logits that the decoder gave all the same."""
     reliability_threshold: float = 0.01
     """`reliable` only: a tracked frame is read when its `reliability` (0 to 1) is above this."""
     retention: Retention = "streaming"
@@ -78,6 +81,7 @@ class MemoryConfig:
             "max_prompted_kept": None,
             "prompts_ahead": True,
             "corrections_stay": False,
+            "absent_as_empty": True,
         }
         return cls(**(rules | changes))
 

@@ -374,6 +374,8 @@ class Tracker(Generic[A]):
         if corrected is None or prompt.mask is not None or prompt.previous_logits is not None:
             return prompt
         logits = self.engine.to_numpy(corrected.low_res_logits)[corrected.chosen]
+        if self.memory.absent_as_empty and not corrected.is_present:
+            logits = np.full_like(logits, -PREVIOUS_LOGIT_LIMIT)
         return replace(prompt, previous_logits=logits.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))
 
     def _remember(self, frame: Frame, answers: Mapping[int, Decoded[A]], direction: int) -> None:
