@@ -1,0 +1,285 @@
+"""Files of images and masks: found, paired by name, checked by their headers, and decoded."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from masklet.datasets.records import MAX_OBJECT_ID, VOID, IndexedLabels, Labels, MaskLabels
+from masklet.errors import DataError, ImageError
+from masklet.images import IMAGE_SUFFIXES, read_image
+from masklet.records import BoolArray, ByteArray
+
+MASK_SUFFIXES = frozenset({".png"})
+_EXIF_ORIENTATION = 0x0112
+_SIBLINGS = 5
+"""Masks looked at to tell 0/255 masks from masks that hold void."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """A whole file.
+
+    Raises:
+        DataError: it is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def decode_rgb(data: bytes, where: str) -> ByteArray:
+    """An encoded image as upright (H, W, 3) uint8 RGB.
+
+    Plain JPEG goes through OpenCV, which gives the same pixels as Pillow in a quarter of the time; what OpenCV would
+    take without a word (no end, CMYK) and every other type goes through `read_image`.
+
+    Raises:
+        DataError: the data is empty, truncated or no image.
+    """
+    if data[:2] == b"\xff\xd8" and data.rstrip(b"\0")[-2:] == b"\xff\xd9" and b"Adobe" not in data[:4096]:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if bgr is not None:
+            return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    try:
+        return read_image(data)
+    except ImageError as error:
+        raise DataError(f"{where} cannot be read: {error}") from error
+
+
+def decode_ids(data: bytes, where: str) -> ByteArray:
+    """An encoded indexed mask, (H, W) uint8, by index or grey value, never by colour.
+
+    Raises:
+        DataError: the data is no image, has colours, or values above 255.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            mode, ids = image.mode, np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{where} cannot be read as a mask: {error}") from error
+    if ids.ndim == 3:  # a few masks of DAVIS 2016 are saved as RGB or RGBA
+        channels = ids[..., : 1 if mode == "LA" else 3]
+        if (channels != channels[..., :1]).any() or not np.isin(channels, (0, VOID)).all():
+            raise DataError(
+                f"{where} is a colour picture (mode {mode}): masks must be indexed, one number a pixel: "
+                f"0 background, 1 to {MAX_OBJECT_ID} objects, {VOID} void"
+            )
+        ids = channels[..., 0]
+    elif ids.dtype == np.bool_:
+        ids = ids.astype(np.uint8)
+    if ids.dtype != np.uint8:
+        if ids.min() < 0 or ids.max() > VOID:
+            raise DataError(
+                f"{where} has labels from {ids.min()} to {ids.max()}: an indexed mask holds at most {MAX_OBJECT_ID} "
+                f"objects, 1 to {MAX_OBJECT_ID}, and {VOID} for void; keep one PNG an object instead"
+            )
+        ids = ids.astype(np.uint8)
+    return np.ascontiguousarray(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedMask:
+    """The masks of one image in one PNG: the pixel's value is the object's id."""
+
+    path: Path
+    siblings: tuple[Path, ...] = ()
+    """A few masks of the same source or clip, which tell whether 255 alone means object 1 or void."""
+
+    def read(self) -> Labels:
+        """Raises DataError: the file cannot be used."""
+        ids = decode_ids(read_bytes(self.path), str(self.path))
+        if holds_only_255(ids) and _are_binary(self.siblings or (self.path,)):
+            ids = ids & np.uint8(1)
+        return IndexedLabels(ids)
+
+
+def holds_only_255(ids: ByteArray) -> bool:
+    """255 is there, and no id."""
+    return bool(ids.max(initial=0) == VOID and not ((ids > 0) & (ids < VOID)).any())
+
+
+@lru_cache(maxsize=4096)
+def _are_binary(paths: tuple[Path, ...]) -> bool:
+    """No mask holds an id from 1 to 254: these are masks of 0 and 255, as those of DAVIS 2016."""
+    return all(
+        holds_only_255(ids) or not ids.any() for ids in (decode_ids(read_bytes(path), str(path)) for path in paths)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMasks:
+    """The masks of one image in one PNG an object, in which every value but 0 is the object."""
+
+    path: Path
+    """The folder they are in, for messages."""
+    paths: tuple[tuple[int, Path], ...]
+    """Object id and file, ascending."""
+
+    def read(self) -> Labels:
+        """Raises DataError: a file cannot be used, or sizes differ."""
+        masks: dict[int, BoolArray] = {}
+        size: tuple[int, int] | None = None
+        for object_id, path in self.paths:
+            mask: BoolArray = decode_ids(read_bytes(path), str(path)) > 0
+            if size is None:
+                size = (mask.shape[0], mask.shape[1])
+            elif mask.shape != size:
+                raise _size_error(path, (mask.shape[0], mask.shape[1]), self.paths[0][1], size)
+            if mask.any():
+                masks[object_id] = mask
+        if size is None:
+            raise DataError(f"{self.path} holds no masks")
+        return MaskLabels(size, masks, where=str(self.path))
+
+
+MaskFile = IndexedMask | ObjectMasks
+
+
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """The images of a folder, in natural order.
+
+    Raises:
+        DataError: there is none, or two have one name.
+    """
+    images = _by_stem(folder, IMAGE_SUFFIXES)
+    if not images:
+        raise DataError(f"{folder} holds no images: expected files of type {', '.join(sorted(IMAGE_SUFFIXES))}")
+    return images
+
+
+def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
+    """The masks of a folder, by the stem of their image.
+
+    a) `<stem>.png`, indexed; b) `<stem>/<object>.png`; c) `<object>/<stem>.png`, one PNG an object.
+
+    Args:
+        folder: where they are.
+        stems: of the images, which tell b) from c).
+
+    Raises:
+        DataError: there is none, or an object has no number.
+    """
+    indexed = _by_stem(folder, MASK_SUFFIXES)
+    if indexed:
+        paths = list(indexed.values())
+        siblings = tuple(paths[row * len(paths) // _SIBLINGS] for row in range(min(_SIBLINGS, len(paths))))
+        return {stem: IndexedMask(path, siblings) for stem, path in indexed.items()}
+    folders = [path for path in sorted(folder.iterdir(), key=natural_order) if path.is_dir()]
+    known = set(stems)
+    found: dict[str, dict[int, Path]] = {}
+    folder_of: dict[str, Path] = {}
+    if any(path.name in known for path in folders) and not _all_hold(folders, known):
+        for path in folders:
+            files = _by_stem(path, MASK_SUFFIXES)
+            numbered = all(stem.isdigit() for stem in files)
+            found[path.name] = {
+                int(stem) if numbered else place: file for place, (stem, file) in enumerate(files.items(), start=1)
+            }
+            folder_of[path.name] = path
+    else:
+        for path in folders:
+            files = _by_stem(path, MASK_SUFFIXES)
+            if files and not path.name.isdigit():
+                raise DataError(f"{path} holds masks, and its name is neither that of an image nor an object's number")
+            for stem, file in files.items():
+                found.setdefault(stem, {})[int(path.name)] = file
+                folder_of[stem] = folder
+    if not found:
+        raise DataError(f"{folder} holds no masks: expected indexed PNGs, or one PNG an object in folders")
+    return {stem: ObjectMasks(folder_of[stem], tuple(sorted(files.items()))) for stem, files in found.items()}
+
+
+def _all_hold(folders: Sequence[Path], stems: set[str]) -> bool:
+    """Every folder holds files named like images, and not only because both are numbers."""
+    return all(path.name.isdigit() and {file.stem for file in path.glob("*.png")} <= stems for path in folders) and any(
+        path.name not in stems for path in folders
+    )
+
+
+def match(image_folder: Path, mask_folder: Path, *, verify: bool = True) -> tuple[dict[str, Path], dict[str, MaskFile]]:
+    """Images and masks by stem, in order: every mask has an image, and not every image needs a mask.
+
+    Args:
+        image_folder: of images.
+        mask_folder: of masks; see `masks_by_stem`.
+        verify: compare sizes, from the files' headers.
+
+    Raises:
+        DataError: a folder is missing or empty, a mask has no image, or sizes differ.
+    """
+    if not mask_folder.is_dir():
+        raise DataError(f"{image_folder} has no masks beside it: expected {mask_folder}")
+    images = images_by_stem(image_folder)
+    masks = masks_by_stem(mask_folder, images)
+    if strays := [stem for stem in masks if stem not in images]:
+        raise DataError(
+            f"{_file_of(masks[strays[0]])} has no image of that name in {image_folder} ({len(strays)} such masks)"
+        )
+    if verify:
+        for stem, mask in masks.items():
+            check_sizes(images[stem], mask)
+    return images, masks
+
+
+def check_sizes(image: Path, mask: MaskFile) -> None:
+    """Compare an image's size, as it is when upright, with its masks', reading headers only.
+
+    Raises:
+        DataError: they differ, or a file is not an image.
+    """
+    image_size = header_size_hw(image)
+    for path in [mask.path] if isinstance(mask, IndexedMask) else [path for _, path in mask.paths]:
+        mask_size = header_size_hw(path)
+        if image_size != mask_size:
+            raise _size_error(path, mask_size, image, image_size)
+
+
+def header_size_hw(path: Path) -> tuple[int, int]:
+    """Upright size without decoding.
+
+    Raises:
+        DataError: the file is not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = "exif" in image.info and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}") from error
+    return (width, height) if turned else (height, width)
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Sort key by which 9.jpg comes before 10.jpg."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.stem) if part]
+
+
+def _by_stem(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
+    by_stem: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=natural_order):
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+            continue
+        if path.stem in by_stem:
+            raise DataError(f"{by_stem[path.stem]} and {path} have the same name: which one belongs to the mask?")
+        by_stem[path.stem] = path
+    return by_stem
+
+
+def _file_of(mask: MaskFile) -> Path:
+    return mask.path if isinstance(mask, IndexedMask) else mask.paths[0][1]
+
+
+def _size_error(mask: Path, mask_hw: tuple[int, int], image: Path, image_hw: tuple[int, int]) -> DataError:
+    return DataError(
+        f"{mask} is {mask_hw[1]} x {mask_hw[0]} (width x height) but {image} is {image_hw[1]} x {image_hw[0]}: "
+        f"a mask must have the size of its image"
+    )

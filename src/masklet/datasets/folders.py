@@ -1,0 +1,156 @@
+"""Folders of files: `images/` + `masks/`, clips as `frames/` + `masks/`, and the layouts of the video benchmarks.
+
+Masks are indexed PNGs (0 background, 1 to 254 objects, 255 void) or one PNG an object; see `files.masks_by_stem`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from masklet.datasets.files import MaskFile, decode_rgb, match, read_bytes
+from masklet.datasets.records import ClipExample, Dataset, ImageExample, Labels
+from masklet.errors import DataError
+from masklet.records import ByteArray
+from masklet.video.base import FrameSource
+from masklet.video.source import DEFAULT_FPS, ArraySource
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage(ImageExample):
+    """An image file and its mask file."""
+
+    name: str
+    source: str
+    image_path: Path
+    mask: MaskFile
+
+    @property
+    def where(self) -> str:
+        return str(self.mask.path)
+
+    def read_rgb(self) -> ByteArray:
+        return decode_rgb(read_bytes(self.image_path), str(self.image_path))
+
+    def read_labels(self) -> Labels:
+        return self.mask.read()
+
+
+@dataclass(frozen=True, slots=True)
+class FolderClip(ClipExample):
+    """A folder of frames and the mask files of all or some of them."""
+
+    name: str
+    source: str
+    frame_paths: tuple[Path, ...]
+    """In order of time."""
+    masks: Mapping[int, MaskFile]
+    """By frame index, ascending."""
+    fps: float = DEFAULT_FPS
+
+    @property
+    def num_frames(self) -> int:  # type: ignore[override]
+        return len(self.frame_paths)
+
+    @property
+    def labelled_frames(self) -> tuple[int, ...]:  # type: ignore[override]
+        return tuple(self.masks)
+
+    @property
+    def where(self) -> str:
+        return str(self.frame_paths[0].parent)
+
+    def label_where(self, frame_index: int) -> str:
+        return str(self.masks[frame_index].path)
+
+    def open_frames(self) -> FrameSource:
+        return ArraySource(self.frame_paths, fps=self.fps, name=self.where)
+
+    def read_frames(self, frame_indices: Sequence[int]) -> list[ByteArray]:
+        paths = [self.frame_paths[frame_index] for frame_index in frame_indices]
+        return [decode_rgb(read_bytes(path), str(path)) for path in paths]
+
+    def read_labels(self, frame_index: int) -> Labels:
+        return self.masks[frame_index].read()
+
+
+def is_image_source(folder: Path) -> bool:
+    """`images/` + `masks/`."""
+    return (folder / "images").is_dir() and (folder / "masks").is_dir()
+
+
+def is_clip(folder: Path) -> bool:
+    """`frames/` + `masks/`."""
+    return (folder / "frames").is_dir() and (folder / "masks").is_dir()
+
+
+def recognise_folders(root: Path) -> bool:
+    """Image sources or clips, here or up to two folders down."""
+    return any(is_image_source(folder) or is_clip(folder) for folder in _candidates(root))
+
+
+def open_folders(root: Path, *, split: str | None = None, verify: bool = True) -> Dataset:
+    """Image sources `<source>/images` + `<source>/masks` and clips `<clip>/frames` + `<clip>/masks`.
+
+    Each may be the root itself or lie up to two folders down. A folder with neither is passed over.
+
+    Raises:
+        DataError: nothing was found, an image without its mask or the reverse, sizes that differ.
+    """
+    base = root if split is None else root / split
+    if not base.is_dir():
+        raise DataError(f"{root} has no folder {split!r} for the split of that name")
+    images: list[ImageExample] = []
+    clips: list[ClipExample] = []
+    for folder in _candidates(base):
+        name = folder.resolve().name if folder == base else folder.relative_to(base).as_posix()
+        if is_image_source(folder):
+            images += _read_source(folder, name, prefix="" if folder == base else f"{name}/", verify=verify)
+        elif is_clip(folder):
+            source = folder.resolve().parent.name if folder.parent == base or folder == base else folder.parent.name
+            clips.append(read_clip(name, source, folder / "frames", folder / "masks", verify=verify))
+        elif (folder / "images").is_dir() or (folder / "frames").is_dir():
+            raise DataError(f"{folder} has images but no masks: expected {folder / 'masks'}")
+    if not images and not clips:
+        raise DataError(f"{base} holds neither images/ and masks/, nor <clip>/frames and <clip>/masks")
+    return Dataset(root, "folders", images, clips)
+
+
+def read_clip(name: str, source: str, frames_folder: Path, masks_folder: Path, *, verify: bool) -> FolderClip:
+    """Pair the frames of a clip with the masks that are there.
+
+    Raises:
+        DataError: as `files.match`.
+    """
+    frames, masks = match(frames_folder, masks_folder, verify=verify)
+    by_index = {index: masks[stem] for index, stem in enumerate(frames) if stem in masks}
+    return FolderClip(name, source, tuple(frames.values()), by_index)
+
+
+def _read_source(folder: Path, source: str, *, prefix: str, verify: bool) -> list[ImageExample]:
+    images, masks = match(folder / "images", folder / "masks", verify=verify)
+    if bare := [stem for stem in images if stem not in masks]:
+        raise DataError(
+            f"{images[bare[0]]} has no mask: expected {folder / 'masks' / bare[0]}.png ({len(bare)} such images)"
+        )
+    return [FileImage(f"{prefix}{stem}", source, path, masks[stem]) for stem, path in images.items()]
+
+
+def _candidates(base: Path) -> list[Path]:
+    """The folder and those up to two levels down, but not the parts of a source or clip."""
+    found = [base]
+    if not _has_parts(base):
+        for child in _subfolders(base):
+            found.append(child)
+            if not _has_parts(child):
+                found += _subfolders(child)
+    return found
+
+
+def _has_parts(folder: Path) -> bool:
+    return (folder / "images").is_dir() or (folder / "frames").is_dir()
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

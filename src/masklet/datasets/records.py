@@ -1,0 +1,344 @@
+"""What every layout delivers: images and clips that are read when asked, with their true objects."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from masklet.errors import DataError
+from masklet.masks import CocoRle, decode_rle
+from masklet.records import BoolArray, ByteArray
+from masklet.video.base import FrameSource
+
+VOID = 255
+"""In an indexed mask: pixels that nobody judged."""
+MAX_OBJECT_ID = 254
+"""Largest id in an indexed mask."""
+
+
+class Labels(ABC):
+    """The true objects of one image, which may overlap, and what nobody judged."""
+
+    @property
+    @abstractmethod
+    def size_hw(self) -> tuple[int, int]: ...
+
+    @property
+    @abstractmethod
+    def object_ids(self) -> tuple[int, ...]:
+        """Ascending; those that have a pixel here."""
+
+    @property
+    @abstractmethod
+    def void(self) -> BoolArray | None:
+        """(H, W), or None when every pixel is judged."""
+
+    @abstractmethod
+    def mask(self, object_id: int) -> BoolArray:
+        """(H, W) of one object; all False when it is not in this image."""
+
+    @abstractmethod
+    def areas(self) -> dict[int, int]:
+        """Pixels by object id."""
+
+    @abstractmethod
+    def flat(self) -> ByteArray:
+        """(H, W) one id a pixel: 0 background, 1 to 254 objects, `VOID`. Where objects overlap the smaller is on top.
+
+        Raises:
+            DataError: an id is above 254.
+        """
+
+    @abstractmethod
+    def apart(self, rng: np.random.Generator, max_objects: int = 16) -> ByteArray:
+        """As `flat`, of a random choice of objects that do not overlap, so that each is whole.
+
+        Where a data set labels things and their parts, one draw has the thing and another its parts. Objects that
+        are left out are background here: for training, where only the objects drawn are asked for.
+
+        Args:
+            rng: decides which.
+            max_objects: at most so many where objects may overlap; where they cannot, all are there with their ids.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedLabels(Labels):
+    """Objects of which each pixel has one at most."""
+
+    ids: ByteArray
+    """(H, W), 0 background, 1 to 254 objects, `VOID`."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.ids.shape[0], self.ids.shape[1]
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        return tuple(self.areas())
+
+    @property
+    def void(self) -> BoolArray | None:
+        void: BoolArray = self.ids == VOID
+        return void if void.any() else None
+
+    def mask(self, object_id: int) -> BoolArray:
+        mask: BoolArray = self.ids == object_id
+        return mask
+
+    def areas(self) -> dict[int, int]:
+        counts = np.bincount(self.ids.ravel(), minlength=VOID + 1)[: MAX_OBJECT_ID + 1]
+        return {int(object_id): int(counts[object_id]) for object_id in np.flatnonzero(counts) if object_id}
+
+    def flat(self) -> ByteArray:
+        return self.ids
+
+    def apart(self, rng: np.random.Generator, max_objects: int = 16) -> ByteArray:
+        return self.ids
+
+
+@dataclass(frozen=True, slots=True)
+class MaskLabels(Labels):
+    """Objects each with a mask of its own, decoded when asked."""
+
+    size: tuple[int, int]
+    """(H, W)"""
+    masks: Mapping[int, BoolArray | CocoRle]
+    """By object id, ascending. Empty ones are left out by whoever makes the record."""
+    void_mask: BoolArray | None = None
+    where: str = ""
+    """File (and frame) for messages."""
+    categories: Mapping[int, str] = field(default_factory=dict)
+    """Name of the kind of thing by object id, where the data set has such."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.size
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        return tuple(self.masks)
+
+    @property
+    def void(self) -> BoolArray | None:
+        return self.void_mask
+
+    def mask(self, object_id: int) -> BoolArray:
+        given = self.masks.get(object_id)
+        if given is None:
+            return np.zeros(self.size, np.bool_)
+        if isinstance(given, np.ndarray):
+            return given
+        try:
+            mask = decode_rle(given)
+        except DataError as error:
+            raise DataError(f"{self.where}, object {object_id}: {error}") from error
+        if mask.shape != self.size:
+            raise DataError(
+                f"{self.where}, object {object_id}: the mask is {mask.shape[1]} x {mask.shape[0]} (width x height), "
+                f"the image {self.size[1]} x {self.size[0]}: a mask must have the size of its image"
+            )
+        return mask
+
+    def areas(self) -> dict[int, int]:
+        return {object_id: int(np.count_nonzero(self.mask(object_id))) for object_id in self.masks}
+
+    def flat(self) -> ByteArray:
+        largest = max(self.masks, default=0)
+        if largest > MAX_OBJECT_ID:
+            raise DataError(
+                f"{self.where} has object id {largest}, and one byte a pixel holds 1 to {MAX_OBJECT_ID}: "
+                "renumber the objects, or keep one mask an object"
+            )
+        ids = np.zeros(self.size, np.uint8)
+        if self.void_mask is not None:
+            ids[self.void_mask] = VOID
+        areas = self.areas()
+        for object_id in sorted(areas, key=lambda key: -areas[key]):
+            ids[self.mask(object_id)] = object_id
+        return ids
+
+    def apart(self, rng: np.random.Generator, max_objects: int = 16) -> ByteArray:
+        ids = np.zeros(self.size, np.uint8, order="F")  # as masks come out of an RLE
+        if self.void_mask is not None:
+            ids[self.void_mask] = VOID
+        chosen = 0
+        for object_id in rng.permutation(list(self.masks)):
+            mask = self.mask(int(object_id))
+            area = np.count_nonzero(mask)
+            if np.count_nonzero(mask & (ids > 0) & (ids < VOID)) <= 0.02 * area:
+                chosen += 1
+                ids[mask] = chosen
+            if chosen == min(max_objects, MAX_OBJECT_ID):
+                break
+        return np.ascontiguousarray(ids)
+
+
+class ImageExample(ABC):
+    """One image and its true objects."""
+
+    name: str
+    """Unique in its data set."""
+    source: str
+    """The part of the data set that it comes from, such as its folder: one row of a report, one weight in training."""
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """The file, for messages."""
+
+    @abstractmethod
+    def read_rgb(self) -> ByteArray:
+        """(H, W, 3) uint8 RGB, upright.
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+
+    @abstractmethod
+    def read_labels(self) -> Labels:
+        """The true objects.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+
+    def read(self) -> tuple[ByteArray, Labels]:
+        """Both.
+
+        Raises:
+            DataError: one of them cannot be read, or their sizes differ.
+        """
+        rgb, labels = self.read_rgb(), self.read_labels()
+        check_aligned(self.where, rgb, labels)
+        return rgb, labels
+
+
+class ClipExample(ABC):
+    """One video, with the true objects of all or some of its frames."""
+
+    name: str
+    """Unique in its data set."""
+    source: str
+    """The part of the data set that it comes from."""
+    num_frames: int
+    labelled_frames: tuple[int, ...]
+    """Frame indices, ascending. A frame that is not among them was not judged; its objects are unknown."""
+    fps: float
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """The file or folder, for messages."""
+
+    @abstractmethod
+    def open_frames(self) -> FrameSource:
+        """All frames, in order of time, for a tracker: a context manager.
+
+        Raises:
+            VideoError: they cannot be read.
+        """
+
+    @abstractmethod
+    def read_frames(self, frame_indices: Sequence[int]) -> list[ByteArray]:
+        """(H, W, 3) uint8 RGB each, in the order asked for.
+
+        Raises:
+            DataError: a frame cannot be read.
+        """
+
+    @abstractmethod
+    def read_labels(self, frame_index: int) -> Labels:
+        """The true objects of one of the `labelled_frames`.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+
+    def label_where(self, frame_index: int) -> str:
+        """The file with the objects of one labelled frame, for messages."""
+        return f"{self.where}, frame {frame_index}"
+
+    def read(self, frame_indices: Sequence[int]) -> list[tuple[ByteArray, Labels]]:
+        """Labelled frames with their objects, in the order asked for.
+
+        Raises:
+            DataError: a file cannot be read, or sizes differ.
+        """
+        pairs = [
+            (rgb, self.read_labels(frame_index))
+            for rgb, frame_index in zip(self.read_frames(frame_indices), frame_indices, strict=True)
+        ]
+        for (rgb, labels), frame_index in zip(pairs, frame_indices, strict=True):
+            check_aligned(self.label_where(frame_index), rgb, labels)
+        return pairs
+
+    def first_seen(self) -> dict[int, int]:
+        """The first labelled frame of each object, by object id in order of appearance."""
+        first_seen: dict[int, int] = {}
+        for frame_index in self.labelled_frames:
+            for object_id in self.read_labels(frame_index).object_ids:
+                first_seen.setdefault(object_id, frame_index)
+        return first_seen
+
+
+T = TypeVar("T", ImageExample, ClipExample)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Images, clips, or both."""
+
+    root: Path
+    layout: str
+    """One of `masklet.datasets.LAYOUTS`."""
+    images: Sequence[ImageExample] = ()
+    clips: Sequence[ClipExample] = ()
+
+    def need_images(self) -> Sequence[ImageExample]:
+        """The images.
+
+        Raises:
+            DataError: there is none.
+        """
+        return self._need(self.images, "images", f"{len(self.clips)} clips")
+
+    def need_clips(self) -> Sequence[ClipExample]:
+        """The clips.
+
+        Raises:
+            DataError: there is none.
+        """
+        return self._need(self.clips, "clips", f"{len(self.images)} images")
+
+    def _need(self, found: Sequence[T], wanted: str, others: str) -> Sequence[T]:
+        if not found:
+            raise DataError(f"{self.root} (layout {self.layout}) holds no {wanted}, only {others}")
+        return found
+
+
+def by_source(examples: Sequence[T]) -> dict[str, list[T]]:
+    """Examples grouped by their source, in order."""
+    groups: dict[str, list[T]] = {}
+    for example in examples:
+        groups.setdefault(example.source, []).append(example)
+    return groups
+
+
+def check_aligned(where: str, rgb: ByteArray, labels: Labels) -> None:
+    """Compare an image's size with that of its masks.
+
+    Raises:
+        DataError: they differ.
+    """
+    if rgb.shape[:2] != labels.size_hw:
+        height, width = labels.size_hw
+        raise DataError(
+            f"{where}: the mask is {width} x {height} (width x height), its image {rgb.shape[1]} x {rgb.shape[0]}: "
+            "a mask must have the size of its image"
+        )
