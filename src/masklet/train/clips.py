@@ -156,7 +156,9 @@ class ClipSamples(SampleStream[ClipSample]):
         DataError: the data set cannot be used, here or while reading.
     """
 
-    def __init__(self, config: ClipDataConfig, *, rank: int = 0, start: int = 0, batch_size: int = 1) -> None:
+    def __init__(
+        self, config: ClipDataConfig, *, rank: int | Sequence[int] = 0, start: int = 0, batch_size: int = 1
+    ) -> None:
         super().__init__(seed=config.seed, rank=rank, start=start, batch_size=batch_size)
         self.config = config
         index = ImageIndex.open(config.image_root)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -367,15 +367,17 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
 
     Args:
         seed: of the run.
-        rank: of this process among those that train together; each sees other samples.
-        start: samples this rank has consumed already, to resume.
+        rank: of this process among those that train together; each sees other samples. Several: the batches of those
+            ranks in turn, for a process that does the work of more than one.
+        start: samples each rank has consumed already, to resume.
         batch_size: of the loader. Workers then take whole batches in turn, and samples come in one order whatever
             the number of workers.
     """
 
-    def __init__(self, *, seed: int, rank: int = 0, start: int = 0, batch_size: int = 1) -> None:
+    def __init__(self, *, seed: int, rank: int | Sequence[int] = 0, start: int = 0, batch_size: int = 1) -> None:
         check_count("batch_size", batch_size)
-        self._seed, self._rank, self._start, self._batch_size = seed, rank, start, batch_size
+        self._seed, self._start, self._batch_size = seed, start, batch_size
+        self._ranks = (rank,) if isinstance(rank, int) else tuple(rank)
 
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> T:
@@ -387,9 +389,10 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
         if worker is not None:
             cv2.setNumThreads(0)  # workers are the parallelism; OpenCV's own threads would fight over the cores
         for batch in itertools.count(first, step):
+            turn, place = divmod(batch, len(self._ranks))
             for offset in range(self._batch_size):
-                number = self._start + batch * self._batch_size + offset
-                yield self.sample(np.random.default_rng([self._seed, self._rank, number]))
+                number = self._start + turn * self._batch_size + offset
+                yield self.sample(np.random.default_rng([self._seed, self._ranks[place], number]))
 
 
 class ImageSamples(SampleStream[ImageSample]):
@@ -399,7 +402,9 @@ class ImageSamples(SampleStream[ImageSample]):
         DataError: the data set cannot be used, here or while reading.
     """
 
-    def __init__(self, config: ImageDataConfig, *, rank: int = 0, start: int = 0, batch_size: int = 1) -> None:
+    def __init__(
+        self, config: ImageDataConfig, *, rank: int | Sequence[int] = 0, start: int = 0, batch_size: int = 1
+    ) -> None:
         super().__init__(seed=config.seed, rank=rank, start=start, batch_size=batch_size)
         self.config = config
         index = ImageIndex.open(config.root)
