@@ -17,7 +17,7 @@ PACKAGE = Path(masklet.__file__).parent
 
 LAYERS = (
     ("_version", "errors", "records", "geometry", "masks", "output"),
-    ("drawing", "engine.protocol", "images", "memory_bank", "policies", "video"),
+    ("datasets", "drawing", "engine.protocol", "images", "memory_bank", "policies", "video"),
     ("automatic", "segmenter", "tracker", "model"),
     ("engine",),
     ("api", "evaluation", "train"),

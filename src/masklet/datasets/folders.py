@@ -13,8 +13,8 @@ from masklet.datasets.files import MaskFile, decode_rgb, match, read_bytes
 from masklet.datasets.records import ClipExample, Dataset, ImageExample, Labels
 from masklet.errors import DataError
 from masklet.records import ByteArray
-from masklet.video.base import FrameSource
-from masklet.video.source import DEFAULT_FPS, ArraySource
+from masklet.video.base import DEFAULT_FPS, FrameSource
+from masklet.video.source import ArraySource
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ ALIASES = {
 }
 """Other names for layouts."""
 
-T = TypeVar("T", ImageExample, ClipExample)
+Example = TypeVar("Example", ImageExample, ClipExample)
 
 
 def open_dataset(
@@ -104,9 +104,10 @@ def open_datasets(
     return Dataset(paths[0], layout, list(images.values()), list(clips.values()))
 
 
-def _told_apart(example: T, root: Path, others: set[str]) -> T:
+def _told_apart(example: Example, root: Path, others: set[str]) -> Example:
     """The example, with its root's name before its own where another root has a source of that name."""
     prefix = root.parent.name if example.source == root.name else root.name
     name = f"{prefix}/{example.name}"
     source = f"{prefix}/{example.source}" if example.source in others else example.source
-    return dataclasses.replace(example, name=name, source=source)  # type: ignore[type-var]
+    renamed: Example = dataclasses.replace(example, name=name, source=source)  # type: ignore[type-var]
+    return renamed
