@@ -72,7 +72,7 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         return EngineInfo("fake", 4 * LOW_RES, 7, 16, "python", "none", "int")
 
-    def encode_image(self, rgb: ByteArray) -> ImageFeatures[int]:
+    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
         number = int(rgb[0, 0] @ np.array([1, 256, 65536]))
         if self.recording:
             self.encoded.append(number)
@@ -96,7 +96,9 @@ class FakeEngine:
         several = multimask if multimask is not None else prompt is None or prompt.num_points <= 1
         iou_predictions = (0.5, 0.9, 0.7) if several else (0.8,)
         chosen = int(np.argmax(iou_predictions))
-        return Decoded(len(iou_predictions), iou_predictions, chosen, self.object_score(number), number)
+        return Decoded(
+            len(iou_predictions), iou_predictions, chosen, self.object_score(number), (number,) * len(iou_predictions)
+        )
 
     def encode_memory(
         self, features: ImageFeatures[int], decoded: Sequence[Decoded[int]], prompted: Sequence[bool]

@@ -46,7 +46,7 @@ class ColorEngine:
     def info(self) -> EngineInfo:
         return EngineInfo("colors", 4 * LOW_RES, 7, 16, "python", "none", "int")
 
-    def encode_image(self, rgb: ByteArray) -> ImageFeatures[Array]:
+    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[Array]:
         self.encoded.append(rgb.shape[:2])
         return ImageFeatures({"rgb": rgb}, (rgb.shape[0], rgb.shape[1]))
 
@@ -68,8 +68,8 @@ class ColorEngine:
         assert label == 1
         logits = self._logits(rgb, int(rgb[y, x, 0]))
         if not multimask:
-            return Decoded(logits[None], (0.9,), 0, 5.0, logits)
-        return Decoded(np.stack([logits, logits, logits / 10]), self.iou_predictions, 1, 5.0, logits)
+            return Decoded(logits[None], (0.9,), 0, 5.0, (logits,))
+        return Decoded(np.stack([logits, logits, logits / 10]), self.iou_predictions, 1, 5.0, (logits,) * 3)
 
     def _logits(self, rgb: Array, grey: int) -> FloatArray:
         key = (rgb.tobytes(), rgb.shape, grey)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from masklet.errors import ConfigError
-from masklet.memory_bank import MemoryBank, MemoryConfig, closest_frames, reliability
+from masklet.memory_bank import MemoryBank, MemoryConfig, closest_frames
+from masklet.policies import reliability
 from masklet.records import EngineInfo, FrameMemory
 
 ABSENT = -5.0
@@ -239,7 +240,7 @@ def test_forget_one_frame() -> None:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"policy": "best"}, "policy must be one of reliable, official, got 'best'"),
+        ({"policy": "best"}, "policy must be one of .*reliable.*got 'best'"),
         ({"retention": "none"}, "retention must be one of streaming, editing"),
         ({"spatial_slots": 0}, "spatial_slots must be a whole number of at least 1, got 0"),
         ({"max_pointers": 1}, "max_pointers"),

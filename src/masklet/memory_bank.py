@@ -3,34 +3,34 @@
 Policy on integers: the bank knows frame numbers, scores and opaque handles, no arrays, no engine and no video. One
 bank belongs to one object; forgetting the object is dropping its bank.
 
-A policy is one small function, entered in `POLICIES` under its name, that says which tracked frames are read for a
-frame. What no policy would read again is dropped as soon as a frame is written, so a bank does not grow with the
-video.
+Which tracked frames are read for a frame, its policy says (`masklet.policies`). What would not be read again is
+dropped as soon as a frame is written, so a bank does not grow with the video.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from masklet.errors import ConfigError
+from masklet.policies import Reads, Team, View, check_policy, make_policy, reliability
 from masklet.records import EngineInfo, FrameMemory, Recall
 
 A = TypeVar("A")
 
-PolicyName = Literal["reliable", "official"]
 Retention = Literal["streaming", "editing"]
+Kind = Literal["prompted", "resolved", "tracked"]
+"""Prompted by the user; as good as that, in the policy's opinion; or neither."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemoryConfig:
     """What an object remembers. The defaults are masklet's; `MemoryConfig.official()` is SAM 2 to the letter."""
 
-    policy: PolicyName = "reliable"
-    """Which tracked frames are read. `reliable`: the last ones in which the object was really there; `official`:
-    the last ones."""
+    policy: str = "reliable"
+    """A name in `masklet.policies.POLICIES`, or several joined by '+'. `reliable`: tracked frames are read when the
+    object was really there; `official`: the last ones, whatever they show."""
     spatial_slots: int = 7
     """Kinds of memory that the model tells apart: prompted frames share the first, tracked frames have one each.
     The tracker lowers it to what the model was trained for."""
@@ -41,6 +41,8 @@ class MemoryConfig:
     max_prompted_kept: int | None = 32
     """Prompted frames kept; beyond it the one farthest in time goes. None keeps all: memory then grows with the
     prompts, though never with the video."""
+    max_resolved: int = 3
+    """Frames read beside the prompted ones because the policy wrote them as resolved, within `max_prompted`."""
     memory_stride: int = 1
     """`official` only: all but the newest of the tracked frames lie on a grid of this many frames."""
     prompts_ahead: bool = False
@@ -57,11 +59,12 @@ class MemoryConfig:
     """`streaming` keeps what the last and the next frame read; `editing` keeps every frame."""
 
     def __post_init__(self) -> None:
-        _check_choice("policy", self.policy, get_args(PolicyName))
+        check_policy(self.policy)
         _check_choice("retention", self.retention, get_args(Retention))
         _check_at_least("spatial_slots", self.spatial_slots, 1)
         _check_at_least("max_pointers", self.max_pointers, 2)
         _check_at_least("memory_stride", self.memory_stride, 1)
+        _check_at_least("max_resolved", self.max_resolved, 0)
         if self.max_prompted is not None:
             _check_at_least("max_prompted", self.max_prompted, 2)
         if self.max_prompted_kept is not None:
@@ -106,116 +109,48 @@ def _check_at_least(name: str, value: int, least: int) -> None:
         raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
-def reliability(object_score: float, iou_prediction: float) -> float:
-    """How sure a frame's mask is to show the object, 0 (absent) to 1.
-
-    Args:
-        object_score: logit, present where > 0.
-        iou_prediction: in [0, 1].
-
-    Source: sam3 99d02f2, sam3_tracker_base.py (the effective IoU score of its memory selection).
-    """
-    if object_score <= 0:
-        return 0.0
-    return math.tanh(object_score / 2) * iou_prediction  # tanh(x / 2) = 2 sigmoid(x) - 1
-
-
 @dataclass(slots=True)
 class _Entry(Generic[A]):
     """One remembered frame. The spatial memory is the large part; it may go before the pointer does."""
 
     spatial: A | None
     pointer: A
-    prompted: bool
+    kind: Kind
     reliability: float
 
-
-class Reads(NamedTuple):
-    """Which frames are read for one frame, in reading order."""
-
-    spatial: list[tuple[int, int]]
-    """(slot, frame index)"""
-    pointers: list[tuple[int, int]]
-    """(frames ago, frame index)"""
-
-
-class View(NamedTuple):
-    """What a policy sees: the frame to be read for, and what could be read for it."""
-
-    frame_index: int
-    direction: int
-    """1 forward, -1 backward."""
-    pointer_span: int
-    """Frames over which pointer times are normalised: no tracked pointer is farther away than `pointer_span - 1`."""
-    reliability: Mapping[int, float]
-    """Of each remembered frame behind this one that is not read as a prompted frame, by its frame index."""
-
-
-Policy = Callable[[MemoryConfig, View], Reads]
-
-
-def read_official(config: MemoryConfig, view: View) -> Reads:
-    """Read the frames right before this one, whatever they show.
-
-    a) Slot 1 is the previous frame. Slot s > 1 is the (s - 1)-th frame back on a grid of `memory_stride` frames
-       that starts two frames back; with stride 1 it is simply s frames back.
-    b) Pointers are those of the last `pointer_span - 1` frames.
-    A frame that is not remembered leaves its slot empty.
-
-    Source: sam2 2b90b9f, sam2_base.py `_prepare_memory_conditioned_features`.
-    """
-    # The official grid rounds down going forward and up going backward: on time that runs with the tracking, the
-    # two are one rule.
-    now, stride = view.frame_index * view.direction, config.memory_stride
-    grid = (now - 2) // stride * stride
-    slots = range(config.spatial_slots - 1, 0, -1)
-    times = [(slot, now - 1 if slot == 1 else grid - (slot - 2) * stride) for slot in slots]
-    return Reads(
-        [(slot, time * view.direction) for slot, time in times],
-        [(ago, view.frame_index - ago * view.direction) for ago in range(1, view.pointer_span)],
-    )
-
-
-def read_reliable(config: MemoryConfig, view: View) -> Reads:
-    """Read the last frames in which the object was really there.
-
-    a) Walk back over what is remembered: the previous frame in any case, then every reliable one.
-    b) Slots go by order: the most recent has slot 1.
-    c) Pointers keep their distance in time, up to the largest within the span: after a long absence the last sight
-       of the object counts as old, and not as something that the model was never trained for.
-
-    Source: sam3 99d02f2, sam3_tracker_base.py, memory selection (there pointers count by order, too).
-    """
-    previous = view.frame_index - view.direction
-    nearest_first = sorted(view.reliability, key=lambda index: abs(view.frame_index - index))
-    threshold = config.reliability_threshold
-    frames = [index for index in nearest_first if index == previous or view.reliability[index] > threshold]
-    slots = list(enumerate(frames[: config.spatial_slots - 1], start=1))
-    farthest = view.pointer_span - 1
-    return Reads(slots[::-1], [(min(abs(view.frame_index - index), farthest), index) for index in frames[:farthest]])
-
-
-POLICIES: Mapping[PolicyName, Policy] = {"reliable": read_reliable, "official": read_official}
+    @property
+    def prompted(self) -> bool:
+        return self.kind == "prompted"
 
 
 class MemoryBank(Generic[A]):
-    """The memory of one object: `write` after each frame, `recall` before the next."""
+    """The memory of one object: `write` after each frame, `recall` before the next.
 
-    def __init__(self, config: MemoryConfig | None = None) -> None:
+    Args:
+        config: the rules; masklet's defaults when left out.
+        policy: asked what to read; made by `config.policy` when left out.
+    """
+
+    def __init__(self, config: MemoryConfig | None = None, policy: Team | None = None) -> None:
         self.config = config or MemoryConfig()
-        self._policy = POLICIES[self.config.policy]
+        self.policy = make_policy(self.config) if policy is None else policy
         self._entries: dict[int, _Entry[A]] = {}
         self._direction = 1
 
     @property
     def prompted_frames(self) -> tuple[int, ...]:
         """Remembered prompted frames, ascending."""
-        return tuple(sorted(index for index, entry in self._entries.items() if entry.prompted))
+        return self._frames_of("prompted")
+
+    @property
+    def resolved_frames(self) -> tuple[int, ...]:
+        """Remembered frames that the policy put beside the prompted ones, ascending."""
+        return self._frames_of("resolved")
 
     @property
     def tracked_frames(self) -> tuple[int, ...]:
         """Remembered tracked frames, ascending."""
-        return tuple(sorted(index for index, entry in self._entries.items() if not entry.prompted))
+        return self._frames_of("tracked")
 
     @property
     def num_spatial(self) -> int:
@@ -238,6 +173,8 @@ class MemoryBank(Generic[A]):
         iou_prediction: float,
         object_score: float,
         direction: int = 1,
+        resolved: bool = False,
+        reliable: float | None = None,
     ) -> None:
         """Remember one frame, replacing what was remembered of it, and drop what is not going to be read.
 
@@ -249,13 +186,16 @@ class MemoryBank(Generic[A]):
             object_score: logit, present where > 0.
             direction: which way tracking goes, 1 forward or -1 backward. Turning round forgets the tracked frames
                 when retention is `streaming`: they lie on the other side of every frame to come.
+            resolved: whether a tracked frame is read in slot 0, too: see `masklet.policies.Write`.
+            reliable: how sure the mask is to show the object, 0 to 1; by the two scores when left out.
         """
         streaming = self.config.retention == "streaming"
         if streaming and direction != self._direction:
             self.forget_tracked()
         self._direction = direction
-        score = reliability(object_score, iou_prediction)
-        self._entries[frame_index] = _Entry(memory.spatial, memory.pointer, prompted, score)
+        score = reliability(object_score, iou_prediction) if reliable is None else reliable
+        kind: Kind = "prompted" if prompted else "resolved" if resolved else "tracked"
+        self._entries[frame_index] = _Entry(memory.spatial, memory.pointer, kind, score)
         if streaming:
             self._drop_unread(frame_index, direction)
         self._drop_prompted(frame_index)
@@ -263,8 +203,9 @@ class MemoryBank(Generic[A]):
     def recall(self, frame_index: int, *, direction: int = 1, num_frames: int | None = None) -> Recall[A]:
         """What is read for one frame. A frame never reads itself, so a frame can be decoded again.
 
-        a) Prompted frames, the closest `max_prompted`, in slot 0; those ahead only with `prompts_ahead`.
-        b) Tracked frames as the policy says; a prompted frame that a) left out stands in as a tracked one.
+        a) Prompted frames, the closest `max_prompted`, in slot 0; those ahead only with `prompts_ahead`. If they are
+           fewer, up to `max_resolved` resolved frames behind, the closest, but not the previous frame.
+        b) Tracked frames as the policy says; a frame that a) left out stands in as a tracked one.
         c) The pointers of all of these that lie behind in the direction of tracking.
 
         Args:
@@ -277,12 +218,12 @@ class MemoryBank(Generic[A]):
             known here yet, seen in the direction of tracking.
         """
         span = self.config.max_pointers if num_frames is None else min(num_frames, self.config.max_pointers)
-        prompted, reads = self._reads(frame_index, direction, span)
-        if not prompted:
+        first, reads = self._reads(frame_index, direction, span)
+        if not first:
             return Recall(pointer_span=span)
-        spatial = [(0, self._entries[index]) for index in prompted]
+        spatial = [(0, self._entries[index]) for index in first]
         spatial += [(slot, self._entries[index]) for slot, index in reads.spatial]
-        ages = [(age, index) for index in prompted if (age := (frame_index - index) * direction) > 0]
+        ages = [(age, index) for index in first if (age := (frame_index - index) * direction) > 0]
         ages += reads.pointers
         return Recall(
             spatial=tuple((slot, entry.spatial) for slot, entry in spatial if entry.spatial is not None),
@@ -294,26 +235,48 @@ class MemoryBank(Generic[A]):
         """Forget one frame, if it is remembered at all."""
         self._entries.pop(frame_index, None)
 
-    def forget_tracked(self) -> None:
-        """Forget all but the prompted frames."""
-        self._entries = {index: entry for index, entry in self._entries.items() if entry.prompted}
+    def forget_tracked(self, *, resolved: bool = True) -> None:
+        """Forget all but the prompted frames, and but the resolved ones unless `resolved`."""
+        kept = ("prompted",) if resolved else ("prompted", "resolved")
+        self._entries = {index: entry for index, entry in self._entries.items() if entry.kind in kept}
+
+    def fork(self) -> MemoryBank[A]:
+        """A bank that remembers the same and goes its own way; handles are shared."""
+        other: MemoryBank[A] = MemoryBank(self.config, self.policy.fork())
+        other._entries = {index: replace(entry) for index, entry in self._entries.items()}
+        other._direction = self._direction
+        return other
+
+    def _frames_of(self, kind: Kind) -> tuple[int, ...]:
+        return tuple(sorted(index for index, entry in self._entries.items() if entry.kind == kind))
 
     def _reads(self, frame_index: int, direction: int, span: int) -> tuple[list[int], Reads]:
-        """Prompted frames and tracked frames to be read, all of them remembered."""
+        """Frames read in slot 0 and tracked frames to be read, all of them remembered."""
         eligible = [
             index
             for index in self.prompted_frames
             if index != frame_index and (self.config.prompts_ahead or (frame_index - index) * direction > 0)
         ]
-        prompted = closest_frames(frame_index, eligible, self.config.max_prompted)
+        first = closest_frames(frame_index, eligible, self.config.max_prompted)
+        if not first:
+            return [], Reads([], [])
+        first += self._resolved(frame_index, direction, len(first))
         turned = direction != self._direction and self.config.retention == "streaming"
         candidates = {
             index: entry.reliability
             for index, entry in self._entries.items()
-            if index not in prompted and (frame_index - index) * direction > 0 and not (turned and not entry.prompted)
+            if index not in first and (frame_index - index) * direction > 0 and not (turned and not entry.prompted)
         }
-        reads = self._policy(self.config, View(frame_index, direction, span, candidates))
-        return prompted, Reads(*([(key, index) for key, index in part if index in candidates] for part in reads))
+        reads = self.policy.read(View(frame_index, direction, span, candidates, len(first)))
+        return first, Reads(*([(key, index) for key, index in part if index in candidates] for part in reads))
+
+    def _resolved(self, frame_index: int, direction: int, num_prompted: int) -> list[int]:
+        """Resolved frames to be read in slot 0, ascending in time of tracking."""
+        room = self.config.max_resolved
+        if self.config.max_prompted is not None:
+            room = min(room, self.config.max_prompted - num_prompted)
+        behind = [index for index in self.resolved_frames if (frame_index - index) * direction > 1]
+        return sorted(behind, key=lambda index: index * direction)[-room:] if room > 0 else []
 
     def _drop_unread(self, frame_index: int, direction: int) -> None:
         """Drop tracked frames that neither this frame, should it be corrected, nor the next one reads.
@@ -321,9 +284,11 @@ class MemoryBank(Generic[A]):
         What the next frame does not read, no later one does: every policy reads the nearest of what qualifies.
         """
         nearby = (frame_index, frame_index + direction)
-        reads = [self._reads(index, direction, self.config.max_pointers)[1] for index in nearby]
-        spatial = {index for read in reads for _, index in read.spatial}
-        pointers = {index for read in reads for _, index in read.pointers}
+        spatial, pointers = {frame_index}, {frame_index}
+        for index in nearby:
+            first, reads = self._reads(index, direction, self.config.max_pointers)
+            spatial |= {*first, *(index for _, index in reads.spatial)}
+            pointers |= {index for _, index in reads.pointers}
         for index, entry in list(self._entries.items()):
             if entry.prompted:
                 continue

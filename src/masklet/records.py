@@ -252,8 +252,13 @@ class Decoded(Generic[A]):
     """The candidate that is remembered: the highest IoU prediction."""
     object_score: float
     """Logit; the object is in the frame where > 0."""
-    pointer: A
-    """(D,) object pointer of the chosen candidate."""
+    pointers: tuple[A, ...]
+    """K times (D,): an object pointer for each candidate, so that another choice is one field."""
+
+    @property
+    def pointer(self) -> A:
+        """(D,) object pointer of the chosen candidate."""
+        return self.pointers[self.chosen]
 
     @property
     def iou_prediction(self) -> float:

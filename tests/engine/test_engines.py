@@ -131,7 +131,7 @@ def test_objects_with_unequal_memories_share_a_call(engine: Engine[Any], photo: 
 def test_an_absent_object_is_remembered_as_absent(engine: Engine[Any], photo: ByteArray) -> None:
     features = engine.encode_image(photo)
     (there,) = engine.decode(engine.attend(features, [Recall()]), [Prompt.create(points_xy=[(220, 170)])])
-    gone = Decoded(there.low_res_logits, there.iou_predictions, there.chosen, -3.0, there.pointer)
+    gone = Decoded(there.low_res_logits, there.iou_predictions, there.chosen, -3.0, there.pointers)
     with_mask, without = engine.encode_memory(features, [there, gone], [False, False])
     empty_mask = engine.to_numpy(without.spatial)[-1]  # the correspondence keeps the mask in the last channel
     assert engine.to_numpy(with_mask.spatial)[-1].max() > 0.5

@@ -34,7 +34,7 @@ class OracleEngine:
     def info(self) -> EngineInfo:
         return EngineInfo("oracle", SIZE * 4, 7, 16, "numpy", "cpu", "fp32")
 
-    def encode_image(self, rgb: Array) -> ImageFeatures[Array]:
+    def encode_image(self, rgb: Array, *, in_video: bool = False) -> ImageFeatures[Array]:
         self.images_encoded += 1
         labels = (rgb[..., 0].astype(np.float32) / PALETTE_STEP).round()
         return ImageFeatures({"labels": labels}, (rgb.shape[0], rgb.shape[1]))
@@ -78,7 +78,8 @@ class OracleEngine:
             masks, ious = [half, half, half], (0.9, 0.8, 0.7)
         logits = np.where(np.stack(masks), 10.0, -10.0).astype(np.float32)
         score = 10.0 if mask.any() else -10.0
-        return Decoded(logits, ious, int(np.argmax(ious)), score, np.array([object_id], np.float32))
+        pointers = (np.array([object_id], np.float32),) * len(ious)
+        return Decoded(logits, ious, int(np.argmax(ious)), score, pointers)
 
 
 def _prompted_id(labels: Array, prompt: Prompt) -> float:

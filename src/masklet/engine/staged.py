@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import CheckpointError
-from masklet.geometry import points_to_square, to_square_antialias, to_square_area
+from masklet.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
 from masklet.masks import mask_logits, resize_mask_antialias
 from masklet.records import (
     ByteArray,
@@ -57,7 +57,8 @@ class ModelSpec:
     spatial_slots: int
     max_pointers: int
     resize: Literal["area", "antialias"]
-    """How images are squared: see `masklet.geometry`."""
+    """How images are squared, see `masklet.geometry`: "antialias" is as the official code does it, which is another
+    filter for frames of videos."""
     mask_prompt_kernel: tuple[tuple[float, ...], ...]
     """(4, 4) weights that reduce a mask prompt to logits at a quarter of the size."""
     mask_prompt_bias: float
@@ -131,10 +132,17 @@ class StagedEngine(ABC, Generic[A]):
 
     # The four functions.
 
-    def encode_image(self, rgb: ByteArray) -> ImageFeatures[A]:
-        to_square = to_square_area if self.spec.resize == "area" else to_square_antialias
-        pixels = to_square(rgb, self.spec.image_size)[None]
+    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[A]:
+        pixels = self._squared(rgb, in_video)[None]
         return ImageFeatures(self.run_stage("encode_image", {"pixels": pixels}), (rgb.shape[0], rgb.shape[1]))
+
+    def _squared(self, rgb: ByteArray, in_video: bool) -> ByteArray | FloatArray:
+        """(S, S, 3) of 0..255; uint8 or float32, but always the same for one model, since a graph takes only one."""
+        if self.spec.resize == "area":
+            return to_square_area(rgb, self.spec.image_size)
+        if in_video:
+            return to_square_bicubic(rgb, self.spec.image_size).astype(np.float32)
+        return to_square_antialias(rgb, self.spec.image_size)
 
     def attend(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> Conditioned[A]:
         embeddings: dict[int, A] = {}
@@ -233,24 +241,24 @@ class StagedEngine(ABC, Generic[A]):
             side = self.info.low_res_size
             logits = self.from_numpy(mask_logits(prompt.mask, (side, side))[None])
             pointer = self.take(decoded["pointers"], row, 0)
-            return Decoded(logits, (1.0,), 0, PRESENT_SCORE, pointer)
+            return Decoded(logits, (1.0,), 0, PRESENT_SCORE, (pointer,))
         if multimask is None:
             num_points = 0 if prompt is None else prompt.num_points
             multimask = num_points <= 1 if prompt is not None else self.spec.tracks_with_candidates
         if multimask:
             candidates = slice(1, ious.shape[0])
             chosen = int(ious[1:].argmax())
-            pointer_row = 1 + chosen
+            pointer_rows = range(1, ious.shape[0])
         else:
             is_stable = stability >= self.spec.stability_threshold
             single = 0 if is_stable else 1 + int(ious[1:].argmax())
-            candidates, chosen, pointer_row = slice(single, single + 1), 0, 0
+            candidates, chosen, pointer_rows = slice(single, single + 1), 0, range(1)
         return Decoded(
             low_res_logits=self.take(decoded["low_res_logits"], row, candidates),
             iou_predictions=tuple(float(iou) for iou in ious[candidates]),
             chosen=chosen,
             object_score=object_score,
-            pointer=self.take(decoded["pointers"], row, pointer_row),
+            pointers=tuple(self.take(decoded["pointers"], row, pointer_row) for pointer_row in pointer_rows),
         )
 
     def encode_memory(
