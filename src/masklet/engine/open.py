@@ -17,7 +17,9 @@ def embedded_folder(name: str) -> Path:
     return Path(__file__).resolve().parent.parent / "models" / name
 
 
-def open_engine(name: str | Path = "nano", *, device: str = "auto", precision: str = "auto") -> Engine[Any]:
+def open_engine(
+    name: str | Path = "nano", *, device: str = "auto", precision: str = "auto", num_threads: int = 0
+) -> Engine[Any]:
     """Open a model with the engine that suits it.
 
     Args:
@@ -25,6 +27,7 @@ def open_engine(name: str | Path = "nano", *, device: str = "auto", precision: s
             transformers).
         device: "auto", "cpu", "cuda", ...; exported folders run on the CPU.
         precision: "auto", "fp32", "bf16" or "fp16"; exported folders compute in fp32.
+        num_threads: CPU threads; 0 leaves it to the runtime (one a core). PyTorch has one number for the process.
 
     Raises:
         CheckpointError: unknown name, missing or unfit files.
@@ -40,7 +43,7 @@ def open_engine(name: str | Path = "nano", *, device: str = "auto", precision: s
             )
         from masklet.engine.onnx_engine import OnnxEngine
 
-        return OnnxEngine(path)
+        return OnnxEngine(path, num_threads=num_threads)
     if not path.exists():
         known = ", ".join(EMBEDDED)
         raise CheckpointError(f"model {str(name)!r} is neither a known name ({known}) nor an existing path")
@@ -51,4 +54,8 @@ def open_engine(name: str | Path = "nano", *, device: str = "auto", precision: s
         if error.name != "torch":
             raise
         raise EngineError(f'checkpoint {path} needs PyTorch: pip install "masklet[torch]"') from error
+    if num_threads:
+        import torch
+
+        torch.set_num_threads(num_threads)
     return TorchEngine(load_model(path), device=device, precision=precision)
