@@ -18,7 +18,7 @@ PACKAGE = Path(masklet.__file__).parent
 LAYERS = (
     ("_version", "errors", "records", "geometry", "masks", "output"),
     ("datasets", "drawing", "engine.protocol", "images", "memory_bank", "policies", "video"),
-    ("automatic", "segmenter", "tracker", "model"),
+    ("automatic", "frame_engine", "segmenter", "track", "tracker", "model"),
     ("engine",),
     ("api", "evaluation", "train"),
     ("cli", "server", "__main__"),

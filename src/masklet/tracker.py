@@ -7,8 +7,8 @@ frame, the banks and the prompts, so memory does not grow with the video.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -16,18 +16,12 @@ from numpy.typing import ArrayLike
 
 from masklet.engine.protocol import Engine
 from masklet.errors import PromptError, TrackingError
+from masklet.frame_engine import Answer, FrameEngine, Question
 from masklet.masks import MASK_LOGIT, CocoRle, decode_rle, encode_rle, mask_logits, resolve_overlap, upsample_logits
 from masklet.memory_bank import MemoryBank, MemoryConfig
-from masklet.records import (
-    Decoded,
-    FloatArray,
-    Frame,
-    FrameMasks,
-    ImageFeatures,
-    PointLabel,
-    Prompt,
-    Recall,
-)
+from masklet.policies import Sighting
+from masklet.records import FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.track import Given, Hypothesis, Track
 from masklet.video.source import FrameSource, VideoSource, open_source
 
 A = TypeVar("A")
@@ -39,46 +33,14 @@ PREVIOUS_LOGIT_LIMIT = 32.0
 Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_points_or_box`."""
 
 
-@dataclass(slots=True)
-class _Given(Generic[A]):
-    """What the user said about one object on one frame, and what came of it."""
+@dataclass(frozen=True, slots=True)
+class _Branch(Generic[A]):
+    """An answer that one of an object's hypotheses goes on with."""
 
-    prompt: Prompt
-    initial: bool
-    """The object had not been tracked on this frame before: nothing is corrected, so no memory is read."""
-    answer: Decoded[A] | None = None
-    """The last answer; newer points correct it."""
-    is_answered: bool = False
-    """Whether `answer` takes all of `prompt` in."""
-    is_remembered: bool = False
-    """Whether the answer is in the memory bank."""
-
-    @property
-    def reads_memory(self) -> bool:
-        """A mask needs no memory, nor does a first prompt; but a lone "not this" means nothing without one."""
-        says_what = self.prompt.box_xyxy is not None or (self.prompt.labels == PointLabel.FOREGROUND).any()
-        return self.prompt.mask is None and not (self.initial and says_what)
-
-
-@dataclass(slots=True)
-class _Track(Generic[A]):
-    """Everything about one object: removing it is one `pop`."""
-
-    bank: MemoryBank[A]
-    given: dict[int, _Given[A]] = field(default_factory=dict)
-    """By frame index."""
-    latest: tuple[int, Decoded[A]] | None = None
-    """The last frame that was tracked and its answer, to be corrected by clicks on it."""
-    tracked: range = range(0)
-    """The stretch of frames on which the object has been tracked lately."""
-
-    def has_tracked(self, frame_index: int) -> bool:
-        return frame_index in self.tracked
-
-    def mark_tracked(self, frame_index: int) -> None:
-        grown = range(min(frame_index, self.tracked.start), max(frame_index + 1, self.tracked.stop))
-        is_next = self.tracked and len(grown) <= len(self.tracked) + 1
-        self.tracked = grown if is_next else range(frame_index, frame_index + 1)
+    hypothesis: int
+    answer: Answer[A]
+    sighting: Sighting
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +81,8 @@ class Tracker(Generic[A]):
         self.source: FrameSource | None = None if source is None else open_source(source)
         self.memory = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
         self.non_overlap = non_overlap
-        self._tracks: dict[int, _Track[A]] = {}
-        self._frame: Frame | None = None  # the last frame looked at; a click on it does not encode it again
-        self._features: ImageFeatures[A] | None = None  # of that frame, once they are needed
+        self._tracks: dict[int, Track[A]] = {}
+        self._view = FrameEngine(engine)  # keeps the last frame: a click on it does not encode it again
         self._position: int | None = None  # the last frame stepped on
         self._direction = 1
 
@@ -133,7 +94,7 @@ class Tracker(Generic[A]):
     @property
     def frame(self) -> Frame | None:
         """The frame whose masks came last, with its pixels: what an overlay is drawn on. None before the first."""
-        return self._frame
+        return self._view.frame
 
     @property
     def _is_forward_only(self) -> bool:
@@ -197,8 +158,9 @@ class Tracker(Generic[A]):
         prompted = [object_id for object_id, track in self._tracks.items() if frame_index in track.given]
         if not prompted:
             raise TrackingError(f"no object is prompted on frame {frame_index}: call prompt(...) first")
-        frame = self._look_at(self._read(frame_index))
-        return self._show(frame, self._answer(frame, self._recall(frame.index, self._direction, prompted)))
+        frame = self._view.look_at(self._read(frame_index))
+        answers = self._answer(frame, self._recall(frame.index, self._direction, prompted))
+        return self._show(frame, self._choose(frame, answers, self._direction))
 
     def step(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None, *, direction: int = 1) -> FrameMasks:
         """Track all objects on one frame.
@@ -303,107 +265,151 @@ class Tracker(Generic[A]):
         waiting = {index for index, prompt in given if not prompt.is_remembered}
         for index in sorted(waiting, reverse=direction < 0):
             if (start - index) * direction > 0 or (self.memory.prompts_ahead and index != start):
-                self._remember_prompts(self._look_at(self._read(index)), direction, self._tracks)
+                self._remember_prompts(self._view.look_at(self._read(index)), direction, self._tracks)
 
     def _take_in_late_prompts(self, object_ids: Iterable[int]) -> None:
         """Remember prompts that were given on the last frame after it had been yielded."""
-        ids = [i for i in object_ids if i in self._tracks and self._is_waiting(self._tracks[i], self._position)]
+        ids = [i for i in object_ids if i in self._tracks and self._tracks[i].is_waiting(self._position)]
         if ids and self._position is not None:
-            self._remember_prompts(self._look_at(self._read(self._position)), self._direction, ids)
+            self._remember_prompts(self._view.look_at(self._read(self._position)), self._direction, ids)
 
     def _remember_prompts(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
-        ids = [i for i in object_ids if self._is_waiting(self._tracks[i], frame.index)]
-        self._remember(frame, self._answer(frame, self._recall(frame.index, direction, ids)), direction)
-
-    @staticmethod
-    def _is_waiting(track: _Track[A], frame_index: int | None) -> bool:
-        return frame_index in track.given and not track.given[frame_index].is_remembered
+        ids = [i for i in object_ids if self._tracks[i].is_waiting(frame.index)]
+        answers = self._answer(frame, self._recall(frame.index, direction, ids))
+        self._remember(frame, self._choose(frame, answers, direction), direction)
 
     # One frame.
 
     def _step(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
-        self._look_at(frame)
+        self._view.look_at(frame)
         self._position, self._direction = frame.index, direction
-        answers = self._answer(frame, self._recall(frame.index, direction, object_ids))
-        self._remember(frame, answers, direction)
-        for object_id, answer in answers.items():
+        recalls = self._recall(frame.index, direction, object_ids)
+        for object_id in recalls:
+            self._tracks[object_id].turn_to(frame.index, direction)
+        chosen = self._choose(frame, self._answer(frame, recalls), direction)
+        self._remember(frame, chosen, direction)
+        for object_id, branches in chosen.items():
             track = self._tracks[object_id]
-            track.latest = frame.index, answer
+            track.latest_answer, track.direction = (frame.index, branches[0].answer), direction
             track.mark_tracked(frame.index)
-        return self._show(frame, answers)
+        return self._show(frame, chosen)
 
-    def _recall(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, Recall[A]]:
-        """What each object reads for this frame, by its id, ascending; objects unknown at this frame are left out."""
-        recalls = {}
+    def _recall(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, list[Recall[A]]]:
+        """What each hypothesis of each object reads for this frame, by object id, ascending.
+
+        Objects unknown at this frame are left out. On a prompted frame the best hypothesis reads alone.
+        """
+        recalls: dict[int, list[Recall[A]]] = {}
         for object_id in sorted(object_ids):
             track = self._tracks[object_id]
             given = track.given.get(frame_index)
-            recall: Recall[A] = Recall()
-            if given is None or given.reads_memory:
-                recall = track.bank.recall(frame_index, direction=direction, num_frames=self.num_frames)
-            if given is not None or not recall.is_empty:
-                recalls[object_id] = recall
+            if given is not None and not given.reads_memory:
+                recalls[object_id] = [Recall()]
+                continue
+            hypotheses = track.hypotheses if given is None else track.hypotheses[:1]
+            own = [
+                hypothesis.bank.recall(frame_index, direction=direction, num_frames=self.num_frames)
+                for hypothesis in hypotheses
+            ]
+            if given is not None or not own[0].is_empty:
+                recalls[object_id] = own
         return recalls
 
-    def _answer(self, frame: Frame, recalls: Mapping[int, Recall[A]]) -> dict[int, Decoded[A]]:
+    def _answer(self, frame: Frame, recalls: Mapping[int, Sequence[Recall[A]]]) -> dict[int, list[Answer[A]]]:
         """Decode all objects in one batch, but for those whose prompt has been answered already."""
-        given = {object_id: self._tracks[object_id].given.get(frame.index) for object_id in recalls}
-        asked = [object_id for object_id, prompt in given.items() if prompt is None or not prompt.is_answered]
-        answers: dict[int, Decoded[A]] = {}
-        if asked:
-            prompts = [self._to_decode(self._tracks[object_id], frame) for object_id in asked]
-            conditioned = self.engine.attend(self._encoded(frame), [recalls[object_id] for object_id in asked])
-            answers = dict(zip(asked, self.engine.decode(conditioned, prompts), strict=True))
-        for object_id, prompt in given.items():
-            if prompt is not None:
-                if object_id in answers:
-                    prompt.answer, prompt.is_answered = answers[object_id], True
-                elif prompt.answer is not None:
-                    answers[object_id] = prompt.answer
-        return {object_id: answers[object_id] for object_id in recalls}
+        asked: list[tuple[int, Question[A]]] = []
+        for object_id, own in recalls.items():
+            track = self._tracks[object_id]
+            given = track.given.get(frame.index)
+            if given is None:
+                with_candidates = track.bank.policy.asks_for_candidates
+                asked += [(object_id, Question(recall, with_candidates=with_candidates)) for recall in own]
+            elif not given.is_answered:
+                asked.append((object_id, Question(own[0], self._to_decode(track, given, frame))))
+        answers: dict[int, list[Answer[A]]] = {object_id: [] for object_id in recalls}
+        for (object_id, _), answer in zip(asked, self._view.answer([question for _, question in asked]), strict=True):
+            answers[object_id].append(answer)
+        for object_id, own_answers in answers.items():
+            given = self._tracks[object_id].given.get(frame.index)
+            if given is not None and own_answers:
+                given.answer, given.is_answered = own_answers[0], True
+            elif given is not None and given.answer is not None:
+                own_answers.append(given.answer)
+        return answers
 
-    def _to_decode(self, track: _Track[A], frame: Frame) -> Prompt | None:
+    def _to_decode(self, track: Track[A], given: Given[A], frame: Frame) -> Prompt:
         """The prompt as the engine is to see it: with the logits that it corrects."""
-        given = track.given.get(frame.index)
-        if given is None:
-            return None
         prompt = _fitting(given.prompt, frame.size_hw)
-        corrected = given.answer
-        if corrected is None and not given.initial and track.latest is not None and track.latest[0] == frame.index:
-            corrected = track.latest[1]
+        corrected, latest = given.answer, track.latest_answer
+        if corrected is None and not given.initial and latest is not None and latest[0] == frame.index:
+            corrected = latest[1]
         if corrected is None or prompt.mask is not None or prompt.previous_logits is not None:
             return prompt
-        logits = self.engine.to_numpy(corrected.low_res_logits)[corrected.chosen]
-        if self.memory.absent_as_empty and not corrected.is_present:
+        logits = corrected.chosen_logits
+        if self.memory.absent_as_empty and not corrected.decoded.is_present:
             logits = np.full_like(logits, -PREVIOUS_LOGIT_LIMIT)
         return replace(prompt, previous_logits=logits.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))
 
-    def _remember(self, frame: Frame, answers: Mapping[int, Decoded[A]], direction: int) -> None:
-        if not answers:
-            return
-        given = [self._tracks[object_id].given.get(frame.index) for object_id in answers]
-        memories = self.engine.encode_memory(
-            self._encoded(frame), list(answers.values()), [prompt is not None for prompt in given]
-        )
-        for (object_id, answer), prompt, memory in zip(answers.items(), given, memories, strict=True):
-            track = self._tracks[object_id]
-            track.bank.write(
-                frame.index,
-                memory,
-                prompted=prompt is not None and (prompt.initial or self.memory.corrections_stay),
-                iou_prediction=answer.iou_prediction,
-                object_score=answer.object_score,
-                direction=direction,
+    def _choose(
+        self, frame: Frame, answers: Mapping[int, Sequence[Answer[A]]], direction: int
+    ) -> dict[int, list[_Branch[A]]]:
+        """With which candidates each object goes on, the best first."""
+        return {
+            object_id: self._branches(self._tracks[object_id], frame, own, direction)
+            for object_id, own in answers.items()
+        }
+
+    def _branches(
+        self, track: Track[A], frame: Frame, answers: Sequence[Answer[A]], direction: int
+    ) -> list[_Branch[A]]:
+        is_prompted = frame.index in track.given
+        sightings = [_sighting(frame.index, direction, answer, is_prompted) for answer in answers]
+        if is_prompted:
+            return [_Branch(0, answers[0], sightings[0], 0.0)]
+        paths = [
+            hypothesis.bank.policy.path(hypothesis.score, sighting)
+            for hypothesis, sighting in zip(track.hypotheses, sightings, strict=True)
+        ]
+        return [
+            _Branch(path, answers[path].choosing(candidate), sightings[path].choosing(candidate), score)
+            for path, candidate, score in track.bank.policy.select(paths)
+        ]
+
+    def _remember(self, frame: Frame, chosen: Mapping[int, Sequence[_Branch[A]]], direction: int) -> None:
+        branches = [(object_id, branch) for object_id, own in chosen.items() for branch in own]
+        memories = iter(
+            self._view.memorise(
+                [branch.answer for _, branch in branches],
+                [frame.index in self._tracks[object_id].given for object_id, _ in branches],
             )
-            if prompt is not None:
-                prompt.is_remembered = True
+        )
+        for object_id, own in chosen.items():
+            track = self._tracks[object_id]
+            given = track.given.get(frame.index)
+            track.branch([(branch.hypothesis, branch.score) for branch in own])
+            for hypothesis, branch in zip(track.hypotheses, own, strict=True):
+                memory, write = next(memories), hypothesis.bank.policy.write(branch.sighting)
+                if write.remember or given is not None:
+                    hypothesis.bank.write(
+                        frame.index,
+                        memory,
+                        prompted=given is not None and (given.initial or self.memory.corrections_stay),
+                        iou_prediction=branch.answer.decoded.iou_prediction,
+                        object_score=branch.answer.decoded.object_score,
+                        direction=direction,
+                        resolved=write.resolved,
+                        reliable=write.reliability,
+                    )
+            if given is not None:
+                given.is_remembered = True
             forgotten = [i for i, old in track.given.items() if old.is_remembered and i not in track.bank]
             for index in forgotten:
                 del track.given[index]
 
-    def _show(self, frame: Frame, answers: Mapping[int, Decoded[A]]) -> FrameMasks:
+    def _show(self, frame: Frame, chosen: Mapping[int, Sequence[_Branch[A]]]) -> FrameMasks:
+        answers = {object_id: branches[0].answer for object_id, branches in chosen.items()}
         given = [self._tracks[object_id].given.get(frame.index) for object_id in answers]
-        logits = (self._logits(frame, *pair) for pair in zip(answers.values(), given, strict=True))
+        logits = (_full_logits(frame, *pair) for pair in zip(answers.values(), given, strict=True))
         masks = np.zeros((len(answers), *frame.size_hw), np.bool_)
         if self.non_overlap and len(answers) > 1:
             masks = resolve_overlap(np.stack(list(logits)))
@@ -415,18 +421,10 @@ class Tracker(Generic[A]):
             time_s=frame.time_s,
             object_ids=tuple(answers),
             masks=masks,
-            iou_predictions=np.array([answer.iou_prediction for answer in answers.values()], np.float32),
-            object_scores=np.array([answer.object_score for answer in answers.values()], np.float32),
+            iou_predictions=np.array([answer.decoded.iou_prediction for answer in answers.values()], np.float32),
+            object_scores=np.array([answer.decoded.object_score for answer in answers.values()], np.float32),
             prompted=np.array([prompt is not None for prompt in given], np.bool_),
         )
-
-    def _logits(self, frame: Frame, answer: Decoded[A], given: _Given[A] | None) -> FloatArray:
-        """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
-        if given is not None and given.prompt.mask is not None:
-            return np.where(given.prompt.mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
-        if not answer.is_present:
-            return np.full(frame.size_hw, -MASK_LOGIT, np.float32)
-        return upsample_logits(self.engine.to_numpy(answer.low_res_logits)[answer.chosen], frame.size_hw)
 
     def _joined(self, held: _Held, masks: FrameMasks) -> FrameMasks:
         """One frame's masks from the way back and the way forward, which have different objects."""
@@ -449,23 +447,9 @@ class Tracker(Generic[A]):
             prompted=join(held.masks.prompted[rows], masks.prompted),
         )
 
-    # Frames and their features: the last one is kept.
-
-    def _look_at(self, frame: Frame) -> Frame:
-        known = self._frame
-        if known is None or known.index != frame.index or not np.array_equal(known.rgb, frame.rgb):
-            self._frame, self._features = frame, None
-        return frame
-
-    def _encoded(self, frame: Frame) -> ImageFeatures[A]:
-        """Features of the frame last looked at, encoded once."""
-        if self._features is None:
-            self._features = self.engine.encode_image(frame.rgb)
-        return self._features
-
     def _read(self, frame_index: int) -> Frame:
-        if self._frame is not None and self._frame.index == frame_index:
-            return self._frame
+        if self.frame is not None and self.frame.index == frame_index:
+            return self.frame
         if self.source is None:
             raise TrackingError(f"frame {frame_index} is not the last one, and there is no source to read it from")
         return self.source.frame(frame_index)
@@ -475,15 +459,15 @@ class Tracker(Generic[A]):
     def _take(self, object_id: int, frame_index: int, prompt: Prompt, clear: bool) -> None:
         track = self._tracks.get(object_id)
         if track is None:
-            track = self._tracks[object_id] = _Track(MemoryBank(self.memory))
+            track = self._tracks[object_id] = Track([Hypothesis(MemoryBank(self.memory))])
         known = track.given.get(frame_index)
         initial = not track.has_tracked(frame_index) if known is None else known.initial
         if known is None or clear or prompt.box_xyxy is not None or prompt.mask is not None:
-            track.given[frame_index] = _Given(prompt, initial)
+            track.given[frame_index] = Given(prompt, initial)
         else:
             track.given[frame_index] = self._with_points(known, prompt)
 
-    def _with_points(self, known: _Given[A], more: Prompt) -> _Given[A]:
+    def _with_points(self, known: Given[A], more: Prompt) -> Given[A]:
         """What was said, and more points: they correct the logits that came with them, or the mask that was given,
         or the last answer, or what that was to correct."""
         logits = more.previous_logits
@@ -497,12 +481,12 @@ class Tracker(Generic[A]):
             box_xyxy=known.prompt.box_xyxy,
             previous_logits=logits,
         )
-        return _Given(prompt, known.initial, known.answer if logits is None else None)
+        return Given(prompt, known.initial, known.answer if logits is None else None)
 
     def _size_hw(self, frame_index: int) -> tuple[int, int] | None:
         if self.source is not None:
             return self.source.info.size_hw
-        return None if self._frame is None or self._frame.index != frame_index else self._frame.size_hw
+        return None if self.frame is None or self.frame.index != frame_index else self.frame.size_hw
 
     # Checks.
 
@@ -556,6 +540,28 @@ def _fitting(prompt: Prompt, size_hw: tuple[int, int]) -> Prompt:
         previous_logits=prompt.previous_logits,
         size_hw=size_hw,
     )
+
+
+def _sighting(frame_index: int, direction: int, answer: Answer[Any], prompted: bool) -> Sighting:
+    decoded = answer.decoded
+    return Sighting(
+        frame_index,
+        direction,
+        decoded.object_score,
+        decoded.iou_predictions,
+        answer.logits > 0,
+        decoded.chosen,
+        prompted=prompted,
+    )
+
+
+def _full_logits(frame: Frame, answer: Answer[Any], given: Given[Any] | None) -> FloatArray:
+    """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
+    if given is not None and given.prompt.mask is not None:
+        return np.where(given.prompt.mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
+    if not answer.decoded.is_present:
+        return np.full(frame.size_hw, -MASK_LOGIT, np.float32)
+    return upsample_logits(answer.chosen_logits, frame.size_hw)
 
 
 def _hold(masks: FrameMasks, object_ids: Iterable[int]) -> _Held:
