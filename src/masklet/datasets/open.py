@@ -94,7 +94,7 @@ def open_datasets(
     images: dict[str, ImageExample] = {}
     clips: dict[str, ClipExample] = {}
     for data in opened:
-        others = {found.source for other in opened if other is not data for found in (*other.images, *other.clips)}
+        others = {source for other in opened if other is not data for source in other.sources()}
         for image in data.images:
             images.setdefault(image.where, _told_apart(image, data.root, others))
         for clip in data.clips:

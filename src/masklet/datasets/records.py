@@ -300,6 +300,10 @@ class Dataset:
     images: Sequence[ImageExample] = ()
     clips: Sequence[ClipExample] = ()
 
+    def sources(self) -> list[str]:
+        """The names of its parts, in order."""
+        return [*by_source(self.images), *by_source(self.clips)]
+
     def need_images(self) -> Sequence[ImageExample]:
         """The images.
 
