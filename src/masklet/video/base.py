@@ -8,15 +8,53 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from masklet.errors import VideoError
-from masklet.records import Frame
+from masklet.records import ByteArray, Frame
 
 T = TypeVar("T")
+N = TypeVar("N", bound=np.generic)
+
+DEFAULT_FPS = 24.0
+"""For folders, stacks of slices and arrays, which have no clock."""
 
 AHEAD_BYTES = 128 * 2**20
 """Decoded frames that may wait for their reader: with the frame being worked on, all that a pass holds in memory."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VolumeInfo:
+    """How the frames of a stack of slices lie in space, and how their masks become a volume again."""
+
+    shape: tuple[int, int, int]
+    """Voxels along the three axes of the stored array."""
+    axes: tuple[int, int, int]
+    """The array's axes along which slices, rows and columns are counted."""
+    flips: tuple[bool, bool, bool]
+    """Which of slices, rows and columns run against their axis."""
+    affine: NDArray[np.float64]
+    """(4, 4): from indices of the stored array to millimetres to the patient's right, front and top (RAS+, NIfTI)."""
+    value_range: tuple[float, float] | None = None
+    """The values that became 0 and 255; None where they were 8 bits already."""
+    header_path: Path | None = None
+    """A NIfTI file whose header, besides the affine, label volumes are to have."""
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """From one slice, row and column to the next."""
+        along = np.linalg.norm(self.affine[:3, :3], axis=0)
+        slices, rows, columns = (float(along[axis]) for axis in self.axes)
+        return slices, rows, columns
+
+    def as_frames(self, array: NDArray[N]) -> NDArray[N]:
+        """An array of `shape`, seen as (slice, row, column), as the frames are: a view, to be read or written."""
+        turned = array.transpose(self.axes)
+        return turned[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +84,8 @@ class VideoInfo:
     """Unit of the file's time stamps, seconds."""
     pixel_aspect: Fraction = Fraction(1)
     """Width / height of one upright pixel; not 1 in DV and DVD material."""
+    volume: VolumeInfo | None = None
+    """Where the frames lie in space; None for what is no stack of slices."""
 
 
 class FrameSource(Protocol):
@@ -121,6 +161,52 @@ class BaseSource(ABC):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+class StillSource(BaseSource):
+    """Images that can be read in any order; a subclass makes them by their number."""
+
+    def __init__(self, name: str, count: int, fps: float, *, codec: str = "", volume: VolumeInfo | None = None) -> None:
+        if not fps > 0:
+            raise VideoError(f"fps must be above 0, got {fps}")
+        rgb = self._image(0)
+        self._info = VideoInfo(
+            name=name,
+            size_hw=(rgb.shape[0], rgb.shape[1]),
+            fps=fps,
+            num_frames=count,
+            duration_s=count / fps,
+            codec=codec,
+            volume=volume,
+        )
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._info
+
+    @abstractmethod
+    def _image(self, index: int) -> ByteArray: ...
+
+    @abstractmethod
+    def _label(self, index: int) -> str:
+        """What a message calls the image."""
+
+    def frame(self, index: int) -> Frame:
+        self._check_index(index)
+        rgb = self._image(index)
+        if rgb.shape[:2] != self._info.size_hw:
+            height, width = self._info.size_hw
+            raise VideoError(
+                f"{self._label(index)} is {rgb.shape[1]} x {rgb.shape[0]}, the first frame is {width} x {height} "
+                "(width x height): all frames must have one size",
+                frame_index=index,
+            )
+        return Frame(index, rgb, index / self._info.fps)
+
+    def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
+        count = self._info.num_frames or 0
+        for index in range(start, count if stop is None else min(stop, count), step):
+            yield self.frame(index)
 
 
 class _End:

@@ -6,7 +6,7 @@ Every source delivers upright RGB frames with their number and time, and knows n
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,57 +17,64 @@ from numpy.typing import NDArray
 
 from masklet.errors import ImageError, VideoError
 from masklet.images import IMAGE_SUFFIXES, read_image
-from masklet.records import ByteArray, Frame
-from masklet.video.base import BaseSource, FrameSource, VideoInfo
+from masklet.records import ByteArray
+from masklet.video.base import DEFAULT_FPS, BaseSource, FrameSource, StillSource, VideoInfo, VolumeInfo
+from masklet.video.dicom import DICOM_SUFFIXES, DicomSource, holds_dicom, is_dicom
 from masklet.video.file import VideoFileSource
 from masklet.video.live import CameraSource, IteratorSource, StreamSource
+from masklet.video.nifti import NIFTI_SUFFIXES, NiftiSource
+from masklet.video.tiff import TIFF_SUFFIXES, TiffStackSource
+from masklet.video.volume import Window
 
 __all__ = [
+    "DEFAULT_FPS",
     "ArraySource",
     "CameraSource",
+    "DicomSource",
     "FolderSource",
     "FrameSource",
     "IteratorSource",
+    "NiftiSource",
     "StreamSource",
+    "TiffStackSource",
     "VideoFileSource",
     "VideoInfo",
     "VideoSource",
+    "VolumeInfo",
     "open_source",
 ]
-
-DEFAULT_FPS = 24.0
-"""For folders and arrays, which have no clock."""
 
 VideoSource = str | Path | int | NDArray[np.generic] | Iterable[Any] | FrameSource
 
 
-def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS) -> FrameSource:
+def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> FrameSource:
     """Open anything that frames can come from.
 
-    a) a folder: its images in natural order of their names; b) a file: whatever FFmpeg reads; c) an http(s)
-    address of a file; d) an address of a live stream (rtsp, rtmp, srt, udp, HLS); e) an int, or its digits when no
-    file has that name: a camera; f) a (T, H, W, 3) array or a list of images; g) any other iterable of images,
-    forward once; h) a source, returned as it is.
+    a) a folder: its images in natural order of their names, or without images the DICOM series in it; b) a stack of
+    slices: a TIFF, a DICOM file, a NIfTI volume; c) any other file: whatever FFmpeg reads; d) an http(s) address of a
+    file; e) an address of a live stream (rtsp, rtmp, srt, udp, HLS); f) an int, or its digits when no file has that
+    name: a camera; g) a (T, H, W, 3) array or a list of images; h) any other iterable of images, forward once; i) a
+    source, returned as it is.
 
     Args:
         source: see above. Images are whatever `read_image` takes.
-        fps: frames per second of folders, arrays and iterators.
+        fps: frames per second of folders, stacks, arrays and iterators.
+        window: (center, width) of the values that a stack of more than 8 bits is to show; see
+            `masklet.video.volume`. Of no meaning elsewhere.
 
     Raises:
         VideoError: the source is missing, empty, not a video, or of another type.
+        EngineError: pydicom or nibabel is needed and not installed.
     """
     if isinstance(source, BaseSource) or (hasattr(source, "frames") and hasattr(source, "info")):
         return source  # type: ignore[return-value]
     if isinstance(source, str | Path):
         text = str(source)
         if "://" in text:
-            return _open_address(text, fps)
-        path = Path(source)
-        if path.is_dir():
-            return FolderSource(path, fps=fps)
-        if text.isdigit() and not path.exists():
+            return _open_address(text, fps, window)
+        if text.isdigit() and not Path(source).exists():
             return CameraSource(int(text))
-        return VideoFileSource(path)
+        return _open_path(Path(source), fps, window)
     if isinstance(source, int) and not isinstance(source, bool):
         return CameraSource(source)
     if isinstance(source, np.ndarray | list | tuple):
@@ -79,9 +86,24 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS) -> FrameSource
     )
 
 
-def _open_address(url: str, fps: float) -> FrameSource:
+def _open_path(path: Path, fps: float, window: Window | None) -> FrameSource:
+    if path.is_dir():
+        if not image_files(path) and holds_dicom(path):
+            return DicomSource(path, fps=fps, window=window)
+        return FolderSource(path, fps=fps)
+    name = path.name.lower()
+    if name.endswith(NIFTI_SUFFIXES):
+        return NiftiSource(path, fps=fps, window=window)
+    if name.endswith(TIFF_SUFFIXES):
+        return TiffStackSource(path, fps=fps, window=window)
+    if name.endswith(DICOM_SUFFIXES) or is_dicom(path):
+        return DicomSource(path, fps=fps, window=window)
+    return VideoFileSource(path)
+
+
+def _open_address(url: str, fps: float, window: Window | None) -> FrameSource:
     if url.startswith("file://"):
-        return open_source(Path(url2pathname(urlsplit(url).path)), fps=fps)
+        return _open_path(Path(url2pathname(urlsplit(url).path)), fps, window)
     if not url.startswith(("http://", "https://")):
         return StreamSource(url)
     source = VideoFileSource(url)
@@ -91,46 +113,7 @@ def _open_address(url: str, fps: float) -> FrameSource:
     return source
 
 
-class _StillSource(BaseSource):
-    """Images that can be read in any order."""
-
-    def __init__(self, name: str, count: int, fps: float) -> None:
-        if not fps > 0:
-            raise VideoError(f"fps must be above 0, got {fps}")
-        rgb = self._image(0)
-        self._info = VideoInfo(
-            name=name, size_hw=(rgb.shape[0], rgb.shape[1]), fps=fps, num_frames=count, duration_s=count / fps
-        )
-
-    @property
-    def info(self) -> VideoInfo:
-        return self._info
-
-    def _image(self, index: int) -> ByteArray:
-        raise NotImplementedError
-
-    def _label(self, index: int) -> str:
-        raise NotImplementedError
-
-    def frame(self, index: int) -> Frame:
-        self._check_index(index)
-        rgb = self._image(index)
-        if rgb.shape[:2] != self._info.size_hw:
-            height, width = self._info.size_hw
-            raise VideoError(
-                f"{self._label(index)} is {rgb.shape[1]} x {rgb.shape[0]}, the first frame is {width} x {height} "
-                "(width x height): all frames must have one size",
-                frame_index=index,
-            )
-        return Frame(index, rgb, index / self._info.fps)
-
-    def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
-        count = self._info.num_frames or 0
-        for index in range(start, count if stop is None else min(stop, count), step):
-            yield self.frame(index)
-
-
-class FolderSource(_StillSource):
+class FolderSource(StillSource):
     """A folder of images, one a frame, in natural order: 2.jpg before 10.jpg."""
 
     def __init__(self, folder: str | Path, *, fps: float = DEFAULT_FPS) -> None:
@@ -140,16 +123,12 @@ class FolderSource(_StillSource):
             VideoError: the folder is missing, or no image is in it.
         """
         folder = Path(folder)
-        try:
-            entries = list(folder.iterdir())
-        except OSError as error:
-            raise VideoError(f"cannot read the folder {folder}: {error.strerror or error}") from error
-        names = [p for p in entries if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-        self.files = sorted(names, key=lambda path: _natural_key(path.name))
+        self.files = image_files(folder)
         """(F,) the images' paths."""
         if not self.files:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise VideoError(f"{folder} holds no images ({kinds}) among its {len(entries)} entries")
+            count = sum(1 for _ in folder.iterdir())
+            raise VideoError(f"{folder} holds no images ({kinds}) among its {count} entries")
         super().__init__(str(folder), len(self.files), fps)
 
     def _image(self, index: int) -> ByteArray:
@@ -162,7 +141,7 @@ class FolderSource(_StillSource):
         return str(self.files[index])
 
 
-class ArraySource(_StillSource):
+class ArraySource(StillSource):
     """Images in memory: a (T, H, W, 3) array, or a sequence of whatever `read_image` takes."""
 
     def __init__(
@@ -188,6 +167,20 @@ class ArraySource(_StillSource):
 
     def _label(self, index: int) -> str:
         return f"frame {index}"
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder by the suffix of their names, in natural order.
+
+    Raises:
+        VideoError: the folder cannot be read.
+    """
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise VideoError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+    names = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
+    return sorted(names, key=lambda path: _natural_key(path.name))
 
 
 def _natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
