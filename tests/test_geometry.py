@@ -1,13 +1,29 @@
-"""Boxes: crops and duplicates. The model's square is tested with the engines."""
+"""The model's square as the official code fills it; boxes: crops and duplicates."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from masklet.geometry import box_nms, crop_boxes
+from masklet.geometry import box_nms, crop_boxes, to_square_antialias, to_square_bicubic
 
 BOXES = np.array([(0, 0, 10, 10), (0, 0, 10, 8), (50, 0, 60, 10), (0, 0, 10, 10)], np.float32)
+
+
+@pytest.mark.parametrize("size_hw", [(90, 160), (31, 20), (64, 64), (64, 200)])
+def test_images_are_squared_as_by_torchvision(size_hw: tuple[int, int]) -> None:
+    """Of a float tensor, with antialiasing: what the official image predictor does."""
+    torch = pytest.importorskip("torch")
+    rgb = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(pixels, (64, 64), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(to_square_antialias(rgb, 64), expected.numpy(), atol=1e-4)
+
+
+def test_frames_are_squared_as_by_pillow() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(to_square_bicubic(rgb, 64), Image.fromarray(rgb).resize((64, 64)))
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,29 @@ def to_square_area(rgb: ByteArray, size: int) -> ByteArray:
     return np.asarray(cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=interpolation), np.uint8)
 
 
-def to_square_antialias(rgb: ByteArray, size: int) -> ByteArray:
-    """(H, W, 3) to (size, size, 3) by the antialiased bilinear filter that the official models expect.
+def to_square_antialias(rgb: ByteArray, size: int) -> FloatArray:
+    """(H, W, 3) to (size, size, 3) float32 in 0..255 by an antialiased bilinear filter, not rounded: how the official
+    models see images.
 
-    Source: sam2 2b90b9f, utils/transforms.py (torchvision's Resize, whose filter is PIL's).
+    Source: sam2 2b90b9f, utils/transforms.py (torchvision's Resize of a float tensor, whose filter is PIL's).
+    """
+    if rgb.shape[:2] == (size, size):
+        return rgb.astype(np.float32)
+    square = np.empty((size, size, 3), np.float32)
+    for channel in range(3):
+        plane = Image.fromarray(np.ascontiguousarray(rgb[..., channel])).convert("F")
+        square[..., channel] = plane.resize((size, size), Image.Resampling.BILINEAR)
+    return square
+
+
+def to_square_bicubic(rgb: ByteArray, size: int) -> ByteArray:
+    """(H, W, 3) to (size, size, 3) by PIL's bicubic filter: how the official models see the frames of videos.
+
+    Source: sam2 2b90b9f, utils/misc.py `_load_img_as_tensor` (PIL's default filter).
     """
     if rgb.shape[:2] == (size, size):
         return rgb
-    return np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.BICUBIC))
 
 
 def points_to_square(points_xy: FloatArray, size_hw: tuple[int, int], size: int) -> FloatArray:

@@ -26,10 +26,10 @@ def num_frames(path: Path | str) -> int:
 def before_frame(number: int, engine: FakeEngine, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     encode = engine.encode_image
 
-    def watched(rgb: np.ndarray) -> Any:
+    def watched(rgb: np.ndarray, **options: Any) -> Any:
         if rgb[0, 0, 0] == number:
             act()
-        return encode(rgb)
+        return encode(rgb, **options)
 
     monkeypatch.setattr(engine, "encode_image", watched)
 

@@ -141,7 +141,8 @@ def _example_inputs(model: SAM2) -> dict[StageName, dict[str, Tensor]]:
     size = model.config.image_size
     side, objects = size // 4, 3
     with torch.no_grad():
-        pixels = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+        dtype = torch.uint8 if spec_of(model).resize == "area" else torch.float32  # see `StagedEngine.encode_image`
+        pixels = torch.zeros(1, size, size, 3, dtype=dtype)
         features = model.encode_image(pixels)
         keys = {} if features.keys is None else {"keys": features.keys}
         decode = {

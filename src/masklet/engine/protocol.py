@@ -30,8 +30,13 @@ class Engine(Protocol[A]):
     @property
     def info(self) -> EngineInfo: ...
 
-    def encode_image(self, rgb: ByteArray) -> ImageFeatures[A]:
-        """Image encoder. `rgb` is (H, W, 3) uint8, any size; once per frame, whatever the number of objects."""
+    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[A]:
+        """Image encoder; once per frame, whatever the number of objects.
+
+        Args:
+            rgb: (H, W, 3) uint8, any size.
+            in_video: a frame of a video, which the official models see through another filter than an image.
+        """
         ...
 
     def attend(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> Conditioned[A]:
