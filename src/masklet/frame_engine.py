@@ -71,7 +71,7 @@ class FrameEngine(Generic[A]):
         """Of the frame, encoded when they are first needed."""
         assert self.frame is not None
         if self._features is None:
-            self._features = self.engine.encode_image(self.frame.rgb)
+            self._features = self.engine.encode_image(self.frame.rgb, in_video=True)
         return self._features
 
     def answer(self, questions: Sequence[Question[A]]) -> list[Answer[A]]:

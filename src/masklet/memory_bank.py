@@ -235,6 +235,11 @@ class MemoryBank(Generic[A]):
         """Forget one frame, if it is remembered at all."""
         self._entries.pop(frame_index, None)
 
+    def count_as_tracked(self, frame_index: int) -> None:
+        """Read one frame as a tracked one from now on, if it is remembered at all."""
+        if frame_index in self._entries:
+            self._entries[frame_index].kind = "tracked"
+
     def forget_tracked(self, *, resolved: bool = True) -> None:
         """Forget all but the prompted frames, and but the resolved ones unless `resolved`."""
         kept = ("prompted",) if resolved else ("prompted", "resolved")
