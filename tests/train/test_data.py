@@ -13,20 +13,19 @@ from masklet.errors import ConfigError, DataError
 from masklet.train.augment import VOID
 from masklet.train.data import (
     CutoutSampler,
+    Groups,
     ImageDataConfig,
-    ImageIndex,
     ImageSample,
     ImageSamples,
     SourceSampler,
     choose,
-    read_indexed_mask,
-    read_rgb,
+    open_images,
 )
 
-from .tiny_data import COLOURS, scene, write_data, write_mask, write_pair
+from .tiny_data import COLOURS, scene, write_data, write_pair
 
 
-def plain(root: Path, **changes: object) -> ImageDataConfig:
+def plain(root: Path | str, **changes: object) -> ImageDataConfig:
     """A configuration without any augmentation."""
     off = dict.fromkeys(("paste", "crop", "flip", "colour", "degrade"), 0.0)
     values = {"size": 64, **{f"{name}_probability": value for name, value in off.items()}, **changes}
@@ -41,63 +40,8 @@ def same(first: ImageSample, second: ImageSample) -> bool:
     return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def test_palette_masks_are_read_by_index(tmp_path: Path) -> None:
-    ids = np.array([[0, 1, 2], [3, 254, VOID]], np.uint8)
-    write_mask(tmp_path / "palette.png", ids)
-    Image.fromarray(ids).save(tmp_path / "grey.png")
-    with Image.open(tmp_path / "palette.png") as image:
-        assert image.mode == "P"
-    assert np.array_equal(read_indexed_mask(tmp_path / "palette.png"), ids)
-    assert np.array_equal(read_indexed_mask(tmp_path / "grey.png"), ids)
-
-
-def test_a_coloured_mask_is_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "mask.png")
-    with pytest.raises(DataError, match=r"mask\.png has mode RGB"):
-        read_indexed_mask(tmp_path / "mask.png")
-
-
-@pytest.mark.parametrize("content", [b"", b"no image"])
-def test_unreadable_files_are_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "broken.png").write_bytes(content)
-    for read in (read_rgb, read_indexed_mask):
-        with pytest.raises(DataError, match=r"broken\.png"):
-            read(tmp_path / "broken.png")
-        with pytest.raises(DataError, match=r"missing\.png"):
-            read(tmp_path / "missing.png")
-
-
-def test_index_lists_sources_and_takes_one_source_for_a_root(tmp_path: Path) -> None:
-    write_data(tmp_path)
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes.txt").touch()
-    index = ImageIndex.open(tmp_path)
-    assert {name: len(entries) for name, entries in index.sources.items()} == {"one": 3, "two": 3}
-    assert len(index) == 6
-    assert list(ImageIndex.open(tmp_path / "two").sources) == ["two"]
-
-
-def test_index_names_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere does not exist"):
-        ImageIndex.open(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="holds no source"):
-        ImageIndex.open(tmp_path)
-    write_pair(tmp_path / "one", "000", *scene([(5, 5, 20, 20)]))
-    mask = tmp_path / "one" / "masks" / "000.png"
-    mask.rename(mask.with_name("other.png"))
-    with pytest.raises(DataError, match=r"000\.png has no mask"):
-        ImageIndex.open(tmp_path)
-    write_mask(mask, np.zeros((60, 80), np.uint8))
-    with pytest.raises(DataError, match=r"other\.png has no image"):
-        ImageIndex.open(tmp_path)
-    mask.with_name("other.png").unlink()
-    write_mask(mask, np.zeros((80, 60), np.uint8))
-    with pytest.raises(DataError, match=r"000\.png is 60 x 80 .* is 80 x 60"):
-        ImageIndex.open(tmp_path)
-    mask.unlink()
-    mask.parent.rmdir()
-    with pytest.raises(DataError, match="masks"):
-        ImageIndex.open(tmp_path)
+def open_one(root: Path) -> Groups:
+    return open_images(str(root))
 
 
 def test_a_photo_stored_on_its_side_fits_its_upright_mask(tmp_path: Path) -> None:
@@ -117,24 +61,34 @@ def test_a_photo_stored_on_its_side_fits_its_upright_mask(tmp_path: Path) -> Non
 def test_sources_are_drawn_by_weight_and_root_of_their_size(tmp_path: Path) -> None:
     write_data(tmp_path, num_images=4)
     write_pair(tmp_path / "three", "000", *scene([(5, 5, 20, 20)]))
-    index = ImageIndex.open(tmp_path)
-    assert SourceSampler(index, {"two": 0.5}, {}).probabilities == {"one": 0.5, "three": 0.25, "two": 0.25}
+    index = open_one(tmp_path)
+    halved = SourceSampler(index, {"two": 0.5}, {}).probabilities
+    assert halved == pytest.approx({"one": 0.5, "three": 0.25, "two": 0.25})
     assert SourceSampler(index, {"two": 0.0, "one": 0.0}, {}).probabilities == {"three": 1.0}
     with pytest.raises(DataError, match="weight 0"):
         SourceSampler(index, {"one": 0, "two": 0, "three": 0}, {})
 
 
+def test_data_sets_of_a_mixture_are_drawn_by_their_weights(tmp_path: Path) -> None:
+    first, second = write_data(tmp_path / "first"), write_data(tmp_path / "second")
+    groups = open_images([f"{first}:3", f"{second}?only=two"])
+    drawn = SourceSampler(groups, {}, {}).probabilities
+    assert drawn == pytest.approx({"one": 3 / 8, "two": 3 / 8 + 1 / 4})
+    samples = ImageSamples(plain(f"{first}:3"))
+    assert same(next(iter(samples)), next(iter(ImageSamples(plain(first)))))
+
+
 def test_parts_are_merged_into_the_whole(tmp_path: Path) -> None:
     write_data(tmp_path)
     rng = np.random.default_rng(0)
-    image = SourceSampler(ImageIndex.open(tmp_path / "one"), {}, {"one": 1.0}).draw(rng)
+    image = SourceSampler(open_one(tmp_path / "one"), {}, {"one": 1.0}).draw(rng)
     assert np.unique(image.ids).tolist() == [0, 1]
 
 
 def test_cutouts_come_from_named_sources_or_from_any(tmp_path: Path) -> None:
-    index = ImageIndex.open(write_data(tmp_path))
-    assert list(CutoutSampler(index, ("two", "elsewhere"), {}).sources) == ["two"]
-    assert list(CutoutSampler(index, ("elsewhere",), {}).sources) == ["one", "two"]
+    index = open_one(write_data(tmp_path))
+    assert CutoutSampler(index, ("two", "elsewhere"), {}).sources == ["two"]
+    assert CutoutSampler(index, ("elsewhere",), {}).sources == ["one", "two"]
     cutout = CutoutSampler(index, ("two",), {}).draw(np.random.default_rng(0))
     assert cutout is not None
     assert (cutout.alpha == 255).sum() == 40 * 40
@@ -142,7 +96,7 @@ def test_cutouts_come_from_named_sources_or_from_any(tmp_path: Path) -> None:
 
 def test_cutouts_are_none_where_nothing_is_large_enough(tmp_path: Path) -> None:
     write_pair(tmp_path / "one", "000", *scene([(5, 5, 8, 8)]))
-    assert CutoutSampler(ImageIndex.open(tmp_path), ("one",), {}).draw(np.random.default_rng(0)) is None
+    assert CutoutSampler(open_one(tmp_path), ("one",), {}).draw(np.random.default_rng(0)) is None
 
 
 def test_a_sample_has_the_promised_shapes_and_types(tmp_path: Path) -> None:

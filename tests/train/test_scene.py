@@ -7,14 +7,18 @@ from masklet.records import ByteArray
 from masklet.train.augment import Cutout
 from masklet.train.scene import (
     MAX_BLUR_PX,
+    MAX_GROWTH,
     NO_COLOUR_CHANGE,
+    Bend,
     Layer,
     Motion,
     Scene,
-    Wobble,
-    between,
     camera_motion,
+    colour_course,
+    compose,
     object_motion,
+    passing_motion,
+    random_shade,
     smear_kernel,
     smooth_curve,
 )
@@ -25,14 +29,14 @@ SIZE = 64
 def motion(centres_xy: list[tuple[float, float]], scale: float = 1.0, angle: float = 0.0) -> Motion:
     """At these places, frame by frame, else unchanged."""
     ones = np.ones(len(centres_xy))
-    wobble = Wobble(0.0, 10.0, np.zeros((len(centres_xy), 2)))
-    return Motion(np.array(centres_xy, float), scale * ones, angle * ones, ones, wobble)
+    return Motion(np.array(centres_xy, float), scale * ones, angle * ones, ones)
 
 
 def layer(path: Motion, *, colour: int = 200, tracked: bool = True, shutter: float = 0.0) -> Layer:
     """A solid square of 20 pixels, one colour."""
     cutout = Cutout(np.full((20, 20, 3), colour, np.uint8), np.full((20, 20), 255, np.uint8), 0)
-    return Layer(cutout, 20.0, path, NO_COLOUR_CHANGE, shutter, tracked)
+    colours = np.stack([NO_COLOUR_CHANGE] * len(path.scales))
+    return Layer(cutout, 20.0, path, colours, shutter, tracked)
 
 
 def empty_scene(num_frames: int) -> Scene:
@@ -103,10 +107,34 @@ def test_fast_things_smear_along_their_path() -> None:
     assert column[1] <= column[0] + 2
 
 
-def test_wobbling_bends_an_object_but_keeps_it_in_place() -> None:
+def pulled(pulls_xy: dict[int, tuple[float, float]], side_px: float = 20.0) -> Bend:
+    """One frame in which some of the nine control points, counted row by row, are pulled away."""
+    pulls = np.zeros((1, 9, 2), np.float32)
+    for point, pull in pulls_xy.items():
+        pulls[0, point] = pull
+    return Bend(side_px, pulls)
+
+
+def test_a_deformation_moves_its_control_points_as_told_and_is_smooth() -> None:
+    bend = pulled({4: (3.0, -2.0), 8: (1.0, 0.0)})
+    shift = bend.shift(0, -10.0, -10.0, (21, 21))
+    assert shift[10, 10] == pytest.approx((3, -2), abs=0.05)
+    assert shift[20, 20] == pytest.approx((1, 0), abs=0.05)
+    assert shift[0, 0] == pytest.approx((0, 0), abs=0.05)
+    assert np.abs(np.diff(shift, axis=0)).max() < 0.8
+    assert np.abs(shift).max() <= bend.reach_px
+    assert np.allclose(bend.shift(0, -5.0, 0.0, (6, 4)), shift[10:14, 5:11], atol=0.1)  # a part is a part of the whole
+
+
+def test_equal_pulls_move_without_bending() -> None:
+    shift = pulled(dict.fromkeys(range(9), (2.0, 1.0))).shift(0, -30.0, -30.0, (61, 61))
+    assert np.allclose(shift, (2.0, 1.0), atol=1e-3)
+
+
+def test_a_deformation_bends_an_object_but_keeps_it_in_place() -> None:
     straight = motion([(32, 32)])
     bent = Motion(
-        straight.centres_xy, straight.scales, straight.angles, straight.aspects, Wobble(3.0, 20.0, np.ones((1, 2)))
+        straight.centres_xy, straight.scales, straight.angles, straight.aspects, pulled({1: (0, 4.0), 7: (0, 4.0)})
     )
     scene = empty_scene(1)
     scene.paint(layer(straight))
@@ -115,12 +143,45 @@ def test_wobbling_bends_an_object_but_keeps_it_in_place() -> None:
     assert centre_xy(scene.objects[1][0]) == pytest.approx((32, 32), abs=4)
 
 
-def test_light_changes_evenly_from_none() -> None:
+def test_light_starts_unchanged_and_reaches_what_it_is_to_become() -> None:
     late = NO_COLOUR_CHANGE * np.float32(2)
-    assert np.array_equal(between(late, 0, 5), NO_COLOUR_CHANGE)
-    assert np.allclose(between(late, 2, 5), NO_COLOUR_CHANGE * 1.5)
-    assert np.array_equal(between(late, 4, 5), late)
-    assert np.array_equal(between(late, 0, 1), NO_COLOUR_CHANGE)
+    ends = []
+    for seed in range(40):
+        course = colour_course(np.random.default_rng(seed), late, 5)
+        assert course.shape == (5, 3, 4)
+        assert np.array_equal(course[0], NO_COLOUR_CHANGE)
+        ends.append(np.allclose(course[-1], late))
+        assert np.array_equal(colour_course(np.random.default_rng(seed), late, 1)[0], NO_COLOUR_CHANGE)
+    assert 20 < sum(ends) < 40  # the others come back
+
+
+def test_colours_compose() -> None:
+    rng = np.random.default_rng(0)
+    first, later = rng.random((2, 3, 4)).astype(np.float32)
+    pixel = rng.random(3)
+    in_turn = later[:, :3] @ (first[:, :3] @ pixel + first[:, 3]) + later[:, 3]
+    both = compose(first, later)
+    assert both[:, :3] @ pixel + both[:, 3] == pytest.approx(in_turn, rel=1e-5)
+
+
+def test_shade_falls_unevenly_and_wanders() -> None:
+    shade = random_shade(np.random.default_rng(0), 4)
+    grey = np.full((SIZE, SIZE, 3), 100, np.uint8)
+    first, last = shade.apply(grey, 0), shade.apply(grey, 3)
+    assert first.dtype == np.uint8
+    assert first.std() > 5
+    assert 40 <= first.min() < first.max() <= 160
+    assert not np.array_equal(first, last)
+
+
+def test_what_passes_comes_from_beyond_and_goes_in_front_of_another() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        path = passing_motion(rng, 5, SIZE, 20.0, [motion([(30, 30)] * 5)]).centres_xy
+        assert path[2] == pytest.approx((30, 30))
+        steps = np.diff(path, axis=0)
+        assert np.allclose(steps, steps[0])
+        assert np.linalg.norm(path[4] - path[0]) > SIZE * 0.9
 
 
 def test_smear_kernels_sum_to_one_and_have_a_longest() -> None:
@@ -128,7 +189,8 @@ def test_smear_kernels_sum_to_one_and_have_a_longest() -> None:
     for step_xy in ([5.0, 0.0], [-7.0, 9.0], [300.0, -200.0]):
         kernel = smear_kernel(np.array(step_xy))
         assert kernel is not None
-        assert kernel.shape == (MAX_BLUR_PX, MAX_BLUR_PX)
+        assert max(kernel.shape) <= MAX_BLUR_PX
+        assert all(side % 2 for side in kernel.shape)
         assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
         assert (kernel == kernel[::-1, ::-1]).mean() > 0.95
 
@@ -144,8 +206,8 @@ def test_motions_start_unchanged_and_stay_in_their_bounds(num_frames: int) -> No
         assert camera.centres_xy.shape == (num_frames, 2)
         for thing in (first, second):
             assert thing.scales[0] == 1
-            assert (thing.scales >= 0.599).all()
-            assert (thing.scales <= 1.601).all()
+            assert (thing.scales >= 0.999 / MAX_GROWTH).all()
+            assert (thing.scales <= 1.001 * MAX_GROWTH).all()
             assert (thing.centres_xy[0] > 0).all()
             assert (thing.centres_xy[0] < SIZE).all()
 

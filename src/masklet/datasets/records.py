@@ -19,6 +19,8 @@ VOID = 255
 """In an indexed mask: pixels that nobody judged."""
 MAX_OBJECT_ID = 254
 """Largest id in an indexed mask."""
+MAX_SHARED = 0.02
+"""Part of an object that another may cover, for the two to count as apart."""
 
 
 class Labels(ABC):
@@ -164,19 +166,45 @@ class MaskLabels(Labels):
         return ids
 
     def apart(self, rng: np.random.Generator, max_objects: int = 16) -> ByteArray:
-        ids = np.zeros(self.size, np.uint8, order="F")  # as masks come out of an RLE
-        if self.void_mask is not None:
-            ids[self.void_mask] = VOID
-        chosen = 0
-        for object_id in rng.permutation(list(self.masks)):
-            mask = self.mask(int(object_id))
-            area = np.count_nonzero(mask)
-            if np.count_nonzero(mask & (ids > 0) & (ids < VOID)) <= 0.02 * area:
-                chosen += 1
-                ids[mask] = chosen
-            if chosen == min(max_objects, MAX_OBJECT_ID):
-                break
-        return np.ascontiguousarray(ids)
+        return _paint(self, _choose_apart(self, rng, max_objects))
+
+
+def flatten_alike(frames: Sequence[Labels], rng: np.random.Generator, max_objects: int = 16) -> list[ByteArray]:
+    """`Labels.apart` for the frames of a clip: one choice of objects, and one id each throughout.
+
+    Args:
+        frames: at least one; the choice is made on the first.
+        rng: decides which.
+        max_objects: at most so many where objects may overlap.
+    """
+    if all(isinstance(labels, IndexedLabels) for labels in frames):
+        return [labels.flat() for labels in frames]
+    chosen = _choose_apart(frames[0], rng, max_objects)
+    return [_paint(labels, chosen) for labels in frames]
+
+
+def _choose_apart(labels: Labels, rng: np.random.Generator, max_objects: int) -> list[int]:
+    """Random objects that hardly overlap."""
+    taken = np.zeros(labels.size_hw, np.bool_, order="F")  # as masks come out of an RLE
+    chosen: list[int] = []
+    for object_id in rng.permutation(labels.object_ids).tolist():
+        mask = labels.mask(object_id)
+        if np.count_nonzero(mask & taken) <= MAX_SHARED * np.count_nonzero(mask):
+            chosen.append(object_id)
+            taken |= mask
+        if len(chosen) == min(max_objects, MAX_OBJECT_ID):
+            break
+    return chosen
+
+
+def _paint(labels: Labels, chosen: Sequence[int]) -> ByteArray:
+    """(H, W) with the objects numbered from 1 in the order given."""
+    ids = np.zeros(labels.size_hw, np.uint8)
+    if labels.void is not None:
+        ids[labels.void] = VOID
+    for number, object_id in enumerate(chosen, start=1):
+        ids[labels.mask(object_id)] = number
+    return ids
 
 
 class ImageExample(ABC):

@@ -2,8 +2,9 @@
 
 A synthetic clip is a still image under a moving camera, with objects of other images moving over it on paths of their
 own: they turn, grow, bend, change their light, cross and hide each other, leave the frame and come back. Copies and
-kin of an object move beside it, so that only its identity, not its kind, tells which one was meant. The same objects
-are pasted into real clips at times. The image's own objects can be tracked as well.
+kin of an object move beside it, so that only its identity, not its kind, tells which one was meant. Others, and bars
+of any texture, pass in front. Light falls unevenly and wanders. The same objects are pasted into real clips at times.
+The image's own objects can be tracked as well.
 
 Shapes: T frames, K objects, S the model's square input; masks at half of it, as for images.
 """
@@ -12,18 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from masklet.errors import DataError
+from masklet.datasets.mixture import mixture_clips, open_mixture, shares
+from masklet.datasets.records import ClipExample, flatten_alike
 from masklet.geometry import to_square_area
 from masklet.records import BoolArray, ByteArray, FloatArray
 from masklet.train.augment import (
+    CUTOUT_MARGIN_PX,
     VOID,
     Cutout,
     LabelledImage,
@@ -38,23 +39,30 @@ from masklet.train.augment import (
 )
 from masklet.train.data import (
     CUTOUT_SOURCES,
-    MAX_DRAWS,
     PART_SOURCES,
     SOURCE_WEIGHTS,
     VOID_COVERAGE,
     CutoutSampler,
-    ImageEntry,
-    ImageIndex,
     SampleStream,
     SourceSampler,
     check_count,
     check_fraction,
     check_size,
-    list_entries,
+    open_images,
     random_cutout,
-    read_entry,
 )
-from masklet.train.scene import Layer, Motion, Scene, between, camera_motion, object_motion
+from masklet.train.scene import (
+    Layer,
+    Motion,
+    Scene,
+    camera_motion,
+    colour_course,
+    compose,
+    object_motion,
+    passing_motion,
+    random_shade,
+    smear_kernel,
+)
 
 MAX_CANVAS_SCALE = 1.8
 """Largest still image under a moving camera, in sides of the frame; beyond its edges it is mirrored."""
@@ -68,10 +76,10 @@ CLIP_WEIGHTS: Mapping[str, float] = {"cdnet_highway": 0.3}
 class ClipDataConfig:
     """Where training clips come from and how they are made."""
 
-    image_root: str
-    """Folder of image sources, as `ImageDataConfig.root`."""
-    clip_root: str | None = None
-    """Folder of real clips, each with frames/ and masks/; None for synthetic clips only."""
+    image_root: str | Sequence[str]
+    """Images to make clips of, as `ImageDataConfig.root`."""
+    clip_root: str | Sequence[str] | None = None
+    """Real clips, written the same way; None for synthetic clips only."""
     size: int = 256
     """Side of the square model input, pixels; even."""
     objects_per_clip: int = 3
@@ -82,8 +90,14 @@ class ClipDataConfig:
     """Of a real clip, where there are any."""
     lookalike_probability: float = 0.4
     """That a pasted object gets a copy, or another object of its source, beside it."""
-    occluder_probability: float = 0.3
+    occluder_probability: float = 0.35
     """That something passes by in front that is not tracked."""
+    shade_probability: float = 0.25
+    """That light falls unevenly on the scene and wanders."""
+    camera_blur_probability: float = 0.3
+    """That a moving camera smears what it sees."""
+    min_paste_side: float = 0.08
+    """Longest side of the smallest pasted object, as a fraction of the frame's; the largest has 0.6."""
     paste_on_real_probability: float = 0.35
     """That objects are pasted into a real clip."""
     degrade_probability: float = 0.12
@@ -96,7 +110,7 @@ class ClipDataConfig:
     """Sources whose objects are pasted; those absent are passed over, all are used when none is there."""
     clip_weights: Mapping[str, float] = field(default_factory=lambda: dict(CLIP_WEIGHTS))
     """Multiplier for real clips whose name starts so, else 1; a clip is drawn by it times the root of its frames."""
-    min_object_area: float = 0.006
+    min_object_area: float = 0.0015
     """Smallest object on the first frame, as a fraction of it."""
     max_object_area: float = 0.7
     """Largest object on the first frame, as a fraction of it."""
@@ -106,9 +120,9 @@ class ClipDataConfig:
         check_size(self.size)
         check_count("objects_per_clip", self.objects_per_clip)
         check_count("num_frames", self.num_frames)
-        for name in ("real", "lookalike", "occluder", "paste_on_real", "degrade"):
+        for name in ("real", "lookalike", "occluder", "shade", "camera_blur", "paste_on_real", "degrade"):
             check_fraction(f"{name}_probability", getattr(self, f"{name}_probability"))
-        for name in ("min_object_area", "max_object_area"):
+        for name in ("min_paste_side", "min_object_area", "max_object_area"):
             check_fraction(name, getattr(self, name))
 
 
@@ -123,32 +137,6 @@ class ClipSample(NamedTuple):
     """(T, S/2, S/2) bool, pixels the loss ignores."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClipIndex:
-    """Real clips by name. Build it with `ClipIndex.open`."""
-
-    clips: Mapping[str, tuple[ImageEntry, ...]]
-
-    @classmethod
-    def open(cls, root: str | Path) -> ClipIndex:
-        """List a folder of clips, `<clip>/frames/*.jpg` with `<clip>/masks/*.png`, frames in order of their names.
-
-        Raises:
-            DataError: the folder is missing or holds no clip, a frame has no mask, or sizes differ.
-        """
-        folder = Path(root)
-        if not folder.is_dir():
-            raise DataError(f"clip folder {folder} does not exist: give the folder that holds the clips")
-        clips = {
-            path.name: list_entries(path / "frames", path / "masks")
-            for path in sorted(folder.iterdir())
-            if (path / "frames").is_dir()
-        }
-        if not clips:
-            raise DataError(f"clip folder {folder} holds no clip: expected <clip>/frames/*.jpg with <clip>/masks/*.png")
-        return cls(clips)
-
-
 class ClipSamples(SampleStream[ClipSample]):
     """Training clips; see `SampleStream` for `rank`, `start` and `batch_size`.
 
@@ -161,29 +149,31 @@ class ClipSamples(SampleStream[ClipSample]):
     ) -> None:
         super().__init__(seed=config.seed, rank=rank, start=start, batch_size=batch_size)
         self.config = config
-        index = ImageIndex.open(config.image_root)
-        self._images = SourceSampler(index, config.weights, config.part_sources)
-        self._cutouts = CutoutSampler(index, config.cutout_sources, config.weights)
-        clips = {} if config.clip_root is None else ClipIndex.open(config.clip_root).clips
-        weights = {name: _prefix_weight(name, config.clip_weights) for name in clips}
-        self._clips = [clip for name, clip in clips.items() if weights[name] > 0]
-        shares = np.array([weights[name] * len(clip) ** 0.5 for name, clip in clips.items() if weights[name] > 0])
-        self._clip_probabilities: NDArray[np.float64] = shares / max(shares.sum(), 1e-9)
+        images = open_images(config.image_root)
+        self._images = SourceSampler(images, config.weights, config.part_sources)
+        self._cutouts = CutoutSampler(images, config.cutout_sources, config.weights)
+        groups = [] if config.clip_root is None else mixture_clips(open_mixture(config.clip_root))
+        self._clips = [clip for _, clips in groups for clip in clips if clip.labelled_frames]
+        weights = [(weight, [self._clip_weight(clip) for clip in clips]) for weight, clips in groups]
+        has_clips = any(sum(members) for _, members in weights)
+        self._clip_probabilities = shares(weights) if has_clips else None
 
-    def sample(self, rng: np.random.Generator) -> ClipSample:
-        """Make one sample from a generator that is its own."""
-        for _ in range(MAX_DRAWS):
-            scene = self._draw_scene(rng)
-            sample = self._finish(scene, rng)
-            if sample is not None:
-                return sample
-        raise DataError(
-            f"{self.config.image_root}: {MAX_DRAWS} clips in a row held no object of {self.config.min_object_area:.1%} "
-            f"to {self.config.max_object_area:.0%} of the first frame: check that masks hold ids 1 to 254"
+    def _clip_weight(self, clip: ClipExample) -> float:
+        by_prefix = (weight for prefix, weight in self.config.clip_weights.items() if clip.name.startswith(prefix))
+        return next(by_prefix, 1.0) * len(clip.labelled_frames) ** 0.5
+
+    def describe_want(self) -> str:
+        config = self.config
+        return (
+            f"object of {config.min_object_area:.2%} to {config.max_object_area:.0%} of the first frame in "
+            f"{config.image_root}"
         )
 
+    def attempt(self, rng: np.random.Generator) -> ClipSample | None:
+        return self._finish(self._draw_scene(rng), rng)
+
     def _draw_scene(self, rng: np.random.Generator) -> Scene:
-        if self._clips and rng.random() < self.config.real_probability:
+        if self._clip_probabilities is not None and rng.random() < self.config.real_probability:
             scene = self._real_scene(rng)
             if rng.random() < self.config.paste_on_real_probability:
                 self._paste_objects(scene, rng, int(rng.integers(1, 3)), [])
@@ -191,7 +181,9 @@ class ClipSamples(SampleStream[ClipSample]):
         source = self._images.draw_source(rng)
         still = self._images.draw(rng, source)
         scene = self._still_scene(still, rng)
-        copies_own = source in self._cutouts.sources and rng.random() < self.config.lookalike_probability
+        copies_own = (
+            self._images.name_of(source) in self._cutouts.sources and rng.random() < self.config.lookalike_probability
+        )
         own = random_cutout(still, rng) if copies_own else None
         num_objects = int(rng.choice(4, p=[0.15, 0.35, 0.35, 0.15]))
         self._paste_objects(scene, rng, num_objects, [] if own is None else [own])
@@ -211,10 +203,13 @@ class ClipSamples(SampleStream[ClipSample]):
         void = resize_coverage(still.ids == VOID, canvas_size) if (still.ids == VOID).any() else None
         regions = [resize_coverage(still.ids == object_id, canvas_size) for object_id in self._own_objects(still, rng)]
         pixels = np.arange(config.size, dtype=np.float32)
+        shutter = rng.uniform(0.15, 0.5) if rng.random() < config.camera_blur_probability else 0.0
         scene = Scene([], [], [[] for _ in regions])
         for time in range(config.num_frames):
             maps = motion.maps(time, pixels, pixels, source_xy, 1.0)
-            scene.frames.append(_remap(canvas, maps))
+            kernel = smear_kernel(shutter * motion.step_xy(time))
+            frame = _remap(canvas, maps)
+            scene.frames.append(frame if kernel is None else np.asarray(cv2.filter2D(frame, -1, kernel), np.uint8))
             scene.voids.append(np.zeros((config.size, config.size), np.uint8) if void is None else _remap(void, maps))
             for masks, region in zip(scene.objects, regions, strict=True):
                 masks.append(_remap(region, maps))
@@ -228,8 +223,8 @@ class ClipSamples(SampleStream[ClipSample]):
     def _real_scene(self, rng: np.random.Generator) -> Scene:
         """A real clip at a random pace and direction, seen through one crop that drifts a little."""
         config = self.config
-        entries = self._clips[rng.choice(len(self._clips), p=self._clip_probabilities)]
-        images = [read_entry(entries[place]) for place in random_places(len(entries), config.num_frames, rng)]
+        clip = self._clips[rng.choice(len(self._clips), p=self._clip_probabilities)]
+        images = read_clip_frames(clip, random_places(len(clip.labelled_frames), config.num_frames, rng), rng)
         if rng.random() < 0.7:
             images = _crop_clip(images, rng, config.size // 2)
         if rng.random() < 0.5:
@@ -258,21 +253,34 @@ class ClipSamples(SampleStream[ClipSample]):
             cutout = self._cutouts.draw(rng, source)
             if cutout is None:
                 continue
-            size_px = size * rng.uniform(0.2, 0.6)
+            size_px = size * self._random_side(rng)
             planned.append((cutout, size_px, True))
             if rng.random() < config.lookalike_probability:
                 kin = self._cutouts.draw(rng, source) if rng.random() < 0.4 else cutout
                 planned.append((kin or cutout, size_px * rng.uniform(0.75, 1.3), rng.random() < 0.5))
-        planned = [planned[row] for row in rng.permutation(len(planned))]
-        if rng.random() < config.occluder_probability:
-            occluder = self._cutouts.draw(rng)
-            if occluder is not None:
-                planned.append((occluder, size * rng.uniform(0.2, 0.5), False))
         motions: list[Motion] = []
-        for cutout, size_px, tracked in planned:
-            layer = random_layer(cutout, size_px, tracked, motions, rng, len(scene.frames), size)
-            motions.append(layer.motion)
-            scene.paint(layer)
+        num_frames = len(scene.frames)
+        for row in rng.permutation(len(planned)):
+            cutout, size_px, tracked = planned[row]
+            motion = object_motion(rng, num_frames, size, size_px, motions)
+            motions.append(motion)
+            scene.paint(random_layer(cutout, size_px, motion, rng, tracked=tracked))
+        if rng.random() < config.occluder_probability:
+            occluder = self._random_occluder(scene, rng)
+            if occluder is not None:
+                size_px = size * (rng.uniform(0.2, 0.55) if occluder.borders_touched < 4 else rng.uniform(0.5, 1.3))
+                passes = rng.random() < 0.6
+                motion = (passing_motion if passes else object_motion)(rng, num_frames, size, size_px, motions)
+                scene.paint(random_layer(occluder, size_px, motion, rng, tracked=False))
+
+    def _random_side(self, rng: np.random.Generator) -> float:
+        """Longest side of a pasted object over the frame's: small ones as often as twice as large ones."""
+        low, high = np.log(self.config.min_paste_side), np.log(0.6)
+        return float(np.exp(rng.uniform(low, high))) if rng.random() < 0.5 else float(rng.uniform(0.2, 0.6))
+
+    def _random_occluder(self, scene: Scene, rng: np.random.Generator) -> Cutout | None:
+        """An object of another image, or a bar cut from the scene's own texture, as a post or a wall."""
+        return random_bar(scene.frames[0], rng) if rng.random() < 0.35 else self._cutouts.draw(rng)
 
     def _finish(self, scene: Scene, rng: np.random.Generator) -> ClipSample | None:
         """Light, colour and degradation over the whole clip, and the choice of K objects."""
@@ -282,12 +290,13 @@ class ClipSamples(SampleStream[ClipSample]):
         if not rows:
             return None
         first = random_colour(rng) if rng.random() < 0.8 else random_colour(rng, 0.0)
-        drift = random_colour(rng, 0.35)
+        drift = colour_course(rng, random_colour(rng, 0.35), len(scene.frames))
+        shade = random_shade(rng, len(scene.frames)) if rng.random() < config.shade_probability else None
         degradation = random_degradation(rng, config.degrade_probability)
         frames = []
         for time, frame in enumerate(scene.frames):
-            lit = apply_colour(apply_colour(frame, first), between(drift, time, len(scene.frames)))
-            frames.append(degradation.apply(lit, rng))
+            lit = apply_colour(frame, compose(first, drift[time]))
+            frames.append(degradation.apply(lit if shade is None else shade.apply(lit, time), rng))
         masks = np.stack([objects[row] for row in rows])
         void = np.stack([resize_coverage(void, half) > VOID_COVERAGE for void in scene.voids])
         return ClipSample(torch.from_numpy(np.stack(frames)), torch.from_numpy(masks), torch.from_numpy(void))
@@ -326,29 +335,49 @@ def view_of(camera: Motion, size: int) -> tuple[int, tuple[float, float]]:
     return canvas_size, ((canvas_size - 1) / 2 + shift_x, (canvas_size - 1) / 2 + shift_y)
 
 
-def _prefix_weight(name: str, weights: Mapping[str, float]) -> float:
-    return next((weight for prefix, weight in weights.items() if name.startswith(prefix)), 1.0)
+def read_clip_frames(clip: ClipExample, places: Sequence[int], rng: np.random.Generator) -> list[LabelledImage]:
+    """Labelled frames of a real clip, with one id an object throughout.
+
+    Where objects overlap, those of the first frame taken are the choice for all.
+
+    Args:
+        clip: with at least one labelled frame.
+        places: in its list of labelled frames; one may come several times.
+        rng: decides between objects that overlap.
+
+    Raises:
+        DataError: a frame cannot be read, or sizes differ.
+    """
+    indices = [clip.labelled_frames[place] for place in places]
+    distinct = sorted(set(indices))
+    pairs = dict(zip(distinct, clip.read(distinct), strict=True))
+    flat = flatten_alike([pairs[index][1] for index in indices], rng)
+    return [LabelledImage(pairs[index][0], ids) for index, ids in zip(indices, flat, strict=True)]
 
 
-def random_layer(
-    cutout: Cutout,
-    size_px: float,
-    tracked: bool,
-    others: list[Motion],
-    rng: np.random.Generator,
-    num_frames: int,
-    size: int,
-) -> Layer:
-    """Send a cut-out on its way: a path, a mirror image at times, its own light, and smear at times."""
-    motion = object_motion(rng, num_frames, size, size_px, others)
+def random_bar(rgb: ByteArray, rng: np.random.Generator) -> Cutout:
+    """A straight bar of a random part of an image, which looks like nothing: a post, a wall, a window frame."""
+    height, width = rgb.shape[:2]
+    long, thin = int(rng.integers(height // 3, height)), int(rng.integers(max(4, height // 20), max(5, height // 5)))
+    top, left = int(rng.integers(height - long + 1)), int(rng.integers(max(1, width - thin + 1)))
+    part = rgb[top : top + long, left : left + thin]
+    if rng.random() < 0.5:
+        part = part.transpose(1, 0, 2)
+    margin = (CUTOUT_MARGIN_PX, CUTOUT_MARGIN_PX)
+    alpha = np.pad(np.full(part.shape[:2], 255, np.uint8), (margin, margin))
+    return Cutout(np.pad(part, (margin, margin, (0, 0)), mode="edge"), alpha, borders_touched=4)
+
+
+def random_layer(cutout: Cutout, size_px: float, motion: Motion, rng: np.random.Generator, *, tracked: bool) -> Layer:
+    """Dress a cut-out for its way: a mirror image at times, its own light, and smear at times."""
     if rng.random() < 0.5:
         cutout = cutout.flip()
     # sharp enough at its largest, not much too fine at its smallest
     cutout = scale_cutout(cutout, size_px * float(np.sqrt(motion.scales.max() * motion.scales.min())))
     tint = random_colour(rng, 0.5)
-    cutout = Cutout(apply_colour(cutout.rgb, tint), cutout.alpha, cutout.borders_touched)
+    colours = colour_course(rng, random_colour(rng, 0.8 if rng.random() < 0.2 else 0.35), len(motion.scales))
     shutter = rng.uniform(0.2, 0.6) if rng.random() < 0.3 else 0.0
-    return Layer(cutout, size_px, motion, random_colour(rng, 0.35), shutter, tracked)
+    return Layer(cutout, size_px, motion, np.stack([compose(tint, colour) for colour in colours]), shutter, tracked)
 
 
 def random_places(num_available: int, num_wanted: int, rng: np.random.Generator) -> list[int]:

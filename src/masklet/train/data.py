@@ -1,7 +1,4 @@
-"""Training samples from folders of images with indexed masks.
-
-A data set is a folder of sources; a source has `images/` and `masks/`, where a mask is a PNG of its image's stem and
-size holding one byte a pixel: 0 background, 1 to 254 the objects, 255 void (ignored).
+"""Training samples from the images of any data set that `masklet.datasets` reads, or of a weighted mixture of them.
 
 Sampling is a function of (seed, rank, sample number) alone. A run that stops after n samples continues exactly with
 `start=n`, whatever the number of workers. Masks come at half of the input's size.
@@ -13,15 +10,14 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from masklet.datasets.mixture import mixture_images, open_mixture, shares
+from masklet.datasets.records import ImageExample, by_source
 from masklet.errors import ConfigError, DataError
 from masklet.geometry import to_square_area
 from masklet.records import BoolArray, ByteArray
@@ -42,12 +38,10 @@ from masklet.train.augment import (
 
 T = TypeVar("T")
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MAX_DRAWS = 200
 """Images tried for one sample before the data set is called unusable."""
 VOID_COVERAGE = 63
 """A pixel more than a quarter void is void (in units of 255)."""
-EXIF_ORIENTATION = 0x0112
 
 SOURCE_WEIGHTS: Mapping[str, float] = {
     "animals7": 1.3,
@@ -85,192 +79,97 @@ CUTOUT_SOURCES = (
 """Sources of whole objects with clean outlines, fit to be pasted elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageEntry:
-    """An image on disk and its mask."""
-
-    image_path: Path
-    mask_path: Path
+Groups = Sequence[tuple[float, Mapping[str, Sequence[ImageExample]]]]
+"""The weight of each data set of a mixture, and its images by source."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageIndex:
-    """The images of a data set, by source. Build it with `ImageIndex.open`."""
+def open_images(specs: str | Sequence[str]) -> Groups:
+    """The images of a mixture, by source.
 
-    sources: Mapping[str, tuple[ImageEntry, ...]]
-
-    @classmethod
-    def open(cls, root: str | Path) -> ImageIndex:
-        """List a data set and check that images and masks fit, reading only the files' headers.
-
-        Args:
-            root: a folder of sources, or one source itself.
-
-        Raises:
-            DataError: the folder or a source's `masks/` is missing, there is no image, an image has no mask or a mask
-                no image, a file is not an image, or sizes differ. The message names the file.
-        """
-        folder = Path(root)
-        if not folder.is_dir():
-            raise DataError(f"data folder {folder} does not exist: give the folder that holds the sources")
-        candidates = [folder] if (folder / "images").is_dir() else sorted(folder.iterdir())
-        sources = {path.name: _list_source(path) for path in candidates if (path / "images").is_dir()}
-        if not sources:
-            raise DataError(
-                f"data folder {folder} holds no source: expected <source>/images/*.jpg with <source>/masks/*.png"
-            )
-        return cls(sources)
-
-    def __len__(self) -> int:
-        return sum(len(entries) for entries in self.sources.values())
-
-
-def _list_source(folder: Path) -> tuple[ImageEntry, ...]:
-    return list_entries(folder / "images", folder / "masks")
-
-
-def list_entries(images_folder: Path, masks_folder: Path) -> tuple[ImageEntry, ...]:
-    """Pair the images of a folder with their masks, by stem and in order, and check their sizes.
+    Args:
+        specs: as `masklet.datasets.mixture.DataSpec.parse` reads them.
 
     Raises:
-        DataError: as `ImageIndex.open`.
+        DataError: a data set cannot be used, or there are no images.
     """
-    if not masks_folder.is_dir():
-        raise DataError(f"{images_folder} has no {masks_folder}: expected one PNG of each image's stem there")
-    images = sorted(path for path in images_folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not images:
-        raise DataError(f"{images_folder} holds no image: expected files of type {', '.join(IMAGE_SUFFIXES)}")
-    entries = tuple(ImageEntry(path, masks_folder / f"{path.stem}.png") for path in images)
-    masks = {path for path in masks_folder.iterdir() if path.suffix.lower() == ".png"}
-    for entry in entries:
-        if entry.mask_path not in masks:
-            raise DataError(f"image {entry.image_path} has no mask: expected {entry.mask_path}")
-        check_sizes(entry)
-    orphans = masks - {entry.mask_path for entry in entries}
-    if orphans:
-        raise DataError(f"mask {min(orphans)} has no image of its stem in {images_folder}")
-    return entries
+    return [(weight, by_source(images)) for weight, images in mixture_images(open_mixture(specs))]
 
 
-def check_sizes(entry: ImageEntry) -> None:
-    """Compare an image's size, as it is when upright, with its mask's.
-
-    Raises:
-        DataError: they differ, or a file is not an image.
-    """
-    image_wh, turned = _size_wh(entry.image_path)
-    mask_wh, _ = _size_wh(entry.mask_path)
-    if turned:
-        image_wh = (image_wh[1], image_wh[0])
-    if image_wh != mask_wh:
-        raise DataError(
-            f"mask {entry.mask_path} is {mask_wh[0]} x {mask_wh[1]} (width x height), but its image "
-            f"{entry.image_path.name} is {image_wh[0]} x {image_wh[1]}: they must have one size"
-        )
-
-
-def _size_wh(path: Path) -> tuple[tuple[int, int], bool]:
-    """A file's size as stored, and whether it is shown turned by a quarter."""
-    try:
-        with Image.open(path) as image:
-            turned = "exif" in image.info and image.getexif().get(EXIF_ORIENTATION, 1) >= 5
-            return image.size, turned
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
-
-
-def read_rgb(path: str | Path) -> ByteArray:
-    """Read an image, upright, as (H, W, 3) uint8 RGB.
-
-    Raises:
-        DataError: the file is missing or not an image.
-    """
-    try:
-        encoded = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"image {path} cannot be read: {error}") from error
-    bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    if bgr is None:
-        raise DataError(f"{path} cannot be read as an image: empty, truncated or of an unknown type")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def read_indexed_mask(path: str | Path) -> ByteArray:
-    """Read a mask of object ids, (H, W) uint8: 0 background, 255 void.
-
-    A palette PNG is read by index, not by colour; a grey one by value.
-
-    Raises:
-        DataError: the file is missing, not an image, or has colours instead of ids.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L", "1"):
-                raise DataError(
-                    f"mask {path} has mode {image.mode}, expected one byte a pixel (palette or 8-bit grey): "
-                    f"0 background, 1 to 254 objects, 255 void"
-                )
-            ids = np.array(image, dtype=np.uint8)
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"mask {path} cannot be read: {error}") from error
-    return ids
-
-
-def read_entry(entry: ImageEntry) -> LabelledImage:
-    """Read an image and its ids.
+def read_labelled(example: ImageExample, rng: np.random.Generator) -> LabelledImage:
+    """Read an image and one id a pixel; where objects overlap, a random choice of whole ones.
 
     Raises:
         DataError: a file cannot be read or sizes differ.
     """
-    rgb, ids = read_rgb(entry.image_path), read_indexed_mask(entry.mask_path)
-    if rgb.shape[:2] != ids.shape:
-        raise DataError(f"mask {entry.mask_path} has shape {ids.shape}, its image {rgb.shape[:2]}: one size expected")
-    return LabelledImage(rgb, ids)
+    rgb, labels = example.read()
+    return LabelledImage(rgb, labels.apart(rng))
+
+
+def weight_of(source: str, weights: Mapping[str, float]) -> float:
+    """Of a source by its name or, in a data set of folders in folders, by the last part of it; 1 when not named."""
+    return weights.get(source, weights.get(source.rsplit("/", 1)[-1], 1.0))
 
 
 class SourceSampler:
-    """Draws labelled images: a source by weight times the root of its size, then an image evenly."""
+    """Draws labelled images: a data set by its weight, a source by weight times the root of its size, then evenly."""
 
-    def __init__(self, index: ImageIndex, weights: Mapping[str, float], part_sources: Mapping[str, float]) -> None:
-        self._index = index
-        self._names = [name for name in index.sources if weights.get(name, 1.0) > 0]
-        if not self._names:
-            raise DataError(f"every source has weight 0: {', '.join(index.sources)}")
-        shares = np.array([weights.get(name, 1.0) * len(index.sources[name]) ** 0.5 for name in self._names])
-        self._probabilities: NDArray[np.float64] = shares / shares.sum()
+    def __init__(self, groups: Groups, weights: Mapping[str, float], part_sources: Mapping[str, float]) -> None:
+        self._sources = [(name, images) for _, sources in groups for name, images in sources.items()]
+        self._probabilities = shares(
+            [
+                (weight, [weight_of(name, weights) * len(images) ** 0.5 for name, images in sources.items()])
+                for weight, sources in groups
+            ]
+        )
         self._part_sources = part_sources
 
     @property
+    def names(self) -> list[str]:
+        """Of the sources, each once."""
+        return list(dict.fromkeys(name for name, _ in self._sources))
+
+    @property
     def probabilities(self) -> dict[str, float]:
-        """How often each source is drawn."""
-        return dict(zip(self._names, self._probabilities.tolist(), strict=True))
+        """How often each source is drawn, of those that are."""
+        drawn: dict[str, float] = {}
+        for (name, _), probability in zip(self._sources, self._probabilities.tolist(), strict=True):
+            if probability:
+                drawn[name] = drawn.get(name, 0.0) + probability
+        return drawn
 
-    def draw_source(self, rng: np.random.Generator) -> str:
-        """The name of a random source."""
-        return self._names[rng.choice(len(self._names), p=self._probabilities)]
+    def draw_source(self, rng: np.random.Generator) -> int:
+        """The number of a random source."""
+        return int(rng.choice(len(self._sources), p=self._probabilities))
 
-    def draw(self, rng: np.random.Generator, source: str | None = None) -> LabelledImage:
+    def name_of(self, source: int) -> str:
+        """The name of a source."""
+        return self._sources[source][0]
+
+    def draw(self, rng: np.random.Generator, source: int | None = None) -> LabelledImage:
         """Read one random image, of a given source or of any; parts are at times merged into their whole."""
-        name = source or self.draw_source(rng)
-        entries = self._index.sources[name]
-        image = read_entry(entries[rng.integers(len(entries))])
-        return image.merge_objects() if rng.random() < self._part_sources.get(name, 0.0) else image
+        name, images = self._sources[self.draw_source(rng) if source is None else source]
+        image = read_labelled(images[rng.integers(len(images))], rng)
+        merged = self._part_sources.get(name, self._part_sources.get(name.rsplit("/", 1)[-1], 0.0))
+        return image.merge_objects() if rng.random() < merged else image
 
 
 class CutoutSampler:
     """Draws whole objects to be pasted elsewhere."""
 
-    def __init__(self, index: ImageIndex, sources: Iterable[str], weights: Mapping[str, float]) -> None:
-        clean = {name: index.sources[name] for name in sources if name in index.sources}
-        always_whole = dict.fromkeys(PART_SOURCES, 1.0)
-        self.sources: Mapping[str, tuple[ImageEntry, ...]] = clean or index.sources
-        self._images = SourceSampler(ImageIndex(self.sources), weights, always_whole)
+    def __init__(self, groups: Groups, sources: Iterable[str], weights: Mapping[str, float]) -> None:
+        wanted = set(sources)
+        clean = [(weight, _choose(images, wanted)) for weight, images in groups]
+        if not any(images for _, images in clean):
+            clean = [(weight, dict(images)) for weight, images in groups]
+        self._images = SourceSampler(clean, weights, dict.fromkeys(PART_SOURCES, 1.0))
+        self.sources = self._images.names
+        """Names of the sources."""
 
-    def draw_source(self, rng: np.random.Generator) -> str:
-        """The name of a random source of cut-outs."""
+    def draw_source(self, rng: np.random.Generator) -> int:
+        """The number of a random source of cut-outs."""
         return self._images.draw_source(rng)
 
-    def draw(self, rng: np.random.Generator, source: str | None = None) -> Cutout | None:
+    def draw(self, rng: np.random.Generator, source: int | None = None) -> Cutout | None:
         """One object, preferably not cut off by its image's border; None when several images held none."""
         best: Cutout | None = None
         for _ in range(4):
@@ -280,6 +179,10 @@ class CutoutSampler:
             if best is not None and best.borders_touched <= 1:
                 break
         return best
+
+
+def _choose(images: Mapping[str, Sequence[ImageExample]], wanted: set[str]) -> dict[str, Sequence[ImageExample]]:
+    return {name: found for name, found in images.items() if name in wanted or name.rsplit("/", 1)[-1] in wanted}
 
 
 def random_cutout(image: LabelledImage, rng: np.random.Generator) -> Cutout | None:
@@ -296,8 +199,8 @@ def random_cutout(image: LabelledImage, rng: np.random.Generator) -> Cutout | No
 class ImageDataConfig:
     """Where training images come from and how they are varied."""
 
-    root: str
-    """Folder of sources, each with images/ and masks/."""
+    root: str | Sequence[str]
+    """A data set, or several: `ROOT[?layout=NAME&split=NAME&only=A,B][:WEIGHT]` each."""
     size: int = 256
     """Side of the square model input, pixels; even."""
     objects_per_image: int = 3
@@ -380,8 +283,24 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
         self._ranks = (rank,) if isinstance(rank, int) else tuple(rank)
 
     @abstractmethod
+    def attempt(self, rng: np.random.Generator) -> T | None:
+        """Try to make one sample; None when what was drawn holds no object of a fit size."""
+
+    @abstractmethod
+    def describe_want(self) -> str:
+        """What `attempt` looks for and where, for a message."""
+
     def sample(self, rng: np.random.Generator) -> T:
-        """Make one sample from a generator that is its own."""
+        """Make one sample from a generator that is its own.
+
+        Raises:
+            DataError: the data set hardly holds what is wanted, or cannot be read.
+        """
+        for _ in range(MAX_DRAWS):
+            sample = self.attempt(rng)
+            if sample is not None:
+                return sample
+        raise DataError(f"{MAX_DRAWS} draws in a row held no {self.describe_want()}: run `masklet data check` on it")
 
     def __iter__(self) -> Iterator[T]:
         worker = torch.utils.data.get_worker_info()
@@ -407,22 +326,15 @@ class ImageSamples(SampleStream[ImageSample]):
     ) -> None:
         super().__init__(seed=config.seed, rank=rank, start=start, batch_size=batch_size)
         self.config = config
-        index = ImageIndex.open(config.root)
-        self._images = SourceSampler(index, config.weights, config.part_sources)
-        self._cutouts = CutoutSampler(index, config.cutout_sources, config.weights)
+        groups = open_images(config.root)
+        self._images = SourceSampler(groups, config.weights, config.part_sources)
+        self._cutouts = CutoutSampler(groups, config.cutout_sources, config.weights)
 
-    def sample(self, rng: np.random.Generator) -> ImageSample:
-        """Make one sample from a generator that is its own."""
-        for _ in range(MAX_DRAWS):
-            sample = self._try_sample(rng)
-            if sample is not None:
-                return sample
-        raise DataError(
-            f"{self.config.root}: {MAX_DRAWS} images in a row held no object of {self.config.min_object_area:.1%} to "
-            f"{self.config.max_object_area:.0%} of the crop: check that masks hold ids 1 to 254"
-        )
+    def describe_want(self) -> str:
+        config = self.config
+        return f"object of {config.min_object_area:.1%} to {config.max_object_area:.0%} of the crop in {config.root}"
 
-    def _try_sample(self, rng: np.random.Generator) -> ImageSample | None:
+    def attempt(self, rng: np.random.Generator) -> ImageSample | None:
         config = self.config
         image = augment_geometry(self._images.draw(rng), rng, config)
         rgb = to_square_area(image.rgb, config.size)

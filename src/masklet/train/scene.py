@@ -8,6 +8,7 @@ Shapes: T frames, S the square frame's side in pixels, J objects.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -17,8 +18,17 @@ from masklet.records import ByteArray, FloatArray
 from masklet.train.augment import Cutout, apply_colour
 
 MAX_BLUR_PX = 21
-"""Longest smear of a moving object, and the size of its filter; odd."""
+"""Longest smear of a moving thing; odd."""
 NO_COLOUR_CHANGE: FloatArray = np.eye(3, 4, dtype=np.float32)
+
+PULL_SIDE = 3
+"""Control points of a deformation, along one side of their square."""
+LATTICE_SIDE = 13
+"""Places along one side at which a deformation is worked out; between them it is linear."""
+MAX_GROWTH = 2.5
+"""By which an object may grow or shrink within a clip."""
+MIN_BEND_PX = 0.5
+"""A smaller deformation is none."""
 
 
 @dataclass(slots=True)
@@ -55,13 +65,58 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Wobble:
-    """A wave through an object or a scene, so that it does not move like a sheet of paper."""
+class Bend:
+    """A thin-plate deformation that changes with time, so that a thing does not move like a sheet of paper."""
 
-    amplitude_px: float
-    wavelength_px: float
-    phases: NDArray[np.float64]
-    """(T, 2) radians, of the waves along y (which shift x) and along x."""
+    side_px: float
+    """Of the square, around the thing's centre, over which the control points are spread."""
+    pulls_xy: FloatArray
+    """(T, PULL_SIDE ** 2, 2) where each control point is pulled to, pixels from its place."""
+
+    @property
+    def reach_px(self) -> float:
+        """No point moves farther than this, along x or y."""
+        return 1.25 * float(np.abs(self.pulls_xy).max(initial=0.0))
+
+    def shift(self, time: int, left: float, top: float, size_wh: tuple[int, int]) -> FloatArray:
+        """(h, w, 2) pixels by which each place is moved, x and y.
+
+        Args:
+            time: frame, 0 to T - 1.
+            left: x of the first column, pixels from the centre.
+            top: y of the first row.
+            size_wh: columns and rows.
+        """
+        lattice = (thin_plate() @ self.pulls_xy[time]).reshape(LATTICE_SIDE, LATTICE_SIDE, 2)
+        step = (LATTICE_SIDE - 1) / self.side_px
+        middle = (LATTICE_SIDE - 1) / 2
+        to_lattice = np.array([[step, 0, left * step + middle], [0, step, top * step + middle]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        shift = cv2.warpAffine(lattice, to_lattice, size_wh, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(shift, np.float32)
+
+
+@lru_cache(maxsize=1)
+def thin_plate() -> FloatArray:
+    """From the pulls of the control points to the shifts on the lattice: (LATTICE_SIDE ** 2, PULL_SIDE ** 2).
+
+    Source: F. L. Bookstein, Principal Warps, PAMI 1989.
+    """
+
+    def grid(side: int) -> NDArray[np.float64]:
+        line = np.linspace(-1, 1, side)
+        return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+
+    def plate(places: NDArray[np.float64]) -> NDArray[np.float64]:
+        squared = ((places[:, None] - points[None]) ** 2).sum(-1)
+        return np.hstack([squared * np.log(np.maximum(squared, 1e-12)), np.ones((len(places), 1)), places])
+
+    points = grid(PULL_SIDE)
+    rows = plate(points)
+    system = np.zeros((len(points) + 3, len(points) + 3))
+    system[: len(points)] = rows
+    system[len(points) :, : len(points)] = rows[:, len(points) :].T
+    return np.asarray(plate(grid(LATTICE_SIDE)) @ np.linalg.inv(system)[:, : len(points)], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +131,7 @@ class Motion:
     """(T,) radians."""
     aspects: NDArray[np.float64]
     """(T,) width is multiplied and height divided by it."""
-    wobble: Wobble
+    bend: Bend | None = None
 
     def maps(
         self, time: int, columns: FloatArray, rows: FloatArray, source_xy: tuple[float, float], zoom: float
@@ -96,15 +151,15 @@ class Motion:
         x = columns - np.float32(self.centres_xy[time, 0])
         y = (rows - np.float32(self.centres_xy[time, 1]))[:, None]
         cosine, sine = np.cos(self.angles[time]), np.sin(self.angles[time])
-        across = np.float32(zoom / (self.scales[time] * self.aspects[time]))
-        down = np.float32(zoom * self.aspects[time] / self.scales[time])
-        turns = np.float32(2 * np.pi / self.wobble.wavelength_px)
-        amplitude = np.float32(self.wobble.amplitude_px)
-        phase_x, phase_y = self.wobble.phases[time].astype(np.float32)
-        bent_x = x + amplitude * np.sin(y * turns + phase_x)
-        bent_y = y + amplitude * np.sin(x * turns + phase_y)
-        source_x = across * (np.float32(cosine) * bent_x + np.float32(sine) * bent_y) + np.float32(source_xy[0])
-        source_y = down * (np.float32(cosine) * bent_y - np.float32(sine) * bent_x) + np.float32(source_xy[1])
+        across = float(zoom / (self.scales[time] * self.aspects[time]))
+        down = float(zoom * self.aspects[time] / self.scales[time])
+        turn = np.array([[across * cosine, across * sine], [-down * sine, down * cosine]], np.float32)
+        source_x = turn[0, 0] * x + (turn[0, 1] * y + np.float32(source_xy[0]))
+        source_y = turn[1, 0] * x + (turn[1, 1] * y + np.float32(source_xy[1]))
+        if self.bend is not None:
+            shift = cv2.transform(self.bend.shift(time, float(x[0]), float(y[0, 0]), (len(columns), len(rows))), turn)
+            source_x += shift[:, :, 0]
+            source_y += shift[:, :, 1]
         return source_x, source_y
 
     def step_xy(self, time: int) -> NDArray[np.float64]:
@@ -123,8 +178,8 @@ class Layer:
     size_px: float
     """Longest side on the first frame."""
     motion: Motion
-    colour: FloatArray
-    """(3, 4) light and colour on the last frame; it changes evenly from none on the first."""
+    colours: FloatArray
+    """(T, 3, 4) light and colour, frame by frame."""
     shutter: float
     """Fraction of the time between frames over which moving things smear, 0 for none."""
     tracked: bool
@@ -141,7 +196,7 @@ class Layer:
         smear_xy = self.shutter * motion.step_xy(time)
         diagonal = self.size_px * np.hypot(cut_height, cut_width) / max(cut_height, cut_width)
         largest = motion.scales[time] * max(motion.aspects[time], 1 / motion.aspects[time])
-        reach = 0.5 * (diagonal * largest + MAX_BLUR_PX) + motion.wobble.amplitude_px
+        reach = 0.5 * (diagonal * largest + MAX_BLUR_PX) + (0.0 if motion.bend is None else motion.bend.reach_px)
         low = np.clip(np.floor(motion.centres_xy[time] - reach), 0, size).astype(int)
         high = np.clip(np.ceil(motion.centres_xy[time] + reach), 0, size).astype(int)
         if (high - low < 2).any():
@@ -157,7 +212,7 @@ class Layer:
         if not alpha.any():
             return None
         rgb = cv2.remap(self.cutout.rgb, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        rgb = apply_colour(np.asarray(rgb, np.uint8), between(self.colour, time, len(motion.scales)))
+        rgb = apply_colour(np.asarray(rgb, np.uint8), self.colours[time])
         alpha_1 = alpha[:, :, None].astype(np.float32) * np.float32(1 / 255)
         colour = rgb * alpha_1
         kernel = smear_kernel(smear_xy)
@@ -170,10 +225,53 @@ def _smear(pixels: FloatArray, kernel: FloatArray) -> FloatArray:
     return np.asarray(cv2.filter2D(pixels, -1, kernel, borderType=cv2.BORDER_CONSTANT), np.float32)
 
 
-def between(colour: FloatArray, time: int, num_frames: int) -> FloatArray:
-    """The colour matrix on the way from no change on the first frame to `colour` on the last."""
-    progress = np.float32(time / max(1, num_frames - 1))
-    return NO_COLOUR_CHANGE + (colour - NO_COLOUR_CHANGE) * progress
+def colour_course(rng: np.random.Generator, last: FloatArray, num_frames: int) -> FloatArray:
+    """How light and colour change over a clip: evenly, there and back, or, one time in ten, all at once.
+
+    Args:
+        rng: decides which.
+        last: (3, 4) the change when it is complete.
+        num_frames: T.
+
+    Returns:
+        (T, 3, 4), of which the first changes nothing.
+    """
+    progress = np.linspace(0, 1, num_frames)
+    kind = rng.random()
+    if kind < 0.1:
+        course = (progress > rng.uniform(0, 1)).astype(float) if num_frames > 1 else progress
+    elif kind < 0.4:
+        course = np.sin(np.pi * progress * rng.uniform(0.7, 2.0))
+    else:
+        course = progress
+    return NO_COLOUR_CHANGE + (last - NO_COLOUR_CHANGE) * course[:, None, None].astype(np.float32)
+
+
+def compose(colour: FloatArray, later: FloatArray) -> FloatArray:
+    """One (3, 4) colour matrix that does what the two do in turn, but for the clipping between."""
+    mixed = later[:, :3] @ colour
+    mixed[:, 3] += later[:, 3]
+    return np.asarray(mixed, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """Light that falls unevenly on a scene and wanders, as under trees or beside a window."""
+
+    gains: FloatArray
+    """(T, 4, 4, 3) factors over the frame."""
+
+    def apply(self, rgb: ByteArray, time: int) -> ByteArray:
+        """One frame in that light."""
+        gain = cv2.resize(self.gains[time], (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.multiply(rgb, gain, dtype=cv2.CV_8U), np.uint8)
+
+
+def random_shade(rng: np.random.Generator, num_frames: int) -> Shade:
+    """A slowly moving pattern of light and shadow, of factors 0.45 to 1.55 at most, a little coloured."""
+    phases = rng.uniform(0, 2 * np.pi, (4, 4, 1)) + rng.normal(0, 0.15, (4, 4, 3))
+    pace = rng.uniform(0.5, 3.0) * np.linspace(0, 1, num_frames)[:, None, None, None]
+    return Shade((1 + rng.uniform(0.2, 0.55) * np.sin(phases + pace)).astype(np.float32))
 
 
 def smear_kernel(smear_xy: NDArray[np.float64]) -> FloatArray | None:
@@ -182,11 +280,11 @@ def smear_kernel(smear_xy: NDArray[np.float64]) -> FloatArray | None:
     if length < 1.5:
         return None
     half_xy = smear_xy / 2 * min(1.0, (MAX_BLUR_PX - 2) / length)
-    kernel = np.zeros((MAX_BLUR_PX, MAX_BLUR_PX), np.float32)
-    middle = MAX_BLUR_PX // 2
+    middle_x, middle_y = np.ceil(np.abs(half_xy)).astype(int)
+    kernel = np.zeros((2 * middle_y + 1, 2 * middle_x + 1), np.float32)
     steps = np.linspace(-1, 1, 2 * MAX_BLUR_PX)
-    columns = np.rint(middle + steps * half_xy[0]).astype(int)
-    rows = np.rint(middle + steps * half_xy[1]).astype(int)
+    columns = np.rint(middle_x + steps * half_xy[0]).astype(int)
+    rows = np.rint(middle_y + steps * half_xy[1]).astype(int)
     np.add.at(kernel, (rows, columns), 1)
     return np.asarray(kernel / kernel.sum(), np.float32)
 
@@ -199,11 +297,14 @@ def smooth_curve(rng: np.random.Generator, num_frames: int, drift: float, swing:
     return np.asarray(rng.uniform(-drift, drift) * progress + rng.uniform(-swing, swing) * swung)
 
 
-def random_wobble(rng: np.random.Generator, num_frames: int, size_px: float, strength: float) -> Wobble:
-    """A wave of up to `strength` of the thing's size, about as long as the thing."""
-    start, drift = rng.uniform(0, 2 * np.pi, 2), rng.uniform(-3, 3, 2)
-    phases = start + np.linspace(0, 1, num_frames)[:, None] * drift
-    return Wobble(rng.uniform(0, strength) * size_px, rng.uniform(0.8, 2.0) * size_px, phases)
+def random_bend(rng: np.random.Generator, num_frames: int, size_px: float, strength: float) -> Bend | None:
+    """A deformation by up to `strength` of the thing's size; None when it would hardly be seen."""
+    amplitude = rng.uniform(0, strength) * size_px
+    phases, paces = rng.uniform(0, 2 * np.pi, (PULL_SIDE**2, 2)), rng.uniform(0, np.pi, (PULL_SIDE**2, 2))
+    if amplitude < MIN_BEND_PX:
+        return None
+    progress = np.linspace(0, 1, num_frames)[:, None, None]
+    return Bend(size_px, (amplitude * np.sin(phases + paces * progress)).astype(np.float32))
 
 
 def camera_motion(rng: np.random.Generator, num_frames: int, size: int) -> Motion:
@@ -218,15 +319,18 @@ def camera_motion(rng: np.random.Generator, num_frames: int, size: int) -> Motio
         scales=np.exp(smooth_curve(rng, num_frames, 2 * turn, turn)),
         angles=smooth_curve(rng, num_frames, turn, turn / 2),
         aspects=np.ones(num_frames),
-        wobble=random_wobble(rng, num_frames, size, 0.015),
+        bend=random_bend(rng, num_frames, size, 0.03),
     )
 
 
 def object_motion(rng: np.random.Generator, num_frames: int, size: int, size_px: float, others: list[Motion]) -> Motion:
-    """A path of one of four kinds: drifting, fast, leaving and returning, crossing another object's path."""
+    """A path of one of four kinds: drifting, fast, leaving and returning, crossing another object's path.
+
+    One object in five comes near or goes far: its scale changes by up to a factor of 2.5 instead of 1.6.
+    """
     start = _start_xy(rng, [other.centres_xy[0] / size for other in others])
     progress = np.linspace(0, 1, num_frames)[:, None]
-    kind = rng.choice(["drift", "fast", "leave", "cross"], p=[0.45, 0.2, 0.15, 0.2])
+    kind = rng.choice(["drift", "fast", "leave", "cross"], p=[0.4, 0.2, 0.2, 0.2])
     if kind == "cross" and others:
         meeting = others[int(rng.integers(len(others)))].centres_xy[num_frames // 2] / size
         path = start + (meeting - start) * progress * rng.uniform(1.2, 2.0)
@@ -240,13 +344,29 @@ def object_motion(rng: np.random.Generator, num_frames: int, size: int, size_px:
         if kind == "fast":  # it turns back at the edges of the frame
             path = 1 - np.abs(np.mod(path, 2) - 1)
     rolls = rng.random() < 0.1
+    growth, limit = (1.0, MAX_GROWTH) if rng.random() < 0.2 else (0.5, 1.6)
     return Motion(
         centres_xy=(path + rng.normal(0, 0.003, (num_frames, 2))) * size,
-        scales=np.exp(np.clip(smooth_curve(rng, num_frames, 0.5, 0.15), np.log(0.6), np.log(1.6))),
+        scales=np.exp(np.clip(smooth_curve(rng, num_frames, growth, 0.15), -np.log(limit), np.log(limit))),
         angles=smooth_curve(rng, num_frames, 2.5 if rolls else 0.4, 0.15) + rng.normal(0, 0.1),
         aspects=np.exp(smooth_curve(rng, num_frames, 0.2, 0.08)),
-        wobble=random_wobble(rng, num_frames, size_px, 0.04),
+        bend=random_bend(rng, num_frames, size_px, 0.12 if rng.random() < 0.3 else 0.06),
     )
+
+
+def passing_motion(
+    rng: np.random.Generator, num_frames: int, size: int, size_px: float, others: list[Motion]
+) -> Motion:
+    """From beyond one side of the frame to beyond the opposite one, at its middle in front of another object."""
+    angle = rng.uniform(0, 2 * np.pi)
+    heading = np.array([np.cos(angle), np.sin(angle)])
+    middle = num_frames // 2
+    target = others[int(rng.integers(len(others)))].centres_xy[middle] if others else rng.uniform(0.25, 0.75, 2) * size
+    times = np.linspace(-1, 1, num_frames)
+    times -= times[middle]
+    ones = np.ones(num_frames)
+    path = np.clip(target, 0, size) + heading * times[:, None] * (0.75 * size + size_px) * rng.uniform(0.6, 1.0)
+    return Motion(path, ones, rng.normal(0, 0.15) + smooth_curve(rng, num_frames, 0.2, 0.05), ones)
 
 
 def _start_xy(rng: np.random.Generator, taken_xy: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -1,0 +1,140 @@
+"""Mixtures for training: several data sets, each with its weight, split and choice of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.datasets.open import open_dataset
+from masklet.datasets.records import ClipExample, Dataset, ImageExample
+from masklet.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSpec:
+    """One data set of a mixture."""
+
+    root: str
+    weight: float = 1.0
+    """Its share of the samples is its weight over the sum of all weights."""
+    layout: str | None = None
+    """See `masklet.datasets.LAYOUTS`; None recognises it."""
+    split: str | None = None
+    only: tuple[str, ...] = ()
+    """Names of the sources or clips to take; all when empty."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < float("inf"):
+            raise ConfigError(f"the weight of {self.root} must be a number above 0, got {self.weight}")
+
+    @classmethod
+    def parse(cls, text: str) -> DataSpec:
+        """`ROOT[?layout=NAME&split=NAME&only=A,B][:WEIGHT]`, as in `DAVIS?split=train:2`.
+
+        A path that exists as it is written is taken as it is.
+
+        Raises:
+            ConfigError: an option that there is not, or a weight that is not above 0.
+        """
+        weight = 1.0
+        if not Path(text).exists():
+            head, colon, tail = text.rpartition(":")
+            if colon and _is_number(tail):
+                text, weight = head, float(tail)
+        root, _, query = (text, "", "") if Path(text).exists() else text.partition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        if unknown := options.keys() - {"layout", "split", "only"}:
+            raise ConfigError(f"{text}: there is no option {min(unknown)!r}: choose layout, split or only")
+        return cls(
+            root=root,
+            weight=weight,
+            layout=options.get("layout"),
+            split=options.get("split"),
+            only=tuple(name for name in options.get("only", "").split(",") if name),
+        )
+
+    def open(self, *, verify: bool = True) -> Dataset:
+        """Open it, and keep what `only` names.
+
+        Raises:
+            DataError: as `open_dataset`, or a name that is not there.
+        """
+        data = open_dataset(self.root, self.layout, split=self.split, verify=verify)
+        if not self.only:
+            return data
+        wanted = set(self.only)
+        images = [image for image in data.images if image.source in wanted]
+        clips = [clip for clip in data.clips if clip.source in wanted or clip.name in wanted]
+        found = {example.source for example in [*images, *clips]} | {clip.name for clip in clips}
+        if missing := wanted - found:
+            raise DataError(f"{self.root} has no source or clip {min(missing)!r}: it has {', '.join(data.sources())}")
+        return Dataset(data.root, data.layout, images, clips)
+
+
+Mixture = Sequence[tuple[float, Dataset]]
+"""Weights and data sets."""
+
+
+def open_mixture(specs: str | Iterable[str], *, verify: bool = True) -> Mixture:
+    """Open the data sets of a mixture; see `DataSpec.parse` for how each is written.
+
+    Raises:
+        ConfigError: a text that cannot be understood.
+        DataError: a data set that cannot be opened, or none given.
+    """
+    parsed = [DataSpec.parse(text) for text in ([specs] if isinstance(specs, str) else specs)]
+    if not parsed:
+        raise DataError("no data set was given")
+    return [(spec.weight, spec.open(verify=verify)) for spec in parsed]
+
+
+def mixture_images(mixture: Mixture) -> list[tuple[float, Sequence[ImageExample]]]:
+    """The images of each data set that has some.
+
+    Raises:
+        DataError: none has.
+    """
+    found = [(weight, data.images) for weight, data in mixture if data.images]
+    return found or [(1.0, mixture[0][1].need_images())]
+
+
+def mixture_clips(mixture: Mixture) -> list[tuple[float, Sequence[ClipExample]]]:
+    """The clips of each data set that has some.
+
+    Raises:
+        DataError: none has.
+    """
+    found = [(weight, data.clips) for weight, data in mixture if data.clips]
+    return found or [(1.0, mixture[0][1].need_clips())]
+
+
+def shares(groups: Sequence[tuple[float, Sequence[float]]]) -> NDArray[np.float64]:
+    """The probability of each member: its group's weight is spread over the group by the members' own weights.
+
+    Args:
+        groups: the weight of each, and the weights of its members; a group whose members have none is left out.
+
+    Raises:
+        DataError: no member has a weight.
+    """
+    spread = [
+        weight * np.asarray(members, float) / sum(members) if sum(members) else np.zeros(len(members))
+        for weight, members in groups
+    ]
+    together = np.concatenate(spread) if spread else np.zeros(0)
+    if not together.sum():
+        raise DataError("every source has weight 0: nothing is left to draw from")
+    return np.asarray(together / together.sum())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
