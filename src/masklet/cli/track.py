@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from masklet.video.sink import Sinks
     from masklet.video.source import VideoInfo
 
-FORMATS = ("overlay", "masks", "coco")
+FORMATS = ("overlay", "masks", "coco", "tiff", "nifti")
 DIRECTIONS = ("forward", "backward", "both")
 
 EPILOG = examples(
@@ -74,7 +74,7 @@ EPILOG = examples(
 
 def track(
     video: Annotated[
-        str, typer.Argument(help="A video file, a folder of frames, a camera number or an address.", show_default=False)
+        str, typer.Argument(help="A video file, a folder of frames, a stack of slices (TIFF, DICOM, NIfTI), a camera number or an address.", show_default=False)
     ],
     point: PointOption = None,
     negative: NegativeOption = None,
@@ -115,8 +115,8 @@ def track(
             "--out",
             "-o",
             metavar="PATH",
-            help="A video (.mp4, .mov, .mkv), a .json, or a folder for several formats. When left out, out/NAME.mp4 or "
-            "the folder out/NAME.",
+            help="A video (.mp4, .mov, .mkv), a .json, .tif or .nii.gz, or a folder for several formats. When left out, "
+            "out/NAME.mp4 or the folder out/NAME.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None,
@@ -126,7 +126,7 @@ def track(
             "--format",
             metavar="LIST",
             help="What to write: overlay (H.264 with the audio; the default), masks (an indexed PNG a frame), coco "
-            "(JSON, masks as RLE).",
+            "(JSON, masks as RLE), tiff (a stack of labels), nifti (a label volume on the grid of a DICOM or NIfTI one).",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None,
@@ -138,6 +138,14 @@ def track(
             rich_help_panel=RESULT_PANEL,
         ),
     ] = False,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CENTER,WIDTH",
+            help="The values that a stack of slices of more than 8 bits shows, such as 40,400 for soft tissue in CT. "
+            "When left out, those that the file names, or nearly all that occur.",
+        ),
+    ] = None,
     direction: Annotated[
         str,
         typer.Option(metavar="WAY", help="forward or backward from the prompts, or both: outwards from each of them."),
@@ -170,7 +178,7 @@ def track(
     from masklet.video.sink import open_sinks
     from masklet.video.source import open_source
 
-    with open_source(video) as source:
+    with open_source(video, window=_window(window)) as source:
         info = source.info
         given = {(one.object_id, one.frame_index): one.to_prompt(info.size_hw) for one in said}
         loaded = load_model(model, device, precision)
@@ -243,8 +251,18 @@ def _give_prompts(tracker: Tracker[Any], given: dict[tuple[int, int], Prompt]) -
         )
 
 
+def _window(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        center, width = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--window must be CENTER,WIDTH, such as 40,400, got {text!r}") from None
+    return center, width
+
+
 def _default_out(info: VideoInfo, formats: list[str]) -> Path:
-    name = Path(info.name).stem or "video"
+    name = Path(info.name).stem.removesuffix(".nii") or "video"
     return Path("out") / (name if formats and formats != ["overlay"] else f"{name}.mp4")
 
 
