@@ -14,7 +14,8 @@ from PIL import Image
 from masklet.errors import OutputError
 from masklet.masks import decode_rle
 from masklet.records import Frame, FrameMasks
-from masklet.video.sink import CocoSink, InOrder, MaskPngSink, OverlaySink, davis_palette, open_sinks
+from masklet.video.labels import davis_palette
+from masklet.video.sink import CocoSink, InOrder, MaskPngSink, OverlaySink, open_sinks
 from masklet.video.source import open_source
 
 from .clips import MakeClip, is_upright, masks_for, number_of, numbered_frame

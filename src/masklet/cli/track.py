@@ -74,7 +74,11 @@ EPILOG = examples(
 
 def track(
     video: Annotated[
-        str, typer.Argument(help="A video file, a folder of frames, a stack of slices (TIFF, DICOM, NIfTI), a camera number or an address.", show_default=False)
+        str,
+        typer.Argument(
+            help="A video file, a folder of frames, a stack of slices (TIFF, DICOM, NIfTI), a camera number or an address.",
+            show_default=False,
+        ),
     ],
     point: PointOption = None,
     negative: NegativeOption = None,
