@@ -48,5 +48,9 @@ class ConfigError(MaskletError, ValueError):
     """A configuration value out of its range, named with the value that came."""
 
 
+class SessionError(MaskletError, ValueError):
+    """A session file that cannot be used: not one, damaged, of a newer version, of another model or video."""
+
+
 class TrackingError(MaskletError, ValueError):
     """A request the tracker cannot fulfil: an unknown object, a frame that does not exist, nothing prompted."""

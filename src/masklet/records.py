@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,9 @@ A = TypeVar("A")
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
+
+ObjectStatus = Literal["present", "uncertain", "occluded", "lost"]
+"""Of one object on one frame: seen; seen, but something speaks against it; gone for a moment; gone for longer."""
 
 
 class PointLabel(IntEnum):
@@ -285,6 +288,15 @@ class FrameMasks:
     """(N,) logits: present where > 0."""
     prompted: BoolArray
     """(N,) True where the user prompted this object on this frame."""
+    statuses: tuple[ObjectStatus, ...] = ()
+    """(N,) present, uncertain, occluded or lost; empty when nobody judged."""
+    review: BoolArray | None = None
+    """(N,) True where a user should have a look: an object is uncertain, or has just been lost."""
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether a user should have a look at some object on this frame."""
+        return self.review is not None and bool(self.review.any())
 
     def mask(self, object_id: int) -> BoolArray:
         """The (H, W) mask of one object.
@@ -337,6 +349,8 @@ class EngineInfo:
     """Memory settings that suit this model (`MemoryConfig` fields)."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings for automatic masks that suit this model (`AutomaticConfig` fields)."""
+    images_only: bool = False
+    """The weights came without a memory: the model segments, and a tracker refuses it."""
 
     @property
     def low_res_size(self) -> int:
