@@ -1,0 +1,252 @@
+"""Follows the objects of a clip under several policies at once, and keeps what came of it, one file a clip and policy.
+
+All policies look at a frame together: it is painted and encoded once, which halves the time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.stress.judge import Sight, Verdict, judge, see
+from benchmarks.stress.materials import Materials
+from benchmarks.stress.scenes import make_clip
+from masklet.datasets import ClipExample
+from masklet.engine.protocol import Engine
+from masklet.evaluation.running import Tick
+from masklet.masks import CocoRle, encode_rle
+from masklet.memory_bank import MemoryConfig
+from masklet.output import atomic_path
+from masklet.records import ByteArray, Frame, FrameMasks, ImageFeatures, Prompt
+from masklet.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class StressTask:
+    """A generated clip, by what makes it."""
+
+    failure: str
+    take: int
+    roots: tuple[Path, ...]
+    seed: int
+    num_frames: int
+    crowd_size: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.failure.replace(' ', '_')}_{self.take}"
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the clip depends on, so that results of another are not taken for its own."""
+        crowd_size = {"crowd_size": self.crowd_size} if self.failure == "crowd" else {}
+        return {"roots": [root.name for root in self.roots], "seed": self.seed, "frames": self.num_frames, **crowd_size}
+
+    def open(self) -> Footage:
+        clip = make_clip(
+            self.failure,
+            self.take,
+            _materials(self.roots),
+            seed=self.seed,
+            frames=self.num_frames,
+            crowd_size=self.crowd_size,
+        )
+        return Footage(dict.fromkeys(clip.tracked, clip.prompt_frame), clip.num_frames, clip.film.frame)
+
+
+@dataclass(frozen=True)
+class RealTask:
+    """A clip of a data set: each object is prompted where it first appears."""
+
+    clip: ClipExample
+    failure: str = "real clips"
+
+    @property
+    def name(self) -> str:
+        return f"real_{self.clip.name}"
+
+    @property
+    def num_frames(self) -> int:
+        return self.clip.num_frames
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"frames": self.num_frames}
+
+    def open(self) -> Footage:
+        def frame(index: int) -> tuple[ByteArray, ByteArray | None]:
+            (rgb,) = self.clip.read_frames([index])
+            return rgb, self.clip.read_labels(index).flat() if index in self.clip.labelled_frames else None
+
+        return Footage(self.clip.first_seen(), self.clip.num_frames, frame)
+
+
+Task = StressTask | RealTask
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames with their truth, and where each followed object is prompted."""
+
+    prompts: Mapping[int, int]
+    """Frame index by object id. Frames before the first are tracked backward."""
+    num_frames: int
+    frame: Any
+    """(index) -> (rgb (H, W, 3), object id of each pixel (H, W) or None where it is not known)."""
+
+    def legs(self) -> Iterator[tuple[int, range]]:
+        """(direction, frames) from the first prompt outwards: back first, as `Tracker.run("both")`."""
+        first = min(self.prompts.values())
+        if first > 0 and len(set(self.prompts.values())) == 1:
+            yield -1, range(first, -1, -1)
+        yield 1, range(first, self.num_frames)
+
+
+@lru_cache(maxsize=1)
+def _materials(roots: tuple[Path, ...]) -> Materials:
+    return Materials(roots)
+
+
+class EncodeOnce:
+    """An engine that several trackers share: a frame that one of them has had encoded is not encoded again."""
+
+    def __init__(self, engine: Engine[Any]) -> None:
+        self._engine = engine
+        self._last: tuple[ByteArray, ImageFeatures[Any]] | None = None
+        self.seconds = 0.0
+        """Processor time spent encoding images."""
+
+    def encode_image(self, rgb: ByteArray, **options: Any) -> ImageFeatures[Any]:
+        if self._last is None or self._last[0] is not rgb:
+            start = time.process_time()
+            self._last = rgb, self._engine.encode_image(rgb, **options)
+            self.seconds += time.process_time() - start
+        return self._last[1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One policy on one clip."""
+
+    verdicts: tuple[Verdict, ...]
+    masks: Mapping[int, Mapping[int, CocoRle]]
+    """By object id and frame index."""
+    seconds: float
+    """Processor time an object and frame, without the image encoder."""
+
+
+def result_path(out: Path, task: Task, policy: str) -> Path:
+    return out / "results" / policy / f"{task.name}.json"
+
+
+def load_result(out: Path, task: Task, policy: str, model: str) -> Result | None:
+    """What is known already; None when there is nothing, or it is of another model or of another clip."""
+    path = result_path(out, task, policy)
+    if not path.exists():
+        return None
+    known = json.loads(path.read_text())
+    if known["about"] != {"model": model, **task.about}:
+        return None
+    verdicts = [Verdict(**{**one, "found_after": tuple(one["found_after"])}) for one in known["verdicts"]]
+    masks = {int(i): {int(t): rle for t, rle in own.items()} for i, own in known["masks"].items()}
+    return Result(tuple(verdicts), masks, known["seconds"])
+
+
+def save_result(out: Path, task: Task, policy: str, model: str, result: Result) -> None:
+    path = result_path(out, task, policy)
+    about = {"model": model, **task.about}
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            json.dumps(
+                {
+                    "about": about,
+                    "verdicts": [asdict(one) for one in result.verdicts],
+                    "seconds": result.seconds,
+                    "masks": result.masks,
+                }
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Work for one process: the policies that are missing on one clip."""
+
+    out: Path
+    model: str
+
+    def __call__(self, engine: Engine[Any], item: tuple[Task, tuple[str, ...]], tick: Tick) -> list[str]:
+        task, policies = item
+        for policy, result in follow(engine, task, policies, tick).items():
+            save_result(self.out, task, policy, self.model, result)
+        return [task.name]
+
+
+def memory_for(engine: Engine[Any], policy: str) -> MemoryConfig:
+    """The model's own settings with a policy; `official` is SAM 2's rules to the letter, in as many slots."""
+    suited = MemoryConfig.for_engine(engine.info)
+    if policy == "official":
+        return MemoryConfig.official(spatial_slots=suited.spatial_slots, max_pointers=suited.max_pointers)
+    return replace(suited, policy=policy)
+
+
+def follow(
+    engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick = lambda: None
+) -> dict[str, Result]:
+    """Track one clip under several policies; `tick` is called after each frame.
+
+    Every object is prompted with its exact mask, and judged on all other frames.
+    """
+    footage = task.open()
+    shared = EncodeOnce(engine)
+    trackers = {policy: Tracker(shared, memory=memory_for(engine, policy)) for policy in policies}
+    legs: dict[tuple[str, int], list[list[Sight]]] = {
+        (policy, object_id): [] for policy in policies for object_id in footage.prompts
+    }
+    masks: dict[str, dict[int, dict[int, CocoRle]]] = {policy: {i: {} for i in footage.prompts} for policy in policies}
+    seconds, steps = dict.fromkeys(policies, 0.0), 0
+    for direction, indices in footage.legs():
+        for leg in legs.values():
+            leg.append([])
+        for index in indices:
+            rgb, owners = footage.frame(index)
+            frame = Frame(index, rgb, index / 24)
+            prompts = {
+                object_id: Prompt.create(mask=owners == object_id)
+                for object_id, at in footage.prompts.items()
+                if at == index and owners is not None
+            }
+            steps += sum(at <= index or direction < 0 for at in footage.prompts.values())
+            for policy, tracker in trackers.items():
+                start = time.process_time() - shared.seconds
+                shown = tracker.step(frame, prompts, direction=direction)
+                seconds[policy] += time.process_time() - shared.seconds - start
+                for object_id, mask in _by_id(shown):
+                    masks[policy][object_id][index] = encode_rle(mask)
+                    if owners is not None and object_id not in prompts:
+                        legs[policy, object_id][-1].append(see(object_id, mask, owners))
+            tick()
+    return {
+        policy: Result(
+            tuple(
+                verdict
+                for object_id in footage.prompts
+                if (verdict := judge(task.name, task.failure, policy, object_id, legs[policy, object_id]))
+            ),
+            masks[policy],
+            seconds[policy] / max(steps, 1),
+        )
+        for policy in policies
+    }
+
+
+def _by_id(shown: FrameMasks) -> Iterator[tuple[int, Any]]:
+    return zip(shown.object_ids, shown.masks, strict=True)
