@@ -76,7 +76,7 @@ def track(
     video: Annotated[
         str,
         typer.Argument(
-            help="A video file, a folder of frames, a stack of slices (TIFF, DICOM, NIfTI), a camera number or an address.",
+            help="A video file, a folder of frames, slices (TIFF, DICOM, NIfTI), a camera number or an address.",
             show_default=False,
         ),
     ],
@@ -119,8 +119,8 @@ def track(
             "--out",
             "-o",
             metavar="PATH",
-            help="A video (.mp4, .mov, .mkv), a .json, .tif or .nii.gz, or a folder for several formats. When left out, "
-            "out/NAME.mp4 or the folder out/NAME.",
+            help="A video (.mp4, .mov, .mkv), a .json, .tif or .nii.gz, or a folder for several formats. When left "
+            "out, out/NAME.mp4 or the folder out/NAME.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None,
@@ -130,7 +130,7 @@ def track(
             "--format",
             metavar="LIST",
             help="What to write: overlay (H.264 with the audio; the default), masks (an indexed PNG a frame), coco "
-            "(JSON, masks as RLE), tiff (a stack of labels), nifti (a label volume on the grid of a DICOM or NIfTI one).",
+            "(JSON, masks as RLE), tiff (a stack of labels), nifti (a label volume, for DICOM and NIfTI).",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None,
