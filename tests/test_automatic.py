@@ -74,7 +74,7 @@ class ColorEngine:
     def _logits(self, rgb: Array, grey: int) -> FloatArray:
         key = (rgb.tobytes(), rgb.shape, grey)
         if key not in self._known:
-            self._known[key] = mask_logits(rgb[:, :, 0] == grey, (LOW_RES, LOW_RES))
+            self._known[key] = mask_logits(rgb[:, :, 0] == grey, LOW_RES)
         return self._known[key]
 
     def encode_memory(self, *arguments: object) -> Any:
@@ -83,6 +83,9 @@ class ColorEngine:
     def to_numpy(self, array: Array) -> FloatArray:
         self.fetched += 1
         return np.asarray(array, np.float32)
+
+    def from_numpy(self, array: FloatArray) -> Array:
+        return array
 
 
 def scene(size_hw: tuple[int, int], *disks: tuple[int, int, int]) -> ByteArray:

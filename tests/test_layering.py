@@ -20,12 +20,12 @@ LAYERS = (
     ("datasets", "drawing", "engine.protocol", "images", "memory_bank", "policies", "video"),
     ("automatic", "frame_engine", "segmenter", "track", "tracker", "model"),
     ("engine",),
-    ("api", "evaluation", "train"),
+    ("api", "compat", "evaluation", "train"),
     ("cli", "server", "__main__"),
 )
 """Each may import from its own line and from the lines above. A longer name goes before a shorter one."""
 
-TORCH_AT_IMPORT = ("model", "train", "engine.torch_engine", "engine.export")
+TORCH_AT_IMPORT = ("compat", "model", "train", "engine.torch_engine", "engine.export")
 """Modules that may import torch when they are imported; others may do so in a function."""
 
 

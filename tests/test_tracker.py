@@ -397,7 +397,7 @@ def test_remove_forgets_everything_so_an_id_can_be_reused() -> None:
             tracker.prompt(1, 5, **CLICK)
     assert seen == [(1, 2)] * 3 + [(2,)] * 2 + [(1, 2)] * 3
     assert engine.recall_of(5, row=0).is_empty
-    with pytest.raises(TrackingError, match="object 9 is unknown, so it cannot be removed: known are 1, 2"):
+    with pytest.raises(TrackingError, match="object 9 is unknown: known are 1, 2"):
         tracker.remove(9)
 
 

@@ -44,7 +44,7 @@ from masklet.records import (
 
 A = TypeVar("A")
 
-Order = Literal["area", "iou"]
+Order = Literal["area", "iou", "crop"]
 Box = tuple[int, int, int, int]
 
 INNER_EDGE = 20
@@ -104,7 +104,8 @@ class AutomaticConfig:
     duplicates; 0 = leave all as it is (min_mask_region_area; pixels of the image as in SAM 1, where SAM 2 counts those
     of the low-res logits)."""
     order: Order = "area"
-    """`area`: the largest mask first; `iou`: that of the highest IoU prediction."""
+    """`area`: the largest mask first; `iou`: that of the highest IoU prediction; `crop`: those of the smallest
+    crops, and in each that of the highest IoU prediction, as the official code has them."""
 
     def __post_init__(self) -> None:
         for name, least in (("points_per_side", 1), ("points_per_batch", 1), ("crop_points_divisor", 1)):
@@ -257,7 +258,9 @@ def segment_everything(
     progress.report()
     if config.order == "area":
         return sorted(found, key=lambda mask: -mask.area)
-    return sorted(found, key=lambda mask: -mask.iou_prediction)
+    if config.order == "iou":
+        return sorted(found, key=lambda mask: -mask.iou_prediction)
+    return found
 
 
 def label_map(found: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArray[np.int32]:

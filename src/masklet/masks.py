@@ -86,6 +86,15 @@ def _decompress_runs(counts: bytes) -> NDArray[np.int64]:
     return np.asarray(runs, dtype=np.int64)
 
 
+def run_lengths(mask: BoolArray) -> list[int]:
+    """COCO's run lengths of an (H, W) mask, not compressed: background and foreground in turn, column by column; the
+    first is 0 where the first pixel is foreground."""
+    columns = mask.T.ravel()
+    changes = np.flatnonzero(columns[1:] != columns[:-1]) + 1
+    lengths: list[int] = np.diff([0, *changes.tolist(), columns.size]).tolist()
+    return [0, *lengths] if columns.size and columns[0] else lengths
+
+
 def mask_box_xyxy(mask: BoolArray) -> FloatArray | None:
     """The tight box around a mask: left, top, right, bottom, right and bottom one past the last pixel.
 
@@ -201,15 +210,28 @@ def resize_mask_antialias(mask: BoolArray, size_hw: tuple[int, int]) -> FloatArr
     return np.array(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
 
 
-def mask_logits(mask: BoolArray, size_hw: tuple[int, int]) -> FloatArray:
-    """An (H, W) mask as the logits of a sure prediction of it, to be corrected by points.
+def square_mask(mask: BoolArray, size: int) -> BoolArray:
+    """An (H, W) mask on the model's square, (size, size).
+
+    Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_mask`.
+    """
+    squared: BoolArray = resize_mask_antialias(mask, (size, size)) >= 0.5
+    return squared
+
+
+def mask_logits(mask: BoolArray, side: int) -> FloatArray:
+    """An (H, W) mask as the low-res logits of a sure prediction of it, to be remembered or corrected by points.
+
+    Args:
+        mask: any size.
+        side: of the low-res logits, a quarter of the model's square.
 
     Returns:
-        (h, w) float32 in [-10, 10].
+        (side, side) float32 in [-10, 10].
 
     Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`.
     """
-    return resize_mask_antialias(mask, size_hw) * (2 * MASK_LOGIT) - MASK_LOGIT
+    return resize_mask_antialias(square_mask(mask, 4 * side), (side, side)) * (2 * MASK_LOGIT) - MASK_LOGIT
 
 
 def resolve_overlap(logits: FloatArray) -> BoolArray:
@@ -239,6 +261,32 @@ def fill_holes(mask: BoolArray, max_area: int) -> BoolArray:
 def remove_small_components(mask: BoolArray, max_area: int) -> BoolArray:
     """Remove every 8-connected piece of foreground of at most `max_area` pixels."""
     return mask & ~_small_components(mask, max_area)
+
+
+def without_small_parts(
+    logits: FloatArray, max_hole_area: int, max_piece_area: int, *, threshold: float = 0.0, margin: float = 10.0
+) -> FloatArray:
+    """Logits whose mask has no small holes and no small pieces.
+
+    Args:
+        logits: (h, w).
+        max_hole_area: 8-connected background of at most so many pixels becomes `threshold + margin`.
+        max_piece_area: 8-connected foreground of at most so many becomes `threshold - margin`.
+        threshold: foreground is above it.
+        margin: see above.
+
+    Returns:
+        (h, w); the same array where there is nothing to do.
+
+    Source: sam2 2b90b9f, utils/transforms.py `postprocess_masks`, and with margin 0.1 for holes utils/misc.py
+    `fill_holes_in_mask_scores`.
+    """
+    foreground = logits > threshold
+    holes, pieces = _small_components(~foreground, max_hole_area), _small_components(foreground, max_piece_area)
+    if not (holes.any() or pieces.any()):
+        return logits
+    filled = np.where(holes, np.float32(threshold + margin), logits)
+    return np.asarray(np.where(pieces, np.float32(threshold - margin), filled), np.float32)
 
 
 def largest_component(mask: BoolArray) -> BoolArray:

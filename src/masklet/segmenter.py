@@ -116,6 +116,16 @@ class EncodedImage(Generic[A]):
         ready = [self._ready(p.points_xy, p.labels, p.box_xyxy, p.mask, p.previous_logits) for p in prompts]
         return self._decode(ready, multimask)
 
+    def decode(self, prompts: Sequence[Prompt], *, multimask: bool) -> list[Decoded[A]]:
+        """The decoder's own answers, one a prompt, candidates in its order and as handles of the engine.
+
+        Args:
+            prompts: taken as they are: in pixels of this image, with logits of the model's size.
+            multimask: three candidates (True) or one (False).
+        """
+        conditioned = self.engine.attend(self.features, [Recall()] * len(prompts))
+        return self.engine.decode(conditioned, prompts, multimask=multimask)
+
     def _ready(
         self,
         points_xy: ArrayLike | None,
@@ -134,7 +144,7 @@ class EncodedImage(Generic[A]):
                 )
             rough = Prompt.create(mask=mask, size_hw=self.size_hw).mask
             assert rough is not None
-            logits = mask_logits(rough, (side, side))
+            logits = mask_logits(rough, side)
         elif previous_logits is not None:
             logits = np.squeeze(np.asarray(previous_logits, np.float32))
             if logits.shape != (side, side) or not np.isfinite(logits).all():
@@ -153,8 +163,7 @@ class EncodedImage(Generic[A]):
         results: dict[int, SegmentResult] = {}
         for choice in sorted(set(several)):  # the number of candidates is one for a whole batch
             rows = [row for row, wanted in enumerate(several) if wanted == choice]
-            conditioned = self.engine.attend(self.features, [Recall()] * len(rows))
-            answers = self.engine.decode(conditioned, [prompts[row] for row in rows], multimask=choice)
+            answers = self.decode([prompts[row] for row in rows], multimask=choice)
             results.update((row, self._result(answer)) for row, answer in zip(rows, answers, strict=True))
         return [results[row] for row in range(len(prompts))]
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from masklet.engine.protocol import Engine
-from masklet.errors import PromptError, TrackingError
+from masklet.errors import EngineError, PromptError, TrackingError
 from masklet.frame_engine import Answer, FrameEngine, Question
 from masklet.masks import MASK_LOGIT, CocoRle, decode_rle, encode_rle, mask_logits, resolve_overlap, upsample_logits
 from masklet.memory_bank import MemoryBank, MemoryConfig
 from masklet.policies import Sighting
-from masklet.records import FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.records import Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
 from masklet.track import Given, Hypothesis, Track
 from masklet.video.source import FrameSource, VideoSource, open_source
 
@@ -66,6 +66,7 @@ class Tracker(Generic[A]):
         non_overlap: a pixel that several objects claim goes to the one of the highest logit.
 
     Raises:
+        EngineError: the model has no memory.
         VideoError: the source cannot be opened.
     """
 
@@ -77,12 +78,19 @@ class Tracker(Generic[A]):
         memory: MemoryConfig | None = None,
         non_overlap: bool = False,
     ) -> None:
+        if engine.info.images_only:
+            raise EngineError(
+                f"{engine.info.name} cannot track: its weights are those of an image model (transformers' Sam2Model), "
+                f"without a memory. Give weights of a video model (Sam2VideoModel, or an official .pt)"
+            )
         self.engine = engine
         self.source: FrameSource | None = None if source is None else open_source(source)
         self.memory = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
         self.non_overlap = non_overlap
         self._tracks: dict[int, Track[A]] = {}
         self._view = FrameEngine(engine)  # keeps the last frame: a click on it does not encode it again
+        self.answers: Mapping[int, Decoded[A]] = {}
+        """By object id: what the decoder said on the frame whose masks came last, as handles of the engine."""
         self._position: int | None = None  # the last frame stepped on
         self._direction = 1
 
@@ -115,6 +123,7 @@ class Tracker(Generic[A]):
         labels: ArrayLike | None = None,
         box_xyxy: ArrayLike | None = None,
         mask: ArrayLike | None = None,
+        previous_logits: ArrayLike | None = None,
         clear: bool = False,
     ) -> None:
         """Say what an object is on one frame. It takes effect when the frame is reached, or in `preview`.
@@ -133,6 +142,7 @@ class Tracker(Generic[A]):
             labels: (P,) 1 on the object, 0 not on it; all 1 when left out.
             box_xyxy: (4,) source pixels around the object.
             mask: (H, W) the object itself.
+            previous_logits: (h, w) low-res logits that points or a box correct, in place of the last answer here.
             clear: forget what was said of this object on this frame before.
 
         Raises:
@@ -142,7 +152,12 @@ class Tracker(Generic[A]):
         self._check_object_id(object_id)
         self._check_frame_index(frame_index)
         prompt = Prompt.create(
-            points_xy=points_xy, labels=labels, box_xyxy=box_xyxy, mask=mask, size_hw=self._size_hw(frame_index)
+            points_xy=points_xy,
+            labels=labels,
+            box_xyxy=box_xyxy,
+            mask=mask,
+            previous_logits=previous_logits,
+            size_hw=self._size_hw(frame_index),
         )
         self._take(object_id, frame_index, prompt, clear)
 
@@ -217,15 +232,24 @@ class Tracker(Generic[A]):
             first = max(first, self._position + 1)
         return self._run_one_way(source, first, stop, 1)
 
+    def take_back(self, object_id: int, frame_index: int) -> None:
+        """Forget what was said of an object on one frame, if anything was; a memory of the frame stays, as tracked.
+
+        Raises:
+            TrackingError: the object is unknown.
+        """
+        track = self._known(object_id)
+        track.given.pop(frame_index, None)
+        for hypothesis in track.hypotheses:
+            hypothesis.bank.count_as_tracked(frame_index)
+
     def remove(self, object_id: int) -> None:
         """Forget an object altogether; its id may be used anew.
 
         Raises:
             TrackingError: the object is unknown.
         """
-        if object_id not in self._tracks:
-            known = ", ".join(map(str, self.object_ids)) or "none"
-            raise TrackingError(f"object {object_id} is unknown, so it cannot be removed: known are {known}")
+        self._known(object_id)
         del self._tracks[object_id]
 
     def reset(self) -> None:
@@ -408,6 +432,7 @@ class Tracker(Generic[A]):
 
     def _show(self, frame: Frame, chosen: Mapping[int, Sequence[_Branch[A]]]) -> FrameMasks:
         answers = {object_id: branches[0].answer for object_id, branches in chosen.items()}
+        self.answers = {object_id: answer.decoded for object_id, answer in answers.items()}
         given = [self._tracks[object_id].given.get(frame.index) for object_id in answers]
         logits = (_full_logits(frame, *pair) for pair in zip(answers.values(), given, strict=True))
         masks = np.zeros((len(answers), *frame.size_hw), np.bool_)
@@ -472,7 +497,7 @@ class Tracker(Generic[A]):
         or the last answer, or what that was to correct."""
         logits = more.previous_logits
         if logits is None and known.prompt.mask is not None:
-            logits = mask_logits(known.prompt.mask, (self.engine.info.low_res_size,) * 2)
+            logits = mask_logits(known.prompt.mask, self.engine.info.low_res_size)
         if logits is None and known.answer is None:
             logits = known.prompt.previous_logits
         prompt = Prompt(
@@ -489,6 +514,12 @@ class Tracker(Generic[A]):
         return None if self.frame is None or self.frame.index != frame_index else self.frame.size_hw
 
     # Checks.
+
+    def _known(self, object_id: int) -> Track[A]:
+        if object_id not in self._tracks:
+            known = ", ".join(map(str, self.object_ids)) or "none"
+            raise TrackingError(f"object {object_id} is unknown: known are {known}")
+        return self._tracks[object_id]
 
     @staticmethod
     def _check_object_id(object_id: int) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import CheckpointError
 from masklet.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
-from masklet.masks import mask_logits, resize_mask_antialias
+from masklet.masks import mask_logits, square_mask
 from masklet.records import (
     ByteArray,
     Conditioned,
@@ -69,10 +69,14 @@ class ModelSpec:
     stability_threshold: float = 0.98
     """A single mask less stable than this gives way to the best candidate; 0 = never.
     Source: sam2 2b90b9f, mask_decoder.py `_dynamic_multimask_via_stability`."""
+    pads_logits_alone: bool = True
+    """Whether logits to be corrected, without a point or box, are accompanied by padding."""
     memory_defaults: Mapping[str, Any] = field(default_factory=dict)
     """`MemoryConfig` fields that suit the model."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
     """`AutomaticConfig` fields that suit the model."""
+    images_only: bool = False
+    """The weights came without a memory."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -106,6 +110,7 @@ class StagedEngine(ABC, Generic[A]):
             precision=precision,
             defaults=spec.memory_defaults,
             automatic_defaults=spec.automatic_defaults,
+            images_only=spec.images_only,
         )
 
     # What an engine of its own kind provides.
@@ -238,8 +243,7 @@ class StagedEngine(ABC, Generic[A]):
     ) -> Decoded[A]:
         """Which of the four masks are the answer, and which one is remembered."""
         if prompt is not None and prompt.mask is not None:
-            side = self.info.low_res_size
-            logits = self.from_numpy(mask_logits(prompt.mask, (side, side))[None])
+            logits = self.from_numpy(mask_logits(prompt.mask, self.info.low_res_size)[None])
             pointer = self.take(decoded["pointers"], row, 0)
             return Decoded(logits, (1.0,), 0, PRESENT_SCORE, (pointer,))
         if multimask is None:
@@ -279,6 +283,9 @@ class StagedEngine(ABC, Generic[A]):
     def _tokens(self, prompt: Prompt | None, size_hw: tuple[int, int]) -> tuple[FloatArray, NDArray[np.int64]]:
         """Points (P, 2) in the square and labels (P,): the box's corners, the points, and SAM's padding point.
 
+        Logits alone come without any point to an official model: its image predictor leaves the points out, where its
+        video predictor puts padding.
+
         Source: sam2 2b90b9f, sam2_base.py `_forward_sam_heads` and sam/prompt_encoder.py `_embed_points`.
         """
         points: list[FloatArray] = []
@@ -289,6 +296,9 @@ class StagedEngine(ABC, Generic[A]):
         if prompt is not None and len(prompt.points_xy):
             points.append(prompt.points_xy)
             labels += prompt.labels.tolist()
+        is_logits_alone = prompt is not None and not labels and prompt.mask is None
+        if is_logits_alone and not self.spec.pads_logits_alone:
+            return np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
         padding = 1 if labels else 2
         labels += [PointLabel.PADDING] * padding
         points.append(np.zeros((padding, 2), np.float32))
@@ -300,7 +310,7 @@ class StagedEngine(ABC, Generic[A]):
         if prompt.mask is None:
             return prompt.previous_logits
         side, size = self.info.low_res_size, self.spec.image_size
-        square = (resize_mask_antialias(prompt.mask, (size, size)) >= 0.5).astype(np.float32)
+        square = square_mask(prompt.mask, size).astype(np.float32)
         kernel = np.array(self.spec.mask_prompt_kernel, np.float32)
         reduced = np.einsum("iajb,ab->ij", square.reshape(side, 4, side, 4), kernel)
         return np.asarray(reduced + np.float32(self.spec.mask_prompt_bias), np.float32)

@@ -46,7 +46,7 @@ class TorchEngine(StagedEngine[Tensor]):
     @torch.inference_mode()
     def run_stage(self, stage: StageName, inputs: Mapping[str, Tensor | NDArray[Any]]) -> dict[str, Tensor]:
         tensors = {
-            name: value if isinstance(value, Tensor) else torch.from_numpy(value).to(self.device, non_blocking=True)
+            name: (value if isinstance(value, Tensor) else torch.from_numpy(value)).to(self.device, non_blocking=True)
             for name, value in inputs.items()
         }
         with self._autocast():
@@ -101,7 +101,9 @@ def spec_of(model: SAM2) -> ModelSpec:
         has_keys=config.correspondence is not None,
         tracks_with_candidates=is_official,
         stability_threshold=0.98 if is_official else 0.0,
+        pads_logits_alone=not is_official,
         automatic_defaults={} if is_official else NANO_AUTOMATIC,
+        images_only=config.images_only,
     )
 
 

@@ -1,0 +1,1 @@
+"""Other packages' interfaces on masklet's engines, for code that was written for them."""

@@ -1,0 +1,151 @@
+"""Official `automatic_mask_generator.py`: everything in an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from masklet.automatic import AutomaticConfig, AutomaticMask, Box, segment_everything
+from masklet.compat.sam2.model import EngineAround, engine_of
+from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
+from masklet.engine.protocol import Engine
+from masklet.engine.staged import StagedEngine
+from masklet.errors import ConfigError
+from masklet.images import ImageSource, read_image
+from masklet.masks import run_lengths, without_small_parts
+from masklet.records import Conditioned, Decoded, Prompt
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
+
+
+class SAM2AutomaticMaskGenerator:
+    """Finds everything in an image with a grid of clicks; the arguments are described in `AutomaticConfig`.
+
+    Args:
+        model: from `build_sam2` or `masklet.load`.
+        points_per_side: clicks along a side; None when there are `point_grids`.
+        min_mask_region_area: holes and pieces of up to so many pixels *of the low-res logits* go, as in SAM 2.
+        output_mode: what "segmentation" is: an (H, W) bool array, or run lengths as lists or as COCO's text.
+
+    Raises:
+        ConfigError: an argument out of its range, or both or neither of points_per_side and point_grids.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        points_per_side: int | None = 32,
+        points_per_batch: int = 64,
+        pred_iou_thresh: float = 0.8,
+        stability_score_thresh: float = 0.95,
+        stability_score_offset: float = 1.0,
+        mask_threshold: float = 0.0,
+        box_nms_thresh: float = 0.7,
+        crop_n_layers: int = 0,
+        crop_nms_thresh: float = 0.7,
+        crop_overlap_ratio: float = 512 / 1500,
+        crop_n_points_downscale_factor: int = 1,
+        point_grids: Sequence[Any] | None = None,
+        min_mask_region_area: int = 0,
+        output_mode: str = "binary_mask",
+        use_m2m: bool = False,
+        multimask_output: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if (points_per_side is None) == (point_grids is None):
+            raise ConfigError("give one of points_per_side and point_grids, and None for the other")
+        if output_mode not in get_args(OutputMode):
+            raise ConfigError(f"output_mode must be one of {', '.join(get_args(OutputMode))}, got {output_mode!r}")
+        self.predictor = SAM2ImagePredictor(model)
+        self.output_mode = output_mode
+        self.min_mask_region_area = min_mask_region_area
+        self.config = AutomaticConfig(
+            points_per_side=points_per_side or 1,
+            points_per_batch=points_per_batch,
+            min_iou=pred_iou_thresh,
+            min_stability=stability_score_thresh,
+            stability_offset=stability_score_offset,
+            mask_threshold=mask_threshold,
+            nms_iou=box_nms_thresh,
+            crop_layers=crop_n_layers,
+            crop_nms_iou=crop_nms_thresh,
+            crop_overlap=crop_overlap_ratio,
+            crop_points_divisor=crop_n_points_downscale_factor,
+            point_grids=point_grids,
+            refine=use_m2m,
+            multimask=multimask_output,
+            order="crop",
+        )
+
+    @classmethod
+    def from_pretrained(cls, model_id: str, **kwargs: Any) -> Self:
+        """With weights from the hub, by their repository; arguments are those of `build_sam2` and of this class."""
+        from masklet.compat.sam2.build_sam import build_sam2_hf
+
+        return cls(build_sam2_hf(model_id, **kwargs), **kwargs)
+
+    def generate(self, image: ImageSource) -> list[dict[str, Any]]:
+        """The masks, as dicts with the official keys.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, or what `masklet.images.read_image` takes.
+
+        Returns:
+            segmentation, area (pixels), bbox and crop_box ([x, y, width, height]; of bbox as SAM has it, one less than
+            the pixels across), predicted_iou, stability_score, point_coords ([[x, y]]).
+
+        Raises:
+            ImageError: the image cannot be read.
+            ConfigError: it is too small for so many crops.
+        """
+        own = engine_of(self.predictor.model)
+        engine: Engine[Any] = _Cleaning(own, self.min_mask_region_area) if self.min_mask_region_area else own
+        found = segment_everything(engine, read_image(image), self.config)
+        return [self._annotation(mask) for mask in found]
+
+    def _annotation(self, found: AutomaticMask) -> dict[str, Any]:
+        segmentation: Any = found.rle
+        if self.output_mode == "binary_mask":
+            segmentation = found.mask
+        elif self.output_mode == "uncompressed_rle":
+            segmentation = {"size": found.rle["size"], "counts": run_lengths(found.mask)}
+        left, top, right, bottom = found.box_xyxy
+        return {
+            "segmentation": segmentation,
+            "area": found.area,
+            "bbox": [float(left), float(top), float(right - 1 - left), float(bottom - 1 - top)],
+            "predicted_iou": found.iou_prediction,
+            "point_coords": [list(found.point_xy)],
+            "stability_score": found.stability,
+            "crop_box": _xywh(found.crop_box_xyxy),
+        }
+
+
+def _xywh(box_xyxy: Box) -> list[int]:
+    left, top, right, bottom = box_xyxy
+    return [left, top, right - left, bottom - top]
+
+
+class _Cleaning(EngineAround):
+    """Answers with masks that have no small holes and pieces. (With `use_m2m`, the logits that are fed back have none
+    either; the official code feeds back those from before.)"""
+
+    def __init__(self, engine: StagedEngine[Any], area: int) -> None:
+        super().__init__(engine)
+        self.area = area
+
+    def decode(
+        self, conditioned: Conditioned[Any], prompts: Sequence[Prompt | None], *, multimask: bool | None = None
+    ) -> list[Decoded[Any]]:
+        return [self._cleaned(one) for one in super().decode(conditioned, prompts, multimask=multimask)]
+
+    def _cleaned(self, decoded: Decoded[Any]) -> Decoded[Any]:
+        planes = self.to_numpy(decoded.low_res_logits)
+        cleaned = np.stack([without_small_parts(plane, self.area, self.area) for plane in planes])
+        return replace(decoded, low_res_logits=self.engine.from_numpy(cleaned))

@@ -1,0 +1,457 @@
+"""Official `sam2_video_predictor.py`: objects in videos."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masklet.compat.sam2.model import LOGIT_LIMIT, EngineAround, SAM2Base, engine_of, to_array, to_pixels
+from masklet.errors import ConfigError, PromptError, TrackingError, VideoError
+from masklet.masks import without_small_parts
+from masklet.memory_bank import MemoryConfig
+from masklet.records import Decoded, FloatArray, FrameMemory, ImageFeatures
+from masklet.tracker import Tracker
+from masklet.video.source import VideoSource, open_source
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+ABSENT_LOGIT = -1024.0
+"""Of every pixel of an object that is not in the frame, or not known there. Source: sam2 2b90b9f, sam2_base.py."""
+OVERLAP_LOGIT = -10.0
+"""Of pixels that `non_overlap_masks` takes away, at most."""
+FILLED_LOGIT = 0.1
+"""Of pixels in small holes."""
+
+Output = tuple[int, list[Any], Tensor]
+"""Frame index, object ids, and their logits (N, 1, H, W) in source size, float32 on the device of the model."""
+
+
+@dataclass(slots=True)
+class _Object:
+    """What the predictor itself knows of one object; its memory is the tracker's."""
+
+    number: int
+    """In the tracker, whose objects have numbers."""
+    points: dict[int, tuple[FloatArray, NDArray[Any], FloatArray | None]] = field(default_factory=dict)
+    """By frame: points, labels and box."""
+    initial: set[int] = field(default_factory=set)
+    """Frames that were prompted before they had been tracked: the conditioning frames."""
+    tracked: set[int] = field(default_factory=set)
+    outputs: dict[int, Tensor] = field(default_factory=dict)
+    """By frame: (h, w) low-res logits."""
+    fresh: dict[int, Tensor] = field(default_factory=dict)
+    """As `outputs`, from prompts that no propagation has taken in yet."""
+
+    def output(self, frame_index: int) -> Tensor | None:
+        return self.fresh.get(frame_index, self.outputs.get(frame_index))
+
+
+class InferenceState(dict[str, Any]):
+    """One video and what has been said of it: from `init_state`, and for the methods of the predictor.
+
+    As the official one it is a dict, with num_frames, video_height, video_width, obj_ids, obj_id_to_idx, obj_idx_to_id,
+    device, storage_device, offload_video_to_cpu and offload_state_to_cpu. The rest is in its attributes.
+    """
+
+    def __init__(self, tracker: Tracker[Any], values: dict[str, Any]) -> None:
+        super().__init__(values, obj_ids=[], obj_id_to_idx={}, obj_idx_to_id={})
+        self.tracker = tracker
+        self.objects: dict[Hashable, _Object] = {}
+        self._next_number = 0
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self["video_height"], self["video_width"]
+
+    def new_number(self) -> int:
+        self._next_number += 1
+        return self._next_number
+
+    def known(self, obj_id: Hashable) -> _Object:
+        if obj_id not in self.objects:
+            raise TrackingError(f"object {obj_id!r} is unknown: known are {self['obj_ids']}")
+        return self.objects[obj_id]
+
+    def list_objects(self) -> None:
+        """Bring the ids in the dict up to date; the lists and dicts stay the same ones."""
+        self["obj_ids"][:] = self.objects
+        self["obj_id_to_idx"].clear()
+        self["obj_id_to_idx"].update((obj_id, index) for index, obj_id in enumerate(self.objects))
+        self["obj_idx_to_id"].clear()
+        self["obj_idx_to_id"].update(enumerate(self.objects))
+
+
+class SAM2VideoPredictor(SAM2Base):
+    """Tracks objects through videos, in any order and as often as wanted, with all frames kept in memory.
+
+    Args:
+        engine: an engine or a `masklet.Model`; `build_sam2_video_predictor` makes it from a checkpoint.
+        fill_hole_area: holes of up to so many low-res pixels are filled.
+        non_overlap_masks: a pixel goes to the object of the highest logit.
+        binarize_mask_from_pts_for_mem_enc: masks of prompted frames are remembered as binary.
+        memory: rules beside `MemoryConfig.official(retention="editing")`, by their names there.
+    """
+
+    def __init__(
+        self,
+        engine: Any,
+        *,
+        fill_hole_area: int = 0,
+        non_overlap_masks: bool = False,
+        binarize_mask_from_pts_for_mem_enc: bool = True,
+        memory: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(engine_of(engine))
+        self.fill_hole_area = fill_hole_area
+        self.non_overlap_masks = non_overlap_masks
+        self.binarize_mask_from_pts_for_mem_enc = binarize_mask_from_pts_for_mem_enc
+        self.memory = memory or {}
+
+    @classmethod
+    def from_pretrained(cls, model_id: str, **kwargs: Any) -> Self:
+        """With weights from the hub, by their repository; arguments are those of `build_sam2_video_predictor`."""
+        from masklet.compat.sam2.build_sam import build_sam2_video_predictor_hf
+
+        built = build_sam2_video_predictor_hf(model_id, **kwargs)
+        return cls(
+            built,
+            fill_hole_area=built.fill_hole_area,
+            non_overlap_masks=built.non_overlap_masks,
+            binarize_mask_from_pts_for_mem_enc=built.binarize_mask_from_pts_for_mem_enc,
+            memory=built.memory,
+        )
+
+    def init_state(
+        self,
+        video_path: VideoSource,
+        offload_video_to_cpu: bool = False,
+        offload_state_to_cpu: bool = False,
+        async_loading_frames: bool = False,
+    ) -> InferenceState:
+        """Open a video.
+
+        Args:
+            video_path: a folder of images, a file, a (T, H, W, 3) array, a list of images, ...: see `open_source`.
+            offload_video_to_cpu: taken and not needed: frames are read when they are looked at.
+            offload_state_to_cpu: keep memories and outputs in host memory.
+            async_loading_frames: taken and not needed.
+
+        Raises:
+            VideoError: it cannot be opened, or has no known length (a camera).
+        """
+        source = open_source(video_path)
+        info = source.info
+        if info.num_frames is None:
+            raise VideoError(f"{info.name} has no known number of frames: for live video use masklet.Tracker")
+        rules = MemoryConfig.official(
+            **{
+                "retention": "editing",
+                "spatial_slots": self.engine.info.spatial_slots,
+                "max_pointers": self.engine.info.max_pointers,
+                **self.memory,
+            }
+        )
+        tracker: Tracker[Any] = Tracker(_AsOfficial(self, offload_state_to_cpu), source, memory=rules)
+        height, width = info.size_hw
+        return InferenceState(
+            tracker,
+            {
+                "num_frames": info.num_frames,
+                "video_height": height,
+                "video_width": width,
+                "device": self.device,
+                "storage_device": torch.device("cpu") if offload_state_to_cpu else self.device,
+                "offload_video_to_cpu": offload_video_to_cpu,
+                "offload_state_to_cpu": offload_state_to_cpu,
+            },
+        )
+
+    def add_new_points_or_box(
+        self,
+        inference_state: InferenceState,
+        frame_idx: int,
+        obj_id: Hashable,
+        points: Any = None,
+        labels: Any = None,
+        clear_old_points: bool = True,
+        normalize_coords: bool = True,
+        box: Any = None,
+    ) -> Output:
+        """Say where an object is on a frame, or correct what was found there.
+
+        Args:
+            inference_state: from `init_state`.
+            frame_idx: the frame, from 0.
+            obj_id: a new one begins a new object.
+            points: (P, 2) x and y.
+            labels: (P,) 1 on the object, 0 not on it.
+            clear_old_points: forget the points given on this frame before; the mask that they gave is corrected all
+                the same.
+            normalize_coords: coordinates are pixels; else fractions of the width and height.
+            box: (4,) left, top, right, bottom.
+
+        Returns:
+            The masks of all objects on this frame.
+
+        Raises:
+            PromptError: nothing is given, or it does not fit the frame or itself.
+            TrackingError: the frame does not exist.
+        """
+        state = _checked(inference_state)
+        points_xy, point_labels, box_xyxy = _in_pixels(points, labels, box, state.size_hw, normalize=normalize_coords)
+        if box is not None and not clear_old_points:
+            raise PromptError("a box comes before all points of its frame: leave clear_old_points True")
+        known = state.objects.get(obj_id)
+        if known is not None and not clear_old_points and frame_idx in known.points:
+            old_points, old_labels, box_xyxy = known.points[frame_idx]
+            points_xy = np.concatenate([old_points, points_xy])
+            point_labels = np.concatenate([old_labels, point_labels])
+        corrected = None if known is None else known.output(frame_idx)
+        prompt = {
+            "points_xy": points_xy if len(points_xy) else None,
+            "labels": point_labels if len(points_xy) else None,
+            "box_xyxy": box_xyxy,
+            "previous_logits": None if corrected is None else _limited(corrected),
+        }
+        said = self._say(state, frame_idx, obj_id, prompt)
+        said.points[frame_idx] = points_xy, point_labels, box_xyxy
+        return self._output(state, frame_idx)
+
+    def add_new_points(self, *args: Any, **kwargs: Any) -> Output:
+        """The earlier name of `add_new_points_or_box`."""
+        return self.add_new_points_or_box(*args, **kwargs)
+
+    def add_new_mask(self, inference_state: InferenceState, frame_idx: int, obj_id: Hashable, mask: Any) -> Output:
+        """Say what an object is on a frame.
+
+        Args:
+            inference_state: from `init_state`.
+            frame_idx: the frame, from 0.
+            obj_id: a new one begins a new object.
+            mask: (H, W) of the frame's size, foreground where above 0.
+
+        Returns:
+            The masks of all objects on this frame.
+
+        Raises:
+            PromptError: the mask has another size or shape, or is empty.
+            TrackingError: the frame does not exist.
+        """
+        state = _checked(inference_state)
+        said = self._say(state, frame_idx, obj_id, {"mask": to_array(mask, "mask")})
+        said.points.pop(frame_idx, None)
+        return self._output(state, frame_idx)
+
+    def propagate_in_video(
+        self,
+        inference_state: InferenceState,
+        start_frame_idx: int | None = None,
+        max_frame_num_to_track: int | None = None,
+        reverse: bool = False,
+    ) -> Iterator[Output]:
+        """Track all objects, frame by frame, as the results are asked for.
+
+        Args:
+            inference_state: from `init_state`.
+            start_frame_idx: first frame; the earliest on which an object was first prompted when left out.
+            max_frame_num_to_track: frames after that one; all when left out.
+            reverse: towards the beginning of the video.
+
+        Yields:
+            The masks of all objects on each frame.
+
+        Raises:
+            TrackingError: nothing is prompted, or an object has lost its last prompt; the frame does not exist.
+            VideoError: the video breaks off, after the frames before the break.
+        """
+        state = _checked(inference_state)
+        self._take_in(state)
+        last = state["num_frames"] - 1
+        initial = [frame for known in state.objects.values() for frame in known.initial]
+        start = min(initial) if start_frame_idx is None else start_frame_idx
+        count = last + 1 if max_frame_num_to_track is None else max_frame_num_to_track
+        if reverse and start == 0:
+            return
+        stop = max(start - count, 0) - 1 if reverse else min(start + count, last) + 1
+        way = state.tracker.run("backward" if reverse else "forward", start=start, stop=None if stop < 0 else stop)
+        for masks in way:
+            for known in state.objects.values():
+                answer = state.tracker.answers.get(known.number)
+                if answer is not None:
+                    known.outputs[masks.frame_index] = self._low_res(state, answer)
+                    known.tracked.add(masks.frame_index)
+            yield self._output(state, masks.frame_index)
+
+    def clear_all_prompts_in_frame(
+        self, inference_state: InferenceState, frame_idx: int, obj_id: Hashable, need_output: bool = True
+    ) -> Output | None:
+        """Take back what was said of an object on a frame.
+
+        Returns:
+            The masks of all objects on this frame; None without `need_output`.
+
+        Raises:
+            TrackingError: the object is unknown.
+        """
+        state = _checked(inference_state)
+        known = state.known(obj_id)
+        state.tracker.take_back(known.number, frame_idx)
+        known.points.pop(frame_idx, None)
+        known.fresh.pop(frame_idx, None)
+        if frame_idx in known.initial:
+            known.initial.discard(frame_idx)
+            known.tracked.discard(frame_idx)
+        return self._output(state, frame_idx) if need_output else None
+
+    def remove_object(
+        self, inference_state: InferenceState, obj_id: Hashable, strict: bool = False, need_output: bool = True
+    ) -> tuple[list[Any], list[tuple[int, Tensor]]]:
+        """Forget an object.
+
+        Returns:
+            The ids that are left, and (frame index, masks) of the frames on which the object was prompted, where there
+            are others and `need_output`.
+
+        Raises:
+            TrackingError: `strict`, and the object is unknown.
+        """
+        state = _checked(inference_state)
+        if obj_id not in state.objects and not strict:
+            return state["obj_ids"], []
+        known = state.known(obj_id)
+        frames = sorted(known.initial | set(known.points))
+        state.tracker.remove(known.number)
+        del state.objects[obj_id]
+        state.list_objects()
+        updated = [(index, self._output(state, index)[2]) for index in frames] if state.objects and need_output else []
+        return state["obj_ids"], updated
+
+    def reset_state(self, inference_state: InferenceState) -> None:
+        """Forget all objects; the video stays open."""
+        state = _checked(inference_state)
+        state.tracker.reset()
+        state.objects.clear()
+        state.list_objects()
+
+    def _say(self, state: InferenceState, frame_idx: int, obj_id: Hashable, prompt: dict[str, Any]) -> _Object:
+        """Prompt the tracker, and keep its answer."""
+        known = state.objects.get(obj_id) or _Object(state.new_number())
+        state.tracker.prompt(known.number, frame_idx, **prompt, clear=True)
+        state.tracker.preview(frame_idx)
+        if obj_id not in state.objects:
+            state.objects[obj_id] = known
+            state.list_objects()
+        known.fresh[frame_idx] = self._low_res(state, state.tracker.answers[known.number])
+        if frame_idx not in known.tracked or self.memory.get("corrections_stay"):
+            known.initial.add(frame_idx)
+        return known
+
+    @staticmethod
+    def _take_in(state: InferenceState) -> None:
+        """What was said since the last propagation is part of what was found from here on."""
+        if not state.objects:
+            raise TrackingError("nothing to track yet: say what the objects are with add_new_points_or_box first")
+        for obj_id, known in state.objects.items():
+            if not known.initial:
+                raise TrackingError(f"object {obj_id!r} has no prompt left: give one, or remove the object")
+            known.outputs.update(known.fresh)
+            known.fresh.clear()
+
+    @torch.inference_mode()
+    def _low_res(self, state: InferenceState, answer: Decoded[Any]) -> Tensor:
+        """(h, w) logits to be shown and corrected."""
+        logits = torch.as_tensor(answer.low_res_logits)[answer.chosen].float()
+        if not answer.is_present:
+            logits = torch.full_like(logits, ABSENT_LOGIT)
+        elif self.fill_hole_area:
+            logits = torch.from_numpy(_filled(logits.cpu().numpy(), self.fill_hole_area))
+        return logits.to(state["storage_device"])
+
+    @torch.inference_mode()
+    def _output(self, state: InferenceState, frame_idx: int) -> Output:
+        height, width = state.size_hw
+        masks = torch.full((len(state.objects), 1, height, width), ABSENT_LOGIT, device=self.device)
+        for row, known in enumerate(state.objects.values()):
+            logits = known.output(frame_idx)
+            if logits is not None:
+                planes = logits.to(self.device)[None, None]
+                masks[row] = F.interpolate(planes, (height, width), mode="bilinear", align_corners=False)[0]
+        if self.non_overlap_masks and len(masks) > 1:
+            rows = torch.arange(len(masks), device=self.device)[:, None, None, None]
+            is_highest = masks.argmax(0, keepdim=True) == rows
+            masks = torch.where(is_highest, masks, masks.clamp(max=OVERLAP_LOGIT))
+        return frame_idx, state["obj_ids"], masks
+
+
+class _AsOfficial(EngineAround):
+    """Remembers as the official predictor does: prompted masks without small holes, and where it was told to."""
+
+    def __init__(self, predictor: SAM2VideoPredictor, offload: bool) -> None:
+        super().__init__(predictor.engine)
+        self.predictor, self.offload = predictor, offload
+
+    def encode_memory(
+        self, features: ImageFeatures[Any], decoded: Sequence[Decoded[Any]], prompted: Sequence[bool]
+    ) -> list[FrameMemory[Any]]:
+        filled = [self._filled(one) if is_prompted else one for one, is_prompted in zip(decoded, prompted, strict=True)]
+        binary = [is_prompted and self.predictor.binarize_mask_from_pts_for_mem_enc for is_prompted in prompted]
+        memories = super().encode_memory(features, filled, binary)
+        if not self.offload:
+            return memories
+        return [replace(memory, spatial=torch.as_tensor(memory.spatial).cpu()) for memory in memories]
+
+    def _filled(self, decoded: Decoded[Any]) -> Decoded[Any]:
+        area = self.predictor.fill_hole_area
+        if not area or not decoded.is_present:
+            return decoded
+        planes = self.to_numpy(decoded.low_res_logits).copy()
+        planes[decoded.chosen] = _filled(planes[decoded.chosen], area)
+        return replace(decoded, low_res_logits=self.engine.from_numpy(planes))
+
+
+def _checked(state: Any) -> InferenceState:
+    if not isinstance(state, InferenceState):
+        raise ConfigError(f"inference_state must come from init_state(...), got {type(state).__name__}")
+    return state
+
+
+def _filled(logits: FloatArray, area: int) -> FloatArray:
+    return without_small_parts(logits, area, 0, margin=FILLED_LOGIT)
+
+
+def _limited(logits: Tensor) -> FloatArray:
+    limited: FloatArray = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT).cpu().numpy()
+    return limited
+
+
+def _in_pixels(
+    points: Any, labels: Any, box: Any, size_hw: tuple[int, int], *, normalize: bool
+) -> tuple[FloatArray, NDArray[Any], FloatArray | None]:
+    """Points (P, 2), labels (P,) and box (4,), in pixels of the frame."""
+    if (points is None) != (labels is None):
+        raise PromptError("points and labels come together: give a label, 1 or 0, for each point")
+    if points is None and box is None:
+        raise PromptError("the prompt is empty: give points or a box")
+    points_xy, point_labels = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+    if points is not None:
+        points_xy, point_labels = to_array(points, "points"), to_array(labels, "labels")
+        if points_xy.ndim == 3 and len(points_xy) == 1:  # (1, P, 2), as the official code takes it, too
+            points_xy, point_labels = points_xy[0], point_labels.reshape(-1)
+        if points_xy.ndim != 2 or points_xy.shape[1] != 2 or point_labels.shape != points_xy.shape[:1]:
+            raise PromptError(f"points must be (P, 2) and labels (P,), got {np.shape(points)} and {np.shape(labels)}")
+        points_xy = to_pixels(points_xy, size_hw, normalize=normalize)
+    if box is None:
+        return points_xy, point_labels, None
+    corners = to_array(box, "box")
+    if corners.size != 4:
+        raise PromptError(f"box must be (4,), left, top, right, bottom, got {corners.shape}")
+    corners = to_pixels(corners.reshape(2, 2), size_hw, normalize=normalize, are_corners=True)
+    return points_xy, point_labels, corners.reshape(4)
