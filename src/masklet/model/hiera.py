@@ -97,6 +97,14 @@ class Hiera(nn.Module):
                 outputs.append(x.permute(0, 3, 1, 2))
         return outputs
 
+    def freeze(self, num_stages: int) -> None:
+        """Stop training what meets the pixels and the first `num_stages` of the four stages; 0 trains everything."""
+        for parameter in (*self.patch_embed.parameters(), self.position_background, self.position_window):
+            parameter.requires_grad_(num_stages == 0)
+        frozen_blocks = 0 if num_stages == 0 else self.stage_ends[min(num_stages, len(self.stage_ends)) - 1] + 1
+        for index, block in enumerate(self.blocks):
+            block.requires_grad_(index >= frozen_blocks)
+
     def _positions(self, height: int, width: int) -> Tensor:
         """(1, H, W, C): one embedding stretched over the image plus one repeated in every window."""
         background = F.interpolate(self.position_background, size=(height, width), mode="bicubic")

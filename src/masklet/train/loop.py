@@ -1,8 +1,9 @@
-"""The training loop: optimiser, schedule, averaging, data parallelism, checkpoints and resume.
+"""The training loop: schedule, data parallelism, checkpoints and resume.
 
-A run is a folder: `config.json` says everything needed to repeat it, `log.jsonl` has a line every few steps, `last.pt`
-is the state to resume from, `ema.pt` the averaged weights. Killed and resumed, a run goes on as if nothing happened:
-samples and prompts depend on (seed, rank, step) alone.
+A run is a folder: `config.json` says everything needed to repeat it and `run.json` how it was started, `log.jsonl` has
+a line every few steps and `validation.jsonl` one a measurement, `last.pt` is the state to resume from, `ema.pt` the
+averaged weights, `pictures/` shows predictions, and `MODEL_CARD.md` sums it up. Killed and resumed, a run goes on as if
+nothing happened: samples and prompts depend on (seed, part of the batch, step) alone.
 """
 
 from __future__ import annotations
@@ -12,185 +13,184 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from masklet.errors import CheckpointError, ConfigError
-from masklet.model.checkpoint import read_checkpoint
-from masklet.model.config import NANO_CONFIG, ModelConfig
+from masklet.errors import CheckpointError, ConfigError, OutputError
+from masklet.model.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from masklet.model.sam2 import SAM2
+from masklet.output import atomic_path, make_folder
+from masklet.train.adapters import add_adapters, plain_weights
+from masklet.train.card import write_card
 from masklet.train.clips import ClipDataConfig, ClipSamples
-from masklet.train.data import ImageDataConfig, ImageSamples
+from masklet.train.config import TrainConfig, changed_fields, config_to_dict
+from masklet.train.data import ImageDataConfig, ImageSamples, open_images
+from masklet.train.distillation import Teacher
 from masklet.train.initialise import initialise_nano
-from masklet.train.losses import LossWeights
-from masklet.train.steps import StepConfig, StepResult, clip_step, image_step
+from masklet.train.parameters import WeightAverage, build_optimizer, freeze
+from masklet.train.pictures import draw_batch
+from masklet.train.record import RunLog, describe_run
+from masklet.train.steps import StepResult, clip_step, image_step
+from masklet.train.validation import Validator
+
+Progress = Callable[[str], None]
+"""Called with a word on what is being done beside the steps."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
-    """One training run."""
+class Part(NamedTuple):
+    """A part of a step's batch, and which samples it is."""
 
-    image_root: str
-    """Folder of image sources."""
-    clip_root: str | None = None
-    """Folder of real clips."""
-    model: ModelConfig = NANO_CONFIG
-    init: str | None = None
-    """A checkpoint to start from, such as `ema.pt` of another run; None starts nano from its ImageNet trunk."""
-    steps: int = 3000
-    size: int = 256
-    """Side of the input, pixels."""
-    images_per_step: int = 8
-    """Over all processes."""
-    objects_per_image: int = 3
-    clips_per_step: int = 4
-    """Over all processes."""
-    objects_per_clip: int = 3
-    frames_per_clip: int = 5
-    clip_fraction: float = 0.0
-    """Of steps that are on clips."""
-    real_clip_fraction: float = 0.35
-    learning_rate: float = 6e-4
-    trunk_scale: float = 0.25
-    """Learning rate of the trunk over that of the rest."""
-    old_scale: float = 1.0
-    """Learning rate of what images train (neck, prompt encoder, mask decoder) over that of the memory."""
-    frozen_trunk_stages: int = 3
-    """Of seven; 7 freezes the whole trunk."""
-    weight_decay: float = 0.02
-    betas: tuple[float, float] = (0.9, 0.98)
-    clip_norm: float = 1.0
-    warmup_steps: int = 100
-    final_rate: float = 0.02
-    """Learning rate at the end over that at the top, reached by a cosine."""
-    ema_decay: float = 0.998
-    cross_entropy_until: float = 0.0
-    """Progress (0 to 1) up to which cross entropy stands in for the focal loss."""
-    more_clicks_from: float = 0.67
-    """Progress from which images get two more corrective clicks."""
-    step: StepConfig = field(default_factory=StepConfig)
-    seed: int = 0
-    bf16: bool | None = None
-    """Autocast to bf16; None = where the CPU has it in hardware, since emulated it is 100 times slower."""
-    log_every: int = 50
-    checkpoint_every: int = 250
-    workers: int = 1
+    tensors: tuple[Tensor, ...]
+    stream: int
+    first_sample: int
+    is_clip: bool
 
-    def __post_init__(self) -> None:
-        if self.size % 32:
-            raise ConfigError(f"size must be a multiple of 32, got {self.size}")
-        for name in ("clip_fraction", "real_clip_fraction", "cross_entropy_until", "more_clicks_from"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+    def __str__(self) -> str:
+        kind = "clips" if self.is_clip else "images"
+        last = self.first_sample + len(self.tensors[0]) - 1
+        return f"{kind} {self.first_sample} to {last} of stream {self.stream}"
 
 
-def train(config: TrainConfig, out: Path) -> Path:
+def train(config: TrainConfig, out: Path, *, command: str | None = None) -> Path:
     """Run or resume a training.
 
-    Several processes started by torchrun train in parallel on the CPU (gloo), each with its share of every batch.
+    Several processes started by torchrun train in parallel (gloo on CPUs, nccl on GPUs), each with its share of every
+    batch.
+
+    Args:
+        config: what to do.
+        out: the run's folder.
+        command: what was typed, for `run.json` and the model card.
 
     Returns:
         The averaged weights, `out / "ema.pt"`.
 
     Raises:
         CheckpointError: `out` holds a run of another configuration.
-        FloatingPointError: the loss is not finite; the last checkpoint stays.
+        ConfigError: settings that do not fit each other or the number of processes.
+        FloatingPointError: the loss is not finite; the last checkpoint stays, and the batch is kept beside it.
+        OutputError: a checkpoint cannot be written; the one before stays.
     """
-    return Trainer(config, out).run()
-
-
-_MEMORY_PARTS = (
-    "memory_",
-    "slot_",
-    "absent_",
-    "pointer_",
-    "no_object_pointer",
-    "correspondence",
-    "mask_decoder.object_score",
-)
-"""Beginnings of the names of what only clips train."""
+    return Trainer(config, Path(out), command=command).run()
 
 
 class Trainer:
     """State of one run in one process."""
 
-    def __init__(self, config: TrainConfig, out: Path) -> None:
+    def __init__(self, config: TrainConfig, out: Path, *, command: str | None = None) -> None:
         self.config, self.out = config, out
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.device = _device(config.device)
         if self.world > 1 and not dist.is_initialized():
-            dist.init_process_group("gloo")
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        self.streams = _share(config, self.rank, self.world)
+        self.bf16 = _has_bf16(self.device) if config.bf16 is None else config.bf16
         self.model = self._build_model()
-        self.model.image_encoder.trunk.freeze(config.frozen_trunk_stages)  # type: ignore[operator]
-        # The rows of the mask prompt's reduction are engine arithmetic, not something to learn.
-        self.model.mask_prompt_conv.requires_grad_(False)
-        has_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        self.bf16 = has_bf16 if config.bf16 is None else config.bf16
+        freeze(self.model, config.frozen_trunk_stages, config.frozen)
+        if config.lora is not None:
+            add_adapters(self.model, config.lora)
+        if config.recompute:
+            _recompute(self.model)
+        self.model.to(self.device)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = self._build_optimizer()
+        if not self.parameters:
+            raise ConfigError("everything is frozen: nothing is left to learn")
+        self.optimizer = build_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
+        self.teacher = _open_teacher(config)
         self.done_steps = 0
         self.clip_steps = 0
         if self.rank == 0:
-            out.mkdir(parents=True, exist_ok=True)
+            make_folder(out)
         self._resume()
+        if self.rank == 0:
+            describe_run(out, command, processes=self.world, device=str(self.device))
 
     def run(self) -> Path:
         config = self.config
-        images, clips = self._image_batches(), self._clip_batches()
-        log = _Log(self.out / "log.jsonl") if self.rank == 0 else None
+        images, clips = self._image_parts(), self._clip_parts()
+        log = RunLog(self.out, self.done_steps, tensorboard=config.tensorboard) if self.rank == 0 else None
+        validator = Validator(config, self.out) if self.rank == 0 else None
+        if self.done_steps == 0:
+            self._look(validator, log)
         self.model.train()
+        since = time.perf_counter()  # what saving and measuring take does not count as a step's time
         while self.done_steps < config.steps:
-            progress = self.done_steps / config.steps
+            rate = self._set_learning_rate(self.done_steps / config.steps)
             is_clip = self._is_clip_step(self.done_steps)
-            torch.manual_seed(hash((config.seed, self.rank, self.done_steps)) % 2**63)
-            rate = self._set_learning_rate(progress)
-            result = self._compute(next(clips) if is_clip else next(images), progress, is_clip=is_clip)
-            norm = self._update(result)
+            metrics = self._step(clips if is_clip else images)
             self.done_steps += 1
             self.clip_steps += is_clip
-            if log is not None:
-                log.add(result, norm)
-                if self.done_steps % config.log_every == 0:
-                    log.write(self.done_steps, rate)
-                if self.done_steps % config.checkpoint_every == 0 or self.done_steps == config.steps:
-                    self._save()
+            if log is None:
+                continue
+            log.add(metrics | {"seconds_per_step": time.perf_counter() - since})
+            if self.done_steps % config.log_every == 0 or self.done_steps == config.steps:
+                log.write(self.done_steps, rate)
+            if self.done_steps % config.checkpoint_every == 0 or self.done_steps == config.steps:
+                self._save()
+            if self._is_time_to_look():
+                self._look(validator, log)
+            since = time.perf_counter()
+        if log is not None:
+            log.close()
+            write_card(config, self.out, self._count_data())
         return self.out / "ema.pt"
 
-    def _compute(self, batch: tuple[Tensor, ...], progress: float, *, is_clip: bool) -> StepResult:
-        config = self.config
-        cross_entropy = progress < config.cross_entropy_until
-        weights = LossWeights(pixel=2.0 if cross_entropy else 20.0, cross_entropy=cross_entropy)
-        rgb, masks, void = batch
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
-            if is_clip:
-                result = clip_step(self.model, rgb, masks, void, config.step, weights)
-            else:
-                step = config.step
-                if progress >= config.more_clicks_from:
-                    step = dataclasses.replace(step, image_clicks=step.image_clicks + 2)
-                result = image_step(self.model, rgb, masks, void, step, weights)
-        if not torch.isfinite(result.loss):
-            raise FloatingPointError(
-                f"the loss is {result.loss.item()} at step {self.done_steps} ({'clips' if is_clip else 'images'}); the "
-                f"last good state is {self.out / 'last.pt'}"
-            )
-        return result
-
-    def _update(self, result: StepResult) -> float:
+    def _step(self, parts: Iterator[Part]) -> dict[str, float]:
+        """Forward and backward over this process's parts of the batch, and one update."""
         self.optimizer.zero_grad()
-        result.loss.backward()  # type: ignore[no-untyped-call]
+        sums: dict[str, list[float]] = {}
+        for _ in self.streams:
+            part = next(parts)
+            torch.manual_seed(_random_seed(self.config.seed, part.stream, self.done_steps))
+            result = self._compute(part)
+            if not torch.isfinite(result.loss):
+                self._stop_at("loss", result.loss.item(), part)
+            (result.loss / (len(self.streams) * self.world)).backward()  # type: ignore[no-untyped-call]
+            for name, value in {"loss": result.loss.item(), **result.metrics}.items():
+                sums.setdefault(name, []).append(value)
         if self.world > 1:
-            _average_gradients(self.parameters, self.world)
+            _add_gradients(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        if not torch.isfinite(norm):
+            self._stop_at("gradient's norm", norm.item(), part)
         self.optimizer.step()
         self.average.update(self.model)
-        return norm.item()
+        return {name: sum(values) / len(values) for name, values in sums.items()} | {"gradient_norm": norm.item()}
+
+    def _compute(self, part: Part) -> StepResult:
+        config, progress = self.config, self.done_steps / self.config.steps
+        weights = config.loss
+        if progress < config.cross_entropy_until:
+            weights = dataclasses.replace(weights, pixel=weights.pixel / 10, cross_entropy=True)
+        rgb, masks, void = (t.to(self.device, non_blocking=True) for t in part.tensors)
+        with torch.device(self.device), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            if part.is_clip:
+                return clip_step(self.model, rgb, masks, void, config.step, weights)
+            step = config.step
+            if progress >= config.more_clicks_from:
+                step = dataclasses.replace(step, image_clicks=step.image_clicks + 2)
+            return image_step(self.model, rgb, masks, void, step, weights, self.teacher)
+
+    def _stop_at(self, what: str, value: float, part: Part) -> None:
+        """Keep the batch for a look at it, and give up."""
+        path = self.out / f"bad_batch_{self.rank}"
+        torch.save(part.tensors, path.with_suffix(".pt"))
+        draw_batch(part.tensors[0], part.tensors[1], path.with_suffix(".png"), f"step {self.done_steps}: {part}")
+        kept = self.out / "last.pt"
+        state = f"the last good state is {kept}" if kept.exists() else "nothing had been saved yet"
+        raise FloatingPointError(
+            f"the {what} is {value} at step {self.done_steps}, {part} (kept as {path}.png and .pt); {state}. "
+            f"Try a lower learning_rate or clip_norm, or bf16=false"
+        )
 
     def _is_clip_step(self, step: int) -> bool:
         fraction = self.config.clip_fraction
@@ -204,55 +204,55 @@ class Trainer:
             group["lr"] = group["top"] * warmup * cosine
         return config.learning_rate * warmup * cosine
 
+    def _is_time_to_look(self) -> bool:
+        config = self.config
+        if self.done_steps == config.steps:
+            return True
+        if config.validate_every:
+            return self.done_steps % config.validate_every == 0
+        return config.validation_root is None and self.done_steps % config.checkpoint_every == 0
+
+    def _look(self, validator: Validator | None, log: RunLog | None) -> None:
+        """Measure and draw what the averaged weights predict. Other processes wait at their next gradient."""
+        if validator is None or log is None:
+            return
+        scores = validator.look(self._plain(), self.done_steps)
+        if scores:
+            log.write_validation(self.done_steps, scores)
+
+    # Model and data.
+
     def _build_model(self) -> SAM2:
-        torch.manual_seed(self.config.seed)
-        model = SAM2(dataclasses.replace(self.config.model, image_size=self.config.size))
-        if self.config.init is None:
-            samples = ImageSamples(ImageDataConfig(root=self.config.image_root, size=self.config.size))
-            iterator = iter(samples)
+        config = self.config
+        torch.manual_seed(config.seed)
+        model = SAM2(dataclasses.replace(config.model, image_size=config.size))
+        if config.init is None:
+            iterator = iter(ImageSamples(ImageDataConfig(root=config.image_root, size=config.size)))
             initialise_nano(model, torch.stack([next(iterator).rgb for _ in range(16)]))
         else:
-            load_weights(model, Path(self.config.init))
+            load_weights(model, Path(config.init))
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def _build_optimizer(self) -> torch.optim.Optimizer:
-        """Three rates (trunk, image parts, memory parts); no weight decay on biases, norms and embeddings."""
+    def _image_parts(self) -> Iterator[Part]:
         config = self.config
-        memory_parts = tuple(_MEMORY_PARTS)
-        groups: dict[tuple[float, float], list[Tensor]] = {}
-        for name, parameter in self.model.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            if name.startswith("image_encoder.trunk"):
-                scale = config.trunk_scale
-            else:
-                scale = 1.0 if name.startswith(memory_parts) else config.old_scale
-            decay = config.weight_decay if parameter.ndim > 1 and "embedding" not in name else 0.0
-            groups.setdefault((scale, decay), []).append(parameter)
-        return torch.optim.AdamW(
-            [
-                {"params": parameters, "top": config.learning_rate * scale, "weight_decay": decay}
-                for (scale, decay), parameters in groups.items()
-            ],
-            lr=config.learning_rate,
-            betas=config.betas,
-            fused=True,
-        )
-
-    def _image_batches(self) -> Iterator[tuple[Tensor, ...]]:
-        config = self.config
-        size = max(1, config.images_per_step // self.world)
+        size = _part_size("images_per_step", config.images_per_step, len(self.streams) * self.world)
         data = ImageDataConfig(
-            root=config.image_root, size=config.size, objects_per_image=config.objects_per_image, seed=config.seed
+            root=config.image_root,
+            size=config.size,
+            objects_per_image=config.objects_per_image,
+            paste_probability=config.paste_probability,
+            crop_probability=config.crop_probability,
+            seed=config.seed,
         )
         start = (self.done_steps - self.clip_steps) * size
-        return self._batches(ImageSamples(data, rank=self.rank, start=start, batch_size=size), size)
+        samples = ImageSamples(data, rank=self.streams, start=start, batch_size=size)
+        return self._parts(samples, size, start, is_clip=False)
 
-    def _clip_batches(self) -> Iterator[tuple[Tensor, ...]]:
+    def _clip_parts(self) -> Iterator[Part]:
         config = self.config
         if config.clip_fraction == 0:
             return iter(())
-        size = max(1, config.clips_per_step // self.world)
+        size = _part_size("clips_per_step", config.clips_per_step, len(self.streams) * self.world)
         data = ClipDataConfig(
             image_root=config.image_root,
             clip_root=config.clip_root,
@@ -263,16 +263,32 @@ class Trainer:
             seed=config.seed,
         )
         start = self.clip_steps * size
-        return self._batches(ClipSamples(data, rank=self.rank, start=start, batch_size=size), size)
+        samples = ClipSamples(data, rank=self.streams, start=start, batch_size=size)
+        return self._parts(samples, size, start, is_clip=True)
 
-    def _batches(self, samples: Any, size: int) -> Iterator[tuple[Tensor, ...]]:
+    def _parts(self, samples: Any, size: int, start: int, *, is_clip: bool) -> Iterator[Part]:
+        workers = self.config.workers
         loader = torch.utils.data.DataLoader(
             samples,
             batch_size=size,
-            num_workers=self.config.workers,
-            prefetch_factor=3 if self.config.workers else None,
+            num_workers=workers,
+            prefetch_factor=3 if workers else None,
+            pin_memory=self.device.type == "cuda",
         )
-        return iter(loader)
+        for number, tensors in enumerate(loader):
+            turn, place = divmod(number, len(self.streams))
+            yield Part(tuple(tensors), self.streams[place], start + turn * size, is_clip)
+
+    def _count_data(self) -> dict[str, int]:
+        groups = open_images(self.config.image_root)
+        return {name: len(examples) for _, sources in groups for name, examples in sources.items()}
+
+    # The run's folder.
+
+    def _plain(self) -> Checkpoint:
+        """The averaged weights as a model of their own, without adapters."""
+        with self.average.applied(self.model):
+            return Checkpoint(self.config.model, {k: v.cpu() for k, v in plain_weights(self.model).items()})
 
     def _save(self) -> None:
         state = {
@@ -283,89 +299,41 @@ class Trainer:
             "done_steps": self.done_steps,
             "clip_steps": self.clip_steps,
         }
-        _save_atomically(state, self.out / "last.pt")
-        weights = {"config": self.config.model.to_dict(), "model": self.average.weights(self.model)}
-        _save_atomically(weights, self.out / "ema.pt")
+        path = self.out / "last.pt"
+        try:
+            with atomic_path(path) as partial_path:
+                torch.save(state, partial_path)
+            save_checkpoint(self._plain(), self.out / "ema.pt")
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError where a disk is full
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(
+                f"cannot save step {self.done_steps} in {self.out}: {str(error).splitlines()[0]}; the files of the "
+                f"last save are whole, and the same command goes on from there"
+            ) from error
 
     def _resume(self) -> None:
         path = self.out / "last.pt"
         if not path.exists():
             if self.rank == 0:
                 text = json.dumps(config_to_dict(self.config), indent=2)
-                (self.out / "config.json").write_text(text + "\n", encoding="utf-8")
+                with atomic_path(self.out / "config.json") as partial_path:
+                    partial_path.write_text(text + "\n", encoding="utf-8")
             return
-        state = torch.load(path, weights_only=True)
-        given, stored = config_to_dict(self.config), state["config"]
-        changed = {k for k in given if given[k] != stored.get(k)} - {"log_every", "checkpoint_every", "workers"}
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises nearly anything on a damaged file
+            raise CheckpointError(f"{path} cannot be read ({error}): remove it to begin anew") from error
+        changed = changed_fields(self.config, state["config"])
         if changed:
             raise CheckpointError(
-                f"{path} belongs to a run with other settings ({', '.join(sorted(changed))} differ): choose another "
+                f"{path} belongs to a run with other settings ({', '.join(changed)} differ): choose another "
                 f"--out, or remove it"
             )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
         self.done_steps, self.clip_steps = state["done_steps"], state["clip_steps"]
-
-
-class WeightAverage:
-    """Exponential moving average of the trained parameters, younger at the start."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay, self.updates = decay, 0
-        self.names = [name for name, p in model.named_parameters() if p.requires_grad]
-        self.values = [p.detach().clone() for p in model.parameters() if p.requires_grad]
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        current = [p.detach() for p in model.parameters() if p.requires_grad]
-        torch._foreach_lerp_(self.values, current, 1 - decay)
-
-    def weights(self, model: nn.Module) -> dict[str, Tensor]:
-        """The model's state dict with averaged parameters."""
-        state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        state.update({name: value.clone() for name, value in zip(self.names, self.values, strict=True)})
-        return state
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"updates": self.updates, "values": dict(zip(self.names, self.values, strict=True))}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.updates = state["updates"]
-        self.values = [state["values"][name] for name in self.names]
-
-
-class _Log:
-    """Means over the last steps, one JSON line at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.sums: dict[str, float] = {}
-        self.counts: dict[str, int] = {}
-        self.since = time.perf_counter()
-
-    def add(self, result: StepResult, norm: float) -> None:
-        for name, value in {"loss": result.loss.item(), "gradient_norm": norm, **result.metrics}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def write(self, step: int, rate: float) -> None:
-        now = time.perf_counter()
-        line = {"step": step, "rate": rate, "seconds_per_step": (now - self.since) / self.counts["loss"]}
-        line |= {name: total / self.counts[name] for name, total in self.sums.items()}
-        rounded = {key: round(value, 5) for key, value in line.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(rounded) + "\n")
-        self.sums, self.counts, self.since = {}, {}, now
-
-
-def config_to_dict(config: TrainConfig) -> dict[str, Any]:
-    """Plain values for JSON and for comparing runs."""
-    values = dataclasses.asdict(config)
-    values["model"] = config.model.to_dict()
-    return json.loads(json.dumps(values))  # type: ignore[no-any-return]
 
 
 def load_weights(model: SAM2, path: Path) -> None:
@@ -382,20 +350,64 @@ def load_weights(model: SAM2, path: Path) -> None:
         raise CheckpointError(f"weights {path} do not fit the model: {error}") from error
 
 
-def _average_gradients(parameters: list[nn.Parameter], world: int) -> None:
+def _device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device must be auto, cpu or cuda, got {name!r}")
+    if name == "cpu" or not torch.cuda.is_available():
+        if name == "cuda":
+            raise ConfigError(f"device cuda was asked for, but this PyTorch ({torch.__version__}) sees none")
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _share(config: TrainConfig, rank: int, world: int) -> tuple[int, ...]:
+    """Which parts of every batch a process computes."""
+    count = world if config.micro_batches is None else config.micro_batches
+    if count < 1 or count % world:
+        raise ConfigError(f"micro_batches must be a multiple of the {world} processes, got {count}")
+    return tuple(range(rank, count, world))
+
+
+def _part_size(name: str, whole: int, parts: int) -> int:
+    if whole % parts and parts > 1:
+        raise ConfigError(f"{name} must be a multiple of the {parts} parts a batch is cut into, got {whole}")
+    return whole // parts
+
+
+def _random_seed(seed: int, stream: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, stream, step]).generate_state(1, np.uint32)[0])
+
+
+def _open_teacher(config: TrainConfig) -> Teacher | None:
+    if config.teacher is None:
+        return None
+    from masklet.engine.open import open_engine
+
+    return Teacher(open_engine(config.teacher))
+
+
+def _recompute(model: SAM2) -> None:
+    """Let blocks forget what they computed, and compute it again on the way back."""
+    trunk = model.image_encoder.trunk
+    blocks = [*(trunk.blocks if hasattr(trunk, "blocks") else trunk.stages), *model.memory_attention.layers]
+    for block in blocks:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+
+def _add_gradients(parameters: list[nn.Parameter]) -> None:
     """One all-reduce of all gradients in a flat tensor: far cheaper on gloo than one for each parameter."""
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
-    flat /= world
     offset = 0
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = flat[offset : offset + gradient.numel()].view_as(gradient)
         offset += gradient.numel()
-
-
-def _save_atomically(state: dict[str, Any], path: Path) -> None:
-    """A full disk or a kill leaves the file that was there."""
-    partial = path.with_suffix(".part")
-    torch.save(state, partial)
-    os.replace(partial, path)

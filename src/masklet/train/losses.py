@@ -26,6 +26,8 @@ class LossWeights:
     object_score: float = 1.0
     unused: float = 0.3
     """Of the masks that the prompt did not call for: all four heads learn from every prompt."""
+    distillation: float = 1.0
+    """Of the difference to a teacher, where there is one."""
     cross_entropy: bool = False
     """Plain cross entropy for the pixels instead of focal: leaves the start-up plateau sooner."""
 
@@ -92,3 +94,28 @@ def mask_loss(
     unused = torch.where(ambiguous, single, best_of_three)
     chosen = torch.where(ambiguous, 1 + iou_predictions[:, 1:].argmax(1), 0)
     return MaskLoss(used + weights.unused * unused, ious, chosen)
+
+
+def distillation_loss(logits: Tensor, taught: Tensor, valid: Tensor) -> Tensor:
+    """How far masks are from a teacher's: (N,), 0 where they are the same.
+
+    Each mask of the teacher is compared with the nearest of the student's, since the order of candidates means nothing
+    between two models. Compared are Kullback-Leibler divergence, averaged over pixels, and dice with squared sizes
+    (Milletari et al. 2016), which unlike plain dice is least where the two maps are equal.
+
+    Args:
+        logits: (N, K, H, W) the student's masks for the prompt.
+        taught: (N, J, H, W) the teacher's logits.
+        valid: (N, 1, H, W) 0 where void.
+    """
+    inside = valid.flatten(2)
+    logits, truth = logits.flatten(2), taught.flatten(2).sigmoid()
+    entropy = (F.binary_cross_entropy(truth, truth, reduction="none") * inside).sum(-1)
+    # softplus(x) - x t is the cross entropy; its second part is one product for all pairs of masks.
+    shared = torch.einsum("nkp,njp->nkj", logits * inside, truth)
+    divergence = (F.softplus(logits) * inside).sum(-1)[:, :, None] - shared - entropy[:, None]
+    probability, truth = logits.sigmoid() * inside, truth * inside
+    overlap = torch.einsum("nkp,njp->nkj", probability, truth)
+    sizes = (probability**2).sum(-1)[:, :, None] + (truth**2).sum(-1)[:, None]
+    dice = 1 - (2 * overlap + 1) / (sizes + 1)
+    return (divergence / inside.sum(-1, keepdim=True).clamp(min=1.0) + dice).amin(1).mean(1)

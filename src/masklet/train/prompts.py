@@ -39,6 +39,12 @@ class PointPrompts(NamedTuple):
         )
 
 
+def clicks(points_01: Tensor, labels: Tensor) -> PointPrompts:
+    """One (N, 2) click each with its (N,) label, then SAM's padding point."""
+    padding = torch.full_like(labels, int(PointLabel.PADDING))
+    return PointPrompts(points_01[:, None], labels[:, None]).add(torch.zeros_like(points_01), padding)
+
+
 def draw_kinds(num: int, probabilities: tuple[float, float, float]) -> Tensor:
     """(N,) `PromptKind` values with the given probabilities of click, box and mask."""
     return torch.multinomial(torch.tensor(probabilities), num, replacement=True)

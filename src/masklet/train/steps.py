@@ -18,10 +18,12 @@ from torch import Tensor
 from masklet.memory_bank import MemoryBank, MemoryConfig
 from masklet.model.sam2 import SAM2, Features, Masks
 from masklet.records import FrameMemory, Recall
-from masklet.train.losses import LossWeights, mask_loss
+from masklet.train.distillation import Teacher
+from masklet.train.losses import LossWeights, MaskLoss, distillation_loss, mask_loss
 from masklet.train.prompts import (
     PointPrompts,
     PromptKind,
+    clicks,
     coarse_mask_logits,
     correction_points,
     draw_kinds,
@@ -44,9 +46,15 @@ class StepConfig:
     image_clicks: int = 2
     """Decoder runs per image: the first prompt and corrections after it."""
     clip_correction_probability: float = 0.25
-    """That one later frame of a clip is corrected by a click."""
+    """That later frames of a clip are corrected by clicks."""
+    clip_corrections: int = 1
+    """Frames of a clip that are then corrected at most (SAM 2: the first and one more)."""
+    clip_clicks: int = 1
+    """Clicks on each of them, every one in the error that the last one left (SAM 2: 7)."""
     first_frame_correction_probability: float = 0.4
     """That a first frame prompted by click or box is corrected at once."""
+    tracks_with_candidates: bool = False
+    """Tracked frames, and those with a single click, are answered by the best of three masks, as in SAM 2."""
     memory: MemoryConfig = field(
         default_factory=lambda: MemoryConfig(policy="official", spatial_slots=7, max_pointers=8)
     )
@@ -122,7 +130,13 @@ def _full_precision(masks: Masks) -> Masks:
 
 
 def image_step(
-    model: SAM2, rgb: Tensor, masks: Tensor, void: Tensor, config: StepConfig, weights: LossWeights
+    model: SAM2,
+    rgb: Tensor,
+    masks: Tensor,
+    void: Tensor,
+    config: StepConfig,
+    weights: LossWeights,
+    teacher: Teacher | None = None,
 ) -> StepResult:
     """Prompt K objects on each image, then correct them.
 
@@ -133,8 +147,10 @@ def image_step(
         void: (B, S/2, S/2) bool.
         config: how to prompt.
         weights: of the loss.
+        teacher: answers the same prompts, and how far the model is from it is part of the loss.
     """
     num_objects = masks.shape[1]
+    lesson = None if teacher is None else teacher.look_at(rgb, num_objects)
     target = masks.flatten(0, 1)[:, None].float()
     valid = (~void).float().repeat_interleave(num_objects, dim=0)[:, None]
     num = len(target)
@@ -152,6 +168,13 @@ def image_step(
         cost = mask_loss(logits, answer.iou_predictions, target, valid, ambiguous, weights)
         presence = F.binary_cross_entropy_with_logits(answer.object_score, torch.ones(num))
         loss = loss + cost.loss.mean() + 0.1 * weights.object_score * presence
+        if lesson is not None:
+            taught, has_answer = lesson.answer(points)
+            used = torch.where(ambiguous[:, None, None, None], logits[:, 1:], logits[:, :1])
+            away = distillation_loss(used, at_target_size(taught, target), valid)[has_answer]
+            if len(away):
+                loss = loss + weights.distillation * away.mean()
+                metrics["teacher"] = away.mean().item()
         chosen_iou = cost.ious[torch.arange(num), cost.chosen]
         if round_index == 0:
             for kind in PromptKind:
@@ -185,9 +208,7 @@ def clip_step(
     encoded = model.encode_image(rgb.flatten(0, 1))
     frames = _map_features(encoded, lambda t: t.reshape(batch, num_frames, *t.shape[1:]))
     bank: MemoryBank[Tensor] = MemoryBank(config.memory)
-    corrected = int(torch.randint(1, num_frames, ())) if num_frames > 1 else 0
-    if torch.rand(()) >= config.clip_correction_probability:
-        corrected = 0
+    corrected = draw_corrected_frames(num_frames, config)
     loss = torch.zeros(())
     metrics: dict[str, float] = {}
     tracked_ious: list[Tensor] = []
@@ -198,8 +219,9 @@ def clip_step(
         if time == 0:
             frame = _prompted_frame(model, features, target, valid, config, weights, metrics)
         else:
+            num_clicks = config.clip_clicks if time in corrected else 0
             frame = _tracked_frame(
-                model, features, bank.recall(time), target, valid, present, weights, correct=time == corrected
+                model, features, bank.recall(time), target, valid, present, config, weights, num_clicks
             )
             tracked_ious.append(frame.iou[present].mean() if present.any() else torch.ones(()))
         loss = loss + frame.loss
@@ -207,7 +229,7 @@ def clip_step(
             # Half of the time memories are written by what the model believes, as in inference, else by the truth.
             believes = torch.rand(()) < 0.5 and time > 0
             score = frame.object_score.detach() if believes else torch.where(present, 10.0, -10.0)
-            prompted = time in (0, corrected)
+            prompted = time == 0 or time in corrected
             is_prompted = torch.full((len(target),), prompted)
             spatial = model.encode_memory(features.embedding, frame.logits, score, is_prompted, features.keys)
             pointer = torch.where((score > 0)[:, None], frame.pointer, model.no_object_pointer.to(frame.pointer.dtype))
@@ -216,6 +238,15 @@ def clip_step(
         metrics["tracked"] = torch.stack(tracked_ious).mean().item()
         metrics["tracked_last"] = tracked_ious[-1].item()
     return StepResult(loss / num_frames, metrics)
+
+
+def draw_corrected_frames(num_frames: int, config: StepConfig) -> frozenset[int]:
+    """Which frames after the first are corrected: none, or 1 to `clip_corrections` of them."""
+    later = num_frames - 1
+    if later < 1 or torch.rand(()) >= config.clip_correction_probability:
+        return frozenset()
+    count = min(later, int(torch.randint(1, config.clip_corrections + 1, ())))
+    return frozenset((1 + torch.randperm(later)[:count]).tolist())
 
 
 class _FrameAnswer(NamedTuple):
@@ -279,11 +310,11 @@ def _tracked_frame(
     target: Tensor,
     valid: Tensor,
     present: Tensor,
+    config: StepConfig,
     weights: LossWeights,
-    *,
-    correct: bool,
+    num_clicks: int,
 ) -> _FrameAnswer:
-    """A later frame: from memory alone, then corrected by a click where asked."""
+    """A later frame: from memory alone, then corrected by clicks."""
     num = len(target)
     slots = torch.tensor([[slot for slot, _ in recall.spatial]]).expand(num, -1)
     times = torch.tensor([[ago / (recall.pointer_span - 1) for ago, _ in recall.pointers]]).expand(num, -1)
@@ -296,26 +327,27 @@ def _tracked_frame(
         features.keys,
     )
     answer = _full_precision(decode(model, conditioned, features, no_prompts(num), None, None))
-    loss, iou = _tracked_loss(answer, target, valid, present, weights)
-    if correct:
-        logits = at_target_size(answer.low_res_logits[:, :1].detach(), target)
-        points = no_prompts(num).add(*correction_points(logits, target, valid))
-        points = PointPrompts(points.points_01[:, 1:], points.labels[:, 1:])
-        fed_back = feedback(answer.low_res_logits[:, :1])
-        answer = _full_precision(
-            decode(model, conditioned, features, points, fed_back, torch.ones(num, dtype=torch.bool))
-        )
-        more, _ = _tracked_loss(answer, target, valid, present, weights)
-        loss = loss + more
-    return _FrameAnswer(loss, answer.low_res_logits[:, :1], answer.pointers[:, 0], answer.object_score, iou)
+    ambiguous = torch.full((num,), config.tracks_with_candidates)
+    loss, cost = _tracked_loss(answer, target, valid, present, ambiguous, weights)
+    iou = cost.ious[torch.arange(num), cost.chosen]
+    points: PointPrompts | None = None
+    for _ in range(num_clicks):
+        shown = pick(answer.low_res_logits.detach(), cost.chosen)
+        click = correction_points(at_target_size(shown, target), target, valid)
+        points, ambiguous = (clicks(*click), ambiguous) if points is None else (points.add(*click), ambiguous & False)
+        has_mask = torch.ones(num, dtype=torch.bool)
+        answer = _full_precision(decode(model, conditioned, features, points, feedback(shown), has_mask))
+        more, cost = _tracked_loss(answer, target, valid, present, ambiguous, weights)
+        loss = loss + more / num_clicks
+    logits, pointer = pick(answer.low_res_logits, cost.chosen), pick(answer.pointers, cost.chosen)[:, 0]
+    return _FrameAnswer(loss, logits, pointer, answer.object_score, iou)
 
 
 def _tracked_loss(
-    answer: Masks, target: Tensor, valid: Tensor, present: Tensor, weights: LossWeights
-) -> tuple[Tensor, Tensor]:
+    answer: Masks, target: Tensor, valid: Tensor, present: Tensor, ambiguous: Tensor, weights: LossWeights
+) -> tuple[Tensor, MaskLoss]:
     """Masks cost only where the object is there; whether it is, always."""
     logits = at_target_size(answer.low_res_logits, target)
-    clear = torch.zeros(len(target), dtype=torch.bool)
-    cost = mask_loss(logits, answer.iou_predictions, target, valid, clear, weights)
+    cost = mask_loss(logits, answer.iou_predictions, target, valid, ambiguous, weights)
     score = F.binary_cross_entropy_with_logits(answer.object_score, present.float())
-    return (cost.loss * present).mean() + weights.object_score * score, cost.ious[:, 0]
+    return (cost.loss * present).mean() + weights.object_score * score, cost

@@ -1,0 +1,152 @@
+"""A model card for a finished run: what it was made from, how, and how good it is, as Markdown beside the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from masklet.output import atomic_path
+from masklet.train.config import UNRELATED_TO_RESULTS, TrainConfig, config_to_dict
+from masklet.train.record import DESCRIPTION, LOG, VALIDATION, read_lines
+
+CARD, CURVE = "MODEL_CARD.md", "curve.png"
+_MEASURES = {
+    "miou@1": "one click",
+    "miou@1_best": "one click, best of three",
+    "miou@3": "three clicks",
+    "miou@box": "box",
+}
+_CURVE_ROWS = 12
+
+
+def write_card(config: TrainConfig, folder: Path, data: Mapping[str, int]) -> Path:
+    """Write `MODEL_CARD.md` from what the run's folder holds.
+
+    Args:
+        config: the run's.
+        folder: the run's.
+        data: number of images (or clips) by source.
+    """
+    log, validation = read_lines(folder / LOG), read_lines(folder / VALIDATION)
+    starts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["starts"]
+    parts = [
+        f"# {config.model.name}, trained on {Path(config.image_root).name}",
+        _summary(config),
+        "## How good it is",
+        _scores(config, validation),
+        "## Training data",
+        _table(("source", "images"), [(name, str(count)) for name, count in data.items()]),
+        f"Images: `{config.image_root}`" + (f"; clips: `{config.clip_root}`" if config.clip_root else "") + ". "
+        "Their licence, and what may be done with a model made of them, is for you to say here.",
+        "## How it was trained",
+        f"{config.steps} steps in {_minutes(log):.0f} minutes. Not at their defaults (all is in `config.json`):",
+        _settings(config),
+        _curve_text(log, folder),
+        "## To repeat it",
+        _commands(starts),
+        "## What it is for, and not for",
+        "Say here who may rely on it, for what, and where it fails: look at the pictures in `pictures/` and at "
+        "`masklet evaluate clicks ... --worst`. Numbers on other data will be lower than those above.",
+    ]
+    path = folder / CARD
+    with atomic_path(path) as partial:
+        partial.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+    return path
+
+
+def _summary(config: TrainConfig) -> str:
+    start = f"`{config.init}`" if config.init else "its trunk's ImageNet weights"
+    how = f" through LoRA of rank {config.lora.rank}" if config.lora else ""
+    taught = f", taught by `{config.teacher}`" if config.teacher else ""
+    return (
+        f"Trained by masklet from {start}{how}{taught}. The weights are in `ema.pt`; `masklet.load` and `--model` take "
+        f"this folder, and `masklet export` makes one that runs without PyTorch."
+    )
+
+
+def _scores(config: TrainConfig, validation: Sequence[Mapping[str, Any]]) -> str:
+    if not validation:
+        return "Not measured: the run had no validation data (`--validation`)."
+    first, last = validation[0], validation[-1]
+    rows = [
+        (text, f"{100 * first[name]:.1f}", f"{100 * last[name]:.1f}")
+        for name, text in _MEASURES.items()
+        if name in first and name in last
+    ]
+    count = "all" if config.validation_images is None else f"at most {config.validation_images}"
+    return (
+        f"Mean IoU in per cent on `{config.validation_root}` ({count} images a source), which was not trained on:\n\n"
+        + _table(("prompt", f"step {first['step']}", f"step {last['step']}"), rows)
+        + "\n\nAgain: `masklet evaluate clicks "
+        + f"{config.validation_root} --clicks 3 --box --model ema.pt`"
+    )
+
+
+def _settings(config: TrainConfig) -> str:
+    given, default = config_to_dict(config), config_to_dict(TrainConfig(image_root=""))
+    hidden = UNRELATED_TO_RESULTS | {"image_root", "clip_root", "validation_root", "model", "init"}
+    changed = {name: value for name, value in given.items() if name not in hidden and value != default[name]}
+    return _table(("setting", "value"), [(f"`{name}`", f"`{json.dumps(value)}`") for name, value in changed.items()])
+
+
+def _curve_text(log: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    if not log:
+        return ""
+    rows = [log[round(place * (len(log) - 1) / max(1, _CURVE_ROWS - 1))] for place in range(min(len(log), _CURVE_ROWS))]
+    names = [
+        name for name in ("loss", "image_click", "image_box", "image_last", "tracked") if any(name in r for r in rows)
+    ]
+    cells = [(str(row["step"]), *(f"{row[name]:.3f}" if name in row else "" for name in names)) for row in rows]
+    picture = f"![loss and IoU by step]({CURVE})\n\n" if draw_curve(log, folder / CURVE) else ""
+    return picture + _table(("step", *names), cells)
+
+
+def _commands(starts: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for start in starts:
+        versions = ", ".join(f"{name} {value}" for name, value in start["versions"].items())
+        lines.append(
+            f"- {start['time']}, {start['processes']} process(es) on {start['device']}, {start['machine']}; {versions}"
+            + (f"; git {start['git']}" if start["git"] else "")
+        )
+        if start["command"]:
+            lines.append(f"  `{start['command']}`")
+    return "\n".join(lines)
+
+
+def _minutes(log: Sequence[Mapping[str, Any]]) -> float:
+    previous, seconds = 0, 0.0
+    for line in log:
+        seconds += line["seconds_per_step"] * (line["step"] - previous)
+        previous = line["step"]
+    return seconds / 60
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def draw_curve(log: Sequence[Mapping[str, Any]], path: Path) -> bool:
+    """Loss and IoUs over the steps as a PNG; False where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    left = figure.subplots()
+    steps = [line["step"] for line in log]
+    left.plot(steps, [line["loss"] for line in log], color="0.4", label="loss")
+    left.set(xlabel="step", ylabel="loss")
+    right = left.twinx()
+    for name in ("image_click", "image_box", "image_last", "tracked"):
+        points = [(line["step"], line[name]) for line in log if name in line]
+        if points:
+            right.plot(*zip(*points, strict=True), label=name)
+    right.set(ylabel="IoU while training", ylim=(0, 1))
+    figure.legend(loc="outside upper center", ncols=5, frameon=False)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=110)
+    return True

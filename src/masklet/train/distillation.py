@@ -1,0 +1,97 @@
+"""A teacher: any engine, asked on the training images with the very prompts that the student gets.
+
+It runs as it does for users, so an exported folder or an official checkpoint teaches as well as a run of one's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from masklet.engine.protocol import Engine
+from masklet.errors import PromptError
+from masklet.records import FloatArray, ImageFeatures, PointLabel, Prompt, Recall
+from masklet.train.prompts import PointPrompts
+
+NUM_CANDIDATES = 3
+
+
+class Answer(NamedTuple):
+    """What a teacher says of N objects."""
+
+    logits: Tensor
+    """(N, 3, h, w) candidates; one alone is repeated."""
+    has_answer: Tensor
+    """(N,) bool; False for what a user could not have asked: no click and no box, or a box without area."""
+
+
+class Teacher:
+    """Any model as a teacher.
+
+    Args:
+        engine: the model.
+    """
+
+    def __init__(self, engine: Engine[Any]) -> None:
+        self._engine = engine
+
+    def look_at(self, rgb: Tensor, num_objects: int) -> Lesson:
+        """Encode (B, S, S, 3) uint8 images, of which each has K objects."""
+        return Lesson(self._engine, [self._engine.encode_image(np.asarray(image.cpu())) for image in rgb], num_objects)
+
+
+class Lesson:
+    """One batch of images as a teacher sees them; remembers its last answers, to be corrected by the next click."""
+
+    def __init__(self, engine: Engine[Any], features: list[ImageFeatures[Any]], num_objects: int) -> None:
+        self._engine, self._features, self._num_objects = engine, features, num_objects
+        self._shown: dict[int, FloatArray] = {}
+        """By row: the low-res logits (h, w) of the chosen candidate."""
+        self._is_first = True
+
+    def answer(self, points: PointPrompts) -> Answer:
+        """Ask with the (B * K) objects' points."""
+        side = self._engine.info.low_res_size
+        logits = np.zeros((len(points.labels), NUM_CANDIDATES, side, side), np.float32)
+        has_answer = np.zeros(len(points.labels), np.bool_)
+        for number, features in enumerate(self._features):
+            first = number * self._num_objects
+            asked = {
+                row: prompt
+                for row in range(first, first + self._num_objects)
+                if (prompt := self._prompt(points, row, features.size_hw)) is not None
+            }
+            if not asked:
+                continue
+            conditioned = self._engine.attend(features, [Recall() for _ in asked])
+            for row, decoded in zip(asked, self._engine.decode(conditioned, list(asked.values())), strict=True):
+                candidates = self._engine.to_numpy(decoded.low_res_logits)
+                logits[row], has_answer[row] = candidates, True
+                self._shown[row] = candidates[decoded.chosen]
+        self._is_first = False
+        return Answer(torch.tensor(logits), torch.tensor(has_answer))
+
+    def _prompt(self, points: PointPrompts, row: int, size_hw: tuple[int, int]) -> Prompt | None:
+        """The user's prompt that these points are; None if they are none, or correct what the teacher never said."""
+        if not self._is_first and row not in self._shown:
+            return None
+        height, width = size_hw
+        limit = np.array([width, height], np.float32)
+        places = points.points_01[row].cpu().numpy() * limit
+        labels = points.labels[row].cpu().numpy()
+        is_click = np.isin(labels, (PointLabel.FOREGROUND, PointLabel.BACKGROUND))
+        corners = np.isin(labels, (PointLabel.BOX_TOP_LEFT, PointLabel.BOX_BOTTOM_RIGHT))
+        has_box = bool(corners.any())
+        try:
+            return Prompt.create(
+                points_xy=np.minimum(places[is_click], limit - 0.01),
+                labels=labels[is_click],
+                box_xyxy=np.clip(places[corners].ravel(), 0, np.tile(limit, 2)) if has_box else None,
+                previous_logits=self._shown.get(row),
+                size_hw=size_hw,
+            )
+        except PromptError:
+            return None

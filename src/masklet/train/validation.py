@@ -1,0 +1,69 @@
+"""What the averaged weights are worth while a run goes on: numbers on held-out images, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from masklet.engine.torch_engine import TorchEngine
+from masklet.evaluation.clicks import evaluate_clicks
+from masklet.model.checkpoint import Checkpoint
+from masklet.model.sam2 import SAM2
+from masklet.records import BoolArray, ByteArray
+from masklet.train.config import TrainConfig
+from masklet.train.data import ImageDataConfig, ImageSamples
+from masklet.train.pictures import draw_predictions
+
+_CLICKS = 3
+_NUM_DRAWN = 6
+
+
+class Validator:
+    """Measures and draws for one run, always on the same images.
+
+    Args:
+        config: the run's.
+        folder: the run's; pictures go to `folder/pictures`.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        self._config, self._folder = config, folder
+        self._objects: list[tuple[ByteArray, BoolArray]] | None = None
+
+    def look(self, checkpoint: Checkpoint, step: int) -> Mapping[str, float]:
+        """Mean IoUs on the validation data, as `masklet evaluate clicks` has them; empty without such data."""
+        config = self._config
+        model = SAM2(checkpoint.config)
+        model.load_state_dict(checkpoint.weights)
+        engine = TorchEngine(model, device=config.device, precision="fp32")
+        if config.pictures:
+            draw_predictions(
+                engine, self._draw_objects(), self._folder / "pictures" / f"{step:06d}.png", f"after {step} steps"
+            )
+        if config.validation_root is None:
+            return {}
+        report = evaluate_clicks(
+            engine, config.validation_root, clicks=_CLICKS, box=True, limit=config.validation_images
+        )
+        return report.overall
+
+    def _draw_objects(self) -> list[tuple[ByteArray, BoolArray]]:
+        """A few images as they are, and one object in each."""
+        if self._objects is None:
+            config = self._config
+            data = ImageDataConfig(
+                root=config.validation_root or config.image_root,
+                size=config.model.image_size,
+                objects_per_image=1,
+                paste_probability=0.0,
+                crop_probability=0.0,
+                flip_probability=0.0,
+                colour_probability=0.0,
+                degrade_probability=0.0,
+            )
+            samples = ImageSamples(data)
+            drawn = [samples.sample(np.random.default_rng([config.seed, number])) for number in range(_NUM_DRAWN)]
+            self._objects = [(sample.rgb.numpy(), sample.masks[0].numpy()) for sample in drawn]
+        return self._objects
