@@ -15,22 +15,28 @@ from masklet.video.source import VideoSource
 DEFAULT_MODEL = "nano"
 
 
-def load(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precision: str = "auto") -> Model:
+def load(
+    name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precision: str = "auto", image_size: int | None = None
+) -> Model:
     """Load a model.
 
     Args:
-        name: "nano", which comes with the package; another model's name; or a path to a checkpoint or to an
-            exported folder.
+        name: "nano", which comes with the package; an official name such as "sam2.1-tiny"; a path to a checkpoint
+            or to an exported folder; or "user/repository" on the Hugging Face hub, with ":file.pt" behind it where
+            that holds several.
         device: "auto" takes the best there is; else "cpu", "cuda", ...
         precision: "auto" takes what suits the device; else "fp32", "bf16", ...
+        image_size: side of the square input in pixels, a multiple of 32, for a checkpoint that was trained at
+            another size than 1024: official weights do not tell.
 
     Raises:
-        CheckpointError: the model is unknown, or its files do not fit.
+        CheckpointError: the model is unknown, its files do not fit, or they cannot be downloaded.
+        ConfigError: `image_size` is no multiple of 32.
         EngineError: the device or precision is unknown, or an extra is missing; the text says which.
     """
     from masklet.engine.open import open_engine
 
-    return Model(open_engine(name, device=device, precision=precision))
+    return Model(open_engine(name, device=device, precision=precision, image_size=image_size))
 
 
 class Model:
@@ -58,6 +64,7 @@ class Model:
         """A tracker for one video; see `Tracker` for the arguments.
 
         Raises:
+            EngineError: the model has no memory.
             VideoError: the source cannot be opened.
         """
         return Tracker(self.engine, source, memory=memory, non_overlap=non_overlap)

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from masklet._version import __version__
-from masklet.cli import doctor, evaluate, export, models, segment, track, train
+from masklet.cli import convert, doctor, evaluate, export, models, segment, track, train
 from masklet.cli.command import MaskletCommand, PromptCommand
 from masklet.cli.console import Interrupted, command_line, print_error
 from masklet.cli.options import examples
@@ -38,7 +38,8 @@ app = typer.Typer(
 )
 app.command("segment", cls=PromptCommand, epilog=segment.EPILOG)(segment.segment)
 app.command("track", cls=PromptCommand, epilog=track.EPILOG)(track.track)
-app.command("models", cls=MaskletCommand)(models.models)
+app.command("models", cls=MaskletCommand, epilog=models.EPILOG)(models.models)
+app.command("convert", cls=MaskletCommand, epilog=convert.EPILOG)(convert.convert)
 app.command("export", cls=MaskletCommand, epilog=export.EPILOG)(export.export)
 app.command("train", cls=MaskletCommand, epilog=train.EPILOG)(train.train)
 app.command("doctor", cls=MaskletCommand)(doctor.doctor)

@@ -21,9 +21,7 @@ EPILOG = examples(
 
 
 def export(
-    model: Annotated[
-        Path, typer.Argument(help="A checkpoint: of SAM 2, transformers or `masklet train`.", show_default=False)
-    ],
+    model: Annotated[Path, typer.Argument(help="A checkpoint or its name; see `masklet models`.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="Where the four graphs and model.json go.", show_default=False)],
     precision: Annotated[
         str,
@@ -38,14 +36,16 @@ def export(
     refuse_existing(folder, force)
     try:
         from masklet.engine.export import export_model
+        from masklet.engine.open import find_model
         from masklet.model.checkpoint import load_model
     except ModuleNotFoundError as error:
         if error.name in (None, "masklet") or str(error.name).startswith("masklet."):
             raise
         raise EngineError(f'exporting needs {error.name}: pip install "masklet[export]"') from error
     watch = Stopwatch()
+    path = find_model(str(model))
     with show_status(f"reading {model} ..."):
-        loaded = load_model(model)
+        loaded = load_model(path)
     with show_status("exporting, which takes a minute or so ..."):
         export_model(loaded, make_folder(folder), precision="fp16" if precision == "fp16" else "fp32")
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}

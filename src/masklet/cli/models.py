@@ -1,13 +1,26 @@
-"""`masklet models`: which models there are, and which of them are here."""
+"""`masklet models`: which models there are, which of them are here, and what a checkpoint is."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from masklet.cli.console import format_bytes, print_json, print_line, print_table
-from masklet.cli.options import JsonOption
+import typer
+
+from masklet.cli.console import format_bytes, print_json, print_line, print_table, show_status
+from masklet.cli.options import JsonOption, examples
+
+if TYPE_CHECKING:
+    from masklet.model.checkpoint import Checkpoint
+    from masklet.model.config import ModelConfig
+
+EPILOG = examples(
+    ("What is this file?", "masklet models --inspect checkpoint.pt"),
+    notes="An official model is downloaded when it is first used (masklet\\[hub]), and found in the folder that "
+    "MASKLET_MODELS names, or ~/.cache/masklet, under its official file name.",
+)
 
 _MILLION_PARAMETERS = {
     "nano": 4.8,
@@ -20,7 +33,14 @@ _MILLION_PARAMETERS = {
     "sam2-base-plus": 80.8,
     "sam2-large": 224.4,
 }
-"""Written down, for counting them takes PyTorch; a test counts."""
+"""Written down: counting takes the model, and importing PyTorch for a list takes seconds. A test counts."""
+
+_LAYOUT_TITLES = {
+    "sam2": "official release",
+    "transformers": "transformers",
+    "masklet": "masklet",
+    "onnx": "exported, runs without PyTorch",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +51,24 @@ class _Listed:
     image_size: int | None
     """Side of the square input, pixels."""
     origin: str
-    folder: Path | None
-    """Where it is; None when it has to be given by its path."""
+    path: Path | None
+    """Where it is; None when it is not here."""
 
 
-def models(as_json: JsonOption = False) -> int:
-    """List the models: name, parameters, origin, and whether they are here."""
+def models(
+    inspect: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Say what a checkpoint or folder is: family, layout, configuration, parameters. It is read whole and "
+            "checked, so what is described can be loaded.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """List the models: name, parameters, origin, and whether they are here. Or say what a file is."""
+    if inspect is not None:
+        return _inspect(inspect, as_json)
     listed = [*_embedded(), *_official()]
     if as_json:
         print_json(
@@ -47,8 +79,8 @@ def models(as_json: JsonOption = False) -> int:
                         "million_parameters": model.millions,
                         "image_size": model.image_size,
                         "origin": model.origin,
-                        "present": model.folder is not None,
-                        "path": None if model.folder is None else str(model.folder),
+                        "present": model.path is not None,
+                        "path": None if model.path is None else str(model.path),
                     }
                     for model in listed
                 ]
@@ -61,20 +93,21 @@ def models(as_json: JsonOption = False) -> int:
             "" if model.millions is None else f"{model.millions:.1f} M",
             "" if model.image_size is None else f"{model.image_size} x {model.image_size}",
             model.origin,
-            _whereabouts(model),
+            "no" if model.path is None else f"yes, {format_bytes(_size(model.path))}",
         )
         for model in listed
     ]
     print_table(("model", "parameters", "input", "from", "here"), rows, left=("model", "from", "here"))
     print_line("")
     print_line(
-        "Any other model is given by its path: an exported folder, or a checkpoint of SAM 2, transformers or masklet."
+        "What is not here is downloaded when it is used. Any other model is given by its path or as user/repository "
+        "on the hub: a checkpoint of SAM 2, transformers or masklet, or an exported folder."
     )
     return 0
 
 
 def _embedded() -> list[_Listed]:
-    from masklet.engine.open import EMBEDDED, embedded_folder
+    from masklet.engine.hub import EMBEDDED, embedded_folder
 
     listed = []
     for name in EMBEDDED:
@@ -86,7 +119,7 @@ def _embedded() -> list[_Listed]:
                 millions=_MILLION_PARAMETERS.get(name),
                 image_size=size,
                 origin="masklet, inside the package",
-                folder=None if size is None else folder,
+                path=None if size is None else folder,
             )
         )
     return listed
@@ -102,16 +135,116 @@ def _image_size(folder: Path) -> int | None:
 
 
 def _official() -> list[_Listed]:
+    from masklet.engine.hub import OFFICIAL, find_official
     from masklet.model.config import OFFICIAL_CONFIGS
 
     return [
-        _Listed(name, _MILLION_PARAMETERS.get(name), config.image_size, "facebookresearch/sam2", None)
+        _Listed(
+            name,
+            _MILLION_PARAMETERS.get(name),
+            config.image_size,
+            f"hub: {OFFICIAL[name].repository}",
+            find_official(name),
+        )
         for name, config in OFFICIAL_CONFIGS.items()
     ]
 
 
-def _whereabouts(model: _Listed) -> str:
-    if model.folder is None:
-        return "no" if model.image_size is None else "no: give its checkpoint, --model path/to/file.pt"
-    size = sum(path.stat().st_size for path in model.folder.iterdir() if path.is_file())
-    return f"yes, {format_bytes(size)}"
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]) if file.is_file())
+
+
+def _inspect(name: str, as_json: bool) -> int:
+    from masklet.engine.open import find_model, is_exported, needs_extra
+
+    path = find_model(name)
+    if is_exported(path):
+        found = _describe_exported(path)
+    else:
+        with needs_extra("torch", f"inspecting {path}"):
+            from masklet.model.checkpoint import read_checkpoint
+        with show_status(f"reading {path} ..."):
+            found = _describe(read_checkpoint(path))
+    document = {"path": str(path), "bytes": _size(path), **found}
+    if as_json:
+        print_json(document)
+        return 0
+    size = document["image_size"]
+    rows = [
+        ("path", str(path)),
+        ("size", format_bytes(document["bytes"])),
+        ("family", document["family"]),
+        ("layout", _LAYOUT_TITLES[document["layout"]]),
+        ("model", document["model"] + ("" if document["released"] else f" ({document['description']})")),
+        ("parameters", "" if document["parameters"] is None else f"{document['parameters']:,}"),
+        ("numbers", ", ".join(document["dtypes"])),
+        ("input", f"{size} x {size}"),
+        ("use", "images only: it has no memory" if document["images_only"] else "images and videos"),
+    ]
+    print_table(("", ""), [row for row in rows if row[1]], left=("",))
+    return 0
+
+
+def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    config = checkpoint.config
+    return {
+        "family": _family(config),
+        "layout": checkpoint.layout,
+        "model": config.name,
+        "released": _is_released(config),
+        "description": _description(config),
+        "parameters": checkpoint.num_parameters,
+        "dtypes": list(checkpoint.dtypes),
+        "image_size": config.image_size,
+        "images_only": config.images_only,
+    }
+
+
+def _describe_exported(folder: Path) -> dict[str, Any]:
+    from masklet.engine.hub import EMBEDDED, embedded_folder
+    from masklet.engine.onnx_engine import read_spec
+
+    spec = read_spec(folder)
+    embedded = [name for name in EMBEDDED if embedded_folder(name) == folder]
+    return {
+        "family": "masklet" if spec.has_keys else "SAM 2",
+        "layout": "onnx",
+        "model": spec.name,
+        "released": bool(embedded),
+        "description": "exported",
+        "parameters": None,
+        "dtypes": [json.loads((folder / "model.json").read_text(encoding="utf-8")).get("weights", "fp32")],
+        "image_size": spec.image_size,
+        "images_only": spec.images_only,
+    }
+
+
+def _family(config: ModelConfig) -> str:
+    from masklet.model.config import HieraConfig
+
+    if not isinstance(config.trunk, HieraConfig):
+        return "masklet (nano's kind)"
+    return "SAM 2" if config.images_only else "SAM 2.1" if config.pointer_times else "SAM 2.0"
+
+
+def _is_released(config: ModelConfig) -> bool:
+    """Whether it is one of the eight, or nano, by all that its weights tell."""
+    from dataclasses import replace
+
+    from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS
+
+    nameless = {replace(known, name="") for known in (NANO_CONFIG, *OFFICIAL_CONFIGS.values())}
+    return replace(config, name="") in nameless
+
+
+def _description(config: ModelConfig) -> str:
+    from masklet.model.config import HieraConfig
+
+    trunk = config.trunk
+    if isinstance(trunk, HieraConfig):
+        blocks = ", ".join(str(count) for count in trunk.stages)
+        shape = f"Hiera of {trunk.embed_dim} channels in {blocks} blocks"
+    else:
+        shape = "EfficientNet-Lite0"
+    memory = "no memory" if config.images_only else f"memory attention of {config.memory_layers} layers"
+    return f"like SAM 2: D={config.embed_dim}, {shape}, {memory}"

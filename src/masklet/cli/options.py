@@ -25,7 +25,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A name of `masklet models`, an exported folder or a checkpoint.",
+        help="A name of `masklet models`, a checkpoint, an exported folder, or user/repository on the hub.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -80,11 +80,13 @@ def examples(*titled: tuple[str, str], notes: str = "") -> str:
 
 
 def load_model(name: str, device: str, precision: str) -> Model:
-    """`masklet.load`, behind a spinner."""
+    """`masklet.load`, behind a spinner, but for downloads, which show their own progress."""
     from masklet import api
+    from masklet.engine.open import find_model
 
+    path = find_model(name)
     with show_status(f"loading {name} ..."):
-        return api.load(name, device=device, precision=precision)
+        return api.load(path, device=device, precision=precision)
 
 
 def memory_config(policy: str | None, info: EngineInfo) -> MemoryConfig | None:

@@ -2,60 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from masklet.engine.hub import EMBEDDED, OFFICIAL, embedded_folder, locate
 from masklet.engine.protocol import Engine
 from masklet.errors import CheckpointError, EngineError
 
-EMBEDDED = ("nano",)
-"""Models inside the package, as exported folders."""
+__all__ = ["EMBEDDED", "embedded_folder", "find_model", "is_exported", "needs_extra", "open_engine"]
 
 
-def embedded_folder(name: str) -> Path:
-    """Where a model of `EMBEDDED` lies."""
-    return Path(__file__).resolve().parent.parent / "models" / name
+@contextmanager
+def needs_extra(extra: str, purpose: str) -> Iterator[None]:
+    """Around imports of what an extra brings.
+
+    Raises:
+        EngineError: it is not installed; the text has the command.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "masklet":
+            raise
+        raise EngineError(f'{purpose} needs {error.name}: pip install "masklet[{extra}]"') from error
+
+
+def find_model(name: str | Path) -> Path:
+    """`locate`, but not before what it takes to run the model is there: a download would be of no use.
+
+    Raises:
+        CheckpointError: as `locate`.
+        EngineError: PyTorch is missing.
+    """
+    if str(name) in OFFICIAL:
+        with needs_extra("torch", str(name)):
+            import torch  # noqa: F401
+    return locate(name)
+
+
+def is_exported(path: Path) -> bool:
+    """Whether this is a folder of `masklet export`, and no checkpoint.
+
+    Raises:
+        CheckpointError: it is a part of one, or a folder without a model.
+    """
+    if path.suffix == ".onnx" or path.name == "model.json":
+        raise CheckpointError(f"{path} is one file of an exported model: give its folder, {path.parent}")
+    if not path.is_dir() or (path / "model.safetensors").is_file():
+        return False
+    if (path / "model.json").is_file():
+        return True
+    lacks = " (config.json is there, the weights are not)" if (path / "config.json").is_file() else ""
+    raise CheckpointError(
+        f"folder {path} holds no model{lacks}: expected model.json and four graphs (of masklet export), or "
+        f"model.safetensors and config.json (of transformers)"
+    )
 
 
 def open_engine(
-    name: str | Path = "nano", *, device: str = "auto", precision: str = "auto", num_threads: int = 0
+    name: str | Path = "nano",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    image_size: int | None = None,
+    num_threads: int = 0,
 ) -> Engine[Any]:
     """Open a model with the engine that suits it.
 
     Args:
-        name: a name of `EMBEDDED`, or a path to an exported folder or a checkpoint (a file, or a folder of
-            transformers).
+        name: what `masklet.engine.hub.locate` takes: a name, a path, or a repository on the hub.
         device: "auto", "cpu", "cuda", ...; exported folders run on the CPU.
         precision: "auto", "fp32", "bf16" or "fp16"; exported folders compute in fp32.
+        image_size: of a checkpoint that was trained at another size than it says.
         num_threads: CPU threads; 0 leaves it to the runtime (one a core). PyTorch has one number for the process.
 
     Raises:
-        CheckpointError: unknown name, missing or unfit files.
+        CheckpointError: unknown name, missing or unfit files, or no way to download them.
+        ConfigError: `image_size` cannot be.
         EngineError: a missing extra, or a device or precision that the engine does not have.
     """
-    path = embedded_folder(str(name)) if str(name) in EMBEDDED else Path(name)
-    # transformers' folders have a config.json, exported ones never.
-    if path.is_dir() and not (path / "config.json").is_file():
+    path = find_model(name)
+    if is_exported(path):
         if device not in ("auto", "cpu") or precision not in ("auto", "fp32"):
             raise EngineError(
                 f"exported models run on the CPU in fp32, got device {device!r} and precision {precision!r}: give a "
                 f"checkpoint instead"
             )
+        if image_size is not None:
+            raise EngineError(f"exported models have their size for good, got image_size {image_size}: export another")
         from masklet.engine.onnx_engine import OnnxEngine
 
         return OnnxEngine(path, num_threads=num_threads)
-    if not path.exists():
-        known = ", ".join(EMBEDDED)
-        raise CheckpointError(f"model {str(name)!r} is neither a known name ({known}) nor an existing path")
-    try:
+    with needs_extra("torch", f"checkpoint {path}"):
         from masklet.engine.torch_engine import TorchEngine
         from masklet.model.checkpoint import load_model
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise EngineError(f'checkpoint {path} needs PyTorch: pip install "masklet[torch]"') from error
     if num_threads:
         import torch
 
         torch.set_num_threads(num_threads)
-    return TorchEngine(load_model(path), device=device, precision=precision)
+    return TorchEngine(load_model(path, image_size=image_size), device=device, precision=precision)

@@ -2,14 +2,18 @@
 
 The official release says nothing of its configuration; it is recognised from the weights. Nothing is half-loaded: all
 keys, shapes and types are compared with those of the model before any weight leaves this module.
+
+Weights without a memory (transformers' `Sam2Model`) become a model whose memory parts are zeros, and whose
+configuration says so (`images_only`): it segments images like any other, and whoever tracks refuses it.
 """
 
 from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -42,6 +46,10 @@ MAX_LISTED = 10
 """Keys of each kind that an error names; it counts the others."""
 _METADATA_KEY = "masklet"
 _UNUSED_PREFIX = "unused."
+_IMAGE_PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.", "no_memory_embedding")
+"""All that is not under these belongs to the memory."""
+_STATE_DICTS = ("model", "state_dict", "model_state_dict")
+"""Where training scripts keep the state dict, beside optimizers and epochs, which are left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +58,30 @@ class Checkpoint:
 
     config: ModelConfig
     weights: StateDict
-    """`SAM2(config).state_dict()`, in the dtype of the file."""
+    """`SAM2(config).state_dict()`, in the dtype of the file; zeros for the memory that a model of images only lacks."""
     unused: StateDict = field(default_factory=dict)
     """What the official model carries and never reads; kept for an exact way back."""
     layout: Layout = "masklet"
     """What it was read from."""
 
+    @property
+    def own_weights(self) -> StateDict:
+        """Without the zeros of a memory that is not there."""
+        return {key: value for key, value in self.weights.items() if _is_there(key, self.config)}
 
-def load_model(path: str | Path, config: ModelConfig | None = None) -> SAM2:
+    @property
+    def num_parameters(self) -> int:
+        return sum(value.numel() for key, value in self.own_weights.items() if key != FREQUENCIES)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Of the weights: "float32", "bfloat16", ..."""
+        return tuple(sorted({str(value.dtype).removeprefix("torch.") for value in self.own_weights.values()}))
+
+
+def load_model(path: str | Path, config: ModelConfig | None = None, *, image_size: int | None = None) -> SAM2:
     """Read a checkpoint into a model, in fp32 on the CPU; see `read_checkpoint`."""
-    checkpoint = read_checkpoint(path, config)
+    checkpoint = read_checkpoint(path, config, image_size=image_size)
     model = SAM2(checkpoint.config)
     model.load_state_dict(checkpoint.weights)
     return model.eval()
@@ -71,16 +93,21 @@ def load_checkpoint(path: str | Path, config: ModelConfig | None = None) -> tupl
     return checkpoint.config, checkpoint.weights
 
 
-def read_checkpoint(path: str | Path, config: ModelConfig | None = None) -> Checkpoint:
+def read_checkpoint(
+    path: str | Path, config: ModelConfig | None = None, *, image_size: int | None = None
+) -> Checkpoint:
     """Read a checkpoint of any layout. Only tensors are read: code in a pickle is refused, never run.
 
     Args:
         path: a `.pt` or `.safetensors` file, or a folder of transformers (`model.safetensors` and `config.json`).
         config: for foreign weights of a model that was never released; the others are recognised.
+        image_size: side of the square input, for a model that was trained at another size than it says, which
+            official weights do not tell.
 
     Raises:
         CheckpointError: no such file; truncated or not a checkpoint; code in a pickle; another family of models; keys
             missing, unexpected, wrongly shaped or no floating-point numbers, each by its name in the file.
+        ConfigError: `image_size` is no multiple of 32.
     """
     path = Path(path)
     file = path / "model.safetensors" if path.is_dir() else path
@@ -89,15 +116,21 @@ def read_checkpoint(path: str | Path, config: ModelConfig | None = None) -> Chec
             f"checkpoint {file} does not exist: give a .pt or .safetensors file or transformers' folder"
         )
     try:
+        _refuse_what_is_no_checkpoint(file)
         content, own_config = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
         if own_config is not None:
-            return _from_masklet(content, own_config)
-        layout = _layout_of(content)
-        if config is None and layout == "transformers":
-            config = _transformers_config(file.parent / "config.json")
-        return _from_foreign(content, layout, config)
+            checkpoint = _from_masklet(content, own_config)
+        else:
+            content = _without_wrappers(content)
+            layout = _layout_of(content)
+            if config is None and layout == "transformers":
+                config = _transformers_config(file.parent / "config.json")
+            checkpoint = _from_foreign(content, layout, config)
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {path}: {error}") from error
+    if image_size is None:
+        return checkpoint
+    return replace(checkpoint, config=replace(checkpoint.config, image_size=image_size))
 
 
 def from_sam2(state_dict: Mapping[str, Tensor], config: ModelConfig | None = None) -> Checkpoint:
@@ -148,8 +181,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, layout: Layout = "
     path, config = Path(path), checkpoint.config
     if layout == "transformers":
         state, description = to_transformers(checkpoint), config_to_transformers(config)
-        make_folder(path)
-        _write_safetensors(state, path / "model.safetensors")
+        _write_safetensors(state, make_folder(path) / "model.safetensors")
         with atomic_path(path / "config.json") as partial:
             partial.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     elif layout == "sam2":
@@ -159,7 +191,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, layout: Layout = "
         else:
             _write_pickle({"model": state}, path)
     elif layout == "masklet":
-        state = checkpoint.weights | {_UNUSED_PREFIX + key: value for key, value in checkpoint.unused.items()}
+        # Where there is nothing the other layouts have zeros: left out here, the way back is exact from either side.
+        unused = {_UNUSED_PREFIX + key: value for key, value in checkpoint.unused.items() if value.any()}
+        state = checkpoint.own_weights | unused
         if path.suffix == ".safetensors":
             _write_safetensors(state, path, {_METADATA_KEY: json.dumps(config.to_dict())})
         else:
@@ -180,47 +214,65 @@ def _from_masklet(content: Mapping[str, Any], description: Mapping[str, Any]) ->
         raise CheckpointError(str(error)) from error
     unused = {key.removeprefix(_UNUSED_PREFIX): content[key] for key in content if key.startswith(_UNUSED_PREFIX)}
     weights = {key: value for key, value in content.items() if not key.startswith(_UNUSED_PREFIX)}
-    _check(_blank_weights(config), weights, config.name)
-    return Checkpoint(config, weights, unused)
+    blank = _blank_weights(config)
+    _check({key: value for key, value in blank.items() if _is_there(key, config)}, weights, config.name)
+    return Checkpoint(config, _with_zeros(weights, blank), unused)
 
 
 def _from_foreign(state_dict: Mapping[str, Any], layout: ForeignLayout, config: ModelConfig | None) -> Checkpoint:
-    config = config or _recognise(state_dict, layout)
+    given = dict(state_dict)
+    config = config or _recognise(given, layout)
     require_official_kind(config)
-    blank, given = _blank_weights(config), dict(state_dict)
+    blank = _blank_weights(config)
+    memory_names = {foreign_name(key, layout) for key in blank if not key.startswith(_IMAGE_PARTS)}
+    if not any(name in given for name in memory_names):
+        config = _without_memory(config)
     if layout == "transformers":
         _fit_transformers(given)
-    expected = {name: tensor for key in blank for name, tensor in to_foreign(key, blank[key], layout).items()}
+    kept = [key for key in blank if _is_there(key, config)]
+    expected = {name: tensor for key in kept for name, tensor in to_foreign(key, blank[key], layout).items()}
     unused_name = foreign_name(UNUSED, layout)
     if unused_name in given:
         expected |= to_foreign(UNUSED, blank["no_memory_embedding"], layout)
     _check(expected, given, config.name)
-    weights = {key: from_foreign(key, value.shape, given, layout) for key, value in blank.items()}
+    weights = {key: from_foreign(key, blank[key].shape, given, layout) for key in kept}
     unused = {UNUSED: given[unused_name].flatten()} if unused_name in given else {}
-    return Checkpoint(config, weights, unused, layout)
+    return Checkpoint(config, _with_zeros(weights, blank), unused, layout)
 
 
 def _to_foreign(checkpoint: Checkpoint, layout: ForeignLayout) -> StateDict:
     require_official_kind(checkpoint.config)
-    unused = checkpoint.unused or {UNUSED: torch.zeros_like(checkpoint.weights["no_memory_embedding"])}
-    state = checkpoint.weights | unused
+    state = checkpoint.own_weights | checkpoint.unused
+    if not checkpoint.config.images_only:
+        state.setdefault(UNUSED, torch.zeros_like(state["no_memory_embedding"]))
     return {name: tensor for key in state for name, tensor in to_foreign(key, state[key], layout).items()}
 
 
+def _is_there(key: str, config: ModelConfig) -> bool:
+    return key.startswith(_IMAGE_PARTS) or not config.images_only
+
+
+def _with_zeros(weights: StateDict, blank: StateDict) -> StateDict:
+    """In the model's order, and complete."""
+    dtype = weights["no_memory_embedding"].dtype
+    return {key: weights[key] if key in weights else torch.zeros(blank[key].shape, dtype=dtype) for key in blank}
+
+
+def _without_memory(config: ModelConfig) -> ModelConfig:
+    """The versions of SAM 2 differ in their memory, so that without it nobody can tell which one this is."""
+    size = config.name.split("-", 1)[-1]
+    return replace(config, images_only=True, name=f"sam2-{size}-images")
+
+
 def _fit_transformers(given: dict[str, Any]) -> None:
-    """Even out what differs between versions and classes of transformers.
+    """Even out what differs between versions of transformers.
 
     Raises:
-        CheckpointError: weights of the image model alone, or that no version would save.
+        CheckpointError: weights that no version would save.
     """
-    if not any(key.startswith("memory_attention.") for key in given):
-        raise CheckpointError(
-            "these are weights of transformers' image model (Sam2Model), without a memory: give those of a "
-            "Sam2VideoModel, which segments images as well"
-        )
     pair = foreign_name(FREQUENCIES, "transformers"), FREQUENCIES_COPY
     present = [given[name] for name in pair if name in given]
-    if present and not all(torch.equal(present[0], other) for other in present):
+    if present and not all(isinstance(other, Tensor) and torch.equal(present[0], other) for other in present):
         raise CheckpointError(f"{' and '.join(pair)} differ: they are the same thing and must be equal")
     given |= {name: present[0] for name in pair if present}  # some versions save one of the two
 
@@ -259,15 +311,21 @@ def _blank_weights(config: ModelConfig) -> StateDict:
 # Which model is it?
 
 _MARKS: Mapping[ForeignLayout, tuple[str, ...]] = {
-    "sam2": ("image_encoder.trunk.", "sam_mask_decoder."),
+    "sam2": ("image_encoder.trunk.pos_embed_window", "sam_mask_decoder."),
     "transformers": ("vision_encoder.backbone.", "mask_decoder."),
 }
 _OTHER_FAMILIES = {
     "detector.": "SAM 3",
+    "image_encoder.trunk.body.": "EdgeTAM",
+    "vision_encoder.backbone.timm_model.": "EdgeTAM",
     "image_encoder.blocks.": "SAM 1 (Segment Anything)",
     "vision_encoder.layers.": "SAM 1 (Segment Anything)",
+}
+_RELATIVES = {
+    "image_encoder.trunk.": "EfficientTAM, or of another relative of SAM 2 whose trunk is no Hiera",
     "mask_decoder.": "a variant of SAM 1 (Segment Anything)",
 }
+"""Looked for when nothing else fits."""
 
 
 def _layout_of(state: Mapping[str, Any]) -> ForeignLayout:
@@ -278,18 +336,35 @@ def _layout_of(state: Mapping[str, Any]) -> ForeignLayout:
     """
 
     def has(mark: str) -> bool:
-        return any(str(key).startswith(mark) for key in state)
+        return any(key.startswith(mark) for key in state)
 
-    for layout, marks in _MARKS.items():
-        if all(has(mark) for mark in marks):
-            return layout
-    for mark, family in _OTHER_FAMILIES.items():
+    if not any(map(has, _OTHER_FAMILIES)):
+        for layout, marks in _MARKS.items():
+            if all(map(has, marks)):
+                return layout
+    for mark, family in (_OTHER_FAMILIES | _RELATIVES).items():
         if has(mark):
             raise CheckpointError(f"these are weights of {family}, which is another model than SAM 2")
     first = ", ".join(repr(key) for key in list(state)[:3])
     raise CheckpointError(
         f"these are no weights of SAM 2: none of its parts is among the {len(state)} keys ({first} ...)"
     )
+
+
+_TRAINING_PREFIXES = re.compile(r"(^|(?<=\.))(module|_orig_mod)\.")
+"""What DistributedDataParallel and torch.compile put into names."""
+
+
+def _without_wrappers(state: Mapping[Any, Any]) -> dict[str, Any]:
+    """Names as the model has them, without those of the modules that it was trained in."""
+    found = {_TRAINING_PREFIXES.sub("", str(key)): value for key, value in state.items()}
+    marks = {mark for marks in _MARKS.values() for mark in marks}
+    prefixes = {key[: key.index(f".{mark}") + 1] for key in found for mark in marks if f".{mark}" in key}
+    # "vision_encoder.backbone." says nothing of "image_encoder.": only what all names share is a wrapper's.
+    for prefix in prefixes:
+        if all(key.startswith(prefix) for key in found):
+            return {key.removeprefix(prefix): value for key, value in found.items()}
+    return found
 
 
 def _recognise(state: Mapping[str, Any], layout: ForeignLayout) -> ModelConfig:
@@ -336,15 +411,36 @@ def _transformers_config(path: Path) -> ModelConfig | None:
 
 # Files. Tensors, and masklet's description of the model where the file has one.
 
+_NO_CHECKPOINTS = {
+    b"version https://git-lfs": "it is a pointer of git-lfs and not the file: run `git lfs pull`, or download it",
+    b"<!doctype html": "it is a web page: what was to be downloaded is something else",
+    b"<html": "it is a web page: what was to be downloaded is something else",
+}
+"""By how files begin."""
+
+
+def _refuse_what_is_no_checkpoint(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise CheckpointError(f"it cannot be read: {error.strerror or error}") from error
+    if not start:
+        raise CheckpointError("it is empty (0 bytes): download or copy it again")
+    for mark, problem in _NO_CHECKPOINTS.items():
+        if start.lower().startswith(mark):
+            raise CheckpointError(problem)
+
 
 def _read_safetensors(path: Path) -> tuple[StateDict, dict[str, Any] | None]:
     try:
         with safe_open(path, framework="pt") as file:
-            description = (file.metadata() or {}).get(_METADATA_KEY)
+            text = (file.metadata() or {}).get(_METADATA_KEY)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
-        return tensors, None if description is None else json.loads(description)
+        description = None if text is None else json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"damaged, or no safetensors file: {error}") from error
+    return tensors, description if isinstance(description, dict) else None
 
 
 def _read_pickle(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -352,17 +448,29 @@ def _read_pickle(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "global" in str(error).lower():
-            raise CheckpointError(
-                "it holds more than tensors, and reading it could run code: save the state dict alone"
-            ) from error
+            raise CheckpointError(_refused_code(str(error))) from error
         raise CheckpointError("damaged, or no PyTorch file") from error
     except Exception as error:  # torch raises nearly anything on a damaged file
         raise CheckpointError(f"damaged, or no PyTorch file: {(str(error) or repr(error)).splitlines()[0]}") from error
-    state = content.get("model", content) if isinstance(content, dict) else None
+    state: Any = content
+    if isinstance(content, dict):
+        state = next((content[key] for key in _STATE_DICTS if isinstance(content.get(key), dict)), content)
     if not isinstance(state, dict):
         raise CheckpointError(f"it must hold a state dict, got {type(content).__name__}")
     description = content.get("config") if state is not content else None
     return state, description if isinstance(description, dict) else None
+
+
+def _refused_code(message: str) -> str:
+    """What to say of a pickle that asks for more than tensors; `message` is torch's, which names it."""
+    found = re.search(r"GLOBAL ([\w.]+)", message)
+    name = found[1] if found else "code"
+    if name.startswith(("ultralytics.", "models.yolo.")):
+        return f"it is a whole model of YOLO ({name}), which is another model than SAM 2"
+    return (
+        f"it holds more than tensors ({name}), and reading that could run code. If you trust its origin, save the "
+        f'weights alone: torch.save({{"model": torch.load(FILE, weights_only=False)["model"]}}, "weights.pt")'
+    )
 
 
 def _write_safetensors(state: StateDict, path: Path, metadata: dict[str, str] | None = None) -> None:

@@ -282,18 +282,25 @@ _MODEL_FIELDS = {
 def config_from_transformers(values: Mapping[str, Any]) -> ModelConfig:
     """The model that transformers' `config.json` describes; what it leaves out is as in sam2.1-tiny.
 
+    Whether there is a memory is for the weights to say: either class loads a folder of the other.
+
     Raises:
         CheckpointError: it describes another kind of model, or one that cannot be.
     """
-    if values.get("model_type") not in ("sam2", "sam2_video"):
-        raise CheckpointError(f'config.json must have model_type "sam2_video", got {values.get("model_type")!r}')
+    kind = values.get("model_type")
+    if kind not in ("sam2", "sam2_video"):
+        raise CheckpointError(f'config.json must have model_type "sam2_video" or "sam2", got {kind!r}')
     base = OFFICIAL_CONFIGS["sam2.1-tiny"]
     try:
         trunk_values = values["vision_config"]["backbone_config"]
         heads = trunk_values.get("num_attention_heads_per_stage", [1])[0]
         trunk = HieraConfig(num_heads=heads, **_read(trunk_values, _TRUNK_FIELDS, base.trunk))
         decoder = _read(values.get("mask_decoder_config", {}), _DECODER_FIELDS, base)
-        fields = _read(values, _MODEL_FIELDS, base)
+        sizes = {  # the image model says these for its parts alone
+            "image_size": values.get("prompt_encoder_config", {}).get("image_size", base.image_size),
+            "memory_attention_hidden_size": values["vision_config"].get("fpn_hidden_size", base.embed_dim),
+        }
+        fields = _read(sizes | dict(values), _MODEL_FIELDS, base)
         if isinstance(fields["image_size"], tuple):
             fields["image_size"] = fields["image_size"][0]
         signed = fields["pointer_times"]
@@ -317,23 +324,14 @@ def _write(config: Any, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def config_to_transformers(config: ModelConfig) -> dict[str, Any]:
-    """`config.json` for `Sam2VideoModel`.
+    """`config.json` for `Sam2VideoModel`, or for `Sam2Model` where there is no memory.
 
     Raises:
         CheckpointError: the model is not of the official kind.
     """
     trunk, dim, grid = require_official_kind(config), config.embed_dim, config.grid_size
     stages = range(len(trunk.stages))
-    return {
-        "architectures": ["Sam2VideoModel"],
-        "model_type": "sam2_video",
-        **_write(config, _MODEL_FIELDS),
-        "memory_attention_rope_feat_sizes": [grid, grid],
-        "memory_encoder_hidden_size": dim,
-        "mask_downsampler_embed_dim": dim,
-        "memory_fuser_embed_dim": dim,
-        "memory_fuser_intermediate_dim": 4 * dim,
-        "memory_fuser_padding": config.memory_fuser_kernel // 2,
+    parts = {
         "prompt_encoder_config": {"hidden_size": dim, "image_size": config.image_size},
         "mask_decoder_config": {
             "hidden_size": dim,
@@ -354,4 +352,18 @@ def config_to_transformers(config: ModelConfig) -> dict[str, Any]:
                 **_write(trunk, _TRUNK_FIELDS),
             },
         },
+    }
+    if config.images_only:
+        return {"architectures": ["Sam2Model"], "model_type": "sam2", "image_size": config.image_size, **parts}
+    return {
+        "architectures": ["Sam2VideoModel"],
+        "model_type": "sam2_video",
+        **_write(config, _MODEL_FIELDS),
+        "memory_attention_rope_feat_sizes": [grid, grid],
+        "memory_encoder_hidden_size": dim,
+        "mask_downsampler_embed_dim": dim,
+        "memory_fuser_embed_dim": dim,
+        "memory_fuser_intermediate_dim": 4 * dim,
+        "memory_fuser_padding": config.memory_fuser_kernel // 2,
+        **parts,
     }

@@ -1,0 +1,108 @@
+"""`masklet convert`: a checkpoint from one layout to another, without changing a bit of its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from masklet.cli.console import format_bytes, print_json, print_line, show_status
+from masklet.cli.options import ForceOption, JsonOption, examples
+from masklet.errors import CheckpointError, ConfigError
+from masklet.output import refuse_existing
+
+if TYPE_CHECKING:
+    from masklet.model.checkpoint import Layout
+
+LAYOUTS = ("sam2", "transformers", "masklet")
+
+EPILOG = examples(
+    ("An official model for transformers", "masklet convert sam2.1_hiera_tiny.pt sam2.1-tiny/"),
+    ("Weights of transformers for the official code", "masklet convert facebook/sam2.1-hiera-tiny tiny.pt"),
+    ("One file that says what it is", "masklet convert MedSAM2_latest.pt medsam2.safetensors --image-size 512"),
+    notes="Each way back gives the same weights, bit for bit.",
+)
+
+
+def convert(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="IN", help="A checkpoint, folder of transformers, or name.", show_default=False),
+    ],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="NAME.pt: as the official release has it. NAME.safetensors: masklet's own, with its configuration. "
+            "Anything else: a folder of transformers.",
+            show_default=False,
+        ),
+    ],
+    layout: Annotated[
+        str | None, typer.Option(metavar="|".join(LAYOUTS), help="Whose names, where OUT's would say otherwise.")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Side of the square input, of a model that was trained at another size than it says. Official .pt "
+            "files cannot hold it.",
+        ),
+    ] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Convert a checkpoint between the official layout, that of transformers, and masklet's own."""
+    if layout is not None and layout not in LAYOUTS:
+        raise ConfigError(f"--layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
+    target = Path(out)
+    chosen = cast("Layout", layout) if layout else _layout_for(target)
+    if image_size is not None and chosen == "sam2":
+        raise ConfigError("--image-size would be lost in the official layout: convert to a .safetensors or a folder")
+    refuse_existing(target, force)
+    _refuse_misfit(target, chosen)
+    from masklet.engine.open import find_model, is_exported, needs_extra
+
+    with needs_extra("torch", "converting"):
+        from masklet.model.checkpoint import read_checkpoint, save_checkpoint
+    source = find_model(model)
+    if is_exported(source):
+        raise CheckpointError(f"{source} is an exported model, which cannot be turned back: give its checkpoint")
+    with show_status(f"converting {model} ..."):
+        checkpoint = read_checkpoint(source, image_size=image_size)
+        save_checkpoint(checkpoint, target, chosen)
+    size = sum(path.stat().st_size for path in _files(target))
+    if as_json:
+        print_json(
+            {
+                "command": "convert",
+                "model": checkpoint.config.name,
+                "from": checkpoint.layout,
+                "to": chosen,
+                "path": str(target),
+                "tensors": len(checkpoint.own_weights),
+                "bytes": size,
+            }
+        )
+        return 0
+    print_line(f"{checkpoint.config.name}, from the layout of {checkpoint.layout} to that of {chosen}")
+    print_line(f"wrote {target} ({format_bytes(size)})")
+    return 0
+
+
+def _layout_for(path: Path) -> Layout:
+    by_suffix: dict[str, Literal["sam2", "masklet"]] = {".pt": "sam2", ".pth": "sam2", ".safetensors": "masklet"}
+    return by_suffix.get(path.suffix.lower(), "transformers")
+
+
+def _refuse_misfit(path: Path, layout: Layout) -> None:
+    """A file where a folder goes, or the other way round."""
+    if layout == "transformers" and (path.is_file() or path.suffix in (".pt", ".pth", ".safetensors")):
+        raise ConfigError(f"the layout of transformers is a folder, got {path}: give a name without a suffix")
+    if layout != "transformers" and (path.is_dir() or _layout_for(path) == "transformers"):
+        raise ConfigError(f"the layout of {layout} is a file, got {path}: give a name that ends in .pt or .safetensors")
+
+
+def _files(path: Path) -> list[Path]:
+    return [path / "model.safetensors", path / "config.json"] if path.is_dir() else [path]

@@ -1,0 +1,135 @@
+"""Every way from one layout to another and back, by the command."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cli.conftest import Run
+from cli.test_models import TOY
+from masklet.model.checkpoint import Checkpoint, Layout, read_checkpoint, save_checkpoint
+from masklet.model.config import NANO_CONFIG
+from masklet.model.sam2 import SAM2
+
+NAMES: dict[Layout, str] = {"sam2": "model.pt", "masklet": "model.safetensors", "transformers": "model"}
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    """Random, in bf16, with what the official model carries and never reads; its trunk counts as released."""
+    monkeypatch.setattr("masklet.model.checkpoint.OFFICIAL_CONFIGS", {"sam2.1-toy": TOY})
+    weights = {key: value.bfloat16() for key, value in SAM2(TOY).state_dict().items()}
+    return Checkpoint(TOY, weights, {"no_memory_position": torch.randn(TOY.embed_dim).bfloat16()})
+
+
+def digests(path: Path) -> dict[str, str]:
+    """Of every tensor in the file as it lies there, with its type and shape."""
+    if path.suffix == ".pt":
+        tensors: dict[str, Tensor] = torch.load(path, weights_only=True)["model"]
+    else:
+        tensors = load_file(path / "model.safetensors" if path.is_dir() else path)
+    return {
+        key: f"{value.dtype} {tuple(value.shape)} "
+        + hashlib.sha256(value.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+        for key, value in tensors.items()
+    }
+
+
+@pytest.mark.parametrize(("start", "other"), list(permutations(NAMES, 2)))
+def test_there_and_back_is_exact(here: Path, run: Run, toy: Checkpoint, start: Layout, other: Layout) -> None:
+    source, between, back = (
+        here / folder / NAMES[layout] for folder, layout in zip("abc", (start, other, start), strict=True)
+    )
+    save_checkpoint(toy, source, start)
+    assert run("convert", source, between).status == 0
+    assert run("convert", between, back).status == 0
+    assert digests(back) == digests(source)
+    assert digests(between) != digests(source)
+
+
+def test_weights_that_never_had_the_unused_part_come_back_without_it(here: Path, run: Run, toy: Checkpoint) -> None:
+    save_checkpoint(Checkpoint(TOY, toy.weights), here / "a.safetensors")
+    run("convert", "a.safetensors", "b.pt")
+    run("convert", "b.pt", "c.safetensors")
+    assert digests(here / "c.safetensors") == digests(here / "a.safetensors")
+
+
+def test_image_models_convert_too(here: Path, run: Run, toy: Checkpoint) -> None:
+    save_checkpoint(toy, here / "video", "transformers")
+    state = load_file(here / "video" / "model.safetensors")
+    image_parts = ("vision_encoder.", "prompt_encoder.", "mask_decoder.", "no_memory_embedding", "shared_image")
+    (here / "image").mkdir()
+    save_file({k: v for k, v in state.items() if k.startswith(image_parts)}, here / "image" / "model.safetensors")
+    (here / "image" / "config.json").write_bytes((here / "video" / "config.json").read_bytes())
+    assert run("convert", "image", "image.safetensors", "--json").json["model"] == "sam2-custom-images"
+    run("convert", "image.safetensors", "again")
+    assert digests(here / "again") == digests(here / "image")
+    assert '"Sam2Model"' in (here / "again" / "config.json").read_text()
+    assert read_checkpoint(here / "again").config.image_size == 128
+
+
+def test_what_it_says(here: Path, run: Run, toy: Checkpoint) -> None:
+    save_checkpoint(toy, here / "model.pt", "sam2")
+    found = run("convert", "model.pt", "out/model.safetensors", "--image-size", "64", "--json").json
+    assert found["from"] == "sam2"
+    assert found["to"] == "masklet"
+    assert found["bytes"] == (here / "out" / "model.safetensors").stat().st_size
+    assert read_checkpoint(here / "out" / "model.safetensors").config.image_size == 64
+    assert run("convert", "model.pt", "plain.safetensors", "--layout", "sam2").out.splitlines() == [
+        "sam2.1-toy, from the layout of sam2 to that of sam2",
+        f"wrote plain.safetensors ({(here / 'plain.safetensors').stat().st_size / 1e6:.1f} MB)",
+    ]
+    assert digests(here / "plain.safetensors") == digests(here / "model.pt")
+
+
+def test_nothing_is_replaced_without_force(here: Path, run: Run, toy: Checkpoint) -> None:
+    save_checkpoint(toy, here / "model.pt", "sam2")
+    (here / "taken.safetensors").write_bytes(b"mine")
+    run("convert", "model.pt", "taken.safetensors").fails_with("taken.safetensors exists")
+    assert (here / "taken.safetensors").read_bytes() == b"mine"
+    assert run("convert", "model.pt", "taken.safetensors", "--force").status == 0
+    run("convert", "model.pt", "folder")
+    run("convert", "model.pt", "folder").fails_with("folder exists and is not empty")
+    assert run("convert", "model.pt", "folder", "--force").status == 0
+    assert not list(here.rglob("*.part*"))
+
+
+def test_a_bad_source_leaves_the_target_alone(here: Path, run: Run) -> None:
+    (here / "bad.pt").write_bytes(b"not a checkpoint")
+    (here / "old.safetensors").write_bytes(b"mine")
+    run("convert", "bad.pt", "old.safetensors", "--force").fails_with("damaged, or no PyTorch file")
+    assert (here / "old.safetensors").read_bytes() == b"mine"
+    run("convert", "bad.pt", "folder").fails_with("damaged")
+    assert not (here / "folder").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nano", "nano.pt"], "is an exported model, which cannot be turned back"),
+        (["model.pt", "out.pt", "--layout", "onnx"], "--layout must be one of sam2, transformers, masklet, got 'onnx'"),
+        (["model.pt", "out.pt", "--image-size", "512"], "would be lost in the official layout"),
+        (["model.pt", "out.safetensors", "--image-size", "100"], "image_size must be a multiple of 32, got 100"),
+        (["model.pt", "out.pt", "--layout", "transformers"], "the layout of transformers is a folder, got out.pt"),
+        (["model.pt", "out", "--layout", "sam2"], "the layout of sam2 is a file, got out"),
+        (["nothing.pt", "out.safetensors"], "model 'nothing.pt' does not exist"),
+    ],
+)
+def test_requests_that_cannot_be(here: Path, run: Run, toy: Checkpoint, arguments: list[str], words: str) -> None:
+    save_checkpoint(toy, here / "model.pt", "sam2")
+    run("convert", *arguments).fails_with(words)
+    assert [path.name for path in here.iterdir()] == ["model.pt"]
+
+
+def test_models_of_our_own_kind_have_no_other_layout(here: Path, run: Run) -> None:
+    weights = SAM2(NANO_CONFIG).state_dict()
+    save_checkpoint(Checkpoint(NANO_CONFIG, weights), here / "nano.safetensors")
+    run("convert", "nano.safetensors", "nano.pt").fails_with("only masklet's own layout can hold it")
+    run("convert", "nano.safetensors", "folder").fails_with("only masklet's own layout can hold it")
+    assert [path.name for path in here.iterdir()] == ["nano.safetensors"]
