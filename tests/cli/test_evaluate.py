@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cli.conftest import SIZE_HW, Run, numbered
+from fake_engine import FakeEngine
 from masklet.images import write_image
+from masklet.records import ByteArray
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -62,7 +65,7 @@ def test_some_of_the_sources(images: Path, run: Run) -> None:
     ).json
     assert list(document["sources"]) == ["cats"]
     assert document["num_objects"] == 1
-    run("evaluate", "clicks", images, "--sources", "cats,cows").fails_with("has no folder 'cows': it has cats, dogs")
+    run("evaluate", "clicks", images, "--sources", "cats,cows").fails_with("has no source 'cows': it has cats, dogs")
 
 
 def test_vos(clips: Path, run: Run) -> None:
@@ -84,7 +87,7 @@ def test_vos_with_other_prompts(prompt: str, clips: Path, run: Run) -> None:
 def test_pictures_of_the_worst(images: Path, clips: Path, run: Run) -> None:
     assert run("evaluate", "clicks", images, "--worst", "w", "--worst-count", 3).status == 0
     assert len(list(Path("w").glob("*.png"))) == 3
-    assert "pictures of the worst objects to v" in run("evaluate", "vos", clips, "--worst", "v").out
+    assert "pictures of the worst cases to v" in run("evaluate", "vos", clips, "--worst", "v").out
     run("evaluate", "vos", clips, "--worst", "v").fails_with("v exists and is not empty")
 
 
@@ -115,11 +118,89 @@ def test_compare_needs_reports(content: str | None, said: str, run: Run) -> None
 
 
 def test_bad_input(images: Path, clips: Path, run: Run) -> None:
-    run("evaluate", "clicks", "nowhere").fails_with("nowhere is not a folder")
-    run("evaluate", "clicks", clips).fails_with("neither images/ and masks/")
-    run("evaluate", "vos", images).fails_with("holds no clips")
+    run("evaluate", "clicks", "nowhere").fails_with("nowhere does not exist")
+    run("evaluate", "clicks", clips).fails_with("holds no images, only 2 clips")
+    run("evaluate", "vos", images).fails_with("holds no clips, only 4 images")
     run("evaluate", "vos", clips, "--prompt", "scribble").fails_with("prompt must be one of mask, click, box")
-    run("evaluate", "vos", clips, "--split", "val").fails_with("has no list val.txt")
+    run("evaluate", "vos", clips, "--split", "val").fails_with("val")
+    run("evaluate", "vos", clips, "--benchmark", "kitti").fails_with("benchmark must be one of masklet, davis2016")
+    run("evaluate", "vos", clips, "--clips", "one,three").fails_with("there is no 'three': there are one, two")
+    run("evaluate", "interactive", clips, "--mode", "live").fails_with("mode must be one of offline, online")
+    run("evaluate", "clicks", images, "--json", "a.json", "--out", "a").fails_with("give it or --json, not both")
+
+
+def test_out_holds_report_table_and_pictures(images: Path, run: Run) -> None:
+    result = run("evaluate", "clicks", images, "--noc", "--clicks", 1, "--out", "out")
+    assert result.status == 0
+    assert {path.name for path in Path("out").iterdir()} == {"report.json", "report.jsonl", "table.csv", "worst"}
+    header, cats, *_ = Path("out/table.csv").read_text().splitlines()
+    assert header == "source,objects,miou@1,miou@1_best,noc@85,noc@90,failed@90"
+    assert cats == "cats,2,1.0,1.0,1.0,1.0,0.0"
+    assert json.loads(Path("out/report.json").read_text())["overall"]["noc@90"] == (1 + 20) / 2
+    assert "10.50" in result.out  # clicks are no per cent
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
+    clips: Path, run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("evaluate", "vos", clips, "--json", "vos.json")
+    encode = engine.encode_image
+    seen: list[int] = []
+
+    def interrupted(rgb: ByteArray, **options: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 5:  # in the middle of the second clip
+            raise KeyboardInterrupt
+        return encode(rgb, **options)
+
+    monkeypatch.setattr(engine, "encode_image", interrupted)
+    stopped = run(*command)
+    assert stopped.status == 130
+    assert "1 of the clips are kept in vos.jsonl; the same command goes on from there" in stopped.err
+    assert run(*command).status == 0
+    assert len(seen) == 5 + 3  # the first clip was not tracked again
+    assert json.loads(Path("vos.json").read_text())["overall"]["J"] == 0.75
+
+
+def test_ctrl_c_without_a_report_says_that_nothing_is_kept(
+    clips: Path, run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(rgb: ByteArray, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "encode_image", interrupted)
+    assert "nothing is kept: with --json FILE" in run("evaluate", "vos", clips).err
+
+
+def test_other_settings_do_not_take_up_the_file(images: Path, run: Run) -> None:
+    assert run("evaluate", "clicks", images, "--clicks", 1, "--json", "a.json").status == 0
+    Path("a.json").unlink()
+    run("evaluate", "clicks", images, "--clicks", 2, "--json", "a.json").fails_with("its clicks was 1, and is 2 now")
+    assert run("evaluate", "clicks", images, "--clicks", 2, "--json", "a.json", "--force").status == 0
+
+
+def test_saved_masks_score_the_same(clips: Path, run: Run) -> None:
+    tracked = run("evaluate", "vos", clips, "--save-masks", "saved", "--json", "-").json
+    assert run("evaluate", "masks", "saved", clips, "--json", "-").json["overall"] == tracked["overall"]
+    run("evaluate", "vos", clips, "--save-masks", "saved").fails_with("saved exists and is not empty")
+    run("evaluate", "masks", "nowhere", clips).fails_with("results nowhere is not a folder")
+
+
+def test_interactive(clips: Path, run: Run) -> None:
+    for mode in ("offline", "online"):
+        result = run("evaluate", "interactive", clips, "--mode", mode, "--frames", 2, "--out", mode)
+        assert result.status == 0, result.err
+        assert "J&F@2" in result.out
+        document = json.loads(Path(mode, "report.json").read_text())
+        assert document["task"] == f"interactive {mode}"
+        assert list(document["overall"]) == ["J&F@1", "J&F@2", "J&F"]
+
+
+def test_everything(images: Path, run: Run) -> None:
+    document = run("evaluate", "everything", images, "--points-per-side", 2, "--json", "-").json
+    assert document["sources"]["cats"]["AR@1000"] == 1.0  # the left half is what there is
+    assert document["sources"]["dogs"]["AR@1000"] == 0.1  # half of it: found at an IoU of 0.5 and no higher
+    assert list(document["overall"])[:5] == ["AR@1000", "AR@100", "AP", "AP50", "AP75"]
 
 
 def test_a_report_that_exists_is_refused_before_the_work(images: Path, run: Run) -> None:

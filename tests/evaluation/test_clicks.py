@@ -7,6 +7,8 @@ import pytest
 
 from masklet.errors import ConfigError, DataError
 from masklet.evaluation.clicks import evaluate_clicks
+from masklet.evaluation.report import NOC_MAX
+from masklet.evaluation.running import RunOptions
 from masklet.masks import decode_rle
 
 from .oracle import SIZE, OracleEngine, rectangle, write_pair
@@ -32,9 +34,9 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_perfect_engine_scores_one_everywhere(root: Path, oracle: OracleEngine) -> None:
     report = evaluate_clicks(oracle, root)
-    assert set(report.sources) == {"cats", "dogs"}
+    assert set(report.rows) == {"cats", "dogs"}
     expected = {"miou@1": 1.0, "miou@1_best": 1.0, "miou@3": 1.0, "miou@5": 1.0, "miou@box": 1.0}
-    assert report.overall == report.sources["cats"] == expected
+    assert report.overall == report.rows["cats"] == expected
     assert len(report.objects) == 4
     assert all(len(record.ious) == 5 and len(record.clicks) == 1 for record in report.objects)
 
@@ -74,7 +76,7 @@ def test_overall_is_the_mean_over_sources_not_over_objects(tmp_path: Path, oracl
             seen=rectangle(0, 0, 17, 32),
         )
     report = evaluate_clicks(oracle, tmp_path, clicks=1)
-    assert report.sources["many"]["miou@1"] == pytest.approx(17 / 32)
+    assert report.rows["many"]["miou@1"] == pytest.approx(17 / 32)
     assert report.overall["miou@1"] == pytest.approx((1 + 17 / 32) / 2)
 
 
@@ -94,16 +96,15 @@ def test_objects_of_one_per_cent_or_less_are_left_out(tmp_path: Path, oracle: Or
         evaluate_clicks(oracle, tmp_path, min_area=0.5)
 
 
-def test_max_objects_keeps_the_largest_and_max_images_spreads(root: Path, oracle: OracleEngine) -> None:
+def test_max_objects_keeps_the_largest_and_limit_spreads(root: Path, oracle: OracleEngine) -> None:
     calls: list[tuple[int, int, str]] = []
-    report = evaluate_clicks(
-        oracle, root, clicks=1, max_objects=1, max_images=1, progress=lambda *call: calls.append(call)
-    )
+    run = RunOptions(progress=lambda *call: calls.append(call))
+    report = evaluate_clicks(oracle, root, clicks=1, max_objects=1, limit=1, run=run)
     assert [(record.source, record.object_id) for record in report.objects] == [("cats", 2), ("dogs", 3)]
     assert calls == [(1, 2, "cats"), (2, 2, "dogs")]
 
 
-@pytest.mark.parametrize("setting", [{"clicks": 0}, {"max_objects": 0}, {"max_images": -1}, {"min_area": 1.0}])
+@pytest.mark.parametrize("setting", [{"clicks": 0}, {"max_objects": 0}, {"limit": -1}, {"min_area": 1.0}])
 def test_settings_out_of_range_are_named(root: Path, oracle: OracleEngine, setting: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
         evaluate_clicks(oracle, root, **setting)
@@ -113,3 +114,28 @@ def test_the_prediction_after_the_last_click_is_kept(root: Path) -> None:
     report = evaluate_clicks(OracleEngine(flaw="half"), root / "dogs", clicks=1)
     assert (decode_rle(report.objects[0].predicted) == (rectangle(8, 8, 24, 40) > 0)).all()
     assert np.isclose(report.objects[0].area_fraction, (32 / SIZE) ** 2)
+
+
+def test_number_of_clicks_goes_on_until_the_highest_level(root: Path) -> None:
+    engine = OracleEngine(flaw="half")
+    report = evaluate_clicks(engine, root / "dogs", clicks=1, box=False, noc=True)
+    assert report.overall == pytest.approx(
+        {"miou@1": 0.5, "miou@1_best": 0.5, "noc@85": 2, "noc@90": 2, "failed@90": 0}
+    )
+    assert [count for count, _ in engine.batches] == [1, 1] * 2  # and not a click more
+
+
+def test_an_object_that_stays_bad_counts_with_all_clicks(tmp_path: Path, oracle: OracleEngine) -> None:
+    truth, seen = rectangle(0, 0, 32, 32), rectangle(0, 0, 17, 32)
+    write_pair(tmp_path / "images/a.png", tmp_path / "masks/a.png", truth, seen=seen)
+    report = evaluate_clicks(oracle, tmp_path, clicks=3, box=False, noc=True)
+    assert report.overall["noc@85"] == NOC_MAX
+    assert report.overall["failed@90"] == 1
+    assert len(report.objects[0].ious) == NOC_MAX
+    assert report.overall["miou@3"] == pytest.approx(17 / 32)
+
+
+def test_some_of_the_sources(root: Path, oracle: OracleEngine) -> None:
+    assert list(evaluate_clicks(oracle, root, clicks=1, sources=["dogs"]).rows) == ["dogs"]
+    with pytest.raises(DataError, match="no source 'cows': it has cats, dogs"):
+        evaluate_clicks(oracle, root, sources=["cows"])

@@ -8,19 +8,21 @@ from rich.console import Console
 
 from masklet import __version__
 from masklet.errors import DataError
+from masklet.evaluation.compare import compare
 from masklet.evaluation.metrics import Click
-from masklet.evaluation.report import ClicksReport, ObjectClicks, ObjectTrack, VosReport, WorstFrame, compare
+from masklet.evaluation.records import ObjectClicks, ObjectTrack, WorstFrame
+from masklet.evaluation.report import ClicksReport, VosReport
 from masklet.masks import encode_rle
 
 RLE = encode_rle(np.eye(4, dtype=bool))
 
 
 def clicks_on(source: str, *ious: float, box: float | None = 0.9) -> ObjectClicks:
-    return ObjectClicks(source, "a.jpg", "a.png", 1, 0.2, ious, max(ious[0], 0.8), box, (Click(3, 4, 1),), RLE)
+    return ObjectClicks(source, f"{source}/a", 1, 0.2, ious, max(ious[0], 0.8), box, (Click(3, 4, 1),), RLE)
 
 
 def track(clip: str, object_id: int, region: float, boundary: float) -> ObjectTrack:
-    worst = WorstFrame(2, "2.jpg", "2.png", 0.1, RLE)
+    worst = WorstFrame(2, 0.1, RLE)
     return ObjectTrack(clip, object_id, 0, (1, 2), (region, region), (boundary, boundary), worst)
 
 
@@ -66,7 +68,7 @@ def test_number_of_clicks_to_reach_an_iou() -> None:
 
 def test_vos_document_has_what_the_issue_names() -> None:
     report = VosReport(
-        "nano", "numpy", "click", (track("a", 1, 0.2, 0.4), track("a", 2, 0.4, 0.6), track("b", 1, 1, 1))
+        "nano", "numpy", "vos click", (track("a", 1, 0.2, 0.4), track("a", 2, 0.4, 0.6), track("b", 1, 1, 1))
     )
     document = json.loads(json.dumps(report.to_dict()))
     assert document["task"] == "vos click"
@@ -83,7 +85,7 @@ def test_tables_show_every_row_and_the_overall() -> None:
     assert "cats" in text
     assert "miou@1_best" in text
     assert "85.0" in text  # overall miou@5
-    assert "[wild]" in printed(VosReport("nano", "numpy", "mask", (track("[wild]", 1, 0.5, 0.5),)).table())
+    assert "[wild]" in printed(VosReport("nano", "numpy", "vos mask", (track("[wild]", 1, 0.5, 0.5),)).table())
 
 
 def test_comparison_lists_what_changed() -> None:
@@ -106,7 +108,7 @@ def test_comparison_says_which_rows_only_one_run_has() -> None:
 
 
 def test_reports_of_different_tasks_cannot_be_compared() -> None:
-    vos = VosReport("nano", "numpy", "mask", (track("a", 1, 0.5, 0.5),)).to_dict()
+    vos = VosReport("nano", "numpy", "vos mask", (track("a", 1, 0.5, 0.5),)).to_dict()
     with pytest.raises(DataError, match="'clicks' and 'vos mask'"):
         compare(clicks_report().to_dict(), vos)
     with pytest.raises(DataError, match="not a report"):

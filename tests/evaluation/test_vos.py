@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from masklet.errors import ConfigError, DataError
+from masklet.evaluation.rules import RULES
+from masklet.evaluation.running import RunOptions
 from masklet.evaluation.vos import evaluate_vos
+from masklet.evaluation.written import evaluate_masks
 
 from .oracle import OracleEngine, rectangle, write_pair
 
@@ -37,7 +39,7 @@ def write_clip(root: Path, name: str, truth: list[Array], seen: list[Array] | No
 def test_a_perfect_engine_scores_one(tmp_path: Path, oracle: OracleEngine, prompt) -> None:
     write_clip(tmp_path, "two", [a + b for a, b in zip(moving_square(4), moving_square(4, 2, top=40), strict=True)])
     report = evaluate_vos(oracle, tmp_path, prompt=prompt)
-    assert report.overall == report.clips["two"] == {"J": 1.0, "F": 1.0, "J&F": 1.0}
+    assert report.overall == report.rows["two"] == {"J": 1.0, "F": 1.0, "J&F": 1.0}
     assert [track.object_id for track in report.tracks] == [1, 2]
 
 
@@ -65,7 +67,7 @@ def test_frames_without_a_mask_are_tracked_but_not_judged(tmp_path: Path, oracle
     for index in (1, 3):
         (tmp_path / f"clip/masks/{index:05d}.png").unlink()
     calls: list[tuple[int, int, str]] = []
-    report = evaluate_vos(oracle, tmp_path, progress=lambda *call: calls.append(call))
+    report = evaluate_vos(oracle, tmp_path, run=RunOptions(progress=lambda *call: calls.append(call)))
     assert report.tracks[0].frame_indices == (2, 4)
     assert oracle.images_encoded == 5
     assert calls[-1] == (5, 5, "clip")
@@ -93,35 +95,48 @@ def test_means_go_over_frames_then_objects_then_clips(tmp_path: Path, oracle: Or
     half = [rectangle(4, 2, 24, 22), *[rectangle(4, 2, 14, 22)] * 2]
     write_clip(tmp_path, "half", [rectangle(4, 2, 24, 22)] * 3, half)
     report = evaluate_vos(oracle, tmp_path)
-    assert report.clips["half"]["J"] == pytest.approx(0.5)
+    assert report.rows["half"]["J"] == pytest.approx(0.5)
     assert report.overall["J"] == pytest.approx((1 + 0.5) / 2)
     assert report.over_objects["J"] == pytest.approx((1 + 1 + 0.5) / 3)
     assert report.overall["J&F"] == pytest.approx((report.overall["J"] + report.overall["F"]) / 2)
 
 
-def test_the_davis_rule_agrees_with_vos_benchmark(tmp_path: Path, oracle: OracleEngine) -> None:
-    benchmark = pytest.importorskip("vos_benchmark.benchmark")
-    truth = [a + b for a, b in zip(moving_square(6), moving_square(6, 2, top=40), strict=True)]
-    seen = [truth[0], *[np.roll(labels, (index, 2), axis=(0, 1)) for index, labels in enumerate(truth[1:], start=1)]]
-    write_clip(tmp_path / "data", "clip", truth, seen)
-    for index, (true, predicted) in enumerate(zip(truth, seen, strict=True)):
-        for root, labels in (("truth", true), ("predicted", predicted)):
-            (tmp_path / root / "clip").mkdir(parents=True, exist_ok=True)
-            Image.fromarray(labels).save(tmp_path / root / f"clip/{index:05d}.png")
-    _, region, boundary = benchmark.VideoEvaluator(tmp_path / "truth", tmp_path / "predicted")("clip")
-    for track in evaluate_vos(oracle, tmp_path / "data", skip_last=True).tracks:
-        assert 0 < track.scores["F"] < 1
-        assert track.scores["J"] == pytest.approx(region[track.object_id] / 100, abs=1e-6)
-        assert track.scores["F"] == pytest.approx(boundary[track.object_id] / 100, abs=1e-6)
+def test_masks_are_saved_under_the_names_of_the_frames_and_score_the_same(tmp_path: Path, oracle: OracleEngine) -> None:
+    seen = [np.roll(labels, index, axis=1) for index, labels in enumerate(moving_square(4))]
+    write_clip(tmp_path / "data", "late", [np.zeros_like(seen[0]), *moving_square(4)], [np.zeros_like(seen[0]), *seen])
+    report = evaluate_vos(oracle, tmp_path / "data", save_masks=tmp_path / "saved")
+    assert sorted(path.name for path in (tmp_path / "saved/late").iterdir()) == [f"{i:05d}.png" for i in range(1, 5)]
+    written = evaluate_masks(tmp_path / "saved", tmp_path / "data")
+    assert 0 < report.overall["J"] < 1
+    assert written.overall == report.overall
+    assert written.tracks == report.tracks
+
+
+def test_clips_by_name_and_limit(tmp_path: Path, oracle: OracleEngine) -> None:
+    for name in ("a", "b", "c", "d"):
+        write_clip(tmp_path, name, moving_square(2))
+    assert list(evaluate_vos(oracle, tmp_path, clips=["d", "b"]).rows) == ["d", "b"]
+    assert list(evaluate_vos(oracle, tmp_path, limit=2).rows) == ["a", "c"]
+    with pytest.raises(DataError, match="no 'x': there are a, b, c, d"):
+        evaluate_vos(oracle, tmp_path, clips=["x"])
+
+
+def test_davis_2016_takes_all_objects_for_one(tmp_path: Path, oracle: OracleEngine) -> None:
+    left, right = rectangle(4, 4, 24, 24, 1), rectangle(30, 30, 50, 50, 2)
+    write_clip(tmp_path, "clip", [left + right] * 4, seen=[(left + right > 0).astype(np.uint8)] * 4)
+    report = evaluate_vos(oracle, tmp_path, rules=RULES["davis2016"])
+    assert len(report.tracks) == 1
+    assert report.overall["J&F"] == 1
+    assert report.tracks[0].frame_indices == (1, 2)
 
 
 def test_clips_without_objects_are_named(tmp_path: Path, oracle: OracleEngine) -> None:
     write_clip(tmp_path, "full", moving_square(3))
     write_clip(tmp_path, "empty", [np.zeros((64, 64), np.uint8)] * 2)
     report = evaluate_vos(oracle, tmp_path)
-    assert list(report.clips) == ["full"]
+    assert list(report.rows) == ["full"]
     assert report.settings["clips_without_objects"] == ["empty"]
-    with pytest.raises(DataError, match="none of its 1 clips"):
+    with pytest.raises(DataError, match="none of the 1 clips"):
         evaluate_vos(oracle, tmp_path / "empty")
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from masklet.cli.command import MaskletCommand
-from masklet.cli.console import ProgressReport, command_line, print_json, print_line, show_progress, stdout
+from masklet.cli.console import Interrupted, command_line, print_json, print_line, show_progress, stdout
+from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.options import (
     RESULT_PANEL,
     DeviceOption,
@@ -23,35 +29,244 @@ from masklet.cli.options import (
     memory_config,
     split_list,
 )
-from masklet.errors import DataError
+from masklet.errors import ConfigError, DataError
 from masklet.output import atomic_path, check_writable, refuse_existing
 
 if TYPE_CHECKING:
-    from masklet.evaluation.report import ClicksReport, VosReport
+    from masklet.api import Model
+    from masklet.datasets import Dataset
+    from masklet.evaluation.report import Report
+    from masklet.evaluation.running import RunOptions
 
 app = typer.Typer(
-    help="Measure a model on images (mIoU after clicks) and clips (J, F, J&F).",
+    help="Measure a model on images (clicks, boxes, everything) and clips (J, F, J&F; interactive), and compare runs.",
     rich_markup_mode="rich",
 )
 
-JsonFileOption = Annotated[
-    Path | None,
+DATA_PANEL = "Data"
+STDOUT = Path("-")
+
+
+@dataclass(frozen=True)
+class ModelChoice(OptionGroup):
+    """Which model is measured."""
+
+    model: ModelOption = "nano"
+    device: DeviceOption = "auto"
+    precision: PrecisionOption = "auto"
+
+    def load(self) -> Model:
+        return load_model(self.model, self.device, self.precision)
+
+    def open_engine(self) -> Callable[[], Any]:
+        """For other processes: with one thread each, as they share the machine."""
+        from masklet.engine.open import open_engine
+
+        return functools.partial(open_engine, self.model, device=self.device, precision=self.precision, num_threads=1)
+
+    def identity(self) -> str:
+        """Changes when the weights do, so that results of others are not taken up."""
+        from masklet.engine.open import find_model
+
+        path = find_model(self.model)
+        files = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
+        digest = hashlib.sha256(self.precision.encode())
+        for file in files:
+            if file.is_file():
+                digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+        return f"{self.model} {digest.hexdigest()[:16]}"
+
+
+@dataclass(frozen=True)
+class DataChoice(OptionGroup):
+    """Which part of the data."""
+
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="How ROOT is laid out; recognised when left out.", rich_help_panel=DATA_PANEL
+        ),
+    ] = None
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="A split that ROOT has, such as ImageSets/2017/val.txt.", rich_help_panel=DATA_PANEL
+        ),
+    ] = None
+    resolution: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="480p (when left out) or Full-Resolution, for DAVIS.", rich_help_panel=DATA_PANEL
+        ),
+    ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "--max-images",
+            min=1,
+            help="At most so many clips, or images a source, evenly spaced.",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ] = None
+
+    def open(self, root: Path) -> Dataset:
+        from masklet.datasets import open_dataset
+
+        return open_dataset(root, self.layout, split=self.split, resolution=self.resolution)
+
+
+@dataclass(frozen=True)
+class RunChoice(OptionGroup):
+    """How it runs, and where results go."""
+
+    json_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Write the report, with every object, to a file; - prints it, and nothing else. What is finished is "
+            "kept beside it as JSON lines: after a break the same command goes on from there.",
+            rich_help_panel=RESULT_PANEL,
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Write report.json, table.csv and pictures of the worst cases to a folder.",
+            rich_help_panel=RESULT_PANEL,
+        ),
+    ] = None
+    worst: Annotated[
+        Path | None,
+        typer.Option(
+            "--worst", metavar="FOLDER", help="Save pictures of the worst cases.", rich_help_panel=RESULT_PANEL
+        ),
+    ] = None
+    worst_count: Annotated[
+        int, typer.Option("--worst-count", min=1, help="How many pictures.", rich_help_panel=RESULT_PANEL)
+    ] = 20
+    processes: Annotated[
+        int, typer.Option("--processes", "-p", min=1, help="Clips or images done at once, with one thread each.")
+    ] = 1
+    force: ForceOption = False
+
+    @property
+    def report_path(self) -> Path | None:
+        """The file of the report, if it is to be one."""
+        if self.out is not None:
+            return self.out / "report.json"
+        return None if self.json_path == STDOUT else self.json_path
+
+    @property
+    def pictures_folder(self) -> Path | None:
+        return self.out / "worst" if self.worst is None and self.out is not None else self.worst
+
+    @property
+    def journal(self) -> Path | None:
+        """`report.json` has `report.jsonl` beside it."""
+        path = self.report_path
+        return None if path is None else path.with_name(f"{path.name.removesuffix('.json')}.jsonl")
+
+    def prepare(self) -> None:
+        """An evaluation is long: what would fail at its end fails before its start."""
+        if self.out is not None and self.json_path is not None:
+            raise ConfigError("--out writes the report too: give it or --json, not both")
+        for path in (self.report_path, self.pictures_folder):
+            if path is not None:
+                refuse_existing(path, self.force)
+        if self.report_path is not None:
+            check_writable(self.report_path)
+        if self.pictures_folder is not None:
+            check_writable(self.pictures_folder / "01.png")
+        if self.force and self.journal is not None:
+            self.journal.unlink(missing_ok=True)
+
+    @contextmanager
+    def running(self, root: Path, unit: str, model: ModelChoice | None = None) -> Iterator[RunOptions]:
+        """Show progress; when it is interrupted, say what is kept."""
+        from masklet.evaluation.journal import count_finished
+        from masklet.evaluation.running import RunOptions
+
+        identity = str(root.resolve()) if model is None else f"{model.identity()} {root.resolve()}"
+        try:
+            with show_progress("evaluating", None, unit) as report:
+                yield RunOptions(
+                    processes=self.processes,
+                    open_engine=None if model is None else model.open_engine(),
+                    journal=self.journal,
+                    identity=identity,
+                    progress=lambda done, total, name: report.update(done, name, total),
+                )
+        except KeyboardInterrupt as stop:
+            if self.journal is None:
+                raise Interrupted(
+                    "nothing is kept: with --json FILE or --out FOLDER it would go on from here"
+                ) from stop
+            kept = f"{count_finished(self.journal)} of the {'clips' if unit == 'frames' else unit} are kept"
+            raise Interrupted(f"{kept} in {self.journal}; the same command goes on from there") from stop
+
+    def deliver(self, report: Report, data: Dataset | None) -> int:
+        """Write and print what was asked for."""
+        document = report.to_dict(command=command_line.get())
+        if self.report_path is not None:
+            _write_text(self.report_path, json.dumps(document, indent=1) + "\n")
+        if self.out is not None:
+            _write_text(self.out / "table.csv", report.to_csv())
+        pictures: list[Path] = []
+        if self.pictures_folder is not None and data is not None:
+            from masklet.evaluation.pictures import save_worst
+
+            pictures = save_worst(report, [*data.images, *data.clips], self.pictures_folder, count=self.worst_count)
+        if self.json_path == STDOUT:
+            print_json(document)
+            return 0
+        print_line(f"{report.model} ({report.backend}), in per cent")
+        stdout().print(report.table())
+        _print_remarks(document)
+        if self.report_path is not None:
+            print_line(f"wrote {self.report_path}")
+        if pictures:
+            print_line(f"wrote {len(pictures)} pictures of the worst cases to {self.pictures_folder}")
+        return 0
+
+
+SourcesOption = Annotated[
+    str | None,
     typer.Option(
-        "--json",
-        metavar="FILE",
-        help="Write the report, with every object, to a file; - prints it, and nothing else.",
-        rich_help_panel=RESULT_PANEL,
+        "--sources", metavar="LIST", help="Only these sources of ROOT, as in a,b,c.", rich_help_panel=DATA_PANEL
     ),
 ]
-WorstOption = Annotated[
-    Path | None,
-    typer.Option("--worst", metavar="FOLDER", help="Save pictures of the worst objects.", rich_help_panel=RESULT_PANEL),
+ClipsOption = Annotated[
+    str | None,
+    typer.Option("--clips", metavar="LIST", help="Only these clips of ROOT, as in a,b,c.", rich_help_panel=DATA_PANEL),
 ]
-WorstCountOption = Annotated[
-    int, typer.Option("--worst-count", min=1, help="How many pictures.", rich_help_panel=RESULT_PANEL)
+BenchmarkOption = Annotated[
+    str,
+    typer.Option(
+        "--benchmark",
+        metavar="NAME",
+        help="Whose rules say what is judged and averaged: masklet, davis2016, davis2017, youtube-vos, mose, lvos or "
+        "sa-v.",
+    ),
 ]
-
-STDOUT = Path("-")
+SkipLastOption = Annotated[
+    bool, typer.Option("--skip-last", help="Leave out each clip's last frame, also where the rules do not.")
+]
+ImagesArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="ROOT", help="A folder with images/ and masks/, a folder of such, or a data set.", show_default=False
+    ),
+]
+ClipsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="ROOT", help="A folder of clips: <clip>/frames and <clip>/masks, or a data set.", show_default=False
+    ),
+]
 
 
 @app.command(
@@ -59,53 +274,47 @@ STDOUT = Path("-")
     cls=MaskletCommand,
     epilog=examples(
         ("Five clicks, and boxes", "masklet evaluate clicks val/images --clicks 5 --box --json clicks.json"),
-        ("A quick look, with pictures", "masklet evaluate clicks val/images --max-images 20 --worst worst/"),
+        ("How many clicks it takes", "masklet evaluate clicks val/images --noc --processes 4 --out noc/"),
     ),
 )
+@with_groups
 def clicks(
-    root: Annotated[
-        Path, typer.Argument(help="A folder with images/ and masks/, or a folder of such folders.", show_default=False)
-    ],
+    root: ImagesArgument,
     num_clicks: Annotated[int, typer.Option("--clicks", min=1, help="Clicks an object.")] = 5,
     box: Annotated[bool, typer.Option("--box/--no-box", help="Also prompt with the object's tight box alone.")] = False,
-    sources: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Only these folders of ROOT, as in a,b,c.")
-    ] = None,
+    noc: Annotated[
+        bool, typer.Option("--noc", help="Also count the clicks, up to 20, until the IoU is 0.85 and 0.90.")
+    ] = False,
+    sources: SourcesOption = None,
     max_objects: Annotated[
         int | None, typer.Option(min=1, help="At most so many objects an image, the largest first.")
-    ] = None,
-    max_images: Annotated[
-        int | None, typer.Option(min=1, help="At most so many images a folder, evenly spaced.")
     ] = None,
     min_area: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out objects below this fraction of the image.")
     ] = 0.01,
-    json_path: JsonFileOption = None,
-    worst: WorstOption = None,
-    worst_count: WorstCountOption = 20,
-    model: ModelOption = "nano",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    force: ForceOption = False,
+    data: DataChoice = DataChoice(),
+    run: RunChoice = RunChoice(),
+    model: ModelChoice = ModelChoice(),
 ) -> int:
-    """Click on objects as an annotator would: mIoU after each click, and for boxes."""
+    """Click on objects as an annotator would: mIoU after each click and for boxes, and the number of clicks."""
     from masklet.evaluation.clicks import evaluate_clicks
 
-    _check_outputs(json_path, worst, force)
-    loaded = load_model(model, device, precision)
-    with show_progress("evaluating", None, "images") as report:
-        result = evaluate_clicks(
+    run.prepare()
+    found, loaded = data.open(root), model.load()
+    with run.running(root, "images", model) as options:
+        report = evaluate_clicks(
             loaded.engine,
-            root if sources is None else [_source(root, name) for name in split_list(sources)],
+            found,
             clicks=num_clicks,
             box=box,
+            noc=noc,
             min_area=min_area,
             max_objects=max_objects,
-            max_images=max_images,
-            progress=_counting(report),
+            sources=_names(sources),
+            limit=data.limit,
+            run=options,
         )
-    _deliver(result, json_path, worst, worst_count)
-    return 0
+    return run.deliver(report, found)
 
 
 @app.command(
@@ -113,75 +322,202 @@ def clicks(
     cls=MaskletCommand,
     epilog=examples(
         ("Clips in folders", "masklet evaluate vos val/clips --prompt mask --json vos.json"),
-        ("DAVIS 2017, as its toolkit does", "masklet evaluate vos DAVIS/ --split val --skip-last"),
+        ("DAVIS 2017, as its toolkit does", "masklet evaluate vos DAVIS/ --split val --benchmark davis2017"),
+        (
+            "Masks for a benchmark's server",
+            "masklet evaluate vos MOSE/ --split valid --benchmark mose --save-masks out/",
+        ),
     ),
 )
+@with_groups
 def vos(
-    root: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder of clips: <clip>/frames and <clip>/masks, or DAVIS's layout.", show_default=False
-        ),
-    ],
+    root: ClipsArgument,
     prompt: Annotated[
         str,
         typer.Option(
             metavar="KIND", help="What each object is prompted with where it first appears: mask, click or box."
         ),
     ] = "mask",
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only the clips of ImageSets/2017/NAME.txt.")
-    ] = None,
-    resolution: Annotated[
-        str | None, typer.Option(metavar="NAME", help="480p (when left out) or Full-Resolution, for DAVIS.")
-    ] = None,
-    skip_last: Annotated[
-        bool, typer.Option("--skip-last", help="Leave out each clip's last frame, as DAVIS's toolkit does.")
-    ] = False,
+    benchmark: BenchmarkOption = "masklet",
+    skip_last: SkipLastOption = False,
     non_overlap: Annotated[
         bool, typer.Option("--non-overlap/--overlap", help="Each pixel goes to one object at most.")
     ] = True,
     policy: PolicyOption = None,
-    json_path: JsonFileOption = None,
-    worst: WorstOption = None,
-    worst_count: WorstCountOption = 20,
-    model: ModelOption = "nano",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    force: ForceOption = False,
+    save_masks: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write the masks, <clip>/<frame>.png.", rich_help_panel=RESULT_PANEL),
+    ] = None,
+    clips: ClipsOption = None,
+    data: DataChoice = DataChoice(),
+    run: RunChoice = RunChoice(),
+    model: ModelChoice = ModelChoice(),
 ) -> int:
     """Follow objects through clips: J (region), F (boundary) and J&F."""
+    from masklet.evaluation.rules import rules_named
     from masklet.evaluation.vos import evaluate_vos
 
-    _check_outputs(json_path, worst, force)
-    loaded = load_model(model, device, precision)
-    with show_progress("evaluating", None, "frames") as report:
-        result = evaluate_vos(
+    run.prepare()
+    rules = rules_named(benchmark)
+    if save_masks is not None and not (run.journal is not None and run.journal.exists()):
+        refuse_existing(save_masks, run.force)
+    found, loaded = data.open(root), model.load()
+    with run.running(root, "frames", model) as options:
+        report = evaluate_vos(
             loaded.engine,
-            root,
+            found,
             prompt=prompt,  # type: ignore[arg-type]  # checked there
+            rules=rules,
+            skip_last=skip_last,
             memory=memory_config(policy, loaded.info),
             non_overlap=non_overlap,
-            skip_last=skip_last,
-            split=split,
-            resolution=resolution,
-            progress=_counting(report),
+            save_masks=save_masks,
+            clips=_names(clips),
+            limit=data.limit,
+            run=options,
         )
-    _deliver(result, json_path, worst, worst_count)
-    return 0
+    return run.deliver(report, found)
+
+
+@app.command(
+    "masks",
+    cls=MaskletCommand,
+    epilog=examples(
+        ("Masks of any program", "masklet evaluate masks results/ DAVIS/ --split val --benchmark davis2017"),
+        ("Two folders of masks", "masklet evaluate masks results/ truth/ --benchmark sa-v --json masks.json"),
+    ),
+)
+@with_groups
+def masks(
+    results: Annotated[
+        Path,
+        typer.Argument(help="<clip>/<frame>.png, indexed, or <clip>/<object>/<frame>.png.", show_default=False),
+    ],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            metavar="GROUND_TRUTH", help="A data set with clips, or a folder of masks alone.", show_default=False
+        ),
+    ],
+    benchmark: BenchmarkOption = "masklet",
+    skip_last: SkipLastOption = False,
+    clips: ClipsOption = None,
+    data: DataChoice = DataChoice(),
+    run: RunChoice = RunChoice(),
+) -> int:
+    """Score masks that are already written: J, F and J&F."""
+    from masklet.evaluation.rules import rules_named
+    from masklet.evaluation.written import evaluate_masks, open_truth
+
+    run.prepare()
+    found = open_truth(truth, data.layout, split=data.split, resolution=data.resolution)
+    with run.running(truth, "frames") as options:
+        report = evaluate_masks(
+            results,
+            found,
+            rules=rules_named(benchmark),
+            skip_last=skip_last,
+            clips=_names(clips),
+            limit=data.limit,
+            run=options,
+        )
+    return run.deliver(report, found)
+
+
+@app.command(
+    "interactive",
+    cls=MaskletCommand,
+    epilog=examples(
+        ("Correct the worst frame, round by round", "masklet evaluate interactive val/clips --json offline.json"),
+        ("Pause where the mask goes wrong", "masklet evaluate interactive val/clips --mode online --out online/"),
+    ),
+)
+@with_groups
+def interactive(
+    root: ClipsArgument,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="MODE",
+            help="offline: track, correct the worst frame, track again; online: one pass, pausing where IoU < 0.75.",
+        ),
+    ] = "offline",
+    frames: Annotated[int, typer.Option(min=1, help="Frames prompted for each object, at most.")] = 8,
+    num_clicks: Annotated[int, typer.Option("--clicks", min=1, help="Clicks on each of them, at most.")] = 3,
+    policy: PolicyOption = None,
+    clips: ClipsOption = None,
+    data: DataChoice = DataChoice(),
+    run: RunChoice = RunChoice(),
+    model: ModelChoice = ModelChoice(),
+) -> int:
+    """Correct clips as an annotator would: J&F after 1, 2, ... prompted frames, and the time it takes."""
+    from masklet.evaluation.interactive import evaluate_interactive
+
+    run.prepare()
+    found, loaded = data.open(root), model.load()
+    with run.running(root, "frames", model) as options:
+        report = evaluate_interactive(
+            loaded.engine,
+            found,
+            mode=mode,  # type: ignore[arg-type]  # checked there
+            frames=frames,
+            clicks=num_clicks,
+            memory=memory_config(policy, loaded.info),
+            clips=_names(clips),
+            limit=data.limit,
+            run=options,
+        )
+    return run.deliver(report, found)
+
+
+@app.command(
+    "everything",
+    cls=MaskletCommand,
+    epilog=examples(("How much is found unasked", "masklet evaluate everything val/images --limit 20 --out found/")),
+)
+@with_groups
+def everything(
+    root: ImagesArgument,
+    points_per_side: Annotated[
+        int | None, typer.Option(min=1, help="Clicks along a side of the grid; what suits the model when left out.")
+    ] = None,
+    sources: SourcesOption = None,
+    data: DataChoice = DataChoice(),
+    run: RunChoice = RunChoice(),
+    model: ModelChoice = ModelChoice(),
+) -> int:
+    """Find everything in images without prompts: AR@1000 and AP, as COCO defines them, of objects as one class."""
+    from masklet.automatic import AutomaticConfig
+    from masklet.evaluation.everything import evaluate_everything
+
+    run.prepare()
+    found, loaded = data.open(root), model.load()
+    changes = {} if points_per_side is None else {"points_per_side": points_per_side}
+    with run.running(root, "images", model) as options:
+        report = evaluate_everything(
+            loaded.engine,
+            found,
+            config=AutomaticConfig.for_engine(loaded.info, **changes),
+            sources=_names(sources),
+            limit=data.limit,
+            run=options,
+        )
+    return run.deliver(report, found)
 
 
 @app.command(
     "compare",
     cls=MaskletCommand,
+    epilog=examples(("Which objects changed most", "masklet evaluate compare before.json after.json --items 10")),
 )
 def compare(
     before: Annotated[Path, typer.Argument(help="A report, from --json.", show_default=False)],
     after: Annotated[Path, typer.Argument(help="Another one of the same kind.", show_default=False)],
+    items: Annotated[int, typer.Option(min=0, help="Show so many of the greatest losses and gains.")] = 5,
     as_json: JsonOption = False,
 ) -> int:
-    """What changed from one report to another, in points of a hundred."""
-    from masklet.evaluation.report import compare as compare_reports
+    """What changed from one report to another, in points of a hundred, and whether chance could have done it."""
+    from masklet.evaluation.compare import compare as compare_reports
 
     comparison = compare_reports(_read_report(before), _read_report(after))
     if as_json:
@@ -189,17 +525,16 @@ def compare(
         return 0
     print_line(f"{comparison.before_model} ({before}) -> {comparison.after_model} ({after}), in per cent")
     stdout().print(comparison.table())
+    print_line("* chance alone would do as much in fewer than 5 of 100 draws (paired bootstrap)")
+    if items and any(change.difference for change in comparison.items):
+        stdout().print(comparison.item_table(items))
     if comparison.unmatched:
         print_line(f"only in one of them, so overall compares different things: {', '.join(comparison.unmatched)}")
     return 0
 
 
-def _source(root: Path, name: str) -> Path:
-    folder = root / name
-    if not folder.is_dir():
-        there = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-        raise DataError(f"{root} has no folder {name!r}: it has {', '.join(there) or 'none'}")
-    return folder
+def _names(text: str | None) -> Sequence[str] | None:
+    return None if text is None else split_list(text)
 
 
 def _read_report(path: Path) -> dict[str, Any]:
@@ -214,37 +549,24 @@ def _read_report(path: Path) -> dict[str, Any]:
     return document
 
 
-def _check_outputs(json_path: Path | None, worst: Path | None, force: bool) -> None:
-    """An evaluation is long: what would fail at its end fails before its start."""
-    if json_path is not None and json_path != STDOUT:
-        check_writable(refuse_existing(json_path, force))
-    if worst is not None:
-        check_writable(refuse_existing(worst, force) / "01.png")
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
-def _counting(report: ProgressReport) -> Any:
-    def count(done: int, total: int, name: str) -> None:
-        report.update(done, name, total)
-
-    return count
-
-
-def _deliver(report: ClicksReport | VosReport, json_path: Path | None, worst: Path | None, worst_count: int) -> None:
-    document = report.to_dict(command=command_line.get())
-    pictures: list[Path] = []
-    if json_path is not None and json_path != STDOUT:
-        with atomic_path(json_path) as temporary:
-            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    if worst is not None:
-        from masklet.evaluation.pictures import save_worst
-
-        pictures = save_worst(report, worst, count=worst_count)
-    if json_path == STDOUT:
-        print_json(document)
-        return
-    print_line(f"{report.model} ({report.backend}), in per cent")
-    stdout().print(report.table())
-    if json_path is not None:
-        print_line(f"wrote {json_path}")
-    if pictures:
-        print_line(f"wrote {len(pictures)} pictures of the worst objects to {worst}")
+def _print_remarks(document: dict[str, Any]) -> None:
+    """What a report has beside its table, a line each."""
+    if groups := document.get("groups"):
+        scores = ", ".join(f"{name} J {row['J'] * 100:.1f} F {row['F'] * 100:.1f}" for name, row in groups.items())
+        print_line(f"{scores}; overall is their mean")
+    if stability := document.get("stability"):
+        ours, true = stability["warped_iou"] * 100, stability["warped_iou_truth"] * 100
+        print_line(
+            f"steadiness {ours:.1f} (the true masks' {true:.1f}), jitter {stability['jitter']:.2f} "
+            f"(true {stability['jitter_truth']:.2f}) thousandths of the diagonal"
+        )
+    if efforts := document.get("efforts"):
+        last = efforts[-1]
+        print_line(f"{last['clicks']:.1f} clicks on {last['frames']:.1f} frames an object, {last['seconds']:.0f} s")
+    if empty := document["settings"].get("clips_without_objects"):
+        print_line(f"without an object to judge: {', '.join(empty)}")

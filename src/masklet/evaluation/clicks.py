@@ -1,4 +1,4 @@
-"""Promptable segmentation of images: how good a mask is after k clicks, and after a box.
+"""Promptable segmentation of images: how good a mask is after k clicks, after a box, and how many clicks it takes.
 
 The protocol of SAM: the first click asks for three candidates, the one of highest IoU prediction is shown, and every
 further click goes where the error is largest, with the shown candidate's logits fed back and one mask asked for.
@@ -6,24 +6,24 @@ further click goes where the error is largest, with the shown candidate's logits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from masklet.datasets import Dataset, ImageExample, Labels, open_datasets
+from masklet.datasets.records import by_source
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError
-from masklet.evaluation.data import ImageSample, LabelMap, open_image_sources, spread
 from masklet.evaluation.metrics import Click, next_click, region_similarity
-from masklet.evaluation.report import ClicksReport, ObjectClicks
-from masklet.masks import CocoRle, encode_rle, mask_box_xyxy
+from masklet.evaluation.records import ObjectClicks
+from masklet.evaluation.report import NOC_LEVELS, NOC_MAX, ClicksReport
+from masklet.evaluation.running import RunOptions, Tick, Unit, run_units, spread
+from masklet.evaluation.vos import Roots
+from masklet.masks import encode_rle, mask_box_xyxy
 from masklet.records import BoolArray, ByteArray, FloatArray, Prompt, SegmentResult
 from masklet.segmenter import Segmenter
-
-Progress = Callable[[int, int, str], None]
-"""Called with (images done, images in all, source name)."""
 
 BATCH_SIZE = 32
 """Objects decoded together; more saves no time and costs three full-size masks each."""
@@ -31,58 +31,114 @@ BATCH_SIZE = 32
 
 def evaluate_clicks(
     engine: Engine[Any],
-    roots: str | Path | Iterable[str | Path],
+    data: Roots,
     *,
     clicks: int = 5,
     box: bool = True,
+    noc: bool = False,
     min_area: float = 0.01,
     max_objects: int | None = None,
-    max_images: int | None = None,
-    progress: Progress | None = None,
+    sources: Sequence[str] | None = None,
+    limit: int | None = None,
+    run: RunOptions | None = None,
 ) -> ClicksReport:
-    """Measure mIoU after simulated clicks, and for boxes, on folders of images and masks.
+    """Measure mIoU after simulated clicks and for boxes, and the number of clicks (NoC), on images.
 
     Args:
         engine: the model.
-        roots: folders with `images/` and `masks/`, or folders of such folders; each is one source of the report.
+        data: images, as a data set or as what `masklet.datasets.open_datasets` takes; each source is one row.
         clicks: clicks an object.
         box: also prompt each object with its tight box alone.
-        min_area: objects smaller than this fraction of the image are left out.
+        noc: go on to click, up to `NOC_MAX` times, until the highest of `NOC_LEVELS` is reached.
+        min_area: objects that cover no more than this fraction of the image are left out.
         max_objects: objects an image, the largest first; None for all.
-        max_images: images a source, evenly spaced over the folder; None for all.
-        progress: called after each image.
+        sources: only these, by name.
+        limit: images a source, evenly spaced; None for all.
+        run: how to run.
 
     Raises:
-        ConfigError: clicks, max_objects or max_images below 1, min_area outside [0, 1).
-        DataError: see `open_image_sources`; or no object is large enough.
+        ConfigError: clicks, max_objects or limit below 1, min_area outside [0, 1).
+        DataError: see `open_datasets`; there is no source of a name; or no object is large enough.
     """
-    for name, value in (("clicks", clicks), ("max_objects", max_objects), ("max_images", max_images)):
+    for name, value in (("clicks", clicks), ("max_objects", max_objects), ("limit", limit)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} must be at least 1, got {value}")
     if not 0 <= min_area < 1:
         raise ConfigError(f"min_area is a fraction of the image and must be in [0, 1), got {min_area}")
-    queue = [
-        (source.name, sample) for source in open_image_sources(roots) for sample in spread(source.samples, max_images)
-    ]
-    segmenter = Segmenter(engine)
-    records: list[ObjectClicks] = []
-    for done, (source_name, sample) in enumerate(queue, start=1):
-        rgb, labels = sample.read()
-        trials = _trials(labels, min_area, max_objects)
-        if trials:
-            _run_trials(segmenter, rgb, trials, clicks=clicks, box=box)
-            records += [trial.record(source_name, sample) for trial in trials]
-        if progress is not None:
-            progress(done, len(queue), source_name)
-    if not records:
-        raise DataError(f"no object covers more than {min_area:.1%} of its image in {len(queue)} images")
+    units = image_units(data, sources, limit)
+    work = _Clicker(clicks, box, noc, min_area, max_objects)
+    settings = {"clicks": clicks, "box": box, "noc": noc, "min_area": min_area, "max_objects": max_objects}
+    objects = run_units(engine, work, units, ObjectClicks, run or RunOptions(), {"task": "clicks", **settings})
+    if not objects:
+        raise DataError(f"no object covers more than {min_area:.1%} of its image in {len(units)} images")
     return ClicksReport(
         model=engine.info.name,
         backend=engine.info.backend,
         num_clicks=clicks,
-        objects=tuple(records),
-        settings={"min_area": min_area, "max_objects": max_objects, "max_images": max_images},
+        objects=tuple(objects),
+        with_noc=noc,
+        settings={**settings, "sources": None if sources is None else list(sources), "limit": limit},
     )
+
+
+def image_units(data: Roots, sources: Sequence[str] | None, limit: int | None) -> list[Unit[ImageExample]]:
+    """One unit an image, evenly spaced over each source.
+
+    Raises:
+        DataError: see `open_datasets`; or there is no source of a name.
+    """
+    found = data if isinstance(data, Dataset) else open_datasets(data)
+    groups = by_source(found.need_images())
+    if unknown := [name for name in sources or () if name not in groups]:
+        raise DataError(f"{found.root} has no source {unknown[0]!r}: it has {', '.join(groups)}")
+    return [
+        Unit(image.name, source, 1, image) for source in sources or groups for image in spread(groups[source], limit)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clicker:
+    """Clicks on all objects of one image."""
+
+    clicks: int
+    box: bool
+    noc: bool
+    min_area: float
+    max_objects: int | None
+
+    def __call__(self, engine: Engine[Any], image: ImageExample, tick: Tick) -> list[ObjectClicks]:
+        rgb, labels = image.read()
+        trials = _trials(labels, self.min_area, self.max_objects)
+        if trials:
+            self._run(Segmenter(engine), rgb, trials)
+        tick()
+        return [trial.record(image) for trial in trials]
+
+    def _run(self, segmenter: Segmenter[Any], rgb: ByteArray, trials: list[_Trial]) -> None:
+        """Encode the image once, and give each click to all of its objects together."""
+        encoded = segmenter.set_image(rgb)
+        for start in range(0, len(trials), BATCH_SIZE):
+            batch = trials[start : start + BATCH_SIZE]
+            for count in range(1, self._most_clicks + 1):
+                asked = [trial for trial in batch if self._goes_on(trial, count)]
+                if asked:
+                    results = encoded.predict_many([trial.prompt() for trial in asked], multimask=count == 1)
+                    for trial, result in zip(asked, results, strict=True):
+                        trial.take(result)
+            for trial in batch:  # finished earlier: the mask stays as good as it was
+                trial.ious += trial.ious[-1:] * (self.clicks - len(trial.ious))
+            if self.box:
+                results = encoded.predict_many([trial.box_prompt() for trial in batch], multimask=False)
+                for trial, result in zip(batch, results, strict=True):
+                    trial.take_box(result)
+
+    @property
+    def _most_clicks(self) -> int:
+        return max(self.clicks, NOC_MAX) if self.noc else self.clicks
+
+    def _goes_on(self, trial: _Trial, count: int) -> bool:
+        """Whether the object gets its click number `count`."""
+        return not trial.finished and (count <= self.clicks or max(trial.ious) < max(NOC_LEVELS))
 
 
 @dataclass
@@ -97,7 +153,7 @@ class _Trial:
     best_iou: float = 0.0
     box_iou: float | None = None
     logits: FloatArray | None = None
-    predicted: CocoRle | None = None
+    shown: BoolArray | None = None
     finished: bool = False
     """No pixel is wrong any more: further clicks would have nowhere to go."""
 
@@ -105,6 +161,8 @@ class _Trial:
         self._aim(np.zeros_like(self.truth))
 
     def prompt(self) -> Prompt:
+        if self.shown is not None:
+            self._aim(self.shown)
         return Prompt.create(
             points_xy=[(click.x, click.y) for click in self.clicks],
             labels=[click.label for click in self.clicks],
@@ -114,33 +172,30 @@ class _Trial:
     def box_prompt(self) -> Prompt:
         return Prompt.create(box_xyxy=mask_box_xyxy(self.truth))
 
-    def take(self, result: SegmentResult, *, last: bool) -> None:
+    def take(self, result: SegmentResult) -> None:
         ious = [self._iou(mask) for mask in result.masks]
         if not self.ious:
             self.best_iou = max(ious)
         self.ious.append(ious[0])
         self.logits = result.low_res_logits[0]
-        if not last:
-            self._aim(result.mask)
-        if last or self.finished:
-            self.predicted = encode_rle(result.mask)
+        self.shown = result.mask
+        self.finished = ious[0] == 1.0
 
     def take_box(self, result: SegmentResult) -> None:
         self.box_iou = self._iou(result.mask)
 
-    def record(self, source: str, sample: ImageSample) -> ObjectClicks:
-        assert self.predicted is not None  # a trial is recorded after its last round
+    def record(self, image: ImageExample) -> ObjectClicks:
+        assert self.shown is not None  # a trial is recorded after its last round
         return ObjectClicks(
-            source=source,
-            image_path=str(sample.image_path),
-            mask_path=str(sample.mask_path),
+            source=image.source,
+            image=image.name,
             object_id=self.object_id,
             area_fraction=float(self.truth.mean()),
             ious=tuple(self.ious),
             best_iou=self.best_iou,
             box_iou=self.box_iou,
             clicks=tuple(self.clicks),
-            predicted=self.predicted,
+            predicted=encode_rle(self.shown),
         )
 
     def _iou(self, mask: BoolArray) -> float:
@@ -148,36 +203,15 @@ class _Trial:
 
     def _aim(self, predicted: BoolArray) -> None:
         click = next_click(predicted, self.truth, self.void)
-        if click is None:
-            self.finished = True
-        else:
-            self.clicks.append(click)
+        assert click is not None  # an object that is finished is not asked again
+        self.clicks.append(click)
 
 
-def _trials(labels: LabelMap, min_area: float, max_objects: int | None) -> list[_Trial]:
+def _trials(labels: Labels, min_area: float, max_objects: int | None) -> list[_Trial]:
     void = labels.void
-    areas = {object_id: int(np.count_nonzero(labels.mask(object_id))) for object_id in labels.object_ids}
-    large = [object_id for object_id, area in areas.items() if area > min_area * labels.labels.size]
+    areas = labels.areas()
+    height, width = labels.size_hw
+    large = [object_id for object_id, area in areas.items() if area > min_area * height * width]
     if max_objects is not None:
         large = sorted(large, key=lambda object_id: (-areas[object_id], object_id))[:max_objects]
     return [_Trial(object_id, labels.mask(object_id), void) for object_id in sorted(large)]
-
-
-def _run_trials(segmenter: Segmenter[Any], rgb: ByteArray, trials: list[_Trial], *, clicks: int, box: bool) -> None:
-    """Encode the image once, and give each click to all of its objects together."""
-    image = segmenter.set_image(rgb)
-    for start in range(0, len(trials), BATCH_SIZE):
-        batch = trials[start : start + BATCH_SIZE]
-        for round_index in range(clicks):
-            open_trials = [trial for trial in batch if not trial.finished]
-            if open_trials:
-                results = image.predict_many([trial.prompt() for trial in open_trials], multimask=round_index == 0)
-                for trial, result in zip(open_trials, results, strict=True):
-                    trial.take(result, last=round_index == clicks - 1)
-            for trial in batch:
-                if len(trial.ious) <= round_index:  # finished earlier: the mask stays as good as it was
-                    trial.ious.append(trial.ious[-1])
-        if box:
-            results = image.predict_many([trial.box_prompt() for trial in batch], multimask=False)
-            for trial, result in zip(batch, results, strict=True):
-                trial.take_box(result)

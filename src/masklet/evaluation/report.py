@@ -1,89 +1,166 @@
-"""What an evaluation found: records, and what is made of them (JSON, tables, pictures, a comparison of two runs).
+"""What an evaluation found, as one JSON document and one table. `records` are its rows, `compare` takes two of them.
 
-A report holds one record an object, so that every mean can be taken again from it. Scores are fractions, 0 to 1.
+Scores are fractions, 0 to 1, in the document and per cent in tables.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import platform
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.markup import escape
 from rich.table import Table
 
 from masklet._version import __version__
-from masklet.errors import DataError
-from masklet.evaluation.metrics import Click
-from masklet.masks import CocoRle
+from masklet.evaluation.records import (
+    ImageMasks,
+    ObjectClicks,
+    ObjectRounds,
+    ObjectTrack,
+    Scores,
+    mean_scores,
+)
 
-Scores = dict[str, float]
-"""Metric name to value, in the order in which they are shown."""
+NOC_MAX = 20
+"""Clicks an object gets at most when they are counted."""
+NOC_LEVELS = (0.85, 0.90)
+"""IoUs that are to be reached."""
 
+TABLE_METRICS = 9
+"""Columns of numbers in a table; the document has them all."""
 
-@dataclass(frozen=True, slots=True)
-class ObjectClicks:
-    """How one object of one image was segmented."""
-
-    source: str
-    image_path: str
-    mask_path: str
-    object_id: int
-    area_fraction: float
-    """Of the image."""
-    ious: tuple[float, ...]
-    """IoU after 1, 2, ... clicks; the first is of the candidate with the highest IoU prediction."""
-    best_iou: float
-    """IoU of the best of the candidates after the first click."""
-    box_iou: float | None
-    """IoU for the tight box alone; None when boxes were not asked for."""
-    clicks: tuple[Click, ...]
-    """Fewer than `ious` when the mask became perfect on the way."""
-    predicted: CocoRle
-    """After the last click."""
-
-    def clicks_to_reach(self, iou: float) -> int | None:
-        """How many clicks it took (NoC); None when it never got there."""
-        return next((count for count, value in enumerate(self.ious, start=1) if value >= iou), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "source": self.source,
-            "image": self.image_path,
-            "object_id": self.object_id,
-            "area_fraction": round(self.area_fraction, 6),
-            "ious": [round(iou, 6) for iou in self.ious],
-            "best_iou": round(self.best_iou, 6),
-            "box_iou": None if self.box_iou is None else round(self.box_iou, 6),
-            "clicks": [list(click) for click in self.clicks],
-        }
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class ClicksReport:
-    """Clicks and boxes on images. `sources` are means over objects, `overall` the mean over sources."""
+class Report(ABC):
+    """What all reports have. `rows` are sources or clips, `overall` is the number to quote."""
 
     model: str
     backend: str
-    num_clicks: int
-    objects: tuple[ObjectClicks, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     """What was asked for, so that the run can be repeated."""
 
     @property
-    def sources(self) -> dict[str, Scores]:
-        """`miou@1` (chosen by IoU prediction), `miou@1_best` (best of three), `miou@3`, `miou@5`, `miou@box`."""
-        grouped: dict[str, list[ObjectClicks]] = {}
-        for record in self.objects:
-            grouped.setdefault(record.source, []).append(record)
-        return {name: self._means(records) for name, records in grouped.items()}
+    @abstractmethod
+    def task(self) -> str:
+        """What was measured: only reports of one task can be compared."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> dict[str, Scores]:
+        """By source or clip."""
+
+    @property
+    @abstractmethod
+    def overall(self) -> Scores: ...
+
+    @property
+    @abstractmethod
+    def counts(self) -> Mapping[str, int]:
+        """Objects of each row."""
+
+    @abstractmethod
+    def body(self) -> dict[str, Any]:
+        """The rows and what else there is, for the document."""
+
+    def to_dict(self, command: str | None = None) -> dict[str, Any]:
+        """The JSON document: how it was made, each row, and `overall`."""
+        return {
+            "task": self.task,
+            "command": command,
+            "model": self.model,
+            "settings": dict(self.settings),
+            "versions": {"masklet": __version__, "python": platform.python_version(), "backend": self.backend},
+            "num_objects": sum(self.counts.values()),
+            **self.body(),
+        }
+
+    def table(self) -> Table:
+        """Rows and overall, in per cent."""
+        names = list(self.overall)[:TABLE_METRICS]
+        table = Table(show_edge=False)
+        table.add_column(self.row_title, no_wrap=True)
+        table.add_column("objects", justify="right")
+        for name in names:
+            table.add_column(name, justify="right")
+        for row, scores in self.rows.items():
+            table.add_row(escape(row), str(self.counts[row]), *(_shown(name, scores.get(name)) for name in names))
+        table.add_section()
+        total = str(sum(self.counts.values()))
+        table.add_row("overall", total, *(_shown(name, self.overall[name]) for name in names), style="bold")
+        return table
+
+    def to_csv(self) -> str:
+        """Rows and overall, as fractions, for a spreadsheet."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([self.row_title, "objects", *self.overall])
+        for row, scores in {**self.rows, "overall": self.overall}.items():
+            count = self.counts[row] if row in self.rows else sum(self.counts.values())
+            writer.writerow([row, count, *(scores.get(name, "") for name in self.overall)])
+        return text.getvalue()
+
+    @property
+    def row_title(self) -> str:
+        """What a row is."""
+        return "clip"
+
+
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f}" if is_count(name) else f"{value * 100:.1f}"
+
+
+def is_count(metric: str) -> bool:
+    """Whether a metric counts something, so that less is better and it is no fraction."""
+    return metric.startswith(("noc@", "jitter"))
+
+
+@dataclass(frozen=True, slots=True)
+class ClicksReport(Report):
+    """Clicks and boxes on images. Rows are means over the objects of a source, `overall` the mean over sources."""
+
+    num_clicks: int
+    objects: tuple[ObjectClicks, ...]
+    with_noc: bool = False
+
+    @property
+    def task(self) -> str:
+        return "clicks"
+
+    @property
+    def row_title(self) -> str:
+        return "source"
+
+    @property
+    def rows(self) -> dict[str, Scores]:
+        """`miou@1` (chosen by IoU prediction), `miou@1_best` (best of three), `miou@3`, `miou@5`, `miou@box`,
+        `noc@85`, `noc@90` (clicks; `NOC_MAX` where it was not reached) and `failed@90` (the share of those)."""
+        return {name: self._means(records) for name, records in _grouped(self.objects, "source").items()}
 
     @property
     def overall(self) -> Scores:
-        return _mean_scores(self.sources.values())
+        return mean_scores(list(self.rows.values()))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return Counter(record.source for record in self.objects)
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "sources": {name: {**scores, "num_objects": self.counts[name]} for name, scores in self.rows.items()},
+            "overall": self.overall,
+            "objects": [record.to_dict() for record in self.objects],
+        }
 
     def _means(self, records: Sequence[ObjectClicks]) -> Scores:
         scores = {
@@ -96,109 +173,73 @@ class ClicksReport:
         boxes = [record.box_iou for record in records if record.box_iou is not None]
         if boxes:
             scores["miou@box"] = fmean(boxes)
+        if self.with_noc:
+            scores.update(_noc_scores(records))
         return scores
 
-    def to_dict(self, command: str | None = None) -> dict[str, Any]:
-        """The JSON document: `sources`, `overall`, how it was made, and one row an object."""
-        sources = self.sources
-        counts = Counter(record.source for record in self.objects)
-        return {
-            **_header("clicks", self.model, self.backend, command, self.settings),
-            "num_objects": len(self.objects),
-            "sources": {name: {**scores, "num_objects": counts[name]} for name, scores in sources.items()},
-            "overall": self.overall,
-            "objects": [record.to_dict() for record in self.objects],
-        }
 
-    def table(self) -> Table:
-        """Rows are sources, columns metrics, in per cent."""
-        counts = Counter(record.source for record in self.objects)
-        return _score_table("source", self.sources, self.overall, counts)
+def _noc_scores(records: Sequence[ObjectClicks]) -> Scores:
+    reached = {level: [record.clicks_to_reach(level) for record in records] for level in NOC_LEVELS}
+    scores = {
+        f"noc@{level * 100:.0f}": fmean(NOC_MAX if count is None else min(count, NOC_MAX) for count in counts)
+        for level, counts in reached.items()
+    }
+    highest = max(NOC_LEVELS)
+    scores[f"failed@{highest * 100:.0f}"] = fmean(count is None for count in reached[highest])
+    return scores
 
 
 @dataclass(frozen=True, slots=True)
-class WorstFrame:
-    """The frame on which an object was tracked worst: kept for its picture."""
+class VosReport(Report):
+    """Objects followed through clips. Rows are means over the objects of a clip."""
 
-    frame_index: int
-    image_path: str
-    mask_path: str
-    score: float
-    """Mean of J and F on this frame."""
-    predicted: CocoRle
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectTrack:
-    """How one object of one clip was tracked; the rows of the tuples belong together."""
-
-    clip: str
-    object_id: int
-    prompted_frame: int
-    frame_indices: tuple[int, ...]
-    """The judged frames, ascending."""
-    region: tuple[float, ...]
-    """J on each."""
-    boundary: tuple[float, ...]
-    """F on each."""
-    worst: WorstFrame
-
-    @property
-    def scores(self) -> Scores:
-        """`J`, `F` and `J&F`, means over the judged frames."""
-        region, boundary = fmean(self.region), fmean(self.boundary)
-        return {"J": region, "F": boundary, "J&F": (region + boundary) / 2}
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            **self.scores,
-            "prompted_frame": self.prompted_frame,
-            "num_frames": len(self.frame_indices),
-            "worst_frame": self.worst.frame_index,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class VosReport:
-    """Objects followed through clips. `clips` are means over objects, `overall` the mean over clips."""
-
-    model: str
-    backend: str
-    prompt: str
-    """'mask', 'click' or 'box'."""
+    task_name: str
+    """'vos mask', 'vos click', 'vos box', or 'masks' for written ones."""
     tracks: tuple[ObjectTrack, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    mean_over: str = "clips"
+    """What `overall` is the mean of: 'clips', or 'objects' as in most benchmarks."""
+    groups: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """'seen' or 'unseen' by (clip, object id): `overall` is then the mean of the two."""
 
     @property
-    def clips(self) -> dict[str, Scores]:
+    def task(self) -> str:
+        return self.task_name
+
+    @property
+    def rows(self) -> dict[str, Scores]:
         """`J`, `F`, `J&F` of each clip: means over the frames of an object, then over objects."""
-        return {name: _mean_scores(track.scores for track in tracks) for name, tracks in self._by_clip().items()}
+        return {name: mean_scores([track.scores for track in tracks]) for name, tracks in self._by_clip().items()}
 
     @property
     def overall(self) -> Scores:
-        """Mean over clips."""
-        return _mean_scores(self.clips.values())
+        if self.groups:
+            return mean_scores(list(self.group_scores.values()))
+        return mean_scores(list(self.rows.values())) if self.mean_over == "clips" else self.over_objects
 
     @property
     def over_objects(self) -> Scores:
         """Mean over the objects of all clips alike: the global score of the DAVIS toolkit."""
-        return _mean_scores(track.scores for track in self.tracks)
+        return mean_scores([track.scores for track in self.tracks])
 
-    def _by_clip(self) -> dict[str, list[ObjectTrack]]:
-        grouped: dict[str, list[ObjectTrack]] = {}
+    @property
+    def group_scores(self) -> dict[str, Scores]:
+        """Of seen and of unseen objects; their mean J&F is YouTube-VOS's G."""
+        grouped: dict[str, list[Scores]] = {}
         for track in self.tracks:
-            grouped.setdefault(track.clip, []).append(track)
-        return grouped
+            if (group := self.groups.get((track.clip, track.object_id))) is not None:
+                grouped.setdefault(group, []).append(track.scores)
+        return {name: mean_scores(scores) for name, scores in sorted(grouped.items())}
 
-    def to_dict(self, command: str | None = None) -> dict[str, Any]:
-        """The JSON document: `clips` with their objects, `overall`, and how it was made."""
-        clips = self.clips
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return Counter(track.clip for track in self.tracks)
+
+    def body(self) -> dict[str, Any]:
+        rows = self.rows
         return {
-            **_header(f"vos {self.prompt}", self.model, self.backend, command, self.settings),
-            "num_objects": len(self.tracks),
             "clips": {
                 name: {
-                    **clips[name],
+                    **rows[name],
                     "num_objects": len(tracks),
                     "objects": {str(track.object_id): track.to_dict() for track in tracks},
                 }
@@ -206,126 +247,121 @@ class VosReport:
             },
             "overall": self.overall,
             "over_objects": self.over_objects,
+            "groups": self.group_scores,
+            "statistics": mean_scores([track.statistics for track in self.tracks]),
+            "stability": mean_scores([track.steadiness for track in self.tracks]),
         }
 
-    def table(self) -> Table:
-        """Rows are clips, columns J, F, J&F, in per cent."""
-        counts = {name: len(tracks) for name, tracks in self._by_clip().items()}
-        return _score_table("clip", self.clips, self.overall, counts)
+    def _by_clip(self) -> dict[str, list[ObjectTrack]]:
+        return _grouped(self.tracks, "clip")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One number of two runs."""
+class InteractiveReport(Report):
+    """Objects corrected on more and more frames. Rows are means over the objects of a clip, `overall` over clips."""
 
-    name: str
-    """Source or clip, or 'overall'."""
-    metric: str
-    before: float
-    after: float
+    mode: str
+    objects: tuple[ObjectRounds, ...]
 
     @property
-    def difference(self) -> float:
-        return self.after - self.before
+    def task(self) -> str:
+        return f"interactive {self.mode}"
+
+    @property
+    def rows(self) -> dict[str, Scores]:
+        """`J&F@1`, `J&F@2`, ... after so many prompted frames, and `J&F`, their mean."""
+        grouped = _grouped(self.objects, "clip")
+        return {name: mean_scores([found.scores for found in objects]) for name, objects in grouped.items()}
+
+    @property
+    def overall(self) -> Scores:
+        return mean_scores(list(self.rows.values()))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return Counter(found.clip for found in self.objects)
+
+    @property
+    def efforts(self) -> list[dict[str, float]]:
+        """What each number of prompted frames took and gave, mean over objects: for a curve over time."""
+        rounds = zip(*(found.rounds for found in self.objects), strict=True)
+        return [
+            {
+                "frames": fmean(found.num_frames for found in row),
+                "clicks": fmean(found.num_clicks for found in row),
+                "seconds": fmean(found.seconds for found in row),
+                "J&F": fmean(found.score for found in row),
+            }
+            for row in rounds
+        ]
+
+    def body(self) -> dict[str, Any]:
+        rows = self.rows
+        return {
+            "clips": {
+                name: {
+                    **rows[name],
+                    "num_objects": len(objects),
+                    "objects": {str(found.object_id): found.to_dict() for found in objects},
+                }
+                for name, objects in _grouped(self.objects, "clip").items()
+            },
+            "overall": self.overall,
+            "efforts": self.efforts,
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What changed from one run to another, over what both have measured."""
+class EverythingReport(Report):
+    """Automatic masks of images. Rows are sources, as COCO measures each, `overall` is the mean over sources."""
 
-    before_model: str
-    after_model: str
-    changes: tuple[Change, ...]
-    unmatched: tuple[str, ...]
-    """Sources or clips that only one of the two has: `overall` then compares different things."""
+    images: tuple[ImageMasks, ...]
+    scores: Mapping[str, Scores]
+    image_recalls: Mapping[str, float]
+    """AR@1000 of each image alone."""
 
-    def to_dict(self) -> dict[str, Any]:
-        rows: dict[str, dict[str, Any]] = {}
-        for change in self.changes:
-            row = {"before": change.before, "after": change.after, "difference": change.difference}
-            rows.setdefault(change.name, {})[change.metric] = row
+    @property
+    def task(self) -> str:
+        return "everything"
+
+    @property
+    def row_title(self) -> str:
+        return "source"
+
+    @property
+    def rows(self) -> dict[str, Scores]:
+        """`AR@1000`, `AR@100`, `AP`, `AP50`, `AP75`, and `AR@1000` of small, medium and large objects."""
+        return dict(self.scores)
+
+    @property
+    def overall(self) -> Scores:
+        return mean_scores(list(self.scores.values()))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        counts: Counter[str] = Counter()
+        for image in self.images:
+            counts[image.source] += sum(not mask.ignored for mask in image.truth)
+        return {name: count for name, count in counts.items() if name in self.scores}
+
+    def body(self) -> dict[str, Any]:
         return {
-            "before": self.before_model,
-            "after": self.after_model,
-            "changes": rows,
-            "unmatched": list(self.unmatched),
+            "sources": {name: {**scores, "num_objects": self.counts[name]} for name, scores in self.scores.items()},
+            "overall": self.overall,
+            "images": [
+                {
+                    "source": image.source,
+                    "image": image.image,
+                    "num_found": len(image.found),
+                    "AR@1000": self.image_recalls.get(image.image),
+                }
+                for image in self.images
+            ],
         }
 
-    def table(self) -> Table:
-        """Rows as in the reports; each cell the new value and the change, in per cent."""
-        metrics = list(dict.fromkeys(change.metric for change in self.changes))
-        cells: dict[str, dict[str, str]] = {}
-        for change in self.changes:
-            style = "green" if change.difference > 0 else "red" if change.difference < 0 else "dim"
-            text = f"{change.after * 100:.1f} [{style}]{change.difference * 100:+.1f}[/]"
-            cells.setdefault(change.name, {})[change.metric] = text
-        table = Table(show_edge=False)
-        table.add_column("")
-        for metric in metrics:
-            table.add_column(metric, justify="right")
-        for name, row in cells.items():
-            if name == "overall":
-                table.add_section()
-            style = "bold" if name == "overall" else ""
-            table.add_row(escape(name), *(row.get(metric, "") for metric in metrics), style=style)
-        return table
 
-
-def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
-    """Compare two report documents (`to_dict`, or read back from JSON).
-
-    Raises:
-        DataError: a document is no report, or the two measured different tasks.
-    """
-    for document in (before, after):
-        if not {"task", "model", "overall"} <= document.keys() or _rows(document) is None:
-            raise DataError(
-                "this is not a report of `masklet evaluate`: it has no task, model, overall, and sources or clips"
-            )
-    if before["task"] != after["task"]:
-        raise DataError(f"the reports measured different tasks: {before['task']!r} and {after['task']!r}")
-    rows_before, rows_after = _rows(before) or {}, _rows(after) or {}
-    rows = [(name, rows_before[name], rows_after[name]) for name in rows_before if name in rows_after]
-    rows.append(("overall", before["overall"], after["overall"]))
-    changes = tuple(
-        Change(name, metric, float(old[metric]), float(new[metric]))
-        for name, old, new in rows
-        for metric in before["overall"]
-        if metric in old and metric in new
-    )
-    return Comparison(before["model"], after["model"], changes, tuple(sorted(rows_before.keys() ^ rows_after.keys())))
-
-
-def _rows(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]] | None:
-    rows = document.get("sources", document.get("clips"))
-    return rows if isinstance(rows, Mapping) else None
-
-
-def _mean_scores(rows: Iterable[Scores]) -> Scores:
-    rows = list(rows)
-    return {name: fmean(row[name] for row in rows) for name in rows[0]} if rows else {}
-
-
-def _header(task: str, model: str, backend: str, command: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "task": task,
-        "command": command,
-        "model": model,
-        "settings": dict(settings),
-        "versions": {"masklet": __version__, "python": platform.python_version(), "backend": backend},
-    }
-
-
-def _score_table(first_column: str, rows: Mapping[str, Scores], overall: Scores, counts: Mapping[str, int]) -> Table:
-    table = Table(show_edge=False)
-    table.add_column(first_column, no_wrap=True)
-    table.add_column("objects", justify="right")
-    for name in overall:
-        table.add_column(name, justify="right")
-    for name, scores in rows.items():
-        table.add_row(escape(name), str(counts[name]), *(f"{scores[metric] * 100:.1f}" for metric in overall))
-    table.add_section()
-    table.add_row(
-        "overall", str(sum(counts.values())), *(f"{value * 100:.1f}" for value in overall.values()), style="bold"
-    )
-    return table
+def _grouped(records: Iterable[R], attribute: str) -> dict[str, list[R]]:
+    groups: dict[str, list[R]] = {}
+    for record in records:
+        groups.setdefault(getattr(record, attribute), []).append(record)
+    return groups

@@ -1,154 +1,204 @@
 """Video object segmentation: each object is prompted once, where it first appears, and followed to the end.
 
-Which frames are judged: all annotated ones from the prompted frame on. The prompted frame itself is left out when the
-prompt was its exact mask, since that is given, and stays in for a click or a box, since its mask is the model's own.
-DAVIS's toolkit also leaves out the last frame of each clip: `skip_last=True`. The default keeps it, which is how
-YouTube-VOS is scored, and matters for clips with five annotated frames.
+`rules` says what is judged. By default all labelled frames from the prompted one on: that one itself is left out when
+the prompt was its exact mask, since that is given, and stays in for a click or a box, where the mask is the model's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from masklet.datasets import ClipExample, Dataset, open_datasets
+from masklet.datasets.folders import FolderClip
+from masklet.datasets.records import MAX_OBJECT_ID
+from masklet.drawing import color_of
 from masklet.engine.protocol import Engine
-from masklet.errors import ConfigError, DataError
-from masklet.evaluation.data import Clip, LabelMap, open_clips
-from masklet.evaluation.metrics import boundary_measure, next_click, region_similarity
-from masklet.evaluation.report import ObjectTrack, VosReport, WorstFrame
-from masklet.masks import encode_rle, mask_box_xyxy
+from masklet.errors import ConfigError, DataError, OutputError
+from masklet.evaluation.judging import MERGED_ID, ClipJudge, merged_mask
+from masklet.evaluation.metrics import next_click
+from masklet.evaluation.records import ObjectTrack
+from masklet.evaluation.report import VosReport
+from masklet.evaluation.rules import RULES, VosRules, read_groups
+from masklet.evaluation.running import RunOptions, Tick, Unit, choose, run_units
+from masklet.images import write_label_map
+from masklet.masks import mask_box_xyxy
 from masklet.memory_bank import MemoryConfig
 from masklet.records import BoolArray, FrameMasks
 from masklet.tracker import Tracker
-from masklet.video.source import ArraySource
 
 PromptKind = Literal["mask", "click", "box"]
-
-Progress = Callable[[int, int, str], None]
-"""Called with (frames done, frames in all, clip name)."""
+Roots = Dataset | str | Path | Iterable[str | Path]
 
 
 def evaluate_vos(
     engine: Engine[Any],
-    root: str | Path,
+    data: Roots,
     *,
     prompt: PromptKind = "mask",
+    rules: VosRules = RULES["masklet"],
+    skip_last: bool = False,
     memory: MemoryConfig | None = None,
     non_overlap: bool = True,
-    skip_last: bool = False,
-    split: str | None = None,
-    resolution: str | None = None,
-    progress: Progress | None = None,
+    save_masks: Path | None = None,
+    clips: Sequence[str] | None = None,
+    limit: int | None = None,
+    run: RunOptions | None = None,
 ) -> VosReport:
-    """Measure J, F and J&F on a folder of clips.
+    """Measure J, F and J&F on clips.
 
     Args:
         engine: the model.
-        root: a folder of clips; see `open_clips` for the layouts, `split` and `resolution`.
+        data: clips, as a data set or as what `masklet.datasets.open_datasets` takes.
         prompt: what each object is prompted with: its exact mask, one click at its innermost point, or its tight box.
+        rules: of a benchmark: which frames are judged, and what the means go over.
+        skip_last: leave out each clip's last labelled frame, also where the rules do not.
         memory: the tracker's rules of remembering; those of the model when left out.
         non_overlap: each pixel goes to one object, as in the indexed masks that benchmarks take.
-        skip_last: leave out each clip's last annotated frame, as the DAVIS toolkit does.
-        split: a list of clips in `ImageSets`.
-        resolution: `480p` or `Full-Resolution`, for DAVIS.
-        progress: called after each frame.
+        save_masks: also write every frame's masks, `<clip>/00000.png`, as the benchmarks' servers take them.
+        clips: only these, by name.
+        limit: at most so many, evenly spaced.
+        run: how to run: in parallel, with a journal, with progress.
 
     Raises:
         ConfigError: `prompt` is none of the three.
-        DataError: see `open_clips`; or no clip has an object with a frame to judge.
+        DataError: see `open_datasets`; there is no clip of a name; or no clip has an object with a frame to judge.
         VideoError: a frame cannot be read.
     """
     if prompt not in get_args(PromptKind):
         raise ConfigError(f"prompt must be one of {', '.join(get_args(PromptKind))}, got {prompt!r}")
-    clips = open_clips(root, split=split, resolution=resolution)
-    num_frames = sum(len(clip.frame_paths) for clip in clips)
-    frames_before = 0
-    tracks: list[ObjectTrack] = []
-    for clip in clips:
-
-        def report_frame(frame_index: int, before: int = frames_before, name: str = clip.name) -> None:
-            if progress is not None:
-                progress(before + frame_index + 1, num_frames, name)
-
-        tracks += evaluate_clip(
-            engine,
-            clip,
-            prompt=prompt,
-            memory=memory,
-            non_overlap=non_overlap,
-            skip_last=skip_last,
-            on_frame=report_frame,
-        )
-        frames_before += len(clip.frame_paths)
+    rules = replace(rules, skip_last=rules.skip_last or skip_last)
+    chosen = choose_clips(data, clips, limit)
+    settings = {
+        "prompt": prompt,
+        "rules": asdict(rules),
+        "memory": None if memory is None else asdict(memory),
+        "non_overlap": non_overlap,
+    }
+    work = _Track(prompt, rules, memory, non_overlap, save_masks)
+    about = {"task": f"vos {prompt}", **settings, "saves_masks": save_masks is not None}
+    tracks = run_units(engine, work, clip_units(chosen), ObjectTrack, run or RunOptions(), about)
     if not tracks:
-        raise DataError(f"{root}: none of its {len(clips)} clips has an object with a frame to judge after its prompt")
+        raise DataError(f"none of the {len(chosen)} clips has an object with a frame to judge after its prompt")
+    return vos_report(engine.info.name, engine.info.backend, f"vos {prompt}", chosen, tracks, rules, settings)
+
+
+def choose_clips(data: Roots, names: Sequence[str] | None, limit: int | None) -> list[ClipExample]:
+    """The clips of a data set that are to be evaluated.
+
+    Raises:
+        ConfigError: limit is below 1.
+        DataError: see `open_datasets`; or there is no clip of a name.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be at least 1, got {limit}")
+    found = data if isinstance(data, Dataset) else open_datasets(data)
+    return choose(found.need_clips(), lambda clip: clip.name, names, limit)
+
+
+def clip_units(clips: Sequence[ClipExample], passes: int = 1) -> list[Unit[ClipExample]]:
+    """One unit a clip, whose steps are frames."""
+    return [Unit(clip.name, clip.name, clip.num_frames * passes, clip) for clip in clips]
+
+
+def vos_report(
+    model: str,
+    backend: str,
+    task: str,
+    clips: Sequence[ClipExample],
+    tracks: Sequence[ObjectTrack],
+    rules: VosRules,
+    settings: dict[str, Any],
+) -> VosReport:
+    """The report, with the objects of kinds unseen in training where the rules ask for them."""
     judged = {track.clip for track in tracks}
+    group_of = read_groups(clips) if rules.groups else None
+    groups = {
+        (track.clip, track.object_id): group
+        for track in tracks
+        if group_of is not None and (group := group_of(track.clip, track.object_id)) is not None
+    }
     return VosReport(
-        model=engine.info.name,
-        backend=engine.info.backend,
-        prompt=prompt,
+        model=model,
+        backend=backend,
+        task_name=task,
         tracks=tuple(tracks),
-        settings={
-            "memory": None if memory is None else asdict(memory),
-            "non_overlap": non_overlap,
-            "skip_last": skip_last,
-            "split": split,
-            "resolution": resolution,
-            "clips_without_objects": [clip.name for clip in clips if clip.name not in judged],
-        },
+        mean_over=rules.mean,
+        groups=groups,
+        settings={**settings, "clips_without_objects": [clip.name for clip in clips if clip.name not in judged]},
     )
 
 
-def evaluate_clip(
-    engine: Engine[Any],
-    clip: Clip,
-    *,
-    prompt: PromptKind = "mask",
-    memory: MemoryConfig | None = None,
-    non_overlap: bool = True,
-    skip_last: bool = False,
-    on_frame: Callable[[int], None] | None = None,
-) -> list[ObjectTrack]:
-    """Follow all objects of one clip; arguments as in `evaluate_vos`.
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """Follows all objects of one clip."""
 
-    Returns:
-        One track an object; objects without a frame to judge, and clips without objects, have none.
+    prompt: PromptKind
+    rules: VosRules
+    memory: MemoryConfig | None
+    non_overlap: bool
+    save_masks: Path | None
+
+    def __call__(self, engine: Engine[Any], clip: ClipExample, tick: Tick) -> list[ObjectTrack]:
+        judge = ClipJudge(clip, self.rules, mask_given=self.prompt == "mask")
+        first_masks = self._first_masks(clip)
+        if not first_masks:
+            return []
+        with clip.open_frames() as source:
+            tracker = Tracker(engine, source, memory=self.memory, non_overlap=self.non_overlap)
+            for object_id, (frame_index, truth) in first_masks.items():
+                tracker.prompt(object_id, frame_index, **_prompt_for(truth, self.prompt))
+            for frame_index in range(min(frame_index for frame_index, _ in first_masks.values())):
+                judge.judge(frame_index, {})  # before all prompts nothing is predicted
+                tick()
+            for masks in tracker.run():
+                judge.judge(masks.frame_index, masks_by_id(masks))
+                if self.save_masks is not None:
+                    save_masks(self.save_masks, clip, masks)
+                tick()
+        return judge.tracks()
+
+    def _first_masks(self, clip: ClipExample) -> dict[int, tuple[int, BoolArray]]:
+        """Where each object first appears, and its true mask there, by object id."""
+        first_seen = clip.first_seen()
+        if self.rules.merge and first_seen:
+            frame_index = min(first_seen.values())
+            return {MERGED_ID: (frame_index, merged_mask(clip.read_labels(frame_index)))}
+        by_frame = {frame_index: clip.read_labels(frame_index) for frame_index in set(first_seen.values())}
+        return {
+            object_id: (frame_index, by_frame[frame_index].mask(object_id))
+            for object_id, frame_index in first_seen.items()
+        }
+
+
+def masks_by_id(masks: FrameMasks) -> dict[int, BoolArray]:
+    """(H, W) each."""
+    return dict(zip(masks.object_ids, masks.masks, strict=True))
+
+
+def save_masks(folder: Path, clip: ClipExample, masks: FrameMasks) -> Path:
+    """Write one frame's masks as one indexed PNG named like the frame; of objects that overlap the smaller is on top.
+
+    Raises:
+        OutputError: an object's id is above 254, or the file cannot be written.
     """
-    first_seen = _first_seen(clip)
-    if not first_seen:
-        return []
-    judges = {
-        object_id: _Judge(clip, object_id, prompted_frame, skip_prompted=prompt == "mask", skip_last=skip_last)
-        for object_id, prompted_frame in first_seen.items()
-    }
-    source = ArraySource(clip.frame_paths, name=str(clip.frames_folder))
-    tracker = Tracker(engine, source, memory=memory, non_overlap=non_overlap)
-    for object_id, prompted_frame in first_seen.items():
-        labels = clip.read_labels(prompted_frame)
-        tracker.prompt(object_id, prompted_frame, **_prompt_for(labels, object_id, prompt))
-    for frame_masks in tracker.run():
-        if frame_masks.frame_index in clip.mask_paths:
-            _judge_frame(clip, frame_masks, judges)
-        if on_frame is not None:
-            on_frame(frame_masks.frame_index)
-    return [judge.track() for judge in judges.values() if judge.frame_indices]
+    if max(masks.object_ids, default=0) > MAX_OBJECT_ID:
+        raise OutputError(
+            f"{clip.name}: object {max(masks.object_ids)} does not fit an indexed PNG, which has 1 to {MAX_OBJECT_ID}"
+        )
+    labels = np.zeros(masks.masks.shape[1:], np.int32)
+    for row in np.argsort(-masks.masks.sum(axis=(1, 2)), kind="stable"):
+        labels[masks.masks[row]] = masks.object_ids[row]
+    index = masks.frame_index
+    stem = clip.frame_paths[index].stem if isinstance(clip, FolderClip) else f"{index:05d}"
+    return write_label_map(folder / clip.name / f"{stem}.png", labels, [color_of(i) for i in range(1, 255)])
 
 
-def _first_seen(clip: Clip) -> dict[int, int]:
-    """The first annotated frame of each object, by object id."""
-    first_seen: dict[int, int] = {}
-    for frame_index in clip.mask_paths:
-        for object_id in clip.read_labels(frame_index).object_ids:
-            first_seen.setdefault(object_id, frame_index)
-    return first_seen
-
-
-def _prompt_for(labels: LabelMap, object_id: int, kind: PromptKind) -> dict[str, Any]:
-    truth = labels.mask(object_id)
+def _prompt_for(truth: BoolArray, kind: PromptKind) -> dict[str, Any]:
     if kind == "mask":
         return {"mask": truth}
     if kind == "box":
@@ -156,60 +206,3 @@ def _prompt_for(labels: LabelMap, object_id: int, kind: PromptKind) -> dict[str,
     click = next_click(np.zeros_like(truth), truth)
     assert click is not None  # the object is on this frame
     return {"points_xy": [(click.x, click.y)], "labels": [click.label]}
-
-
-def _judge_frame(clip: Clip, frame_masks: FrameMasks, judges: dict[int, _Judge]) -> None:
-    index = frame_masks.frame_index
-    waiting = [object_id for object_id in frame_masks.object_ids if judges[object_id].judges(index)]
-    if not waiting:
-        return
-    labels = clip.read_labels(index)
-    void = labels.void
-    for object_id in waiting:
-        judges[object_id].judge(index, frame_masks.mask(object_id), labels.mask(object_id), void)
-
-
-class _Judge:
-    """Scores one object frame by frame, and keeps the worst frame."""
-
-    def __init__(
-        self, clip: Clip, object_id: int, prompted_frame: int, *, skip_prompted: bool, skip_last: bool
-    ) -> None:
-        self.clip, self.object_id, self.prompted_frame = clip, object_id, prompted_frame
-        self.skipped = {prompted_frame} if skip_prompted else set()
-        if skip_last:
-            self.skipped.add(max(clip.mask_paths))
-        self.frame_indices: list[int] = []
-        self.region: list[float] = []
-        self.boundary: list[float] = []
-        self.worst: WorstFrame | None = None
-
-    def judges(self, frame_index: int) -> bool:
-        return frame_index >= self.prompted_frame and frame_index not in self.skipped
-
-    def judge(self, frame_index: int, predicted: BoolArray, truth: BoolArray, void: BoolArray | None) -> None:
-        region, boundary = region_similarity(predicted, truth, void), boundary_measure(predicted, truth, void)
-        self.frame_indices.append(frame_index)
-        self.region.append(region)
-        self.boundary.append(boundary)
-        score = (region + boundary) / 2
-        if self.worst is None or score < self.worst.score:
-            self.worst = WorstFrame(
-                frame_index=frame_index,
-                image_path=str(self.clip.frame_paths[frame_index]),
-                mask_path=str(self.clip.mask_paths[frame_index]),
-                score=score,
-                predicted=encode_rle(predicted),
-            )
-
-    def track(self) -> ObjectTrack:
-        assert self.worst is not None  # asked for only where a frame was judged
-        return ObjectTrack(
-            clip=self.clip.name,
-            object_id=self.object_id,
-            prompted_frame=self.prompted_frame,
-            frame_indices=tuple(self.frame_indices),
-            region=tuple(self.region),
-            boundary=tuple(self.boundary),
-            worst=self.worst,
-        )

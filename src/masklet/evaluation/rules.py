@@ -1,0 +1,137 @@
+"""Which frames and objects of a clip are judged, and what is averaged: the rules of each video benchmark.
+
+The measures J and F are the same everywhere; benchmarks differ in what they leave out and in what the mean goes over.
+`docs/evaluation.md` has the table, and where the benchmarks' own servers differ from what is done here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from masklet.datasets import ClipExample
+from masklet.errors import ConfigError, DataError
+
+Since = Literal["clip", "object", "seen"]
+Group = Literal["seen", "unseen"]
+GroupOf = Callable[[str, int], Group | None]
+"""(clip, object id) to whether its kind was in the benchmark's training data; None where no file says."""
+
+MAX_PARENTS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VosRules:
+    """What is judged and what is averaged. Frames are labelled frames throughout."""
+
+    since: Since = "object"
+    """Where judging begins. `clip`: at the clip's first frame, so before an object appears nothing may be predicted;
+    `object`: at the object's own first frame; `seen`: as `clip`, but not before the object is in the truth or in the
+    prediction, as vos-benchmark has it."""
+    skip_first: bool | None = None
+    """Leave out that first frame, whose mask is given; None: where the prompt was the mask."""
+    skip_last: bool = False
+    """Leave out the clip's last frame."""
+    ends_with_object: bool = False
+    """The last frame is the last one that shows the object."""
+    merge: bool = False
+    """All objects of a clip are one."""
+    mean: Literal["clips", "objects"] = "clips"
+    """What the overall mean goes over."""
+    groups: bool = False
+    """Average seen and unseen objects apart, and then the two, where a file says which they are."""
+
+    def frames(self, labelled: Sequence[int], first: int, last: int, *, mask_given: bool) -> tuple[int, ...]:
+        """The frames on which an object is judged.
+
+        Args:
+            labelled: the clip's labelled frames, ascending.
+            first: the first of them that shows the object.
+            last: the last one that does.
+            mask_given: the prompt was the exact mask on the first frame.
+        """
+        start = first if self.since == "object" else labelled[0]
+        stop = last if self.ends_with_object else labelled[-1]
+        skipped = set()
+        if mask_given if self.skip_first is None else self.skip_first:
+            skipped.add(start)
+        if self.skip_last:
+            skipped.add(stop)
+        return tuple(index for index in labelled if start <= index <= stop and index not in skipped)
+
+
+RULES = {
+    "masklet": VosRules(),
+    "davis2016": VosRules(since="clip", skip_first=True, skip_last=True, merge=True, mean="objects"),
+    "davis2017": VosRules(since="clip", skip_first=True, skip_last=True, mean="objects"),
+    "youtube-vos": VosRules(since="object", skip_first=True, mean="objects", groups=True),
+    "mose": VosRules(since="seen", skip_first=True, skip_last=True, mean="objects"),
+    "lvos": VosRules(
+        since="object", skip_first=True, skip_last=True, ends_with_object=True, mean="objects", groups=True
+    ),
+    "sa-v": VosRules(since="seen", skip_first=True, skip_last=True, mean="objects"),
+}
+"""By the name of the benchmark. `masklet` judges all frames but a given one, and averages over clips."""
+
+
+def rules_named(name: str) -> VosRules:
+    """The rules of a benchmark.
+
+    Raises:
+        ConfigError: there are none of that name.
+    """
+    if name not in RULES:
+        raise ConfigError(f"benchmark must be one of {', '.join(RULES)}, got {name!r}")
+    return RULES[name]
+
+
+def read_groups(clips: Sequence[ClipExample]) -> GroupOf:
+    """Which objects are of kinds unseen in training, as the benchmark's files beside the clips say.
+
+    a) LVOS: `unseen_videos.txt` lists clips.
+    b) YouTube-VOS: `meta.json` has each object's category; unseen are those that no object of `../train/meta.json` has.
+
+    Raises:
+        DataError: such a file is there and cannot be read.
+    """
+    start = Path(clips[0].where)
+    if (listed := _find_above(start, "unseen_videos.txt")) is not None:
+        unseen = set(listed.read_text(encoding="utf-8").split())
+        return lambda clip, object_id: "unseen" if clip in unseen else "seen"
+    own = _find_above(start, "meta.json")
+    train = None if own is None else own.parent.parent / "train" / "meta.json"
+    if own is None or train is None or not train.is_file() or train == own:
+        return lambda clip, object_id: None
+    categories = _categories(own)
+    known = set(_categories(train).values())
+
+    def group_of(clip: str, object_id: int) -> Group | None:
+        category = categories.get((clip, object_id))
+        return None if category is None else "seen" if category in known else "unseen"
+
+    return group_of
+
+
+def _find_above(start: Path, name: str) -> Path | None:
+    for folder in list(start.parents)[:MAX_PARENTS]:
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+def _categories(path: Path) -> dict[tuple[str, int], str]:
+    try:
+        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return {
+            (clip, int(object_id)): entry["category"]
+            for clip, video in videos.items()
+            for object_id, entry in video["objects"].items()
+            if "category" in entry
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is not a meta.json of YouTube-VOS: expected videos, objects and their category ({error!r})"
+        ) from error
