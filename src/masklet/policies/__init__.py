@@ -58,9 +58,12 @@ from masklet.policies.base import (
     box_of,
     reliability,
 )
+from masklet.policies.distractor import Distractor
+from masklet.policies.motion import Motion
 from masklet.policies.official import Official
 from masklet.policies.reliable import Reliable
 from masklet.policies.team import Team
+from masklet.policies.tree import Tree
 
 if TYPE_CHECKING:
     from masklet.memory_bank import MemoryConfig
@@ -83,7 +86,13 @@ __all__ = [
     "reliability",
 ]
 
-POLICIES: Mapping[str, type[Policy]] = {"reliable": Reliable, "official": Official}
+POLICIES: Mapping[str, type[Policy]] = {
+    "reliable": Reliable,
+    "official": Official,
+    "motion": Motion,
+    "distractor": Distractor,
+    "tree": Tree,
+}
 
 
 def check_policy(name: str) -> tuple[str, ...]:
