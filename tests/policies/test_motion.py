@@ -39,14 +39,16 @@ def test_a_filter_expects_what_moves_evenly_to_go_on() -> None:
 def test_it_prefers_the_candidate_that_is_where_the_object_should_be() -> None:
     index = STABLE_FRAMES + 1
     ratings = taught().rate(sighting(index, [(15, 5, 19, 11), going_right(index)], [0.85, 0.8]))
-    assert ratings is not None and ratings[1] > ratings[0]
+    assert ratings is not None
+    assert ratings[1] > ratings[0]
     assert ratings[0] == pytest.approx(0.75 * 0.85)
 
 
 def test_a_much_better_candidate_elsewhere_still_wins() -> None:
     index = STABLE_FRAMES + 1
     ratings = taught().rate(sighting(index, [(15, 5, 19, 11), going_right(index)], [0.95, 0.5]))
-    assert ratings is not None and ratings[0] > ratings[1]
+    assert ratings is not None
+    assert ratings[0] > ratings[1]
 
 
 def test_it_has_no_say_before_it_has_seen_enough() -> None:
@@ -58,7 +60,8 @@ def test_going_backward_is_time_like_any_other() -> None:
     motion = taught(direction=-1, start=30)
     index = 30 - STABLE_FRAMES - 1
     ratings = motion.rate(sighting(index, [going_right(40), going_right(index)], direction=-1))
-    assert ratings is not None and ratings[1] > ratings[0]
+    assert ratings is not None
+    assert ratings[1] > ratings[0]
 
 
 def test_an_object_that_was_hidden_for_a_moment_is_expected_where_it_would_have_gone() -> None:
@@ -67,7 +70,8 @@ def test_an_object_that_was_hidden_for_a_moment_is_expected_where_it_would_have_
         motion.rate(sighting(index, [(0, 0, 0, 0)], object_score=-5))
         assert motion.write(sighting(index, [(0, 0, 0, 0)], object_score=-5)).reliability == 0
     ratings = motion.rate(sighting(hidden.stop, [going_right(4), going_right(hidden.stop)]))
-    assert ratings is not None and ratings[1] > ratings[0]
+    assert ratings is not None
+    assert ratings[1] > ratings[0]
 
 
 def test_after_a_long_absence_it_may_come_back_anywhere() -> None:
@@ -84,7 +88,7 @@ def test_a_mask_that_missed_the_expected_box_is_not_read_again() -> None:
     assert taught().write(sighting(STABLE_FRAMES + 1, [(16, 14, 20, 20)])).reliability == 0
 
 
-@pytest.mark.parametrize("iou, reliability", [(0.5, 0.0), (0.51, None)])
+@pytest.mark.parametrize(("iou", "reliability"), [(0.5, 0.0), (0.51, None)])
 def test_poor_masks_are_not_read_again(iou: float, reliability: float | None) -> None:
     assert taught().write(sighting(16, [going_right(16)], [iou])).reliability == reliability
 
@@ -111,4 +115,5 @@ def test_a_filter_that_is_saved_and_restored_expects_the_same() -> None:
 def test_each_object_has_its_own() -> None:
     first, second = (make_policy(MemoryConfig(policy="motion")) for _ in range(2))
     first.write(sighting(0, [going_right(0)], prompted=True))
-    assert first.state() and not second.state()
+    assert first.state()
+    assert not second.state()

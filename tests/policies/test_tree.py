@@ -28,7 +28,8 @@ def ways(branches: list[Branch] | None) -> list[tuple[int, int]]:
 def test_after_a_prompt_the_three_candidates_are_three_ways() -> None:
     branches = Tree(MemoryConfig()).select([path(0.0, (0.5, 0.9, 0.7))])
     assert ways(branches) == [(0, 1), (0, 2), (0, 0)]
-    assert branches is not None and branches[0].score == pytest.approx(math.log(0.9), abs=1e-4)
+    assert branches is not None
+    assert branches[0].score == pytest.approx(math.log(0.9), abs=1e-4)
 
 
 def test_when_sure_the_three_best_of_nine_go_on() -> None:
@@ -44,7 +45,9 @@ def test_when_unsure_ways_that_say_the_same_are_one() -> None:
 def test_absent_and_present_differ_at_the_same_iou() -> None:
     paths = [path(-0.1, (0.9, 0.9, 0.9), 1.0), path(-0.2, (0.9, 0.9, 0.9), -1.0)]
     kept = ways(Tree(MemoryConfig()).select(paths))
-    assert (0, 0) in kept and (1, 0) in kept and len(kept) == 3
+    assert (0, 0) in kept
+    assert (1, 0) in kept
+    assert len(kept) == 3
 
 
 def test_when_too_few_differ_paths_that_would_end_go_on() -> None:
@@ -64,7 +67,8 @@ def test_a_tracker_decodes_three_ways_in_one_batch() -> None:
     tracker = Tracker(engine, pictures(6), memory=MemoryConfig(policy="tree"))
     tracker.prompt(1, 0, points_xy=[(1, 1)])
     shown = list(tracker.run())
-    assert len(shown) == 6 and shown[-1].object_ids == (1,)
+    assert len(shown) == 6
+    assert shown[-1].object_ids == (1,)
     assert [len(recalls) for _, recalls in engine.attended] == [1, 1, 3, 3, 3, 3]
 
 
