@@ -39,7 +39,7 @@ def with_groups(function: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(function)
     def command(**given: Any) -> int:
         for name, kind in groups.items():
-            given[name] = kind(**{item.name: given.pop(item.name) for item in fields(kind)})  # type: ignore[arg-type]
+            given[name] = kind(**{item.name: given.pop(item.name) for item in fields(kind)})
         return function(**given)
 
     del command.__wrapped__  # type: ignore[attr-defined]  # or Typer would look through to the groups
