@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -19,7 +20,8 @@ from masklet.train.scene import (
     object_motion,
     passing_motion,
     random_shade,
-    smear_kernel,
+    smear,
+    smear_steps,
     smooth_curve,
 )
 
@@ -117,18 +119,21 @@ def pulled(pulls_xy: dict[int, tuple[float, float]], side_px: float = 20.0) -> B
 
 def test_a_deformation_moves_its_control_points_as_told_and_is_smooth() -> None:
     bend = pulled({4: (3.0, -2.0), 8: (1.0, 0.0)})
-    shift = bend.shift(0, -10.0, -10.0, (21, 21))
+    places, as_told = np.arange(-10, 11, dtype=np.float32), np.eye(2, dtype=np.float32)
+    shift = np.dstack(bend.shift(0, places, places, as_told))
     assert shift[10, 10] == pytest.approx((3, -2), abs=0.05)
     assert shift[20, 20] == pytest.approx((1, 0), abs=0.05)
     assert shift[0, 0] == pytest.approx((0, 0), abs=0.05)
     assert np.abs(np.diff(shift, axis=0)).max() < 0.8
     assert np.abs(shift).max() <= bend.reach_px
-    assert np.allclose(bend.shift(0, -5.0, 0.0, (6, 4)), shift[10:14, 5:11], atol=0.1)  # a part is a part of the whole
+    part = np.dstack(bend.shift(0, places[5:11], places[10:14], as_told))
+    assert np.allclose(part, shift[10:14, 5:11], atol=0.02)
 
 
-def test_equal_pulls_move_without_bending() -> None:
-    shift = pulled(dict.fromkeys(range(9), (2.0, 1.0))).shift(0, -30.0, -30.0, (61, 61))
-    assert np.allclose(shift, (2.0, 1.0), atol=1e-3)
+def test_equal_pulls_move_without_bending_and_turn_with_the_thing() -> None:
+    bend, places = pulled(dict.fromkeys(range(9), (2.0, 1.0))), np.arange(-30, 31, dtype=np.float32)
+    quarter = np.array([[0, 1], [-1, 0]], np.float32)
+    assert np.allclose(np.dstack(bend.shift(0, places, places, quarter)), (1.0, -2.0), atol=1e-3)
 
 
 def test_a_deformation_bends_an_object_but_keeps_it_in_place() -> None:
@@ -184,15 +189,18 @@ def test_what_passes_comes_from_beyond_and_goes_in_front_of_another() -> None:
         assert np.linalg.norm(path[4] - path[0]) > SIZE * 0.9
 
 
-def test_smear_kernels_sum_to_one_and_have_a_longest() -> None:
-    assert smear_kernel(np.array([1.0, 0.5])) is None
+def test_smears_are_lines_with_a_longest_and_keep_the_light() -> None:
+    assert smear_steps(np.array([1.0, 0.5])) == [(0, 0)]
     for step_xy in ([5.0, 0.0], [-7.0, 9.0], [300.0, -200.0]):
-        kernel = smear_kernel(np.array(step_xy))
-        assert kernel is not None
-        assert max(kernel.shape) <= MAX_BLUR_PX
-        assert all(side % 2 for side in kernel.shape)
-        assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
-        assert (kernel == kernel[::-1, ::-1]).mean() > 0.95
+        steps = smear_steps(np.array(step_xy))
+        assert len(set(steps)) == len(steps) > 3
+        assert sorted(steps) == sorted((-x, -y) for x, y in steps)
+        assert np.ptp(steps, axis=0).max() < MAX_BLUR_PX
+        dot = np.zeros((41, 41), np.uint8)
+        dot[20, 20] = 255
+        smeared = smear(dot, steps, cv2.BORDER_CONSTANT)
+        assert int(smeared.sum()) == pytest.approx(255, abs=len(steps))
+        assert np.count_nonzero(smeared) == len(steps)
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 8])

@@ -61,7 +61,8 @@ from masklet.train.scene import (
     object_motion,
     passing_motion,
     random_shade,
-    smear_kernel,
+    smear,
+    smear_steps,
 )
 
 MAX_CANVAS_SCALE = 1.8
@@ -200,19 +201,19 @@ class ClipSamples(SampleStream[ClipSample]):
         if rng.random() < 0.5:
             still = still.flip()
         canvas = to_square_area(still.rgb, canvas_size)
-        void = resize_coverage(still.ids == VOID, canvas_size) if (still.ids == VOID).any() else None
-        regions = [resize_coverage(still.ids == object_id, canvas_size) for object_id in self._own_objects(still, rng)]
+        regions = [still.ids == VOID, *(still.ids == object_id for object_id in self._own_objects(still, rng))]
+        covered = np.dstack([resize_coverage(region, canvas_size) for region in regions])
         pixels = np.arange(config.size, dtype=np.float32)
         shutter = rng.uniform(0.15, 0.5) if rng.random() < config.camera_blur_probability else 0.0
-        scene = Scene([], [], [[] for _ in regions])
+        scene = Scene([], [], [[] for _ in regions[1:]])
         for time in range(config.num_frames):
             maps = motion.maps(time, pixels, pixels, source_xy, 1.0)
-            kernel = smear_kernel(shutter * motion.step_xy(time))
-            frame = _remap(canvas, maps)
-            scene.frames.append(frame if kernel is None else np.asarray(cv2.filter2D(frame, -1, kernel), np.uint8))
-            scene.voids.append(np.zeros((config.size, config.size), np.uint8) if void is None else _remap(void, maps))
-            for masks, region in zip(scene.objects, regions, strict=True):
-                masks.append(_remap(region, maps))
+            steps = smear_steps(shutter * motion.step_xy(time))
+            scene.frames.append(smear(_remap(canvas, maps), steps, cv2.BORDER_REPLICATE))
+            void, *shown = np.moveaxis(_remap(covered, maps), 2, 0)
+            scene.voids.append(np.ascontiguousarray(void))
+            for masks, mask in zip(scene.objects, shown, strict=True):
+                masks.append(np.ascontiguousarray(mask))
         return scene
 
     def _own_objects(self, image: LabelledImage, rng: np.random.Generator) -> list[int]:
@@ -418,4 +419,10 @@ def _crop_clip(images: list[LabelledImage], rng: np.random.Generator, min_side_p
 
 
 def _remap(source: ByteArray, maps: tuple[FloatArray, FloatArray]) -> ByteArray:
-    return np.asarray(cv2.remap(source, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
+    """(h, w, C) of an (H, W, C) picture."""
+    found: list[ByteArray] = []
+    for first in range(0, source.shape[2], 4):  # OpenCV takes four channels at a time
+        part = np.ascontiguousarray(source[:, :, first : first + 4])
+        warped = cv2.remap(part, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        found.append(np.asarray(warped, np.uint8).reshape(*warped.shape[:2], -1))
+    return found[0] if len(found) == 1 else np.concatenate(found, axis=2)
