@@ -51,9 +51,7 @@ def stress(
         check_policy(name)
     tasks = _tasks(only, takes, seed, frames, long_frames, crowd_size, tuple(data or ()), clips)
     opener = partial(open_engine, model, num_threads=1) if processes > 1 else partial(open_engine, model)
-    missing = [
-        (task, tuple(name for name in names if load_result(out, task, name, model) is None)) for task in tasks
-    ]
+    missing = [(task, tuple(name for name in names if load_result(out, task, name, model) is None)) for task in tasks]
     units = [Unit(task.name, task.name, task.num_frames, (task, lacking)) for task, lacking in missing if lacking]
     options = RunOptions(
         processes=processes,

@@ -198,9 +198,7 @@ def memory_for(engine: Engine[Any], policy: str) -> MemoryConfig:
     return replace(suited, policy=policy)
 
 
-def follow(
-    engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick = lambda: None
-) -> dict[str, Result]:
+def follow(engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick = lambda: None) -> dict[str, Result]:
     """Track one clip under several policies; `tick` is called after each frame.
 
     Every object is prompted with its exact mask, and judged on all other frames.

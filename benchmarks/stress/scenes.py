@@ -112,7 +112,9 @@ def along(*stops: tuple[float, float, float]) -> Callable[[float], tuple[float, 
     return at
 
 
-def walker(way: Callable[[float], tuple[float, float]], thing: Cutout, **changes: float | bool) -> Callable[[float], Pose]:
+def walker(
+    way: Callable[[float], tuple[float, float]], thing: Cutout, **changes: float | bool
+) -> Callable[[float], Pose]:
     """Someone on a way, at the usual size."""
     height = height_of(thing)
     return lambda time: replace(Pose(*way(time), height), **changes)  # type: ignore[arg-type]
@@ -306,8 +308,9 @@ def long_clip(studio: Studio, frames: int) -> Film:
         (lap, 0.25 * WIDTH, y),
     )
     twin = along((4, -0.25 * WIDTH, y + 16), (30, 1.25 * WIDTH, y + 16))
-    rise, fall = along((0, 0, 1.6 * HEIGHT), (36, 0, 1.6 * HEIGHT), (42, 0, HEIGHT / 2)), along(
-        (60, 0, HEIGHT / 2), (66, 0, 1.6 * HEIGHT)
+    rise, fall = (
+        along((0, 0, 1.6 * HEIGHT), (36, 0, 1.6 * HEIGHT), (42, 0, HEIGHT / 2)),
+        along((60, 0, HEIGHT / 2), (66, 0, 1.6 * HEIGHT)),
     )
 
     def barrier(time: float) -> Pose:
@@ -373,7 +376,9 @@ def _wall(studio: Studio, width: float) -> ByteArray:
     scenery = studio.scenery()
     size = (round(width), round(1.5 * HEIGHT))
     scale = max(size[0] / scenery.shape[1], size[1] / scenery.shape[0])
-    grown = cv2.resize(scenery, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    grown = cv2.resize(
+        scenery, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
     wall = grown[: size[1], : size[0]]
     wave = studio.wobble()
     reach = [3 + 3 * wave(row / 4) for row in range(len(wall))]

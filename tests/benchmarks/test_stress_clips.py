@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks.stress.film import SIZE_HW, Actor, Film, Pose, View
 from benchmarks.stress.materials import Materials
 from benchmarks.stress.run import StressTask, follow, load_result, save_result
 from benchmarks.stress.scenes import SCENES, StressClip, make_clip
+
 from fake_engine import FakeEngine
 from masklet.records import ByteArray
 
@@ -85,9 +85,9 @@ def square(value: int, size: int = 40) -> ByteArray:
     return made
 
 
-def film(*actors: Actor, camera: View = View(), shutter: float = 0.0) -> Film:
+def film(*actors: Actor, camera: View | None = None, shutter: float = 0.0) -> Film:
     sky = np.full((100, 160, 3), 90, np.uint8)
-    return Film(10, actors, lambda time: sky, lambda time: camera, shutter)
+    return Film(10, actors, lambda time: sky, lambda time: camera or View(), shutter)
 
 
 def test_who_is_in_front_owns_the_pixel() -> None:
