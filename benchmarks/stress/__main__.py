@@ -25,9 +25,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def stress(
-    policies: Annotated[str, typer.Option(help="Memory policies, joined by commas; '+' combines two.")] = (
-        "official,reliable"
-    ),
+    policies: Annotated[
+        str, typer.Option(help="Memory policies, joined by commas; '+' combines two, @field=value sets.")
+    ] = ("official,reliable"),
     model: Annotated[str, typer.Option(help="As masklet.load takes it.")] = "nano",
     out: Annotated[Path, typer.Option(help="Results, tables and pictures; a run goes on with what is there.")] = Path(
         "out/stress"
@@ -48,7 +48,7 @@ def stress(
     """Track every failure under every policy."""
     names = tuple(policies.split(","))
     for name in names:
-        check_policy(name)
+        check_policy(name.partition("@")[0])
     tasks = _tasks(only, takes, seed, frames, long_frames, crowd_size, tuple(data or ()), clips)
     opener = partial(open_engine, model, num_threads=1) if processes > 1 else partial(open_engine, model)
     missing = [(task, tuple(name for name in names if load_result(out, task, name, model) is None)) for task in tasks]

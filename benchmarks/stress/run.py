@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from benchmarks.stress.materials import Materials
 from benchmarks.stress.scenes import make_clip
 from masklet.datasets import ClipExample
 from masklet.engine.protocol import Engine
+from masklet.errors import ConfigError
 from masklet.evaluation.running import Tick
 from masklet.masks import CocoRle, encode_rle
 from masklet.memory_bank import MemoryConfig
 from masklet.output import atomic_path
-from masklet.records import ByteArray, Frame, FrameMasks, ImageFeatures, Prompt
+from masklet.records import ByteArray, Frame, ImageFeatures, Prompt
 from masklet.tracker import Tracker
 
 
@@ -139,6 +140,8 @@ class Result:
     verdicts: tuple[Verdict, ...]
     masks: Mapping[int, Mapping[int, CocoRle]]
     """By object id and frame index."""
+    scores: Mapping[int, Mapping[int, tuple[float, float, float]]]
+    """By object id and frame index: IoU prediction, object score, and J."""
     seconds: float
     """Processor time an object and frame, without the image encoder."""
 
@@ -157,7 +160,8 @@ def load_result(out: Path, task: Task, policy: str, model: str) -> Result | None
         return None
     verdicts = [Verdict(**{**one, "found_after": tuple(one["found_after"])}) for one in known["verdicts"]]
     masks = {int(i): {int(t): rle for t, rle in own.items()} for i, own in known["masks"].items()}
-    return Result(tuple(verdicts), masks, known["seconds"])
+    scores = {int(i): {int(t): tuple(three) for t, three in own.items()} for i, own in known.get("scores", {}).items()}
+    return Result(tuple(verdicts), masks, scores, known["seconds"])
 
 
 def save_result(out: Path, task: Task, policy: str, model: str, result: Result) -> None:
@@ -171,6 +175,7 @@ def save_result(out: Path, task: Task, policy: str, model: str, result: Result) 
                     "verdicts": [asdict(one) for one in result.verdicts],
                     "seconds": result.seconds,
                     "masks": result.masks,
+                    "scores": result.scores,
                 }
             )
         )
@@ -191,11 +196,30 @@ class Follow:
 
 
 def memory_for(engine: Engine[Any], policy: str) -> MemoryConfig:
-    """The model's own settings with a policy; `official` is SAM 2's rules to the letter, in as many slots."""
+    """The model's own settings with a policy; `official` is SAM 2's rules to the letter, in as many slots.
+
+    Args:
+        engine: of the model.
+        policy: its name, and what is to be set otherwise: `reliable@reliability_threshold=0.5@spatial_slots=7`.
+
+    Raises:
+        ConfigError: there is no such policy or setting, or its value cannot be.
+    """
+    name, *settings = policy.split("@")
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        field, _, value = setting.partition("=")
+        if field not in {one.name for one in fields(MemoryConfig)} or not value:
+            raise ConfigError(f"a policy's settings must be @field=value with a field of MemoryConfig, got {setting!r}")
+        try:
+            changes[field] = json.loads(value)
+        except ValueError:
+            changes[field] = value
     suited = MemoryConfig.for_engine(engine.info)
-    if policy == "official":
-        return MemoryConfig.official(spatial_slots=suited.spatial_slots, max_pointers=suited.max_pointers)
-    return replace(suited, policy=policy)
+    if name == "official":
+        sizes = {"spatial_slots": suited.spatial_slots, "max_pointers": suited.max_pointers}
+        return MemoryConfig.official(**(sizes | changes))
+    return replace(suited, policy=name, **changes)
 
 
 def follow(engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick = lambda: None) -> dict[str, Result]:
@@ -210,6 +234,9 @@ def follow(engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick 
         (policy, object_id): [] for policy in policies for object_id in footage.prompts
     }
     masks: dict[str, dict[int, dict[int, CocoRle]]] = {policy: {i: {} for i in footage.prompts} for policy in policies}
+    scores: dict[str, dict[int, dict[int, tuple[float, float, float]]]] = {
+        policy: {i: {} for i in footage.prompts} for policy in policies
+    }
     seconds, steps = dict.fromkeys(policies, 0.0), 0
     for direction, indices in footage.legs():
         for leg in legs.values():
@@ -227,10 +254,13 @@ def follow(engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick 
                 start = time.process_time() - shared.seconds
                 shown = tracker.step(frame, prompts, direction=direction)
                 seconds[policy] += time.process_time() - shared.seconds - start
-                for object_id, mask in _by_id(shown):
-                    masks[policy][object_id][index] = encode_rle(mask)
+                for row, object_id in enumerate(shown.object_ids):
+                    masks[policy][object_id][index] = encode_rle(shown.masks[row])
                     if owners is not None and object_id not in prompts:
-                        legs[policy, object_id][-1].append(see(object_id, mask, owners))
+                        sight = see(object_id, shown.masks[row], owners)
+                        legs[policy, object_id][-1].append(sight)
+                        said = float(shown.iou_predictions[row]), float(shown.object_scores[row])
+                        scores[policy][object_id][index] = (*said, sight.j)
             tick()
     return {
         policy: Result(
@@ -240,11 +270,8 @@ def follow(engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick 
                 if (verdict := judge(task.name, task.failure, policy, object_id, legs[policy, object_id]))
             ),
             masks[policy],
+            scores[policy],
             seconds[policy] / max(steps, 1),
         )
         for policy in policies
     }
-
-
-def _by_id(shown: FrameMasks) -> Iterator[tuple[int, Any]]:
-    return zip(shown.object_ids, shown.masks, strict=True)
