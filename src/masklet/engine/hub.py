@@ -86,7 +86,8 @@ def locate(name: str | Path) -> Path:
         return find_official(official) or _download_official(official)
     path = Path(name).expanduser()
     if path.exists():
-        return path
+        weights = path / "ema.pt"  # of a folder of `masklet train`
+        return weights if weights.is_file() else path
     return _from_hub(str(name))
 
 
