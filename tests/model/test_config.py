@@ -47,6 +47,9 @@ def test_values_that_cannot_be(changes: dict[str, object], words: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"trunk": "hiera"}, "does not fit this version of masklet"),
+        ({"trunk": {"kind": "hiera", "depth": 3}}, "does not fit this version of masklet.*depth"),
+        ({"image_size": "large"}, "does not fit this version of masklet"),
         ({"trunk": {"kind": "resnet"}}, "trunk.kind must be one of .*got 'resnet'"),
         ({"colour": "red"}, "does not fit this version of masklet.*colour"),
     ],

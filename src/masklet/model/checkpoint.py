@@ -358,11 +358,10 @@ _TRAINING_PREFIXES = re.compile(r"(^|(?<=\.))(module|_orig_mod)\.")
 def _without_wrappers(state: Mapping[Any, Any]) -> dict[str, Any]:
     """Names as the model has them, without those of the modules that it was trained in."""
     found = {_TRAINING_PREFIXES.sub("", str(key)): value for key, value in state.items()}
-    marks = {mark for marks in _MARKS.values() for mark in marks}
-    prefixes = {key[: key.index(f".{mark}") + 1] for key in found for mark in marks if f".{mark}" in key}
-    # "vision_encoder.backbone." says nothing of "image_encoder.": only what all names share is a wrapper's.
-    for prefix in prefixes:
-        if all(key.startswith(prefix) for key in found):
+    for mark in (mark for marks in _MARKS.values() for mark in marks):
+        wrapped = next((key for key in found if f".{mark}" in key), None)
+        if wrapped is not None and not any(key.startswith(mark) for key in found):
+            prefix = wrapped[: wrapped.index(f".{mark}") + 1]
             return {key.removeprefix(prefix): value for key, value in found.items()}
     return found
 
