@@ -33,6 +33,8 @@ class ClipJudge:
         if rules.merge and first_seen:
             first_seen = {MERGED_ID: min(first_seen.values())}
             last_seen = {MERGED_ID: max(last_seen.values())}
+        self.first_seen = first_seen
+        """The first labelled frame that shows each object, by object id."""
         labelled = clip.labelled_frames
         self._judges = [
             _ObjectJudge(
@@ -59,8 +61,12 @@ class ClipJudge:
         labels = self.clip.read_labels(frame_index)
         void = labels.void
         for judge in judges:
-            truth = merged_mask(labels) if self.rules.merge else labels.mask(judge.object_id)
+            truth = self.truth(labels, judge.object_id)
             judge.judge(frame_index, self._of(predicted, judge.object_id, truth), truth, void)
+
+    def truth(self, labels: Labels, object_id: int) -> BoolArray:
+        """The (H, W) true mask of one object as the rules have it."""
+        return _merged(labels) if self.rules.merge else labels.mask(object_id)
 
     def tracks(self) -> list[ObjectTrack]:
         """One an object; objects without a judged frame have none."""
@@ -124,8 +130,7 @@ def _appearances(clip: ClipExample) -> tuple[dict[int, int], dict[int, int]]:
     return first_seen, last_seen
 
 
-def merged_mask(labels: Labels) -> BoolArray:
-    """(H, W) all objects as one."""
+def _merged(labels: Labels) -> BoolArray:
     merged = np.zeros(labels.size_hw, np.bool_)
     for object_id in labels.object_ids:
         merged |= labels.mask(object_id)

@@ -33,6 +33,12 @@ NOC_MAX = 20
 NOC_LEVELS = (0.85, 0.90)
 """IoUs that are to be reached."""
 
+EVERYTHING_METRICS = (
+    *("AR@1000", "AR@1000_small", "AR@1000_medium", "AR@1000_large"),
+    *("AR@100", "AP", "AP50", "AP75"),
+)
+"""In the order in which they are shown. A source without small objects has no number for them."""
+
 TABLE_METRICS = 9
 """Columns of numbers in a table; the document has them all."""
 
@@ -330,12 +336,13 @@ class EverythingReport(Report):
 
     @property
     def rows(self) -> dict[str, Scores]:
-        """`AR@1000`, `AR@100`, `AP`, `AP50`, `AP75`, and `AR@1000` of small, medium and large objects."""
+        """Those of `EVERYTHING_METRICS` that the source's objects have."""
         return dict(self.scores)
 
     @property
     def overall(self) -> Scores:
-        return mean_scores(list(self.scores.values()))
+        means = mean_scores(list(self.scores.values()))
+        return {name: means[name] for name in EVERYTHING_METRICS if name in means}
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -19,7 +19,7 @@ from masklet.datasets.records import MAX_OBJECT_ID
 from masklet.drawing import color_of
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError, OutputError
-from masklet.evaluation.judging import MERGED_ID, ClipJudge, merged_mask
+from masklet.evaluation.judging import ClipJudge
 from masklet.evaluation.metrics import next_click
 from masklet.evaluation.records import ObjectTrack
 from masklet.evaluation.report import VosReport
@@ -145,14 +145,14 @@ class _Track:
 
     def __call__(self, engine: Engine[Any], clip: ClipExample, tick: Tick) -> list[ObjectTrack]:
         judge = ClipJudge(clip, self.rules, mask_given=self.prompt == "mask")
-        first_masks = self._first_masks(clip)
-        if not first_masks:
+        if not judge.first_seen:
             return []
         with clip.open_frames() as source:
             tracker = Tracker(engine, source, memory=self.memory, non_overlap=self.non_overlap)
-            for object_id, (frame_index, truth) in first_masks.items():
+            for object_id, frame_index in judge.first_seen.items():
+                truth = judge.truth(clip.read_labels(frame_index), object_id)
                 tracker.prompt(object_id, frame_index, **_prompt_for(truth, self.prompt))
-            for frame_index in range(min(frame_index for frame_index, _ in first_masks.values())):
+            for frame_index in range(min(judge.first_seen.values())):
                 judge.judge(frame_index, {})  # before all prompts nothing is predicted
                 tick()
             for masks in tracker.run():
@@ -161,18 +161,6 @@ class _Track:
                     save_masks(self.save_masks, clip, masks)
                 tick()
         return judge.tracks()
-
-    def _first_masks(self, clip: ClipExample) -> dict[int, tuple[int, BoolArray]]:
-        """Where each object first appears, and its true mask there, by object id."""
-        first_seen = clip.first_seen()
-        if self.rules.merge and first_seen:
-            frame_index = min(first_seen.values())
-            return {MERGED_ID: (frame_index, merged_mask(clip.read_labels(frame_index)))}
-        by_frame = {frame_index: clip.read_labels(frame_index) for frame_index in set(first_seen.values())}
-        return {
-            object_id: (frame_index, by_frame[frame_index].mask(object_id))
-            for object_id, frame_index in first_seen.items()
-        }
 
 
 def masks_by_id(masks: FrameMasks) -> dict[int, BoolArray]:
