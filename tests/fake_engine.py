@@ -115,6 +115,10 @@ class FakeEngine:
         side = np.where(np.arange(LOW_RES) < LOW_RES // 2, 1, -1).astype(np.float32)
         return np.broadcast_to(sureness * side, (array, LOW_RES, LOW_RES)).copy()
 
+    def from_numpy(self, array: FloatArray) -> int:
+        """Inverse of `to_numpy`."""
+        return len(array)
+
     def recall_of(self, number: int, row: int = 0) -> Recall[int]:
         """What an object read for a frame, when that frame was last decoded."""
         return next(recalls[row] for seen, recalls in reversed(self.attended) if seen == number)

@@ -17,8 +17,21 @@ PACKAGE = Path(masklet.__file__).parent
 
 LAYERS = (
     ("_version", "errors", "records", "geometry", "masks", "output"),
-    ("datasets", "drawing", "engine.protocol", "images", "memory_bank", "policies", "video"),
-    ("automatic", "frame_engine", "segmenter", "track", "tracker", "model"),
+    (
+        "collisions",
+        "cuts",
+        "datasets",
+        "drawing",
+        "engine.protocol",
+        "images",
+        "mask_store",
+        "memory_bank",
+        "policies",
+        "suggestions",
+        "video",
+        "watch",
+    ),
+    ("automatic", "frame_engine", "segmenter", "session", "track", "tracker", "model"),
     ("engine",),
     ("api", "compat", "evaluation", "train"),
     ("cli", "server", "__main__"),

@@ -30,6 +30,7 @@ class StoredMask:
 
     frame_index: int
     object_id: int
+    time_s: float
     rle: CocoRle
     """In source size; empty when the object was absent."""
     iou_prediction: float
@@ -73,8 +74,8 @@ class Stretch(NamedTuple):
 
 
 _COLUMNS = (
-    "frame_index, object_id, height, width, counts, iou_prediction, object_score, reliability, direction, prompted, "
-    "status, review, accepted, stale"
+    "frame_index, object_id, time_s, height, width, counts, iou_prediction, object_score, reliability, direction, "
+    "prompted, status, review, accepted, stale"
 )
 
 
@@ -111,6 +112,7 @@ class MaskStore:
             (
                 mask.frame_index,
                 mask.object_id,
+                mask.time_s,
                 *mask.rle["size"],
                 mask.rle["counts"],
                 mask.iou_prediction,
@@ -165,32 +167,42 @@ class MaskStore:
         return None if first is None else (first, last)
 
     def behind(self, object_id: int, frame_index: int, direction: int, limit: int) -> dict[int, float]:
-        """Reliabilities of the frames behind one, the nearest first, up to the first gap or outdated frame."""
+        """Reliabilities of the frames behind one, the nearest first, as far as they lead up to it.
+
+        Up to the first gap, outdated frame, or frame that was tracked from the other side and that nobody vouches for.
+        """
         order, compare = ("DESC", "<") if direction > 0 else ("ASC", ">")
         rows = self._rows(
-            f"SELECT frame_index, reliability, stale FROM masks WHERE object_id = ? AND frame_index {compare} ? "
+            f"SELECT frame_index, reliability, NOT stale AND (direction = ? OR prompted OR accepted) FROM masks "
+            f"WHERE object_id = ? AND frame_index {compare} ? "
             f"ORDER BY frame_index {order} LIMIT ?",
+            direction,
             object_id,
             frame_index,
             limit,
         )
         found: dict[int, float] = {}
-        for ago, (index, reliability, stale) in enumerate(rows, start=1):
-            if stale or index != frame_index - ago * direction:
+        for ago, (index, reliability, leads_here) in enumerate(rows, start=1):
+            if not leads_here or index != frame_index - ago * direction:
                 break
             found[index] = reliability
         return found
 
-    def outdate(self, object_id: int, frame_index: int) -> list[Stretch]:
+    def outdate(self, object_id: int, frame_index: int, prompted: Iterable[int] = ()) -> list[Stretch]:
         """Mark what a change of the prompts on one frame can change: it, and the frames tracked from its side.
 
         Outwards from the frame, up to the next one that is prompted or accepted.
+
+        Args:
+            object_id: whose prompts changed.
+            frame_index: on which frame.
+            prompted: frames that have been prompted but not tracked since.
 
         Returns:
             The stretches, at most one to either side.
         """
         self._execute(
-            "UPDATE masks SET stale = 1 WHERE object_id = ? AND frame_index = ? AND NOT accepted",
+            "UPDATE masks SET stale = 1, prompted = 0 WHERE object_id = ? AND frame_index = ? AND NOT accepted",
             object_id,
             frame_index,
         )
@@ -203,7 +215,9 @@ class MaskStore:
                 object_id,
                 frame_index,
             )
-            stop = barrier if barrier is not None else frame_index + direction * 2**40
+            barriers = [barrier] if barrier is not None else [frame_index + direction * 2**40]
+            barriers += [index for index in prompted if (index - frame_index) * direction > 0]
+            stop = min(barriers, key=lambda index: abs(index - frame_index))
             reach = f"{beyond} AND (frame_index - ?) * ? < 0 AND direction = ?"
             values = (object_id, frame_index, stop, direction, direction)
             ((last,),) = self._rows(f"SELECT {farthest}(frame_index) FROM masks WHERE {reach}", *values)
@@ -244,6 +258,10 @@ class MaskStore:
         )
         return tuple(index for (index,) in rows)
 
+    def drop_stale(self, object_id: int, frame_index: int) -> None:
+        """Drop an outdated mask that nothing replaces: the object is not known there any more."""
+        self._execute("DELETE FROM masks WHERE object_id = ? AND frame_index = ? AND stale", object_id, frame_index)
+
     def forget(self, object_id: int | None = None) -> None:
         """Forget an object, or everything."""
         if object_id is None:
@@ -260,6 +278,7 @@ class MaskStore:
             StoredMask(
                 frame_index,
                 object_id,
+                time_s,
                 CocoRle(size=[height, width], counts=counts),
                 *scores,
                 prompted=bool(prompted),
@@ -271,6 +290,7 @@ class MaskStore:
             for (
                 frame_index,
                 object_id,
+                time_s,
                 height,
                 width,
                 counts,

@@ -9,7 +9,7 @@ dropped as soon as a frame is written, so a bank does not grow with the video.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
@@ -55,6 +55,9 @@ class MemoryConfig:
     logits that the decoder gave all the same."""
     reliability_threshold: float = 0.01
     """`reliable` only: a tracked frame is read when its `reliability` (0 to 1) is above this."""
+    safeguards: bool = True
+    """Whether a cut drops the tracked frames, a mask that explodes over the frame is refused, and an object that
+    collapses onto another one stops remembering."""
     retention: Retention = "streaming"
     """`streaming` keeps what the last and the next frame read; `editing` keeps every frame."""
 
@@ -84,6 +87,7 @@ class MemoryConfig:
             "max_prompted_kept": None,
             "prompts_ahead": True,
             "corrections_stay": False,
+            "safeguards": False,
             "absent_as_empty": True,
         }
         return cls(**(rules | changes))
@@ -134,6 +138,8 @@ class MemoryBank(Generic[A]):
     def __init__(self, config: MemoryConfig | None = None, policy: Team | None = None) -> None:
         self.config = config or MemoryConfig()
         self.policy = make_policy(self.config) if policy is None else policy
+        self.inherited: tuple[FrameMemory[A], ...] = ()
+        """What another video has taught of the object: read in slot 0 as far as `max_prompted` leaves room."""
         self._entries: dict[int, _Entry[A]] = {}
         self._direction = 1
 
@@ -156,6 +162,12 @@ class MemoryBank(Generic[A]):
     def num_spatial(self) -> int:
         """Spatial memories held: the large part, see `FrameMemory.spatial`."""
         return sum(entry.spatial is not None for entry in self._entries.values())
+
+    @property
+    def prompted_memories(self) -> tuple[FrameMemory[A], ...]:
+        """What another video could learn of the object: of its prompted frames, and of what it inherited itself."""
+        own = [self._entries[index] for index in self.prompted_frames]
+        return (*self.inherited, *(FrameMemory(one.spatial, one.pointer) for one in own if one.spatial is not None))
 
     def __len__(self) -> int:
         """Frames remembered, at least by their pointer."""
@@ -205,6 +217,7 @@ class MemoryBank(Generic[A]):
 
         a) Prompted frames, the closest `max_prompted`, in slot 0; those ahead only with `prompts_ahead`. If they are
            fewer, up to `max_resolved` resolved frames behind, the closest, but not the previous frame.
+           Memories inherited from another video fill up what is left of `max_prompted`.
         b) Tracked frames as the policy says; a frame that a) left out stands in as a tracked one.
         c) The pointers of all of these that lie behind in the direction of tracking.
 
@@ -214,22 +227,52 @@ class MemoryBank(Generic[A]):
             num_frames: frames of the video, where known: a shorter video has a shorter pointer span.
 
         Returns:
-            Handles by slot and distance; empty when there is no prompted frame to read: then the object is not
+            Handles by slot and distance; empty when there is nothing to read in slot 0: then the object is not
             known here yet, seen in the direction of tracking.
         """
         span = self.config.max_pointers if num_frames is None else min(num_frames, self.config.max_pointers)
         first, reads = self._reads(frame_index, direction, span)
-        if not first:
+        limit = self.config.max_prompted
+        inherited = self.inherited if limit is None else self.inherited[: max(0, limit - len(first))]
+        if not first and not inherited:
             return Recall(pointer_span=span)
         spatial = [(0, self._entries[index]) for index in first]
         spatial += [(slot, self._entries[index]) for slot, index in reads.spatial]
         ages = [(age, index) for index in first if (age := (frame_index - index) * direction) > 0]
         ages += reads.pointers
+        # What was learnt elsewhere was as long ago as a tracked frame can be.
         return Recall(
-            spatial=tuple((slot, entry.spatial) for slot, entry in spatial if entry.spatial is not None),
-            pointers=tuple((age, self._entries[index].pointer) for age, index in ages),
+            spatial=(
+                *((0, memory.spatial) for memory in inherited),
+                *((slot, entry.spatial) for slot, entry in spatial if entry.spatial is not None),
+            ),
+            pointers=(
+                *((max(1, span - 1), memory.pointer) for memory in inherited),
+                *((age, self._entries[index].pointer) for age, index in ages),
+            ),
             pointer_span=span,
         )
+
+    def lacks(self, reliabilities: Mapping[int, float], frame_index: int, direction: int) -> list[int]:
+        """Which frames would be read for one frame, if these were remembered, the nearest last; none if all are.
+
+        For rebuilding memories of which only the masks are left.
+
+        Args:
+            reliabilities: of frames behind the one to be read for, by frame index.
+            frame_index: the frame to be read for.
+            direction: which way tracking goes.
+        """
+        first = self._first(frame_index, direction)
+        unread = {index: sure for index, sure in reliabilities.items() if index not in first}
+        view = View(frame_index, direction, self.config.max_pointers, unread, len(first))
+        wanted = [index for _, index in self.policy.read(view).spatial if index in unread]
+        turned = direction != self._direction
+        known = {index for index, one in self._entries.items() if one.spatial is not None}
+        known = {index for index in known if self._entries[index].prompted or not turned}
+        if known.issuperset(wanted):
+            return []
+        return sorted(wanted, key=lambda index: index * direction)
 
     def forget(self, frame_index: int) -> None:
         """Forget one frame, if it is remembered at all."""
@@ -250,22 +293,26 @@ class MemoryBank(Generic[A]):
         other: MemoryBank[A] = MemoryBank(self.config, self.policy.fork())
         other._entries = {index: replace(entry) for index, entry in self._entries.items()}
         other._direction = self._direction
+        other.inherited = self.inherited
         return other
+
+    def export(self) -> list[tuple[int, Kind, float, A | None, A]]:
+        """Frame index, kind, reliability, spatial memory and pointer of each remembered frame."""
+        return [(index, one.kind, one.reliability, one.spatial, one.pointer) for index, one in self._entries.items()]
+
+    def restore(self, entries: Iterable[tuple[int, Kind, float, A | None, A]], direction: int) -> None:
+        """Take up what `export` gave."""
+        self._entries = {index: _Entry(spatial, pointer, kind, sure) for index, kind, sure, spatial, pointer in entries}
+        self._direction = direction
 
     def _frames_of(self, kind: Kind) -> tuple[int, ...]:
         return tuple(sorted(index for index, entry in self._entries.items() if entry.kind == kind))
 
     def _reads(self, frame_index: int, direction: int, span: int) -> tuple[list[int], Reads]:
         """Frames read in slot 0 and tracked frames to be read, all of them remembered."""
-        eligible = [
-            index
-            for index in self.prompted_frames
-            if index != frame_index and (self.config.prompts_ahead or (frame_index - index) * direction > 0)
-        ]
-        first = closest_frames(frame_index, eligible, self.config.max_prompted)
-        if not first:
+        first = self._first(frame_index, direction)
+        if not first and not self.inherited:
             return [], Reads([], [])
-        first += self._resolved(frame_index, direction, len(first))
         turned = direction != self._direction and self.config.retention == "streaming"
         candidates = {
             index: entry.reliability
@@ -274,6 +321,16 @@ class MemoryBank(Generic[A]):
         }
         reads = self.policy.read(View(frame_index, direction, span, candidates, len(first)))
         return first, Reads(*([(key, index) for key, index in part if index in candidates] for part in reads))
+
+    def _first(self, frame_index: int, direction: int) -> list[int]:
+        """Frames read in slot 0."""
+        eligible = [
+            index
+            for index in self.prompted_frames
+            if index != frame_index and (self.config.prompts_ahead or (frame_index - index) * direction > 0)
+        ]
+        first = closest_frames(frame_index, eligible, self.config.max_prompted)
+        return first + self._resolved(frame_index, direction, len(first)) if first or self.inherited else []
 
     def _resolved(self, frame_index: int, direction: int, num_prompted: int) -> list[int]:
         """Resolved frames to be read in slot 0, ascending in time of tracking."""
@@ -290,8 +347,8 @@ class MemoryBank(Generic[A]):
         """
         nearby = (frame_index, frame_index + direction)
         spatial, pointers = {frame_index}, {frame_index}
-        for index in nearby:
-            first, reads = self._reads(index, direction, self.config.max_pointers)
+        for seen_from in nearby:
+            first, reads = self._reads(seen_from, direction, self.config.max_pointers)
             spatial |= {*first, *(index for _, index in reads.spatial)}
             pointers |= {index for _, index in reads.pointers}
         for index, entry in list(self._entries.items()):

@@ -1,28 +1,37 @@
 """Follows objects through a video: image encoder, memory attention, mask decoder, memory encoder, memory bank.
 
 The tracker moves handles between an engine and one memory bank per object; it knows no tensors, no files and no
-video format. `step` is the one path on which a frame is looked at; `run` is a loop over it. What is kept is the last
-frame, the banks and the prompts, so memory does not grow with the video.
+video format. `step` is the one path on which a frame is looked at; `run` is a loop over it. What is kept in memory is
+the last frame, the banks and the prompts, so it does not grow with the video. The masks go to a store on disk, from
+which memories are rebuilt when a user goes back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from masklet.collisions import Claim, CollisionGuard
+from masklet.cuts import CutDetector
 from masklet.engine.protocol import Engine
 from masklet.errors import EngineError, PromptError, TrackingError
 from masklet.frame_engine import Answer, FrameEngine, Question
-from masklet.masks import MASK_LOGIT, CocoRle, decode_rle, encode_rle, mask_logits, resolve_overlap, upsample_logits
+from masklet.mask_store import MaskStore, StoredMask, Stretch
+from masklet.masks import MASK_LOGIT, encode_rle, mask_logits, resolve_overlap, upsample_logits
 from masklet.memory_bank import MemoryBank, MemoryConfig
-from masklet.policies import Sighting
-from masklet.records import Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
-from masklet.track import Given, Hypothesis, Track
+from masklet.policies import Sighting, reliability
+from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.suggestions import Suggestion, suggest
+from masklet.track import LONGEST_GAP, Branching, Given, Hypothesis, Track
 from masklet.video.source import FrameSource, VideoSource, open_source
+from masklet.watch import Verdict
 
 A = TypeVar("A")
 
@@ -32,24 +41,11 @@ PREVIOUS_LOGIT_LIMIT = 32.0
 """Earlier logits are clamped to this before they are corrected.
 Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_points_or_box`."""
 
+LOOK_BACK = 64
+"""Stored frames among which those are sought whose memories are rebuilt."""
 
-@dataclass(frozen=True, slots=True)
-class _Branch(Generic[A]):
-    """An answer that one of an object's hypotheses goes on with."""
-
-    hypothesis: int
-    answer: Answer[A]
-    sighting: Sighting
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """Masks of a frame that waits for its other objects, small enough to keep many."""
-
-    masks: FrameMasks
-    """With no pixels in `masks`."""
-    rles: tuple[CocoRle, ...]
+MAX_UNDO = 64
+"""Prompts that can be undone."""
 
 
 class Tracker(Generic[A]):
@@ -58,12 +54,17 @@ class Tracker(Generic[A]):
     Prompts may be given for any object on any frame, before, during and after tracking; they take effect when their
     frame is reached. An object is absent from the frames before its first prompt, seen in the direction of tracking.
 
+    What has been tracked is stored, run-length encoded, in a temporary file, unless the source is live. So a mask can
+    be asked for again (`masks_at`), accepted (`accept`), and corrected: after a prompt on a frame that lies far back,
+    `retrack` goes over what this prompt can change and nothing else.
+
     Args:
         engine: runs the model.
         source: what `masklet.video.open_source` takes: a path, folder of frames, camera index, URL or iterator of
             frames. None when the frames are given to `step` by hand.
         memory: rules of remembering; those that suit the engine's model when left out.
         non_overlap: a pixel that several objects claim goes to the one of the highest logit.
+        objects_at_once: objects in one batch. Fewer need less memory, the masks are the same.
 
     Raises:
         EngineError: the model has no memory.
@@ -77,6 +78,7 @@ class Tracker(Generic[A]):
         *,
         memory: MemoryConfig | None = None,
         non_overlap: bool = False,
+        objects_at_once: int = 16,
     ) -> None:
         if engine.info.images_only:
             raise EngineError(
@@ -87,10 +89,17 @@ class Tracker(Generic[A]):
         self.source: FrameSource | None = None if source is None else open_source(source)
         self.memory = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
         self.non_overlap = non_overlap
-        self._tracks: dict[int, Track[A]] = {}
-        self._view = FrameEngine(engine)  # keeps the last frame: a click on it does not encode it again
         self.answers: Mapping[int, Decoded[A]] = {}
         """By object id: what the decoder said on the frame whose masks came last, as handles of the engine."""
+        self._tracks: dict[int, Track[A]] = {}
+        self._view = FrameEngine(
+            engine, objects_at_once
+        )  # keeps the last frame: a click on it does not encode it again
+        self._store = None if self.source is None or self._is_forward_only else MaskStore()
+        self._undo: deque[tuple[int, int, Given[A] | None]] = deque(maxlen=MAX_UNDO)
+        self._cancelled = threading.Event()
+        self._cuts = CutDetector()
+        self._collisions = CollisionGuard()
         self._position: int | None = None  # the last frame stepped on
         self._direction = 1
 
@@ -100,19 +109,28 @@ class Tracker(Generic[A]):
         return tuple(sorted(self._tracks))
 
     @property
+    def names(self) -> dict[int, str]:
+        """What objects are called, by id; those without a name are left out."""
+        return {
+            object_id: self._tracks[object_id].name for object_id in self.object_ids if self._tracks[object_id].name
+        }
+
+    @property
     def frame(self) -> Frame | None:
         """The frame whose masks came last, with its pixels: what an overlay is drawn on. None before the first."""
         return self._view.frame
+
+    @property
+    def num_frames(self) -> int | None:
+        """Frames of the source; None where that is not known, as for a camera."""
+        return None if self.source is None else self.source.info.num_frames
 
     @property
     def _is_forward_only(self) -> bool:
         """Cameras, streams and iterators have no length, and no way back."""
         return self.num_frames is None
 
-    @property
-    def num_frames(self) -> int | None:
-        """Frames of the source; None where that is not known, as for a camera."""
-        return None if self.source is None else self.source.info.num_frames
+    # Saying what the objects are.
 
     def prompt(
         self,
@@ -131,35 +149,95 @@ class Tracker(Generic[A]):
         Several prompts of one object on one frame add up: points join earlier points, and correct an earlier box,
         mask or preview. A box or mask replaces what was said before.
 
-        A prompt on a frame on which the object has been tracked corrects that frame with its memory in view; run
-        again from there to take the correction to the frames after it. A prompt on the frame that `run` has just
-        yielded is taken in before the next frame; the frame is not yielded again (`preview` shows it).
+        A prompt on a frame on which the object has been tracked corrects that frame with its memory in view; `retrack`
+        takes the correction to the frames that it can change. A prompt on the frame that `run` has just yielded is
+        taken in before the next frame; the frame is not yielded again (`preview` shows it).
 
         Args:
             object_id: any whole number; a new one begins a new object.
             frame_index: the frame, from 0.
             points_xy: (P, 2) source pixels, x right, y down.
             labels: (P,) 1 on the object, 0 not on it; all 1 when left out.
-            box_xyxy: (4,) source pixels around the object.
-            mask: (H, W) the object itself.
+            box_xyxy: (4,) source pixels around the object; or (B, 4) around its parts, whose masks are joined.
+            mask: (H, W) the object itself; with points, these correct it.
             previous_logits: (h, w) low-res logits that points or a box correct, in place of the last answer here.
             clear: forget what was said of this object on this frame before.
 
         Raises:
             PromptError: see `Prompt.create`.
-            TrackingError: the frame does not exist, or a source that runs once has passed it.
+            TrackingError: the frame does not exist, has been accepted, or a source that runs once has passed it.
         """
         self._check_object_id(object_id)
         self._check_frame_index(frame_index)
-        prompt = Prompt.create(
-            points_xy=points_xy,
-            labels=labels,
-            box_xyxy=box_xyxy,
-            mask=mask,
-            previous_logits=previous_logits,
-            size_hw=self._size_hw(frame_index),
-        )
-        self._take(object_id, frame_index, prompt, clear)
+        self._check_not_accepted(object_id, frame_index)
+        size_hw = self._size_hw(frame_index)
+        given: list[Prompt] = []
+        if mask is not None and points_xy is not None and box_xyxy is None:
+            given.append(Prompt.create(mask=mask, size_hw=size_hw))
+            mask = None
+        if box_xyxy is not None and np.ndim(box_xyxy) == 2 and len(np.asarray(box_xyxy)) != 1:
+            given.append(Prompt.create(mask=self._joined_boxes(frame_index, np.asarray(box_xyxy)), size_hw=size_hw))
+            box_xyxy = None
+        if not given or points_xy is not None:
+            given.append(
+                Prompt.create(
+                    points_xy=points_xy,
+                    labels=labels,
+                    box_xyxy=None if box_xyxy is None else np.squeeze(np.asarray(box_xyxy)),
+                    mask=mask,
+                    previous_logits=previous_logits,
+                    size_hw=size_hw,
+                )
+            )
+        track = self._tracks.get(object_id)
+        before = None if track is None else track.given.get(frame_index)
+        for row, prompt in enumerate(given):
+            self._take(object_id, frame_index, prompt, clear and row == 0)
+        self._undo.append((object_id, frame_index, before))
+        self._outdate(object_id, frame_index)
+
+    def unprompt(self, object_id: int, frame_index: int) -> None:
+        """Unsay what was said of an object on one frame; an object of which nothing else was said is removed.
+
+        As with a prompt, `retrack` goes over what this changes.
+
+        Raises:
+            TrackingError: the object has not been prompted on this frame, or the frame has been accepted.
+        """
+        track = self._known(object_id)
+        if frame_index not in track.given:
+            raise TrackingError(f"object {object_id} has not been prompted on frame {frame_index}")
+        self._check_not_accepted(object_id, frame_index)
+        self._undo.append((object_id, frame_index, track.given[frame_index]))
+        self._restore(object_id, frame_index, None)
+
+    def undo(self) -> tuple[int, int] | None:
+        """Take back the last `prompt` or `unprompt`, up to 64 of them.
+
+        Returns:
+            The object and the frame that it was about; None when there is nothing to take back.
+        """
+        while self._undo:
+            object_id, frame_index, before = self._undo.pop()
+            track = self._tracks.get(object_id)
+            if track is None and before is None:
+                continue  # the object has been removed since
+            self._restore(object_id, frame_index, before)
+            return object_id, frame_index
+        return None
+
+    def take_back(self, object_id: int, frame_index: int) -> None:
+        """Forget what was said of an object on one frame, if anything was; a memory of the frame stays, as tracked.
+
+        This is what the official code does. `unprompt` forgets the memory, too.
+
+        Raises:
+            TrackingError: the object is unknown.
+        """
+        track = self._known(object_id)
+        track.given.pop(frame_index, None)
+        for hypothesis in track.hypotheses:
+            hypothesis.bank.count_as_tracked(frame_index)
 
     def preview(self, frame_index: int = 0) -> FrameMasks:
         """The masks that the prompts on one frame give, for the objects prompted there; memory stays as it is.
@@ -173,9 +251,12 @@ class Tracker(Generic[A]):
         prompted = [object_id for object_id, track in self._tracks.items() if frame_index in track.given]
         if not prompted:
             raise TrackingError(f"no object is prompted on frame {frame_index}: call prompt(...) first")
+        hypotheses = self._prepared(frame_index, self._direction, prompted)
         frame = self._view.look_at(self._read(frame_index))
-        answers = self._answer(frame, self._recall(frame.index, self._direction, prompted))
+        answers = self._answer(frame, self._recall(frame.index, self._direction, hypotheses))
         return self._show(frame, self._choose(frame, answers, self._direction))
+
+    # Tracking.
 
     def step(self, frame: Frame, prompts: Mapping[int, Prompt] | None = None, *, direction: int = 1) -> FrameMasks:
         """Track all objects on one frame.
@@ -199,20 +280,28 @@ class Tracker(Generic[A]):
         return self._step(frame, direction, self._tracks)
 
     def run(
-        self, direction: Direction = "forward", *, start: int | None = None, stop: int | None = None
+        self,
+        direction: Direction = "forward",
+        *,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
     ) -> Iterator[FrameMasks]:
         """Track through the source, frame by frame, as the results are asked for.
 
         `forward` goes from the earliest prompted frame to the end, `backward` from the latest one to frame 0.
         `both` goes outwards from each object's first prompt: first the earlier frames, descending, then all from the
-        earliest prompt on, ascending; every frame comes once, with all of its objects. (Where objects have different
-        first prompts, the masks between those are held back, run-length encoded, until the way forward.)
+        earliest prompt on, ascending; every frame comes once, with all of its objects.
+
+        Accepted masks are shown and remembered as they are. So are the stored masks of objects that are not tracked
+        here. Close the generator to stop, or call `cancel` from another thread.
 
         Args:
             direction: 'forward', 'backward' or 'both'.
             start: first frame of the way: the highest when going backward, the lowest when going both ways. Prompts
                 that lie before it are taken in first, unless they have been already.
             stop: the way ends before this frame, as in `range`.
+            object_ids: which objects to track, all when left out; those added on the way, too.
 
         Yields:
             The masks of each frame. If the source breaks off, its `VideoError` comes after the frames before it.
@@ -221,27 +310,96 @@ class Tracker(Generic[A]):
             TrackingError: no object is prompted, the frames do not exist, or a live source is to go backward or to
                 start elsewhere than it is.
         """
+        ids = None if object_ids is None else [object_id for object_id in object_ids if self._known(object_id)]
         source = self._check_run(direction, start, stop)
-        prompted = [index for track in self._tracks.values() for index in track.given]
+
+        def active(frame_index: int) -> Iterable[int]:
+            return list(self._tracks) if ids is None else [i for i in ids if i in self._tracks]
+
+        self._cancelled.clear()
+        tracks = [self._tracks[object_id] for object_id in active(0)]
+        if not tracks:
+            raise TrackingError("object_ids is empty: there is nothing to track")
         if direction == "both":
-            return self._run_both(source, start or 0, stop)
+            return self._run_both(source, start or 0, stop, active)
         if direction == "backward":
-            return self._run_one_way(source, max(prompted) if start is None else start, stop, -1)
-        first = min(prompted) if start is None else start
+            last = max(track.last_known(self.num_frames) for track in tracks)
+            return self._walk(source, last if start is None else start, stop, -1, active)
+        first = min(track.first_known for track in tracks) if start is None else start
         if self._is_forward_only and self._position is not None:
             first = max(first, self._position + 1)
-        return self._run_one_way(source, first, stop, 1)
+        return self._walk(source, first, stop, 1, active)
 
-    def take_back(self, object_id: int, frame_index: int) -> None:
-        """Forget what was said of an object on one frame, if anything was; a memory of the frame stays, as tracked.
+    def retrack(self) -> Iterator[FrameMasks]:
+        """Track again what prompts that were given or undone since can change, and only that.
+
+        a) Of each object whose prompts on a frame have changed: that frame, and outwards from it the frames that were
+           tracked from its side, up to the next one that is prompted or accepted. From there on that frame says what
+           the object is. Frames that were tracked from the other side have never seen the correction and stay.
+        b) An object that is new is tracked from its first prompt on as far as others have been.
+        Other objects' masks are kept. Going back, recent memories are rebuilt from the stored masks.
+
+        Yields:
+            The masks of each frame on which some object was tracked again, with all objects; forward, then backward.
 
         Raises:
-            TrackingError: the object is unknown.
+            TrackingError: there is no source, or a live one, which cannot go back.
         """
-        track = self._known(object_id)
-        track.given.pop(frame_index, None)
-        for hypothesis in track.hypotheses:
-            hypothesis.bank.count_as_tracked(frame_index)
+        source, store = self._source(), self._store
+        if store is None:
+            raise TrackingError("this source cannot go back, so there is nothing to track again: go on with run()")
+        self._cancelled.clear()
+        return self._retrack(source, self._outdated(store))
+
+    def cancel(self) -> None:
+        """End what `run` or `retrack` is doing, after the frame at hand. To be called from any thread."""
+        self._cancelled.set()
+
+    # What has been tracked.
+
+    def masks_at(self, frame_index: int) -> FrameMasks | None:
+        """What has been tracked on a frame; None when nothing has, or when the source is live.
+
+        Masks that a later prompt has outdated are left out until they have been tracked again.
+        """
+        rows = [] if self._store is None else self._store.frame(frame_index)
+        shown = {row.object_id: row for row in rows if not row.stale}
+        return _frame_masks(frame_index, rows[0].time_s, self._visible(shown), self._frame_size()) if rows else None
+
+    def accept(self, frame_index: int | range, object_id: int | None = None, *, accepted: bool = True) -> None:
+        """Mark masks as good: tracking shows and remembers them as they are, and never goes over them again.
+
+        Args:
+            frame_index: a frame, or a range of them.
+            object_id: whose mask; those of all objects there when left out.
+            accepted: False takes it back.
+
+        Raises:
+            TrackingError: nothing has been tracked there, or a prompt has outdated it, or the source is live.
+        """
+        if object_id is not None:
+            self._known(object_id)
+        if self._store is None:
+            raise TrackingError("this source keeps no masks, so none can be accepted: track a file")
+        frames = frame_index if isinstance(frame_index, range) else range(frame_index, frame_index + 1)
+        if not sum([self._store.accept(index, object_id, accepted) for index in frames]):
+            where = (
+                f"frame {frames[0]}"
+                if len(frames) == 1
+                else f"frames {frames[0]} to {frames[-1]}"
+                if frames
+                else "no frame"
+            )
+            raise TrackingError(f"nothing that is up to date on {where} can be accepted: track it first")
+
+    def suggest_frames(self, count: int = 5) -> list[Suggestion]:
+        """The tracked frames on which a click would help most, the most useful first, diverse in time.
+
+        Frames that are prompted or accepted are not among them.
+        """
+        return [] if self._store is None else suggest(self._store.scores(), count)
+
+    # Objects come and go.
 
     def remove(self, object_id: int) -> None:
         """Forget an object altogether; its id may be used anew.
@@ -251,89 +409,220 @@ class Tracker(Generic[A]):
         """
         self._known(object_id)
         del self._tracks[object_id]
+        self._collisions.forget(object_id)
+        if self._store is not None:
+            self._store.forget(object_id)
+
+    def rename(self, object_id: int, name: str) -> None:
+        """Give an object a name, for people and for exports.
+
+        Raises:
+            TrackingError: the object is unknown.
+        """
+        self._known(object_id).name = name
+
+    def hide(self, object_id: int, hidden: bool = True) -> None:
+        """Leave an object out of the masks that are shown; it is tracked and stored all the same.
+
+        Raises:
+            TrackingError: the object is unknown.
+        """
+        self._known(object_id).hidden = hidden
+
+    def adopt(self, other: Tracker[A] | str | Path, object_id: int, *, new_id: int | None = None) -> int:
+        """Take over what another tracker knows of an object: the same product or animal, filmed again.
+
+        The object is known from the first frame on, in either direction, by what it looked like on the other video's
+        prompted frames. Prompts given here come before those.
+
+        Args:
+            other: a tracker with the same model, or a session file.
+            object_id: of the object there.
+            new_id: its id here; the same when left out.
+
+        Returns:
+            Its id here.
+
+        Raises:
+            TrackingError: the object is unknown there, or its id is taken here.
+            SessionError: the file is damaged, or of another model.
+        """
+        from masklet.session import inherited_memories
+
+        memories, name = inherited_memories(self.engine, other, object_id)
+        own_id = object_id if new_id is None else new_id
+        self._check_object_id(own_id)
+        if own_id in self._tracks:
+            raise TrackingError(f"object {own_id} exists here already: give the adopted one another new_id")
+        track = self._new_track()
+        track.name, track.bank.inherited = name, memories
+        self._tracks[own_id] = track
+        return own_id
 
     def reset(self) -> None:
         """Forget all objects. The source stays open; a live one goes on from where it is."""
         self._tracks.clear()
+        self._undo.clear()
+        self._collisions = CollisionGuard()
+        if self._store is not None:
+            self._store.forget()
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything into one file, from which `masklet.resume` goes on in another process.
+
+        Raises:
+            OutputError: it cannot be written; a file that was there before stays.
+        """
+        from masklet.session import save_session
+
+        return save_session(self, path)
 
     # The way through the source.
 
-    def _run_one_way(self, source: FrameSource, start: int, stop: int | None, direction: int) -> Iterator[FrameMasks]:
-        self._take_in_prompts_off_the_way(start, direction)
+    def _walk(
+        self,
+        source: FrameSource,
+        start: int,
+        stop: int | None,
+        direction: int,
+        active: Callable[[int], Iterable[int]],
+    ) -> Iterator[FrameMasks]:
+        """Step through frames, each with the objects that are active on it."""
+        self._take_in_prompts_off_the_way(start, direction, active(start))
         for frame in source.frames(start, stop, direction):
-            self._take_in_late_prompts(self._tracks)
-            yield self._step(frame, direction, self._tracks)
+            if self._cancelled.is_set():
+                return
+            ids = [object_id for object_id in active(frame.index) if object_id in self._tracks]
+            self._take_in_late_prompts(ids)
+            yield self._step(frame, direction, ids)
 
-    def _run_both(self, source: FrameSource, start: int, stop: int | None) -> Iterator[FrameMasks]:
-        first_prompt = {object_id: min(track.given) for object_id, track in self._tracks.items()}
-        lowest, highest = min(first_prompt.values()), max(first_prompt.values())
-        held: dict[int, _Held] = {}
-        for frame in source.frames(highest, start - 1 if start else None, -1):
-            on_their_way = [object_id for object_id, index in first_prompt.items() if index >= frame.index]
-            self._take_in_late_prompts(on_their_way)
-            masks = self._step(frame, -1, [object_id for object_id in on_their_way if object_id in self._tracks])
-            if frame.index < lowest:
+    def _run_both(
+        self, source: FrameSource, start: int, stop: int | None, active: Callable[[int], Iterable[int]]
+    ) -> Iterator[FrameMasks]:
+        first = {object_id: self._tracks[object_id].first_known for object_id in active(start)}
+        lowest, highest = min(first.values()), max(first.values())
+
+        def on_their_way(frame_index: int) -> list[int]:
+            return [object_id for object_id, index in first.items() if index >= frame_index]
+
+        for masks in self._walk(source, highest, start - 1 if start else None, -1, on_their_way):
+            # What lies between the objects' first prompts is shown on the way forward, with all objects.
+            if masks.frame_index < lowest:
                 yield masks
-            else:
-                # Objects first prompted here are shown on the way forward.
-                held[frame.index] = _hold(masks, [i for i in masks.object_ids if first_prompt[i] > frame.index])
-        for masks in self._run_one_way(source, lowest, stop, 1):
-            earlier = held.pop(masks.frame_index, None)
-            yield masks if earlier is None else self._joined(earlier, masks)
+        if not self._cancelled.is_set():
+            yield from self._walk(source, lowest, stop, 1, active)
 
-    def _take_in_prompts_off_the_way(self, start: int, direction: int) -> None:
+    def _outdated(self, store: MaskStore) -> list[Stretch]:
+        """What `retrack` has to go over."""
+        stretches = [stretch for stretch in store.stale() if stretch.object_id in self._tracks]
+        known = store.frames()
+        for object_id, track in self._tracks.items():
+            for index in sorted(track.given):
+                row = store.mask(object_id, index)
+                if track.is_waiting(index) and row is None and known is not None and index <= known[1]:
+                    later = [other for other in track.given if other > index]
+                    stretches.append(Stretch(object_id, index, min([known[1], *(other - 1 for other in later)]), 1))
+        return stretches
+
+    def _retrack(self, source: FrameSource, stretches: Sequence[Stretch]) -> Iterator[FrameMasks]:
+        for direction in (1, -1):
+            own = sorted((one for one in stretches if one.direction == direction), key=lambda one: one.first)
+            for group in _touching(own)[::direction]:
+                first, last = min(one.first for one in group), max(one.last for one in group)
+                start, stop = (first, last + 1) if direction > 0 else (last, first - 1)
+
+                def active(frame_index: int, group: Sequence[Stretch] = group) -> list[int]:
+                    return sorted({one.object_id for one in group if one.first <= frame_index <= one.last})
+
+                yield from self._walk(source, start, stop, direction, active)
+                if self._cancelled.is_set():
+                    return
+
+    def _take_in_prompts_off_the_way(self, start: int, direction: int, object_ids: Iterable[int]) -> None:
         """Remember prompts that the coming frames read but the way does not pass before them."""
         if self._is_forward_only:
             return
-        given = [pair for track in self._tracks.values() for pair in track.given.items()]
-        waiting = {index for index, prompt in given if not prompt.is_remembered}
+        ids = [object_id for object_id in object_ids if object_id in self._tracks]
+        waiting = {
+            index
+            for object_id in ids
+            for index, given in self._tracks[object_id].given.items()
+            if not given.is_remembered
+        }
         for index in sorted(waiting, reverse=direction < 0):
             if (start - index) * direction > 0 or (self.memory.prompts_ahead and index != start):
-                self._remember_prompts(self._view.look_at(self._read(index)), direction, self._tracks)
+                self._remember_prompts(self._read(index), direction, ids)
 
     def _take_in_late_prompts(self, object_ids: Iterable[int]) -> None:
         """Remember prompts that were given on the last frame after it had been yielded."""
-        ids = [i for i in object_ids if i in self._tracks and self._tracks[i].is_waiting(self._position)]
+        ids = [object_id for object_id in object_ids if self._tracks[object_id].is_waiting(self._position)]
         if ids and self._position is not None:
-            self._remember_prompts(self._view.look_at(self._read(self._position)), self._direction, ids)
+            self._remember_prompts(self._read(self._position), self._direction, ids)
 
     def _remember_prompts(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
-        ids = [i for i in object_ids if self._tracks[i].is_waiting(frame.index)]
-        answers = self._answer(frame, self._recall(frame.index, direction, ids))
-        self._remember(frame, self._choose(frame, answers, direction), direction)
+        ids = [object_id for object_id in object_ids if self._tracks[object_id].is_waiting(frame.index)]
+        if ids:
+            self._install(self._prepared(frame.index, direction, ids))
+            self._track(frame, direction, ids)
 
     # One frame.
 
     def _step(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
-        self._view.look_at(frame)
+        stored = {} if self._store is None else {row.object_id: row for row in self._store.frame(frame.index)}
+        wanted = [object_id for object_id in object_ids if object_id not in stored or not stored[object_id].accepted]
+        self._install(self._prepared(frame.index, direction, wanted))
+        self._heed_cut(frame, direction, wanted)
         self._position, self._direction = frame.index, direction
-        recalls = self._recall(frame.index, direction, object_ids)
+        masks = self._track(frame, direction, wanted)
+        # Of the objects that were not tracked, those are shown of which something is known that still holds.
+        kept = {
+            object_id: row
+            for object_id, row in stored.items()
+            if object_id in self._tracks and object_id not in masks.object_ids
+        }
+        for object_id in [object_id for object_id, row in kept.items() if row.stale]:
+            del kept[object_id]
+            if object_id in wanted and self._store is not None:
+                self._store.drop_stale(object_id, frame.index)
+        return _joined(self._without_hidden(masks), self._visible(kept), keep_apart=self.non_overlap)
+
+    def _track(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
+        """Everything from recall to the store, for objects that are prepared for it."""
+        self._view.look_at(frame)
+        recalls = self._recall(frame.index, direction, {i: self._tracks[i].hypotheses for i in object_ids})
         for object_id in recalls:
             self._tracks[object_id].turn_to(frame.index, direction)
         chosen = self._choose(frame, self._answer(frame, recalls), direction)
-        self._remember(frame, chosen, direction)
-        for object_id, branches in chosen.items():
-            track = self._tracks[object_id]
-            track.latest_answer, track.direction = (frame.index, branches[0].answer), direction
-            track.mark_tracked(frame.index)
-        return self._show(frame, chosen)
+        losers = self._collided(frame, chosen)
+        verdicts = {
+            object_id: self._tracks[object_id].watch.judge(
+                branching.sighting, collided=object_id in losers, refused=branching.refused
+            )
+            for object_id, branching in chosen.items()
+        }
+        self._remember(frame, chosen, direction, losers)
+        for object_id, branching in chosen.items():
+            self._tracks[object_id].mark_tracked(frame.index, direction, branching.answer)
+        masks = self._show(frame, chosen, verdicts)
+        self._keep(masks, chosen, direction)
+        return masks
 
-    def _recall(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, list[Recall[A]]]:
+    def _recall(
+        self, frame_index: int, direction: int, hypotheses: Mapping[int, Sequence[Hypothesis[A]]]
+    ) -> dict[int, list[Recall[A]]]:
         """What each hypothesis of each object reads for this frame, by object id, ascending.
 
         Objects unknown at this frame are left out. On a prompted frame the best hypothesis reads alone.
         """
         recalls: dict[int, list[Recall[A]]] = {}
-        for object_id in sorted(object_ids):
-            track = self._tracks[object_id]
-            given = track.given.get(frame_index)
+        for object_id in sorted(hypotheses):
+            given = self._tracks[object_id].given.get(frame_index)
             if given is not None and not given.reads_memory:
                 recalls[object_id] = [Recall()]
                 continue
-            hypotheses = track.hypotheses if given is None else track.hypotheses[:1]
             own = [
                 hypothesis.bank.recall(frame_index, direction=direction, num_frames=self.num_frames)
-                for hypothesis in hypotheses
+                for hypothesis in hypotheses[object_id][: None if given is None else 1]
             ]
             if given is not None or not own[0].is_empty:
                 recalls[object_id] = own
@@ -349,7 +638,7 @@ class Tracker(Generic[A]):
                 with_candidates = track.bank.policy.asks_for_candidates
                 asked += [(object_id, Question(recall, with_candidates=with_candidates)) for recall in own]
             elif not given.is_answered:
-                asked.append((object_id, Question(own[0], self._to_decode(track, given, frame))))
+                asked.append((object_id, Question(own[0], self._to_decode(object_id, given, frame))))
         answers: dict[int, list[Answer[A]]] = {object_id: [] for object_id in recalls}
         for (object_id, _), answer in zip(asked, self._view.answer([question for _, question in asked]), strict=True):
             answers[object_id].append(answer)
@@ -361,116 +650,206 @@ class Tracker(Generic[A]):
                 own_answers.append(given.answer)
         return answers
 
-    def _to_decode(self, track: Track[A], given: Given[A], frame: Frame) -> Prompt:
+    def _to_decode(self, object_id: int, given: Given[A], frame: Frame) -> Prompt:
         """The prompt as the engine is to see it: with the logits that it corrects."""
         prompt = _fitting(given.prompt, frame.size_hw)
-        corrected, latest = given.answer, track.latest_answer
+        if prompt.mask is not None or prompt.previous_logits is not None:
+            return prompt
+        latest = self._tracks[object_id].latest_answer
+        corrected = given.answer
         if corrected is None and not given.initial and latest is not None and latest[0] == frame.index:
             corrected = latest[1]
-        if corrected is None or prompt.mask is not None or prompt.previous_logits is not None:
-            return prompt
-        logits = corrected.chosen_logits
-        if self.memory.absent_as_empty and not corrected.decoded.is_present:
-            logits = np.full_like(logits, -PREVIOUS_LOGIT_LIMIT)
-        return replace(prompt, previous_logits=logits.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))
+        if corrected is not None:
+            logits = corrected.chosen_logits
+            if self.memory.absent_as_empty and not corrected.decoded.is_present:
+                logits = np.full_like(logits, -PREVIOUS_LOGIT_LIMIT)
+            return replace(prompt, previous_logits=logits.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))
+        stored = None if given.initial or self._store is None else self._store.mask(object_id, frame.index)
+        if stored is not None and stored.mask.any():
+            return replace(prompt, previous_logits=mask_logits(stored.mask, self.engine.info.low_res_size))
+        return prompt
 
     def _choose(
         self, frame: Frame, answers: Mapping[int, Sequence[Answer[A]]], direction: int
-    ) -> dict[int, list[_Branch[A]]]:
-        """With which candidates each object goes on, the best first."""
+    ) -> dict[int, Branching[A]]:
+        """With which candidates each object goes on."""
         return {
-            object_id: self._branches(self._tracks[object_id], frame, own, direction)
+            object_id: self._tracks[object_id].choose(frame.index, direction, own, careful=self.memory.safeguards)
             for object_id, own in answers.items()
         }
 
-    def _branches(
-        self, track: Track[A], frame: Frame, answers: Sequence[Answer[A]], direction: int
-    ) -> list[_Branch[A]]:
-        is_prompted = frame.index in track.given
-        sightings = [_sighting(frame.index, direction, answer, is_prompted) for answer in answers]
-        if is_prompted:
-            return [_Branch(0, answers[0], sightings[0], 0.0)]
-        paths = [
-            hypothesis.bank.policy.path(hypothesis.score, sighting)
-            for hypothesis, sighting in zip(track.hypotheses, sightings, strict=True)
-        ]
-        return [
-            _Branch(path, answers[path].choosing(candidate), sightings[path].choosing(candidate), score)
-            for path, candidate, score in track.bank.policy.select(paths)
-        ]
+    def _heed_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
+        """After a cut, what was tracked before says nothing of where things are; what was prompted still holds."""
+        if not self.memory.safeguards:
+            return
+        ahead = None if self._position is None else (frame.index - self._position) * direction
+        if ahead == 0:
+            return
+        if ahead is None or not 0 < ahead <= LONGEST_GAP or direction != self._direction:
+            self._cuts.reset()
+        if self._cuts.is_cut(frame.rgb):
+            for object_id in object_ids:
+                self._tracks[object_id].cut()
 
-    def _remember(self, frame: Frame, chosen: Mapping[int, Sequence[_Branch[A]]], direction: int) -> None:
-        branches = [(object_id, branch) for object_id, own in chosen.items() for branch in own]
-        memories = iter(
-            self._view.memorise(
-                [branch.answer for _, branch in branches],
-                [frame.index in self._tracks[object_id].given for object_id, _ in branches],
+    def _collided(self, frame: Frame, chosen: Mapping[int, Branching[A]]) -> set[int]:
+        """Objects that have collapsed onto another one."""
+        if not self.memory.safeguards or len(chosen) < 2:
+            return set()
+        masks, claims = {}, {}
+        for object_id, branching in chosen.items():
+            is_shown = branching.answer.decoded.is_present and not branching.refused
+            masks[object_id] = (branching.answer.chosen_logits > 0) & is_shown
+            claims[object_id] = Claim(
+                branching.answer.decoded.object_score,
+                self._tracks[object_id].watch.unsteadiness,
+                frame.index in self._tracks[object_id].given,
             )
-        )
-        for object_id, own in chosen.items():
+        return self._collisions.losers(masks, claims)
+
+    def _remember(
+        self, frame: Frame, chosen: Mapping[int, Branching[A]], direction: int, unwritten: Iterable[int]
+    ) -> None:
+        """Encode the frame's memories and write them, but for masks that are not to be believed."""
+        silent = {*unwritten, *(object_id for object_id, one in chosen.items() if one.refused)}
+        written = {object_id: one for object_id, one in chosen.items() if object_id not in silent}
+        given = {object_id: self._tracks[object_id].given.get(frame.index) for object_id in written}
+        answers = [(answer, given[i] is not None) for i, one in written.items() for answer in one.answers]
+        memories = iter(self._view.memorise([answer for answer, _ in answers], [prompted for _, prompted in answers]))
+        for object_id, branching in chosen.items():
             track = self._tracks[object_id]
-            given = track.given.get(frame.index)
-            track.branch([(branch.hypothesis, branch.score) for branch in own])
-            for hypothesis, branch in zip(track.hypotheses, own, strict=True):
-                memory, write = next(memories), hypothesis.bank.policy.write(branch.sighting)
-                if write.remember or given is not None:
+            track.go_on(branching)
+            for hypothesis, answer, sighting in zip(
+                track.hypotheses, branching.answers, branching.sightings, strict=True
+            ):
+                write = hypothesis.bank.policy.write(sighting)
+                if object_id in silent:
+                    continue
+                memory, prompt = next(memories), given[object_id]
+                if write.remember or prompt is not None:
                     hypothesis.bank.write(
                         frame.index,
                         memory,
-                        prompted=given is not None and (given.initial or self.memory.corrections_stay),
-                        iou_prediction=branch.answer.decoded.iou_prediction,
-                        object_score=branch.answer.decoded.object_score,
+                        prompted=prompt is not None and (prompt.initial or self.memory.corrections_stay),
+                        iou_prediction=answer.decoded.iou_prediction,
+                        object_score=answer.decoded.object_score,
                         direction=direction,
                         resolved=write.resolved,
                         reliable=write.reliability,
                     )
-            if given is not None:
-                given.is_remembered = True
-            forgotten = [i for i, old in track.given.items() if old.is_remembered and i not in track.bank]
-            for index in forgotten:
-                del track.given[index]
+            track.drop_forgotten(frame.index)
 
-    def _show(self, frame: Frame, chosen: Mapping[int, Sequence[_Branch[A]]]) -> FrameMasks:
-        answers = {object_id: branches[0].answer for object_id, branches in chosen.items()}
-        self.answers = {object_id: answer.decoded for object_id, answer in answers.items()}
-        given = [self._tracks[object_id].given.get(frame.index) for object_id in answers]
-        logits = (_full_logits(frame, *pair) for pair in zip(answers.values(), given, strict=True))
-        masks = np.zeros((len(answers), *frame.size_hw), np.bool_)
-        if self.non_overlap and len(answers) > 1:
+    def _show(
+        self, frame: Frame, chosen: Mapping[int, Branching[A]], verdicts: Mapping[int, Verdict] | None = None
+    ) -> FrameMasks:
+        self.answers = {object_id: one.answer.decoded for object_id, one in chosen.items()}
+        given = [self._tracks[object_id].given.get(frame.index) for object_id in chosen]
+        logits = (_full_logits(frame, one, prompt) for one, prompt in zip(chosen.values(), given, strict=True))
+        masks = np.zeros((len(chosen), *frame.size_hw), np.bool_)
+        if self.non_overlap and len(chosen) > 1:
             masks = resolve_overlap(np.stack(list(logits)))
         else:
             for row, plane in enumerate(logits):
                 masks[row] = plane > 0
+        judged = None if verdicts is None else [verdicts[object_id] for object_id in chosen]
         return FrameMasks(
             frame_index=frame.index,
             time_s=frame.time_s,
-            object_ids=tuple(answers),
+            object_ids=tuple(chosen),
             masks=masks,
-            iou_predictions=np.array([answer.decoded.iou_prediction for answer in answers.values()], np.float32),
-            object_scores=np.array([answer.decoded.object_score for answer in answers.values()], np.float32),
+            iou_predictions=np.array([answer.iou_prediction for answer in self.answers.values()], np.float32),
+            object_scores=np.array([answer.object_score for answer in self.answers.values()], np.float32),
             prompted=np.array([prompt is not None for prompt in given], np.bool_),
+            statuses=() if judged is None else tuple(verdict.status for verdict in judged),
+            review=None if judged is None else np.array([verdict.review for verdict in judged], np.bool_),
         )
 
-    def _joined(self, held: _Held, masks: FrameMasks) -> FrameMasks:
-        """One frame's masks from the way back and the way forward, which have different objects."""
-        rows = [row for row, object_id in enumerate(held.masks.object_ids) if object_id in self._tracks]
-        earlier = np.array([decode_rle(held.rles[row]) for row in rows], np.bool_).reshape(-1, *masks.masks.shape[1:])
-        if self.non_overlap:
-            earlier &= ~masks.masks.any(axis=0)
-        object_ids = [held.masks.object_ids[row] for row in rows] + list(masks.object_ids)
-        order = np.argsort(object_ids)
+    # What is stored, and memories rebuilt from it.
 
-        def join(first: Any, second: Any) -> Any:
-            return np.concatenate([first, second])[order]
-
-        return replace(
-            masks,
-            object_ids=tuple(sorted(object_ids)),
-            masks=join(earlier, masks.masks),
-            iou_predictions=join(held.masks.iou_predictions[rows], masks.iou_predictions),
-            object_scores=join(held.masks.object_scores[rows], masks.object_scores),
-            prompted=join(held.masks.prompted[rows], masks.prompted),
+    def _keep(self, masks: FrameMasks, chosen: Mapping[int, Branching[A]], direction: int) -> None:
+        """Store a frame's masks."""
+        if self._store is None or masks.review is None:
+            return
+        self._store.write(
+            StoredMask(
+                frame_index=masks.frame_index,
+                object_id=object_id,
+                time_s=masks.time_s,
+                rle=encode_rle(masks.masks[row]),
+                iou_prediction=float(masks.iou_predictions[row]),
+                object_score=float(masks.object_scores[row]),
+                reliability=reliability(branching.sighting.object_score, branching.sighting.iou_prediction),
+                direction=direction,
+                prompted=bool(masks.prompted[row]),
+                status=masks.statuses[row],
+                review=bool(masks.review[row]),
+            )
+            for row, (object_id, branching) in enumerate(chosen.items())
         )
+
+    def _prepared(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, list[Hypothesis[A]]]:
+        """What each object goes into a frame with: its hypotheses, or one rebuilt from stored masks.
+
+        It is rebuilt when the frames right before this one have been tracked, but the bank does not have them: the
+        user has gone back, or accepted masks were passed.
+        """
+        ready = {object_id: self._tracks[object_id].hypotheses for object_id in object_ids}
+        store = self._store
+        if store is None or self.memory.retention == "editing":
+            return ready
+        wanted: dict[int, list[StoredMask]] = {}
+        for object_id in ready:
+            track = self._tracks[object_id]
+            if track.follows(frame_index, direction):
+                continue
+            behind = store.behind(object_id, frame_index, direction, LOOK_BACK)
+            lacking = track.bank.lacks(behind, frame_index, direction) if behind else []
+            rows = [row for index in lacking if (row := store.mask(object_id, index)) is not None and row.mask.any()]
+            if rows:
+                wanted[object_id] = rows
+        return {**ready, **self._rebuilt(wanted, direction)} if wanted else ready
+
+    def _rebuilt(self, wanted: Mapping[int, Sequence[StoredMask]], direction: int) -> dict[int, list[Hypothesis[A]]]:
+        """Hypotheses that remember stored masks, as if they had just been tracked: each frame is encoded once."""
+        fresh = {}
+        for object_id in wanted:
+            bank = self._tracks[object_id].bank.fork()
+            bank.forget_tracked()
+            bank.policy.reset()
+            fresh[object_id] = Hypothesis(bank)
+        frames = sorted({row.frame_index for rows in wanted.values() for row in rows}, key=lambda i: i * direction)
+        for index in frames:
+            rows = [row for own in wanted.values() for row in own if row.frame_index == index]
+            self._view.look_at(self._read(index))
+            answers = self._view.answer([Question(Recall(), Prompt.create(mask=row.mask)) for row in rows])
+            memories = self._view.memorise(answers, [False] * len(rows))
+            for row, answer, memory in zip(rows, answers, memories, strict=True):
+                bank = fresh[row.object_id].bank
+                scores = (row.iou_prediction,)
+                write = bank.policy.write(Sighting(index, direction, row.object_score, scores, answer.logits > 0))
+                bank.write(
+                    index,
+                    memory,
+                    prompted=False,
+                    iou_prediction=row.iou_prediction,
+                    object_score=row.object_score,
+                    direction=direction,
+                    resolved=write.resolved,
+                    reliable=row.reliability,
+                )
+        return {object_id: [hypothesis] for object_id, hypothesis in fresh.items()}
+
+    def _install(self, hypotheses: Mapping[int, list[Hypothesis[A]]]) -> None:
+        for object_id, own in hypotheses.items():
+            self._tracks[object_id].hypotheses = own
+
+    def _visible(self, rows: Mapping[int, StoredMask]) -> list[StoredMask]:
+        return [
+            row for object_id, row in rows.items() if object_id in self._tracks and not self._tracks[object_id].hidden
+        ]
+
+    def _without_hidden(self, masks: FrameMasks) -> FrameMasks:
+        shown = [row for row, object_id in enumerate(masks.object_ids) if not self._tracks[object_id].hidden]
+        return masks if len(shown) == len(masks.object_ids) else _rows_of(masks, shown)
 
     def _read(self, frame_index: int) -> Frame:
         if self.frame is not None and self.frame.index == frame_index:
@@ -481,16 +860,23 @@ class Tracker(Generic[A]):
 
     # Prompts.
 
+    def _new_track(self) -> Track[A]:
+        return Track([Hypothesis(MemoryBank(self.memory))])
+
     def _take(self, object_id: int, frame_index: int, prompt: Prompt, clear: bool) -> None:
         track = self._tracks.get(object_id)
         if track is None:
-            track = self._tracks[object_id] = Track([Hypothesis(MemoryBank(self.memory))])
+            track = self._tracks[object_id] = self._new_track()
         known = track.given.get(frame_index)
-        initial = not track.has_tracked(frame_index) if known is None else known.initial
         if known is None or clear or prompt.box_xyxy is not None or prompt.mask is not None:
+            initial = not self._was_tracked(object_id, frame_index) if known is None else known.initial
             track.given[frame_index] = Given(prompt, initial)
         else:
             track.given[frame_index] = self._with_points(known, prompt)
+
+    def _was_tracked(self, object_id: int, frame_index: int) -> bool:
+        stored = self._store is not None and self._store.mask(object_id, frame_index) is not None
+        return stored or self._tracks[object_id].has_tracked(frame_index)
 
     def _with_points(self, known: Given[A], more: Prompt) -> Given[A]:
         """What was said, and more points: they correct the logits that came with them, or the mask that was given,
@@ -508,10 +894,46 @@ class Tracker(Generic[A]):
         )
         return Given(prompt, known.initial, known.answer if logits is None else None)
 
+    def _joined_boxes(self, frame_index: int, boxes_xyxy: FloatArray) -> BoolArray:
+        """The mask of an object of which each part has a box: the masks of all boxes together."""
+        frame = self._view.look_at(self._read(frame_index))
+        prompts = [Prompt.create(box_xyxy=box, size_hw=frame.size_hw) for box in boxes_xyxy]
+        answers = self._view.answer([Question(Recall(), prompt) for prompt in prompts])
+        logits = np.max([answer.chosen_logits for answer in answers], axis=0)
+        return upsample_logits(logits, frame.size_hw) > 0
+
+    def _restore(self, object_id: int, frame_index: int, given: Given[A] | None) -> None:
+        """Put back what was said of an object on a frame at an earlier time."""
+        if object_id not in self._tracks:
+            self._tracks[object_id] = self._new_track()
+        track = self._tracks[object_id]
+        track.given.pop(frame_index, None)
+        for hypothesis in track.hypotheses:
+            hypothesis.bank.forget(frame_index)
+        if given is not None:
+            given.is_remembered = False
+            track.given[frame_index] = given
+        if not track.given and not track.bank.inherited:
+            self.remove(object_id)
+        else:
+            self._outdate(object_id, frame_index)
+
+    def _outdate(self, object_id: int, frame_index: int) -> None:
+        """What was tracked in view of this frame's prompts does not hold any more."""
+        track = self._tracks[object_id]
+        if self._store is None or not self._was_tracked(object_id, frame_index):
+            return
+        for stretch in self._store.outdate(object_id, frame_index, track.given):
+            track.forget_tracked(stretch.first, stretch.last)
+
     def _size_hw(self, frame_index: int) -> tuple[int, int] | None:
         if self.source is not None:
             return self.source.info.size_hw
         return None if self.frame is None or self.frame.index != frame_index else self.frame.size_hw
+
+    def _frame_size(self) -> tuple[int, int]:
+        assert self.source is not None
+        return self.source.info.size_hw
 
     # Checks.
 
@@ -526,6 +948,14 @@ class Tracker(Generic[A]):
         if isinstance(object_id, bool) or not isinstance(object_id, int | np.integer):
             raise PromptError(f"object_id must be a whole number, got {object_id!r}")
 
+    def _check_not_accepted(self, object_id: int, frame_index: int) -> None:
+        row = None if self._store is None else self._store.mask(object_id, frame_index)
+        if row is not None and row.accepted:
+            raise TrackingError(
+                f"object {object_id} has been accepted on frame {frame_index}, and accepted masks do not change: take "
+                f"it back first, with accept({frame_index}, {object_id}, accepted=False)"
+            )
+
     def _check_frame_index(self, frame_index: int) -> None:
         if isinstance(frame_index, bool) or not isinstance(frame_index, int | np.integer):
             raise PromptError(f"frame_index must be a whole number, got {frame_index!r}")
@@ -538,9 +968,13 @@ class Tracker(Generic[A]):
                 f"frame {frame_index} has passed, and this source cannot go back: the last frame is {self._position}"
             )
 
-    def _check_run(self, direction: str, start: int | None, stop: int | None) -> FrameSource:
+    def _source(self) -> FrameSource:
         if self.source is None:
             raise TrackingError("there is no source to run through: give one to Tracker(...), or call step(frame)")
+        return self.source
+
+    def _check_run(self, direction: str, start: int | None, stop: int | None) -> FrameSource:
+        source = self._source()
         if direction not in ("forward", "backward", "both"):
             raise TrackingError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
         if not self._tracks:
@@ -552,13 +986,13 @@ class Tracker(Generic[A]):
         if start is not None:
             self._check_frame_index(start)
         if direction == "both":
-            firsts = [min(track.given) for track in self._tracks.values()]
+            firsts = [track.first_known for track in self._tracks.values()]
             if (start or 0) > min(firsts) or (stop is not None and stop <= max(firsts)):
                 raise TrackingError(
                     f"going both ways, start and stop must enclose the first prompts of all objects, on frames "
                     f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
                 )
-        return self.source
+        return source
 
 
 def _fitting(prompt: Prompt, size_hw: tuple[int, int]) -> Prompt:
@@ -573,36 +1007,72 @@ def _fitting(prompt: Prompt, size_hw: tuple[int, int]) -> Prompt:
     )
 
 
-def _sighting(frame_index: int, direction: int, answer: Answer[Any], prompted: bool) -> Sighting:
-    decoded = answer.decoded
-    return Sighting(
-        frame_index,
-        direction,
-        decoded.object_score,
-        decoded.iou_predictions,
-        answer.logits > 0,
-        decoded.chosen,
-        prompted=prompted,
-    )
-
-
-def _full_logits(frame: Frame, answer: Answer[Any], given: Given[Any] | None) -> FloatArray:
+def _full_logits(frame: Frame, branching: Branching[A], given: Given[A] | None) -> FloatArray:
     """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
     if given is not None and given.prompt.mask is not None:
         return np.where(given.prompt.mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
-    if not answer.decoded.is_present:
+    if branching.refused or not branching.answer.decoded.is_present:
         return np.full(frame.size_hw, -MASK_LOGIT, np.float32)
-    return upsample_logits(answer.chosen_logits, frame.size_hw)
+    return upsample_logits(branching.answer.chosen_logits, frame.size_hw)
 
 
-def _hold(masks: FrameMasks, object_ids: Iterable[int]) -> _Held:
-    rows = [masks.object_ids.index(object_id) for object_id in object_ids]
-    without_pixels = replace(
-        masks,
-        object_ids=tuple(masks.object_ids[row] for row in rows),
-        masks=np.zeros((len(rows), 0, 0), np.bool_),
-        iou_predictions=masks.iou_predictions[rows],
-        object_scores=masks.object_scores[rows],
-        prompted=masks.prompted[rows],
+def _frame_masks(frame_index: int, time_s: float, rows: Sequence[StoredMask], size_hw: tuple[int, int]) -> FrameMasks:
+    """Stored masks of one frame, as they were shown."""
+    return FrameMasks(
+        frame_index=frame_index,
+        time_s=time_s,
+        object_ids=tuple(row.object_id for row in rows),
+        masks=np.array([row.mask for row in rows], np.bool_).reshape(-1, *size_hw),
+        iou_predictions=np.array([row.iou_prediction for row in rows], np.float32),
+        object_scores=np.array([row.object_score for row in rows], np.float32),
+        prompted=np.array([row.prompted for row in rows], np.bool_),
+        statuses=tuple(row.status for row in rows),
+        review=np.array([row.review for row in rows], np.bool_),
     )
-    return _Held(without_pixels, tuple(encode_rle(masks.masks[row]) for row in rows))
+
+
+def _rows_of(masks: FrameMasks, rows: Sequence[int]) -> FrameMasks:
+    """Some objects of a frame, in this order."""
+    chosen = list(rows)
+    return replace(
+        masks,
+        object_ids=tuple(masks.object_ids[row] for row in chosen),
+        masks=masks.masks[chosen],
+        iou_predictions=masks.iou_predictions[chosen],
+        object_scores=masks.object_scores[chosen],
+        prompted=masks.prompted[chosen],
+        statuses=tuple(masks.statuses[row] for row in chosen),
+        review=None if masks.review is None else masks.review[chosen],
+    )
+
+
+def _joined(masks: FrameMasks, stored: Sequence[StoredMask], *, keep_apart: bool) -> FrameMasks:
+    """What has just been tracked with what was known of other objects, which has precedence where they overlap."""
+    if not stored:
+        return masks
+    known = _frame_masks(masks.frame_index, masks.time_s, stored, (masks.masks.shape[1], masks.masks.shape[2]))
+    tracked = masks.masks & ~known.masks.any(axis=0) if keep_apart else masks.masks
+    assert known.review is not None
+    assert masks.review is not None
+    both = replace(
+        masks,
+        object_ids=known.object_ids + masks.object_ids,
+        masks=np.concatenate([known.masks, tracked]),
+        iou_predictions=np.concatenate([known.iou_predictions, masks.iou_predictions]),
+        object_scores=np.concatenate([known.object_scores, masks.object_scores]),
+        prompted=np.concatenate([known.prompted, masks.prompted]),
+        statuses=known.statuses + masks.statuses,
+        review=np.concatenate([known.review, masks.review]),
+    )
+    return _rows_of(both, np.argsort(both.object_ids).tolist())
+
+
+def _touching(stretches: Sequence[Stretch]) -> list[list[Stretch]]:
+    """Stretches, by their first frame, in groups between which there is a gap."""
+    groups: list[list[Stretch]] = []
+    for stretch in stretches:
+        if groups and stretch.first <= max(one.last for one in groups[-1]) + 1:
+            groups[-1].append(stretch)
+        else:
+            groups.append([stretch])
+    return groups

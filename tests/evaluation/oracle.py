@@ -61,6 +61,9 @@ class OracleEngine:
     def to_numpy(self, array: Array) -> Array:
         return np.asarray(array, np.float32)
 
+    def from_numpy(self, array: Array) -> Array:
+        return array
+
     def _answer(self, labels: Array, prompt: Prompt | None, embedding: Array, multimask: bool | None) -> Decoded[Array]:
         object_id = _prompted_id(labels, prompt) if prompt is not None else float(embedding[0])
         mask = cv2.resize((labels == object_id).astype(np.uint8), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST) > 0

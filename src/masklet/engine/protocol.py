@@ -1,4 +1,4 @@
-"""The narrow waist: four functions over opaque array handles, and one way out of them.
+"""The narrow waist: four functions over opaque array handles, one way out of them and one in.
 
 Nothing outside an engine touches a tensor. The tracker moves handles, so GPU arrays stay on the GPU, ONNX keeps its
 own values, and tests drive the tracker with integers.
@@ -72,4 +72,8 @@ class Engine(Protocol[A]):
 
     def to_numpy(self, array: A) -> FloatArray:
         """Copy a handle to host memory as float32. The one way out."""
+        ...
+
+    def from_numpy(self, array: FloatArray) -> A:
+        """A handle of what `to_numpy` gave, perhaps in another process. The one way in."""
         ...
