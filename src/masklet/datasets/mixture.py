@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.open import open_dataset
-from masklet.datasets.records import ClipExample, Dataset, ImageExample
+from masklet.datasets.records import ClipExample, Concatenated, Dataset, ImageExample, by_source
 from masklet.errors import ConfigError, DataError
 
 
@@ -27,6 +27,8 @@ class DataSpec:
     split: str | None = None
     only: tuple[str, ...] = ()
     """Names of the sources or clips to take; all when empty."""
+    verify: bool = True
+    """Compare images and masks now; `verify=no` for what is too large to look at each time."""
 
     def __post_init__(self) -> None:
         if not 0 < self.weight < float("inf"):
@@ -34,7 +36,7 @@ class DataSpec:
 
     @classmethod
     def parse(cls, text: str) -> DataSpec:
-        """`ROOT[?layout=NAME&split=NAME&only=A,B][:WEIGHT]`, as in `DAVIS?split=train:2`.
+        """`ROOT[?layout=NAME&split=NAME&only=A,B&verify=no][:WEIGHT]`, as in `DAVIS?split=train:2`.
 
         A path that exists as it is written is taken as it is.
 
@@ -48,29 +50,30 @@ class DataSpec:
                 text, weight = head, float(tail)
         root, _, query = (text, "", "") if Path(text).exists() else text.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
-        if unknown := options.keys() - {"layout", "split", "only"}:
-            raise ConfigError(f"{text}: there is no option {min(unknown)!r}: choose layout, split or only")
+        if unknown := options.keys() - {"layout", "split", "only", "verify"}:
+            raise ConfigError(f"{text}: there is no option {min(unknown)!r}: choose layout, split, only or verify")
         return cls(
             root=root,
             weight=weight,
             layout=options.get("layout"),
             split=options.get("split"),
             only=tuple(name for name in options.get("only", "").split(",") if name),
+            verify=options.get("verify", "yes") != "no",
         )
 
-    def open(self, *, verify: bool = True) -> Dataset:
+    def open(self) -> Dataset:
         """Open it, and keep what `only` names.
 
         Raises:
             DataError: as `open_dataset`, or a name that is not there.
         """
-        data = open_dataset(self.root, self.layout, split=self.split, verify=verify)
+        data = open_dataset(self.root, self.layout, split=self.split, verify=self.verify)
         if not self.only:
             return data
         wanted = set(self.only)
-        images = [image for image in data.images if image.source in wanted]
+        images = Concatenated({name: found for name, found in by_source(data.images).items() if name in wanted})
         clips = [clip for clip in data.clips if clip.source in wanted or clip.name in wanted]
-        found = {example.source for example in [*images, *clips]} | {clip.name for clip in clips}
+        found = images.groups.keys() | {name for clip in clips for name in (clip.source, clip.name)}
         if missing := wanted - found:
             raise DataError(f"{self.root} has no source or clip {min(missing)!r}: it has {', '.join(data.sources())}")
         return Dataset(data.root, data.layout, images, clips)
@@ -80,7 +83,7 @@ Mixture = Sequence[tuple[float, Dataset]]
 """Weights and data sets."""
 
 
-def open_mixture(specs: str | Iterable[str], *, verify: bool = True) -> Mixture:
+def open_mixture(specs: str | Iterable[str]) -> Mixture:
     """Open the data sets of a mixture; see `DataSpec.parse` for how each is written.
 
     Raises:
@@ -90,7 +93,7 @@ def open_mixture(specs: str | Iterable[str], *, verify: bool = True) -> Mixture:
     parsed = [DataSpec.parse(text) for text in ([specs] if isinstance(specs, str) else specs)]
     if not parsed:
         raise DataError("no data set was given")
-    return [(spec.weight, spec.open(verify=verify)) for spec in parsed]
+    return [(spec.weight, spec.open()) for spec in parsed]
 
 
 def mixture_images(mixture: Mixture) -> list[tuple[float, Sequence[ImageExample]]]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from masklet.datasets.coco import open_coco, recognise_coco
 from masklet.datasets.davis import open_davis, recognise_davis
 from masklet.datasets.folders import open_folders, recognise_folders
 from masklet.datasets.records import ClipExample, Dataset, ImageExample
+from masklet.datasets.sa1b import open_sa1b, recognise_sa1b
+from masklet.datasets.sav import open_sav, recognise_sav
+from masklet.datasets.shards import open_shards, recognise_shards
 from masklet.errors import DataError
 
 LAYOUTS = {
     "davis": "JPEGImages/<clip> + Annotations/<clip>: DAVIS 2016 and 2017, YouTube-VOS, MOSE, LVOS, SA-V val and test",
+    "sa-v": "<video>.mp4 + <video>_manual.json or <video>_auto.json",
+    "sa-1b": "<image>.jpg + <image>.json of RLE masks",
+    "coco": "annotations/instances_<split>.json + images: polygons or RLE, crowds are void",
+    "shards": "WebDataset: <shard>.tar of <key>.jpg + <key>.png or .json",
     "folders": "<source>/images + masks, <clip>/frames + masks: indexed PNGs, or one PNG an object",
 }
-"""Name and what it looks like."""
+"""Name and what it looks like, in the order in which they are recognised."""
 
 ALIASES = {
     "davis2016": "davis",
@@ -24,8 +32,20 @@ ALIASES = {
     "youtube-vos": "davis",
     "mose": "davis",
     "lvos": "davis",
+    "sav": "sa-v",
+    "sa1b": "sa-1b",
+    "webdataset": "shards",
 }
 """Other names for layouts."""
+
+_RECOGNISED: dict[str, Callable[[Path], bool]] = {
+    "davis": recognise_davis,
+    "sa-v": recognise_sav,
+    "shards": recognise_shards,
+    "folders": recognise_folders,
+    "coco": recognise_coco,
+    "sa-1b": recognise_sa1b,
+}
 
 Example = TypeVar("Example", ImageExample, ClipExample)
 
@@ -36,6 +56,7 @@ def open_dataset(
     *,
     split: str | None = None,
     resolution: str | None = None,
+    masklets: str = "manual",
     verify: bool = True,
 ) -> Dataset:
     """Open a folder of labelled images or clips; nothing is decoded yet.
@@ -45,6 +66,7 @@ def open_dataset(
         layout: one of `LAYOUTS` or `ALIASES`; None recognises it.
         split: a list of examples that the data set has, or a folder for it.
         resolution: `480p` or `Full-Resolution`, for DAVIS.
+        masklets: `manual`, `auto` or `both`, for SA-V; videos without manual ones have their automatic ones.
         verify: compare the sizes of all images and masks now, from the files' headers, so that nothing that does not
             fit stops a long run later. Costs about a second for ten thousand files.
 
@@ -54,25 +76,36 @@ def open_dataset(
     root = Path(root)
     if not root.exists():
         raise DataError(f"data set {root} does not exist")
-    if not root.is_dir():
-        raise DataError(f"data set {root} is a file: give its folder")
     layout = recognise(root) if layout is None else ALIASES.get(layout, layout)
+    if layout == "coco":
+        return open_coco(root, split=split, verify=verify)
+    if layout == "shards":
+        return open_shards(root, split=split)
+    if layout not in LAYOUTS:
+        raise DataError(f"there is no layout {layout!r}: choose {', '.join([*LAYOUTS, *ALIASES])}")
+    if not root.is_dir():
+        raise DataError(f"{root} is a file, and a data set of the layout {layout} is a folder")
     if layout == "davis":
         return open_davis(root, split=split, resolution=resolution, verify=verify)
-    if layout == "folders":
-        return open_folders(root, split=split, verify=verify)
-    raise DataError(f"there is no layout {layout!r}: choose {', '.join([*LAYOUTS, *ALIASES])}")
+    if layout == "sa-v":
+        return open_sav(root, split=split, masklets=masklets, verify=verify)
+    if layout == "sa-1b":
+        return open_sa1b(root, split=split, verify=verify)
+    return open_folders(root, split=split, verify=verify)
 
 
 def recognise(root: Path) -> str:
-    """The layout of a folder.
+    """The layout of a folder; a file may be COCO's JSON or one shard.
 
     Raises:
         DataError: it is none that is known.
     """
-    for layout, matches in (("davis", recognise_davis), ("folders", recognise_folders)):
-        if matches(root):
-            return layout
+    if root.is_file() and root.suffix in (".json", ".tar"):
+        return "coco" if root.suffix == ".json" else "shards"
+    if root.is_dir():
+        for layout, matches in _RECOGNISED.items():
+            if matches(root):
+                return layout
     expected = "; ".join(f"{name}: {look}" for name, look in LAYOUTS.items())
     raise DataError(f"{root} is no data set that masklet knows. Expected one of: {expected}")
 

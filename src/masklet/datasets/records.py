@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -354,12 +356,38 @@ class Dataset:
         return found
 
 
-def by_source(examples: Sequence[T]) -> dict[str, list[T]]:
+class Concatenated(Sequence[T]):
+    """The examples of several sources one after the other, made when asked for: there may be millions."""
+
+    def __init__(self, groups: Mapping[str, Sequence[T]]) -> None:
+        self.groups: dict[str, Sequence[T]] = dict(groups)
+        """Examples by source."""
+        self._members: list[Sequence[T]] = list(self.groups.values())
+        self._ends = list(itertools.accumulate(len(members) for members in self._members))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        row = bisect.bisect_right(self._ends, place)
+        return self._members[row][place - self._ends[row]]  # from the end of its group backwards
+
+
+def by_source(examples: Sequence[T]) -> dict[str, Sequence[T]]:
     """Examples grouped by their source, in order."""
+    if isinstance(examples, Concatenated):
+        return dict(examples.groups)
     groups: dict[str, list[T]] = {}
     for example in examples:
         groups.setdefault(example.source, []).append(example)
-    return groups
+    return dict(groups)
 
 
 def check_aligned(where: str, rgb: ByteArray, labels: Labels) -> None:

@@ -163,6 +163,9 @@ class ClipSamples(SampleStream[ClipSample]):
         by_prefix = (weight for prefix, weight in self.config.clip_weights.items() if clip.name.startswith(prefix))
         return next(by_prefix, 1.0) * len(clip.labelled_frames) ** 0.5
 
+    def go_to(self, stream: tuple[int, int], number: int) -> None:
+        self._images.sample_place = self._cutouts.images.sample_place = (stream, number)
+
     def describe_want(self) -> str:
         config = self.config
         return (

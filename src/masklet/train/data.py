@@ -18,6 +18,7 @@ import torch
 
 from masklet.datasets.mixture import mixture_images, open_mixture, shares
 from masklet.datasets.records import ImageExample, by_source
+from masklet.datasets.shards import ShardImages
 from masklet.errors import ConfigError, DataError
 from masklet.geometry import to_square_area
 from masklet.records import BoolArray, ByteArray
@@ -122,6 +123,8 @@ class SourceSampler:
             ]
         )
         self._part_sources = part_sources
+        self.sample_place: tuple[tuple[int, int], int] = ((0, 0), 0)
+        """Stream (seed, rank) and number of the sample that is being made: shards are drawn from a few at a time."""
 
     @property
     def names(self) -> list[str]:
@@ -148,7 +151,9 @@ class SourceSampler:
     def draw(self, rng: np.random.Generator, source: int | None = None) -> LabelledImage:
         """Read one random image, of a given source or of any; parts are at times merged into their whole."""
         name, images = self._sources[self.draw_source(rng) if source is None else source]
-        image = read_labelled(images[rng.integers(len(images))], rng)
+        windowed = isinstance(images, ShardImages)
+        row = images.pick(rng, *self.sample_place) if windowed else int(rng.integers(len(images)))
+        image = read_labelled(images[row], rng)
         merged = self._part_sources.get(name, self._part_sources.get(name.rsplit("/", 1)[-1], 0.0))
         return image.merge_objects() if rng.random() < merged else image
 
@@ -161,19 +166,19 @@ class CutoutSampler:
         clean = [(weight, _choose(images, wanted)) for weight, images in groups]
         if not any(images for _, images in clean):
             clean = [(weight, dict(images)) for weight, images in groups]
-        self._images = SourceSampler(clean, weights, dict.fromkeys(PART_SOURCES, 1.0))
-        self.sources = self._images.names
+        self.images = SourceSampler(clean, weights, dict.fromkeys(PART_SOURCES, 1.0))
+        self.sources = self.images.names
         """Names of the sources."""
 
     def draw_source(self, rng: np.random.Generator) -> int:
         """The number of a random source of cut-outs."""
-        return self._images.draw_source(rng)
+        return self.images.draw_source(rng)
 
     def draw(self, rng: np.random.Generator, source: int | None = None) -> Cutout | None:
         """One object, preferably not cut off by its image's border; None when several images held none."""
         best: Cutout | None = None
         for _ in range(4):
-            found = random_cutout(self._images.draw(rng, source), rng)
+            found = random_cutout(self.images.draw(rng, source), rng)
             if found is not None and (best is None or found.borders_touched < best.borders_touched):
                 best = found
             if best is not None and best.borders_touched <= 1:
@@ -283,6 +288,10 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
         self._ranks = (rank,) if isinstance(rank, int) else tuple(rank)
 
     @abstractmethod
+    def go_to(self, stream: tuple[int, int], number: int) -> None:
+        """Tell the samplers which sample comes next: stream (seed, rank) and number."""
+
+    @abstractmethod
     def attempt(self, rng: np.random.Generator) -> T | None:
         """Try to make one sample; None when what was drawn holds no object of a fit size."""
 
@@ -311,7 +320,9 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
             turn, place = divmod(batch, len(self._ranks))
             for offset in range(self._batch_size):
                 number = self._start + turn * self._batch_size + offset
-                yield self.sample(np.random.default_rng([self._seed, self._ranks[place], number]))
+                stream = (self._seed, self._ranks[place])
+                self.go_to(stream, number)
+                yield self.sample(np.random.default_rng([*stream, number]))
 
 
 class ImageSamples(SampleStream[ImageSample]):
@@ -329,6 +340,9 @@ class ImageSamples(SampleStream[ImageSample]):
         groups = open_images(config.root)
         self._images = SourceSampler(groups, config.weights, config.part_sources)
         self._cutouts = CutoutSampler(groups, config.cutout_sources, config.weights)
+
+    def go_to(self, stream: tuple[int, int], number: int) -> None:
+        self._images.sample_place = self._cutouts.images.sample_place = (stream, number)
 
     def describe_want(self) -> str:
         config = self.config

@@ -1,0 +1,88 @@
+"""JSON annotation files: read whole, with errors that name the file and the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from masklet.datasets.files import read_bytes
+from masklet.errors import DataError
+from masklet.masks import CocoRle, decode_rle
+from masklet.records import BoolArray
+
+
+def read_json(path: Path) -> Any:
+    """A JSON document.
+
+    Raises:
+        DataError: the file cannot be read or is cut off.
+    """
+    return parse_json(read_bytes(path), str(path))
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """A JSON document.
+
+    Raises:
+        DataError: it is not JSON.
+    """
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise DataError(f"{where} is not JSON, or is cut off: {error}") from error
+
+
+def field_of(record: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """A field of a JSON object.
+
+    Raises:
+        DataError: it is missing or of another type.
+    """
+    if not isinstance(record, dict) or name not in record:
+        raise DataError(f"{where} has no field {name!r}")
+    if not isinstance(record[name], kind) or isinstance(record[name], bool):
+        raise DataError(f"{where}: the field {name!r} has the wrong type, {type(record[name]).__name__}")
+    return record[name]
+
+
+def segmentation_mask(segmentation: Any, size_hw: tuple[int, int], where: str) -> BoolArray | CocoRle:
+    """A `segmentation` as COCO writes it: a list of polygons, or an RLE, which is left as it is.
+
+    Raises:
+        DataError: it is neither, or a polygon has not x and y for three points or more.
+    """
+    if isinstance(segmentation, Mapping):
+        if isinstance(segmentation.get("counts"), str) and segmentation.get("size") == list(size_hw):
+            return CocoRle(size=list(size_hw), counts=segmentation["counts"])  # decoded, and checked, when asked for
+        try:
+            mask = decode_rle(segmentation)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
+        if mask.shape != size_hw:
+            raise DataError(
+                f"{where}: the mask is {mask.shape[1]} x {mask.shape[0]} (width x height), its image "
+                f"{size_hw[1]} x {size_hw[0]}: a mask must have the size of its image"
+            )
+        return mask
+    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
+        raise DataError(f"{where}: segmentation must be polygons or an RLE, got {type(segmentation).__name__}")
+    polygons = [_polygon(points, where) for points in segmentation]
+    if not polygons:
+        return np.zeros(size_hw, np.bool_)
+    merged = coco_mask.merge(coco_mask.frPyObjects(polygons, *size_hw))
+    return np.asarray(coco_mask.decode(merged), np.bool_)
+
+
+def _polygon(points: Any, where: str) -> list[float]:
+    try:
+        flat = [float(value) for value in points]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: a polygon must be a list of numbers x, y, x, y, ...") from error
+    if len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all() or max(map(abs, flat)) > 1e6:
+        raise DataError(f"{where}: a polygon needs x and y of three points or more, in pixels, got {len(flat)} numbers")
+    return flat

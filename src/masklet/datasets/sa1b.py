@@ -1,0 +1,131 @@
+"""SA-1B: images with a JSON of the same name beside each, one RLE an object, by the hundred and overlapping.
+
+sa_000000/sa_1.jpg   sa_000000/sa_1.json     {"image": {...}, "annotations": [{"id", "segmentation", ...}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from masklet.datasets.files import decode_rgb, natural_order, read_bytes
+from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
+from masklet.datasets.records import Concatenated, Dataset, ImageExample, Labels, MaskLabels
+from masklet.errors import DataError
+from masklet.records import ByteArray
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True, slots=True)
+class Sa1bImage(ImageExample):
+    """An image and the JSON beside it."""
+
+    name: str
+    source: str
+    image_path: Path
+
+    @property
+    def where(self) -> str:
+        return str(self.image_path.with_suffix(".json"))
+
+    def read_rgb(self) -> ByteArray:
+        return decode_rgb(read_bytes(self.image_path), str(self.image_path))
+
+    def read_labels(self) -> Labels:
+        return labels_from_json(parse_json(read_bytes(Path(self.where)), self.where), self.where)
+
+
+class Sa1bFolder(Sequence[ImageExample]):
+    """The images of one folder, made when asked for: there are eleven million in all."""
+
+    def __init__(self, source: str, prefix: str, folder: Path, names: Sequence[str]) -> None:
+        self._source, self._prefix, self._folder, self._names = source, prefix, folder, tuple(names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageExample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ImageExample]: ...
+    def __getitem__(self, index: int | slice) -> ImageExample | list[ImageExample]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        path = self._folder / self._names[index]
+        return Sa1bImage(f"{self._prefix}{path.stem}", self._source, path)
+
+
+def recognise_sa1b(root: Path) -> bool:
+    """An image with a JSON of its name that has annotations, here or one folder down."""
+    for folder in [root, *_subfolders(root)][:4]:
+        for path in sorted(folder.glob("*.json"))[:3]:
+            if _image_of(path) is not None:
+                return True
+    return False
+
+
+def open_sa1b(root: Path, *, split: str | None = None, verify: bool = True) -> Dataset:
+    """Open a folder of images with a JSON each, or a folder of such folders.
+
+    Args:
+        root: the folder.
+        split: a folder of it.
+        verify: an image without its JSON, or a JSON without its image, is an error now.
+
+    Raises:
+        DataError: nothing was found, or files do not pair.
+    """
+    base = root if split is None else root / split
+    if not base.is_dir():
+        raise DataError(f"{root} has no folder {split!r} for the split of that name")
+    folders: dict[str, Sequence[ImageExample]] = {}
+    for folder in [base, *_subfolders(base)]:
+        jsons = {path.stem: path for path in folder.glob("*.json")}
+        images = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+        if not jsons or not images:
+            continue
+        if verify:
+            _check_pairs(images, jsons)
+        names = sorted((path for stem, path in images.items() if stem in jsons), key=natural_order)
+        source = folder.resolve().name
+        prefix = "" if folder == base else f"{source}/"
+        folders[source] = Sa1bFolder(source, prefix, folder, [path.name for path in names])
+    if not folders:
+        raise DataError(f"{base} holds no images with a JSON of their name beside them, as SA-1B has")
+    return Dataset(root, "sa-1b", Concatenated(folders))
+
+
+def labels_from_json(document: Any, where: str) -> MaskLabels:
+    """The objects of one image, numbered from 1 in the file's order; empty masks are left out.
+
+    Raises:
+        DataError: fields are missing, or a mask is not one.
+    """
+    image = field_of(document, "image", dict, where)
+    height = int(field_of(image, "height", (int, float), f"{where}, image"))
+    width = int(field_of(image, "width", (int, float), f"{where}, image"))
+    masks = {}
+    for number, annotation in enumerate(field_of(document, "annotations", list, where), start=1):
+        place = f"{where}, annotation {number}"
+        mask = segmentation_mask(field_of(annotation, "segmentation", (dict, list), place), (height, width), place)
+        if annotation.get("area", 1):
+            masks[number] = mask
+    return MaskLabels((height, width), masks, where=where)
+
+
+def _check_pairs(images: dict[str, Path], jsons: dict[str, Path]) -> None:
+    if bare := sorted(images.keys() - jsons.keys()):
+        raise DataError(f"{images[bare[0]]} has no JSON of that name beside it ({len(bare)} such images)")
+    if bare := sorted(jsons.keys() - images.keys()):
+        raise DataError(f"{jsons[bare[0]]} has no image of that name beside it ({len(bare)} such files)")
+
+
+def _image_of(path: Path) -> Path | None:
+    return next((image for suffix in IMAGE_SUFFIXES if (image := path.with_suffix(suffix)).is_file()), None)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted((path for path in folder.iterdir() if path.is_dir()), key=natural_order)

@@ -1,0 +1,197 @@
+"""SA-V: videos of 24 frames a second with masklets for every fourth frame, in a JSON beside each.
+
+    sav_000/sav_000001.mp4   sav_000/sav_000001_manual.json   sav_000/sav_000001_auto.json
+
+`masklet[frame][object]` is an RLE, empty where the object is not seen; frame n of the list is frame 4 n of the video.
+The validation and test sets are folders of frames: see `davis`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from masklet.datasets.files import natural_order
+from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
+from masklet.datasets.records import ClipExample, Dataset, Labels, MaskLabels
+from masklet.errors import DataError, VideoError
+from masklet.masks import CocoRle
+from masklet.records import BoolArray, ByteArray
+from masklet.video.base import FrameSource
+from masklet.video.source import open_source
+
+LABEL_STEP = 4
+"""Frames of the video for one labelled frame: 24 against 6 a second."""
+FPS = 24.0
+AUTO_OFFSET = 1000
+"""Added to the ids of automatic masklets that come beside manual ones."""
+
+Masklets = Literal["manual", "auto", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class SavClip(ClipExample):
+    """A video and its JSON files."""
+
+    name: str
+    source: str
+    video_path: Path
+    json_paths: tuple[Path, ...]
+    num_frames: int
+    labelled_frames: tuple[int, ...]
+    fps: float = FPS
+
+    @property
+    def where(self) -> str:
+        return str(self.video_path)
+
+    def label_where(self, frame_index: int) -> str:
+        return f"{self.json_paths[0]}, frame {frame_index}"
+
+    def open_frames(self) -> FrameSource:
+        return open_source(self.video_path)
+
+    def read_frames(self, frame_indices: Sequence[int]) -> list[ByteArray]:
+        wanted = sorted(set(frame_indices))
+        try:
+            with open_source(self.video_path) as source:
+                found = {index: source.frame(index).rgb for index in wanted}
+        except VideoError as error:
+            raise DataError(str(error)) from error
+        return [found[index] for index in frame_indices]
+
+    def read_labels(self, frame_index: int) -> Labels:
+        masks: dict[int, BoolArray | CocoRle] = {}
+        size = (0, 0)
+        for number, path in enumerate(self.json_paths):
+            document = _read_masklets(path)
+            size = _size_of(document, path)
+            rows = document["masklet"]
+            if frame_index // LABEL_STEP >= len(rows):
+                raise DataError(f"{path} ends before frame {frame_index}: it has masks for {len(rows)} frames")
+            for column, rle in enumerate(rows[frame_index // LABEL_STEP]):
+                mask = segmentation_mask(rle, size, f"{path}, frame {frame_index}, object {column}")
+                if _is_there(mask):
+                    masks[_object_id(document, column) + number * AUTO_OFFSET] = mask
+        return MaskLabels(size, dict(sorted(masks.items())), where=self.label_where(frame_index))
+
+
+def recognise_sav(root: Path) -> bool:
+    """A video with a `_manual.json` or `_auto.json` beside it, here or one folder down."""
+    return any(_json_paths(path, "both") for folder in _folders(root) for path in sorted(folder.glob("*.mp4"))[:3])
+
+
+def open_sav(root: Path, *, split: str | None = None, masklets: str = "manual", verify: bool = True) -> Dataset:
+    """Open a folder of videos with their masklets, or a folder of such folders.
+
+    Args:
+        root: the folder.
+        split: a folder of it, as `sav_000`.
+        masklets: `manual` takes the automatic ones of videos that have no others; `auto`; or `both`.
+        verify: a video without masklets is an error now, and sizes are compared.
+
+    Raises:
+        DataError: nothing was found, or a JSON that does not fit its video.
+    """
+    if masklets not in get_args(Masklets):
+        raise DataError(f"masklets must be one of {', '.join(get_args(Masklets))}, got {masklets!r}")
+    base = root if split is None else root / split
+    if not base.is_dir():
+        raise DataError(f"{root} has no folder {split!r} for the split of that name")
+    clips: list[ClipExample] = []
+    for folder in _folders(base):
+        prefix = "" if folder == base else f"{folder.name}/"
+        for path in sorted(folder.glob("*.mp4"), key=natural_order):
+            json_paths = _json_paths(path, masklets)
+            if json_paths:
+                clips.append(_open_clip(f"{prefix}{path.stem}", folder.resolve().name, path, json_paths, verify=verify))
+            elif verify:
+                raise DataError(f"{path} has no masklets: expected {path.stem}_manual.json or {path.stem}_auto.json")
+    if not clips:
+        raise DataError(f"{base} holds no videos with a _manual.json or _auto.json beside them, as SA-V has")
+    return Dataset(root, "sa-v", clips=clips)
+
+
+def _open_clip(name: str, source: str, path: Path, json_paths: tuple[Path, ...], *, verify: bool) -> SavClip:
+    if not verify and (frames := _announced_frames(json_paths[0])):
+        return SavClip(name, source, path, json_paths, frames, tuple(range(0, frames, LABEL_STEP)))
+    documents = [_read_masklets(found) for found in json_paths]
+    count = min(len(document["masklet"]) for document in documents)
+    try:
+        with open_source(path) as video:
+            info = video.info
+    except VideoError as error:
+        raise DataError(str(error)) from error
+    size = _size_of(documents[0], json_paths[0])
+    if info.size_hw != size:
+        raise DataError(
+            f"{json_paths[0]} says {size[1]} x {size[0]} (width x height), but {path.name} is "
+            f"{info.size_hw[1]} x {info.size_hw[0]}"
+        )
+    num_frames = info.num_frames or LABEL_STEP * count
+    labelled = tuple(range(0, min(num_frames, LABEL_STEP * count), LABEL_STEP))
+    if count - len(labelled) > 1:
+        raise DataError(
+            f"{json_paths[0]} has masks for {count} frames, {LABEL_STEP} apart, and {path.name} only {num_frames} "
+            "frames: the video is cut off, or was saved at another rate"
+        )
+    return SavClip(name, source, path, json_paths, num_frames, labelled)
+
+
+def _announced_frames(path: Path) -> int | None:
+    """The number of frames that a file gives at its beginning, without reading all of its masks."""
+    with path.open("rb") as file:
+        found = re.search(rb'"video_frame_count":\s*(\d+)', file.read(4096))
+    return None if found is None else int(found[1])
+
+
+@lru_cache(maxsize=4)
+def _read_masklets(path: Path) -> Any:
+    document = read_json(path)
+    rows = field_of(document, "masklet", list, str(path))
+    if not rows or not all(isinstance(row, list) for row in rows):
+        raise DataError(f"{path}: masklet must be a list of frames, each a list of objects")
+    return document
+
+
+def _size_of(document: Any, path: Path) -> tuple[int, int]:
+    height = field_of(document, "video_height", (int, float), str(path))
+    width = field_of(document, "video_width", (int, float), str(path))
+    return int(height), int(width)
+
+
+def _object_id(document: Any, column: int) -> int:
+    """From 1; SA-V counts from 0."""
+    ids = document.get("masklet_id")
+    return 1 + (int(ids[column]) if isinstance(ids, list) and column < len(ids) else column)
+
+
+def _is_there(mask: BoolArray | CocoRle) -> bool:
+    if isinstance(mask, np.ndarray):
+        return bool(mask.any())
+    return _runs_of(mask["counts"]) > 1
+
+
+def _runs_of(counts: str) -> int:
+    """How many runs an RLE has, 2 at most: one of them is background alone."""
+    return min(2, sum(not (ord(character) - 48) & 0x20 for character in counts[:16]))
+
+
+def _json_paths(video: Path, masklets: str) -> tuple[Path, ...]:
+    there = {
+        kind: path for kind in ("manual", "auto") if (path := video.with_name(f"{video.stem}_{kind}.json")).is_file()
+    }
+    if masklets == "both":
+        return tuple(there.values())
+    chosen = there.get(masklets) or (there.get("auto") if masklets == "manual" else None)
+    return () if chosen is None else (chosen,)
+
+
+def _folders(root: Path) -> list[Path]:
+    return [root, *sorted((path for path in root.iterdir() if path.is_dir()), key=natural_order)]
