@@ -178,6 +178,8 @@ class SAM2(nn.Module):
         tokens = torch.unflatten(pointers, -1, (parts, memory_dim)).flatten(1, 2)
         if self.pointer_time is None:
             return tokens, torch.zeros_like(tokens)
+        if not self.config.signed_pointer_times:
+            pointer_times = pointer_times.abs()
         times = self.pointer_time(sine_encoding_1d(pointer_times, dim).to(self.pointer_time.weight.dtype))
         return tokens, times.repeat_interleave(parts, dim=1)
 
