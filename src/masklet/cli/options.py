@@ -38,8 +38,8 @@ PolicyOption = Annotated[
     typer.Option(
         "--policy",
         metavar="NAME",
-        help="What objects remember: reliable (frames in which they were really there) or official (SAM 2's own "
-        "rules). What suits the model when left out.",
+        help="What objects remember: reliable, official, motion, distractor, tree, or several, as motion+distractor; "
+        "docs/tracking.md says which for what. What suits the model when left out.",
     ),
 ]
 PointOption = Annotated[
