@@ -13,12 +13,15 @@ from masklet.masks import (
     largest_component,
     mask_box_xyxy,
     mask_iou,
+    mask_logits,
     mask_polygons,
     outline,
     remove_small_components,
     resize_mask_antialias,
     resolve_overlap,
+    run_lengths,
     upsample_logits,
+    without_small_parts,
 )
 
 
@@ -183,3 +186,41 @@ def test_upsampled_logits_can_be_written_into_a_buffer() -> None:
         buffer = np.empty(size_hw, np.float32)
         assert upsample_logits(logits, size_hw, out=buffer) is buffer
         assert (buffer == upsample_logits(logits, size_hw)).all()
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_run_lengths_are_cocos(name: str) -> None:
+    mask = MASKS[name]
+    runs = run_lengths(mask)
+    assert sum(runs) == mask.size
+    compressed = coco_mask.frPyObjects({"size": list(mask.shape), "counts": runs}, *mask.shape)
+    assert (coco_mask.decode(compressed) == mask).all()
+
+
+def test_small_holes_and_pieces_of_logits_change_sides() -> None:
+    mask = mask_of(
+        "####....",
+        "#.##..#.",
+        "####....",
+        "####..##",
+        "......##",
+    )
+    logits = np.where(mask, np.float32(3), np.float32(-3))
+    assert without_small_parts(logits, 0, 0) is logits
+    cleaned = without_small_parts(logits, 1, 1)
+    assert cleaned[1, 1] == 10
+    assert cleaned[1, 6] == -10
+    assert (cleaned != logits).sum() == 2
+    assert (without_small_parts(logits, 0, 4) > 0).sum() == 15
+    assert without_small_parts(logits, 1, 0, threshold=1.0, margin=0.5)[1, 1] == 1.5
+
+
+def test_a_mask_as_logits_is_first_squared_and_cut() -> None:
+    """So that no pixel is half in it: what is between -10 and 10 comes from the second step only."""
+    mask = np.zeros((30, 50), np.bool_)
+    mask[:, :25] = True
+    logits = mask_logits(mask, 8)
+    assert logits.shape == (8, 8)
+    assert (logits[:, 0] == 10).all()
+    assert (logits[:, -1] == -10).all()
+    assert (logits[0] > 0).sum() == 4

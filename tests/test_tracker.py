@@ -269,6 +269,42 @@ def test_a_correction_where_the_object_was_absent(rules: MemoryConfig, lowest: f
     assert (prompt.previous_logits.min(), prompt.previous_logits.max()) == (lowest, highest)
 
 
+def test_what_was_said_can_be_taken_back() -> None:
+    tracker, engine = tracker_of(8)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(1, 3, **CLICK)
+    list(tracker.run())
+    assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [0]
+    tracker.take_back(1, 3)
+    assert [bool(masks.prompted.any()) for masks in tracker.run(start=3)] == [False] * 5
+    assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [2]
+    with pytest.raises(TrackingError, match="object 2 is unknown: known are 1"):
+        tracker.take_back(2, 3)
+
+
+def test_given_logits_are_corrected_in_place_of_the_last_answer() -> None:
+    tracker, engine = tracker_of()
+    tracker.prompt(1, 0, **CLICK)
+    tracker.preview(0)
+    own = np.full((LOW_RES, LOW_RES), 3.0)
+    tracker.prompt(1, 0, **CORRECTION, previous_logits=own, clear=True)
+    tracker.preview(0)
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert len(prompt.points_xy) == 1
+    assert prompt.previous_logits is not None
+    assert (prompt.previous_logits == own).all()
+
+
+def test_the_decoders_answers_can_be_had_beside_the_masks() -> None:
+    tracker, _ = tracker_of()
+    tracker.prompt(3, 0, **CLICK)
+    assert tracker.answers == {}
+    masks = next(tracker.run())
+    assert tracker.answers.keys() == {3}
+    assert tracker.answers[3].object_score == masks.object_scores[0]
+
+
 def test_running_again_from_a_correction() -> None:
     tracker, engine = tracker_of(8)
     tracker.prompt(1, 0, **CLICK)
