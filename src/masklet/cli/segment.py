@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from masklet.cli.console import (
-    Interrupted,
-    Stopwatch,
-    describe_outputs,
-    print_error,
-    print_json,
-    print_line,
-    print_table,
-    show_progress,
-)
+from masklet.cli.console import ProgressReport, print_table
 from masklet.cli.everything import (
     CropLayersOption,
     EverythingOption,
@@ -30,6 +20,7 @@ from masklet.cli.everything import (
     RefineOption,
     segment_everything,
 )
+from masklet.cli.images import COCO_NAME, Batch, Job, Results, annotation, list_images
 from masklet.cli.options import (
     PROMPT_PANEL,
     RESULT_PANEL,
@@ -41,16 +32,11 @@ from masklet.cli.options import (
     NegativeOption,
     PointOption,
     PrecisionOption,
-    describe_model,
     examples,
     load_model,
-    refuse_equal_names,
-    refuse_existing_files,
-    split_list,
 )
 from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_file
-from masklet.errors import ConfigError, ImageError, PromptError
-from masklet.output import atomic_path, check_writable
+from masklet.errors import ConfigError, PromptError
 
 if TYPE_CHECKING:
     from masklet.api import Model
@@ -58,7 +44,6 @@ if TYPE_CHECKING:
     from masklet.records import ByteArray, Prompt, SegmentResult
 
 FORMATS = ("overlay", "masks", "cutouts", "coco")
-COCO_NAME = "coco.json"
 CANDIDATES = 3
 """Of an ambiguous prompt; see `Engine.decode`."""
 
@@ -157,58 +142,50 @@ def segment(
         "refine": refine,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
-    if everything:
-        if typed or prompts is not None or all_candidates:
-            raise PromptError("--everything excludes prompts and --all-candidates: it makes its own clicks")
-        return segment_everything(
-            [path for image in images or [] for path in _expanded(image)],
-            changes,
-            out=out,
-            formats=formats,
-            model=model,
-            device=device,
-            precision=precision,
-            force=force,
-            as_json=as_json,
-        )
-    if changes:
-        raise ConfigError(f"--{next(iter(changes)).replace('_', '-')} needs --everything")
-    chosen = split_list(formats, of=FORMATS)
-    if not chosen:
-        raise ConfigError(f"--format is empty: choose from {', '.join(FORMATS)}")
-    candidates = CANDIDATES if all_candidates else 1
-    jobs = _plan(images or [], typed, prompts, out, chosen, candidates)
-    coco_path = out / COCO_NAME if "coco" in chosen else None
-    written = [path for job in jobs for path in job.paths.values()]
-    refuse_existing_files([*written, coco_path] if coco_path else written, force)
-    check_writable(out / COCO_NAME)
-    run = _Run(load_model(model, device, precision), True if all_candidates else None, keep_rles=coco_path is not None)
-    interrupted = False
-    with show_progress("segmenting", len(jobs), "images") as report:
-        try:
-            for done, job in enumerate(jobs):
-                report.update(done, job.image.name)
-                run.do(job)
-        except KeyboardInterrupt:
-            interrupted = True
-    if coco_path is not None and run.done:
-        _write_coco(coco_path, run.done)
-        run.outputs.append(coco_path)
-    if as_json:
-        print_json(run.to_dict())
-    elif run.done:
-        run.print_summary()
-    if interrupted:
-        raise Interrupted(f"after {len(run.done)} of {len(jobs)} images")
-    return 2 if run.failed else 0
+    results = Results(
+        out=out, formats=formats, model=model, device=device, precision=precision, force=force, as_json=as_json
+    )
+    if not everything:
+        if changes:
+            raise ConfigError(f"--{next(iter(changes)).replace('_', '-')} needs --everything")
+        return _segment_prompted(images or [], typed, prompts, all_candidates, results)
+    if typed or prompts is not None or all_candidates:
+        raise PromptError("--everything excludes prompts and --all-candidates: it makes its own clicks")
+    return segment_everything(images or [], changes, results)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    image: Path
-    prompts: tuple[ObjectPrompt, ...]
-    paths: dict[tuple[str, int, int], Path]
-    """By kind, object and candidate; overlays have object 0."""
+def _segment_prompted(
+    images: Sequence[Path],
+    typed: tuple[ObjectPrompt, ...],
+    prompt_path: Path | None,
+    all_candidates: bool,
+    results: Results,
+) -> int:
+    chosen = results.chosen_formats(FORMATS)
+    jobs, prompts = _plan(images, typed, prompt_path, results.out, chosen, CANDIDATES if all_candidates else 1)
+    coco_path = results.out / COCO_NAME if "coco" in chosen else None
+    results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
+    model = load_model(results.model, results.device, results.precision)
+    batch: Batch[_Segmented] = Batch("segment", model)
+    work = _Work(model, True if all_candidates else None, keep_rles=coco_path is not None)
+
+    def do(number: int, report: ProgressReport) -> None:
+        report.update(number, jobs[number].image.name)
+        batch.do(jobs[number], lambda rgb: work.segment(jobs[number], prompts[number], rgb))
+
+    return batch.run(
+        jobs,
+        do,
+        unit="images",
+        units_each=1,
+        coco_path=coco_path,
+        as_json=results.as_json,
+        print_summary=lambda: _print_summary(batch.done, all_candidates),
+    )
+
+
+_Kind = tuple[str, int, int]
+"""Kind of a result, object and candidate; overlays have object 0."""
 
 
 def _plan(
@@ -218,40 +195,26 @@ def _plan(
     out: Path,
     formats: Sequence[str],
     candidates: int,
-) -> list[_Job]:
-    """What is to be done, checked as far as it can be before anything is loaded."""
+) -> tuple[list[Job[_Kind]], list[tuple[ObjectPrompt, ...]]]:
+    """What is to be done, and the prompts of each image, checked as far as they can be before anything is loaded."""
     file = None if prompt_path is None else read_prompt_file(prompt_path)
     if file is not None and typed:
         raise PromptError("--prompts and prompts on the command line exclude each other")
     if file is None and not typed:
         raise PromptError("nothing to segment: give a --point, --box, --mask, --prompts or --everything")
-    files = [path for image in images for path in _expanded(image)] or (list(file.by_file) if file else [])
-    if not files:
-        raise ImageError("no image was given")
-    jobs = []
-    refuse_equal_names(files)
-    for path in files:
-        prompts = typed if file is None else file.for_file(path)
-        if late := [prompt for prompt in prompts if prompt.frame_index]:
+    jobs, prompts = [], []
+    for path in list_images(images or (file.by_file if file else ())):
+        own = typed if file is None else file.for_file(path)
+        if late := [prompt for prompt in own if prompt.frame_index]:
             raise PromptError(f"{late[0]}: an image has no frames, leave the frame out")
-        jobs.append(_Job(path, prompts, dict(_paths(path, prompts, out, formats, candidates))))
-    return jobs
-
-
-def _expanded(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    from masklet.images import IMAGE_SUFFIXES
-
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    if not found:
-        raise ImageError(f"{path} holds no images")
-    return found
+        jobs.append(Job(path, dict(_paths(path, own, out, formats, candidates))))
+        prompts.append(own)
+    return jobs, prompts
 
 
 def _paths(
     image: Path, prompts: Sequence[ObjectPrompt], out: Path, formats: Sequence[str], candidates: int
-) -> Iterator[tuple[tuple[str, int, int], Path]]:
+) -> Iterator[tuple[_Kind, Path]]:
     """photo.overlay.jpg, photo.mask.png; with several objects or candidates photo.object2.candidate3.mask.png."""
     for candidate in range(candidates):
         suffix = f".candidate{candidate + 1}" if candidates > 1 else ""
@@ -310,43 +273,51 @@ class _Segmented:
             "overlays": [str(path) for path in self.overlays],
         }
 
+    def annotations(self) -> list[dict[str, Any]]:
+        return [
+            annotation(
+                row.rle,
+                row.area,
+                row.box_xyxy,
+                object_id=row.object_id,
+                candidate=row.candidate,
+                score=round(row.iou_prediction, 4),
+                object_score=round(row.object_score, 4),
+            )
+            for row in self.rows
+            if row.box_xyxy is not None
+        ]
 
-@dataclass(slots=True)
-class _Run:
-    """Does one job after the other; one that fails costs no other."""
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """From pixels to files."""
 
     model: Model
     multimask: bool | None
     keep_rles: bool
-    done: list[_Segmented] = field(default_factory=list)
-    failed: list[tuple[Path, str]] = field(default_factory=list)
-    outputs: list[Path] = field(default_factory=list)
 
-    def do(self, job: _Job) -> None:
-        from masklet.images import read_image
+    def segment(self, job: Job[_Kind], asked: Sequence[ObjectPrompt], rgb: ByteArray) -> Callable[[float], _Segmented]:
+        """Segment; what comes back writes."""
+        prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in asked]
+        results = self.model.segmenter().set_image(rgb).predict_many(prompts, multimask=self.multimask)
+        object_ids = [prompt.object_id for prompt in asked]
 
-        watch = Stopwatch()
-        try:
-            rgb = read_image(job.image)
-            prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in job.prompts]
-            results = self.model.segmenter().set_image(rgb).predict_many(prompts, multimask=self.multimask)
-        except (ImageError, PromptError) as error:
-            message = str(error) if isinstance(error, ImageError) else f"{job.image}: {error}"
-            self.failed.append((job.image, message))
-            print_error(message)
-            return
-        seconds = watch.seconds
-        self._write(job, rgb, prompts, results)
-        self.done.append(self._record(job, rgb, results, seconds))
-        self.outputs += job.paths.values()
+        def write(seconds: float) -> _Segmented:
+            self._write(job, rgb, dict(zip(object_ids, prompts, strict=True)), results)
+            return self._record(job, rgb, object_ids, results, seconds)
 
-    def _write(self, job: _Job, rgb: ByteArray, prompts: Sequence[Prompt], results: Sequence[SegmentResult]) -> None:
+        return write
+
+    def _write(
+        self, job: Job[_Kind], rgb: ByteArray, prompts: dict[int, Prompt], results: Sequence[SegmentResult]
+    ) -> None:
         import numpy as np
 
         from masklet.drawing import cutout, draw_overlay
         from masklet.images import write_image
 
-        object_ids = [prompt.object_id for prompt in job.prompts]
+        object_ids = list(prompts)
         for (kind, object_id, candidate), path in job.paths.items():
             if kind == "overlay":
                 write_image(
@@ -356,29 +327,36 @@ class _Run:
                         np.stack([result.masks[candidate] for result in results]),
                         object_ids,
                         [float(result.iou_predictions[candidate]) for result in results],
-                        prompts=dict(zip(object_ids, prompts, strict=True)),
+                        prompts=prompts,
                     ),
                 )
             else:
                 mask = results[object_ids.index(object_id)].masks[candidate]
                 write_image(path, mask if kind == "mask" else cutout(rgb, mask))
 
-    def _record(self, job: _Job, rgb: ByteArray, results: Sequence[SegmentResult], seconds: float) -> _Segmented:
+    def _record(
+        self,
+        job: Job[_Kind],
+        rgb: ByteArray,
+        object_ids: Sequence[int],
+        results: Sequence[SegmentResult],
+        seconds: float,
+    ) -> _Segmented:
         from masklet.masks import encode_rle, mask_box_xyxy
 
         rows = []
-        for prompt, result in zip(job.prompts, results, strict=True):
+        for object_id, result in zip(object_ids, results, strict=True):
             for candidate in range(CANDIDATES if self.multimask else 1):
                 mask = result.masks[candidate]
                 box = mask_box_xyxy(mask)
                 outputs = {
                     kind: path
-                    for (kind, object_id, number), path in job.paths.items()
-                    if object_id == prompt.object_id and number == candidate
+                    for (kind, owner, number), path in job.paths.items()
+                    if owner == object_id and number == candidate
                 }
                 rows.append(
                     _Row(
-                        object_id=prompt.object_id,
+                        object_id=object_id,
                         candidate=candidate,
                         iou_prediction=float(result.iou_predictions[candidate]),
                         object_score=result.object_score,
@@ -391,62 +369,18 @@ class _Run:
         overlays = tuple(path for (kind, _, _), path in job.paths.items() if kind == "overlay")
         return _Segmented(job.image, (rgb.shape[0], rgb.shape[1]), tuple(rows), overlays, seconds)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "command": "segment",
-            "model": describe_model(self.model.info),
-            "images": [done.to_dict() for done in self.done],
-            "failed": [{"image": str(path), "error": message} for path, message in self.failed],
-            "outputs": [str(path) for path in self.outputs],
-        }
 
-    def print_summary(self) -> None:
-        rows = []
-        for done in self.done:
-            height, width = done.size_hw
-            for number, row in enumerate(done.rows):
-                first = (str(done.image), f"{width} x {height}", f"{done.seconds:.2f}") if number == 0 else ("", "", "")
-                name = f"{row.object_id}" + (f" ({row.candidate + 1} of {CANDIDATES})" if self.multimask else "")
-                covered = f"{row.area / (height * width) * 100:.1f} %"
-                rows.append((*first, name, f"{row.iou_prediction:.2f}", covered, _in_words(row.box_xyxy)))
-        print_table(("image", "size", "seconds", "object", "predicted IoU", "area", "box"), rows, left=("image",))
-        print_line(f"wrote {describe_outputs(self.outputs)}")
+def _print_summary(images: Sequence[_Segmented], all_candidates: bool) -> None:
+    rows = []
+    for done in images:
+        height, width = done.size_hw
+        for number, row in enumerate(done.rows):
+            first = (str(done.image), f"{width} x {height}", f"{done.seconds:.2f}") if number == 0 else ("", "", "")
+            name = f"{row.object_id}" + (f" ({row.candidate + 1} of {CANDIDATES})" if all_candidates else "")
+            covered = f"{row.area / (height * width) * 100:.1f} %"
+            rows.append((*first, name, f"{row.iou_prediction:.2f}", covered, _in_words(row.box_xyxy)))
+    print_table(("image", "size", "seconds", "object", "predicted IoU", "area", "box"), rows, left=("image",))
 
 
 def _in_words(box_xyxy: tuple[float, ...] | None) -> str:
     return "nothing found" if box_xyxy is None else ",".join(f"{edge:.0f}" for edge in box_xyxy)
-
-
-def _write_coco(path: Path, images: Sequence[_Segmented]) -> None:
-    """One COCO document for all images; beyond its fields, annotations have `object_id`, `candidate` and scores."""
-    annotations: list[dict[str, Any]] = []
-    for image_id, done in enumerate(images, start=1):
-        for row in done.rows:
-            if row.box_xyxy is None or row.rle is None:
-                continue
-            left, top, right, bottom = row.box_xyxy
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": 1,
-                    "segmentation": row.rle,
-                    "area": row.area,
-                    "bbox": [left, top, right - left, bottom - top],
-                    "iscrowd": 0,
-                    "object_id": row.object_id,
-                    "candidate": row.candidate,
-                    "score": round(row.iou_prediction, 4),
-                    "object_score": round(row.object_score, 4),
-                }
-            )
-    document = {
-        "images": [
-            {"id": number, "file_name": done.image.name, "height": done.size_hw[0], "width": done.size_hw[1]}
-            for number, done in enumerate(images, start=1)
-        ],
-        "categories": [{"id": 1, "name": "object"}],
-        "annotations": annotations,
-    }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(document), encoding="utf-8")
