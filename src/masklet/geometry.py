@@ -32,7 +32,7 @@ def to_square_antialias(rgb: ByteArray, size: int) -> FloatArray:
     square = np.empty((size, size, 3), np.float32)
     for channel in range(3):
         plane = Image.fromarray(np.ascontiguousarray(rgb[..., channel])).convert("F")
-        square[..., channel] = plane.resize((size, size), Image.Resampling.BILINEAR)
+        square[..., channel] = np.asarray(plane.resize((size, size), Image.Resampling.BILINEAR))
     return square
 
 
