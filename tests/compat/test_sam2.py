@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -240,17 +241,25 @@ def test_everything(engine: TorchEngine, photo: ByteArray) -> None:
 
 
 def test_own_points_and_small_regions(engine: TorchEngine, photo: ByteArray) -> None:
-    generator = SAM2AutomaticMaskGenerator(
-        engine,
-        points_per_side=None,
-        point_grids=[np.array([[0.5, 0.5]])],
-        pred_iou_thresh=0.0,
-        stability_score_thresh=0.0,
-        min_mask_region_area=10_000,
-    )
-    for mask in generator.generate(photo):
-        assert mask["point_coords"] == [[WIDTH / 2, HEIGHT / 2]]
-        assert mask["segmentation"].all() or not mask["segmentation"].any()
+    found = {}
+    for area in (0, 20):
+        generator = SAM2AutomaticMaskGenerator(
+            engine,
+            points_per_side=None,
+            point_grids=[np.array([[0.5, 0.5]])],
+            pred_iou_thresh=0.0,
+            stability_score_thresh=0.0,
+            box_nms_thresh=1.0,
+            min_mask_region_area=area,
+        )
+        found[area] = {mask["predicted_iou"]: mask for mask in generator.generate(photo)}
+        assert all(mask["point_coords"] == [[WIDTH / 2, HEIGHT / 2]] for mask in found[area].values())
+    pieces = {area: [count_pieces(m["segmentation"]) for m in found[area].values()] for area in found}
+    assert max(pieces[0]) > max(pieces[20])
+
+
+def count_pieces(mask: Any) -> int:
+    return int(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0])
 
 
 @pytest.mark.parametrize(

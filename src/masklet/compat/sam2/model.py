@@ -16,9 +16,6 @@ from masklet.records import ByteArray, Conditioned, Decoded, FloatArray, FrameMe
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-LOGIT_LIMIT = 32.0
-"""Logits that go out of an image prediction, and into a correction, are limited to this."""
-
 
 class SAM2Base:
     """A loaded model. Anything that takes one also takes a `masklet.Model` or an engine: see `engine_of`."""

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from masklet.compat.sam2.model import LOGIT_LIMIT, SAM2Base, engine_of, make_prompt, to_array, to_pixels
+from masklet.automatic import LOGIT_LIMIT
+from masklet.compat.sam2.model import SAM2Base, engine_of, make_prompt, to_array, to_pixels
 from masklet.errors import PromptError
 from masklet.images import ImageSource
 from masklet.masks import upsample_logits, without_small_parts

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.compat.sam2.model import LOGIT_LIMIT, EngineAround, SAM2Base, engine_of, to_array, to_pixels
-from masklet.errors import ConfigError, PromptError, TrackingError, VideoError
+from masklet.compat.sam2.model import EngineAround, SAM2Base, engine_of, to_array, to_pixels
+from masklet.errors import ConfigError, MaskletError, PromptError, TrackingError, VideoError
 from masklet.masks import without_small_parts
 from masklet.memory_bank import MemoryConfig
 from masklet.records import Decoded, FloatArray, FrameMemory, ImageFeatures
-from masklet.tracker import Tracker
+from masklet.tracker import PREVIOUS_LOGIT_LIMIT, Tracker
 from masklet.video.source import VideoSource, open_source
 
 if TYPE_CHECKING:
@@ -345,7 +345,12 @@ class SAM2VideoPredictor(SAM2Base):
         """Prompt the tracker, and keep its answer."""
         known = state.objects.get(obj_id) or _Object(state.new_number())
         state.tracker.prompt(known.number, frame_idx, **prompt, clear=True)
-        state.tracker.preview(frame_idx)
+        try:
+            state.tracker.preview(frame_idx)
+        except MaskletError:
+            if obj_id not in state.objects:
+                state.tracker.remove(known.number)
+            raise
         if obj_id not in state.objects:
             state.objects[obj_id] = known
             state.list_objects()
@@ -428,7 +433,7 @@ def _filled(logits: FloatArray, area: int) -> FloatArray:
 
 
 def _limited(logits: Tensor) -> FloatArray:
-    limited: FloatArray = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT).cpu().numpy()
+    limited: FloatArray = logits.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT).cpu().numpy()
     return limited
 
 
