@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from masklet._version import __version__
 
 if TYPE_CHECKING:
-    from masklet.api import Model, load
+    from masklet.api import Model, load, resume
     from masklet.automatic import AutomaticConfig, AutomaticMask
     from masklet.errors import (
         CheckpointError,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MaskletError,
         OutputError,
         PromptError,
+        SessionError,
         TrackingError,
         VideoError,
     )
@@ -50,11 +51,13 @@ __all__ = [
     "PromptError",
     "SegmentResult",
     "Segmenter",
+    "SessionError",
     "Tracker",
     "TrackingError",
     "VideoError",
     "__version__",
     "load",
+    "resume",
 ]
 
 _HOMES = {
@@ -71,6 +74,7 @@ _HOMES = {
     "Segmenter": "segmenter",
     "Tracker": "tracker",
     "load": "api",
+    "resume": "api",
 }
 """The module of each public name; errors, which all end in Error, are in `errors`."""
 

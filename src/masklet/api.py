@@ -1,4 +1,7 @@
-"""`masklet.load`: a model by name, and what can be done with it. Everything here is a door to another part."""
+"""`masklet.load`: a model by name, and what can be done with it; `masklet.resume`: a session from its file.
+
+Everything here is a door to another part.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,30 @@ def load(
     from masklet.engine.open import open_engine
 
     return Model(open_engine(name, device=device, precision=precision, image_size=image_size))
+
+
+def resume(
+    path: str | Path, *, model: Model | str | Path | None = None, video: VideoSource | None = None
+) -> Tracker[Any]:
+    """Go on with a session that `Tracker.save` has written, here or elsewhere.
+
+    Args:
+        path: the file.
+        model: the model that it was made with; loaded by its name when left out.
+        video: where the video lies now; where it was then, when left out. Give it for files that others have made: the
+            path in a file could be any.
+
+    Raises:
+        SessionError: the file is damaged, no session, or of another model or video.
+        VideoError: the video cannot be opened.
+    """
+    from masklet.session import resume_session, session_about
+
+    if model is None:
+        about = session_about(path)["model"]
+        model = load(about["name"], precision=about["precision"])
+    loaded = model if isinstance(model, Model) else load(model)
+    return resume_session(path, loaded.engine, video)
 
 
 class Model:

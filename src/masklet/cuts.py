@@ -7,7 +7,9 @@ everything may change its brightness while nothing moves (a flash).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,6 +56,17 @@ class CutDetector:
         """The next frame does not follow the last one."""
         self._last = None
         self._recent.clear()
+
+    def state(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        last = None if self._last is None else [part.tolist() for part in self._last]
+        return {"last": last, "recent": list(self._recent)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` gave."""
+        last = state["last"]
+        self._last = None if last is None else (np.array(last[0], np.float32), np.array(last[1], np.float32))
+        self._recent = deque(state["recent"], maxlen=WINDOW)
 
 
 def _summary(rgb: ByteArray) -> tuple[FloatArray, FloatArray]:

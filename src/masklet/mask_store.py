@@ -135,7 +135,8 @@ class MaskStore:
             try:
                 self._database.executemany(f"INSERT OR REPLACE INTO masks VALUES ({places})", rows)
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # a full disk has rolled back already
+                    self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
 

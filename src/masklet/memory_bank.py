@@ -164,6 +164,11 @@ class MemoryBank(Generic[A]):
         return sum(entry.spatial is not None for entry in self._entries.values())
 
     @property
+    def direction(self) -> int:
+        """In which tracking went when something was written last."""
+        return self._direction
+
+    @property
     def prompted_memories(self) -> tuple[FrameMemory[A], ...]:
         """What another video could learn of the object: of its prompted frames, and of what it inherited itself."""
         own = [self._entries[index] for index in self.prompted_frames]
