@@ -22,22 +22,42 @@ def data(here: Path) -> Path:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """(configuration, folder) of each training that would have been."""
+    """(configuration, folder, what was typed) of each training that would have been."""
     pytest.importorskip("torch")
     runs: list[Any] = []
-    monkeypatch.setattr("masklet.train.loop.train", lambda config, out: runs.append((config, out)))
+    monkeypatch.setattr("masklet.train.loop.train", lambda config, out, command: runs.append((config, out, command)))
     return runs
 
 
 def test_a_recipe(data: Path, trained: list[Any], run: Run) -> None:
     result = run(
-        "train", "nano-clips", "--data", data, "--clips", data, "--init", "ema.pt", "--steps", 3, "--out", "run"
+        "train", "nano-clips", "--data", data, "--clips", data, "--model", "ema.pt", "--steps", 3, "--out", "run"
     )
     assert result.status == 0
-    ((config, out),) = trained
+    ((config, out, command),) = trained
     assert (config.image_root, config.clip_root, config.init, config.steps) == (str(data), str(data), "ema.pt", 3)
     assert out == Path("run")
+    assert command.startswith("masklet train nano-clips")
     assert "wrote run/ema.pt" in result.out
+
+
+def test_mixtures_validation_and_settings(data: Path, trained: list[Any], run: Run) -> None:
+    arguments = ["--data", "a:2", "--data", "b", "--validation", "c", "--set", "learning_rate=1e-3"]
+    result = run("train", "nano-images", *arguments, "--set", "step.image_clicks=4", "--tensorboard", "--out", "run")
+    assert result.status == 0
+    config = trained[0][0]
+    assert (config.image_root, config.validation_root) == (("a:2", "b"), "c")
+    assert (config.learning_rate, config.step.image_clicks, config.tensorboard) == (1e-3, 4, True)
+    run("train", "nano-images", "--data", "a", "--out", "run", "--set", "rate").fails_with("--set must be NAME=VALUE")
+
+
+def test_the_first_and_the_last_measurement_are_shown(data: Path, trained: list[Any], run: Run, here: Path) -> None:
+    (here / "run").mkdir()
+    (here / "run" / "validation.jsonl").write_text('{"step": 0, "miou@1": 0.25}\n{"step": 9, "miou@1": 0.5}\n')
+    result = run("train", "nano-images", "--data", data, "--out", "run")
+    assert "step 0" in result.out
+    assert "25.0" in result.out
+    assert "50.0" in result.out
 
 
 def test_several_processes(data: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Any], run: Run) -> None:
@@ -46,9 +66,10 @@ def test_several_processes(data: Path, monkeypatch: pytest.MonkeyPatch, trained:
     assert run("train", "nano-images", "--data", data, "--out", "run", "--processes", 2, "--steps", 5).status == 0
     assert trained == []
     assert started == [["2", "train", "nano-images", f"--data={data}", "--out=run", "--steps=5"]]
+    monkeypatch.setenv("MASKLET_TRAIN_COMMAND", "masklet train as it was typed")
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert run(*started[0][1:]).status == 0
-    assert len(trained) == 1
+    assert trained[0][2] == "masklet train as it was typed"
 
 
 def test_a_process_that_fails_says_why(
@@ -69,7 +90,6 @@ def test_ending_the_command_ends_its_processes(
 
 
 def test_bad_input(data: Path, trained: list[Any], run: Run) -> None:
-    run("train", "nano-images", "--data", "gone", "--out", "run").fails_with("--data gone is not a folder")
     run("train", "nano", "--data", data, "--out", "run").fails_with("recipe must be one of nano-")
     run("train", "nano-images", "--data", data).fails_with("--out")
 
@@ -77,7 +97,7 @@ def test_bad_input(data: Path, trained: list[Any], run: Run) -> None:
 def test_ctrl_c(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     pytest.importorskip("torch")
 
-    def stopped(config: Any, out: Path) -> None:
+    def stopped(config: Any, out: Path, command: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("masklet.train.loop.train", stopped)
@@ -104,9 +124,12 @@ def test_the_bar_follows_the_log(here: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(command, "_WATCH_EVERY_S", 0.001)
     (here / "log.jsonl").write_text(
-        json.dumps({"step": 25, "loss": 1.5}) + "\n" + json.dumps({"step": 50, "loss": 0.25}) + "\n"
+        json.dumps({"step": 25, "loss": 1.5})
+        + "\n"
+        + json.dumps({"step": 50, "loss": 0.25, "image_click": 0.5, "tracked": 0.75})
+        + '\n{"step": 7'
     )
     with command._watching(here, Recorded()):
         while not Recorded.seen:
             pass
-    assert Recorded.seen[0] == (50, "loss 0.250")
+    assert Recorded.seen[0] == (50, "loss 0.250, IoU click 0.50 tracked 0.75")

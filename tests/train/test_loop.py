@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from tests.train.tiny_data import write_data
+from torch import nn
 
-from masklet.errors import CheckpointError
+from masklet.errors import CheckpointError, ConfigError, OutputError
+from masklet.model.checkpoint import read_checkpoint
 from masklet.model.config import NANO_CONFIG
 from masklet.model.sam2 import SAM2
-from masklet.train.config import TrainConfig
+from masklet.train import loop
+from masklet.train.config import LoraConfig, TrainConfig
 from masklet.train.loop import Part, Trainer, train
 from masklet.train.recipes import RECIPES
 from masklet.train.steps import StepConfig
@@ -92,16 +99,95 @@ def test_a_run_is_not_continued_with_other_settings(data: Path, weights: Path, t
         train(config(data, weights, steps=2, learning_rate=1.0), tmp_path)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
-    data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_settings_that_an_older_run_did_not_have_do_not_stop_it(data: Path, weights: Path, tmp_path: Path) -> None:
+    train(config(data, weights, steps=2), tmp_path)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    del state["config"]["layer_decay"]
+    torch.save(state, tmp_path / "last.pt")
+    train(config(data, weights, steps=2), tmp_path)
+    with pytest.raises(CheckpointError, match="layer_decay differ"):
+        train(config(data, weights, steps=2, layer_decay=0.5), tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_names_the_batch_and_keeps_the_checkpoint(
+    data: Path, weights: Path, tmp_path: Path
 ) -> None:
     trainer = Trainer(config(data, weights, clip_fraction=0.0), tmp_path)
     trainer._save()
     with torch.no_grad():
         trainer.model.mask_decoder.mask_tokens.fill_(float("nan"))
-    with pytest.raises(FloatingPointError, match="at step 0"):
+    with pytest.raises(FloatingPointError, match="at step 0, images 0 to 1 of stream 0"):
         trainer.run()
     assert torch.load(tmp_path / "last.pt", weights_only=True)["done_steps"] == 0
+    assert torch.load(tmp_path / "bad_batch_0.pt", weights_only=True)[0].shape == (2, SIZE, SIZE, 3)
+    assert (tmp_path / "bad_batch_0.png").is_file()
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint(data: Path, weights: Path, tmp_path: Path) -> None:
+    trainer = Trainer(config(data, weights), tmp_path)
+    trainer._save()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    trainer.done_steps = 7
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))  # no file larger than 1 MiB can be written
+    try:
+        with pytest.raises(OutputError, match="cannot save step 7"):
+            trainer._save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def gradients_of_first_step(
+    run: TrainConfig, out: Path, monkeypatch: pytest.MonkeyPatch, rank: int = 0, world: int = 1
+) -> list[torch.Tensor]:
+    """What one of several processes would add to the others' gradients."""
+    found: list[torch.Tensor] = []
+    with monkeypatch.context() as patch:
+        patch.setenv("RANK", str(rank))
+        patch.setenv("WORLD_SIZE", str(world))
+        patch.setattr("torch.distributed.is_initialized", lambda: True)
+        patch.setattr(loop, "_add_gradients", lambda parameters: None)
+        trainer = Trainer(run, out)
+        update = trainer.optimizer.step
+        patch.setattr(nn.utils, "clip_grad_norm_", lambda parameters, norm: torch.ones(()))
+        patch.setattr(trainer.optimizer, "step", lambda: (found.extend(grads(trainer)), update()))
+        trainer._step(trainer._clip_parts() if run.clip_fraction else trainer._image_parts())
+    return found
+
+
+def grads(trainer: Trainer) -> list[torch.Tensor]:
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in trainer.parameters]
+
+
+@pytest.mark.parametrize("clip_fraction", [0.0, 1.0])
+def test_two_processes_compute_the_gradient_of_one(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip_fraction: float
+) -> None:
+    run = config(data, weights, micro_batches=2, clips_per_step=2, clip_fraction=clip_fraction)
+    alone = gradients_of_first_step(run, tmp_path / "one", monkeypatch)
+    first, second = (
+        gradients_of_first_step(run, tmp_path / str(rank), monkeypatch, rank, world=2) for rank in range(2)
+    )
+    assert any(gradient.any() for gradient in alone)
+    assert all(torch.equal(one, a + b) for one, a, b in zip(alone, first, second, strict=True))
+
+
+@pytest.mark.slow
+def test_two_real_processes_end_with_the_weights_of_one(data: Path, weights: Path, tmp_path: Path) -> None:
+    settings = ["size=64", "images_per_step=2", "micro_batches=2", "pictures=false", "workers=0", "device=cpu"]
+    for processes in (1, 2):
+        arguments = [f"--data={data}", f"--model={weights}", f"--out={tmp_path / str(processes)}", "--steps=3"]
+        command = [sys.executable, "-m", "masklet", "train", "finetune", *arguments, f"--processes={processes}"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run([*command, *(f"--set={text}" for text in settings)], check=True, env=environment)
+    one, two = (torch.load(tmp_path / name / "ema.pt", weights_only=True)["model"] for name in ("1", "2"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_batch_must_fit_its_parts(data: Path, weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="images_per_step must be a multiple of the 3 parts"):
+        Trainer(config(data, weights, micro_batches=3), tmp_path).run()
 
 
 def test_what_is_frozen_stays_and_the_rest_moves(data: Path, weights: Path, tmp_path: Path) -> None:
@@ -116,6 +202,73 @@ def test_what_is_frozen_stays_and_the_rest_moves(data: Path, weights: Path, tmp_
     assert any(name.startswith("correspondence") for name in moved)
 
 
+def test_frozen_patterns_and_layer_decay(data: Path, weights: Path, tmp_path: Path) -> None:
+    run = config(data, weights, frozen=("memory_*",), frozen_trunk_stages=5, layer_decay=0.5, trunk_scale=0.5)
+    trainer = Trainer(run, tmp_path)
+    learning = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
+    assert not any(name.startswith(("memory_", "image_encoder.trunk.stages.4")) for name in learning)
+    rates = {id(p): group["top"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    parameters = dict(trainer.model.named_parameters())
+    rate = {name: rates[id(parameters[name])] / run.learning_rate for name in learning}
+    assert rate["image_encoder.trunk.stages.6.0.project.weight"] == 0.5
+    assert rate["image_encoder.trunk.stages.5.0.project.weight"] == 0.25
+    assert rate["mask_decoder.mask_tokens"] == 1
+    with pytest.raises(ConfigError, match=r"no parameter is named like 'memry_\*'"):
+        Trainer(config(data, weights, frozen=("memry_*",)), tmp_path / "other")
+    with pytest.raises(ConfigError, match="nothing is left to learn"):
+        Trainer(config(data, weights, frozen=("*",)), tmp_path / "other")
+
+
+def test_recomputing_changes_nothing(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, recomputed = (
+        gradients_of_first_step(
+            config(data, weights, frozen_trunk_stages=0, clip_fraction=1.0, recompute=recompute),
+            tmp_path / str(recompute),
+            monkeypatch,
+        )
+        for recompute in (False, True)
+    )
+    assert any(gradient.any() for gradient in plain)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(plain, recomputed, strict=True))
+
+
+def test_adapters_learn_beside_the_model_and_end_in_it(data: Path, weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    run = config(data, weights, lora=LoraConfig(rank=2), frozen=("*",), learning_rate=1e-2, clip_fraction=0.0)
+    trainer = Trainer(run, tmp_path)
+    assert all("lora_" in name for name, p in trainer.model.named_parameters() if p.requires_grad)
+    trainer.run()
+    before, after = (read_checkpoint(path).weights for path in (weights, tmp_path / "ema.pt"))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all("attention" in name or "_to_" in name or "mlp" in name for name in moved)
+    resumed = Trainer(run, tmp_path)
+    assert resumed.done_steps == run.steps
+    again = resumed._plain().weights
+    assert all(torch.equal(after[name], again[name]) for name in after)
+    with pytest.raises(ConfigError, match="no linear layer is named like nothing"):
+        Trainer(config(data, weights, lora=LoraConfig(layers=("nothing",))), tmp_path / "other")
+
+
+def test_a_run_says_how_good_it_became_and_how_it_was_made(data: Path, weights: Path, tmp_path: Path) -> None:
+    run = config(data, weights, steps=2, validation_root=str(data), validation_images=1, pictures=True)
+    train(run, tmp_path, command="masklet train tiny")
+    measured = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in measured] == [0, 2]
+    assert measured[1].keys() >= {"miou@1", "miou@3", "miou@box"}
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["000000.png", "000002.png"]
+    started = json.loads((tmp_path / "run.json").read_text())["starts"]
+    assert started[0]["command"] == "masklet train tiny"
+    assert started[0]["versions"]["torch"] == torch.__version__
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert f"| one click | {100 * measured[0]['miou@1']:.1f} | {100 * measured[1]['miou@1']:.1f} |" in card
+    assert "| two | 3 |" in card
+    assert "masklet train tiny" in card
+    assert "| `steps` | `2` |" in card
+
+
 @pytest.mark.slow
 def test_training_lowers_the_loss(data: Path, weights: Path, tmp_path: Path) -> None:
     train(config(data, weights, steps=80, clip_fraction=0.3, learning_rate=2e-3), tmp_path)
@@ -124,6 +277,6 @@ def test_training_lowers_the_loss(data: Path, weights: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
-def test_recipes_make_valid_configurations(name: str) -> None:
-    recipe = RECIPES[name]("images/", "clips/", "start.pt")
-    assert (recipe.image_root, recipe.clip_root, recipe.init) == ("images/", "clips/", "start.pt")
+def test_recipes_make_valid_configurations(name: str, weights: Path) -> None:
+    recipe = RECIPES[name]("images/", "clips/", str(weights))
+    assert (recipe.image_root, recipe.clip_root, recipe.init) == ("images/", "clips/", str(weights))

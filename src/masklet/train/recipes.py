@@ -85,7 +85,7 @@ def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None
         clip_root=clip_root,
         model=model,
         init=str(path),
-        size=model.image_size,
+        size=model.image_size if is_official else 256,
         steps=100,
         images_per_step=2 if is_official else 4,
         micro_batches=2,
@@ -108,9 +108,8 @@ def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None
             tracks_with_candidates=is_official,
             memory=MemoryConfig(policy="official", spatial_slots=model.spatial_slots, max_pointers=model.max_pointers),
         ),
-        log_every=10,
+        log_every=5,
         checkpoint_every=50,
-        validate_every=50,
     )
 
 

@@ -64,6 +64,9 @@ class Validator:
                 degrade_probability=0.0,
             )
             samples = ImageSamples(data)
-            drawn = [samples.sample(np.random.default_rng([config.seed, number])) for number in range(_NUM_DRAWN)]
-            self._objects = [(sample.rgb.numpy(), sample.masks[0].numpy()) for sample in drawn]
+            drawn = (samples.sample(np.random.default_rng([config.seed, number])) for number in range(4 * _NUM_DRAWN))
+            distinct = {sample.rgb.numpy().tobytes(): sample for sample in drawn}
+            self._objects = [
+                (sample.rgb.numpy(), sample.masks[0].numpy()) for sample in list(distinct.values())[:_NUM_DRAWN]
+            ]
         return self._objects
