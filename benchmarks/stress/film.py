@@ -79,7 +79,7 @@ class Actor:
             if number == len(self._levels):
                 last = self._levels[-1]
                 size = (max(last.shape[1] // 2, 1), max(last.shape[0] // 2, 1))
-                self._levels.append(cv2.resize(last, size, interpolation=cv2.INTER_AREA))
+                self._levels.append(np.asarray(cv2.resize(last, size, interpolation=cv2.INTER_AREA), np.float32))
         return self._levels[number], scale
 
 
@@ -111,7 +111,7 @@ class Film:
             owners[share > 0.5] = object_id
         noise = np.random.default_rng((self.seed, index)).standard_normal(picture.shape, np.float32)
         picture += np.float32(NOISE) * noise
-        return cv2.convertScaleAbs(cv2.max(picture, 0.0)), owners
+        return np.rint(picture.clip(0, 255)).astype(np.uint8), owners
 
     def _instant(self, time: float) -> tuple[FloatArray, dict[int, FloatArray]]:
         """The picture, and how much of each pixel shows each object."""
@@ -148,8 +148,8 @@ def _scenery(background: ByteArray, view: View) -> FloatArray:
     height, width = SIZE_HW
     scale = 1.35 * max(height / background.shape[0], width / background.shape[1])
     if scale < 0.75:  # one area average, so that fine texture does not flicker
-        background = cv2.resize(background, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        scale = 1.0
+        smaller = cv2.resize(background, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        background, scale = np.asarray(smaller, np.uint8), 1.0
     centre_x, centre_y = background.shape[1] / 2, background.shape[0] / 2
     matrix = _seen(view) @ _moved(width / 2, height / 2) @ np.diag([scale, scale, 1]) @ _moved(-centre_x, -centre_y)
     warped = cv2.warpAffine(
