@@ -97,7 +97,8 @@ def evaluate_interactive(
         if value < 1:
             raise ConfigError(f"{name} must be at least 1, got {value}")
     chosen = choose_clips(data, clips, limit)
-    settings = {"frames": frames, "clicks": clicks, "memory": None if memory is None else asdict(memory)}
+    memory = memory or MemoryConfig.for_engine(engine.info)
+    settings = {"frames": frames, "clicks": clicks, "memory": asdict(memory)}
     objects = run_units(
         engine,
         _Annotate(mode, frames, clicks, memory),
@@ -120,7 +121,7 @@ class _Annotate:
     mode: Mode
     frames: int
     clicks: int
-    memory: MemoryConfig | None
+    memory: MemoryConfig
 
     def __call__(self, engine: Engine[Any], clip: ClipExample, tick: Tick) -> list[ObjectRounds]:
         truth = _Truth(clip)
@@ -190,9 +191,8 @@ class _Session:
 
     def annotate_offline(self) -> None:
         """Each round tracks the whole clip, with all that was said before, and prompts the worst frame anew."""
-        memory = self.rules.memory or MemoryConfig.for_engine(self.engine.info)
         # Correcting a frame in the middle reads what was tracked before it; a prompt also helps the frames before it.
-        memory = replace(memory, retention="editing", prompts_ahead=True, max_prompted_kept=None)
+        memory = replace(self.rules.memory, retention="editing", prompts_ahead=True, max_prompted_kept=None)
         with self.clip.open_frames() as source:
             tracker = Tracker(self.engine, source, memory=memory)
             self._prompt_first_frames(tracker, self.states)
@@ -206,11 +206,11 @@ class _Session:
 
     def annotate_online(self) -> None:
         """One pass for each number of frames that may be prompted, as what comes after a correction depends on it."""
-        memory = self.rules.memory or MemoryConfig.for_engine(self.engine.info)
+        memory = replace(self.rules.memory, max_prompted_kept=None)
         open_ids = list(self.states)
         for limit in range(1, self.rules.frames + 1):
             if open_ids:
-                self._pass_online(replace(memory, max_prompted_kept=None), open_ids, limit)
+                self._pass_online(memory, open_ids, limit)
             self._close_round(self.states)
             # An object that had a pause to spare would be annotated just the same with more of them.
             open_ids = [object_id for object_id in open_ids if len(self.states[object_id].prompted) == limit]

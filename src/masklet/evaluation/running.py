@@ -19,6 +19,7 @@ from multiprocessing.connection import wait as wait_for_end
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from masklet._version import __version__
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError, EngineError
 from masklet.evaluation.journal import Journal
@@ -104,7 +105,8 @@ def run_units(
         KeyboardInterrupt: on Ctrl-C, with all processes ended.
     """
     model = None if engine is None else engine.info.name
-    journal = Journal(options.journal, record_type, {"model": model, "identity": options.identity, **about})
+    run = {"masklet": __version__, "model": model, "identity": options.identity, **about}
+    journal = Journal(options.journal, record_type, run)
     done = journal.load()
     todo = [unit for unit in units if unit.name not in done]
     total = sum(unit.steps for unit in todo)

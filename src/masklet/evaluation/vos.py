@@ -76,7 +76,7 @@ def evaluate_vos(
     settings = {
         "prompt": prompt,
         "rules": asdict(rules),
-        "memory": None if memory is None else asdict(memory),
+        "memory": asdict(memory or MemoryConfig.for_engine(engine.info)),
         "non_overlap": non_overlap,
     }
     work = _Track(prompt, rules, memory, non_overlap, save_masks)
