@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from masklet._version import __version__
-from masklet.cli import convert, doctor, evaluate, export, models, segment, track, train
+from masklet.cli import convert, data, doctor, evaluate, export, models, segment, track, train
 from masklet.cli.command import MaskletCommand, PromptCommand
 from masklet.cli.console import Interrupted, command_line, print_error
 from masklet.cli.options import examples
@@ -44,6 +44,7 @@ app.command("export", cls=MaskletCommand, epilog=export.EPILOG)(export.export)
 app.command("train", cls=MaskletCommand, epilog=train.EPILOG)(train.train)
 app.command("doctor", cls=MaskletCommand)(doctor.doctor)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(data.app, name="data")
 
 
 def _print_version(wanted: bool) -> None:

@@ -101,15 +101,18 @@ class DataReport:
         }
 
 
-def check_dataset(data: Dataset, *, progress: Progress | None = None) -> DataReport:
+def check_dataset(
+    data: Dataset, opening_faults: Sequence[DataError] = (), *, progress: Progress | None = None
+) -> DataReport:
     """Read everything in a data set.
 
     Args:
         data: opened with `verify=False`, so that a file that does not fit is a line of the report, not the end.
+        opening_faults: what `open_dataset` has collected.
         progress: called after each image and clip.
     """
     sources: dict[str, SourceCounts] = {}
-    faults: list[Fault] = []
+    faults = [Fault("error", "does not pair", str(data.root), str(error)) for error in opening_faults]
     total = len(data.images) + len(data.clips)
     done = 0
     for examples in (data.images, data.clips):
@@ -152,7 +155,8 @@ def _check_clip(clip: ClipExample, counts: SourceCounts) -> Iterator[Fault]:
         yield Fault("warning", "a single frame", clip.where, "the clip has one frame: nothing moves")
     seen: set[int] = set()
     first_size: tuple[int, int] | None = None
-    for frame_index, labels in _read_frames(clip, faults := []):
+    faults: list[Fault] = []
+    for frame_index, labels in _read_frames(clip, faults):
         yield from faults
         faults.clear()
         if first_size is None:
@@ -178,13 +182,16 @@ def _read_frames(clip: ClipExample, faults: list[Fault]) -> Iterator[tuple[int, 
         try:
             pairs = [(index, labels) for index, (_, labels) in zip(part, clip.read(part), strict=True)]
         except MaskletError:
-            pairs = []
-            for index in part:  # one by one, to tell which
-                try:
-                    pairs.append((index, clip.read([index])[0][1]))
-                except MaskletError as error:
-                    faults.append(Fault("error", _kind_of(error), clip.label_where(index), str(error)))
+            pairs = [pair for index in part if (pair := _read_frame(clip, index, faults)) is not None]
         yield from pairs
+
+
+def _read_frame(clip: ClipExample, index: int, faults: list[Fault]) -> tuple[int, Labels] | None:
+    try:
+        return index, clip.read([index])[0][1]
+    except MaskletError as error:
+        faults.append(Fault("error", _kind_of(error), clip.label_where(index), str(error)))
+        return None
 
 
 def _count(labels: Labels, counts: SourceCounts) -> dict[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from masklet.datasets.files import decode_rgb, header_size_hw, read_bytes
+from masklet.datasets.files import Faults, decode_rgb, header_size_hw, read_bytes, refuse
 from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import Dataset, ImageExample, Labels, MaskLabels
 from masklet.errors import DataError
@@ -38,6 +38,9 @@ class CocoImage(ImageExample):
     @property
     def where(self) -> str:
         return f"{self.json_path}, image {self.image_path.name}"
+
+    def encoded(self) -> tuple[bytes, str] | None:
+        return read_bytes(self.image_path), self.image_path.suffix.lower()
 
     def read_rgb(self) -> ByteArray:
         return decode_rgb(read_bytes(self.image_path), str(self.image_path))
@@ -89,7 +92,7 @@ def recognise_coco(root: Path) -> bool:
     return bool(find_coco(root))
 
 
-def open_coco(root: Path, *, split: str | None = None, verify: bool = True) -> Dataset:
+def open_coco(root: Path, *, split: str | None = None, verify: bool = True, faults: Faults | None = None) -> Dataset:
     """Open a folder with a COCO file, or the file itself.
 
     Args:
@@ -108,8 +111,8 @@ def open_coco(root: Path, *, split: str | None = None, verify: bool = True) -> D
     if split is not None and split not in files:
         raise DataError(f"{root} has no split {split!r}: it has {', '.join(sorted(files))}")
     name, path = (split, files[split]) if split is not None else next(iter(files.items()))
-    images = _read_images(path, root if root.is_dir() else root.parent, name)
-    if not images:
+    images = _read_images(path, root if root.is_dir() else root.parent, name, faults)
+    if not images and not faults:
         raise DataError(f"{path} lists no images")
     if verify:
         for image in images:
@@ -122,7 +125,7 @@ def open_coco(root: Path, *, split: str | None = None, verify: bool = True) -> D
     return Dataset(root, "coco", images)
 
 
-def _read_images(path: Path, root: Path, source: str) -> list[CocoImage]:
+def _read_images(path: Path, root: Path, source: str, faults: Faults | None) -> list[CocoImage]:
     document = read_json(path)
     records = field_of(document, "images", list, str(path))
     by_image: dict[Any, list[Mapping[str, Any]]] = {}
@@ -142,7 +145,9 @@ def _read_images(path: Path, root: Path, source: str) -> list[CocoImage]:
             raise DataError(f"{place}: file_name {file_name!r} leads out of the data set")
         image_path = next((found for folder in folders if (found := folder / file_name).is_file()), None)
         if image_path is None:
-            raise DataError(f"{place}: there is no {file_name} in {', '.join(map(str, dict.fromkeys(folders)))}")
+            searched = ", ".join(map(str, dict.fromkeys(folders)))
+            refuse(DataError(f"{place}: there is no {file_name} in {searched}"), faults)
+            continue
         folders.insert(0, folders.pop(folders.index(_folder_of(image_path, file_name))))  # the next one will be there
         height, width = (int(field_of(record, side, (int, float), place)) for side in ("height", "width"))
         annotations = tuple(by_image.get(record["id"], ()))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from masklet.datasets.files import Faults
 from masklet.datasets.folders import read_clip
 from masklet.datasets.records import Dataset
 from masklet.errors import DataError
@@ -27,7 +28,14 @@ def recognise_davis(root: Path) -> bool:
     return any(_parts(folder) is not None for folder in [root, *(root / split for split in SPLIT_FOLDERS)])
 
 
-def open_davis(root: Path, *, split: str | None = None, resolution: str | None = None, verify: bool = True) -> Dataset:
+def open_davis(
+    root: Path,
+    *,
+    split: str | None = None,
+    resolution: str | None = None,
+    verify: bool = True,
+    faults: Faults | None = None,
+) -> Dataset:
     """Open a benchmark's folder.
 
     Args:
@@ -35,6 +43,7 @@ def open_davis(root: Path, *, split: str | None = None, resolution: str | None =
         split: a list in `ImageSets` (2017 before 2016), `<split>.txt` beside the folders, or a folder of the root.
         resolution: the folder between, for DAVIS; 480p when there is a choice.
         verify: compare the sizes of frames and masks.
+        faults: see `open_dataset`.
 
     Raises:
         DataError: no annotated clip, an unknown split or resolution, a mask without its frame, sizes that differ.
@@ -65,7 +74,11 @@ def open_davis(root: Path, *, split: str | None = None, resolution: str | None =
     if not annotated:
         raise DataError(f"{base} holds no clips that have both frames and annotations")
     source = base.resolve().name
-    clips = [read_clip(name, source, frames, masks, verify=verify) for name, (frames, masks) in annotated.items()]
+    clips = [
+        clip
+        for name, (frames, masks) in annotated.items()
+        for clip in read_clip(name, source, frames, masks, verify=verify, faults=faults)
+    ]
     return Dataset(root, "davis", clips=clips)
 
 

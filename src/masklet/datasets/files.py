@@ -20,6 +20,8 @@ from masklet.records import BoolArray, ByteArray
 
 MASK_SUFFIXES = frozenset({".png"})
 _EXIF_ORIENTATION = 0x0112
+VOID_FILE = -1
+"""In place of an object's id: `void.png`."""
 _SIBLINGS = 5
 """Masks looked at to tell 0/255 masks from masks that hold void."""
 
@@ -122,7 +124,7 @@ class ObjectMasks:
     path: Path
     """The folder they are in, for messages."""
     paths: tuple[tuple[int, Path], ...]
-    """Object id and file, ascending."""
+    """Object id and file, ascending; `VOID_FILE` for what nobody judged."""
 
     def read(self) -> Labels:
         """Raises DataError: a file cannot be used, or sizes differ."""
@@ -138,7 +140,7 @@ class ObjectMasks:
                 masks[object_id] = mask
         if size is None:
             raise DataError(f"{self.path} holds no masks")
-        return MaskLabels(size, masks, where=str(self.path))
+        return MaskLabels(size, masks, masks.pop(VOID_FILE, None), where=str(self.path))
 
 
 MaskFile = IndexedMask | ObjectMasks
@@ -159,7 +161,8 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
 def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
     """The masks of a folder, by the stem of their image.
 
-    a) `<stem>.png`, indexed; b) `<stem>/<object>.png`; c) `<object>/<stem>.png`, one PNG an object.
+    a) `<stem>.png`, indexed; b) `<stem>/<object>.png`, and `<stem>/void.png` for what nobody judged;
+    c) `<object>/<stem>.png`, one PNG an object. a) and b) may stand side by side.
 
     Args:
         folder: where they are.
@@ -172,30 +175,35 @@ def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
     if indexed:
         paths = list(indexed.values())
         siblings = tuple(paths[row * len(paths) // _SIBLINGS] for row in range(min(_SIBLINGS, len(paths))))
-        return {stem: IndexedMask(path, siblings) for stem, path in indexed.items()}
     folders = [path for path in sorted(folder.iterdir(), key=natural_order) if path.is_dir()]
     known = set(stems)
-    found: dict[str, dict[int, Path]] = {}
-    folder_of: dict[str, Path] = {}
+    if indexed:
+        masks: dict[str, MaskFile] = {stem: IndexedMask(path, siblings) for stem, path in indexed.items()}
+        own = [path for path in folders if path.name in known and path.name not in indexed]
+        return masks | {path.name: _objects_in(path) for path in own}
     if any(path.name in known for path in folders) and not _all_hold(folders, known):
-        for path in folders:
-            files = _by_stem(path, MASK_SUFFIXES)
-            numbered = all(stem.isdigit() for stem in files)
-            found[path.name] = {
-                int(stem) if numbered else place: file for place, (stem, file) in enumerate(files.items(), start=1)
-            }
-            folder_of[path.name] = path
-    else:
-        for path in folders:
-            files = _by_stem(path, MASK_SUFFIXES)
-            if files and not path.name.isdigit():
-                raise DataError(f"{path} holds masks, and its name is neither that of an image nor an object's number")
-            for stem, file in files.items():
-                found.setdefault(stem, {})[int(path.name)] = file
-                folder_of[stem] = folder
+        return {path.name: _objects_in(path) for path in folders}
+    found: dict[str, dict[int, Path]] = {}
+    for path in folders:
+        files = _by_stem(path, MASK_SUFFIXES)
+        if files and not path.name.isdigit():
+            raise DataError(f"{path} holds masks, and its name is neither that of an image nor an object's number")
+        for stem, file in files.items():
+            found.setdefault(stem, {})[int(path.name)] = file
     if not found:
         raise DataError(f"{folder} holds no masks: expected indexed PNGs, or one PNG an object in folders")
-    return {stem: ObjectMasks(folder_of[stem], tuple(sorted(files.items()))) for stem, files in found.items()}
+    return {stem: ObjectMasks(folder, tuple(sorted(files.items()))) for stem, files in found.items()}
+
+
+def _objects_in(folder: Path) -> ObjectMasks:
+    """One PNG an object, by its number or else in order."""
+    files = _by_stem(folder, MASK_SUFFIXES)
+    void = files.pop("void", None)
+    numbered = all(stem.isdigit() for stem in files)
+    by_id = {int(stem) if numbered else place: file for place, (stem, file) in enumerate(files.items(), start=1)}
+    if void is not None:
+        by_id[VOID_FILE] = void
+    return ObjectMasks(folder, tuple(sorted(by_id.items())))
 
 
 def _all_hold(folders: Sequence[Path], stems: set[str]) -> bool:
@@ -205,13 +213,27 @@ def _all_hold(folders: Sequence[Path], stems: set[str]) -> bool:
     )
 
 
-def match(image_folder: Path, mask_folder: Path, *, verify: bool = True) -> tuple[dict[str, Path], dict[str, MaskFile]]:
+Faults = list[DataError]
+"""Where a reader puts what is wrong when it is to go on; see `open_dataset`."""
+
+
+def refuse(error: DataError, faults: Faults | None) -> None:
+    """Raise an error, or note it where faults are collected."""
+    if faults is None:
+        raise error
+    faults.append(error)
+
+
+def match(
+    image_folder: Path, mask_folder: Path, *, verify: bool = True, faults: Faults | None = None
+) -> tuple[dict[str, Path], dict[str, MaskFile]]:
     """Images and masks by stem, in order: every mask has an image, and not every image needs a mask.
 
     Args:
         image_folder: of images.
         mask_folder: of masks; see `masks_by_stem`.
         verify: compare sizes, from the files' headers.
+        faults: collects what is wrong with single files, which are then left out, instead of raising it.
 
     Raises:
         DataError: a folder is missing or empty, a mask has no image, or sizes differ.
@@ -221,9 +243,9 @@ def match(image_folder: Path, mask_folder: Path, *, verify: bool = True) -> tupl
     images = images_by_stem(image_folder)
     masks = masks_by_stem(mask_folder, images)
     if strays := [stem for stem in masks if stem not in images]:
-        raise DataError(
-            f"{_file_of(masks[strays[0]])} has no image of that name in {image_folder} ({len(strays)} such masks)"
-        )
+        message = f"{_file_of(masks[strays[0]])} has no image of that name in {image_folder}"
+        refuse(DataError(f"{message} ({len(strays)} such masks)"), faults)
+        masks = {stem: mask for stem, mask in masks.items() if stem in images}
     if verify:
         for stem, mask in masks.items():
             check_sizes(images[stem], mask)

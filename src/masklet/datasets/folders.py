@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from masklet.datasets.files import MaskFile, decode_rgb, match, read_bytes
+from masklet.datasets.files import Faults, MaskFile, decode_rgb, match, read_bytes, refuse
 from masklet.datasets.records import ClipExample, Dataset, ImageExample, Labels
 from masklet.errors import DataError
 from masklet.records import ByteArray
@@ -29,6 +29,9 @@ class FileImage(ImageExample):
     @property
     def where(self) -> str:
         return str(self.mask.path)
+
+    def encoded(self) -> tuple[bytes, str] | None:
+        return read_bytes(self.image_path), self.image_path.suffix.lower()
 
     def read_rgb(self) -> ByteArray:
         return decode_rgb(read_bytes(self.image_path), str(self.image_path))
@@ -64,6 +67,10 @@ class FolderClip(ClipExample):
     def label_where(self, frame_index: int) -> str:
         return str(self.masks[frame_index].path)
 
+    def encoded(self, frame_index: int) -> tuple[bytes, str] | None:
+        path = self.frame_paths[frame_index]
+        return read_bytes(path), path.suffix.lower()
+
     def open_frames(self) -> FrameSource:
         return ArraySource(self.frame_paths, fps=self.fps, name=self.where)
 
@@ -90,7 +97,7 @@ def recognise_folders(root: Path) -> bool:
     return any(is_image_source(folder) or is_clip(folder) for folder in _candidates(root))
 
 
-def open_folders(root: Path, *, split: str | None = None, verify: bool = True) -> Dataset:
+def open_folders(root: Path, *, split: str | None = None, verify: bool = True, faults: Faults | None = None) -> Dataset:
     """Image sources `<source>/images` + `<source>/masks` and clips `<clip>/frames` + `<clip>/masks`.
 
     Each may be the root itself or lie up to two folders down. A folder with neither is passed over.
@@ -106,35 +113,49 @@ def open_folders(root: Path, *, split: str | None = None, verify: bool = True) -
     for folder in _candidates(base):
         name = folder.resolve().name if folder == base else folder.relative_to(base).as_posix()
         if is_image_source(folder):
-            images += _read_source(folder, name, prefix="" if folder == base else f"{name}/", verify=verify)
+            images += _read_source(
+                folder, name, prefix="" if folder == base else f"{name}/", verify=verify, faults=faults
+            )
         elif is_clip(folder):
             source = folder.resolve().parent.name if folder.parent == base or folder == base else folder.parent.name
-            clips.append(read_clip(name, source, folder / "frames", folder / "masks", verify=verify))
+            clips += read_clip(name, source, folder / "frames", folder / "masks", verify=verify, faults=faults)
         elif (folder / "images").is_dir() or (folder / "frames").is_dir():
-            raise DataError(f"{folder} has images but no masks: expected {folder / 'masks'}")
-    if not images and not clips:
+            refuse(DataError(f"{folder} has images but no masks: expected {folder / 'masks'}"), faults)
+    if not images and not clips and not faults:
         raise DataError(f"{base} holds neither images/ and masks/, nor <clip>/frames and <clip>/masks")
     return Dataset(root, "folders", images, clips)
 
 
-def read_clip(name: str, source: str, frames_folder: Path, masks_folder: Path, *, verify: bool) -> FolderClip:
+def read_clip(
+    name: str, source: str, frames_folder: Path, masks_folder: Path, *, verify: bool, faults: Faults | None = None
+) -> list[FolderClip]:
     """Pair the frames of a clip with the masks that are there.
+
+    Returns:
+        One clip; none when it cannot be used and `faults` has taken the reason.
 
     Raises:
         DataError: as `files.match`.
     """
-    frames, masks = match(frames_folder, masks_folder, verify=verify)
+    try:
+        frames, masks = match(frames_folder, masks_folder, verify=verify, faults=faults)
+    except DataError as error:
+        refuse(error, faults)
+        return []
     by_index = {index: masks[stem] for index, stem in enumerate(frames) if stem in masks}
-    return FolderClip(name, source, tuple(frames.values()), by_index)
+    return [FolderClip(name, source, tuple(frames.values()), by_index)]
 
 
-def _read_source(folder: Path, source: str, *, prefix: str, verify: bool) -> list[ImageExample]:
-    images, masks = match(folder / "images", folder / "masks", verify=verify)
+def _read_source(folder: Path, source: str, *, prefix: str, verify: bool, faults: Faults | None) -> list[ImageExample]:
+    try:
+        images, masks = match(folder / "images", folder / "masks", verify=verify, faults=faults)
+    except DataError as error:
+        refuse(error, faults)
+        return []
     if bare := [stem for stem in images if stem not in masks]:
-        raise DataError(
-            f"{images[bare[0]]} has no mask: expected {folder / 'masks' / bare[0]}.png ({len(bare)} such images)"
-        )
-    return [FileImage(f"{prefix}{stem}", source, path, masks[stem]) for stem, path in images.items()]
+        expected = folder / "masks" / f"{bare[0]}.png"
+        refuse(DataError(f"{images[bare[0]]} has no mask: expected {expected} ({len(bare)} such images)"), faults)
+    return [FileImage(f"{prefix}{stem}", source, path, masks[stem]) for stem, path in images.items() if stem in masks]
 
 
 def _candidates(base: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from masklet.datasets.coco import open_coco, recognise_coco
 from masklet.datasets.davis import open_davis, recognise_davis
+from masklet.datasets.files import Faults
 from masklet.datasets.folders import open_folders, recognise_folders
 from masklet.datasets.records import ClipExample, Dataset, ImageExample
 from masklet.datasets.sa1b import open_sa1b, recognise_sa1b
@@ -58,6 +59,7 @@ def open_dataset(
     resolution: str | None = None,
     masklets: str = "manual",
     verify: bool = True,
+    faults: Faults | None = None,
 ) -> Dataset:
     """Open a folder of labelled images or clips; nothing is decoded yet.
 
@@ -69,6 +71,7 @@ def open_dataset(
         masklets: `manual`, `auto` or `both`, for SA-V; videos without manual ones have their automatic ones.
         verify: compare the sizes of all images and masks now, from the files' headers, so that nothing that does not
             fit stops a long run later. Costs about a second for ten thousand files.
+        faults: collects what is wrong with single files, which are then left out, instead of raising the first.
 
     Raises:
         DataError: the folder is missing, of an unknown or another layout, empty, or its files do not fit.
@@ -78,7 +81,7 @@ def open_dataset(
         raise DataError(f"data set {root} does not exist")
     layout = recognise(root) if layout is None else ALIASES.get(layout, layout)
     if layout == "coco":
-        return open_coco(root, split=split, verify=verify)
+        return open_coco(root, split=split, verify=verify, faults=faults)
     if layout == "shards":
         return open_shards(root, split=split)
     if layout not in LAYOUTS:
@@ -86,12 +89,12 @@ def open_dataset(
     if not root.is_dir():
         raise DataError(f"{root} is a file, and a data set of the layout {layout} is a folder")
     if layout == "davis":
-        return open_davis(root, split=split, resolution=resolution, verify=verify)
+        return open_davis(root, split=split, resolution=resolution, verify=verify, faults=faults)
     if layout == "sa-v":
-        return open_sav(root, split=split, masklets=masklets, verify=verify)
+        return open_sav(root, split=split, masklets=masklets, verify=verify, faults=faults)
     if layout == "sa-1b":
-        return open_sa1b(root, split=split, verify=verify)
-    return open_folders(root, split=split, verify=verify)
+        return open_sa1b(root, split=split, verify=verify, faults=faults)
+    return open_folders(root, split=split, verify=verify, faults=faults)
 
 
 def recognise(root: Path) -> str:

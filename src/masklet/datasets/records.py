@@ -238,6 +238,10 @@ class ImageExample(ABC):
             DataError: they cannot be read.
         """
 
+    def encoded(self) -> tuple[bytes, str] | None:
+        """The image's file as it is, and its suffix, for copies without loss; None when it has no file of its own."""
+        return None
+
     def read(self) -> tuple[ByteArray, Labels]:
         """Both.
 
@@ -289,6 +293,10 @@ class ClipExample(ABC):
         Raises:
             DataError: they cannot be read.
         """
+
+    def encoded(self, frame_index: int) -> tuple[bytes, str] | None:
+        """One frame's file as it is, and its suffix; None when it has no file of its own."""
+        return None
 
     def label_where(self, frame_index: int) -> str:
         """The file with the objects of one labelled frame, for messages."""

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from masklet.datasets.files import decode_rgb, natural_order, read_bytes
+import numpy as np
+
+from masklet.datasets.files import Faults, decode_rgb, natural_order, read_bytes, refuse
 from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
 from masklet.datasets.records import Concatenated, Dataset, ImageExample, Labels, MaskLabels
 from masklet.errors import DataError
+from masklet.masks import decode_rle
 from masklet.records import ByteArray
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -30,6 +33,9 @@ class Sa1bImage(ImageExample):
     @property
     def where(self) -> str:
         return str(self.image_path.with_suffix(".json"))
+
+    def encoded(self) -> tuple[bytes, str] | None:
+        return read_bytes(self.image_path), self.image_path.suffix.lower()
 
     def read_rgb(self) -> ByteArray:
         return decode_rgb(read_bytes(self.image_path), str(self.image_path))
@@ -67,7 +73,7 @@ def recognise_sa1b(root: Path) -> bool:
     return False
 
 
-def open_sa1b(root: Path, *, split: str | None = None, verify: bool = True) -> Dataset:
+def open_sa1b(root: Path, *, split: str | None = None, verify: bool = True, faults: Faults | None = None) -> Dataset:
     """Open a folder of images with a JSON each, or a folder of such folders.
 
     Args:
@@ -87,8 +93,8 @@ def open_sa1b(root: Path, *, split: str | None = None, verify: bool = True) -> D
         images = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
         if not jsons or not images:
             continue
-        if verify:
-            _check_pairs(images, jsons)
+        if verify or faults is not None:
+            _check_pairs(images, jsons, faults)
         names = sorted((path for stem, path in images.items() if stem in jsons), key=natural_order)
         source = folder.resolve().name
         prefix = "" if folder == base else f"{source}/"
@@ -113,14 +119,18 @@ def labels_from_json(document: Any, where: str) -> MaskLabels:
         mask = segmentation_mask(field_of(annotation, "segmentation", (dict, list), place), (height, width), place)
         if annotation.get("area", 1):
             masks[number] = mask
-    return MaskLabels((height, width), masks, where=where)
+    void = None
+    if document.get("void") is not None:  # masklet's own addition, for what is converted from data sets that have it
+        found = segmentation_mask(document["void"], (height, width), f"{where}, void")
+        void = found if isinstance(found, np.ndarray) else decode_rle(found)
+    return MaskLabels((height, width), masks, void, where=where)
 
 
-def _check_pairs(images: dict[str, Path], jsons: dict[str, Path]) -> None:
+def _check_pairs(images: dict[str, Path], jsons: dict[str, Path], faults: Faults | None) -> None:
     if bare := sorted(images.keys() - jsons.keys()):
-        raise DataError(f"{images[bare[0]]} has no JSON of that name beside it ({len(bare)} such images)")
+        refuse(DataError(f"{images[bare[0]]} has no JSON of that name beside it ({len(bare)} such images)"), faults)
     if bare := sorted(jsons.keys() - images.keys()):
-        raise DataError(f"{jsons[bare[0]]} has no image of that name beside it ({len(bare)} such files)")
+        refuse(DataError(f"{jsons[bare[0]]} has no image of that name beside it ({len(bare)} such files)"), faults)
 
 
 def _image_of(path: Path) -> Path | None:

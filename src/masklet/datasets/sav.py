@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from masklet.datasets.files import natural_order
+from masklet.datasets.files import Faults, natural_order, refuse
 from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import ClipExample, Dataset, Labels, MaskLabels
 from masklet.errors import DataError, VideoError
@@ -87,7 +87,9 @@ def recognise_sav(root: Path) -> bool:
     return any(_json_paths(path, "both") for folder in _folders(root) for path in sorted(folder.glob("*.mp4"))[:3])
 
 
-def open_sav(root: Path, *, split: str | None = None, masklets: str = "manual", verify: bool = True) -> Dataset:
+def open_sav(
+    root: Path, *, split: str | None = None, masklets: str = "manual", verify: bool = True, faults: Faults | None = None
+) -> Dataset:
     """Open a folder of videos with their masklets, or a folder of such folders.
 
     Args:
@@ -110,10 +112,15 @@ def open_sav(root: Path, *, split: str | None = None, masklets: str = "manual", 
         for path in sorted(folder.glob("*.mp4"), key=natural_order):
             json_paths = _json_paths(path, masklets)
             if json_paths:
-                clips.append(_open_clip(f"{prefix}{path.stem}", folder.resolve().name, path, json_paths, verify=verify))
-            elif verify:
-                raise DataError(f"{path} has no masklets: expected {path.stem}_manual.json or {path.stem}_auto.json")
-    if not clips:
+                name, source = f"{prefix}{path.stem}", folder.resolve().name
+                try:
+                    clips.append(_open_clip(name, source, path, json_paths, verify=verify or faults is not None))
+                except DataError as error:
+                    refuse(error, faults)
+            elif verify or faults is not None:
+                expected = f"{path.stem}_manual.json or {path.stem}_auto.json"
+                refuse(DataError(f"{path} has no masklets: expected {expected}"), faults)
+    if not clips and not faults:
         raise DataError(f"{base} holds no videos with a _manual.json or _auto.json beside them, as SA-V has")
     return Dataset(root, "sa-v", clips=clips)
 

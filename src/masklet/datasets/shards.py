@@ -97,6 +97,9 @@ class ShardImage(ImageExample):
     def where(self) -> str:
         return self.labels.where
 
+    def encoded(self) -> tuple[bytes, str] | None:
+        return self.image.read(), Path(self.image.member.name).suffix.lower()
+
     def read_rgb(self) -> ByteArray:
         return decode_rgb(self.image.read(), self.image.where)
 
@@ -129,6 +132,10 @@ class ShardClip(ClipExample):
 
     def label_where(self, frame_index: int) -> str:
         return self.labels[frame_index].where
+
+    def encoded(self, frame_index: int) -> tuple[bytes, str] | None:
+        file = self.frames[frame_index]
+        return file.read(), Path(file.member.name).suffix.lower()
 
     def open_frames(self) -> FrameSource:
         return ArraySource(_Encoded(self.frames), fps=self.fps, name=self.where)
