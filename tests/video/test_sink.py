@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +18,8 @@ from masklet.errors import OutputError
 from masklet.masks import decode_rle
 from masklet.records import Frame, FrameMasks
 from masklet.video.labels import davis_palette
-from masklet.video.sink import CocoSink, InOrder, MaskPngSink, OverlaySink, open_sinks
+from masklet.video.sink import CocoSink, InOrder, MaskPngSink, OverlaySink, Sinks, open_sinks
+from masklet.video.sink_base import BaseSink
 from masklet.video.source import open_source
 
 from .clips import MakeClip, is_upright, masks_for, number_of, numbered_frame
@@ -244,3 +248,67 @@ def test_nothing_written_leaves_nothing(make_clip: MakeClip, tmp_path: Path) -> 
     with open_source(make_clip()) as source, open_sinks(out, ["overlay", "coco"], source.info):
         pass
     assert list(out.iterdir()) == []
+
+
+def test_a_full_disk_stops_in_time_to_finish_what_there_is(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = make_clip(count=30, audio="aac"), tmp_path / "out"
+    free = iter([2**30] * 36)  # three sinks ask once a frame each: the disk is full at the thirteenth
+    usage = type(shutil.disk_usage(tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**30, 2**30, next(free, 2**20)))
+    with pytest.raises(OutputError, match=r"the disk is full: 1\.0 MB are left"):  # noqa: SIM117, PT012
+        with open_source(path) as source, open_sinks(out, ["overlay", "masks", "coco"], source.info) as sinks:
+            for frame in source.frames():
+                sinks.write(frame, masks_for(frame))
+    with open_source(out / "overlay.mp4") as overlay:
+        assert len(list(overlay.frames())) == 12
+    assert len(list((out / "masks").glob("*.png"))) == 12
+    assert len(json.loads((out / "coco.json").read_text())["images"]) == 12
+    assert not list(tmp_path.rglob("*.part*"))
+
+
+class SlowSink(BaseSink):
+    """Takes its time over each frame, and fails at one."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        super().__init__(Path("slow"))
+        self.written: list[int] = []
+        self.fails_at = fails_at
+        self.is_finished = False
+        self._stack.callback(self._finish)
+
+    def _finish(self) -> None:
+        self.is_finished = True
+
+    def write(self, frame: Frame, masks: FrameMasks) -> None:
+        time.sleep(0.01)
+        if frame.index == self.fails_at:
+            raise OutputError("no more ink")
+        self.written.append(frame.index)
+
+
+def blank_frames(count: int) -> list[Frame]:
+    return [Frame(index, np.zeros((4, 4, 3), np.uint8), index / 24) for index in range(count)]
+
+
+def test_sinks_write_beside_the_tracker_and_everything_before_they_are_left() -> None:
+    slow = SlowSink()
+    with Sinks(Path("all"), [slow]) as sinks:
+        for frame in blank_frames(8):
+            sinks.write(frame, no_masks(frame))
+        assert len(slow.written) < 8
+    assert slow.written == list(range(8))
+    assert slow.is_finished
+    assert not any(thread.name == "masklet-sinks" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("count", [4, 40])
+def test_what_goes_wrong_while_writing_is_raised_once_and_hangs_nothing(count: int) -> None:
+    slow = SlowSink(fails_at=2)
+    with pytest.raises(OutputError, match="no more ink"):  # noqa: SIM117, PT012
+        with Sinks(Path("all"), [slow]) as sinks:
+            for frame in blank_frames(count):
+                sinks.write(frame, no_masks(frame))
+    assert slow.written == [0, 1]
+    assert slow.is_finished

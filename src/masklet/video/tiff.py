@@ -43,6 +43,7 @@ class TiffStackSource(VolumeSource):
             raise VideoError(f"cannot read {path}: {error}") from error
         try:
             count = self._count_pages()
+            self._file.seek(0)  # whose notes are those of the stack
             notes = str(self._file.tag_v2.get(270, ""))  # type: ignore[attr-defined]
             self._check_notes(notes, count)
             width, height = self._file.size
