@@ -19,7 +19,7 @@ from masklet.records import EngineInfo, FrameMemory, Recall
 
 A = TypeVar("A")
 
-Retention = Literal["streaming", "editing"]
+Retention = Literal["streaming", "editing", "all"]
 Kind = Literal["prompted", "resolved", "tracked"]
 """Prompted by the user; as good as that, in the policy's opinion; or neither."""
 
@@ -59,7 +59,8 @@ class MemoryConfig:
     """Whether a cut drops the tracked frames, a mask that explodes over the frame is refused, and an object that
     collapses onto another one stops remembering."""
     retention: Retention = "streaming"
-    """`streaming` keeps what the last and the next frame read; `editing` keeps every frame."""
+    """`streaming` keeps what the last and the next frame read; `editing` keeps every frame until a correction outdates
+    it; `all` keeps every frame whatever is corrected, and no masks to go back to, as the official code does."""
 
     def __post_init__(self) -> None:
         check_policy(self.policy)

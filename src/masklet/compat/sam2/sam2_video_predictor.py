@@ -97,7 +97,7 @@ class SAM2VideoPredictor(SAM2Base):
         fill_hole_area: holes of up to so many low-res pixels are filled.
         non_overlap_masks: a pixel goes to the object of the highest logit.
         binarize_mask_from_pts_for_mem_enc: masks of prompted frames are remembered as binary.
-        memory: rules beside `MemoryConfig.official(retention="editing")`, by their names there.
+        memory: rules beside `MemoryConfig.official(retention="all")`, by their names there.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class SAM2VideoPredictor(SAM2Base):
             raise VideoError(f"{info.name} has no known number of frames: for live video use masklet.Tracker")
         rules = MemoryConfig.official(
             **{
-                "retention": "editing",
+                "retention": "all",
                 "spatial_slots": self.engine.info.spatial_slots,
                 "max_pointers": self.engine.info.max_pointers,
                 **self.memory,
