@@ -125,6 +125,14 @@ def segment(
             rich_help_panel=RESULT_PANEL,
         ),
     ] = False,
+    refine_edges: Annotated[
+        bool,
+        typer.Option(
+            "--refine-edges",
+            help="Let the picture decide where, to the pixel, a mask ends.",
+            rich_help_panel=RESULT_PANEL,
+        ),
+    ] = False,
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -148,9 +156,11 @@ def segment(
     if not everything:
         if changes:
             raise ConfigError(f"--{next(iter(changes)).replace('_', '-')} needs --everything")
-        return _segment_prompted(images or [], typed, prompts, all_candidates, results)
+        return _segment_prompted(images or [], typed, prompts, all_candidates, refine_edges, results)
     if typed or prompts is not None or all_candidates:
         raise PromptError("--everything excludes prompts and --all-candidates: it makes its own clicks")
+    if refine_edges:
+        raise ConfigError("--refine-edges is for prompts: leave it out with --everything")
     return segment_everything(images or [], changes, results)
 
 
@@ -159,6 +169,7 @@ def _segment_prompted(
     typed: tuple[ObjectPrompt, ...],
     prompt_path: Path | None,
     all_candidates: bool,
+    refine_edges: bool,
     results: Results,
 ) -> int:
     chosen = results.chosen_formats(FORMATS)
@@ -167,7 +178,7 @@ def _segment_prompted(
     results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
     model = load_model(results.model, results.device, results.precision)
     batch: Batch[_Segmented] = Batch("segment", model)
-    work = _Work(model, True if all_candidates else None, keep_rles=coco_path is not None)
+    work = _Work(model, True if all_candidates else None, refine_edges=refine_edges, keep_rles=coco_path is not None)
 
     def do(number: int, report: ProgressReport) -> None:
         report.update(number, jobs[number].image.name)
@@ -295,12 +306,16 @@ class _Work:
 
     model: Model
     multimask: bool | None
+    refine_edges: bool
     keep_rles: bool
 
     def segment(self, job: Job[_Kind], asked: Sequence[ObjectPrompt], rgb: ByteArray) -> Callable[[float], _Segmented]:
         """Segment; what comes back writes."""
+        from masklet.refine import EdgeConfig
+
         prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in asked]
-        results = self.model.segmenter().set_image(rgb).predict_many(prompts, multimask=self.multimask)
+        segmenter = self.model.segmenter(edges=EdgeConfig() if self.refine_edges else None)
+        results = segmenter.set_image(rgb).predict_many(prompts, multimask=self.multimask)
         object_ids = [prompt.object_id for prompt in asked]
 
         def write(seconds: float) -> _Segmented:
