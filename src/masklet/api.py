@@ -11,6 +11,7 @@ from typing import Any
 from masklet.engine.protocol import Engine
 from masklet.memory_bank import MemoryConfig
 from masklet.records import EngineInfo
+from masklet.refine import EdgeConfig
 from masklet.segmenter import Segmenter
 from masklet.tracker import Tracker
 from masklet.video.source import VideoSource
@@ -81,9 +82,9 @@ class Model:
         """Name, sizes, device and precision."""
         return self.engine.info
 
-    def segmenter(self) -> Segmenter[Any]:
-        """A segmenter for images."""
-        return Segmenter(self.engine)
+    def segmenter(self, *, edges: EdgeConfig | None = None) -> Segmenter[Any]:
+        """A segmenter for images; see `Segmenter` for the arguments."""
+        return Segmenter(self.engine, edges=edges)
 
     def tracker(
         self, source: VideoSource | None = None, *, memory: MemoryConfig | None = None, non_overlap: bool = False
