@@ -141,3 +141,18 @@ def test_images_come_from_files_and_pillow(tmp_path: Path, engine: FakeEngine) -
 def test_bad_prompts(image: EncodedImage[int], arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(PromptError, match=text):
         image.predict(**arguments)
+
+
+def test_edges_are_refined_by_the_picture_when_asked() -> None:
+    import masklet
+    from masklet.refine import EdgeConfig
+
+    rgb = np.full((200, 260, 3), 40, np.uint8)
+    rgb[50:150, 80:180] = (220, 160, 40)
+    plain, refined = (
+        masklet.Segmenter(masklet.load().engine, edges=edges).set_image(rgb).predict(box_xyxy=(78, 48, 182, 152))
+        for edges in (None, EdgeConfig())
+    )
+    np.testing.assert_array_equal(plain.low_res_logits, refined.low_res_logits)
+    assert (plain.mask != refined.mask).any()
+    assert refined.mask[60:140, 90:170].all()

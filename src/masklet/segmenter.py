@@ -5,7 +5,8 @@ Like the tracker, it moves handles between the parts of an engine and knows no t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,8 +18,12 @@ from masklet.errors import PromptError
 from masklet.images import ImageSource, read_image
 from masklet.masks import mask_logits, upsample_logits
 from masklet.records import Decoded, FloatArray, ImageFeatures, Prompt, Recall, SegmentResult
+from masklet.refine import EdgeConfig, refine_edges
 
 A = TypeVar("A")
+
+Refine = Callable[..., FloatArray]
+"""`refine_edges` for one picture."""
 
 
 class Segmenter(Generic[A]):
@@ -26,10 +31,12 @@ class Segmenter(Generic[A]):
 
     Args:
         engine: runs the model.
+        edges: how the edges of masks are refined by the picture; None leaves them as the model has them.
     """
 
-    def __init__(self, engine: Engine[A]) -> None:
+    def __init__(self, engine: Engine[A], *, edges: EdgeConfig | None = None) -> None:
         self.engine = engine
+        self.edges = edges
 
     def set_image(self, image: ImageSource) -> EncodedImage[A]:
         """Encode an image, the slow part; what comes back answers prompts in milliseconds, and stays valid.
@@ -40,7 +47,12 @@ class Segmenter(Generic[A]):
         Raises:
             ImageError: the image is missing, damaged, too large, or an array of another form.
         """
-        return EncodedImage(self.engine, self.engine.encode_image(read_image(image)))
+        rgb = read_image(image)
+        return EncodedImage(
+            self.engine,
+            self.engine.encode_image(rgb),
+            refine=None if self.edges is None else partial(refine_edges, rgb=rgb, config=self.edges),
+        )
 
     def everything(
         self, image: ImageSource, config: AutomaticConfig | None = None, *, on_progress: OnProgress | None = None
@@ -62,9 +74,10 @@ class Segmenter(Generic[A]):
 class EncodedImage(Generic[A]):
     """One image, ready for prompts. Made by `Segmenter.set_image`."""
 
-    def __init__(self, engine: Engine[A], features: ImageFeatures[A]) -> None:
+    def __init__(self, engine: Engine[A], features: ImageFeatures[A], *, refine: Refine | None = None) -> None:
         self.engine = engine
         self.features = features
+        self._refine = refine
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -170,8 +183,12 @@ class EncodedImage(Generic[A]):
     def _result(self, decoded: Decoded[A]) -> SegmentResult:
         best_first = np.argsort(-np.asarray(decoded.iou_predictions), kind="stable")
         logits = self.engine.to_numpy(decoded.low_res_logits)[best_first]
+        full = upsample_logits(logits, self.size_hw)
+        if self._refine is not None:
+            for plane in full:
+                plane[...] = self._refine(plane, low_res_hw=logits.shape[1:])
         return SegmentResult(
-            masks=upsample_logits(logits, self.size_hw) > 0,
+            masks=full > 0,
             iou_predictions=np.asarray(decoded.iou_predictions, np.float32)[best_first],
             low_res_logits=logits,
             object_score=decoded.object_score,
