@@ -39,10 +39,10 @@ def with_groups(function: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(function)
     def command(**given: Any) -> int:
         for name, kind in groups.items():
-            given[name] = kind(**{item.name: given.pop(item.name) for item in fields(kind)})
+            given[name] = kind(**{item.name: given.pop(item.name) for item in fields(kind)})  # type: ignore[arg-type]
         return function(**given)
 
-    del command.__wrapped__  # type: ignore[attr-defined]  # or Typer would look through to the groups
+    del command.__wrapped__  # or Typer would look through to the groups
     command.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
