@@ -144,6 +144,7 @@ def _check_image(image: ImageExample, counts: SourceCounts) -> Iterator[Fault]:
     areas = _count(labels, counts)
     counts.objects += len(areas)
     yield from _check_labels(labels, areas, image.where)
+    yield from _check_ids(list(areas), image.where)
 
 
 def _check_clip(clip: ClipExample, counts: SourceCounts) -> Iterator[Fault]:
@@ -171,6 +172,7 @@ def _check_clip(clip: ClipExample, counts: SourceCounts) -> Iterator[Fault]:
         seen |= areas.keys()
     yield from faults
     counts.objects += len(seen)
+    yield from _check_ids(sorted(seen), clip.where)
     if not seen and first_size is not None:
         yield Fault("error", "no object", clip.where, "no labelled frame of the clip has an object")
 
@@ -222,8 +224,12 @@ def _check_labels(labels: Labels, areas: dict[int, int], where: str) -> Iterator
     if tiny:
         listed = _list(tiny)
         yield Fault("warning", "tiny objects", where, f"fewer than {TINY_OBJECT_PX} pixels: object {listed}")
-    if max(areas) > len(areas) + ID_JUMP and max(areas) <= MAX_OBJECT_ID:
-        message = f"ids {_list(sorted(areas))}: is this an indexed mask, or a grey picture?"
+
+
+def _check_ids(ids: Sequence[int], where: str) -> Iterator[Fault]:
+    """`ids`: all of an image or clip."""
+    if len(ids) + ID_JUMP < max(ids, default=0) <= MAX_OBJECT_ID:
+        message = f"ids {_list(sorted(ids))}: is this an indexed mask, or a grey picture?"
         yield Fault("warning", "ids jump", where, message)
 
 

@@ -74,8 +74,7 @@ def segmentation_mask(segmentation: Any, size_hw: tuple[int, int], where: str) -
     polygons = [_polygon(points, where) for points in segmentation]
     if not polygons:
         return np.zeros(size_hw, np.bool_)
-    merged = coco_mask.merge(coco_mask.frPyObjects(polygons, *size_hw))
-    return np.asarray(coco_mask.decode(merged), np.bool_)
+    return decode_rle(coco_mask.merge(coco_mask.frPyObjects(polygons, *size_hw)))
 
 
 def _polygon(points: Any, where: str) -> list[float]:

@@ -58,7 +58,7 @@ def contact_sheet(data: Dataset, *, count: int = 24) -> ByteArray:
         left = MARGIN
         for place, tile in enumerate(row):
             width = round(row_height * tile.picture.shape[1] / tile.picture.shape[0])
-            if place == len(row) - 1 and len(row) > 1 and abs(left + width - (WIDTH - MARGIN)) < len(row) + 2:
+            if place == len(row) - 1 and len(row) > 1 and abs(left + width - (WIDTH - MARGIN)) < GAP:
                 width = WIDTH - MARGIN - left  # rounding must not show at the edge
             _place(sheet, tile, (left, top), (width, row_height))
             left += width + GAP
