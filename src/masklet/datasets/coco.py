@@ -78,9 +78,7 @@ def find_coco(root: Path) -> dict[str, Path]:
     for folder in (root / "annotations", root, *sorted(path for path in root.iterdir() if path.is_dir())):
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
             if _looks_like_coco(path):
-                name = path.stem
-                for prefix in _PREFIXES:
-                    name = name.removeprefix(prefix)
+                name = _split_of(path)
                 if name in ("coco", "annotations"):  # as Roboflow has it: train/_annotations.coco.json
                     name = folder.name if folder != root else name
                 found.setdefault(name, path)
@@ -103,7 +101,7 @@ def open_coco(root: Path, *, split: str | None = None, verify: bool = True, faul
     Raises:
         DataError: no file, several without a split, fields that are missing, images that are not there.
     """
-    files = {root.stem: root} if root.is_file() else find_coco(root)
+    files = {_split_of(root): root} if root.is_file() else find_coco(root)
     if not files:
         raise DataError(f"{root} holds no COCO file: expected annotations/instances_<split>.json or any COCO .json")
     if split is None and len(files) > 1:
@@ -111,7 +109,8 @@ def open_coco(root: Path, *, split: str | None = None, verify: bool = True, faul
     if split is not None and split not in files:
         raise DataError(f"{root} has no split {split!r}: it has {', '.join(sorted(files))}")
     name, path = (split, files[split]) if split is not None else next(iter(files.items()))
-    images = _read_images(path, root if root.is_dir() else root.parent, name, faults)
+    folder = root if root.is_dir() else root.parent.parent if root.parent.name == "annotations" else root.parent
+    images = _read_images(path, folder, name, faults)
     if not images and not faults:
         raise DataError(f"{path} lists no images")
     if verify:
@@ -154,6 +153,13 @@ def _read_images(path: Path, root: Path, source: str, faults: Faults | None) -> 
         name = Path(file_name).with_suffix("").as_posix()
         images.append(CocoImage(name, source, image_path, (height, width), annotations, categories, path))
     return images
+
+
+def _split_of(path: Path) -> str:
+    name = path.stem
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
 
 
 def _folder_of(image_path: Path, file_name: str) -> Path:
