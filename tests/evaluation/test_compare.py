@@ -21,10 +21,16 @@ def pairs(differences: dict[str, list[list[float]]]) -> list[tuple[Item, Item]]:
 
 
 def test_a_gain_everywhere_is_sure() -> None:
-    found = bootstrap(pairs({"a": [[0.1], [0.12]], "b": [[0.08], [0.11]]}), "J")
+    found = bootstrap(pairs({"a": [[0.1], [0.12]] * 3, "b": [[0.08], [0.11]] * 3}), "J")
     assert found is not None
     assert 0.08 <= found.low < found.high <= 0.12
-    assert found.p_value == 0
+    assert found.p_value == 2**-11
+
+
+def test_a_gain_on_three_clips_is_no_proof() -> None:
+    found = bootstrap(pairs({"a": [[0.1]], "b": [[0.2]], "c": [[0.3]], "d": [[0.0]]}), "J")
+    assert found is not None
+    assert found.p_value == 0.25
 
 
 def test_gains_and_losses_of_one_size_are_chance() -> None:
@@ -57,7 +63,10 @@ def test_one_clip_says_nothing_about_others() -> None:
 
 def document(shift: float) -> dict[str, object]:
     objects = {"1": {"J": 0.5 + shift, "F": 0.4}, "2": {"J": 0.7, "F": 0.4}}
-    clips = {name: {"J": 0.6 + shift / 2, "F": 0.4, "objects": objects} for name in ("bear", "bike", "boat")}
+    clips = {
+        name: {"J": 0.6 + shift / 2, "F": 0.4, "objects": objects}
+        for name in ("bear", "bike", "boat", "bus", "car", "cow", "dog")
+    }
     return {"task": "vos mask", "model": "m", "overall": {"J": 0.6 + shift / 2, "F": 0.4}, "clips": clips}
 
 
@@ -68,7 +77,7 @@ def test_each_object_has_its_difference() -> None:
     assert found.items[-1].difference == 0
     overall = found.to_dict()["changes"]["overall"]["J"]
     assert overall["interval"] == pytest.approx([-0.1, -0.1])
-    assert overall["p_value"] == 0
+    assert overall["p_value"] == 2**-6
     console = Console(width=120, no_color=True)
     with console.capture() as capture:
         console.print(found.table())

@@ -44,7 +44,9 @@ class Interval:
     """2.5 % of the draws are below."""
     high: float
     p_value: float
-    """Twice the share of draws on the other side of 0, at most 1: how often chance would do as much."""
+    """Twice the share of draws on the other side of 0, at most 1: how often chance would do as much. Not below
+    2^(1 - n) for n images or clips that changed, which is what their signs alone can show: draws from three clips that
+    all gained would never lose, and yet three gains are no proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,8 @@ def bootstrap(pairs: Sequence[tuple[Item, Item]], metric: str) -> Interval | Non
         draws = np.mean([_draws_of_row(list(units.values()), rng) for units in by_row.values()], axis=0)
     low, high = np.percentile(draws, [2.5, 97.5])
     other_side = min(float((draws <= 0).mean()), float((draws >= 0).mean()))
-    return Interval(float(low), float(high), min(1.0, 2 * other_side))
+    changed = sum(sum(values) != 0 for units in by_row.values() for values in units.values())
+    return Interval(float(low), float(high), min(1.0, max(2 * other_side, 2.0 ** (1 - changed))))
 
 
 def _draws_of_row(units: Sequence[Sequence[float]], rng: np.random.Generator) -> NDArray[np.float64]:
