@@ -340,3 +340,21 @@ def test_editing_retention_needs_no_rebuilding() -> None:
     list(tracker.retrack())
     assert engine.encoded == list(range(12, 30))
     assert LOW_RES == 4
+
+
+# Going on.
+
+
+def test_a_run_that_was_cut_off_goes_on() -> None:
+    engine = FakeEngine()
+    tracker = Tracker(engine, pictures(20))
+    tracker.prompt(1, 8, **CLICK)
+    tracker.prompt(2, 12, **CLICK)
+    whole = [masks.frame_index for masks in tracker.run("both", stop=18)]
+    assert list(tracker.proceed()) == []
+    for cut in range(len(whole)):
+        way = tracker.run("both", stop=18)
+        seen = [next(way).frame_index for _ in range(cut + 1)]
+        way.close()  # type: ignore[attr-defined]
+        rest = [masks.frame_index for masks in tracker.proceed()]
+        assert seen + rest == whole

@@ -77,7 +77,7 @@ def _summary(rgb: ByteArray) -> tuple[FloatArray, FloatArray]:
     bins = (thumbnail.astype(np.int32) * BINS) >> 8
     index = (bins[..., 0] * BINS + bins[..., 1]) * BINS + bins[..., 2]
     histogram = np.bincount(index.ravel(), minlength=BINS**3).astype(np.float32) / index.size
-    return np.asarray(thumbnail, np.float32) / 255, histogram
+    return np.asarray(thumbnail, np.float32) / np.float32(255), np.asarray(histogram, np.float32)
 
 
 def _difference(first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]) -> float:

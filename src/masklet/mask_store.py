@@ -160,7 +160,10 @@ class MaskStore:
             "SELECT frame_index, object_id, reliability, status, prompted, accepted FROM masks "
             "WHERE NOT stale ORDER BY object_id, frame_index"
         )
-        return [Scores(*row[:4], bool(row[4]), bool(row[5])) for row in rows]
+        return [
+            Scores(index, object_id, sure, status, bool(prompted), bool(accepted))
+            for index, object_id, sure, status, prompted, accepted in rows
+        ]
 
     def frames(self) -> tuple[int, int] | None:
         """The first and the last frame of which something is known."""
@@ -275,34 +278,7 @@ class MaskStore:
         self._database.close()
 
     def _masks(self, where: str, *values: Any) -> list[StoredMask]:
-        return [
-            StoredMask(
-                frame_index,
-                object_id,
-                time_s,
-                CocoRle(size=[height, width], counts=counts),
-                *scores,
-                prompted=bool(prompted),
-                status=status,
-                review=bool(review),
-                accepted=bool(accepted),
-                stale=bool(stale),
-            )
-            for (
-                frame_index,
-                object_id,
-                time_s,
-                height,
-                width,
-                counts,
-                *scores,
-                prompted,
-                status,
-                review,
-                accepted,
-                stale,
-            ) in self._rows(f"SELECT {_COLUMNS} FROM masks {where}", *values)
-        ]
+        return [_mask_of(*row) for row in self._rows(f"SELECT {_COLUMNS} FROM masks {where}", *values)]
 
     def _rows(self, command: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._guarded():
@@ -321,3 +297,38 @@ class MaskStore:
             except sqlite3.Error as error:
                 where = "in a temporary file" if self.path is None else f"in {self.path}"
                 raise OutputError(f"cannot keep masks {where}: {error}") from error
+
+
+def _mask_of(
+    frame_index: int,
+    object_id: int,
+    time_s: float,
+    height: int,
+    width: int,
+    counts: str,
+    iou_prediction: float,
+    object_score: float,
+    reliability: float,
+    direction: int,
+    prompted: int,
+    status: ObjectStatus,
+    review: int,
+    accepted: int,
+    stale: int,
+) -> StoredMask:
+    """A row of the table, in the order of `_COLUMNS`."""
+    return StoredMask(
+        frame_index,
+        object_id,
+        time_s,
+        CocoRle(size=[height, width], counts=counts),
+        iou_prediction,
+        object_score,
+        reliability,
+        direction,
+        bool(prompted),
+        status,
+        bool(review),
+        bool(accepted),
+        bool(stale),
+    )

@@ -88,7 +88,7 @@ def resume_session(path: str | Path, engine: Engine[A], video: VideoSource | Non
 
 
 def session_about(path: str | Path) -> Document:
-    """What a session file says of itself: `model`, `video`, `objects`. To choose a model by before it is resumed.
+    """What a session file says of itself: `model`, `video`, `objects` and `notes`; no model is needed to read it.
 
     Raises:
         SessionError: it is damaged, or none.
@@ -96,7 +96,7 @@ def session_about(path: str | Path) -> Document:
     with _unzipped(path) as file:
         document = _document(path, file)
     objects = [{"object_id": one["object_id"], "name": one["name"]} for one in document["tracks"]]
-    return {"model": document["model"], "video": document["video"], "objects": objects}
+    return {key: document[key] for key in ("model", "video", "notes")} | {"objects": objects}
 
 
 def inherited_memories(
@@ -158,6 +158,8 @@ class _Writer(Generic[A]):
             "non_overlap": tracker.non_overlap,
             "position": tracker._position,
             "direction": tracker._direction,
+            "legs": [leg._asdict() for leg in tracker._legs],
+            "notes": tracker.notes,
             "cuts": tracker._cuts.state(),
             "collisions": sorted(tracker._collisions.allowed),
             "tracks": [self._track(object_id, track) for object_id, track in sorted(tracker._tracks.items())],
@@ -265,8 +267,12 @@ class _Reader(Generic[A]):
             )
 
     def fill(self, tracker: Tracker[A]) -> None:
+        from masklet.tracker import Leg
+
         document = self.document
         tracker._position, tracker._direction = document["position"], document["direction"]
+        tracker._legs = [Leg(**leg) for leg in document["legs"]]
+        tracker.notes = document["notes"]
         tracker._cuts.restore(document["cuts"])
         tracker._collisions.allowed = {(first, second) for first, second in document["collisions"]}
         tracker._tracks = {one["object_id"]: self.track(one) for one in document["tracks"]}

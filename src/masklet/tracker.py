@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +46,30 @@ LOOK_BACK = 64
 
 MAX_UNDO = 64
 """Prompts that can be undone."""
+
+
+class Leg(NamedTuple):
+    """A part of a run that is still to be gone."""
+
+    direction: int
+    start: int
+    stop: int | None
+    """As in `range`; None is the end of the video."""
+    object_ids: tuple[int, ...] | None = None
+    """Which objects to track; None is all."""
+    shown_below: int | None = None
+    """On the way back of a run both ways: only earlier frames than this are shown, the others come forward again."""
+
+    def is_over(self, num_frames: int | None) -> bool:
+        """Whether nothing is left of it."""
+        stop = self.stop if self.stop is not None else num_frames if self.direction > 0 else -1
+        return stop is not None and (stop - self.start) * self.direction <= 0
+
+    def shows(self, frame_index: int) -> bool:
+        """Whether a frame lies on the way and is shown."""
+        stop = self.stop if self.stop is not None else self.direction * 2**40
+        is_on_way = (frame_index - self.start) * self.direction >= 0 and (stop - frame_index) * self.direction > 0
+        return is_on_way and (self.shown_below is None or frame_index < self.shown_below)
 
 
 class Tracker(Generic[A]):
@@ -95,11 +119,15 @@ class Tracker(Generic[A]):
         self._view = FrameEngine(
             engine, objects_at_once
         )  # keeps the last frame: a click on it does not encode it again
-        self._store = None if self.source is None or self._is_forward_only else MaskStore()
+        is_stored = self.source is not None and not self._is_forward_only and self.memory.retention != "all"
+        self._store = MaskStore() if is_stored else None
         self._undo: deque[tuple[int, int, Given[A] | None]] = deque(maxlen=MAX_UNDO)
         self._cancelled = threading.Event()
         self._cuts = CutDetector()
         self._collisions = CollisionGuard()
+        self.notes: dict[str, Any] = {}
+        """What a program wants to find again in the session file, as JSON can hold it."""
+        self._legs: list[Leg] = []  # what is left of the last run
         self._position: int | None = None  # the last frame stepped on
         self._direction = 1
 
@@ -310,25 +338,39 @@ class Tracker(Generic[A]):
             TrackingError: no object is prompted, the frames do not exist, or a live source is to go backward or to
                 start elsewhere than it is.
         """
-        ids = None if object_ids is None else [object_id for object_id in object_ids if self._known(object_id)]
+        ids = None if object_ids is None else tuple(object_id for object_id in object_ids if self._known(object_id))
         source = self._check_run(direction, start, stop)
-
-        def active(frame_index: int) -> Iterable[int]:
-            return list(self._tracks) if ids is None else [i for i in ids if i in self._tracks]
-
-        self._cancelled.clear()
-        tracks = [self._tracks[object_id] for object_id in active(0)]
+        tracks = [self._tracks[object_id] for object_id in (self._tracks if ids is None else ids)]
         if not tracks:
             raise TrackingError("object_ids is empty: there is nothing to track")
+        firsts = [track.first_known for track in tracks]
         if direction == "both":
-            return self._run_both(source, start or 0, stop, active)
-        if direction == "backward":
+            beyond = start - 1 if start else None
+            legs = [Leg(-1, max(firsts), beyond, ids, shown_below=min(firsts)), Leg(1, min(firsts), stop, ids)]
+        elif direction == "backward":
             last = max(track.last_known(self.num_frames) for track in tracks)
-            return self._walk(source, last if start is None else start, stop, -1, active)
-        first = min(track.first_known for track in tracks) if start is None else start
-        if self._is_forward_only and self._position is not None:
-            first = max(first, self._position + 1)
-        return self._walk(source, first, stop, 1, active)
+            legs = [Leg(-1, last if start is None else start, stop, ids)]
+        else:
+            first = min(firsts) if start is None else start
+            if self._is_forward_only and self._position is not None:
+                first = max(first, self._position + 1)
+            legs = [Leg(1, first, stop, ids)]
+        self._legs = legs
+        return self._go(source, legs)
+
+    def proceed(self) -> Iterator[FrameMasks]:
+        """Go on with the last `run` where it was cut off: closed, cancelled, broken off, or saved and resumed.
+
+        Yields nothing when that had come to its end.
+
+        Raises:
+            TrackingError: there is no source.
+        """
+        return self._go(self._source(), self._legs)
+
+    def is_to_come(self, frame_index: int) -> bool:
+        """Whether `proceed` would still show this frame."""
+        return any(leg.shows(frame_index) for leg in self._legs)
 
     def retrack(self) -> Iterator[FrameMasks]:
         """Track again what prompts that were given or undone since can change, and only that.
@@ -348,7 +390,6 @@ class Tracker(Generic[A]):
         source, store = self._source(), self._store
         if store is None:
             raise TrackingError("this source cannot go back, so there is nothing to track again: go on with run()")
-        self._cancelled.clear()
         return self._retrack(source, self._outdated(store))
 
     def cancel(self) -> None:
@@ -365,6 +406,11 @@ class Tracker(Generic[A]):
         rows = [] if self._store is None else self._store.frame(frame_index)
         shown = {row.object_id: row for row in rows if not row.stale}
         return _frame_masks(frame_index, rows[0].time_s, self._visible(shown), self._frame_size()) if rows else None
+
+    @property
+    def tracked_frames(self) -> tuple[int, int] | None:
+        """The first and the last frame of which masks are stored."""
+        return None if self._store is None else self._store.frames()
 
     def accept(self, frame_index: int | range, object_id: int | None = None, *, accepted: bool = True) -> None:
         """Mark masks as good: tracking shows and remembers them as they are, and never goes over them again.
@@ -496,21 +542,29 @@ class Tracker(Generic[A]):
             self._take_in_late_prompts(ids)
             yield self._step(frame, direction, ids)
 
-    def _run_both(
-        self, source: FrameSource, start: int, stop: int | None, active: Callable[[int], Iterable[int]]
-    ) -> Iterator[FrameMasks]:
-        first = {object_id: self._tracks[object_id].first_known for object_id in active(start)}
-        lowest, highest = min(first.values()), max(first.values())
+    def _go(self, source: FrameSource, legs: list[Leg]) -> Iterator[FrameMasks]:
+        """Go through the legs; what is left of them stays in the list, to be gone through another time."""
+        self._cancelled.clear()
+        while legs:
+            leg = legs[0]
+            if leg.is_over(self.num_frames):
+                del legs[0]
+                continue
+            # Going both ways, an object takes part in the way back from its own first prompt on.
+            first = {i: self._tracks[i].first_known for i in self._tracks} if leg.shown_below is not None else {}
 
-        def on_their_way(frame_index: int) -> list[int]:
-            return [object_id for object_id, index in first.items() if index >= frame_index]
+            def active(frame_index: int, leg: Leg = leg, first: Mapping[int, int] = first) -> list[int]:
+                ids = list(self._tracks) if leg.object_ids is None else list(leg.object_ids)
+                return [i for i in ids if leg.shown_below is None or first.get(i, -1) >= frame_index]
 
-        for masks in self._walk(source, highest, start - 1 if start else None, -1, on_their_way):
-            # What lies between the objects' first prompts is shown on the way forward, with all objects.
-            if masks.frame_index < lowest:
-                yield masks
-        if not self._cancelled.is_set():
-            yield from self._walk(source, lowest, stop, 1, active)
+            for masks in self._walk(source, leg.start, leg.stop, leg.direction, active):
+                legs[0] = leg._replace(start=masks.frame_index + leg.direction)
+                # What lies between the objects' first prompts is shown on the way forward, with all objects.
+                if leg.shown_below is None or masks.frame_index < leg.shown_below:
+                    yield masks
+            if self._cancelled.is_set():
+                return
+            del legs[0]
 
     def _outdated(self, store: MaskStore) -> list[Stretch]:
         """What `retrack` has to go over."""
@@ -525,6 +579,7 @@ class Tracker(Generic[A]):
         return stretches
 
     def _retrack(self, source: FrameSource, stretches: Sequence[Stretch]) -> Iterator[FrameMasks]:
+        self._cancelled.clear()
         for direction in (1, -1):
             own = sorted((one for one in stretches if one.direction == direction), key=lambda one: one.first)
             for group in _touching(own)[::direction]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,16 +13,11 @@ import typer
 
 from masklet.cli.console import (
     Interrupted,
-    ProgressReport,
-    Stopwatch,
     describe_outputs,
-    format_rate,
     print_error,
     print_json,
     print_line,
-    print_table,
     show_progress,
-    stderr,
 )
 from masklet.cli.options import (
     PROMPT_PANEL,
@@ -44,16 +38,19 @@ from masklet.cli.options import (
     split_list,
 )
 from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_file
-from masklet.errors import ConfigError, PromptError, VideoError
+from masklet.cli.track_run import Seen, TrackRun, written
+from masklet.errors import ConfigError, OutputError, PromptError
 
 if TYPE_CHECKING:
-    from masklet.records import FrameMasks, Prompt
+    from masklet.records import EngineInfo, Frame, FrameMasks, Prompt
     from masklet.tracker import Tracker
     from masklet.video.sink import Sinks
-    from masklet.video.source import VideoInfo
+    from masklet.video.source import FrameSource, VideoInfo
 
 FORMATS = ("overlay", "masks", "coco", "tiff", "nifti")
 DIRECTIONS = ("forward", "backward", "both")
+DEFAULT_MODEL = "nano"
+SESSION_PANEL = "Sessions"
 
 EPILOG = examples(
     ("An overlay video", "masklet track clip.mp4 --object 1 --frame 0 --point 210,350 --out out/clip.mp4"),
@@ -65,21 +62,25 @@ EPILOG = examples(
         "Everything, for other programs",
         "masklet track frames/ --prompts prompts.json --format masks,coco,overlay --out out/ --json",
     ),
+    (
+        "Correct object 2 on frame 812 of what was saved, and go on",
+        "masklet track --resume out/clip.masklet --object 2 --frame 812 --negative 300,80",
+    ),
     notes='prompts.json: \\[{"object_id": 1, "frame_index": 0, "points_xy": \\[\\[210, 350]], "labels": \\[1], '
     '"box_xyxy": \\[40, 60, 200, 220], "mask": "first.png"}, ...], of the prompts what you like.\n\n'
-    "Ctrl-C stops after the frame at hand (status 130). What has been written is a playable video. So it is when the "
-    "video breaks off (status 2).",
+    "Ctrl-C stops after the frame at hand (status 130). What has been written is a playable video, and the session "
+    "lies beside it, to go on with --resume. So it is when the video breaks off or the disk is full (status 2).",
 )
 
 
 def track(
     video: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="A video file, a folder of frames, slices (TIFF, DICOM, NIfTI), a camera number or an address.",
             show_default=False,
         ),
-    ],
+    ] = None,
     point: PointOption = None,
     negative: NegativeOption = None,
     box: BoxOption = None,
@@ -161,73 +162,253 @@ def track(
     stop: Annotated[
         int | None, typer.Option(metavar="INDEX", help="Track up to this frame, which is left out itself.")
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Go on with a session: what new prompts change is tracked again, the rest is kept, and the results "
+            "are written whole. The video and --out may be left out.",
+            rich_help_panel=SESSION_PANEL,
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the session in this file, each minute and at the end. When left out, a run that is cut off "
+            "keeps it beside its results.",
+            rich_help_panel=SESSION_PANEL,
+        ),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FRAMES",
+            help="With --resume: masks that are good and must not change, such as 10-20, or 2@10-20 for object 2.",
+            rich_help_panel=SESSION_PANEL,
+        ),
+    ] = None,
     policy: PolicyOption = None,
+    stabilise: Annotated[
+        bool,
+        typer.Option(
+            "--stabilise", help="Write masks that flicker less: voted on with the two frames before and after."
+        ),
+    ] = False,
     non_overlap: Annotated[
         bool, typer.Option("--non-overlap", help="A pixel that several objects claim goes to the surest.")
     ] = False,
-    model: ModelOption = "nano",
+    model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Follow objects through a video: prompt each of them once, anywhere."""
-    said = _prompts(
-        prompts_from_options(points=point or (), negatives=negative or (), boxes=box or (), masks=mask or ()), prompts
-    )
-    chosen = split_list(formats or "", of=FORMATS)
     if direction not in DIRECTIONS:
         raise ConfigError(f"--direction must be {', '.join(DIRECTIONS)}, got {direction!r}")
+    said = _prompts(
+        prompts_from_options(points=point or (), negatives=negative or (), boxes=box or (), masks=mask or ()),
+        prompts,
+        needed=resume is None,
+    )
+    accepted = [_accepted(text) for text in accept or ()]
+    chosen = split_list(formats or "", of=FORMATS)
+    results = _Results(out, chosen, per_object=per_object, force=force)
+    from masklet.stabilise import stabilised
 
-    from masklet.video.sink import open_sinks
-    from masklet.video.source import open_source
-
-    with open_source(video, window=_window(window)) as source:
-        info = source.info
+    with _opened(video, resume, model, device, precision, policy, _window(window), non_overlap) as tracker:
+        assert tracker.source is not None
+        info = tracker.source.info
         given = {(one.object_id, one.frame_index): one.to_prompt(info.size_hw) for one in said}
-        loaded = load_model(model, device, precision)
-        tracker = loaded.tracker(source, memory=memory_config(policy, loaded.info), non_overlap=non_overlap)
+        for frames, whose in accepted:  # before a prompt outdates what is good
+            tracker.accept(frames, whose)
         _give_prompts(tracker, given)
-        way = tracker.run(direction, start=start, stop=stop)  # type: ignore[arg-type]
+        if resume is None:
+            way = _tracked(tracker, tracker.run(direction, start=start, stop=stop))  # type: ignore[arg-type]
+            total = _total(info, [one.frame_index for one in said], direction, start, stop)
+        else:
+            results = results.as_before(tracker.notes)
+            way, total = _taken_up(tracker), info.num_frames
+        if stabilise:
+            way = stabilised(way)
+        tracker.notes["track"] = tracker.notes.get("track", {"model": model}) | results.notes(info)
+        session = _session_path(save, resume, results.place(info), info)
+        sinks = results.open(info, given, None if resume is None and direction == "forward" else tracker.source)
+        run = TrackRun({object_id: Seen() for object_id in tracker.object_ids})
+        with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
+            run.go(tracker, way, sinks, report, session=save or resume)
+        kept = _keep_session(tracker, session, run, asked=save is not None or resume is not None)
+        model_info = tracker.engine.info
+    return _report(run, info, sinks, kept, model_info, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """Where results go and in which formats."""
+
+    out: Path | None
+    formats: list[str]
+    per_object: bool
+    force: bool
+
+    def place(self, info: VideoInfo) -> Path:
+        return _default_out(info, self.formats) if self.out is None else self.out
+
+    def notes(self, info: VideoInfo) -> dict[str, Any]:
+        """What is found in the session file when it is resumed."""
+        return {"out": str(self.place(info).absolute()), "formats": self.formats, "per_object": self.per_object}
+
+    def as_before(self, notes: Mapping[str, Any]) -> _Results:
+        """What is not said anew, as it was; the partial results of that time are replaced."""
+        before = notes.get("track")
+        if before is None or self.out is not None:
+            return self
+        return _Results(
+            Path(before["out"]), self.formats or before["formats"], self.per_object or before["per_object"], force=True
+        )
+
+    def open(self, info: VideoInfo, given: Mapping[tuple[int, int], Prompt], source: FrameSource | None) -> Sinks:
+        from masklet.video.sink import open_sinks
+
         by_frame: dict[int, dict[int, Prompt]] = {}
         for (prompted, index), prompt in given.items():
             by_frame.setdefault(index, {})[prompted] = prompt
-        sinks = open_sinks(
-            _default_out(info, chosen) if out is None else out,
-            chosen,
+        return open_sinks(
+            self.place(info),
+            self.formats,
             info,
-            force=force,
-            per_object=per_object,
+            force=self.force,
+            per_object=self.per_object,
             prompts=by_frame,
-            source=None if direction == "forward" else source,
+            source=source,
         )
-        total = _total(info, [one.frame_index for one in said], direction, start, stop)
-        run = _Run({one.object_id: _Seen() for one in said})
-        with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
-            run.go(tracker, way, sinks, report)
-    document = run.to_dict(info, sinks)
-    if not run.num_frames and run.broken is not None:
-        raise run.broken
+
+
+@contextmanager
+def _opened(
+    video: str | None,
+    session: Path | None,
+    model: str,
+    device: str,
+    precision: str,
+    policy: str | None,
+    window: tuple[float, float] | None,
+    non_overlap: bool,
+) -> Iterator[Tracker[Any]]:
+    """A tracker for the video, new or out of a session file."""
+    from masklet.video.source import open_source
+
+    if session is None:
+        if video is None:
+            raise ConfigError("give a video to track, or a session to go on with: --resume FILE")
+        with open_source(video, window=window) as source:
+            loaded = load_model(model, device, precision)
+            yield loaded.tracker(source, memory=memory_config(policy, loaded.info), non_overlap=non_overlap)
+        return
+    if policy is not None:
+        raise ConfigError("--policy belongs to the beginning: a session goes on with the policy that it has")
+    from masklet.session import resume_session, session_about
+
+    about = session_about(session)
+    if video is None and about["video"] is not None:
+        video = about["video"]["path"]
+    if video is None:
+        raise ConfigError(f"{session} does not say where its video lies: give it before --resume")
+    before = about["notes"].get("track", {}).get("model", about["model"]["name"])
+    loaded = load_model(before if model == DEFAULT_MODEL else model, device, precision)
+    with open_source(video, window=window) as source:
+        yield resume_session(session, loaded.engine, source)
+
+
+def _tracked(tracker: Tracker[Any], way: Iterator[FrameMasks]) -> Iterator[tuple[Frame, FrameMasks]]:
+    for masks in way:
+        assert tracker.frame is not None
+        yield tracker.frame, masks
+
+
+def _taken_up(tracker: Tracker[Any]) -> Iterator[tuple[Frame, FrameMasks]]:
+    """What new prompts change is tracked again; then everything is shown from the first frame on, and tracking goes on.
+
+    Nothing that still holds is tracked a second time.
+    """
+    assert tracker.source is not None
+    known = tracker.tracked_frames
+    for _ in tracker.retrack():
+        pass
+    if known is not None:
+        for frame in tracker.source.frames(known[0], known[1] + 1):
+            masks = None if tracker.is_to_come(frame.index) else tracker.masks_at(frame.index)
+            if masks is not None:
+                yield frame, masks
+    yield from _tracked(tracker, tracker.proceed())
+
+
+def _session_path(save: Path | None, resume: Path | None, out: Path, info: VideoInfo) -> Path | None:
+    """Where the session goes: where it came from, or beside the results; nowhere for what cannot be gone back in."""
+    if save is not None or resume is not None:
+        return save or resume
+    if info.num_frames is None:
+        return None
+    return out / "session.masklet" if not out.suffix else out.with_suffix(".masklet")
+
+
+def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, asked: bool) -> Path | None:
+    """Save the session when that was asked for, or when the run did not come to its end."""
+    if path is None or not (asked or (not run.is_finished and run.num_frames)):
+        return None
+    try:
+        return tracker.save(path)
+    except OutputError as error:
+        if run.failed is None:
+            raise
+        print_error(str(error))
+        return None
+
+
+def _report(
+    run: TrackRun, info: VideoInfo, sinks: Sinks, session: Path | None, model: EngineInfo, *, as_json: bool
+) -> int:
+    """Tell what became of it; the exit status."""
+    cause = run.failed or run.broken
+    if cause is not None and not run.num_frames:
+        raise cause
     if as_json:
-        print_json({"command": "track", "model": describe_model(loaded.info), **document})
+        document = run.to_dict(info, sinks) | {"session": None if session is None else str(session)}
+        print_json({"command": "track", "model": describe_model(model), **document})
     elif run.num_frames:
         run.print_summary(info, sinks)
+        if session is not None:
+            print_line(
+                f"saved {session}" + ("" if run.is_finished else f"; go on with: masklet track --resume {session}")
+            )
     if run.broken is not None:
         where = "" if run.broken.frame_index is None else f" at frame {run.broken.frame_index}"
         print_error(f"the video broke off{where}, the {run.num_frames} frames before it are written: {run.broken}")
         return 2
+    if run.failed is not None:
+        raise run.failed
     if run.interrupted:
         raise Interrupted(
-            f"after {run.num_frames} frames, which are in {describe_outputs(_written(sinks))}"
+            f"after {run.num_frames} frames, which are in {describe_outputs(written(sinks))}"
             if run.num_frames
             else "before the first frame was finished"
         )
     return 0
 
 
-def _prompts(typed: tuple[ObjectPrompt, ...], path: Path | None) -> tuple[ObjectPrompt, ...]:
+def _accepted(text: str) -> tuple[range, int | None]:
+    """'10-20' or '2@10-20' or '7': frames, and of which object."""
+    found = re.fullmatch(r"(?:(\d+)@)?(\d+)(?:-(\d+))?", text.strip())
+    if found is None or (found[3] is not None and int(found[3]) < int(found[2])):
+        raise ConfigError(f"--accept must be [OBJECT@]FIRST[-LAST], such as 10-20 or 2@10-20, got {text!r}")
+    first, last = int(found[2]), int(found[3] or found[2])
+    return range(first, last + 1), None if found[1] is None else int(found[1])
+
+
+def _prompts(typed: tuple[ObjectPrompt, ...], path: Path | None, *, needed: bool) -> tuple[ObjectPrompt, ...]:
     if path is None:
-        if not typed:
+        if not typed and needed:
             raise PromptError("nothing to track: give a --point, --box, --mask or --prompts")
         return typed
     if typed:
@@ -280,146 +461,3 @@ def _total(info: VideoInfo, prompted: list[int], direction: str, start: int | No
         return None
     first = start if start is not None else 0 if direction == "both" else min(prompted)
     return max(0, min(end, info.num_frames or end) - first)
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What became of one object."""
-
-    num_frames: int = 0
-    """On which it was known."""
-    num_present: int = 0
-    iou_sum: float = 0.0
-    first: int | None = None
-    last: int | None = None
-    prompted: list[int] = field(default_factory=list)
-
-    def add(self, masks: FrameMasks, row: int) -> None:
-        self.num_frames += 1
-        if masks.prompted[row]:
-            self.prompted.append(masks.frame_index)
-        if masks.object_scores[row] > 0:
-            index = masks.frame_index
-            self.num_present += 1
-            self.iou_sum += float(masks.iou_predictions[row])
-            self.first = index if self.first is None else min(self.first, index)
-            self.last = index if self.last is None else max(self.last, index)
-
-    @property
-    def mean_iou_prediction(self) -> float | None:
-        """Over the frames on which it was present."""
-        return self.iou_sum / self.num_present if self.num_present else None
-
-
-@dataclass(slots=True)
-class _Run:
-    """Moves frames from the tracker to the sinks until one of them ends."""
-
-    objects: dict[int, _Seen]
-    num_frames: int = 0
-    seconds: float = 0.0
-    broken: VideoError | None = None
-    interrupted: bool = False
-
-    def go(self, tracker: Tracker[Any], way: Iterator[FrameMasks], sinks: Sinks, report: ProgressReport) -> None:
-        watch = Stopwatch()
-        try:
-            with _gentle_interrupt() as stopped, sinks:
-                try:
-                    for masks in way:
-                        assert tracker.frame is not None
-                        sinks.write(tracker.frame, masks)
-                        self._add(masks)
-                        report.update(self.num_frames, _status(masks))
-                        if stopped.is_set():
-                            self.interrupted = True
-                            break
-                except VideoError as error:
-                    self.broken = error
-                report.describe("writing")
-        except KeyboardInterrupt:
-            self.interrupted = True
-        self.seconds = watch.seconds
-
-    def _add(self, masks: FrameMasks) -> None:
-        self.num_frames += 1
-        for row, object_id in enumerate(masks.object_ids):
-            self.objects.setdefault(object_id, _Seen()).add(masks, row)
-
-    def to_dict(self, info: VideoInfo, sinks: Sinks) -> dict[str, Any]:
-        return {
-            "video": info.name,
-            "size_hw": list(info.size_hw),
-            "fps": info.fps,
-            "num_frames": self.num_frames,
-            "seconds": round(self.seconds, 3),
-            "frames_per_second": round(self.num_frames / self.seconds, 3) if self.seconds else None,
-            "finished": self.broken is None and not self.interrupted,
-            "error": None if self.broken is None else str(self.broken),
-            "broke_at_frame": None if self.broken is None else self.broken.frame_index,
-            "objects": [
-                {
-                    "object_id": object_id,
-                    "prompted_frames": sorted(seen.prompted),
-                    "num_frames": seen.num_frames,
-                    "num_present": seen.num_present,
-                    "mean_iou_prediction": seen.mean_iou_prediction and round(seen.mean_iou_prediction, 4),
-                    "first_frame": seen.first,
-                    "last_frame": seen.last,
-                }
-                for object_id, seen in sorted(self.objects.items())
-            ],
-            "outputs": [str(path) for path in _written(sinks)],
-        }
-
-    def print_summary(self, info: VideoInfo, sinks: Sinks) -> None:
-        rows = [
-            (
-                str(object_id),
-                ", ".join(map(str, sorted(seen.prompted)[:4])) + (", ..." if len(seen.prompted) > 4 else ""),
-                f"{seen.num_present} of {seen.num_frames}",
-                "" if seen.mean_iou_prediction is None else f"{seen.mean_iou_prediction:.2f}",
-                "never" if seen.first is None else str(seen.first),
-                "" if seen.last is None else str(seen.last),
-            )
-            for object_id, seen in sorted(self.objects.items())
-        ]
-        print_table(("object", "prompted on", "frames seen", "predicted IoU", "first", "last"), rows)
-        height, width = info.size_hw
-        rate = format_rate(self.num_frames / self.seconds) if self.seconds else "?"
-        print_line(f"{self.num_frames} frames of {width} x {height} in {self.seconds:.1f} s, {rate} frames/s")
-        print_line(f"wrote {describe_outputs(_written(sinks))}")
-
-
-def _written(sinks: Sinks) -> list[Path]:
-    return [path for path in sinks.paths if path.exists()]
-
-
-def _status(masks: FrameMasks) -> str:
-    """'1 0.93, 2 lost': objects and their predicted IoU."""
-    shown = [
-        f"{object_id} {masks.iou_predictions[row]:.2f}" if masks.object_scores[row] > 0 else f"{object_id} lost"
-        for row, object_id in enumerate(masks.object_ids[:6])
-    ]
-    return ", ".join(shown) + (", ..." if len(masks.object_ids) > 6 else "")
-
-
-@contextmanager
-def _gentle_interrupt() -> Iterator[threading.Event]:
-    """The first Ctrl-C sets the event, so that the frame at hand is finished; a second one stops at once."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def on_interrupt(number: int, stack: Any) -> None:
-        stopped.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if stderr().is_terminal:
-            stderr().print("stopping after this frame; Ctrl-C again stops at once", style="dim")
-
-    previous = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,223 @@
+"""What `masklet track` does once everything is open: frames go from the tracker to the sinks, until one ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from masklet.cli.console import (
+    ProgressReport,
+    Stopwatch,
+    describe_outputs,
+    format_rate,
+    print_line,
+    print_table,
+    stderr,
+)
+from masklet.errors import MaskletError, VideoError
+
+if TYPE_CHECKING:
+    from masklet.records import Frame, FrameMasks
+    from masklet.tracker import Tracker
+    from masklet.video.sink import Sinks
+    from masklet.video.source import VideoInfo
+
+SAVE_EVERY_S = 60.0
+"""How much work at most is lost when the machine goes down."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What became of one object."""
+
+    num_frames: int = 0
+    """On which it was known."""
+    num_present: int = 0
+    iou_sum: float = 0.0
+    first: int | None = None
+    last: int | None = None
+    prompted: list[int] = field(default_factory=list)
+
+    def add(self, masks: FrameMasks, row: int) -> None:
+        self.num_frames += 1
+        if masks.prompted[row]:
+            self.prompted.append(masks.frame_index)
+        if masks.object_scores[row] > 0:
+            index = masks.frame_index
+            self.num_present += 1
+            self.iou_sum += float(masks.iou_predictions[row])
+            self.first = index if self.first is None else min(self.first, index)
+            self.last = index if self.last is None else max(self.last, index)
+
+    @property
+    def mean_iou_prediction(self) -> float | None:
+        """Over the frames on which it was present."""
+        return self.iou_sum / self.num_present if self.num_present else None
+
+
+@dataclass(slots=True)
+class TrackRun:
+    """Moves frames from the tracker to the sinks until one of them ends."""
+
+    objects: dict[int, Seen]
+    num_frames: int = 0
+    seconds: float = 0.0
+    broken: VideoError | None = None
+    failed: MaskletError | None = None
+    interrupted: bool = False
+    to_review: list[int] = field(default_factory=list)
+    """Frames that a user should look at."""
+
+    @property
+    def is_finished(self) -> bool:
+        return self.broken is None and self.failed is None and not self.interrupted
+
+    def go(
+        self,
+        tracker: Tracker[Any],
+        way: Iterator[tuple[Frame, FrameMasks]],
+        sinks: Sinks,
+        report: ProgressReport,
+        *,
+        session: Path | None = None,
+    ) -> None:
+        """Track and write until the way ends, breaks off or is interrupted.
+
+        Args:
+            tracker: saved now and then.
+            way: its frames.
+            sinks: where they go.
+            report: told how far it is.
+            session: the file that the tracker is saved to.
+
+        Raises:
+            OutputError: something cannot be written; the session is saved all the same, if its own place can be.
+        """
+        watch = Stopwatch()
+        saved = time.monotonic()
+        try:
+            with _gentle_interrupt() as stopped, sinks:
+                try:
+                    for frame, masks in way:
+                        sinks.write(frame, masks)
+                        self._add(masks)
+                        report.update(self.num_frames, _status(masks))
+                        if session is not None and time.monotonic() - saved > SAVE_EVERY_S:
+                            tracker.save(session)
+                            saved = time.monotonic()
+                        if stopped.is_set():
+                            self.interrupted = True
+                            break
+                except VideoError as error:
+                    self.broken = error
+                report.describe("writing")
+        except KeyboardInterrupt:
+            self.interrupted = True
+        except MaskletError as error:
+            self.failed = error
+        self.seconds = watch.seconds
+
+    def _add(self, masks: FrameMasks) -> None:
+        self.num_frames += 1
+        if masks.needs_review:
+            self.to_review.append(masks.frame_index)
+        for row, object_id in enumerate(masks.object_ids):
+            self.objects.setdefault(object_id, Seen()).add(masks, row)
+
+    def to_dict(self, info: VideoInfo, sinks: Sinks) -> dict[str, Any]:
+        return {
+            "video": info.name,
+            "size_hw": list(info.size_hw),
+            "fps": info.fps,
+            "num_frames": self.num_frames,
+            "seconds": round(self.seconds, 3),
+            "frames_per_second": round(self.num_frames / self.seconds, 3) if self.seconds else None,
+            "finished": self.is_finished,
+            "error": None if self.broken is None else str(self.broken),
+            "broke_at_frame": None if self.broken is None else self.broken.frame_index,
+            "objects": [
+                {
+                    "object_id": object_id,
+                    "prompted_frames": sorted(seen.prompted),
+                    "num_frames": seen.num_frames,
+                    "num_present": seen.num_present,
+                    "mean_iou_prediction": seen.mean_iou_prediction and round(seen.mean_iou_prediction, 4),
+                    "first_frame": seen.first,
+                    "last_frame": seen.last,
+                }
+                for object_id, seen in sorted(self.objects.items())
+            ],
+            "frames_to_review": sorted(self.to_review),
+            "outputs": [str(path) for path in written(sinks)],
+        }
+
+    def print_summary(self, info: VideoInfo, sinks: Sinks) -> None:
+        """A row an object, how long it took, and where it went."""
+        rows = [
+            (
+                str(object_id),
+                ", ".join(map(str, sorted(seen.prompted)[:4])) + (", ..." if len(seen.prompted) > 4 else ""),
+                f"{seen.num_present} of {seen.num_frames}",
+                "" if seen.mean_iou_prediction is None else f"{seen.mean_iou_prediction:.2f}",
+                "never" if seen.first is None else str(seen.first),
+                "" if seen.last is None else str(seen.last),
+            )
+            for object_id, seen in sorted(self.objects.items())
+        ]
+        print_table(("object", "prompted on", "frames seen", "predicted IoU", "first", "last"), rows)
+        height, width = info.size_hw
+        rate = format_rate(self.num_frames / self.seconds) if self.seconds else "?"
+        print_line(f"{self.num_frames} frames of {width} x {height} in {self.seconds:.1f} s, {rate} frames/s")
+        if self.to_review:
+            print_line(f"to be looked at: {_some_frames(self.to_review)}")
+        print_line(f"wrote {describe_outputs(written(sinks))}")
+
+
+def _some_frames(frames: list[int], most: int = 8) -> str:
+    """'frames 3, 17 and 4 more'"""
+    listed = sorted(frames)
+    shown = ", ".join(map(str, listed[:most]))
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return f"frame{'s' if len(listed) > 1 else ''} {shown}{more}"
+
+
+def written(sinks: Sinks) -> list[Path]:
+    """The results that are there."""
+    return [path for path in sinks.paths if path.exists()]
+
+
+def _status(masks: FrameMasks) -> str:
+    """'1 0.93, 2 lost': objects, and their predicted IoU or what has become of them."""
+    words = masks.statuses or tuple("present" if score > 0 else "lost" for score in masks.object_scores)
+    shown = [
+        f"{object_id} {masks.iou_predictions[row]:.2f}" if words[row] == "present" else f"{object_id} {words[row]}"
+        for row, object_id in enumerate(masks.object_ids[:6])
+    ]
+    return ", ".join(shown) + (", ..." if len(masks.object_ids) > 6 else "")
+
+
+@contextmanager
+def _gentle_interrupt() -> Iterator[threading.Event]:
+    """The first Ctrl-C sets the event, so that the frame at hand is finished; a second one stops at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def on_interrupt(number: int, stack: Any) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if stderr().is_terminal:
+            stderr().print("stopping after this frame; Ctrl-C again stops at once", style="dim")
+
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, previous)
