@@ -120,8 +120,8 @@ def assert_same_masks(ours: BoolArray, theirs: BoolArray) -> None:
 NUM_FRAMES = 20
 OBJECT_SCORE_BIAS = {"tiny": 4.5, "tiny-2.0": 2.0}
 """With these objects come and go, and no score is next to 0."""
-CORRECTED_FRAME = 13
-"""Where the corrected object is there. Of an absent one sam2 shows the decoder logits of -32, we those it gave."""
+FIRST_CORRECTION = {True: 9, False: 1}
+"""From here on an object is corrected that is there, and one that is not."""
 
 
 class Answer(NamedTuple):
@@ -207,16 +207,20 @@ def test_video(pair: Pair, random: torch.Generator) -> None:
     ours.prompt(4, 6, points_xy=[(64, 64), (20, 100)], labels=[1, 0])
     theirs.prompt(4, 6, points=[(64, 64), (20, 100)], labels=[1, 0])
 
-    scores = []
+    scores, corrected = [], set()
     for frame in ours.run():
         answers = theirs.answers(frame.frame_index)
         scores.append([answer.object_score for answer in answers.values()])
         compare(ours, frame, answers)
-        if frame.frame_index == CORRECTED_FRAME:
-            # What is said of a frame that has just been shown is taken in before the next one.
-            assert answers[4].object_score > 0
-            ours.prompt(4, CORRECTED_FRAME, points_xy=[(80, 80)], labels=[0])
-            theirs.prompt(4, CORRECTED_FRAME, points=[(80, 80)], labels=[0])
+        for object_id, answer in answers.items():
+            is_present = answer.object_score > 0
+            if frame.frame_index >= FIRST_CORRECTION[is_present] and is_present not in corrected:
+                # What is said of a frame that has just been shown is taken in before the next one.
+                corrected.add(is_present)
+                ours.prompt(object_id, frame.frame_index, points_xy=[(80, 80)], labels=[int(not is_present)])
+                theirs.prompt(object_id, frame.frame_index, points=[(80, 80)], labels=[int(not is_present)])
+                break
+    assert corrected == {True, False}
     present = np.array(scores) > 0
     assert present.shape == (NUM_FRAMES, 4)
     assert 0.2 < present.mean() < 0.9, "objects should come and go"
