@@ -25,6 +25,8 @@ Color = tuple[int, int, int]
 
 MIN_SIDE, MAX_SIDE = 400, 1200
 """Small images are enlarged until clicks can be told apart, large ones shrunk."""
+SHOWN_CLICKS = 6
+"""Scores after further clicks would not fit under a small picture."""
 FOUND_IOU = 0.5
 """An object of which an automatic mask has this IoU counts as found, in a picture."""
 
@@ -66,6 +68,7 @@ def save_worst(report: Report, examples: Sequence[Example], folder: str | Path, 
 class _Case:
     name: str
     """Of the file."""
+    title: str
     caption: str
     score: float
     example: str
@@ -97,11 +100,14 @@ def _cases(report: Report) -> list[_Case]:
 
 
 def _click_case(record: ObjectClicks) -> _Case:
-    ious = ", ".join(f"{iou * 100:.0f}" for iou in record.ious)
+    ious = ", ".join(f"{iou * 100:.0f}" for iou in record.ious[:SHOWN_CLICKS])
+    if len(record.ious) > SHOWN_CLICKS:
+        ious += f" ... {record.ious[-1] * 100:.0f} after {len(record.ious)} clicks"
     box = "" if record.box_iou is None else f", box {record.box_iou * 100:.0f}"
     return _Case(
         name=f"{record.source}_{Path(record.image).name}_{record.object_id}",
-        caption=f"{record.image} object {record.object_id}: IoU {ious}{box}",
+        title=f"{record.image} object {record.object_id}",
+        caption=f"IoU {ious}{box}",
         score=record.ious[-1],
         example=record.image,
         object_id=record.object_id,
@@ -114,8 +120,8 @@ def _track_case(track: ObjectTrack, merged: bool) -> _Case:
     score = track.scores["J&F"]
     return _Case(
         name=f"{track.clip}_{track.worst.frame_index:05d}_{track.object_id}",
-        caption=f"{track.clip} object {track.object_id}: J&F {score * 100:.0f}, "
-        f"{track.worst.score * 100:.0f} on frame {track.worst.frame_index}",
+        title=f"{track.clip} object {track.object_id}",
+        caption=f"J&F {score * 100:.0f}, {track.worst.score * 100:.0f} on frame {track.worst.frame_index}",
         score=score,
         example=track.clip,
         object_id=track.object_id,
@@ -129,8 +135,8 @@ def _rounds_case(found: ObjectRounds) -> _Case:
     curve = ", ".join(f"{after.score * 100:.0f}" for after in found.rounds)
     return _Case(
         name=f"{found.clip}_{found.worst.frame_index:05d}_{found.object_id}",
-        caption=f"{found.clip} object {found.object_id}: J&F {curve}; in the end "
-        f"{found.worst.score * 100:.0f} on frame {found.worst.frame_index}",
+        title=f"{found.clip} object {found.object_id}",
+        caption=f"J&F {curve}; in the end {found.worst.score * 100:.0f} on frame {found.worst.frame_index}",
         score=found.rounds[-1].score,
         example=found.clip,
         object_id=found.object_id,
@@ -142,7 +148,8 @@ def _rounds_case(found: ObjectRounds) -> _Case:
 def _everything_case(image: ImageMasks, recall: float) -> _Case:
     return _Case(
         name=f"{image.source}_{Path(image.image).name}",
-        caption=f"{image.image}: AR@1000 {recall * 100:.0f}, {len(image.found)} masks",
+        title=image.image,
+        caption=f"AR@1000 {recall * 100:.0f}, {len(image.found)} masks",
         score=recall,
         example=image.image,
         everything=image,
@@ -207,7 +214,7 @@ def _outline(canvas: ByteArray, mask: BoolArray, color: Color) -> None:
 def _captioned(canvas: ByteArray, case: _Case, legend: Legend, scale: float) -> ByteArray:
     height, width = canvas.shape[:2]
     font = ImageFont.load_default(size=15)
-    page = Image.new("RGB", (width, height + 50), (20, 20, 24))
+    page = Image.new("RGB", (width, height + 72), (20, 20, 24))
     page.paste(Image.fromarray(canvas))
     draw = ImageDraw.Draw(page)
     for number, click in enumerate(case.clicks, start=1):
@@ -215,10 +222,11 @@ def _captioned(canvas: ByteArray, case: _Case, legend: Legend, scale: float) -> 
         color = _FOREGROUND if click.label else _BACKGROUND
         draw.ellipse((x - 10, y - 10, x + 10, y + 10), fill=color, outline="white", width=2)
         draw.text((x, y), str(number), fill="white", font=font, anchor="mm")
-    draw.text((8, height + 5), case.caption, fill="white", font=font)
+    draw.text((8, height + 5), case.title, fill="white", font=font)
+    draw.text((8, height + 27), case.caption, fill="white", font=font)
     x = 8.0
     for text, color in legend:
-        draw.text((x, height + 27), text, fill=color, font=font)
+        draw.text((x, height + 49), text, fill=color, font=font)
         x += draw.textlength(text, font=font) + 16
     return np.array(page)
 
