@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from masklet.datasets.records import ClipExample, Dataset, ImageExample, Labels, by_source
+from masklet.datasets.records import ClipExample, Dataset, ImageExample, Labels, T, by_source
 from masklet.drawing import draw_overlay
 from masklet.errors import MaskletError
 from masklet.records import BoolArray, ByteArray
@@ -73,9 +73,9 @@ def _summary(data: Dataset) -> str:
     return "   ".join([*parts, f"{len(sources)} sources" if len(sources) > 1 else "", f"layout {data.layout}"]).strip()
 
 
-def _choose(examples: Sequence[ImageExample] | Sequence[ClipExample], count: int) -> list[ImageExample | ClipExample]:
+def _choose(examples: Sequence[T], count: int) -> list[T]:
     """Evenly over the sources in turn, and evenly over each."""
-    groups: list[Sequence[ImageExample | ClipExample]] = list(by_source(examples).values())  # type: ignore[type-var]
+    groups = list(by_source(examples).values())
     count = min(count, len(examples))
     shares = [0] * len(groups)
     while sum(shares) < count:
