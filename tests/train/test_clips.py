@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from masklet.datasets import MaskLabels, open_dataset
+from masklet.datasets.convert import convert_dataset
 from masklet.datasets.records import flatten_alike
 from masklet.errors import ConfigError, DataError
 from masklet.train.augment import VOID
@@ -198,3 +199,20 @@ def test_places_vary_in_stride_and_direction() -> None:
 def test_bad_settings_are_named(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"{field} must be .*{value}"):
         ClipDataConfig(image_root="data", **{field: value})  # type: ignore[arg-type]
+
+
+def test_clips_train_from_shards_and_videos_as_from_folders(data: Path) -> None:
+    for layout in ("shards", "sa-v"):
+        convert_dataset(open_dataset(data / "clips"), data / layout, layout)
+    convert_dataset(open_dataset(data / "images"), data / "packed", "shards")
+    for clip_root in ("shards", "sa-v"):
+        settings = ClipDataConfig(
+            image_root=f"{data / 'packed'}?verify=no",
+            clip_root=str(data / clip_root),
+            size=64,
+            num_frames=3,
+            real_probability=0.7,
+        )
+        samples = take(ClipSamples(settings), 5)
+        assert all(map(same, samples[2:], take(ClipSamples(settings, start=2), 3)))
+        assert all(sample.masks[:, 0].any(-1).any(-1).all() for sample in samples)
