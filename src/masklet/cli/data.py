@@ -149,7 +149,7 @@ def _print_report(report: DataReport) -> None:
                 f"{counts.images:,}" if counts.images else "",
                 f"{counts.clips:,}" if counts.clips else "",
                 f"{counts.frames:,}" if counts.frames else "",
-                f"{common} +{len(sizes) - 1}" if len(sizes) > 1 else common,
+                f"{common} +{len(counts.sizes) - 1}" if len(counts.sizes) > 1 else common,
                 f"{counts.objects:,}",
                 f"{counts.most_objects}",
                 f"{summary['area_median']:.1%}",
