@@ -439,3 +439,15 @@ def test_models_are_built_from_a_checkpoint(tmp_path: Path, photo: ByteArray) ->
         build_sam2(None, path, "cpu", mode="train")
     with pytest.raises(CheckpointError, match="config_file must be an official name"):
         build_sam2("my_model.yaml", device="cpu")
+
+
+def test_nano_works_behind_the_same_interface(photo: ByteArray, frames: list[ByteArray]) -> None:
+    predictor = SAM2ImagePredictor(build_sam2(None, "nano", device="cpu"))
+    predictor.set_image(photo)
+    assert predictor.predict(**CLICK)[0].shape == (3, HEIGHT, WIDTH)
+    video_predictor = SAM2VideoPredictor(predictor.model)
+    state = video_predictor.init_state(frames[:2])
+    video_predictor.add_new_points_or_box(state, 0, 1, points=[[40, 50]], labels=[1])
+    assert [masks.shape for _, _, masks in video_predictor.propagate_in_video(state)] == [(1, 1, HEIGHT, WIDTH)] * 2
+    with pytest.raises(EngineError, match="stays on the CPU"):
+        predictor.model.to("cuda")
