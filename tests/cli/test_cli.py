@@ -15,6 +15,10 @@ from cli.conftest import Run
 from masklet.cli import app, main
 from masklet.errors import CheckpointError, OutputError
 
+EVALUATED_DATA = ["--layout", "--split", "--resolution", "--limit", "--max-images"]
+EVALUATION_RUN = ["--json", "--out", "--worst", "--worst-count", "--processes", "-p", "--force", "-f"]
+EVALUATED_MODEL = ["--model", "-m", "--device", "--precision"]
+
 OPTIONS = {
     "": ["--version", "--debug"],
     "segment": [
@@ -34,14 +38,24 @@ OPTIONS = {
     "doctor": ["--json"],
     "evaluate": [],
     "evaluate clicks": [
-        "root", "--clicks", "--box", "--no-box", "--sources", "--max-objects", "--max-images", "--min-area", "--json",
-        "--worst", "--worst-count", "--model", "-m", "--device", "--precision", "--force", "-f",
+        "root", "--clicks", "--box", "--no-box", "--noc", "--sources", "--max-objects", "--min-area", *EVALUATED_DATA,
+        *EVALUATION_RUN, *EVALUATED_MODEL,
     ],
     "evaluate vos": [
-        "root", "--prompt", "--split", "--resolution", "--skip-last", "--non-overlap", "--overlap", "--policy",
-        "--json", "--worst", "--worst-count", "--model", "-m", "--device", "--precision", "--force", "-f",
+        "root", "--prompt", "--benchmark", "--skip-last", "--non-overlap", "--overlap", "--policy", "--save-masks",
+        "--clips", *EVALUATED_DATA, *EVALUATION_RUN, *EVALUATED_MODEL,
     ],
-    "evaluate compare": ["before", "after", "--json"],
+    "evaluate masks": [
+        "results", "truth", "--benchmark", "--skip-last", "--clips", *EVALUATED_DATA, *EVALUATION_RUN,
+    ],
+    "evaluate interactive": [
+        "root", "--mode", "--frames", "--clicks", "--policy", "--clips", *EVALUATED_DATA, *EVALUATION_RUN,
+        *EVALUATED_MODEL,
+    ],
+    "evaluate everything": [
+        "root", "--points-per-side", "--sources", *EVALUATED_DATA, *EVALUATION_RUN, *EVALUATED_MODEL,
+    ],
+    "evaluate compare": ["before", "after", "--items", "--json"],
 }  # fmt: skip
 """A new option is a decision that shows here."""
 

@@ -19,7 +19,7 @@ class Sizes(OptionGroup):
 
 
 @with_groups
-def area(path: Annotated[Path, typer.Argument()], factor: float = 1.0, sizes: Sizes = Sizes()) -> int:
+def area(path: Annotated[Path, typer.Argument()], factor: float = 1.0, *, sizes: Sizes) -> int:
     """Multiply."""
     typer.echo(f"{path} {factor * sizes.width * sizes.height:g}")
     return 0

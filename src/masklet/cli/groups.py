@@ -5,7 +5,7 @@
         model: ModelOption = "nano"
 
     @with_groups
-    def command(path: Path, choice: ModelChoice) -> int: ...
+    def command(path: Path, *, choice: ModelChoice) -> int: ...
 
 Typer sees `command(path, *, model="nano")`, and the function gets the dataclass.
 """
