@@ -21,8 +21,8 @@ SIDE = 32
 BINS = 8
 """Of the histogram, a channel."""
 THRESHOLD = 0.35
-"""Of the smaller of the two measures, 0 to 1. On the frames of 120 real clips without cuts it stays below; see
-docs/lab-notes.md."""
+"""Of the smaller of the two measures, 0 to 1. In 34 real clips without cuts (1,438 pairs of frames) the largest is
+0.32; of the last frame of one clip and the first of another, 92 % of the pairs are above."""
 TIMES_USUAL = 3.0
 """A cut stands out from what the last frames did, however restless they are."""
 WINDOW = 8
@@ -47,10 +47,8 @@ class CutDetector:
             return False
         difference = _difference(last, seen)
         usual = median(self._recent) if self._recent else 0.0
-        is_cut = difference > THRESHOLD and difference > TIMES_USUAL * usual
-        if not is_cut:
-            self._recent.append(difference)
-        return is_cut
+        self._recent.append(difference)
+        return difference > THRESHOLD and difference > TIMES_USUAL * usual
 
     def reset(self) -> None:
         """The next frame does not follow the last one."""

@@ -1,0 +1,194 @@
+"""Does memory grow with the video? Peak memory (RSS) of a short and a long run over the same looped clip, side by side.
+
+    python benchmarks/constant_memory.py                                  # nano, 100 and 1,000 frames, Python and CLI
+    python benchmarks/constant_memory.py --frames 500 5000 --engine fake  # everything but the model, in a minute
+
+Each run is a process of its own. The clip is played in a loop; two objects are boxed on the first frame; results go to
+disk as they come (COCO JSON and the tracker's own store). `--engine fake` puts random arrays of nano's sizes in place of
+the model's answers: memory is held and dropped as with the model, in a fraction of the time. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CLIP = Path(__file__).parent.parent / "examples" / "media" / "bunny.mp4"
+BOXES = ((150, 60, 330, 300), (20, 20, 120, 120))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--frames", type=int, nargs=2, default=(100, 1000), metavar=("SHORT", "LONG"))
+    parser.add_argument("--clip", type=Path, default=CLIP)
+    parser.add_argument("--engine", default="nano", help="a model, or fake")
+    parser.add_argument("--how", nargs="+", default=["python", "cli"], choices=["python", "cli"])
+    parser.add_argument("--one", choices=["python", "cli"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.one, arguments.clip, arguments.frames[0], arguments.engine)))
+        return
+    rows = []
+    for how in arguments.how:
+        short, long = (in_a_process(how, arguments.clip, count, arguments.engine) for count in arguments.frames)
+        growth = long["peak_mb"] / short["peak_mb"] - 1
+        rows.append({"how": how, "engine": arguments.engine, "short": short, "long": long, "growth": round(growth, 4)})
+        print(
+            f"{how:8}{arguments.engine:8}"
+            + "".join(
+                f"{one['frames']:>7} frames: {one['peak_mb']:7.1f} MB, {one['seconds']:6.0f} s" for one in (short, long)
+            )
+            + f"   growth {growth:+.1%}"
+        )
+    print(json.dumps(rows))
+
+
+def in_a_process(how: str, clip: Path, count: int, engine: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", how, "--clip", str(clip), "--engine", engine]
+    result = subprocess.run(
+        [*command, "--frames", str(count), "0"], check=True, stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    row: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return row
+
+
+def measure(how: str, clip: Path, count: int, engine: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        since = time.perf_counter()
+        (run_python if how == "python" else run_cli)(clip, count, engine, Path(folder) / "masks.json")
+        seconds = time.perf_counter() - since
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return {"frames": count, "peak_mb": round(peak, 1), "seconds": round(seconds, 1)}
+
+
+def run_python(clip: Path, count: int, name: str, out: Path) -> None:
+    from masklet.tracker import Tracker
+    from masklet.video.sink import open_sinks
+
+    with looped(clip, count) as source:
+        tracker = Tracker(engine_of(name), source)
+        for object_id, box in enumerate(BOXES, start=1):
+            tracker.prompt(object_id, 0, box_xyxy=box)
+        with open_sinks(out, [], source.info) as sinks:
+            for masks in tracker.run():
+                assert tracker.frame is not None
+                sinks.write(tracker.frame, masks)
+
+
+def run_cli(clip: Path, count: int, name: str, out: Path) -> None:
+    """The command itself, on a source that loops and an engine that is given."""
+    from contextlib import redirect_stdout
+
+    import masklet.api
+    import masklet.video.source
+    from masklet.cli import main as masklet_main
+
+    engine = engine_of(name)
+    masklet.api.load = lambda *_, **__: masklet.api.Model(engine)  # type: ignore[assignment]
+    masklet.video.source.open_source = lambda *_, **__: looped(clip, count)  # type: ignore[assignment]
+    boxes = [f"{object_id}:{','.join(map(str, box))}" for object_id, box in enumerate(BOXES, start=1)]
+    options = [part for box in boxes for part in ("--box", box)]
+    with redirect_stdout(sys.stderr):
+        status = masklet_main(
+            ["track", str(clip), *options, "--out", str(out), "--save", str(out.with_suffix(".masklet"))]
+        )
+    assert status == 0
+
+
+def looped(clip: Path, count: int) -> Any:
+    """A clip played again and again, as a video of `count` frames: nothing is kept in memory but the clip's file."""
+    from dataclasses import replace
+
+    from masklet.records import Frame
+    from masklet.video.base import BaseSource, VideoInfo
+    from masklet.video.source import open_source
+
+    inner = open_source(clip)
+    length = inner.info.num_frames or 1
+
+    class Looped(BaseSource):
+        @property
+        def info(self) -> VideoInfo:
+            return replace(inner.info, num_frames=count, has_audio=False, path=None)
+
+        def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
+            index = start
+            end = count if stop is None else min(stop, count)
+            while index < end:
+                for frame in inner.frames(index % length):
+                    if index >= end:
+                        return
+                    yield replace(frame, index=index, time_s=index / inner.info.fps)
+                    index += 1
+
+        def frame(self, index: int) -> Frame:
+            return replace(inner.frame(index % length), index=index, time_s=index / inner.info.fps)
+
+    return Looped()
+
+
+def engine_of(name: str) -> Any:
+    from masklet.engine.open import open_engine
+
+    return Random() if name == "fake" else open_engine(name)
+
+
+class Random:
+    """Arrays of nano's sizes in place of its answers."""
+
+    low_res, channels, side, width = 96, 129, 24, 128
+
+    def __init__(self) -> None:
+        from masklet.records import EngineInfo
+
+        self.info = EngineInfo("fake", 4 * self.low_res, 4, 8, "numpy", "cpu", "fp32")
+        self._random = np.random.default_rng(0)
+
+    def encode_image(self, rgb: Any, *, in_video: bool = False) -> Any:
+        from masklet.records import ImageFeatures
+
+        return ImageFeatures({"embedding": self._array(self.width, self.side, self.side)}, rgb.shape[:2])
+
+    def attend(self, features: Any, recalls: Any) -> Any:
+        from masklet.records import Conditioned
+
+        return Conditioned(tuple(features.arrays["embedding"] + 0 for _ in recalls), features)
+
+    def decode(self, conditioned: Any, prompts: Any, *, multimask: bool | None = None) -> Any:
+        return [self._answer(row) for row in range(len(prompts))]
+
+    def _answer(self, row: int) -> Any:
+        from masklet.records import Decoded
+
+        logits = self._array(1, self.low_res, self.low_res) - 6  # specks, as a poor mask has them
+        logits[:, 30:60, 10 + 40 * row : 40 + 40 * row] += 12
+        return Decoded(logits, (0.8,), 0, 6.0, (self._array(self.width),))
+
+    def encode_memory(self, features: Any, decoded: Any, prompted: Any) -> Any:
+        from masklet.records import FrameMemory
+
+        return [FrameMemory(self._array(self.channels, self.side, self.side), one.pointer) for one in decoded]
+
+    def to_numpy(self, array: Any) -> Any:
+        return array
+
+    def from_numpy(self, array: Any) -> Any:
+        return array
+
+    def _array(self, *shape: int) -> Any:
+        return self._random.standard_normal(shape, np.float32) * 2
+
+
+if __name__ == "__main__":
+    main()
