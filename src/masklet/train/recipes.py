@@ -75,7 +75,7 @@ def nano_clips(image_root: Roots, clip_root: Roots | None = None, init: str | No
 def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
     """A trained model and a few images of one's own: small steps, few of them, and most of the trunk left alone.
 
-    Nothing is pasted in, since the own images are the domain. With clips, half of the steps are on them.
+    With clips, half of the steps are on them.
     """
     path = starting_weights(init or "nano")
     model = read_checkpoint(path).config
@@ -85,18 +85,16 @@ def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None
         clip_root=clip_root,
         model=model,
         init=str(path),
-        size=model.image_size if is_official else 256,
-        steps=100,
+        size=model.image_size,
+        steps=150,
         images_per_step=2 if is_official else 4,
         micro_batches=2,
-        objects_per_image=2,
+        objects_per_image=1,
         clips_per_step=2,
         objects_per_clip=2,
         clip_fraction=0.0 if clip_root is None else 0.5,
         real_clip_fraction=0.8,
-        paste_probability=0.0,
         learning_rate=5e-5 if is_official else 2e-4,
-        trunk_scale=0.2,
         layer_decay=0.8 if is_official else 1.0,
         frozen_trunk_stages=2 if is_official else 7,
         warmup_steps=10,
@@ -108,7 +106,7 @@ def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None
             tracks_with_candidates=is_official,
             memory=MemoryConfig(policy="official", spatial_slots=model.spatial_slots, max_pointers=model.max_pointers),
         ),
-        log_every=5,
+        log_every=10,
         checkpoint_every=50,
     )
 
