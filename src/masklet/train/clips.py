@@ -161,7 +161,7 @@ class ClipSamples(SampleStream[ClipSample]):
 
     def _clip_weight(self, clip: ClipExample) -> float:
         by_prefix = (weight for prefix, weight in self.config.clip_weights.items() if clip.name.startswith(prefix))
-        return next(by_prefix, 1.0) * len(clip.labelled_frames) ** 0.5
+        return next(by_prefix, 1.0) * float(np.sqrt(len(clip.labelled_frames)))
 
     def go_to(self, stream: tuple[int, int], number: int) -> None:
         self._images.sample_place = self._cutouts.images.sample_place = (stream, number)

@@ -151,8 +151,10 @@ class SourceSampler:
     def draw(self, rng: np.random.Generator, source: int | None = None) -> LabelledImage:
         """Read one random image, of a given source or of any; parts are at times merged into their whole."""
         name, images = self._sources[self.draw_source(rng) if source is None else source]
-        windowed = isinstance(images, ShardImages)
-        row = images.pick(rng, *self.sample_place) if windowed else int(rng.integers(len(images)))
+        if isinstance(images, ShardImages):
+            row = images.pick(rng, *self.sample_place)
+        else:
+            row = int(rng.integers(len(images)))
         image = read_labelled(images[row], rng)
         merged = self._part_sources.get(name, self._part_sources.get(name.rsplit("/", 1)[-1], 0.0))
         return image.merge_objects() if rng.random() < merged else image
