@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,17 @@ def test_an_absent_object_is_remembered_as_absent(engine: Engine[Any], photo: By
     empty_mask = engine.to_numpy(without.spatial)[-1]  # the correspondence keeps the mask in the last channel
     assert engine.to_numpy(with_mask.spatial)[-1].max() > 0.5
     assert empty_mask.max() == 0
+
+
+@pytest.mark.parametrize(("pads", "tokens"), [(True, 2), (False, 0)])
+def test_logits_alone_come_with_padding_or_with_nothing(photo: ByteArray, pads: bool, tokens: int) -> None:
+    """Padding to nano; nothing to official models, as in their image predictor."""
+    engine = OnnxEngine(embedded_folder("nano"), num_threads=1)
+    assert engine.spec.pads_logits_alone
+    engine.spec = replace(engine.spec, pads_logits_alone=pads)
+    logits = np.zeros((engine.info.low_res_size,) * 2, np.float32)
+    prompt = Prompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int32), previous_logits=logits)
+    assert [len(part) for part in engine._tokens(prompt, photo.shape[:2])] == [tokens, tokens]
 
 
 def test_nano_finds_a_cat(engine: Engine[Any], photo: ByteArray) -> None:
