@@ -56,6 +56,9 @@ OPTIONS = {
         "root", "--points-per-side", "--sources", *EVALUATED_DATA, *EVALUATION_RUN, *EVALUATED_MODEL,
     ],
     "evaluate compare": ["before", "after", "--items", "--json"],
+    "data": [],
+    "data check": ["root", "--layout", "--split", "--sheet", "--count", "--strict", "--json", "--force"],
+    "data convert": ["root", "out", "--to", "--layout", "--split"],
 }  # fmt: skip
 """A new option is a decision that shows here."""
 
