@@ -57,7 +57,7 @@ OPTIONS = {
     ],
     "evaluate compare": ["before", "after", "--items", "--json"],
     "data": [],
-    "data check": ["root", "--layout", "--split", "--sheet", "--count", "--strict", "--json", "--force"],
+    "data check": ["root", "--layout", "--split", "--sheet", "--count", "--strict", "--json", "--force", "-f"],
     "data convert": ["root", "out", "--to", "--layout", "--split"],
 }  # fmt: skip
 """A new option is a decision that shows here."""
