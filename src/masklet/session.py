@@ -33,6 +33,7 @@ from masklet.records import Decoded, FloatArray, FrameMemory, Prompt
 from masklet.track import Given, Hypothesis, Track
 from masklet.video.source import VideoSource
 from masklet.watch import Watch
+from masklet.ways import Leg
 
 if TYPE_CHECKING:
     from masklet.tracker import Tracker
@@ -161,7 +162,7 @@ class _Writer(Generic[A]):
             "legs": [leg._asdict() for leg in tracker._legs],
             "notes": tracker.notes,
             "cuts": tracker._cuts.state(),
-            "collisions": sorted(tracker._collisions.allowed),
+            "collisions": sorted(tracker._stepper.collisions.allowed),
             "tracks": [self._track(object_id, track) for object_id, track in sorted(tracker._tracks.items())],
         }
 
@@ -267,15 +268,13 @@ class _Reader(Generic[A]):
             )
 
     def fill(self, tracker: Tracker[A]) -> None:
-        from masklet.tracker import Leg
-
         document = self.document
         tracker._position, tracker._direction = document["position"], document["direction"]
         tracker._legs = [Leg(**leg) for leg in document["legs"]]
         tracker.notes = document["notes"]
         tracker._cuts.restore(document["cuts"])
-        tracker._collisions.allowed = {(first, second) for first, second in document["collisions"]}
-        tracker._tracks = {one["object_id"]: self.track(one) for one in document["tracks"]}
+        tracker._stepper.collisions.allowed = {(first, second) for first, second in document["collisions"]}
+        tracker._tracks.update((one["object_id"], self.track(one)) for one in document["tracks"])
         if tracker._store is not None and "masks.jsonl" in self._file.namelist():
             self._fill_store(tracker._store)
 

@@ -11,65 +11,33 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from masklet.collisions import Claim, CollisionGuard
 from masklet.cuts import CutDetector
 from masklet.engine.protocol import Engine
 from masklet.errors import EngineError, PromptError, TrackingError
-from masklet.frame_engine import Answer, FrameEngine, Question
+from masklet.frame_engine import FrameEngine, Question
+from masklet.frame_masks import joined, of_stored, rows_of
 from masklet.mask_store import MaskStore, StoredMask, Stretch
-from masklet.masks import MASK_LOGIT, encode_rle, mask_logits, resolve_overlap, upsample_logits
+from masklet.masks import mask_logits, upsample_logits
 from masklet.memory_bank import MemoryBank, MemoryConfig
-from masklet.policies import Sighting, reliability
 from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.stepper import Stepper, fitting
 from masklet.suggestions import Suggestion, suggest
-from masklet.track import LONGEST_GAP, Branching, Given, Hypothesis, Track
+from masklet.track import LONGEST_GAP, Given, Hypothesis, Track
 from masklet.video.source import FrameSource, VideoSource, open_source
-from masklet.watch import Verdict
+from masklet.ways import Leg, touching
 
 A = TypeVar("A")
 
 Direction = Literal["forward", "backward", "both"]
 
-PREVIOUS_LOGIT_LIMIT = 32.0
-"""Earlier logits are clamped to this before they are corrected.
-Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_points_or_box`."""
-
-LOOK_BACK = 64
-"""Stored frames among which those are sought whose memories are rebuilt."""
-
 MAX_UNDO = 64
 """Prompts that can be undone."""
-
-
-class Leg(NamedTuple):
-    """A part of a run that is still to be gone."""
-
-    direction: int
-    start: int
-    stop: int | None
-    """As in `range`; None is the end of the video."""
-    object_ids: tuple[int, ...] | None = None
-    """Which objects to track; None is all."""
-    shown_below: int | None = None
-    """On the way back of a run both ways: only earlier frames than this are shown, the others come forward again."""
-
-    def is_over(self, num_frames: int | None) -> bool:
-        """Whether nothing is left of it."""
-        stop = self.stop if self.stop is not None else num_frames if self.direction > 0 else -1
-        return stop is not None and (stop - self.start) * self.direction <= 0
-
-    def shows(self, frame_index: int) -> bool:
-        """Whether a frame lies on the way and is shown."""
-        stop = self.stop if self.stop is not None else self.direction * 2**40
-        is_on_way = (frame_index - self.start) * self.direction >= 0 and (stop - frame_index) * self.direction > 0
-        return is_on_way and (self.shown_below is None or frame_index < self.shown_below)
 
 
 class Tracker(Generic[A]):
@@ -113,9 +81,6 @@ class Tracker(Generic[A]):
         self.source: FrameSource | None = None if source is None else open_source(source)
         self.memory = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
         self.non_overlap = non_overlap
-        self.answers: Mapping[int, Decoded[A]] = {}
-        """By object id: what the decoder said on the frame whose masks came last, as handles of the engine."""
-        self._tracks: dict[int, Track[A]] = {}
         self._view = FrameEngine(
             engine, objects_at_once
         )  # keeps the last frame: a click on it does not encode it again
@@ -124,7 +89,15 @@ class Tracker(Generic[A]):
         self._undo: deque[tuple[int, int, Given[A] | None]] = deque(maxlen=MAX_UNDO)
         self._cancelled = threading.Event()
         self._cuts = CutDetector()
-        self._collisions = CollisionGuard()
+        self._stepper = Stepper(
+            self._view,
+            self._store,
+            self.memory,
+            read=self._read,
+            num_frames=self.num_frames,
+            non_overlap=non_overlap,
+        )
+        self._tracks = self._stepper.tracks
         self.notes: dict[str, Any] = {}
         """What a program wants to find again in the session file, as JSON can hold it."""
         self._legs: list[Leg] = []  # what is left of the last run
@@ -147,6 +120,11 @@ class Tracker(Generic[A]):
     def frame(self) -> Frame | None:
         """The frame whose masks came last, with its pixels: what an overlay is drawn on. None before the first."""
         return self._view.frame
+
+    @property
+    def answers(self) -> Mapping[int, Decoded[A]]:
+        """By object id: what the decoder said on the frame whose masks came last, as handles of the engine."""
+        return self._stepper.answers
 
     @property
     def num_frames(self) -> int | None:
@@ -279,10 +257,10 @@ class Tracker(Generic[A]):
         prompted = [object_id for object_id, track in self._tracks.items() if frame_index in track.given]
         if not prompted:
             raise TrackingError(f"no object is prompted on frame {frame_index}: call prompt(...) first")
-        hypotheses = self._prepared(frame_index, self._direction, prompted)
+        hypotheses = self._stepper.prepared(frame_index, self._direction, prompted)
         frame = self._view.look_at(self._read(frame_index))
-        answers = self._answer(frame, self._recall(frame.index, self._direction, hypotheses))
-        return self._show(frame, self._choose(frame, answers, self._direction))
+        answers = self._stepper.answer(frame, self._stepper.recall(frame.index, self._direction, hypotheses))
+        return self._stepper.show(frame, self._stepper.choose(frame, answers, self._direction))
 
     # Tracking.
 
@@ -304,7 +282,7 @@ class Tracker(Generic[A]):
             raise TrackingError(f"direction must be 1 (forward) or -1 (backward), got {direction!r}")
         for object_id, prompt in (prompts or {}).items():
             self._check_object_id(object_id)
-            self._take(object_id, frame.index, _fitting(prompt, frame.size_hw), clear=False)
+            self._take(object_id, frame.index, fitting(prompt, frame.size_hw), clear=False)
         return self._step(frame, direction, self._tracks)
 
     def run(
@@ -405,7 +383,7 @@ class Tracker(Generic[A]):
         """
         rows = [] if self._store is None else self._store.frame(frame_index)
         shown = {row.object_id: row for row in rows if not row.stale}
-        return _frame_masks(frame_index, rows[0].time_s, self._visible(shown), self._frame_size()) if rows else None
+        return of_stored(frame_index, rows[0].time_s, self._visible(shown), self._frame_size()) if rows else None
 
     @property
     def tracked_frames(self) -> tuple[int, int] | None:
@@ -455,7 +433,7 @@ class Tracker(Generic[A]):
         """
         self._known(object_id)
         del self._tracks[object_id]
-        self._collisions.forget(object_id)
+        self._stepper.collisions.forget(object_id)
         if self._store is not None:
             self._store.forget(object_id)
 
@@ -509,7 +487,7 @@ class Tracker(Generic[A]):
         """Forget all objects. The source stays open; a live one goes on from where it is."""
         self._tracks.clear()
         self._undo.clear()
-        self._collisions = CollisionGuard()
+        self._stepper.collisions.allowed.clear()
         if self._store is not None:
             self._store.forget()
 
@@ -582,7 +560,7 @@ class Tracker(Generic[A]):
         self._cancelled.clear()
         for direction in (1, -1):
             own = sorted((one for one in stretches if one.direction == direction), key=lambda one: one.first)
-            for group in _touching(own)[::direction]:
+            for group in touching(own)[::direction]:
                 first, last = min(one.first for one in group), max(one.last for one in group)
                 start, stop = (first, last + 1) if direction > 0 else (last, first - 1)
 
@@ -617,18 +595,18 @@ class Tracker(Generic[A]):
     def _remember_prompts(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
         ids = [object_id for object_id in object_ids if self._tracks[object_id].is_waiting(frame.index)]
         if ids:
-            self._install(self._prepared(frame.index, direction, ids))
-            self._track(frame, direction, ids)
+            self._stepper.install(self._stepper.prepared(frame.index, direction, ids))
+            self._stepper.track(frame, direction, ids)
 
     # One frame.
 
     def _step(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
         stored = {} if self._store is None else {row.object_id: row for row in self._store.frame(frame.index)}
         wanted = [object_id for object_id in object_ids if object_id not in stored or not stored[object_id].accepted]
-        self._install(self._prepared(frame.index, direction, wanted))
+        self._stepper.install(self._stepper.prepared(frame.index, direction, wanted))
         self._heed_cut(frame, direction, wanted)
         self._position, self._direction = frame.index, direction
-        masks = self._track(frame, direction, wanted)
+        masks = self._stepper.track(frame, direction, wanted)
         # Of the objects that were not tracked, those are shown of which something is known that still holds.
         kept = {
             object_id: row
@@ -639,99 +617,7 @@ class Tracker(Generic[A]):
             del kept[object_id]
             if object_id in wanted and self._store is not None:
                 self._store.drop_stale(object_id, frame.index)
-        return _joined(self._without_hidden(masks), self._visible(kept), keep_apart=self.non_overlap)
-
-    def _track(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
-        """Everything from recall to the store, for objects that are prepared for it."""
-        self._view.look_at(frame)
-        recalls = self._recall(frame.index, direction, {i: self._tracks[i].hypotheses for i in object_ids})
-        for object_id in recalls:
-            self._tracks[object_id].turn_to(frame.index, direction)
-        chosen = self._choose(frame, self._answer(frame, recalls), direction)
-        losers = self._collided(frame, chosen)
-        verdicts = {
-            object_id: self._tracks[object_id].watch.judge(
-                branching.sighting, collided=object_id in losers, refused=branching.refused
-            )
-            for object_id, branching in chosen.items()
-        }
-        self._remember(frame, chosen, direction, losers)
-        for object_id, branching in chosen.items():
-            self._tracks[object_id].mark_tracked(frame.index, direction, branching.answer)
-        masks = self._show(frame, chosen, verdicts)
-        self._keep(masks, chosen, direction)
-        return masks
-
-    def _recall(
-        self, frame_index: int, direction: int, hypotheses: Mapping[int, Sequence[Hypothesis[A]]]
-    ) -> dict[int, list[Recall[A]]]:
-        """What each hypothesis of each object reads for this frame, by object id, ascending.
-
-        Objects unknown at this frame are left out. On a prompted frame the best hypothesis reads alone.
-        """
-        recalls: dict[int, list[Recall[A]]] = {}
-        for object_id in sorted(hypotheses):
-            given = self._tracks[object_id].given.get(frame_index)
-            if given is not None and not given.reads_memory:
-                recalls[object_id] = [Recall()]
-                continue
-            own = [
-                hypothesis.bank.recall(frame_index, direction=direction, num_frames=self.num_frames)
-                for hypothesis in hypotheses[object_id][: None if given is None else 1]
-            ]
-            if given is not None or not own[0].is_empty:
-                recalls[object_id] = own
-        return recalls
-
-    def _answer(self, frame: Frame, recalls: Mapping[int, Sequence[Recall[A]]]) -> dict[int, list[Answer[A]]]:
-        """Decode all objects in one batch, but for those whose prompt has been answered already."""
-        asked: list[tuple[int, Question[A]]] = []
-        for object_id, own in recalls.items():
-            track = self._tracks[object_id]
-            given = track.given.get(frame.index)
-            if given is None:
-                with_candidates = track.bank.policy.asks_for_candidates
-                asked += [(object_id, Question(recall, with_candidates=with_candidates)) for recall in own]
-            elif not given.is_answered:
-                asked.append((object_id, Question(own[0], self._to_decode(object_id, given, frame))))
-        answers: dict[int, list[Answer[A]]] = {object_id: [] for object_id in recalls}
-        for (object_id, _), answer in zip(asked, self._view.answer([question for _, question in asked]), strict=True):
-            answers[object_id].append(answer)
-        for object_id, own_answers in answers.items():
-            given = self._tracks[object_id].given.get(frame.index)
-            if given is not None and own_answers:
-                given.answer, given.is_answered = own_answers[0], True
-            elif given is not None and given.answer is not None:
-                own_answers.append(given.answer)
-        return answers
-
-    def _to_decode(self, object_id: int, given: Given[A], frame: Frame) -> Prompt:
-        """The prompt as the engine is to see it: with the logits that it corrects."""
-        prompt = _fitting(given.prompt, frame.size_hw)
-        if prompt.mask is not None or prompt.previous_logits is not None:
-            return prompt
-        latest = self._tracks[object_id].latest_answer
-        corrected = given.answer
-        if corrected is None and not given.initial and latest is not None and latest[0] == frame.index:
-            corrected = latest[1]
-        if corrected is not None:
-            logits = corrected.chosen_logits
-            if self.memory.absent_as_empty and not corrected.decoded.is_present:
-                logits = np.full_like(logits, -PREVIOUS_LOGIT_LIMIT)
-            return replace(prompt, previous_logits=logits.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))
-        stored = None if given.initial or self._store is None else self._store.mask(object_id, frame.index)
-        if stored is not None and stored.mask.any():
-            return replace(prompt, previous_logits=mask_logits(stored.mask, self.engine.info.low_res_size))
-        return prompt
-
-    def _choose(
-        self, frame: Frame, answers: Mapping[int, Sequence[Answer[A]]], direction: int
-    ) -> dict[int, Branching[A]]:
-        """With which candidates each object goes on."""
-        return {
-            object_id: self._tracks[object_id].choose(frame.index, direction, own, careful=self.memory.safeguards)
-            for object_id, own in answers.items()
-        }
+        return joined(self._without_hidden(masks), self._visible(kept), keep_apart=self.non_overlap)
 
     def _heed_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
         """After a cut, what was tracked before says nothing of where things are; what was prompted still holds."""
@@ -746,156 +632,7 @@ class Tracker(Generic[A]):
             for object_id in object_ids:
                 self._tracks[object_id].cut()
 
-    def _collided(self, frame: Frame, chosen: Mapping[int, Branching[A]]) -> set[int]:
-        """Objects that have collapsed onto another one."""
-        if not self.memory.safeguards or len(chosen) < 2:
-            return set()
-        masks, claims = {}, {}
-        for object_id, branching in chosen.items():
-            is_shown = branching.answer.decoded.is_present and not branching.refused
-            masks[object_id] = (branching.answer.chosen_logits > 0) & is_shown
-            claims[object_id] = Claim(
-                branching.answer.decoded.object_score,
-                self._tracks[object_id].watch.unsteadiness,
-                frame.index in self._tracks[object_id].given,
-            )
-        return self._collisions.losers(masks, claims)
-
-    def _remember(
-        self, frame: Frame, chosen: Mapping[int, Branching[A]], direction: int, unwritten: Iterable[int]
-    ) -> None:
-        """Encode the frame's memories and write them, but for masks that are not to be believed."""
-        silent = {*unwritten, *(object_id for object_id, one in chosen.items() if one.refused)}
-        written = {object_id: one for object_id, one in chosen.items() if object_id not in silent}
-        given = {object_id: self._tracks[object_id].given.get(frame.index) for object_id in written}
-        answers = [(answer, given[i] is not None) for i, one in written.items() for answer in one.answers]
-        memories = iter(self._view.memorise([answer for answer, _ in answers], [prompted for _, prompted in answers]))
-        for object_id, branching in chosen.items():
-            track = self._tracks[object_id]
-            track.go_on(branching)
-            for hypothesis, answer, sighting in zip(
-                track.hypotheses, branching.answers, branching.sightings, strict=True
-            ):
-                write = hypothesis.bank.policy.write(sighting)
-                if object_id in silent:
-                    continue
-                memory, prompt = next(memories), given[object_id]
-                if write.remember or prompt is not None:
-                    hypothesis.bank.write(
-                        frame.index,
-                        memory,
-                        prompted=prompt is not None and (prompt.initial or self.memory.corrections_stay),
-                        iou_prediction=answer.decoded.iou_prediction,
-                        object_score=answer.decoded.object_score,
-                        direction=direction,
-                        resolved=write.resolved,
-                        reliable=write.reliability,
-                    )
-            track.drop_forgotten(frame.index)
-
-    def _show(
-        self, frame: Frame, chosen: Mapping[int, Branching[A]], verdicts: Mapping[int, Verdict] | None = None
-    ) -> FrameMasks:
-        self.answers = {object_id: one.answer.decoded for object_id, one in chosen.items()}
-        given = [self._tracks[object_id].given.get(frame.index) for object_id in chosen]
-        logits = (_full_logits(frame, one, prompt) for one, prompt in zip(chosen.values(), given, strict=True))
-        masks = np.zeros((len(chosen), *frame.size_hw), np.bool_)
-        if self.non_overlap and len(chosen) > 1:
-            masks = resolve_overlap(np.stack(list(logits)))
-        else:
-            for row, plane in enumerate(logits):
-                masks[row] = plane > 0
-        judged = None if verdicts is None else [verdicts[object_id] for object_id in chosen]
-        return FrameMasks(
-            frame_index=frame.index,
-            time_s=frame.time_s,
-            object_ids=tuple(chosen),
-            masks=masks,
-            iou_predictions=np.array([answer.iou_prediction for answer in self.answers.values()], np.float32),
-            object_scores=np.array([answer.object_score for answer in self.answers.values()], np.float32),
-            prompted=np.array([prompt is not None for prompt in given], np.bool_),
-            statuses=() if judged is None else tuple(verdict.status for verdict in judged),
-            review=None if judged is None else np.array([verdict.review for verdict in judged], np.bool_),
-        )
-
     # What is stored, and memories rebuilt from it.
-
-    def _keep(self, masks: FrameMasks, chosen: Mapping[int, Branching[A]], direction: int) -> None:
-        """Store a frame's masks."""
-        if self._store is None or masks.review is None:
-            return
-        self._store.write(
-            StoredMask(
-                frame_index=masks.frame_index,
-                object_id=object_id,
-                time_s=masks.time_s,
-                rle=encode_rle(masks.masks[row]),
-                iou_prediction=float(masks.iou_predictions[row]),
-                object_score=float(masks.object_scores[row]),
-                reliability=reliability(branching.sighting.object_score, branching.sighting.iou_prediction),
-                direction=direction,
-                prompted=bool(masks.prompted[row]),
-                status=masks.statuses[row],
-                review=bool(masks.review[row]),
-            )
-            for row, (object_id, branching) in enumerate(chosen.items())
-        )
-
-    def _prepared(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, list[Hypothesis[A]]]:
-        """What each object goes into a frame with: its hypotheses, or one rebuilt from stored masks.
-
-        It is rebuilt when the frames right before this one have been tracked, but the bank does not have them: the
-        user has gone back, or accepted masks were passed.
-        """
-        ready = {object_id: self._tracks[object_id].hypotheses for object_id in object_ids}
-        store = self._store
-        if store is None or self.memory.retention == "editing":
-            return ready
-        wanted: dict[int, list[StoredMask]] = {}
-        for object_id in ready:
-            track = self._tracks[object_id]
-            if track.follows(frame_index, direction):
-                continue
-            behind = store.behind(object_id, frame_index, direction, LOOK_BACK)
-            lacking = track.bank.lacks(behind, frame_index, direction) if behind else []
-            rows = [row for index in lacking if (row := store.mask(object_id, index)) is not None and row.mask.any()]
-            if rows:
-                wanted[object_id] = rows
-        return {**ready, **self._rebuilt(wanted, direction)} if wanted else ready
-
-    def _rebuilt(self, wanted: Mapping[int, Sequence[StoredMask]], direction: int) -> dict[int, list[Hypothesis[A]]]:
-        """Hypotheses that remember stored masks, as if they had just been tracked: each frame is encoded once."""
-        fresh = {}
-        for object_id in wanted:
-            bank = self._tracks[object_id].bank.fork()
-            bank.forget_tracked()
-            bank.policy.reset()
-            fresh[object_id] = Hypothesis(bank)
-        frames = sorted({row.frame_index for rows in wanted.values() for row in rows}, key=lambda i: i * direction)
-        for index in frames:
-            rows = [row for own in wanted.values() for row in own if row.frame_index == index]
-            self._view.look_at(self._read(index))
-            answers = self._view.answer([Question(Recall(), Prompt.create(mask=row.mask)) for row in rows])
-            memories = self._view.memorise(answers, [False] * len(rows))
-            for row, answer, memory in zip(rows, answers, memories, strict=True):
-                bank = fresh[row.object_id].bank
-                scores = (row.iou_prediction,)
-                write = bank.policy.write(Sighting(index, direction, row.object_score, scores, answer.logits > 0))
-                bank.write(
-                    index,
-                    memory,
-                    prompted=False,
-                    iou_prediction=row.iou_prediction,
-                    object_score=row.object_score,
-                    direction=direction,
-                    resolved=write.resolved,
-                    reliable=row.reliability,
-                )
-        return {object_id: [hypothesis] for object_id, hypothesis in fresh.items()}
-
-    def _install(self, hypotheses: Mapping[int, list[Hypothesis[A]]]) -> None:
-        for object_id, own in hypotheses.items():
-            self._tracks[object_id].hypotheses = own
 
     def _visible(self, rows: Mapping[int, StoredMask]) -> list[StoredMask]:
         return [
@@ -904,7 +641,7 @@ class Tracker(Generic[A]):
 
     def _without_hidden(self, masks: FrameMasks) -> FrameMasks:
         shown = [row for row, object_id in enumerate(masks.object_ids) if not self._tracks[object_id].hidden]
-        return masks if len(shown) == len(masks.object_ids) else _rows_of(masks, shown)
+        return masks if len(shown) == len(masks.object_ids) else rows_of(masks, shown)
 
     def _read(self, frame_index: int) -> Frame:
         if self.frame is not None and self.frame.index == frame_index:
@@ -1048,86 +785,3 @@ class Tracker(Generic[A]):
                     f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
                 )
         return source
-
-
-def _fitting(prompt: Prompt, size_hw: tuple[int, int]) -> Prompt:
-    """The prompt, checked against a frame that was not known when it was made."""
-    return Prompt.create(
-        points_xy=prompt.points_xy,
-        labels=prompt.labels,
-        box_xyxy=prompt.box_xyxy,
-        mask=prompt.mask,
-        previous_logits=prompt.previous_logits,
-        size_hw=size_hw,
-    )
-
-
-def _full_logits(frame: Frame, branching: Branching[A], given: Given[A] | None) -> FloatArray:
-    """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
-    if given is not None and given.prompt.mask is not None:
-        return np.where(given.prompt.mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
-    if branching.refused or not branching.answer.decoded.is_present:
-        return np.full(frame.size_hw, -MASK_LOGIT, np.float32)
-    return upsample_logits(branching.answer.chosen_logits, frame.size_hw)
-
-
-def _frame_masks(frame_index: int, time_s: float, rows: Sequence[StoredMask], size_hw: tuple[int, int]) -> FrameMasks:
-    """Stored masks of one frame, as they were shown."""
-    return FrameMasks(
-        frame_index=frame_index,
-        time_s=time_s,
-        object_ids=tuple(row.object_id for row in rows),
-        masks=np.array([row.mask for row in rows], np.bool_).reshape(-1, *size_hw),
-        iou_predictions=np.array([row.iou_prediction for row in rows], np.float32),
-        object_scores=np.array([row.object_score for row in rows], np.float32),
-        prompted=np.array([row.prompted for row in rows], np.bool_),
-        statuses=tuple(row.status for row in rows),
-        review=np.array([row.review for row in rows], np.bool_),
-    )
-
-
-def _rows_of(masks: FrameMasks, rows: Sequence[int]) -> FrameMasks:
-    """Some objects of a frame, in this order."""
-    chosen = list(rows)
-    return replace(
-        masks,
-        object_ids=tuple(masks.object_ids[row] for row in chosen),
-        masks=masks.masks[chosen],
-        iou_predictions=masks.iou_predictions[chosen],
-        object_scores=masks.object_scores[chosen],
-        prompted=masks.prompted[chosen],
-        statuses=tuple(masks.statuses[row] for row in chosen),
-        review=None if masks.review is None else masks.review[chosen],
-    )
-
-
-def _joined(masks: FrameMasks, stored: Sequence[StoredMask], *, keep_apart: bool) -> FrameMasks:
-    """What has just been tracked with what was known of other objects, which has precedence where they overlap."""
-    if not stored:
-        return masks
-    known = _frame_masks(masks.frame_index, masks.time_s, stored, (masks.masks.shape[1], masks.masks.shape[2]))
-    tracked = masks.masks & ~known.masks.any(axis=0) if keep_apart else masks.masks
-    assert known.review is not None
-    assert masks.review is not None
-    both = replace(
-        masks,
-        object_ids=known.object_ids + masks.object_ids,
-        masks=np.concatenate([known.masks, tracked]),
-        iou_predictions=np.concatenate([known.iou_predictions, masks.iou_predictions]),
-        object_scores=np.concatenate([known.object_scores, masks.object_scores]),
-        prompted=np.concatenate([known.prompted, masks.prompted]),
-        statuses=known.statuses + masks.statuses,
-        review=np.concatenate([known.review, masks.review]),
-    )
-    return _rows_of(both, np.argsort(both.object_ids).tolist())
-
-
-def _touching(stretches: Sequence[Stretch]) -> list[list[Stretch]]:
-    """Stretches, by their first frame, in groups between which there is a gap."""
-    groups: list[list[Stretch]] = []
-    for stretch in stretches:
-        if groups and stretch.first <= max(one.last for one in groups[-1]) + 1:
-            groups[-1].append(stretch)
-        else:
-            groups.append([stretch])
-    return groups
