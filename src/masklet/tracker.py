@@ -716,7 +716,8 @@ class Tracker(Generic[A]):
         if self._store is None or not self._was_tracked(object_id, frame_index):
             return
         for stretch in self._store.outdate(object_id, frame_index, track.given):
-            track.forget_tracked(stretch.first, stretch.last)
+            if self.memory.corrections_stay:  # the official code goes on reading what a correction has outdated
+                track.forget_tracked(stretch.first, stretch.last)
 
     def _size_hw(self, frame_index: int) -> tuple[int, int] | None:
         if self.source is not None:
