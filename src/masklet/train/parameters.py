@@ -32,7 +32,7 @@ def freeze(model: SAM2, stages: int, patterns: Sequence[str]) -> None:
     """Stop training the trunk's first stages and whatever matches a pattern.
 
     Raises:
-        ConfigError: a pattern matches nothing, or nothing is left to learn.
+        ConfigError: a pattern matches nothing.
     """
     model.image_encoder.trunk.freeze(stages)
     # The rows of the mask prompt's reduction are engine arithmetic, not something to learn.
@@ -46,8 +46,6 @@ def freeze(model: SAM2, stages: int, patterns: Sequence[str]) -> None:
             )
         for name in matching:
             parameters[name].requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in parameters.values()):
-        raise ConfigError("everything is frozen: nothing is left to learn")
 
 
 def trunk_depth(name: str) -> int | None:
