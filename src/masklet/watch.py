@@ -18,6 +18,9 @@ LOST_AFTER = 15
 
 UNCERTAIN_BELOW = 0.5
 """A reliability, relative to the usual one of the object: models differ in how sure they are of anything."""
+UNCERTAIN_FLOOR = 0.3
+"""A reliability, for objects that were never tracked well. Tracks of nano that held had 0.35 to 0.57, one that had lost
+its object 0.02 to 0.28."""
 
 JUMP = 3.0
 """How many times larger or smaller than on the frame before a mask may become before it looks like another thing."""
@@ -80,10 +83,10 @@ class Watch:
             self._areas.clear()  # what the user says is no jump
         elif is_seen:
             self._absent = 0
-            usual = statistics.median(self._reliabilities) if self._reliabilities else sure
+            usual = statistics.median(self._reliabilities) if self._reliabilities else 0.0
+            least = max(UNCERTAIN_FLOOR, UNCERTAIN_BELOW * usual)
             jumped = bool(self._areas) and not 1 / JUMP < sighting.area / self._areas[-1] < JUMP
-            doubtful = collided or jumped or sure < UNCERTAIN_BELOW * usual
-            self._status = "uncertain" if doubtful else "present"
+            self._status = "uncertain" if collided or jumped or sure < least else "present"
         elif refused:
             self._status = "uncertain"
         else:
@@ -91,8 +94,10 @@ class Watch:
             self._status = "lost" if self._absent > LOST_AFTER else "occluded"
         if is_seen:
             self._areas.append(sighting.area)
-            if not collided:
+            # What is usual is learnt where all is well: neither from doubt, nor from what was not predicted but given.
+            if self._status == "present" and not sighting.prompted:
                 self._reliabilities.append(sure)
+            if not collided:
                 self._scores.append(sighting.object_score)
         just_lost = self._status == "lost" and before != "lost"
         return Verdict(self._status, not sighting.prompted and (self._status == "uncertain" or just_lost))
