@@ -17,7 +17,8 @@ from masklet.errors import ConfigError, MaskletError, PromptError, TrackingError
 from masklet.masks import without_small_parts
 from masklet.memory_bank import MemoryConfig
 from masklet.records import Decoded, FloatArray, FrameMemory, ImageFeatures
-from masklet.tracker import PREVIOUS_LOGIT_LIMIT, Tracker
+from masklet.stepper import PREVIOUS_LOGIT_LIMIT
+from masklet.tracker import Tracker
 from masklet.video.source import VideoSource, open_source
 
 if TYPE_CHECKING:
