@@ -119,6 +119,9 @@ class ModelConfig:
     prompt_maps: PromptMapsConfig | None = None
     correspondence: CorrespondenceConfig | None = None
 
+    images_only: bool = False
+    """The weights came without those of the memory (transformers' `Sam2Model`): it segments, and cannot track."""
+
     def __post_init__(self) -> None:
         if self.image_size % 32:
             raise ConfigError(f"image_size must be a multiple of 32, got {self.image_size}")
@@ -154,19 +157,21 @@ class ModelConfig:
         Raises:
             ConfigError: an unknown field or trunk.
         """
-        given = dict(values)
-        trunk = dict(given.pop("trunk"))
-        kind = trunk.pop("kind", None)
-        kinds: dict[str, Any] = {"hiera": HieraConfig, "efficientnet_lite0": EfficientNetLiteConfig}
-        if kind not in kinds:
-            raise ConfigError(f"trunk.kind must be one of {sorted(kinds)}, got {kind!r}")
-        parts: dict[str, Any] = {"trunk": kinds[kind](**_tuples(trunk))}
-        for key, part in (("prompt_maps", PromptMapsConfig), ("correspondence", CorrespondenceConfig)):
-            part_values = given.pop(key, None)
-            parts[key] = None if part_values is None else part(**_tuples(part_values))
         try:
+            given = dict(values)
+            trunk = dict(given.pop("trunk"))
+            kind = trunk.pop("kind", None)
+            kinds: dict[str, Any] = {"hiera": HieraConfig, "efficientnet_lite0": EfficientNetLiteConfig}
+            if kind not in kinds:
+                raise ConfigError(f"trunk.kind must be one of {sorted(kinds)}, got {kind!r}")
+            parts: dict[str, Any] = {"trunk": kinds[kind](**_tuples(trunk))}
+            for key, part in (("prompt_maps", PromptMapsConfig), ("correspondence", CorrespondenceConfig)):
+                part_values = given.pop(key, None)
+                parts[key] = None if part_values is None else part(**_tuples(part_values))
             return cls(**_tuples(given), **parts)
-        except TypeError as error:
+        except ConfigError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"model configuration does not fit this version of masklet: {error}") from error
 
 
