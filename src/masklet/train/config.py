@@ -44,6 +44,10 @@ class TrainConfig:
     steps: int = 3000
     size: int = 256
     """Side of the input, pixels."""
+    clip_size: int | None = None
+    """The same for clips, which cost more; None = `size`."""
+    min_clip_object_area: float = 0.006
+    """Smallest object on the first frame of a clip, as a fraction of it."""
     images_per_step: int = 8
     """Over all processes."""
     objects_per_image: int = 3
@@ -109,8 +113,9 @@ class TrainConfig:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        if self.size % 32:
-            raise ConfigError(f"size must be a multiple of 32, got {self.size}")
+        for name in ("size", "clip_size"):
+            if (getattr(self, name) or 0) % 32:
+                raise ConfigError(f"{name} must be a multiple of 32, got {getattr(self, name)}")
         for name in (
             "clip_fraction",
             "real_clip_fraction",

@@ -256,7 +256,8 @@ class Trainer:
         data = ClipDataConfig(
             image_root=config.image_root,
             clip_root=config.clip_root,
-            size=config.size,
+            size=config.clip_size or config.size,
+            min_object_area=config.min_clip_object_area,
             objects_per_clip=config.objects_per_clip,
             num_frames=config.frames_per_clip,
             real_probability=config.real_clip_fraction if config.clip_root else 0.0,
