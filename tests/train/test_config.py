@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from masklet.errors import ConfigError
-from masklet.train.config import TrainConfig, with_settings
+from masklet.train.config import TrainConfig, changed_fields, config_to_dict, with_settings
 
 CONFIG = TrainConfig(image_root="images")
 
@@ -27,6 +27,16 @@ def test_settings_of_every_kind() -> None:
     assert (changed.step.image_clicks, changed.teacher) == (3, "nano")
     assert changed.lora is not None
     assert changed.lora.rank == 4
+
+
+def test_what_changed_since_an_older_version_stored_it() -> None:
+    stored = config_to_dict(CONFIG)
+    del stored["layer_decay"], stored["step"]["clip_clicks"], stored["model"]["images_only"]
+    assert changed_fields(CONFIG, stored) == []
+    stored["log_every"] = 7
+    stored["step"]["image_clicks"] = 9
+    stored["size"] = 320
+    assert changed_fields(CONFIG, stored) == ["size", "step"]
 
 
 @pytest.mark.parametrize(

@@ -152,12 +152,26 @@ def config_to_dict(config: TrainConfig) -> dict[str, Any]:
 
 def changed_fields(config: TrainConfig, stored: dict[str, Any]) -> list[str]:
     """Which settings that touch the weights differ from a stored run's. What an older version did not know is at its
-    default."""
+    default.
+
+    Raises:
+        ConfigError: the stored model is of no kind that this version knows.
+    """
     given = config_to_dict(config)
-    default = config_to_dict(TrainConfig(image_root=""))
-    return sorted(
-        name for name in given.keys() - UNRELATED_TO_RESULTS if given[name] != stored.get(name, default[name])
-    )
+    before = _completed(stored, config_to_dict(TrainConfig(image_root="")))
+    before["model"] = json.loads(json.dumps(ModelConfig.from_dict(stored["model"]).to_dict()))
+    return sorted(name for name in given.keys() - UNRELATED_TO_RESULTS if given[name] != before[name])
+
+
+def _completed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Values with the default where one is missing, in all parts."""
+    both = default | values
+    return {
+        name: _completed(value, default[name])
+        if isinstance(value, dict) and isinstance(default.get(name), dict)
+        else value
+        for name, value in both.items()
+    }
 
 
 def with_settings(config: TrainConfig, settings: dict[str, str]) -> TrainConfig:
