@@ -27,7 +27,6 @@ from masklet.cli.console import (
     show_progress,
 )
 from masklet.cli.options import examples
-from masklet.engine.open import needs_extra
 from masklet.errors import ConfigError, MaskletError
 
 if TYPE_CHECKING:
@@ -140,6 +139,8 @@ _COMMAND = "MASKLET_TRAIN_COMMAND"
 
 
 def _config(recipe: str, data: list[str], clips: list[str] | None, model: str | None) -> TrainConfig:
+    from masklet.engine.open import needs_extra
+
     with needs_extra("train", "training"):
         from masklet.train.recipes import RECIPES
     if recipe not in RECIPES:
