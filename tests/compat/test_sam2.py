@@ -150,7 +150,15 @@ def test_a_batch_of_images_of_different_sizes(engine: TorchEngine, photo: ByteAr
     predictor = SAM2ImagePredictor(engine)
     images = [photo, np.ascontiguousarray(photo[:40, :50])]
     predictor.set_image_batch(images)
-    assert predictor.get_image_embedding().shape == (2, TINY.embed_dim, 8, 8)
+    embedding = predictor.get_image_embedding()
+    assert embedding.shape == (2, TINY.embed_dim, 8, 8)
+    features = predictor._features
+    assert features is not None
+    assert torch.equal(features["image_embed"], embedding)
+    assert [level.shape[-2:] for level in features["high_res_feats"]] == [(32, 32), (16, 16)]
+    predictor.reset_predictor()
+    assert predictor._features is None
+    predictor.set_image_batch(images)
     boxes = [np.array([[10, 10, 40, 30]]), np.array([[5, 5, 30, 30], [0, 0, 20, 20]])]
     masks, scores, _ = predictor.predict_batch(None, None, box_batch=boxes, multimask_output=False)
     assert [mask.shape for mask in masks] == [(1, HEIGHT, WIDTH), (2, 1, 40, 50)]

@@ -35,7 +35,9 @@ EverythingOption = Annotated[
 ]
 PointsPerSideOption = Annotated[
     int | None,
-    typer.Option(metavar="N", help="The grid has N x N clicks; 32 when left out.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="N", help="The grid has N x N clicks; what suits the model when left out.", rich_help_panel=_PANEL
+    ),
 ]
 MinIouOption = Annotated[
     float | None,

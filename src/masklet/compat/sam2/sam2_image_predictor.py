@@ -162,7 +162,20 @@ class SAM2ImagePredictor:
             PromptError: there is no image.
         """
         self._image(-1)
-        return torch.cat([torch.as_tensor(image.features.arrays["unconditioned"]) for image in self._images])
+        return self._arrays("unconditioned")
+
+    @property
+    def _features(self) -> dict[str, Any] | None:
+        """What the mask decoder sees of the images, by the official names; None without an image. Not ours to have
+        here, but the official notebook prints its shapes, and many scripts read it.
+        """
+        if not self._images:
+            return None
+        high_res = [self._arrays("high_res_4"), self._arrays("high_res_8")]
+        return {"image_embed": self._arrays("unconditioned"), "high_res_feats": high_res}
+
+    def _arrays(self, name: str) -> torch.Tensor:
+        return torch.cat([torch.as_tensor(image.features.arrays[name]) for image in self._images])
 
     def _encode(self, image: ImageSource) -> EncodedImage[Any]:
         if isinstance(image, Image.Image):
