@@ -3,9 +3,10 @@
     python benchmarks/constant_memory.py                                  # nano, 100 and 1,000 frames, Python and CLI
     python benchmarks/constant_memory.py --frames 500 5000 --engine fake  # everything but the model, in a minute
 
-Each run is a process of its own. The clip is played in a loop; two objects are boxed on the first frame; results go to
-disk as they come (COCO JSON and the tracker's own store). `--engine fake` puts random arrays of nano's sizes in place of
-the model's answers: memory is held and dropped as with the model, in a fraction of the time. The last line is JSON.
+Each run is a process of its own. The clip is played in a loop; two objects are boxed on the first frame; results go
+to disk as they come (COCO JSON and the tracker's own store). `--engine fake` puts random arrays of nano's sizes in
+place of the model's answers: memory is held and dropped as with the model, in a fraction of the time. The last line is
+JSON.
 """
 
 from __future__ import annotations

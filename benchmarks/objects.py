@@ -2,10 +2,11 @@
 
     python benchmarks/objects.py --model nano --frames 8
 
-`looped` is the official video predictor's way: the image is encoded once, and attention, decoder and memory encoder run
-for each object by itself. `re-run` is what its users do whose objects do not fit or come later: a pass over the video for
-each object, image encoder included. The columns are seconds a frame, medians over the frames after the prompt. Masks of
-`batched` and `looped` are compared: the last column is the share of pixels on which they differ. The last line is JSON.
+`looped` is the official video predictor's way: the image is encoded once, and attention, decoder and memory encoder
+run for each object by itself. `re-run` is what its users do whose objects do not fit or come later: a pass over the
+video for each object, image encoder included. The columns are seconds a frame, medians over the frames after the
+prompt. Masks of `batched` and `looped` are compared: the last column is the share of pixels on which they differ. The
+last line is JSON.
 """
 
 from __future__ import annotations

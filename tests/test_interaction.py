@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import sys
 import threading
 from typing import Any
 
@@ -319,6 +322,23 @@ def test_batches_are_bounded_and_give_the_same() -> None:
     many, most_many = run(16)
     assert few == many
     assert (most_few, most_many) == (3, 10)
+
+
+def test_what_is_stored_takes_no_memory() -> None:
+    tracker = Tracker(FakeEngine(recording=False), pictures(1500))
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(2, 0, **CLICK)
+    way = tracker.run()
+
+    def blocks_after(count: int) -> int:
+        for _ in itertools.islice(way, count):
+            pass
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    early, late = blocks_after(100), blocks_after(1300)
+    assert late - early < 300
+    assert tracker.tracked_frames == (0, 1399)
 
 
 def test_a_live_source_keeps_no_masks() -> None:

@@ -141,7 +141,7 @@ class _Writer(Generic[A]):
 
     def document(self, tracker: Tracker[A]) -> Document:
         info = None if tracker.source is None else tracker.source.info
-        place = None if info is None else Path(info.path or info.name)
+        place = None if info is None else Path((info.path or info.name).removeprefix("file:"))
         return {
             "format": FORMAT,
             "version": VERSION,

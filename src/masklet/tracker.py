@@ -117,6 +117,15 @@ class Tracker(Generic[A]):
         }
 
     @property
+    def prompts(self) -> dict[int, dict[int, Prompt]]:
+        """What has been said and still counts, by frame index and object id."""
+        said: dict[int, dict[int, Prompt]] = {}
+        for object_id in self.object_ids:
+            for frame_index, given in self._tracks[object_id].given.items():
+                said.setdefault(frame_index, {})[object_id] = given.prompt
+        return said
+
+    @property
     def frame(self) -> Frame | None:
         """The frame whose masks came last, with its pixels: what an overlay is drawn on. None before the first."""
         return self._view.frame
@@ -334,6 +343,7 @@ class Tracker(Generic[A]):
                 first = max(first, self._position + 1)
             legs = [Leg(1, first, stop, ids)]
         self._legs = legs
+        self._cancelled.clear()
         return self._go(source, legs)
 
     def proceed(self) -> Iterator[FrameMasks]:
@@ -344,6 +354,7 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: there is no source.
         """
+        self._cancelled.clear()
         return self._go(self._source(), self._legs)
 
     def is_to_come(self, frame_index: int) -> bool:
@@ -368,6 +379,7 @@ class Tracker(Generic[A]):
         source, store = self._source(), self._store
         if store is None:
             raise TrackingError("this source cannot go back, so there is nothing to track again: go on with run()")
+        self._cancelled.clear()
         return self._retrack(source, self._outdated(store))
 
     def cancel(self) -> None:
@@ -522,7 +534,6 @@ class Tracker(Generic[A]):
 
     def _go(self, source: FrameSource, legs: list[Leg]) -> Iterator[FrameMasks]:
         """Go through the legs; what is left of them stays in the list, to be gone through another time."""
-        self._cancelled.clear()
         while legs:
             leg = legs[0]
             if leg.is_over(self.num_frames):
@@ -557,7 +568,6 @@ class Tracker(Generic[A]):
         return stretches
 
     def _retrack(self, source: FrameSource, stretches: Sequence[Stretch]) -> Iterator[FrameMasks]:
-        self._cancelled.clear()
         for direction in (1, -1):
             own = sorted((one for one in stretches if one.direction == direction), key=lambda one: one.first)
             for group in touching(own)[::direction]:

@@ -28,7 +28,8 @@ OPTIONS = {
     ],
     "track": [
         "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--out", "-o",
-        "--format", "--per-object", "--direction", "--start", "--stop", "--policy", "--non-overlap", "--model", "-m",
+        "--format", "--per-object", "--window", "--direction", "--start", "--stop", "--resume", "--save", "--accept",
+        "--policy", "--stabilise", "--non-overlap", "--model", "-m",
         "--device", "--precision", "--force", "-f", "--json",
     ],
     "models": ["--inspect", "--json"],

@@ -63,6 +63,7 @@ def test_a_correction_on_a_saved_session(clip: Path, engine: FakeEngine, run: Ru
     result = run("track", clip, "--point", "10,20", "--point", "2:30,30", "--save", "job.masklet", "--out", "a.json")
     assert result.status == 0
     assert "saved job.masklet" in result.out
+    assert session_about("job.masklet")["video"]["path"] == str(Path(clip).absolute())
     engine.encoded.clear()
     result = run(
         "track", "--resume", "job.masklet", "--accept", "1@8-9", "--negative", "1@4:3,3", "--out", "b.json", "--json"
@@ -78,7 +79,7 @@ def test_a_correction_on_a_saved_session(clip: Path, engine: FakeEngine, run: Ru
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ((), "give a video to track, or a session to go on with"),
+        ((), "give a video to track, or --resume FILE"),
         (("--resume", "missing.masklet"), "cannot read the session missing.masklet"),
         (("--resume", "job.masklet", "--policy", "official"), "a session goes on with the policy that it has"),
         (("--resume", "job.masklet", "--accept", "9-3"), "--accept must be [OBJECT@]FIRST[-LAST]"),

@@ -205,6 +205,8 @@ def track(
     as_json: JsonOption = False,
 ) -> int:
     """Follow objects through a video: prompt each of them once, anywhere."""
+    if video is None and resume is None:
+        raise ConfigError("give a video to track, or --resume FILE to go on with a session; see masklet track --help")
     if direction not in DIRECTIONS:
         raise ConfigError(f"--direction must be {', '.join(DIRECTIONS)}, got {direction!r}")
     said = _prompts(
@@ -234,7 +236,10 @@ def track(
             way = stabilised(way)
         tracker.notes["track"] = tracker.notes.get("track", {"model": model}) | results.notes(info)
         session = _session_path(save, resume, results.place(info), info)
-        sinks = results.open(info, given, None if resume is None and direction == "forward" else tracker.source)
+        shown = tracker.prompts  # those of a session, too
+        for (prompted, index), prompt in given.items():
+            shown.setdefault(index, {})[prompted] = prompt
+        sinks = results.open(info, shown, None if resume is None and direction == "forward" else tracker.source)
         run = TrackRun({object_id: Seen() for object_id in tracker.object_ids})
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
             run.go(tracker, way, sinks, report, session=save or resume)
@@ -268,19 +273,16 @@ class _Results:
             Path(before["out"]), self.formats or before["formats"], self.per_object or before["per_object"], force=True
         )
 
-    def open(self, info: VideoInfo, given: Mapping[tuple[int, int], Prompt], source: FrameSource | None) -> Sinks:
+    def open(self, info: VideoInfo, prompts: Mapping[int, Mapping[int, Prompt]], source: FrameSource | None) -> Sinks:
         from masklet.video.sink import open_sinks
 
-        by_frame: dict[int, dict[int, Prompt]] = {}
-        for (prompted, index), prompt in given.items():
-            by_frame.setdefault(index, {})[prompted] = prompt
         return open_sinks(
             self.place(info),
             self.formats,
             info,
             force=self.force,
             per_object=self.per_object,
-            prompts=by_frame,
+            prompts=prompts,
             source=source,
         )
 
@@ -300,8 +302,7 @@ def _opened(
     from masklet.video.source import open_source
 
     if session is None:
-        if video is None:
-            raise ConfigError("give a video to track, or a session to go on with: --resume FILE")
+        assert video is not None
         with open_source(video, window=window) as source:
             loaded = load_model(model, device, precision)
             yield loaded.tracker(source, memory=memory_config(policy, loaded.info), non_overlap=non_overlap)
