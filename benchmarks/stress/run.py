@@ -160,7 +160,7 @@ def load_result(out: Path, task: Task, policy: str, model: str) -> Result | None
         return None
     verdicts = [Verdict(**{**one, "found_after": tuple(one["found_after"])}) for one in known["verdicts"]]
     masks = {int(i): {int(t): rle for t, rle in own.items()} for i, own in known["masks"].items()}
-    scores = {int(i): {int(t): tuple(three) for t, three in own.items()} for i, own in known.get("scores", {}).items()}
+    scores = {int(i): {int(t): tuple(three) for t, three in own.items()} for i, own in known["scores"].items()}
     return Result(tuple(verdicts), masks, scores, known["seconds"])
 
 
