@@ -5,8 +5,9 @@
 
 Each run is a process of its own. The clip is played in a loop; two objects are boxed on the first frame; results go
 to disk as they come (COCO JSON and the tracker's own store). `--engine fake` puts random arrays of nano's sizes in
-place of the model's answers: memory is held and dropped as with the model, in a fraction of the time. The last line is
-JSON.
+place of the model's answers: memory is held and dropped as with the model, in a fraction of the time. Printed is the
+peak, and in brackets the median of the second half of the run: decoded frames wait in queues, which fill or not as the
+machine is busy, and the longer a run, the likelier they are all full once. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -43,14 +46,17 @@ def main() -> None:
     rows = []
     for how in arguments.how:
         short, long = (in_a_process(how, arguments.clip, count, arguments.engine) for count in arguments.frames)
-        growth = long["peak_mb"] / short["peak_mb"] - 1
-        rows.append({"how": how, "engine": arguments.engine, "short": short, "long": long, "growth": round(growth, 4)})
+        peak, settled = (long[key] / short[key] - 1 for key in ("peak_mb", "settled_mb"))
+        growth = {"peak_growth": round(peak, 4), "settled_growth": round(settled, 4)}
+        rows.append({"how": how, "engine": arguments.engine, "short": short, "long": long} | growth)
         print(
             f"{how:8}{arguments.engine:8}"
             + "".join(
-                f"{one['frames']:>7} frames: {one['peak_mb']:7.1f} MB, {one['seconds']:6.0f} s" for one in (short, long)
+                f"{one['frames']:>7} frames: {one['peak_mb']:7.1f} MB ({one['settled_mb']:.1f}), {one['seconds']:.0f} s"
+                for one in (short, long)
             )
-            + f"   growth {growth:+.1%}"
+            + f"   growth {peak:+.1%} ({settled:+.1%})",
+            flush=True,
         )
     print(json.dumps(rows))
 
@@ -65,12 +71,28 @@ def in_a_process(how: str, clip: Path, count: int, engine: str) -> dict[str, Any
 
 
 def measure(how: str, clip: Path, count: int, engine: str) -> dict[str, Any]:
+    sizes: list[float] = []
+    threading.Thread(target=watch_size, args=(sizes,), daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         since = time.perf_counter()
         (run_python if how == "python" else run_cli)(clip, count, engine, Path(folder) / "masks.json")
         seconds = time.perf_counter() - since
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    return {"frames": count, "peak_mb": round(peak, 1), "seconds": round(seconds, 1)}
+    settled = statistics.median(sizes[len(sizes) // 2 :]) if sizes else float("nan")
+    return {
+        "frames": count,
+        "peak_mb": round(peak, 1),
+        "settled_mb": round(settled, 1),
+        "seconds": round(seconds, 1),
+    }
+
+
+def watch_size(sizes: list[float]) -> None:
+    """Samples of the resident size, MB: queues fill and empty, so the peak alone says little about growth."""
+    statm = Path("/proc/self/statm")
+    while statm.exists():
+        sizes.append(int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6)
+        time.sleep(0.2)
 
 
 def run_python(clip: Path, count: int, name: str, out: Path) -> None:
