@@ -415,5 +415,6 @@ def _add_gradients(parameters: list[nn.Parameter]) -> None:
     offset = len(parameters)
     for parameter, gradient, processes in zip(parameters, gradients, flat[:offset].tolist(), strict=True):
         summed = flat[offset : offset + gradient.numel()].view_as(gradient)
-        parameter.grad = summed if processes else None
+        # In place, since the norm's last bits depend on the layout in memory.
+        parameter.grad = gradient.copy_(summed) if processes else None
         offset += gradient.numel()
