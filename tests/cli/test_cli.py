@@ -24,7 +24,8 @@ OPTIONS = {
     "segment": [
         "images", "--point", "--negative", "--box", "--mask", "--object", "--prompts", "--everything",
         "--points-per-side", "--min-iou", "--min-stability", "--crop-layers", "--min-region-area", "--refine", "--out",
-        "-o", "--format", "--all-candidates", "--model", "-m", "--device", "--precision", "--force", "-f", "--json",
+        "-o", "--format", "--all-candidates", "--refine-edges", "--model", "-m", "--device", "--precision", "--force",
+        "-f", "--json",
     ],
     "track": [
         "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--out", "-o",
@@ -35,7 +36,10 @@ OPTIONS = {
     "models": ["--inspect", "--json"],
     "convert": ["model", "out", "--layout", "--image-size", "--force", "-f", "--json"],
     "export": ["model", "folder", "--precision", "--force", "-f", "--json"],
-    "train": ["recipe", "--data", "--out", "-o", "--clips", "--init", "--steps", "--processes"],
+    "train": [
+        "recipe", "--data", "--out", "-o", "--clips", "--validation", "--model", "-m", "--init", "--steps",
+        "--processes", "--set", "--tensorboard",
+    ],
     "doctor": ["--json"],
     "evaluate": [],
     "evaluate clicks": [
