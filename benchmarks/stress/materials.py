@@ -83,8 +83,10 @@ class Materials:
                     and example.name != without
                     and sum(labels.areas().values()) < MAX_LABELLED * rgb.shape[0] * rgb.shape[1]
                 ):
-                    return rgb
-        return media[sorted(media)[rng.integers(len(media))]]
+                    scenery: ByteArray = rgb
+                    return scenery
+        name: str = sorted(media)[int(rng.integers(len(media)))]
+        return media[name]
 
 
 def _is_thing(mask: BoolArray) -> bool:
