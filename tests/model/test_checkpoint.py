@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from masklet.engine.torch_engine import TorchEngine
-from masklet.errors import CheckpointError, ConfigError, EngineError
+from masklet.errors import CheckpointError, ConfigError, EngineError, OutputError
 from masklet.model.checkpoint import (
     Checkpoint,
     from_sam2,
@@ -133,6 +133,9 @@ def test_files_of_every_layout(tmp_path: Path, checkpoint: Checkpoint, name: str
     assert dataclasses.replace(again.config, name=TINY.name) == TINY
     assert_same(again.weights, checkpoint.weights)
     assert_same(again.unused, checkpoint.unused)
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert all(file.stat().st_mode == plain.stat().st_mode for file in tmp_path.rglob("*.*"))  # others may read it, too
 
 
 def test_a_loaded_model_has_the_weights(tmp_path: Path, checkpoint: Checkpoint) -> None:
@@ -424,6 +427,21 @@ def test_own_models_have_no_foreign_layout(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nano is not of the official kind"):
         save_checkpoint(blank(NANO_CONFIG), tmp_path / "folder", "transformers")
     assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
+def test_a_full_disk_is_said_and_leaves_nothing(
+    tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def save(content: object, path: Path, *more: object) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 20014016 vs 20013904\nmore")
+
+    monkeypatch.setattr(torch, "save", save)
+    monkeypatch.setattr("masklet.model.checkpoint.save_file", save)
+    with pytest.raises(OutputError, match=rf"cannot write .*{name}: \[enforce fail.* vs 20013904$"):
+        save_checkpoint(checkpoint, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_layout_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:

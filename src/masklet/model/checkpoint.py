@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from masklet.errors import CheckpointError, ConfigError
+from masklet.errors import CheckpointError, ConfigError, OutputError
 from masklet.model.config import OFFICIAL_CONFIGS, HieraConfig, ModelConfig
 from masklet.model.foreign import (
     FREQUENCIES,
@@ -176,13 +177,13 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, layout: Layout = "
 
     Raises:
         CheckpointError: an unknown layout, or one that has no words for this model.
-        OutputError: the place is not writable.
+        OutputError: the place is not writable, or the disk is full; nothing is left there.
     """
     path, config = Path(path), checkpoint.config
     if layout == "transformers":
         state, description = to_transformers(checkpoint), config_to_transformers(config)
         _write_safetensors(state, make_folder(path) / "model.safetensors")
-        with atomic_path(path / "config.json") as partial:
+        with _written(path / "config.json") as partial:
             partial.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     elif layout == "sam2":
         state = to_sam2(checkpoint)
@@ -472,13 +473,28 @@ def _refused_code(message: str) -> str:
     )
 
 
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """`atomic_path`, where a full disk is an `OutputError`: torch and safetensors have errors of their own for it."""
+    try:
+        with atomic_path(path) as partial:
+            yield partial
+    except OutputError:
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise OutputError(f"cannot write {path}: {(str(error) or repr(error)).splitlines()[0]}") from error
+
+
 def _write_safetensors(state: StateDict, path: Path, metadata: dict[str, str] | None = None) -> None:
     # Cloned, since the format refuses tensors that share memory.
     tensors = {key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()}
-    with atomic_path(path) as partial:
+    with _written(path) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode  # as files of this user have it; safetensors makes one that nobody else can read
         save_file(tensors, partial, {"format": "pt"} | (metadata or {}))
+        partial.chmod(mode)
 
 
 def _write_pickle(content: dict[str, Any], path: Path) -> None:
-    with atomic_path(path) as partial:
+    with _written(path) as partial:
         torch.save(content, partial)
