@@ -207,6 +207,13 @@ def test_existing_paths_are_themselves(home: Path) -> None:
     assert locate("nano") == embedded_folder("nano")
 
 
+def test_a_path_is_no_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    for name in ("nano", "sam2.1-tiny", "facebook/sam2.1-hiera-tiny"):
+        Path(name).mkdir(parents=True)
+        assert locate(Path(name)) == Path(name)
+
+
 def test_folders_and_files_that_are_no_model(home: Path) -> None:
     (home / "empty").mkdir()
     with pytest.raises(CheckpointError, match=r"holds no model: expected model\.json and four graphs"):
@@ -220,11 +227,12 @@ def test_folders_and_files_that_are_no_model(home: Path) -> None:
         open_engine(home / "decode.onnx")
 
 
+@pytest.mark.parametrize("name", ["sam2-small", "facebook/sam2-hiera-small"])
 def test_nothing_is_downloaded_for_a_missing_torch(
-    hub: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+    hub: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     downloaded = hub("facebook/sam2-hiera-small", "sam2_hiera_small.pt")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(EngineError, match=r'sam2-small needs torch: pip install "masklet\[torch\]"'):
-        find_model("sam2-small")
+    with pytest.raises(EngineError, match=rf'{name} needs torch: pip install "masklet\[torch\]"'):
+        find_model(name)
     assert not downloaded

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LAYOUTS = ("sam2", "transformers", "masklet")
 
 EPILOG = examples(
-    ("An official model for transformers", "masklet convert sam2.1_hiera_tiny.pt sam2.1-tiny/"),
+    ("An official model for transformers", "masklet convert sam2.1_hiera_tiny.pt tiny/"),
     ("Weights of transformers for the official code", "masklet convert facebook/sam2.1-hiera-tiny tiny.pt"),
     ("One file that says what it is", "masklet convert MedSAM2_latest.pt medsam2.safetensors --image-size 512"),
     notes="Each way back gives the same weights, bit for bit.",

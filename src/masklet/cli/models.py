@@ -67,6 +67,8 @@ def models(
     as_json: JsonOption = False,
 ) -> int:
     """List the models: name, parameters, origin, and whether they are here. Or say what a file is."""
+    from masklet.engine.hub import models_folder
+
     if inspect is not None:
         return _inspect(inspect, as_json)
     listed = [*_embedded(), *_official()]
@@ -100,8 +102,9 @@ def models(
     print_table(("model", "parameters", "input", "from", "here"), rows, left=("model", "from", "here"))
     print_line("")
     print_line(
-        "What is not here is downloaded when it is used. Any other model is given by its path or as user/repository "
-        "on the hub: a checkpoint of SAM 2, transformers or masklet, or an exported folder."
+        f"What is not here is downloaded when it is used; or put the official file into {models_folder()}. Any other "
+        "model is given by its path or as user/repository on the hub: a checkpoint of SAM 2, transformers or masklet, "
+        "or an exported folder."
     )
     return 0
 

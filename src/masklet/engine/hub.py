@@ -69,20 +69,27 @@ def models_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "masklet"
 
 
+def official_name(name: str | Path) -> str | None:
+    """The official model that has this name or is in this repository of the hub; a `Path` is a place and no name."""
+    known = _OFFICIAL_REPOSITORIES.get(name, name) if isinstance(name, str) else None
+    return known if known in OFFICIAL else None
+
+
 def locate(name: str | Path) -> Path:
     """The file or folder of a model; downloads it where that is needed and possible.
 
     Args:
         name: a name of `EMBEDDED` or `OFFICIAL`; an existing path; or "user/repository" on the hub, with
-            ":path/in/it.pt" behind it where it holds several models and "@revision" where not the newest is meant.
+            ":path/in/it.pt" behind it where it holds several models and "@revision" where not the newest is meant. A
+            `Path` is never a name.
 
     Raises:
         CheckpointError: neither; or it is not here and cannot be downloaded.
     """
-    if str(name) in EMBEDDED:
+    if name in EMBEDDED:
         return embedded_folder(str(name))
-    official = _OFFICIAL_REPOSITORIES.get(str(name), str(name))
-    if official in OFFICIAL:
+    official = official_name(name)
+    if official is not None:
         return find_official(official) or _download_official(official)
     path = Path(name).expanduser()
     if path.exists():

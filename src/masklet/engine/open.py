@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from masklet.engine.hub import EMBEDDED, OFFICIAL, embedded_folder, locate
+from masklet.engine.hub import EMBEDDED, embedded_folder, locate, official_name
 from masklet.engine.protocol import Engine
 from masklet.errors import CheckpointError, EngineError
 
@@ -36,7 +36,7 @@ def find_model(name: str | Path) -> Path:
         CheckpointError: as `locate`.
         EngineError: PyTorch is missing.
     """
-    if str(name) in OFFICIAL:
+    if official_name(name) is not None:
         with needs_extra("torch", str(name)):
             import torch  # noqa: F401
     return locate(name)
