@@ -33,6 +33,7 @@ def test_bad_input(here: Path, run: Run) -> None:
     run("export", "ema.pt", "out", "--precision", "int4").fails_with("--precision must be fp16 or fp32, got 'int4'")
     pytest.importorskip("torch")
     run("export", "ema.pt", "out").fails_with("ema.pt does not exist")
+    run("export", "nano", "out").fails_with("nano is an exported model already: give a checkpoint")
     assert not (here / "out").exists()
 
 

@@ -9,7 +9,7 @@ import typer
 
 from masklet.cli.console import Stopwatch, format_bytes, print_json, print_line, show_status
 from masklet.cli.options import ForceOption, JsonOption, examples
-from masklet.errors import ConfigError, EngineError
+from masklet.errors import CheckpointError, ConfigError
 from masklet.output import make_folder, refuse_existing
 
 PRECISIONS = ("fp16", "fp32")
@@ -21,7 +21,7 @@ EPILOG = examples(
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A checkpoint or its name; see `masklet models`.", show_default=False)],
+    model: Annotated[str, typer.Argument(help="A checkpoint or its name; see `masklet models`.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="Where the four graphs and model.json go.", show_default=False)],
     precision: Annotated[
         str,
@@ -34,16 +34,15 @@ def export(
     if precision not in PRECISIONS:
         raise ConfigError(f"--precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
     refuse_existing(folder, force)
-    try:
+    from masklet.engine.open import find_model, is_exported, needs_extra
+
+    with needs_extra("export", "exporting"):
         from masklet.engine.export import export_model
-        from masklet.engine.open import find_model
         from masklet.model.checkpoint import load_model
-    except ModuleNotFoundError as error:
-        if error.name in (None, "masklet") or str(error.name).startswith("masklet."):
-            raise
-        raise EngineError(f'exporting needs {error.name}: pip install "masklet[export]"') from error
     watch = Stopwatch()
-    path = find_model(str(model))
+    path = find_model(model)
+    if is_exported(path):
+        raise CheckpointError(f"{path} is an exported model already: give a checkpoint")
     with show_status(f"reading {model} ..."):
         loaded = load_model(path)
     with show_status("exporting, which takes a minute or so ..."):
