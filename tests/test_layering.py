@@ -16,7 +16,7 @@ import masklet
 PACKAGE = Path(masklet.__file__).parent
 
 LAYERS = (
-    ("_version", "errors", "records", "geometry", "masks", "output", "refine", "stabilise"),
+    ("_version", "allocator", "errors", "records", "geometry", "masks", "output", "refine", "stabilise"),
     (
         "collisions",
         "cuts",

@@ -24,6 +24,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from masklet.allocator import keep_freed_memory
 from masklet.errors import CheckpointError, ConfigError, OutputError
 from masklet.model.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from masklet.model.sam2 import SAM2
@@ -89,6 +90,7 @@ class Trainer:
         self.config, self.out = config, out
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = _device(config.device)
+        keep_freed_memory()
         if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
         self.streams = _share(config, self.rank, self.world)
