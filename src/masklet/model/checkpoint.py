@@ -323,7 +323,7 @@ _OTHER_FAMILIES = {
     "vision_encoder.layers.": "SAM 1 (Segment Anything)",
 }
 _RELATIVES = {
-    "image_encoder.trunk.": "EfficientTAM, or of another relative of SAM 2 whose trunk is no Hiera",
+    "image_encoder.trunk.": "EfficientTAM, or of another relative of SAM 2 without Hiera's pos_embed_window",
     "mask_decoder.": "a variant of SAM 1 (Segment Anything)",
 }
 """Looked for when nothing else fits."""
@@ -439,7 +439,7 @@ def _read_safetensors(path: Path) -> tuple[StateDict, dict[str, Any] | None]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
         description = None if text is None else json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"damaged, or no safetensors file: {error}") from error
+        raise CheckpointError(_damaged("safetensors", str(error))) from error
     return tensors, description if isinstance(description, dict) else None
 
 
@@ -449,9 +449,9 @@ def _read_pickle(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     except pickle.UnpicklingError as error:
         if "global" in str(error).lower():
             raise CheckpointError(_refused_code(str(error))) from error
-        raise CheckpointError("damaged, or no PyTorch file") from error
+        raise CheckpointError(_damaged("PyTorch")) from error
     except Exception as error:  # torch raises nearly anything on a damaged file
-        raise CheckpointError(f"damaged, or no PyTorch file: {(str(error) or repr(error)).splitlines()[0]}") from error
+        raise CheckpointError(_damaged("PyTorch", str(error) or repr(error))) from error
     state: Any = content
     if isinstance(content, dict):
         state = next((content[key] for key in _STATE_DICTS if isinstance(content.get(key), dict)), content)
@@ -459,6 +459,12 @@ def _read_pickle(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         raise CheckpointError(f"it must hold a state dict, got {type(content).__name__}")
     description = content.get("config") if state is not content else None
     return state, description if isinstance(description, dict) else None
+
+
+def _damaged(kind: str, reason: str = "") -> str:
+    """`reason` is the reader's, of which the first sentence will do."""
+    first = re.split(r"\.?\s*\n|\. ", reason)[0]
+    return f"damaged, or no {kind} file{f' ({first})' if first else ''}: download or copy it again"
 
 
 def _refused_code(message: str) -> str:
