@@ -84,6 +84,7 @@ def test_what_it_says(here: Path, run: Run, toy: Checkpoint) -> None:
     assert run("convert", "model.pt", "plain.safetensors", "--layout", "sam2").out.splitlines() == [
         "sam2.1-toy, from the layout of sam2 to that of sam2",
         f"wrote plain.safetensors ({(here / 'plain.safetensors').stat().st_size / 1e6:.1f} MB)",
+        f"the layout of sam2 does not hold the input size: load it with image_size={toy.config.image_size}",
     ]
     assert digests(here / "plain.safetensors") == digests(here / "model.pt")
 
@@ -117,6 +118,7 @@ def test_a_bad_source_leaves_the_target_alone(here: Path, run: Run) -> None:
         (["model.pt", "out.pt", "--image-size", "512"], "would be lost in the official layout"),
         (["model.pt", "out.safetensors", "--image-size", "100"], "image_size must be a multiple of 32, got 100"),
         (["model.pt", "out.pt", "--layout", "transformers"], "the layout of transformers is a folder, got out.pt"),
+        (["model.pt", "out.onnx"], "the layout of transformers is a folder, got out.onnx"),
         (["model.pt", "out", "--layout", "sam2"], "the layout of sam2 is a file, got out"),
         (["nothing.pt", "out.safetensors"], "model 'nothing.pt' does not exist"),
     ],

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from masklet.model.checkpoint import Layout
 
 LAYOUTS = ("sam2", "transformers", "masklet")
+OFFICIAL_IMAGE_SIZE = 1024
+"""Pixels; what a file of the official layout is taken for."""
 
 EPILOG = examples(
     ("An official model for transformers", "masklet convert sam2.1_hiera_tiny.pt tiny/"),
@@ -88,6 +90,9 @@ def convert(
         return 0
     print_line(f"{checkpoint.config.name}, from the layout of {checkpoint.layout} to that of {chosen}")
     print_line(f"wrote {target} ({format_bytes(size)})")
+    side = checkpoint.config.image_size
+    if chosen == "sam2" and side != OFFICIAL_IMAGE_SIZE:
+        print_line(f"the layout of sam2 does not hold the input size: load it with image_size={side}")
     return 0
 
 
@@ -98,7 +103,9 @@ def _layout_for(path: Path) -> Layout:
 
 def _refuse_misfit(path: Path, layout: Layout) -> None:
     """A file where a folder goes, or the other way round."""
-    if layout == "transformers" and (path.is_file() or path.suffix in (".pt", ".pth", ".safetensors")):
+    from masklet.engine.hub import SUFFIXES
+
+    if layout == "transformers" and (path.is_file() or path.suffix in SUFFIXES):
         raise ConfigError(f"the layout of transformers is a folder, got {path}: give a name without a suffix")
     if layout != "transformers" and (path.is_dir() or _layout_for(path) == "transformers"):
         raise ConfigError(f"the layout of {layout} is a file, got {path}: give a name that ends in .pt or .safetensors")
