@@ -19,6 +19,7 @@ def test_a_folder_that_runs_without_torch(here: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("masklet.model.checkpoint.load_model", lambda path: f"model of {path}")
     monkeypatch.setattr("masklet.engine.export.export_model", export_model)
+    (here / "ema.pt").touch()
     result = run("export", "ema.pt", "out", "--precision", "fp32")
     assert result.status == 0
     assert asked == [("model of ema.pt", "fp32")]
@@ -32,7 +33,7 @@ def test_a_folder_that_runs_without_torch(here: Path, monkeypatch: pytest.Monkey
 def test_bad_input(here: Path, run: Run) -> None:
     run("export", "ema.pt", "out", "--precision", "int4").fails_with("--precision must be fp16 or fp32, got 'int4'")
     pytest.importorskip("torch")
-    run("export", "ema.pt", "out").fails_with("ema.pt does not exist")
+    run("export", "ema.pt", "out").fails_with("model 'ema.pt' does not exist")
     run("export", "nano", "out").fails_with("nano is an exported model already: give a checkpoint")
     assert not (here / "out").exists()
 

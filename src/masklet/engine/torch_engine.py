@@ -117,5 +117,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError as error:
         raise EngineError(f"device must be auto or a torch device such as cpu or cuda:0, got {name!r}") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise EngineError(f"device {name!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device")
+        raise EngineError(
+            f"device {name!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use 'cpu'"
+        )
     return device
