@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -102,7 +102,7 @@ def engine_of(model: Any) -> StagedEngine[Any]:
             f"a model must come from build_sam2(...) or masklet.load(...), got {type(model).__name__}: models of the "
             f"sam2 package itself cannot be used, load their checkpoint instead"
         )
-    return cast("StagedEngine[Any]", engine)
+    return engine
 
 
 def to_array(values: Any, name: str) -> FloatArray:
