@@ -72,8 +72,9 @@ def refine_edges(
         slice(max(0, left - margin), right + margin),
     )
     # Probabilities, for a sure logit of 30 is no more inside than one of 5.
-    probability = (1 / (1 + np.exp(-logits[window].clip(-20, 20)))).astype(np.float32)
-    guided = guided_filter(probability, rgb[window].astype(np.float32) / 255, radius, config.epsilon)
+    probability: FloatArray = (1 / (1 + np.exp(-logits[window].clip(-20, 20)))).astype(np.float32)
+    picture: FloatArray = rgb[window].astype(np.float32) / np.float32(255)
+    guided = guided_filter(probability, picture, radius, config.epsilon)
     guided = guided.clip(1e-6, 1 - 1e-6)
     refined = logits.copy()
     touched = _band(mask[window], band) & ~_near_thin_parts(mask[window], max(1, round(config.thin * cell)), band)

@@ -169,7 +169,7 @@ class _Map:
 
 def _flow(first: ByteArray, second: ByteArray) -> FloatArray:
     """(h, w, 2) x and y from each pixel of the first picture to the same thing in the second."""
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     return np.asarray(search.calc(first, second, None), np.float32)  # type: ignore[call-overload]
 
 
@@ -180,23 +180,23 @@ def _steady_row(
     held = window[place]
     object_id, own = held.masks.object_ids[row], held.masks.masks[row]
     if held.masks.prompted[row] or held.masks.object_scores[row] <= 0 or not own.any():
-        return own
+        return np.asarray(own, np.bool_)
     votes, weights = own.astype(np.float32), np.ones(own.shape, np.float32)
     support = own.astype(np.float32) * 0
     seen = np.zeros(own.shape, np.float32)
     for step in (-1, 1):
-        for distance, (mask, trust) in enumerate(_neighbours(window, place, object_id, step, config), start=1):
+        for distance, (moved, trust) in enumerate(_neighbours(window, place, object_id, step, config), start=1):
             weight = trust * np.float32(config.neighbour_weight**distance)
-            votes += weight * mask
+            votes += weight * moved
             weights += weight
-            np.maximum(support, mask * trust, out=support)
+            np.maximum(support, moved * trust, out=support)
             np.maximum(seen, trust, out=seen)
     share = votes / weights
     inside = own if before is None or held.to_before is None else _moved(before, held.to_before, own, config)
     mask: BoolArray = np.where(inside, share >= config.leave, share > config.enter)
-    mask = mask & ~_without_support(mask, support > 0.5, seen > 0.5)
-    holes = _without_support(~mask, support <= 0.5, seen > 0.5)
-    return mask | holes
+    mask &= ~_without_support(mask, support > 0.5, seen > 0.5)
+    mask |= _without_support(~mask, support <= 0.5, seen > 0.5)
+    return mask
 
 
 def _neighbours(

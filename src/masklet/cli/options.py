@@ -101,7 +101,7 @@ def memory_config(policy: str | None, info: EngineInfo) -> MemoryConfig | None:
         return None
     if policy == "official":
         return MemoryConfig.official(spatial_slots=info.spatial_slots, max_pointers=info.max_pointers)
-    return replace(MemoryConfig.for_engine(info), policy=policy)  # type: ignore[arg-type]  # it checks the name
+    return replace(MemoryConfig.for_engine(info), policy=policy)  # it checks the name
 
 
 def describe_model(info: EngineInfo) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from masklet.cli.options import examples
 from masklet.errors import ConfigError, MaskletError
 
 if TYPE_CHECKING:
-    from masklet.train.loop import TrainConfig
+    from masklet.train.config import TrainConfig
 
 EPILOG = examples(
     (

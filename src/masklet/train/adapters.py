@@ -52,7 +52,7 @@ def add_adapters(model: SAM2, config: LoraConfig) -> list[str]:
 def plain_weights(model: SAM2) -> dict[str, Tensor]:
     """The weights as `SAM2(model.config)` has them: copies, with adapters multiplied into their layers."""
     changes = {
-        f"{name}.base_layer.weight": module.get_delta_weight("default")  # type: ignore[operator]
+        f"{name}.base_layer.weight": module.get_delta_weight("default")
         for name, module in model.named_modules()
         if hasattr(module, "get_delta_weight")
     }

@@ -18,7 +18,7 @@ class LoraConfig:
     """Low-rank adapters: the model stays as it is, and small matrices beside its layers learn (Hu et al. 2021)."""
 
     rank: int = 8
-    alpha: float = 16.0
+    alpha: int = 16
     """The adapters' output is multiplied by alpha / rank."""
     layers: tuple[str, ...] = ("*attention*", "*mlp*", "*tokens_to_image*", "*image_to_tokens*")
     """Patterns for names of linear layers, `*` for anything; a layer that matches one gets an adapter."""

@@ -367,7 +367,7 @@ def _device(name: str) -> torch.device:
 
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -400,7 +400,7 @@ def _open_teacher(config: TrainConfig) -> Teacher | None:
 def _recompute(model: SAM2) -> None:
     """Let blocks forget what they computed, and compute it again on the way back."""
     trunk = model.image_encoder.trunk
-    blocks = [*(trunk.blocks if hasattr(trunk, "blocks") else trunk.stages), *model.memory_attention.layers]
+    blocks = [*getattr(trunk, "blocks", ()), *getattr(trunk, "stages", ()), *model.memory_attention.layers]
     for block in blocks:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 

@@ -138,4 +138,4 @@ def _open_board(folder: Path, done_steps: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise EngineError('logs for TensorBoard need it: pip install "masklet[train]"') from error
-    return SummaryWriter(folder, purge_step=done_steps + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(folder, purge_step=done_steps + 1)

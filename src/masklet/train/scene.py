@@ -224,7 +224,7 @@ class Layer:
         framed = cv2.copyMakeBorder(np.ascontiguousarray(self.cutout.rgb), *rim, cv2.BORDER_REPLICATE)
         opaque = cv2.copyMakeBorder(np.ascontiguousarray(self.cutout.alpha), *rim, cv2.BORDER_CONSTANT, value=0)
         rgba = cv2.remap(cv2.merge([framed, opaque]), source_x, source_y, cv2.INTER_LINEAR)
-        alpha = np.ascontiguousarray(rgba[:, :, 3])
+        alpha: ByteArray = np.ascontiguousarray(rgba[:, :, 3], np.uint8)
         if not alpha.any():
             return None
         lit = apply_colour(np.asarray(rgba[:, :, :3], np.uint8), self.colours[time])

@@ -89,6 +89,9 @@ class EngineAround:
     def to_numpy(self, array: Any) -> FloatArray:
         return self.engine.to_numpy(array)
 
+    def from_numpy(self, array: FloatArray) -> Any:
+        return self.engine.from_numpy(array)
+
 
 def engine_of(model: Any) -> StagedEngine[Any]:
     """The engine behind a model of this module, a `masklet.Model`, or an engine itself.

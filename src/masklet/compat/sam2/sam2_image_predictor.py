@@ -149,10 +149,9 @@ class SAM2ImagePredictor:
                 raise PromptError(f"{name} must have one entry an image, {len(self._images)}, got {len(values)}")
         results = []
         for index, image in enumerate(self._images):
-            own = [None if values is None else values[index] for values in columns.values()]
-            results.append(
-                self._predict(image, _prompts(image, *own, normalize_coords), multimask_output, return_logits)
-            )
+            points, labels, box, mask = (None if values is None else values[index] for values in columns.values())
+            prompts = _prompts(image, points, labels, box, mask, normalize_coords)
+            results.append(self._predict(image, prompts, multimask_output, return_logits))
         return [r[0] for r in results], [r[1] for r in results], [r[2] for r in results]
 
     def get_image_embedding(self) -> torch.Tensor:
