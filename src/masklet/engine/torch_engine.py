@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from masklet.allocator import keep_freed_memory
 from masklet.engine.staged import STAGE_OUTPUTS, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
 from masklet.model.config import HieraConfig
@@ -37,6 +38,8 @@ class TorchEngine(StagedEngine[Tensor]):
         precision = ("bf16" if self.device.type == "cuda" else "fp32") if precision == "auto" else precision
         if precision not in PRECISIONS:
             raise EngineError(f"precision must be auto, {', '.join(PRECISIONS)}, got {precision!r}")
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.model = model.to(self.device).eval()
         self.dtype = PRECISIONS[precision]
         super().__init__(
