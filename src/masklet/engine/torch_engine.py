@@ -102,7 +102,6 @@ def spec_of(model: SAM2) -> ModelSpec:
         mask_prompt_kernel=tuple(tuple(row) for row in kernel.tolist()),
         mask_prompt_bias=bias.detach().item(),
         has_keys=config.correspondence is not None,
-        tracks_with_candidates=is_official,
         stability_threshold=0.98 if is_official else 0.0,
         pads_logits_alone=not is_official,
         automatic_defaults={} if is_official else NANO_AUTOMATIC,
