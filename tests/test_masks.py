@@ -194,7 +194,7 @@ def test_run_lengths_are_cocos(name: str) -> None:
     runs = run_lengths(mask)
     assert sum(runs) == mask.size
     compressed = coco_mask.frPyObjects({"size": list(mask.shape), "counts": runs}, *mask.shape)
-    assert (coco_mask.decode(compressed) == mask).all()
+    assert (decode_rle(compressed) == mask).all()
 
 
 def test_small_holes_and_pieces_of_logits_change_sides() -> None:
