@@ -180,7 +180,7 @@ def test_what_cannot_be_opened_says_why(name: str, options: dict[str, str], erro
 def test_a_folder_of_transformers_is_a_checkpoint(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="checkpoints need PyTorch")
     (tmp_path / "config.json").write_text('{"model_type": "sam2_video"}')
-    with pytest.raises(CheckpointError, match="config.json is there, the weights are not"):
+    with pytest.raises(CheckpointError, match=r"config\.json is there, the weights are not"):
         open_engine(tmp_path)
 
 
