@@ -119,7 +119,8 @@ def run_cli(clip: Path, count: int, name: str, out: Path) -> None:
 
     engine = engine_of(name)
     masklet.api.load = lambda *_, **__: masklet.api.Model(engine)  # type: ignore[assignment]
-    masklet.video.source.open_source = lambda *_, **__: looped(clip, count)  # type: ignore[assignment]
+    source = looped(clip, count)  # made before its own opener is put in the place of the usual one
+    masklet.video.source.open_source = lambda *_, **__: source  # type: ignore[assignment]
     boxes = [f"{object_id}:{','.join(map(str, box))}" for object_id, box in enumerate(BOXES, start=1)]
     options = [part for box in boxes for part in ("--box", box)]
     with redirect_stdout(sys.stderr):
