@@ -217,8 +217,6 @@ def track(
     accepted = [_accepted(text) for text in accept or ()]
     chosen = split_list(formats or "", of=FORMATS)
     results = _Results(out, chosen, per_object=per_object, force=force)
-    from masklet.stabilise import stabilised
-
     with _opened(video, resume, model, device, precision, policy, _window(window), non_overlap) as tracker:
         assert tracker.source is not None
         info = tracker.source.info
@@ -233,6 +231,8 @@ def track(
             results = results.as_before(tracker.notes)
             way, total = _taken_up(tracker), info.num_frames
         if stabilise:
+            from masklet.stabilise import stabilised
+
             way = stabilised(way)
         tracker.notes["track"] = tracker.notes.get("track", {"model": model}) | results.notes(info)
         session = _session_path(save, resume, results.place(info), info)

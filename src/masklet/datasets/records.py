@@ -326,6 +326,7 @@ class ClipExample(ABC):
 
 
 T = TypeVar("T", ImageExample, ClipExample)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +365,23 @@ class Dataset:
         return found
 
 
-class Concatenated(Sequence[T]):
+class LazySequence(Sequence[Item]):
+    """A sequence whose items are made when asked for; a subclass knows how many there are, and makes one."""
+
+    @abstractmethod
+    def _at(self, place: int) -> Item:
+        """The item at a place from 0 to the length less one."""
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        places = range(len(self))[index]
+        return [self._at(place) for place in places] if isinstance(places, range) else self._at(places)
+
+
+class Concatenated(LazySequence[T]):
     """The examples of several sources one after the other, made when asked for: there may be millions."""
 
     def __init__(self, groups: Mapping[str, Sequence[T]]) -> None:
@@ -376,14 +393,7 @@ class Concatenated(Sequence[T]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
+    def _at(self, place: int) -> T:
         row = bisect.bisect_right(self._ends, place)
         return self._members[row][place - self._ends[row]]  # from the end of its group backwards
 

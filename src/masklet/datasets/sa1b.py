@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from masklet.datasets.files import Faults, decode_rgb, natural_order, read_bytes, refuse
 from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
-from masklet.datasets.records import Concatenated, Dataset, ImageExample, Labels, MaskLabels
+from masklet.datasets.records import Concatenated, Dataset, ImageExample, Labels, LazySequence, MaskLabels
 from masklet.errors import DataError
 from masklet.masks import decode_rle
 from masklet.records import ByteArray
@@ -44,7 +44,7 @@ class Sa1bImage(ImageExample):
         return labels_from_json(parse_json(read_bytes(Path(self.where)), self.where), self.where)
 
 
-class Sa1bFolder(Sequence[ImageExample]):
+class Sa1bFolder(LazySequence[ImageExample]):
     """The images of one folder, made when asked for: there are eleven million in all."""
 
     def __init__(self, source: str, prefix: str, folder: Path, names: Sequence[str]) -> None:
@@ -53,14 +53,8 @@ class Sa1bFolder(Sequence[ImageExample]):
     def __len__(self) -> int:
         return len(self._names)
 
-    @overload
-    def __getitem__(self, index: int) -> ImageExample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ImageExample]: ...
-    def __getitem__(self, index: int | slice) -> ImageExample | list[ImageExample]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        path = self._folder / self._names[index]
+    def _at(self, place: int) -> ImageExample:
+        path = self._folder / self._names[place]
         return Sa1bImage(f"{self._prefix}{path.stem}", self._source, path)
 
 

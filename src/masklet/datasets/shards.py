@@ -24,13 +24,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
 from masklet.datasets.files import decode_ids, decode_rgb, natural_order
 from masklet.datasets.jsonfile import field_of, parse_json, read_json
-from masklet.datasets.records import ClipExample, Concatenated, Dataset, ImageExample, IndexedLabels, Labels
+from masklet.datasets.records import (
+    ClipExample,
+    Concatenated,
+    Dataset,
+    ImageExample,
+    IndexedLabels,
+    Labels,
+    LazySequence,
+)
 from masklet.datasets.sa1b import labels_from_json
 from masklet.errors import DataError
 from masklet.records import ByteArray
@@ -147,7 +154,7 @@ class ShardClip(ClipExample):
         return self.labels[frame_index].read_labels()
 
 
-class _Encoded(Sequence[bytes]):
+class _Encoded(LazySequence[bytes]):
     """The files' contents, read when asked for."""
 
     def __init__(self, files: Sequence[ShardFile]) -> None:
@@ -156,17 +163,11 @@ class _Encoded(Sequence[bytes]):
     def __len__(self) -> int:
         return len(self._files)
 
-    @overload
-    def __getitem__(self, index: int) -> bytes: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[bytes]: ...
-    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
-        if isinstance(index, slice):
-            return [file.read() for file in self._files[index]]
-        return self._files[index].read()
+    def _at(self, place: int) -> bytes:
+        return self._files[place].read()
 
 
-class ShardImages(Sequence[ImageExample]):
+class ShardImages(LazySequence[ImageExample]):
     """The images of all shards; a shard's headers are read when one of its images is first asked for."""
 
     def __init__(self, shards: Sequence[Path], counts: Sequence[int], source: str) -> None:
@@ -176,14 +177,7 @@ class ShardImages(Sequence[ImageExample]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    @overload
-    def __getitem__(self, index: int) -> ImageExample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ImageExample]: ...
-    def __getitem__(self, index: int | slice) -> ImageExample | list[ImageExample]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
+    def _at(self, place: int) -> ImageExample:
         row = bisect.bisect_right(self._ends, place)
         images, _ = read_shard(self._shards[row], self._source)
         found = place - (self._ends[row - 1] if row else 0)
