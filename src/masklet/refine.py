@@ -77,7 +77,7 @@ def refine_edges(
     guided = guided_filter(probability, picture, radius, config.epsilon)
     guided = guided.clip(1e-6, 1 - 1e-6)
     refined = logits.copy()
-    touched = _band(mask[window], band) & ~_near_thin_parts(mask[window], max(1, round(config.thin * cell)), band)
+    touched = outline_band(mask[window], band) & ~near_thin_parts(mask[window], max(1, round(config.thin * cell)), band)
     refined[window] = np.where(touched, np.log(guided / (1 - guided)), logits[window])
     return refined
 
@@ -93,6 +93,18 @@ def guided_filter(values: FloatArray, guide: FloatArray, radius: int, epsilon: f
 
     Returns:
         (H, W) float32.
+    """
+    slope, offset = guided_coefficients(values, guide, radius, epsilon)
+    return np.asarray((slope * guide).sum(axis=-1) + offset, np.float32)
+
+
+def guided_coefficients(
+    values: FloatArray, guide: FloatArray, radius: int, epsilon: float
+) -> tuple[FloatArray, FloatArray]:
+    """The linear functions of `guided_filter`: they vary slowly, so those of a small picture do for a large one.
+
+    Returns:
+        Slope (H, W, 3) and offset (H, W), float32.
     """
     size = (2 * radius + 1, 2 * radius + 1)
 
@@ -123,17 +135,17 @@ def guided_filter(values: FloatArray, guide: FloatArray, radius: int, epsilon: f
         axis=-1,
     )
     offset = values_mean - (slope * guide_mean).sum(axis=-1)
-    return np.asarray((mean(slope) * guide).sum(axis=-1) + mean(offset), np.float32)
+    return mean(slope), mean(offset)
 
 
-def _band(mask: BoolArray, width: int) -> BoolArray:
+def outline_band(mask: BoolArray, width: int) -> BoolArray:
     """The pixels within `width` of the outline, on either side of it."""
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     band: BoolArray = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, kernel) > 0
     return band
 
 
-def _near_thin_parts(mask: BoolArray, thin: int, width: int) -> BoolArray:
+def near_thin_parts(mask: BoolArray, thin: int, width: int) -> BoolArray:
     """What lies within `width` of a part or a gap that a square of side `2 * thin + 1` does not fit into."""
     kernel = np.ones((2 * thin + 1, 2 * thin + 1), np.uint8)
     plane = mask.astype(np.uint8)
