@@ -99,7 +99,11 @@ class MaskStore:
                 "" if path is None else path, isolation_level=None, check_same_thread=False
             )
             self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            self._database.execute("PRAGMA synchronous = OFF" if path is None else "PRAGMA synchronous = NORMAL")
+            if path is None:
+                self._database.execute("PRAGMA synchronous = OFF")
+            else:  # what is written survives the end of the process, whatever ends it, without a wait for the disk
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS masks ({_COLUMNS}, PRIMARY KEY (object_id, frame_index)) WITHOUT ROWID"
             )

@@ -57,6 +57,7 @@ class Tracker(Generic[A]):
         memory: rules of remembering; those that suit the engine's model when left out.
         non_overlap: a pixel that several objects claim goes to the one of the highest logit.
         objects_at_once: objects in one batch. Fewer need less memory, the masks are the same.
+        store: keeps the masks in place of a temporary file; what is in it already has been tracked (see `put_back`).
 
     Raises:
         EngineError: the model has no memory.
@@ -71,6 +72,7 @@ class Tracker(Generic[A]):
         memory: MemoryConfig | None = None,
         non_overlap: bool = False,
         objects_at_once: int = 16,
+        store: MaskStore | None = None,
     ) -> None:
         if engine.info.images_only:
             raise EngineError(
@@ -85,7 +87,7 @@ class Tracker(Generic[A]):
             engine, objects_at_once
         )  # keeps the last frame: a click on it does not encode it again
         is_stored = self.source is not None and not self._is_forward_only and self.memory.retention != "all"
-        self._store = MaskStore() if is_stored else None
+        self._store = (store or MaskStore()) if is_stored else None
         self._undo: deque[tuple[int, int, Given[A] | None]] = deque(maxlen=MAX_UNDO)
         self._cancelled = threading.Event()
         self._cuts = CutDetector()
@@ -225,6 +227,38 @@ class Tracker(Generic[A]):
         self._check_not_accepted(object_id, frame_index)
         self._undo.append((object_id, frame_index, track.given[frame_index]))
         self._restore(object_id, frame_index, None)
+
+    def put_back(self, object_id: int, frame_index: int, prompt: Prompt, *, initial: bool) -> None:
+        """Say what was said in another process, whose masks are in the store; they count as they are.
+
+        Args:
+            object_id: the object.
+            frame_index: the frame.
+            prompt: what was said there, as `prompts` had it.
+            initial: the object had not been tracked on this frame when it was said.
+        """
+        if object_id not in self._tracks:
+            self._tracks[object_id] = self._new_track()
+        self._tracks[object_id].given[frame_index] = Given(prompt, initial)
+
+    def choose(self, object_id: int, frame_index: int, candidate: int) -> None:
+        """Mean another of the candidates that `preview` had for a prompt: what comes next starts from it.
+
+        Args:
+            object_id: the object.
+            frame_index: where it was prompted.
+            candidate: 0 is the one of highest IoU prediction, which `preview` takes by itself.
+
+        Raises:
+            TrackingError: the prompt has not been answered by `preview`, or with fewer candidates.
+        """
+        given = self._known(object_id).given.get(frame_index)
+        if given is None or given.answer is None or not given.is_answered:
+            raise TrackingError(f"object {object_id} has no candidates on frame {frame_index}: call preview first")
+        best_first = np.argsort(-np.asarray(given.answer.decoded.iou_predictions), kind="stable")
+        if not 0 <= candidate < len(best_first):
+            raise TrackingError(f"candidate must be 0 to {len(best_first) - 1}, as the prompt had, got {candidate}")
+        given.answer, given.is_remembered = given.answer.choosing(int(best_first[candidate])), False
 
     def undo(self) -> tuple[int, int] | None:
         """Take back the last `prompt` or `unprompt`, up to 64 of them.
