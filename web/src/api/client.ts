@@ -1,0 +1,328 @@
+/** Everything the page asks of the server. Nothing else in the page knows an address or a status code. */
+
+import type {
+  AppInfo,
+  ExportRequest,
+  FormatCatalogue,
+  FrameMasks,
+  Graphs,
+  History,
+  HistoryStep,
+  ImportReport,
+  Job,
+  JobState,
+  Medium,
+  ObjectFields,
+  Project,
+  PromptAnswer,
+  PromptBody,
+  PromptsOnFrame,
+  RenderRequest,
+  Rle,
+  SegmentObject,
+  Suggestion,
+  Timeline,
+  TrackRequest,
+  UploadReport,
+} from "./types";
+
+const BASE = "/api/v1";
+
+/** What the server refused, or that it could not be reached (`status` 0). `message` is one sentence for a person. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly field: string | null = null,
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+}
+
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+type Query = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+interface ConnectionListener {
+  (reachable: boolean): void;
+}
+let onConnection: ConnectionListener = () => {};
+/** Be told after every request whether the server answered at all. */
+export function listenToConnection(listener: ConnectionListener): void {
+  onConnection = listener;
+}
+
+function address(path: string, query: Query = {}): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined) params.set(name, String(value));
+  }
+  const search = params.toString();
+  return `${BASE}${path}${search ? `?${search}` : ""}`;
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+async function toError(response: Response): Promise<ApiError> {
+  try {
+    const body = (await response.json()) as { error?: { code: string; message: string; field?: string | null } };
+    if (body.error) return new ApiError(response.status, body.error.code, body.error.message, body.error.field ?? null);
+  } catch {
+    // Not JSON: fall through to the status line.
+  }
+  return new ApiError(response.status, "unknown", `The server answered ${response.status} ${response.statusText}.`);
+}
+
+async function send(
+  method: Method,
+  path: string,
+  options: { query?: Query; json?: unknown; form?: FormData; signal?: AbortSignal } = {},
+): Promise<Response> {
+  const headers: Record<string, string> = {};
+  if (method !== "GET") headers["X-Masklet"] = "1";
+  if (options.json !== undefined) headers["Content-Type"] = "application/json";
+  let response: Response;
+  try {
+    response = await fetch(address(path, options.query), {
+      method,
+      headers,
+      body: options.form ?? (options.json === undefined ? null : JSON.stringify(options.json)),
+      signal: options.signal ?? null,
+      credentials: "same-origin",
+    });
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    onConnection(false);
+    throw new ApiError(0, "unreachable", "The server cannot be reached. Your work so far is saved.");
+  }
+  onConnection(true);
+  if (!response.ok) throw await toError(response);
+  return response;
+}
+
+async function call<T>(method: Method, path: string, options: Parameters<typeof send>[2] = {}): Promise<T> {
+  const response = await send(method, path, options);
+  if (response.status === 204) return undefined as T;
+  return (await response.json()) as T;
+}
+
+// Who and what.
+
+export const getMe = (): Promise<AppInfo> => call("GET", "/me");
+export const login = (token: string): Promise<unknown> => call("POST", "/login", { json: { token } });
+export const logout = (): Promise<unknown> => call("POST", "/logout");
+
+// Projects and media.
+
+export const listProjects = async (): Promise<Project[]> =>
+  (await call<{ projects: Project[] }>("GET", "/projects")).projects;
+export const createProject = (name: string): Promise<Project> => call("POST", "/projects", { json: { name } });
+export const getProject = (pid: string): Promise<Project> => call("GET", `/projects/${pid}`);
+export const renameProject = (pid: string, name: string): Promise<Project> =>
+  call("PATCH", `/projects/${pid}`, { json: { name } });
+export const deleteProject = (pid: string): Promise<void> => call("DELETE", `/projects/${pid}`);
+
+export const listMedia = async (pid: string): Promise<Medium[]> =>
+  (await call<{ media: Medium[] }>("GET", `/projects/${pid}/media`)).media;
+export const getMedium = (mid: string): Promise<Medium> => call("GET", `/media/${mid}`);
+export const renameMedium = (mid: string, name: string): Promise<Medium> =>
+  call("PATCH", `/media/${mid}`, { json: { name } });
+export const deleteMedium = (mid: string): Promise<void> => call("DELETE", `/media/${mid}`);
+
+/** Upload with progress in 0..1, which `fetch` cannot tell. */
+export function uploadMedia(
+  pid: string,
+  files: readonly File[],
+  as: "auto" | "sequence",
+  onProgress: (fraction: number) => void,
+  signal: AbortSignal,
+): Promise<UploadReport> {
+  return new Promise((resolve, reject) => {
+    const form = new FormData();
+    for (const file of files) form.append("files", file, file.webkitRelativePath || file.name);
+    const request = new XMLHttpRequest();
+    request.open("POST", address(`/projects/${pid}/media`, { as }));
+    request.setRequestHeader("X-Masklet", "1");
+    request.responseType = "json";
+    request.upload.onprogress = (event) => {
+      if (event.lengthComputable) onProgress(event.loaded / event.total);
+    };
+    request.onerror = () => {
+      onConnection(false);
+      reject(new ApiError(0, "unreachable", "The connection was lost while uploading. Try again."));
+    };
+    request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+    request.onload = () => {
+      onConnection(true);
+      const body = request.response as (UploadReport & { error?: { code: string; message: string } }) | null;
+      // 201 with some rejected, or an error for all of them: both carry what to tell the person.
+      if (body?.media) resolve({ media: body.media, rejected: body.rejected ?? [] });
+      else if (body?.error) reject(new ApiError(request.status, body.error.code, body.error.message));
+      else reject(new ApiError(request.status, "unknown", `The server answered ${request.status} to the upload.`));
+    };
+    signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
+}
+
+/** Address of a frame as JPEG. `width` must be one of the server's sizes; none is the source's own. */
+export const frameUrl = (mid: string, frame: number, width: number | null): string =>
+  address(`/media/${mid}/frames/${frame}.jpg`, { width });
+export const stripUrl = (mid: string, count: number, height: number, start: number, stop: number): string =>
+  address(`/media/${mid}/strip.jpg`, { count, height, start, stop });
+
+export async function fetchBlob(url: string, signal?: AbortSignal): Promise<Blob> {
+  const response = await send("GET", url.replace(BASE, ""), { signal });
+  return response.blob();
+}
+
+// Objects.
+
+export const listObjects = async (mid: string): Promise<SegmentObject[]> =>
+  (await call<{ objects: SegmentObject[] }>("GET", `/media/${mid}/objects`)).objects;
+export const createObject = (mid: string, fields: ObjectFields = {}): Promise<SegmentObject> =>
+  call("POST", `/media/${mid}/objects`, { json: fields });
+export const updateObject = (mid: string, oid: number, fields: ObjectFields): Promise<SegmentObject> =>
+  call("PATCH", `/media/${mid}/objects/${oid}`, { json: fields });
+export const deleteObject = (mid: string, oid: number): Promise<void> => call("DELETE", `/media/${mid}/objects/${oid}`);
+
+// Prompts and hand edits.
+
+export const putPrompt = (
+  mid: string,
+  frame: number,
+  oid: number,
+  prompt: PromptBody,
+  signal?: AbortSignal,
+): Promise<PromptAnswer> =>
+  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { json: prompt, signal });
+export const deletePrompt = (
+  mid: string,
+  frame: number,
+  oid: number,
+): Promise<{ frame: FrameMasks | null; revision: number }> =>
+  call("DELETE", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`);
+export const putMask = (
+  mid: string,
+  frame: number,
+  oid: number,
+  rle: Rle,
+): Promise<{ frame: FrameMasks; revision: number }> =>
+  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/mask`, { json: { rle } });
+export const getPrompts = async (mid: string, frame: number, signal?: AbortSignal): Promise<PromptsOnFrame> =>
+  (await call<{ prompts: PromptsOnFrame }>("GET", `/media/${mid}/frames/${frame}/prompts`, { signal })).prompts;
+
+// Masks, timeline, review.
+
+export const getMasks = (
+  mid: string,
+  start: number,
+  stop: number,
+  signal?: AbortSignal,
+): Promise<{ frames: FrameMasks[]; revision: number }> =>
+  call("GET", `/media/${mid}/masks`, { query: { start, stop }, signal });
+export const getTimeline = (mid: string): Promise<Timeline> => call("GET", `/media/${mid}/timeline`);
+export const accept = (
+  mid: string,
+  range: { start: number; stop: number; accepted: boolean; objects: number[] | null },
+): Promise<unknown> => call("POST", `/media/${mid}/accept`, { json: range });
+export const getSuggestions = async (mid: string, k: number): Promise<Suggestion[]> =>
+  (await call<{ suggestions: Suggestion[] }>("GET", `/media/${mid}/suggestions`, { query: { k } })).suggestions;
+export const undo = (mid: string): Promise<HistoryStep> => call("POST", `/media/${mid}/undo`);
+export const redo = (mid: string): Promise<HistoryStep> => call("POST", `/media/${mid}/redo`);
+export const getHistory = (mid: string): Promise<History> => call("GET", `/media/${mid}/history`);
+export function importMasks(mid: string, format: string, files: readonly File[]): Promise<ImportReport> {
+  const form = new FormData();
+  for (const file of files) form.append("files", file, file.webkitRelativePath || file.name);
+  return call("POST", `/media/${mid}/import`, { query: { format }, form });
+}
+export const findEverything = (mid: string): Promise<Job> => call("POST", `/media/${mid}/everything`, { json: {} });
+
+// The model in the page.
+
+export const getGraphs = (): Promise<Graphs> => call("GET", "/graphs");
+export const embeddingUrl = (mid: string, frame: number): string => address(`/media/${mid}/frames/${frame}/embedding`);
+
+// Jobs.
+
+export const startTracking = (mid: string, request: TrackRequest): Promise<Job> =>
+  call("POST", `/media/${mid}/track`, { json: request });
+export const listJobs = async (mid: string): Promise<Job[]> =>
+  (await call<{ jobs: Job[] }>("GET", "/jobs", { query: { media_id: mid } })).jobs;
+export const getJob = (jid: string): Promise<Job> => call("GET", `/jobs/${jid}`);
+export const cancelJob = (jid: string): Promise<unknown> => call("POST", `/jobs/${jid}/cancel`);
+
+export interface JobListener {
+  onJob(job: Job): void;
+  onMasks?(frame: FrameMasks): void;
+}
+
+const FINAL: ReadonlySet<JobState> = new Set(["done", "failed", "cancelled"]);
+export const isFinal = (job: Job): boolean => FINAL.has(job.state);
+
+/** Follow a job until it ends. The browser reconnects by itself. Returns how to stop following. */
+export function followJob(jid: string, listener: JobListener): () => void {
+  const events = new EventSource(address(`/jobs/${jid}/events`));
+  const onJob = (event: MessageEvent<string>) => {
+    const job = JSON.parse(event.data) as Job;
+    if (isFinal(job)) events.close();
+    listener.onJob(job);
+  };
+  for (const name of ["progress", "done", "failed", "cancelled"]) events.addEventListener(name, onJob);
+  events.addEventListener("masks", (event: MessageEvent<string>) => {
+    listener.onMasks?.(JSON.parse(event.data) as FrameMasks);
+  });
+  events.onerror = () => {
+    if (events.readyState !== EventSource.CLOSED) return;
+    // The server refused (a restart forgets jobs): ask once what became of it.
+    getJob(jid).then(
+      (job) => listener.onJob(job),
+      (error: unknown) => {
+        const message = error instanceof Error ? error.message : "The job is gone.";
+        listener.onJob({ ...LOST_JOB, id: jid, message });
+      },
+    );
+  };
+  return () => events.close();
+}
+
+const LOST_JOB: Job = {
+  id: "",
+  kind: "track",
+  media_id: null,
+  state: "failed",
+  done: 0,
+  total: null,
+  fps: null,
+  eta_s: null,
+  message: null,
+  result: null,
+};
+
+// Results.
+
+export const getFormats = (): Promise<FormatCatalogue> => call("GET", "/formats");
+export const startExport = (mid: string, request: ExportRequest): Promise<Job> =>
+  call("POST", `/media/${mid}/export`, { json: request });
+export const startProjectExport = (pid: string, request: ExportRequest): Promise<Job> =>
+  call("POST", `/projects/${pid}/export`, { json: request });
+export const startRender = (mid: string, request: RenderRequest): Promise<Job> =>
+  call("POST", `/media/${mid}/render`, { json: request });
+export async function getPreview(
+  mid: string,
+  frame: number,
+  composition: RenderRequest["composition"],
+  width: number,
+  signal: AbortSignal,
+): Promise<Blob> {
+  const response = await send("POST", `/media/${mid}/frames/${frame}/preview`, { json: { composition, width }, signal });
+  return response.blob();
+}
+export function uploadAsset(pid: string, file: File): Promise<{ id: string; kind: string; name: string; url: string }> {
+  const form = new FormData();
+  form.append("file", file, file.name);
+  return call("POST", `/projects/${pid}/assets`, { form });
+}

@@ -1,0 +1,62 @@
+/** How the picture lies on the canvas: screen = source * scale + offset, in CSS pixels. */
+
+import type { Point } from "../api/types";
+
+export interface View {
+  readonly scale: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+export const MAX_SCALE = 40;
+const MARGIN = 24;
+
+export function fit(source: Size, canvas: Size, margin = MARGIN): View {
+  const scale = Math.min(
+    Math.max(canvas.width - 2 * margin, 1) / source.width,
+    Math.max(canvas.height - 2 * margin, 1) / source.height,
+  );
+  return centred(source, canvas, scale);
+}
+
+export function centred(source: Size, canvas: Size, scale: number): View {
+  return { scale, x: (canvas.width - source.width * scale) / 2, y: (canvas.height - source.height * scale) / 2 };
+}
+
+export const toScreen = (view: View, [x, y]: Point): Point => [x * view.scale + view.x, y * view.scale + view.y];
+export const toSource = (view: View, [x, y]: Point): Point => [(x - view.x) / view.scale, (y - view.y) / view.scale];
+
+/** Zoom so that what lies under `at` (screen) stays there. */
+export function zoomAt(view: View, factor: number, at: Point, smallest: number): View {
+  const scale = Math.min(MAX_SCALE, Math.max(smallest, view.scale * factor));
+  const change = scale / view.scale;
+  return { scale, x: at[0] - (at[0] - view.x) * change, y: at[1] - (at[1] - view.y) * change };
+}
+
+export const pan = (view: View, dx: number, dy: number): View => ({ ...view, x: view.x + dx, y: view.y + dy });
+
+/** Keep some of the picture on the canvas: nobody finds it again once it is gone. */
+export function keepVisible(view: View, source: Size, canvas: Size): View {
+  const keep = 64;
+  const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);
+  return {
+    scale: view.scale,
+    x: clamp(view.x, keep - source.width * view.scale, canvas.width - keep),
+    y: clamp(view.y, keep - source.height * view.scale, canvas.height - keep),
+  };
+}
+
+/** Two fingers: what lay under them stays under them. */
+export function pinch(view: View, before: readonly [Point, Point], after: readonly [Point, Point], smallest: number): View {
+  const middle = ([a, b]: readonly [Point, Point]): Point => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+  const distance = ([a, b]: readonly [Point, Point]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+  const from = middle(before);
+  const to = middle(after);
+  const factor = distance(before) > 0 ? distance(after) / distance(before) : 1;
+  return zoomAt(pan(view, to[0] - from[0], to[1] - from[1]), factor, to, smallest);
+}
