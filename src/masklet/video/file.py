@@ -222,6 +222,11 @@ class VideoFileSource(BaseSource):
             yield from reversed(chunk)
             position = end
 
+    def key_frame(self, index: int) -> int:
+        """The key frame at or before a frame: decoding it alone is enough."""
+        self._check_index(index)
+        return self._key_index(index)
+
     def _key_index(self, index: int) -> int:
         timeline = self._get_timeline()
         if timeline is None or index >= len(timeline.pts):
