@@ -1,13 +1,14 @@
 """Follows the objects of a clip under several policies at once, and keeps what came of it, one file a clip and policy.
 
-All policies look at a frame together: it is painted and encoded once, which halves the time.
+All policies look at a frame together: it is painted and encoded once, and objects of which two policies remember the
+same are decoded once, which halves the time.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from masklet.evaluation.running import Tick
 from masklet.masks import CocoRle, encode_rle
 from masklet.memory_bank import MemoryConfig
 from masklet.output import atomic_path
-from masklet.records import ByteArray, Frame, ImageFeatures, Prompt
+from masklet.records import ByteArray, Conditioned, Decoded, Frame, FrameMemory, ImageFeatures, Prompt, Recall
 from masklet.tracker import Tracker
 
 
@@ -113,24 +114,91 @@ def _materials(roots: tuple[Path, ...]) -> Materials:
     return Materials(roots)
 
 
-class EncodeOnce:
-    """An engine that several trackers share: a frame that one of them has had encoded is not encoded again."""
+class Shared:
+    """An engine that several trackers use on the same frame: what one of them has asked is not computed again.
+
+    Policies part when they choose or read differently, and until then they ask the same: of the same frame, with the
+    same memories (told by their handles, of which there is one as long as nobody has parted) and the same prompt.
+    """
 
     def __init__(self, engine: Engine[Any]) -> None:
         self._engine = engine
-        self._last: tuple[ByteArray, ImageFeatures[Any]] | None = None
-        self.seconds = 0.0
-        """Processor time spent encoding images."""
+        self._rgb: ByteArray | None = None
+        self._features: ImageFeatures[Any] | None = None
+        self._known: dict[Hashable, tuple[Any, float]] = {}  # of this frame: answer and processor time
+        self.unasked = 0.0
+        """Processor time that is not the asker's own: spent encoding images, less what answers had cost another."""
 
     def encode_image(self, rgb: ByteArray, **options: Any) -> ImageFeatures[Any]:
-        if self._last is None or self._last[0] is not rgb:
+        if self._features is None or self._rgb is not rgb:
             start = time.process_time()
-            self._last = rgb, self._engine.encode_image(rgb, **options)
-            self.seconds += time.process_time() - start
-        return self._last[1]
+            self._rgb, self._features = rgb, self._engine.encode_image(rgb, **options)
+            self._known.clear()
+            self.unasked += time.process_time() - start
+        return self._features
+
+    def attend(self, features: ImageFeatures[Any], recalls: Sequence[Recall[Any]]) -> Conditioned[Any]:
+        def work(rows: list[int]) -> Sequence[Any]:
+            return self._engine.attend(features, [recalls[row] for row in rows]).embeddings
+
+        return Conditioned(tuple(self._shared([_recall_key(recall) for recall in recalls], recalls, work)), features)
+
+    def decode(
+        self, conditioned: Conditioned[Any], prompts: Sequence[Prompt | None], **options: Any
+    ) -> list[Decoded[Any]]:
+        def work(rows: list[int]) -> Sequence[Any]:
+            own = Conditioned(tuple(conditioned.embeddings[row] for row in rows), conditioned.features)
+            return self._engine.decode(own, [prompts[row] for row in rows], **options)
+
+        keys = [
+            ("decode", id(embedding), _prompt_key(prompt))
+            for embedding, prompt in zip(conditioned.embeddings, prompts, strict=True)
+        ]
+        return self._shared(keys, conditioned.embeddings, work)
+
+    def encode_memory(
+        self, features: ImageFeatures[Any], decoded: Sequence[Decoded[Any]], prompted: Sequence[bool]
+    ) -> list[FrameMemory[Any]]:
+        def work(rows: list[int]) -> Sequence[Any]:
+            return self._engine.encode_memory(features, [decoded[row] for row in rows], [prompted[row] for row in rows])
+
+        keys = [
+            ("memory", id(one.low_res_logits), one.chosen, one.object_score, said)
+            for one, said in zip(decoded, prompted, strict=True)
+        ]
+        return self._shared(keys, decoded, work)
+
+    def _shared(
+        self, keys: Sequence[Hashable], inputs: Sequence[Any], work: Callable[[list[int]], Sequence[Any]]
+    ) -> list[Any]:
+        """One answer a key; `work` gives those of some rows. Inputs are held, so that no other takes their id."""
+        missing = list({key: row for row, key in reversed(list(enumerate(keys))) if key not in self._known}.values())
+        for key in keys:
+            if key in self._known:
+                self.unasked -= self._known[key][1]
+        if missing:
+            start = time.process_time()
+            answers = work(missing)
+            each = (time.process_time() - start) / len(missing)
+            for row, answer in zip(missing, answers, strict=True):
+                self._known[keys[row]] = ((answer, inputs[row]), each)
+        return [self._known[key][0][0] for key in keys]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+
+def _recall_key(recall: Recall[Any]) -> Hashable:
+    spatial = tuple((slot, id(memory)) for slot, memory in recall.spatial)
+    return "attend", spatial, tuple((ago, id(pointer)) for ago, pointer in recall.pointers), recall.pointer_span
+
+
+def _prompt_key(prompt: Prompt | None) -> Hashable:
+    """By content: each tracker makes its own copy."""
+    if prompt is None:
+        return None
+    arrays = (prompt.points_xy, prompt.labels, prompt.box_xyxy, prompt.mask, prompt.previous_logits)
+    return tuple(None if array is None else array.tobytes() for array in arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +296,7 @@ def follow(engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick 
     Every object is prompted with its exact mask, and judged on all other frames.
     """
     footage = task.open()
-    shared = EncodeOnce(engine)
+    shared = Shared(engine)
     trackers = {policy: Tracker(shared, memory=memory_for(engine, policy)) for policy in policies}
     legs: dict[tuple[str, int], list[list[Sight]]] = {
         (policy, object_id): [] for policy in policies for object_id in footage.prompts
@@ -251,9 +319,9 @@ def follow(engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick 
             }
             steps += sum(at <= index or direction < 0 for at in footage.prompts.values())
             for policy, tracker in trackers.items():
-                start = time.process_time() - shared.seconds
+                start = time.process_time() - shared.unasked
                 shown = tracker.step(frame, prompts, direction=direction)
-                seconds[policy] += time.process_time() - shared.seconds - start
+                seconds[policy] += time.process_time() - shared.unasked - start
                 for row, object_id in enumerate(shown.object_ids):
                     masks[policy][object_id][index] = encode_rle(shown.masks[row])
                     if owners is not None and object_id not in prompts:
