@@ -1,0 +1,177 @@
+"""Soft edges: from a mask of yes and no, and the picture, to how much of each pixel belongs to the object.
+
+A guided filter makes the mask a linear function of colour in a narrow band along its outline (see `masklet.refine`), so
+that the edge follows hair, leaves and blurred contours instead of stairs. All work is done within the object's box.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from masklet.records import BoolArray, ByteArray, FloatArray
+from masklet.refine import guided_coefficients, near_thin_parts, outline_band
+from masklet.render.composition import Edges
+
+_BAND = 3.0
+"""Half the width of the band in which the picture decides, units."""
+_RADIUS = 5.0
+"""Half the side of the guided filter's windows, units."""
+_EPSILON = 2e-4
+_GAIN = 2.2
+"""The filter's ramp is as wide as its window where the picture is flat: this makes it steeper."""
+_COARSE = 3.0
+"""Side of the cells on which the filter's coefficients are computed, units."""
+_SMOOTH = 0.8
+"""Sigma of the blur that rounds the stairs of a mask, pixels."""
+
+Window = tuple[slice, slice]
+"""Rows and columns of a frame."""
+
+
+def unit_of(size_hw: tuple[int, int]) -> float:
+    """Pixels per unit of length: 1 at 854 x 480."""
+    return max(0.5, math.sqrt(size_hw[0] * size_hw[1]) / 640)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matte:
+    """How much of each pixel belongs to an object, within a window; outside of it nothing does."""
+
+    window: Window
+    alpha: FloatArray
+    """(h, w) in [0, 1]."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom."""
+        rows, columns = self.window
+        return columns.start, rows.start, columns.stop, rows.stop
+
+
+def window_around(mask: BoolArray, margin: float) -> Window | None:
+    """The box of a mask and a margin around it, within the frame; None for an empty mask."""
+    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    if not width:
+        return None
+    pad = math.ceil(margin)
+    return (
+        slice(max(0, top - pad), min(mask.shape[0], top + height + pad)),
+        slice(max(0, left - pad), min(mask.shape[1], left + width + pad)),
+    )
+
+
+def soft_matte(mask: BoolArray, rgb: ByteArray, edges: Edges, *, margin: float = 0.0) -> Matte | None:
+    """The soft version of a mask.
+
+    Args:
+        mask: (H, W).
+        rgb: (H, W, 3), the picture that the mask belongs to.
+        edges: whether the picture decides, and how soft.
+        margin: of the window around what the edges need, pixels.
+
+    Returns:
+        None for an empty mask.
+    """
+    unit = unit_of((mask.shape[0], mask.shape[1]))
+    window = window_around(mask, margin + (_BAND + 2 * _RADIUS + 3 * edges.feather) * unit + 3)
+    if window is None:
+        return None
+    inside = np.ascontiguousarray(mask[window])
+    alpha = _smooth(inside)
+    if edges.refine:
+        alpha = _refined(inside, alpha, rgb[window], unit)
+    if edges.feather > 0:
+        alpha = blurred(alpha, edges.feather * unit)
+    return Matte(window, alpha)
+
+
+def _smooth(mask: BoolArray) -> FloatArray:
+    """Without stairs, and no wider."""
+    return np.asarray(
+        cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE), np.float32
+    )
+
+
+def _refined(mask: BoolArray, smooth: FloatArray, rgb: ByteArray, unit: float) -> FloatArray:
+    band = max(1, round(_BAND * unit))
+    touched = outline_band(mask, band) & ~near_thin_parts(mask, max(1, round(1.5 * unit)), band)
+    if not touched.any():
+        return smooth
+    height, width = mask.shape
+    step = max(1, round(_COARSE * unit / 2))
+    small = (math.ceil(width / step), math.ceil(height / step))
+    picture = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    values = cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    radius = max(1, round(_RADIUS * unit / step))
+    slope, offset = guided_coefficients(values, picture, radius, _EPSILON)
+    slope, offset = (
+        np.asarray(cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        for one in (slope, offset)
+    )
+    rows, columns = np.nonzero(touched)
+    colors = rgb[rows, columns].astype(np.float32) / np.float32(255)
+    guided = (slope[rows, columns] * colors).sum(axis=1) + offset[rows, columns]
+    alpha = smooth.copy()
+    alpha[rows, columns] = ((guided - np.float32(0.5)) * np.float32(_GAIN) + np.float32(0.5)).clip(0, 1)
+    return alpha
+
+
+def blurred(plane: FloatArray, sigma: float) -> FloatArray:
+    """A Gaussian blur of floats, computed on a smaller picture where it is wide."""
+    step = max(1, int(sigma / 3))
+    if step == 1:
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
+    height, width = plane.shape[:2]
+    small_size = (math.ceil(width / step), math.ceil(height / step))
+    small = cv2.resize(plane, small_size, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / step, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def union(mattes: list[Matte], size_hw: tuple[int, int]) -> FloatArray:
+    """(H, W) how much of each pixel belongs to any of them."""
+    whole = np.zeros(size_hw, np.float32)
+    for matte in mattes:
+        region = whole[matte.window]
+        np.maximum(region, matte.alpha, out=region)
+    return whole
+
+
+def own_colors(rgb: ByteArray, matte: Matte, alpha: FloatArray) -> ByteArray:
+    """The object's own colours where another background shows through: those of the nearest pixels wholly inside.
+
+    Args:
+        rgb: (H, W, 3) the picture.
+        matte: of the object.
+        alpha: (H, W) of all that stands before the background.
+
+    Returns:
+        (h, w, 3) the matte's window of the picture.
+    """
+    region = rgb[matte.window]
+    covered = alpha[matte.window]
+    partly = (covered > 0.004) & (covered < 0.98)
+    if not partly.any():
+        return region
+    weights = (covered >= 0.98).astype(np.float32)
+    sigma = 2.5 * unit_of((rgb.shape[0], rgb.shape[1]))
+    total = blurred(weights, sigma)
+    inner = blurred(region * weights[..., None], sigma)
+    known = partly & (total > 0.02)
+    colors = region.copy()
+    colors[known] = (inner[known] / total[known][:, None]).clip(0, 255).astype(np.uint8)
+    # What is nearly inside keeps most of its own texture.
+    share = ((np.float32(0.98) - covered) * np.float32(1.6)).clip(0, 1)
+    return blend(region, colors, share)
+
+
+def blend(below: ByteArray, above: ByteArray, alpha: FloatArray) -> ByteArray:
+    """Two pictures (h, w, 3) mixed: `above` where alpha is 1."""
+    mixed = cv2.blendLinear(
+        np.ascontiguousarray(above), np.ascontiguousarray(below), alpha, np.ascontiguousarray(1 - alpha)
+    )
+    return np.asarray(mixed, np.uint8)
