@@ -193,6 +193,13 @@ def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
     return path
 
 
+def encode_jpeg(rgb: ByteArray, quality: int) -> bytes:
+    """A JPEG file of (H, W, 3), colours at full resolution."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
 def write_label_map(path: str | Path, labels: NDArray[np.int32], colors: Sequence[tuple[int, int, int]] = ()) -> Path:
     """Write a map of numbers as a PNG whose pixels are the numbers: 8 bits with a palette, or 16 where 255 is too few.
 

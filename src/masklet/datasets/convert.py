@@ -24,10 +24,11 @@ from masklet.datasets.records import MAX_OBJECT_ID, ClipExample, Dataset, ImageE
 from masklet.datasets.sav import FPS, LABEL_STEP
 from masklet.datasets.shards import INDEX_NAME, index_document
 from masklet.errors import DataError, OutputError
+from masklet.images import encode_jpeg
 from masklet.masks import encode_rle, mask_box_xyxy
 from masklet.output import make_folder
 from masklet.records import BoolArray, ByteArray
-from masklet.video.labels import davis_palette
+from masklet.video.labels import indexed_png
 
 JPEG_QUALITY = 95
 """Of frames that had no file of their own."""
@@ -158,7 +159,7 @@ class _DavisWriter(_Writer):
             labels = clip.read_labels(index)
             if not _fits_one_byte(labels):
                 self.notes["frames in which objects overlap: the smaller one is on top"] += 1
-            (folder / f"{index:05d}.png").write_bytes(_indexed_png(labels.flat()))
+            (folder / f"{index:05d}.png").write_bytes(indexed_png(labels.flat()))
 
     def finish(self) -> None:
         folder = make_folder(self.root / "ImageSets" / "2017")
@@ -320,7 +321,7 @@ class _ShardsWriter(_Writer):
 
     def _put_labels(self, key: str, image_suffix: str, labels: Labels) -> None:
         if _fits_one_byte(labels):
-            self._put(f"{key}.mask.png" if image_suffix == ".png" else f"{key}.png", _indexed_png(labels.flat()))
+            self._put(f"{key}.mask.png" if image_suffix == ".png" else f"{key}.png", indexed_png(labels.flat()))
         else:
             document = _sa1b_document(labels, key + image_suffix, len(self._taken))
             self._put(f"{key}.json", json.dumps(document).encode())
@@ -368,17 +369,7 @@ def _labelled_frames(clip: ClipExample) -> Iterator[tuple[str, str, tuple[bytes,
 
 
 def _jpeg(rgb: ByteArray) -> tuple[bytes, str]:
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue(), ".jpg"
-
-
-def _indexed_png(ids: ByteArray) -> bytes:
-    image = Image.fromarray(np.ascontiguousarray(ids))
-    image.putpalette(davis_palette())
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode_jpeg(rgb, JPEG_QUALITY), ".jpg"
 
 
 def _write_file(folder: Path, stem: str, picture: tuple[bytes, str]) -> None:
@@ -389,7 +380,7 @@ def _write_file(folder: Path, stem: str, picture: tuple[bytes, str]) -> None:
 def _write_masks(folder: Path, stem: str, labels: Labels) -> None:
     """One indexed PNG where that holds all, else one PNG an object."""
     if _fits_one_byte(labels):
-        (make_folder(folder) / f"{stem}.png").write_bytes(_indexed_png(labels.flat()))
+        (make_folder(folder) / f"{stem}.png").write_bytes(indexed_png(labels.flat()))
         return
     own = make_folder(folder / stem)
     masks = {str(object_id): labels.mask(object_id) for object_id in labels.object_ids}

@@ -8,63 +8,26 @@ Lengths are in units: 1 unit is a pixel at 854 x 480, so that an effect looks al
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
 from masklet.errors import ConfigError
-from masklet.masklets import parse_color
-
-Schema = dict[str, Any]
-
-
-def _option(default: Any, title: str, **schema: Any) -> Any:
-    """A field of an effect with its JSON schema. With `nullable`, None is allowed and the default means "by itself"."""
-    return field(default=default, metadata={"schema": {"title": title, **schema}})
-
-
-def _number(default: float, low: float, high: float, title: str, **more: Any) -> Any:
-    return _option(default, title, type="number", minimum=low, maximum=high, **more)
-
-
-def _color(default: str | None, title: str = "Colour") -> Any:
-    kind = "string" if default is not None else ["string", "null"]
-    return _option(default, title, type=kind, format="color", pattern="^#[0-9a-fA-F]{6}$")
-
-
-def _choice(default: str, choices: tuple[str, ...], title: str) -> Any:
-    return _option(default, title, type="string", enum=list(choices))
-
-
-def _asset(title: str) -> Any:
-    return _option(None, title, type=["string", "null"], format="asset")
-
+from masklet.schema import Options, asset_field, check_names, choice_field, color_field, number_field, switch_field
 
 _FITS = ("cover", "contain", "stretch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Effect:
+class Effect(Options):
     """One effect with its options."""
 
     id: ClassVar[str] = ""
     title: ClassVar[str] = ""
     target: ClassVar[Literal["object", "background"]] = "object"
 
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            checked = _checked(one, getattr(self, one.name), f"effect {self.id}")
-            object.__setattr__(self, one.name, checked)
-
     def to_dict(self) -> dict[str, Any]:
-        return {"effect": self.id} | {one.name: getattr(self, one.name) for one in fields(self)}
-
-    @classmethod
-    def schema(cls) -> Schema:
-        """JSON schema of the options."""
-        properties = {one.name: {**one.metadata["schema"], "default": one.default} for one in fields(cls)}
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        return {"effect": self.id} | self.values()
 
 
 # Backgrounds
@@ -74,66 +37,66 @@ class Effect:
 class KeepBackground(Effect):
     """The background as it is."""
 
-    id, title, target = "none", "As it is", "background"
+    id, title, target, label = "none", "As it is", "background", "effect none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlurBackground(Effect):
     """Out of focus; the objects do not bleed into it."""
 
-    id, title, target = "blur", "Blur", "background"
-    strength: float = _number(0.4, 0, 1, "Strength")
+    id, title, target, label = "blur", "Blur", "background", "effect blur"
+    strength: float = number_field(0.4, 0, 1, "Strength")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColorBackground(Effect):
     """One colour in its place."""
 
-    id, title, target = "color", "Colour", "background"
-    color: str = _color("#00b140")
+    id, title, target, label = "color", "Colour", "background", "effect color"
+    color: str = color_field("#00b140")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageBackground(Effect):
     """An image in its place."""
 
-    id, title, target = "image", "Image", "background"
-    asset_id: str | None = _asset("Image")
-    fit: str = _choice("cover", _FITS, "Fit")
-    color: str = _color("#000000", "Bars")
+    id, title, target, label = "image", "Image", "background", "effect image"
+    asset_id: str | None = asset_field("Image")
+    fit: str = choice_field("cover", _FITS, "Fit")
+    color: str = color_field("#000000", "Bars")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoBackground(Effect):
     """A video in its place, from its beginning, again and again where it is shorter; its sound is left out."""
 
-    id, title, target = "video", "Video", "background"
-    asset_id: str | None = _asset("Video")
-    fit: str = _choice("cover", _FITS, "Fit")
-    color: str = _color("#000000", "Bars")
+    id, title, target, label = "video", "Video", "background", "effect video"
+    asset_id: str | None = asset_field("Video")
+    fit: str = choice_field("cover", _FITS, "Fit")
+    color: str = color_field("#000000", "Bars")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GrayBackground(Effect):
     """Without colour."""
 
-    id, title, target = "gray", "Grey", "background"
-    amount: float = _number(1.0, 0, 1, "Amount")
+    id, title, target, label = "gray", "Grey", "background", "effect gray"
+    amount: float = number_field(1.0, 0, 1, "Amount")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelateBackground(Effect):
     """Large squares."""
 
-    id, title, target = "pixelate", "Pixelate", "background"
-    block: float = _number(14, 2, 80, "Size of a square")
+    id, title, target, label = "pixelate", "Pixelate", "background", "effect pixelate"
+    block: float = number_field(14, 2, 80, "Size of a square")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransparentBackground(Effect):
     """Nothing: needs a format with alpha."""
 
-    id, title, target = "transparent", "Transparent", "background"
+    id, title, target, label = "transparent", "Transparent", "background", "effect transparent"
 
 
 # Objects
@@ -143,79 +106,79 @@ class TransparentBackground(Effect):
 class Highlight(Effect):
     """A tint in the object's colour."""
 
-    id, title = "highlight", "Highlight"
-    opacity: float = _number(0.4, 0, 1, "Opacity")
-    color: str | None = _color(None)
+    id, title, label = "highlight", "Highlight", "effect highlight"
+    opacity: float = number_field(0.4, 0, 1, "Opacity")
+    color: str | None = color_field(None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outline(Effect):
     """A line along the edge, in the object's colour."""
 
-    id, title = "outline", "Outline"
-    width: float = _number(2.5, 0.5, 16, "Width")
-    color: str | None = _color(None)
+    id, title, label = "outline", "Outline", "effect outline"
+    width: float = number_field(2.5, 0.5, 16, "Width")
+    color: str | None = color_field(None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spotlight(Effect):
     """Everything but the objects with a spotlight is darker."""
 
-    id, title = "spotlight", "Spotlight"
-    dim: float = _number(0.65, 0, 1, "How much darker")
-    feather: float = _number(10, 0, 60, "Softness")
+    id, title, label = "spotlight", "Spotlight", "effect spotlight"
+    dim: float = number_field(0.65, 0, 1, "How much darker")
+    feather: float = number_field(10, 0, 60, "Softness")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trail(Effect):
     """The way that the object's centre has come, fading."""
 
-    id, title = "trail", "Trail"
-    seconds: float = _number(1.5, 0.1, 10, "Seconds")
-    width: float = _number(4, 0.5, 20, "Width")
-    color: str | None = _color(None)
+    id, title, label = "trail", "Trail", "effect trail"
+    seconds: float = number_field(1.5, 0.1, 10, "Seconds")
+    width: float = number_field(4, 0.5, 20, "Width")
+    color: str | None = color_field(None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remove(Effect):
     """The object is painted over: with what other frames show behind it, else with its surroundings."""
 
-    id, title = "remove", "Remove"
-    grow: float = _number(5, 0, 40, "Margin")
-    fill: str = _choice("auto", ("auto", "surroundings"), "Fill with")
+    id, title, label = "remove", "Remove", "effect remove"
+    grow: float = number_field(5, 0, 40, "Margin")
+    fill: str = choice_field("auto", ("auto", "surroundings"), "Fill with")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlurObject(Effect):
     """Beyond recognition, at full strength."""
 
-    id, title = "blur", "Blur"
-    strength: float = _number(0.6, 0, 1, "Strength")
+    id, title, label = "blur", "Blur", "effect blur"
+    strength: float = number_field(0.6, 0, 1, "Strength")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelateObject(Effect):
     """Large squares."""
 
-    id, title = "pixelate", "Pixelate"
-    block: float = _number(14, 2, 80, "Size of a square")
+    id, title, label = "pixelate", "Pixelate", "effect pixelate"
+    block: float = number_field(14, 2, 80, "Size of a square")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GrayObject(Effect):
     """Without colour."""
 
-    id, title = "gray", "Grey"
-    amount: float = _number(1.0, 0, 1, "Amount")
+    id, title, label = "gray", "Grey", "effect gray"
+    amount: float = number_field(1.0, 0, 1, "Amount")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColorObject(Effect):
     """One colour in its place."""
 
-    id, title = "color", "Colour"
-    color: str | None = _color(None)
-    opacity: float = _number(1.0, 0, 1, "Opacity")
+    id, title, label = "color", "Colour", "effect color"
+    color: str | None = color_field(None)
+    opacity: float = number_field(1.0, 0, 1, "Opacity")
 
 
 EFFECTS: tuple[type[Effect], ...] = (
@@ -241,23 +204,16 @@ EFFECTS: tuple[type[Effect], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Edges:
+class Edges(Options):
     """How the objects' edges become soft."""
 
-    refine: bool = True
-    """Let the picture decide, within a band along the outline, how much of a pixel belongs to the object."""
-    feather: float = 0.0
+    label = "edges"
+    refine: bool = switch_field(True, "Let the picture decide")
+    """Within a band along the outline, how much of a pixel belongs to the object."""
+    feather: float = number_field(0, 0, 40, "Softness")
     """Blur of the edge beyond that, units."""
-    decontaminate: bool = True
-    """Before another background, replace the old one's colour in half-covered pixels by that of the object."""
-
-    def __post_init__(self) -> None:
-        for name in ("refine", "decontaminate"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"edges: {name} must be true or false, got {getattr(self, name)!r}")
-        feather = self.feather
-        if isinstance(feather, bool) or not isinstance(feather, int | float) or not 0 <= feather <= 40:
-            raise ConfigError(f"edges: feather must be from 0 to 40, got {feather!r}")
+    decontaminate: bool = switch_field(True, "Take the old background's colour out of edges")
+    """In pixels that are covered in part, before another background."""
 
 
 E = TypeVar("E", bound=Effect)
@@ -295,7 +251,7 @@ class Composition:
         Raises:
             ConfigError: an effect or option is unknown, or a value is out of its range.
         """
-        _known(document, ("background", "objects", "cutout", "edges"), "composition")
+        check_names(document, ("background", "objects", "cutout", "edges"), "composition")
         background = _effect(document.get("background") or {"effect": "none"}, "background", "background")
         objects: dict[int | Literal["*"], tuple[Effect, ...]] = {}
         given = document.get("objects") or {}
@@ -305,9 +261,7 @@ class Composition:
             if isinstance(effects, Mapping) or not isinstance(effects, Iterable):
                 raise ConfigError(f"object {key}: expected a list of effects, got {type(effects).__name__}")
             objects[_object_key(key)] = tuple(_effect(one, "object", f"object {key}") for one in effects)
-        edges = document.get("edges") or {}
-        _known(edges, tuple(one.name for one in fields(Edges)), "edges")
-        return cls(background, objects, _ids(document.get("cutout")), Edges(**edges))
+        return cls(background, objects, _ids(document.get("cutout")), Edges.of(document.get("edges")))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON, whole: defaults too."""
@@ -315,7 +269,7 @@ class Composition:
             "background": self.background.to_dict(),
             "objects": {str(key): [one.to_dict() for one in effects] for key, effects in self.objects.items()},
             "cutout": None if self.cutout is None else list(self.cutout),
-            "edges": {one.name: getattr(self.edges, one.name) for one in fields(Edges)},
+            "edges": self.edges.values(),
         }
 
     @property
@@ -369,16 +323,10 @@ def _effect(document: Any, target: str, where: str) -> Effect:
     if not isinstance(document, Mapping) or "effect" not in document:
         raise ConfigError(f'{where}: an effect must be {{"effect": name, ...options}}, got {str(document)[:80]}')
     kind = find_effect(document["effect"], target)
-    options = {name: value for name, value in document.items() if name != "effect"}
-    _known(options, tuple(one.name for one in fields(kind)), f"{where}, effect {kind.id}")
-    return kind(**options)
-
-
-def _known(document: Any, names: tuple[str, ...], where: str) -> None:
-    if not isinstance(document, Mapping):
-        raise ConfigError(f"{where} must be a JSON object, got {type(document).__name__}")
-    if unknown := set(document) - set(names):
-        raise ConfigError(f"{where}: unknown {min(map(str, unknown))!r}, known are {', '.join(names) or 'no options'}")
+    try:
+        return kind.of({name: value for name, value in document.items() if name != "effect"})
+    except ConfigError as error:
+        raise ConfigError(f"{where}, {error}") from None
 
 
 def _object_key(key: Any) -> int | Literal["*"]:
@@ -396,28 +344,3 @@ def _ids(given: Any) -> tuple[int, ...] | None:
     if not isinstance(given, list | tuple) or not all(isinstance(one, int) for one in given):
         raise ConfigError(f"cutout must be a list of object ids, or null for all, got {given!r}")
     return tuple(given)
-
-
-def _checked(one: Field[Any], value: Any, where: str) -> Any:
-    """The value of an option as its schema wants it."""
-    schema = one.metadata["schema"]
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    where = f"{where}: {one.name}"
-    if value is None and "null" in kinds:
-        return None
-    if kinds[0] in ("number", "integer"):
-        low, high = schema["minimum"], schema["maximum"]
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number or not low <= value <= high or (kinds[0] == "integer" and value != int(value)):
-            raise ConfigError(f"{where} must be from {low} to {high}, got {value!r}")
-        return int(value) if kinds[0] == "integer" else float(value)
-    if not isinstance(value, str):
-        raise ConfigError(f"{where} must be text, got {value!r}")
-    if "enum" in schema and value not in schema["enum"]:
-        raise ConfigError(f"{where} must be {', '.join(schema['enum'])}, got {value!r}")
-    if schema.get("format") == "color":
-        try:
-            parse_color(value)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from None
-    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +72,15 @@ def davis_palette() -> bytes:
             channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
         colors += bytes(channels)
     return bytes(colors)
+
+
+def indexed_png(ids: NDArray[np.uint8]) -> bytes:
+    """An (H, W) map of object ids as a PNG with DAVIS's palette."""
+    image = Image.fromarray(np.ascontiguousarray(ids))
+    image.putpalette(davis_palette())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 class TiffSink(BaseSink):

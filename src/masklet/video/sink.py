@@ -20,9 +20,10 @@ import numpy as np
 
 from masklet.errors import OutputError
 from masklet.masks import decode_rle, encode_rle, mask_box_xyxy
-from masklet.output import atomic_path, check_writable, refuse_existing
+from masklet.output import refuse_existing
 from masklet.records import Frame, FrameMasks, Prompt
 from masklet.video.base import FrameSource, VideoInfo
+from masklet.video.coco import CocoFile
 from masklet.video.labels import MaskPngSink, NiftiSink, TiffSink
 from masklet.video.overlay import VIDEO_SUFFIXES, OverlaySink
 from masklet.video.sink_base import BaseSink, Sink
@@ -121,44 +122,28 @@ class CocoSink(BaseSink):
         Raises:
             OutputError: the place cannot be written.
         """
-        super().__init__(check_writable(path))
-        self._about = {"description": f"masklets of {info.name}", "fps": info.fps, "num_frames": info.num_frames}
-        self._categories = [{"id": 1, "name": category}]
-        self._files: tuple[IO[str], IO[str]] | None = None  # annotations, images
-        self._num_annotations = 0
-
-    def _open(self) -> tuple[IO[str], IO[str]]:
-        temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=True))
-        file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
-        images = self._stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115
-        file.write(
-            f'{{"info": {json.dumps(self._about)},\n"categories": {json.dumps(self._categories)},\n"annotations": ['
-        )
-        self._files = file, images
-        self._stack.callback(self._finish)
-        return self._files
+        about = {"description": f"masklets of {info.name}", "fps": info.fps, "num_frames": info.num_frames}
+        self._file = CocoFile(path, about, [category])
+        super().__init__(self._file.path)
+        self._stack.push(self._file)
 
     def write(self, frame: Frame, masks: FrameMasks) -> None:
-        image_id = frame.index + 1
         height, width = frame.size_hw
         image = {
-            "id": image_id,
+            "id": frame.index + 1,
             "file_name": f"{frame.index:05d}.jpg",
             "width": width,
             "height": height,
             "frame_index": frame.index,
             "time_s": round(frame.time_s, 6),
         }
-        lines = []
+        annotations = []
         for row, (object_id, mask) in enumerate(zip(masks.object_ids, masks.masks, strict=True)):
             box = mask_box_xyxy(mask)
             if box is None:  # absent
                 continue
             left, top, right, bottom = box.tolist()
-            self._num_annotations += 1
             annotation = {
-                "id": self._num_annotations,
-                "image_id": image_id,
                 "category_id": 1,
                 "segmentation": encode_rle(mask),
                 "area": int(np.count_nonzero(mask)),
@@ -171,25 +156,9 @@ class CocoSink(BaseSink):
                 "object_score": round(float(masks.object_scores[row]), 4),
                 "prompted": bool(masks.prompted[row]),
             }
-            lines.append(("," if self._num_annotations > 1 else "") + "\n" + json.dumps(annotation))
-        try:
-            is_first = self._files is None
-            file, images = self._files or self._open()
-            self.check_space(to_finish=images.tell())
-            # Whole frames in one call each, so that an interrupt cannot leave half a record.
-            images.write(("" if is_first else ",") + "\n" + json.dumps(image))
-            file.write("".join(lines))
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
-
-    def _finish(self) -> None:
-        assert self._files is not None
-        file, images = self._files
-        file.write('\n],\n"images": [')
-        images.seek(0)
-        while block := images.read(1 << 20):
-            file.write(block)
-        file.write("\n]}\n")
+            annotations.append(annotation)
+        self.check_space(to_finish=self._file.to_finish())
+        self._file.add(image, annotations)
 
 
 class Sinks(BaseSink):

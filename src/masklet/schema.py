@@ -1,0 +1,125 @@
+"""Options as records: fields that say what they may be, from which come checks, JSON and JSON schema."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
+
+from masklet.errors import ConfigError
+
+Schema = dict[str, Any]
+
+T = TypeVar("T", bound="Options")
+
+
+def number_field(default: float, low: float, high: float, title: str) -> Any:
+    """A field for a float from `low` to `high`."""
+    return _option(default, title, type="number", minimum=low, maximum=high)
+
+
+def integer_field(default: int | None, low: int, high: int, title: str) -> Any:
+    """A field for an int from `low` to `high`; None is allowed where it is the default."""
+    return _option(default, title, type=_kinds("integer", default), minimum=low, maximum=high)
+
+
+def color_field(default: str | None, title: str = "Colour") -> Any:
+    """A field for "#rrggbb"; None is allowed where it is the default."""
+    return _option(default, title, type=_kinds("string", default), format="color", pattern="^#[0-9a-fA-F]{6}$")
+
+
+def choice_field(default: str, choices: tuple[str, ...], title: str) -> Any:
+    """A field for one of several words."""
+    return _option(default, title, type="string", enum=list(choices))
+
+
+def switch_field(default: bool, title: str) -> Any:
+    """A field for yes or no."""
+    return _option(default, title, type="boolean")
+
+
+def asset_field(title: str) -> Any:
+    """A field for the id of a file that is given besides; files are never named by paths here."""
+    return _option(None, title, type=["string", "null"], format="asset")
+
+
+def _option(default: Any, title: str, **schema: Any) -> Any:
+    return field(default=default, metadata={"schema": {"title": title, **schema}})
+
+
+def _kinds(kind: str, default: object) -> str | list[str]:
+    return kind if default is not None else [kind, "null"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Base of a record whose fields are made by the functions above."""
+
+    label: ClassVar[str] = "options"
+    """What messages call it."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            object.__setattr__(self, one.name, _checked(one, getattr(self, one.name), self.label))
+
+    @classmethod
+    def of(cls: type[T], values: Mapping[str, Any] | None) -> T:
+        """From JSON; what is left out has its default.
+
+        Raises:
+            ConfigError: an option is unknown, or a value is not allowed.
+        """
+        check_names(values or {}, tuple(one.name for one in fields(cls)), cls.label)
+        return cls(**(values or {}))
+
+    def values(self) -> dict[str, Any]:
+        """JSON, defaults too."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """JSON schema of the options."""
+        properties = {one.name: {**one.metadata["schema"], "default": one.default} for one in fields(cls)}
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def check_names(values: Any, names: tuple[str, ...], where: str) -> None:
+    """Refuse what is no JSON object, and names that nothing has.
+
+    Raises:
+        ConfigError: see above.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must be a JSON object, got {type(values).__name__}")
+    if unknown := set(values) - set(names):
+        raise ConfigError(f"{where}: unknown {min(map(str, unknown))!r}, known are {', '.join(names) or 'no options'}")
+
+
+def _checked(one: Field[Any], value: Any, where: str) -> Any:
+    """The value of an option, as its schema wants it."""
+    schema = one.metadata["schema"]
+    kind, *others = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    where = f"{where}: {one.name}"
+    if value is None and "null" in others:
+        return None
+    if kind == "boolean":
+        if not isinstance(value, bool):
+            raise ConfigError(f"{where} must be true or false, got {value!r}")
+        return value
+    if kind in ("number", "integer"):
+        low, high = schema["minimum"], schema["maximum"]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or not low <= value <= high or (kind == "integer" and value != int(value)):
+            raise ConfigError(
+                f"{where} must be {'a whole number ' * (kind == 'integer')}from {low} to {high}, got {value!r}"
+            )
+        return int(value) if kind == "integer" else float(value)
+    if not isinstance(value, str):
+        raise ConfigError(f"{where} must be text, got {value!r}")
+    if "enum" in schema and value not in schema["enum"]:
+        raise ConfigError(f"{where} must be {', '.join(schema['enum'])}, got {value!r}")
+    if "pattern" in schema and re.fullmatch(schema["pattern"], value) is None:
+        raise ConfigError(f'{where} must be "#rrggbb", such as "#ff8800", got {value!r}')
+    return value
