@@ -100,6 +100,19 @@ def session_about(path: str | Path) -> Document:
     return {key: document[key] for key in ("model", "video", "notes")} | {"objects": objects}
 
 
+def session_masks(path: str | Path) -> MaskStore:
+    """The masks in a session file, in a store that vanishes with the process; no model is needed to read them.
+
+    Raises:
+        SessionError: it is damaged, or none.
+    """
+    store = MaskStore()
+    with _unzipped(path) as file:
+        _document(path, file)  # of a version that can be read
+        _fill_store(file, store)
+    return store
+
+
 def inherited_memories(
     engine: Engine[A], other: Tracker[A] | str | Path, object_id: int
 ) -> tuple[tuple[FrameMemory[A], ...], str]:
@@ -146,7 +159,11 @@ class _Writer(Generic[A]):
             "format": FORMAT,
             "version": VERSION,
             "masklet": __version__,
-            "model": {"name": tracker.engine.info.name, "precision": tracker.engine.info.precision},
+            "model": {
+                "name": tracker.engine.info.name,
+                "precision": tracker.engine.info.precision,
+                "speed": tracker.engine.info.speed,
+            },
             "video": None
             if info is None
             else {
@@ -275,18 +292,8 @@ class _Reader(Generic[A]):
         tracker._cuts.restore(document["cuts"])
         tracker._stepper.collisions.allowed = {(first, second) for first, second in document["collisions"]}
         tracker._tracks.update((one["object_id"], self.track(one)) for one in document["tracks"])
-        if tracker._store is not None and "masks.jsonl" in self._file.namelist():
-            self._fill_store(tracker._store)
-
-    def _fill_store(self, store: MaskStore) -> None:
-        masks: list[StoredMask] = []
-        with self._file.open("masks.jsonl") as lines:
-            for line in lines:
-                masks.append(StoredMask(**json.loads(line)))
-                if len(masks) == 256:
-                    store.write(masks)
-                    masks.clear()
-        store.write(masks)
+        if tracker._store is not None:
+            _fill_store(self._file, tracker._store)
 
     def track(self, one: Mapping[str, Any]) -> Track[A]:
         hypotheses = [self._hypothesis(hypothesis) for hypothesis in one["hypotheses"]]
@@ -378,6 +385,19 @@ def _unzipped(path: str | Path) -> Iterator[zipfile.ZipFile]:
         raise SessionError(f"cannot read the session {path}: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error) as error:
         raise SessionError(f"the session {path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _fill_store(file: zipfile.ZipFile, store: MaskStore) -> None:
+    if "masks.jsonl" not in file.namelist():
+        return
+    masks: list[StoredMask] = []
+    with file.open("masks.jsonl") as lines:
+        for line in lines:
+            masks.append(StoredMask(**json.loads(line)))
+            if len(masks) == 256:
+                store.write(masks)
+                masks.clear()
+    store.write(masks)
 
 
 def _document(path: str | Path, file: zipfile.ZipFile) -> Document:

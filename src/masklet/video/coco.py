@@ -20,13 +20,16 @@ from masklet.output import atomic_path, check_writable
 class CocoFile:
     """Writes one COCO JSON; a context manager, which finishes the file in every case."""
 
-    def __init__(self, path: str | Path, about: Mapping[str, Any], categories: Sequence[str]) -> None:
+    def __init__(
+        self, path: str | Path, about: Mapping[str, Any], categories: Sequence[str], *, keep_partial: bool = True
+    ) -> None:
         """Prepare; the file is opened with the first image.
 
         Args:
             path: an existing file is replaced in the end.
             about: the field `info`.
             categories: names; the first has id 1.
+            keep_partial: keep what there is when the block fails.
 
         Raises:
             OutputError: the place cannot be written.
@@ -35,6 +38,7 @@ class CocoFile:
         self.num_images = self.num_annotations = 0
         self._about = dict(about)
         self._categories = [{"id": number, "name": name} for number, name in enumerate(categories, start=1)]
+        self._keep_partial = keep_partial
         self._stack = ExitStack()
         self._files: tuple[IO[str], IO[str]] | None = None  # annotations, images
 
@@ -67,7 +71,7 @@ class CocoFile:
         return 0 if self._files is None else self._files[1].tell()
 
     def _open(self) -> tuple[IO[str], IO[str]]:
-        temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=True))
+        temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=self._keep_partial))
         file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
         images = self._stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115
         file.write(
