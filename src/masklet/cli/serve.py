@@ -1,0 +1,170 @@
+"""`masklet serve`: the studio in the browser, and its HTTP API. `masklet users`: who may use a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from masklet.cli.command import MaskletCommand
+from masklet.cli.console import print_line, show_status, stderr
+from masklet.cli.options import DeviceOption, ModelOption, PrecisionOption, examples
+
+EPILOG = examples(
+    ("The studio on this machine", "masklet serve"),
+    ("For others, with a token", "masklet serve --host 0.0.0.0 --data /srv/masklet"),
+    notes="Projects, masks and results are kept in the data folder and are there again after a restart, "
+    "whatever ended the server.",
+)
+
+DEFAULT_DATA = "~/.local/share/masklet"
+
+DataOption = Annotated[
+    Path, typer.Option("--data", help="The folder of projects, masks and results; made when it is missing.")
+]
+DatabaseOption = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="Another database than the SQLite file in the data folder, as postgresql+psycopg://user@host/name.",
+    ),
+]
+
+
+def serve(
+    data: DataOption = Path(DEFAULT_DATA),
+    host: Annotated[str, typer.Option(help="Where to listen. Anything but this machine itself needs a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0 takes any that is free.", min=0, max=65535)] = 8100,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MASKLET_TOKEN",
+            help="Whoever shows it is let in, as the user admin. On other hosts than this machine one is made up and "
+            "printed when none is given and nobody has one yet.",
+        ),
+    ] = None,
+    database: DatabaseOption = "",
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name by which browsers call the server. Repeat for more.")
+    ] = None,
+    allow_stream: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A host whose RTSP streams users may have opened. Repeat for more."),
+    ] = None,
+    https: Annotated[bool, typer.Option("--https", help="A proxy in front speaks HTTPS: cookies need it.")] = False,
+    max_upload: Annotated[float, typer.Option(help="GB that one upload may have.", min=0.001)] = 20.0,
+    max_hours: Annotated[float, typer.Option(help="That one video may last.", min=0.001)] = 6.0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page when the server runs.")] = True,
+    sample: Annotated[
+        Path | None, typer.Option(help="A folder of images and videos for a first project, made once.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+    model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> int:
+    """Open the studio: segment and track in the browser."""
+    from masklet.api import load
+    from masklet.engine.open import needs_extra
+    from masklet.errors import ConfigError
+
+    with needs_extra("server", "masklet serve"):
+        from masklet.server.app import create_app
+        from masklet.server.run import listen
+        from masklet.server.run import serve as run_server
+        from masklet.server.sample import add_sample
+        from masklet.server.security import new_token
+        from masklet.server.settings import LOOPBACK, Limits, Settings
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise ConfigError(f"log_level must be debug, info, warning or error, got {log_level!r}")
+    sock = listen(host, port)
+    own_port = sock.getsockname()[1]
+    settings = Settings(
+        data=data.expanduser(),
+        database=database,
+        host=host,
+        port=own_port,
+        needs_login=host not in LOOPBACK or token is not None,
+        allowed_hosts=frozenset(name.lower() for name in allow_host or ()),
+        is_https=https,
+        stream_hosts=frozenset(name.lower() for name in allow_stream or ()),
+        limits=Limits(max_bytes=int(max_upload * 2**30), max_seconds=max_hours * 3600),
+    )
+    with show_status(f"loading {model} ..."):
+        loaded = load(model, device=device, precision=precision)
+        app = create_app(settings, loaded)
+        studio = app.state.studio
+        made = None
+        if settings.needs_login:
+            if token is None and not studio.accounts.names():
+                made = token = new_token()
+            if token is not None:
+                studio.accounts.set_token("admin", token)
+        if sample is not None:
+            add_sample(studio, sample)
+    shown_host = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
+    address = f"http://{shown_host}:{own_port}/"
+
+    def on_start() -> None:
+        print_line(f"masklet studio: {address}")
+        stderr().print(f"data in {settings.data}, model {loaded.info.name}; stop with Ctrl-C", soft_wrap=True)
+        if made is not None:
+            stderr().print(f"token (shown once, kept as a hash): {made}", soft_wrap=True, markup=False)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    run_server(app, sock, on_start=on_start, log_level=log_level)
+    return 0
+
+
+users_app = typer.Typer(help="Who may use a server: users and their tokens.", no_args_is_help=True)
+
+
+@users_app.command("add", cls=MaskletCommand)
+def add_user(
+    name: Annotated[str, typer.Argument(help="Of a new user, or of one who is to get another token.")],
+    data: DataOption = Path(DEFAULT_DATA),
+    database: DatabaseOption = "",
+) -> int:
+    """Make a user, and print the token: it is shown once."""
+    from masklet.engine.open import needs_extra
+
+    with needs_extra("server", "masklet users"):
+        from masklet.server.security import new_token, open_accounts
+    token = new_token()
+    open_accounts(data.expanduser(), database).set_token(name, token)
+    print_line(token)
+    return 0
+
+
+@users_app.command("list", cls=MaskletCommand)
+def list_users(data: DataOption = Path(DEFAULT_DATA), database: DatabaseOption = "") -> int:
+    """Name the users who have a token."""
+    from masklet.engine.open import needs_extra
+
+    with needs_extra("server", "masklet users"):
+        from masklet.server.security import open_accounts
+    for name in open_accounts(data.expanduser(), database).names():
+        print_line(name)
+    return 0
+
+
+@users_app.command("revoke", cls=MaskletCommand)
+def revoke_user(
+    name: Annotated[str, typer.Argument(help="Whose token and logins end; the projects stay.")],
+    data: DataOption = Path(DEFAULT_DATA),
+    database: DatabaseOption = "",
+) -> int:
+    """Take a user's token and logins away."""
+    from masklet.engine.open import needs_extra
+
+    with needs_extra("server", "masklet users"):
+        from masklet.server.security import open_accounts
+    open_accounts(data.expanduser(), database).revoke(name)
+    return 0

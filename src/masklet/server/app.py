@@ -1,0 +1,169 @@
+"""Puts the server together: routes, errors, guard, and the page with its files."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from masklet._version import __version__
+from masklet.api import Model
+from masklet.errors import MaskletError
+from masklet.server import routes_annotate, routes_frames, routes_jobs, routes_projects, schemas
+from masklet.server.convert import BASE
+from masklet.server.errors import ApiError, as_api_error
+from masklet.server.security import Guard, error_response
+from masklet.server.settings import Settings
+from masklet.server.studio import Studio
+
+logger = logging.getLogger("masklet.server")
+
+STATIC = Path(__file__).parent / "static"
+
+SLOW_ROUTES = "other"
+
+ERROR_ANSWERS: dict[int | str, dict[str, object]] = {
+    400: {"model": schemas.ErrorAnswer, "description": "The request cannot be understood."},
+    401: {"model": schemas.ErrorAnswer, "description": "Log in first."},
+    403: {"model": schemas.ErrorAnswer, "description": "The request does not come from this server's own page."},
+    404: {"model": schemas.ErrorAnswer, "description": "There is no such thing, or it is not yours."},
+    409: {"model": schemas.ErrorAnswer, "description": "It does not go with the state of things."},
+    422: {"model": schemas.ErrorAnswer, "description": "A value is out of its range."},
+}
+
+NO_PAGE = """<!doctype html><meta charset="utf-8"><title>masklet</title>
+<body style="font: 16px/1.5 system-ui; max-width: 40em; margin: 4em auto; padding: 0 1em">
+<h1>The server runs, its page is not built</h1>
+<p>This is a copy from the sources. <code>make studio</code> builds the page with npm; wheels have it already.</p>
+<p>The HTTP API is described in <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.</p>"""
+
+
+def create_app(settings: Settings, model: Model) -> FastAPI:
+    """The application; what it shares between requests is `app.state.studio`.
+
+    Args:
+        settings: see there.
+        model: loaded, for everyone.
+
+    Raises:
+        MaskletError: the data folder or the database cannot be used.
+    """
+    studio = Studio(settings, model)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Each request that computes has a thread; more at once would only wait for the model.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 40
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(studio.close)
+
+    app = FastAPI(
+        title="masklet studio",
+        version=__version__,
+        summary="Segment and track anything in images and videos.",
+        description="Masks are COCO RLE, coordinates source pixels, frames count from 0. Errors have one form.",
+        openapi_url=f"{BASE}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.studio = studio
+    api = APIRouter(prefix=BASE, responses=ERROR_ANSWERS)
+    for module in (routes_projects, routes_frames, routes_annotate, routes_jobs):
+        api.include_router(module.router)
+    app.include_router(api)
+    _add_health(app, studio)
+    _add_page(app)
+    _add_errors(app)
+    app.middleware("http")(_measured(studio))
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def _measured(studio: Studio) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    async def measure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        began = time.perf_counter()
+        answer = await call_next(request)
+        route = getattr(request.scope.get("route"), "path", SLOW_ROUTES)
+        studio.metrics.requests.labels(request.method, route, str(answer.status_code)).observe(
+            time.perf_counter() - began
+        )
+        return answer
+
+    return measure
+
+
+def _add_health(app: FastAPI, studio: Studio) -> None:
+    @app.get("/healthz", tags=["server"], include_in_schema=False)
+    def healthz() -> schemas.Health:
+        return schemas.Health(status="ok")
+
+    @app.get("/readyz", tags=["server"], include_in_schema=False)
+    def readyz(response: Response) -> schemas.Health:
+        response.status_code = 200 if studio.is_ready else 503
+        return schemas.Health(status="ok" if studio.is_ready else "stopping")
+
+    @app.get("/metrics", tags=["server"], include_in_schema=False)
+    def metrics(request: Request) -> Response:
+        if studio.settings.needs_login and studio.accounts.user_of(request) is None:
+            raise ApiError(401, "login", "metrics need a token: Authorization: Bearer TOKEN")
+        return Response(studio.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page and its files; any other address is the page's own affair."""
+    root = STATIC.resolve()
+
+    @app.get("/{path:path}", include_in_schema=False)
+    def page(path: str) -> Response:
+        if path.startswith("api/"):
+            raise ApiError(404, "not_found", f"there is nothing at /{path[:200]}")
+        index = root / "index.html"
+        file = (root / path).resolve() if "\0" not in path else index
+        if path and file.is_file() and file.is_relative_to(root):
+            is_hashed = "assets" in file.relative_to(root).parts
+            lasting = "public, max-age=31536000, immutable" if is_hashed else "no-cache"
+            return FileResponse(file, headers={"cache-control": lasting})
+        if not index.is_file():
+            return HTMLResponse(NO_PAGE, headers={"cache-control": "no-store"})
+        return FileResponse(index, headers={"cache-control": "no-cache"})
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(MaskletError)
+    async def refused(request: Request, error: MaskletError) -> JSONResponse:
+        answer = as_api_error(error)
+        if answer.status >= 500:
+            logger.error("%s %s: %s", request.method, request.url.path, error)
+        return error_response(answer)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+        name = ".".join(place) or None
+        came = repr(first.get("input"))[:100]
+        is_broken = first["type"] in ("json_invalid", "missing") and not place
+        message = f"{name or 'the request'}: {first['msg']}, got {came}"
+        return error_response(ApiError(400 if is_broken else 422, "invalid", message, name))
+
+    @app.exception_handler(HTTPException)
+    async def wrong_way(request: Request, error: HTTPException) -> JSONResponse:
+        codes = {404: "not_found", 405: "wrong_method"}
+        answer = error_response(ApiError(error.status_code, codes.get(error.status_code, "http"), str(error.detail)))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        return error_response(ApiError(500, "fault", "a fault of the server: its log says more"))

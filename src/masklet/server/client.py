@@ -1,0 +1,322 @@
+"""The studio's HTTP API from Python, with the standard library and numpy: a few lines do what the page does.
+
+studio = Studio("http://127.0.0.1:8100")
+project = studio.create_project("Birds")
+clip = studio.upload(project, "clip.mp4")[0]
+bird = clip.create_object("bird")
+clip.prompt(bird, 0, points_xy=[(210, 350)])
+for frame in clip.track():
+    print(frame["frame_index"], len(frame["objects"]))
+clip.export("coco", "out/")
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import secrets
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import IO, Any, cast
+from urllib.parse import quote, urlencode
+
+from masklet.errors import MaskletError
+from masklet.masks import decode_rle, encode_rle
+from masklet.output import atomic_path
+from masklet.records import BoolArray
+
+Document = dict[str, Any]
+
+TIMEOUT_S = 120.0
+
+
+class StudioError(MaskletError):
+    """The server has refused something; its sentence says what to do.
+
+    Args:
+        status: of HTTP; 0 when no server answered.
+        code: the server's word for it.
+    """
+
+    def __init__(self, message: str, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Studio:
+    """A server.
+
+    Args:
+        address: as `masklet serve` prints it.
+        token: when the server asks for one.
+        timeout_s: that an answer may take.
+    """
+
+    def __init__(
+        self, address: str = "http://127.0.0.1:8100", *, token: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self.address = address.rstrip("/")
+        self.timeout_s = timeout_s
+        self._headers = {"X-Masklet": "1", "Accept": "application/json"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def me(self) -> Document:
+        """Who you are, the model, the limits."""
+        return self.call("GET", "/me")
+
+    def projects(self) -> list[Document]:
+        return cast("list[Document]", self.call("GET", "/projects")["projects"])
+
+    def create_project(self, name: str, classes: Sequence[str] = ()) -> str:
+        """The id of a new project."""
+        return str(self.call("POST", "/projects", {"name": name, "classes": list(classes)})["id"])
+
+    def delete_project(self, project_id: str) -> None:
+        self.call("DELETE", f"/projects/{project_id}")
+
+    def media(self, project_id: str) -> list[Medium]:
+        return [Medium(self, about) for about in self.call("GET", f"/projects/{project_id}/media")["media"]]
+
+    def upload(
+        self, project_id: str, *paths: str | Path, as_sequence: bool = False, fps: float | None = None
+    ) -> list[Medium]:
+        """Send images and videos.
+
+        Args:
+            project_id: where to.
+            paths: files.
+            as_sequence: make one video of many images, in natural order of their names.
+            fps: of that video.
+
+        Raises:
+            StudioError: one could not be taken; those that could are there.
+        """
+        query = {"as": "sequence" if as_sequence else "auto"} | ({} if fps is None else {"fps": str(fps)})
+        answer = self._send_files(f"/projects/{project_id}/media?{urlencode(query)}", paths)
+        for one in answer["rejected"]:
+            raise StudioError(f"{one['name']}: {one['message']}", 422, "rejected")
+        return [Medium(self, about) for about in answer["media"]]
+
+    def medium(self, media_id: str) -> Medium:
+        return Medium(self, self.call("GET", f"/media/{media_id}"))
+
+    def wait(self, job: Document, *, poll_s: float = 0.3) -> Document:
+        """A job when it has ended.
+
+        Raises:
+            StudioError: it failed or was cancelled.
+        """
+        while job["state"] in ("queued", "running"):
+            time.sleep(poll_s)
+            job = self.call("GET", f"/jobs/{job['id']}")
+        if job["state"] != "done":
+            raise StudioError(f"the {job['kind']} job {job['state']}: {job['message']}", 500, job["state"])
+        return job
+
+    def events(self, job: Document) -> Iterator[tuple[str, Document]]:
+        """What a job tells as it goes: (name, document)."""
+        with self._open("GET", f"/jobs/{job['id']}/events") as answer:
+            name = ""
+            for raw in answer:
+                line = raw.decode().rstrip("\n")
+                if line.startswith("event: "):
+                    name = line[7:]
+                elif line.startswith("data: "):
+                    yield name, json.loads(line[6:])
+
+    def download(self, job: Document, path: str | Path) -> Path:
+        """A job's file; `path` may be a folder, where it gets the server's name for it."""
+        target = Path(path)
+        if target.is_dir() or str(path).endswith("/"):
+            target = target / Path(job["result"]["name"]).name
+        with self._open("GET", f"/jobs/{job['id']}/result") as answer, atomic_path(target) as temporary:
+            with Path(temporary).open("wb") as file:
+                shutil.copyfileobj(answer, file)
+        return target
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Document:
+        """Any call of the API: its JSON answer, or an empty one.
+
+        Raises:
+            StudioError: the server says no, or does not answer.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        with self._open(method, path, data, {"Content-Type": "application/json"}) as answer:
+            text = answer.read()
+        return cast(Document, json.loads(text)) if text else {}
+
+    def read(self, path: str) -> bytes:
+        """An answer that is no JSON: a picture, an embedding."""
+        with self._open("GET", path) as answer:
+            return cast(bytes, answer.read())
+
+    def _open(
+        self, method: str, path: str, data: bytes | IO[bytes] | None = None, headers: Mapping[str, str] | None = None
+    ) -> HTTPResponse:
+        request = urllib.request.Request(
+            f"{self.address}/api/v1{path}", data=data, method=method, headers=self._headers | dict(headers or {})
+        )
+        try:
+            return cast(HTTPResponse, urllib.request.urlopen(request, timeout=self.timeout_s))
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read()
+            try:
+                said = json.loads(text)["error"]
+                raise StudioError(said["message"], error.code, said["code"]) from None
+            except (ValueError, KeyError, TypeError):
+                raise StudioError(f"the server answered {error.code} {error.reason}", error.code) from None
+        except OSError as error:
+            raise StudioError(
+                f"no server at {self.address}: {getattr(error, 'reason', error)}; start one with masklet serve"
+            ) from error
+
+    def _send_files(self, path: str, files: Sequence[str | Path]) -> Document:
+        body = _FileBody([Path(file) for file in files])
+        headers = {"Content-Type": f"multipart/form-data; boundary={body.boundary}", "Content-Length": str(body.size)}
+        with self._open("POST", path, cast("IO[bytes]", body), headers) as answer:
+            return cast(Document, json.loads(answer.read()))
+
+
+@dataclass(frozen=True)
+class Medium:
+    """An image or a video on a server."""
+
+    studio: Studio
+    about: Document
+    """As the API has it."""
+
+    @property
+    def id(self) -> str:
+        return str(self.about["id"])
+
+    def create_object(self, name: str | None = None, *, class_name: str | None = None) -> int:
+        """The id of a new object."""
+        body = {"name": name, "class_name": class_name}
+        return int(self._call("POST", "/objects", {key: value for key, value in body.items() if value})["id"])
+
+    def objects(self) -> list[Document]:
+        return cast("list[Document]", self._call("GET", "/objects")["objects"])
+
+    def prompt(
+        self,
+        object_id: int,
+        frame_index: int = 0,
+        *,
+        points_xy: Sequence[tuple[float, float]] = (),
+        labels: Sequence[int] | None = None,
+        box_xyxy: Sequence[float] | None = None,
+        candidate: int | None = None,
+    ) -> list[tuple[BoolArray, float]]:
+        """Say what an object is on a frame, in place of what was said there before.
+
+        Returns:
+            Candidates, best first: (mask, IoU prediction).
+        """
+        body = {
+            "points": [list(point) for point in points_xy],
+            "labels": [1] * len(points_xy) if labels is None else list(labels),
+            "box": None if box_xyxy is None else list(box_xyxy),
+            "candidate": candidate,
+        }
+        answer = self._call("PUT", f"/frames/{frame_index}/objects/{object_id}/prompt", body)
+        return [(decode_rle(one["rle"]), float(one["iou_prediction"])) for one in answer["candidates"]]
+
+    def draw(self, object_id: int, frame_index: int, mask: BoolArray) -> None:
+        """Say that an object's mask is this one; an empty one says that it is not there."""
+        self._call("PUT", f"/frames/{frame_index}/objects/{object_id}/mask", {"rle": encode_rle(mask)})
+
+    def masks(self, start: int = 0, stop: int | None = None) -> dict[int, dict[int, BoolArray]]:
+        """By frame and object id."""
+        end = int(self.about["num_frames"]) if stop is None else stop
+        found: dict[int, dict[int, BoolArray]] = {}
+        for begin in range(start, end, 240):
+            answer = self._call("GET", f"/masks?start={begin}&stop={min(end, begin + 240)}")
+            for frame in answer["frames"]:
+                found[frame["frame_index"]] = {one["object_id"]: decode_rle(one["rle"]) for one in frame["objects"]}
+        return found
+
+    def track(self, direction: str = "forward", **options: Any) -> Iterator[Document]:
+        """Track, and get each frame's masks as the server has them; see `POST /media/{mid}/track` for the options.
+
+        Raises:
+            StudioError: it cannot be tracked, or broke off; what was tracked by then is kept.
+        """
+        job = self._call("POST", "/track", {"direction": direction, **options})
+        for name, data in self.studio.events(job):
+            if name == "masks":
+                yield data
+            elif name in ("failed", "cancelled"):
+                raise StudioError(f"tracking {name}: {data['message']}", 500, name)
+
+    def accept(self, start: int, stop: int, *, object_ids: Sequence[int] | None = None, accepted: bool = True) -> None:
+        """Say that masks are good, so that nothing changes them."""
+        ids = None if object_ids is None else list(object_ids)
+        self._call("POST", "/accept", {"start": start, "stop": stop, "objects": ids, "accepted": accepted})
+
+    def suggestions(self, count: int = 5) -> list[Document]:
+        """Where a click would help most."""
+        return cast("list[Document]", self._call("GET", f"/suggestions?k={count}")["suggestions"])
+
+    def undo(self) -> str | None:
+        """What was undone."""
+        return cast("str | None", self._call("POST", "/undo")["what"])
+
+    def redo(self) -> str | None:
+        return cast("str | None", self._call("POST", "/redo")["what"])
+
+    def export(self, format_id: str, path: str | Path, **options: Any) -> Path:
+        """Masks in a format of `GET /formats`, as a file."""
+        job = self._call("POST", "/export", {"format": format_id, "options": options})
+        return self.studio.download(self.studio.wait(job), path)
+
+    def render(self, composition: Mapping[str, Any], path: str | Path, *, container: str = "mp4") -> Path:
+        """A video with effects; see `masklet.render.Composition`."""
+        job = self._call("POST", "/render", {"composition": dict(composition), "container": container})
+        return self.studio.download(self.studio.wait(job), path)
+
+    def frame(self, frame_index: int, width: int | None = None) -> bytes:
+        """A frame as JPEG."""
+        wide = "" if width is None else f"?width={width}"
+        return self.studio.read(f"/media/{self.id}/frames/{frame_index}.jpg{wide}")
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Document:
+        return self.studio.call(method, f"/media/{self.id}{path}", body)
+
+
+class _FileBody:
+    """Files as multipart/form-data, read as they are sent: an hour of video takes no memory."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.boundary = secrets.token_hex(16)
+        self._parts: list[bytes | Path] = []
+        for path in paths:
+            if not path.is_file():
+                raise StudioError(f"no such file: {path}")
+            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            name = quote(path.name, safe=" ()[]{}.,;-_+!@&='") if '"' in path.name else path.name
+            head = f'--{self.boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
+            self._parts += [f"{head}Content-Type: {kind}\r\n\r\n".encode(), path, b"\r\n"]
+        self._parts.append(f"--{self.boundary}--\r\n".encode())
+        self.size = sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in self._parts)
+        self._chunks = self._all()
+
+    def read(self, size: int = -1) -> bytes:
+        return next(self._chunks, b"")
+
+    def _all(self) -> Iterator[bytes]:
+        for part in self._parts:
+            if isinstance(part, bytes):
+                yield part
+                continue
+            with part.open("rb") as file:
+                while chunk := file.read(2**20):
+                    yield chunk

@@ -1,0 +1,171 @@
+"""From what the server has to what it says: rows and records to the schemas of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, cast
+
+from pycocotools import mask as coco_mask
+
+from masklet.mask_store import StoredMask
+from masklet.server import database, schemas
+from masklet.server.annotations import AnnotatedObject, AnnotationStore, Mark
+from masklet.server.jobs import Job
+
+STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
+
+BASE = "/api/v1"
+
+
+def project_info(project: database.Project) -> schemas.Project:
+    media = project.media
+    return schemas.Project(
+        id=project.id,
+        name=project.name,
+        created_at=project.created_at,
+        updated_at=project.updated_at,
+        num_media=len(media),
+        thumbnail_url=thumbnail_url(media[0]) if media else None,
+        classes=project.classes,
+    )
+
+
+def thumbnail_url(medium: database.Medium) -> str:
+    return f"{BASE}/media/{medium.id}/frames/0.jpg?width=480"
+
+
+def medium_info(medium: database.Medium, store: AnnotationStore | None = None) -> schemas.Medium:
+    """From the database; with the annotations at hand, as they are at this moment."""
+    return schemas.Medium(
+        id=medium.id,
+        project_id=medium.project_id,
+        kind=cast(Literal["image", "video"], medium.kind),
+        name=medium.name,
+        width=medium.width,
+        height=medium.height,
+        num_frames=medium.num_frames,
+        fps=medium.fps,
+        duration_s=medium.duration_s,
+        has_audio=medium.has_audio,
+        created_at=medium.created_at,
+        updated_at=medium.updated_at,
+        thumbnail_url=thumbnail_url(medium),
+        num_objects=medium.num_objects if store is None else len(store.objects()),
+        revision=medium.revision if store is None else store.revision,
+    )
+
+
+def object_info(one: AnnotatedObject, prompted: Sequence[int]) -> schemas.Object:
+    return schemas.Object(
+        id=one.object_id,
+        name=one.name,
+        class_name=one.class_name,
+        color=one.color,
+        locked=one.locked,
+        hidden=one.hidden,
+        prompted_frames=list(prompted),
+    )
+
+
+def objects_info(store: AnnotationStore) -> list[schemas.Object]:
+    prompted = store.prompted_frames()
+    return [object_info(one, prompted.get(one.object_id, [])) for one in store.objects()]
+
+
+def mask_info(row: StoredMask) -> schemas.ObjectMask:
+    encoded = {"size": row.rle["size"], "counts": row.rle["counts"].encode()}
+    area = int(coco_mask.area(encoded))
+    left, top, width, height = (float(value) for value in coco_mask.toBbox(encoded))
+    return schemas.ObjectMask(
+        object_id=row.object_id,
+        rle=schemas.Rle(size=row.rle["size"], counts=row.rle["counts"]),
+        box=[left, top, left + width, top + height] if area else None,
+        area=area,
+        status=row.status,
+        iou_prediction=round(row.iou_prediction, 4),
+        object_score=round(row.object_score, 3),
+        prompted=row.prompted,
+        accepted=row.accepted,
+        review=row.review,
+    )
+
+
+def frame_info(frame_index: int, rows: Sequence[StoredMask], fps: float) -> schemas.FrameMasks:
+    return schemas.FrameMasks(
+        frame_index=frame_index,
+        time_s=rows[0].time_s if rows else frame_index / (fps or 1.0),
+        accepted=bool(rows) and all(row.accepted for row in rows),
+        objects=[mask_info(row) for row in rows],
+    )
+
+
+def timeline_info(store: AnnotationStore, num_frames: int) -> schemas.Timeline:
+    marks = store.marks()
+    by_object: dict[int, list[Mark]] = {one.object_id: [] for one in store.objects()}
+    pending: dict[int, bool] = {}
+    review: set[int] = set()
+    for mark in marks:
+        by_object.setdefault(mark.object_id, []).append(mark)
+        pending[mark.frame_index] = pending.get(mark.frame_index, True) and mark.accepted
+        if mark.review and not (mark.accepted or mark.prompted):
+            review.add(mark.frame_index)
+    return schemas.Timeline(
+        num_frames=num_frames,
+        revision=store.revision,
+        accepted=ranges(index for index, accepted in sorted(pending.items()) if accepted),
+        objects=[_lane(object_id, own, num_frames) for object_id, own in sorted(by_object.items())],
+        review=sorted(review),
+    )
+
+
+def _lane(object_id: int, marks: Sequence[Mark], num_frames: int) -> schemas.TimelineObject:
+    letters = ["."] * num_frames
+    ious = [-1] * num_frames
+    for mark in marks:
+        if mark.frame_index < num_frames:
+            letters[mark.frame_index] = STATUS_LETTERS[mark.status]
+            ious[mark.frame_index] = round(100 * min(1.0, max(0.0, mark.iou_prediction)))
+    return schemas.TimelineObject(
+        object_id=object_id,
+        status="".join(letters),
+        iou=ious,
+        prompted=[mark.frame_index for mark in marks if mark.prompted],
+        stale=ranges(mark.frame_index for mark in marks if mark.stale),
+    )
+
+
+def ranges(numbers: Iterable[int]) -> list[list[int]]:
+    """Ascending numbers as ranges [start, stop)."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1][1] = number + 1
+        else:
+            found.append([number, number + 1])
+    return found
+
+
+def job_info(job: Job) -> schemas.Job:
+    return schemas.Job.model_validate(job.document())
+
+
+def job_record_info(record: database.JobRecord) -> schemas.Job:
+    """Of a job that ended before the server was started."""
+    result = None
+    if record.state == "done" and record.result_name is not None:
+        url = f"{BASE}/jobs/{record.id}/result"
+        result = schemas.JobResult(url=url, name=record.result_name, bytes=record.result_bytes or 0)
+    return schemas.Job(
+        id=record.id,
+        kind=cast(Literal["track", "export", "render", "everything"], record.kind),
+        project_id=record.project_id,
+        media_id=record.media_id,
+        state=cast(Literal["queued", "running", "done", "failed", "cancelled"], record.state),
+        done=record.done,
+        total=record.total,
+        fps=None,
+        eta_s=None,
+        message=record.message,
+        result=result,
+        created_at=record.created_at,
+    )

@@ -1,0 +1,209 @@
+"""What the server knows besides masks: users, projects, media, assets and jobs, in any database of SQLAlchemy."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, create_engine, event, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
+from sqlalchemy.types import DateTime, TypeDecorator
+
+from masklet.errors import ConfigError, OutputError
+
+ID_LENGTH = 16
+
+
+def new_id() -> str:
+    """A short random name: letters, digits, - and _; it cannot be guessed, and says nothing."""
+    return secrets.token_urlsafe(9)
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware datetimes in UTC, also from SQLite, which forgets the zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=timezone.utc)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's form)
+
+
+class User(Base):
+    """Someone who has projects."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    token_hash: Mapped[str | None] = mapped_column(String(128))
+    """None: nobody can log in as this user, as the local one."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Login(Base):
+    """A browser that has shown a token."""
+
+    __tablename__ = "logins"
+
+    cookie_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]
+
+
+class Secret(Base):
+    """What the server made up once: the salt of tokens."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[str] = mapped_column(String(200))
+
+
+class Project(Base):
+    """Media that belong together."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    classes: Mapped[list[str]] = mapped_column(default=list)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    media: Mapped[list[Medium]] = relationship(
+        back_populates="project", cascade="all, delete-orphan", order_by="Medium.position"
+    )
+
+
+class Medium(Base):
+    """An image or a video; its files lie in the data folder under its id."""
+
+    __tablename__ = "media"
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True, default=new_id)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    position: Mapped[int] = mapped_column(BigInteger, default=lambda: int(now().timestamp() * 1e6))
+    kind: Mapped[str] = mapped_column(String(8))
+    name: Mapped[str] = mapped_column(String(200))
+    file: Mapped[str] = mapped_column(String(40))
+    """What to open in the medium's folder: a file, or a folder of images."""
+    width: Mapped[int]
+    height: Mapped[int]
+    num_frames: Mapped[int]
+    fps: Mapped[float]
+    duration_s: Mapped[float]
+    has_audio: Mapped[bool]
+    num_bytes: Mapped[int] = mapped_column(BigInteger)
+    num_objects: Mapped[int] = mapped_column(default=0)
+    revision: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    project: Mapped[Project] = relationship(back_populates="media")
+
+
+class Asset(Base):
+    """A picture or a video for backgrounds."""
+
+    __tablename__ = "assets"
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True, default=new_id)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    name: Mapped[str] = mapped_column(String(200))
+    file: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class JobRecord(Base):
+    """A job as it ended, or how far it was when the server ended."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    project_id: Mapped[str] = mapped_column(String(ID_LENGTH), index=True)
+    media_id: Mapped[str | None] = mapped_column(String(ID_LENGTH), index=True)
+    state: Mapped[str] = mapped_column(String(10))
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int | None]
+    message: Mapped[str | None] = mapped_column(String(2000))
+    result_name: Mapped[str | None] = mapped_column(String(300))
+    result_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+
+
+class Database:
+    """Opens a database, and makes its tables when they are missing.
+
+    Raises:
+        ConfigError: the address is none, or its driver is not installed.
+        OutputError: it cannot be opened.
+    """
+
+    def __init__(self, url: str) -> None:
+        is_sqlite = url.startswith("sqlite")
+        try:
+            self._engine = create_engine(
+                url,
+                pool_pre_ping=not is_sqlite,
+                connect_args={"check_same_thread": False, "timeout": 30} if is_sqlite else {},
+            )
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise ConfigError(
+                f"database must be an address as SQLAlchemy takes it, with its driver installed, "
+                f"as postgresql+psycopg://user@host/name; got {url!r}: {error}"
+            ) from error
+        if is_sqlite:
+            event.listen(self._engine, "connect", _prepare_sqlite)
+        try:
+            Base.metadata.create_all(self._engine)
+        except SQLAlchemyError as error:
+            raise OutputError(f"cannot open the database {url}: {error}") from error
+        self._session = sessionmaker(self._engine, expire_on_commit=False)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A transaction: committed at its end, rolled back on an error."""
+        with self._session() as session, session.begin():
+            yield session
+
+    def user_named(self, name: str) -> User:
+        """The user of a name, made when there is none."""
+        with self.session() as session:
+            found = session.scalar(select(User).where(User.name == name))
+            if found is None:
+                found = User(name=name)
+                session.add(found)
+            return found
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    for command in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
+        connection.execute(f"PRAGMA {command}")
+
+
+def media_folder(data: Path, media_id: str) -> Path:
+    """Where a medium's files lie."""
+    return data / "media" / media_id

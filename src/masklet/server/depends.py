@@ -1,0 +1,62 @@
+"""What routes ask for: the studio, the user, a project or medium of that user's."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Path
+from starlette.requests import HTTPConnection
+
+from masklet.server.database import Medium, Project, User
+from masklet.server.errors import ApiError
+from masklet.server.studio import Studio
+
+Id = Annotated[str, Path(max_length=16, pattern="^[A-Za-z0-9_-]+$", description="A random name, from a list.")]
+FrameIndex = Annotated[int, Path(ge=0, le=2**31, description="From 0.")]
+ObjectId = Annotated[int, Path(ge=0, le=2**31)]
+
+
+def studio_of(connection: HTTPConnection) -> Studio:
+    return cast(Studio, connection.app.state.studio)
+
+
+StudioNow = Annotated[Studio, Depends(studio_of)]
+
+
+def user_of(connection: HTTPConnection, studio: StudioNow) -> User:
+    """Who asks.
+
+    Raises:
+        ApiError: nobody that we know.
+    """
+    user = studio.accounts.user_of(connection)
+    if user is None:
+        raise ApiError(401, "login", "log in first: POST /api/v1/login, or send Authorization: Bearer TOKEN")
+    return user
+
+
+UserNow = Annotated[User, Depends(user_of)]
+
+
+def project_of(pid: Id, user: UserNow, studio: StudioNow) -> Project:
+    return studio.project(user, pid)
+
+
+def medium_of(mid: Id, user: UserNow, studio: StudioNow) -> Medium:
+    return studio.medium(user, mid)
+
+
+ProjectNow = Annotated[Project, Depends(project_of)]
+MediumNow = Annotated[Medium, Depends(medium_of)]
+
+
+def check_frame(medium: Medium, frame_index: int) -> None:
+    """That a medium has a frame.
+
+    Raises:
+        ApiError: it has not.
+    """
+    if frame_index >= medium.num_frames:
+        raise ApiError(
+            404, "no_frame", f"there is no frame {frame_index}: {medium.name} has {medium.num_frames}, counted from 0"
+        )

@@ -1,0 +1,173 @@
+"""Pictures of frames, for the page: any frame of a long video quickly, in bounded memory and on bounded disk."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from masklet.output import atomic_path
+from masklet.records import ByteArray, Frame
+from masklet.video.file import VideoFileSource
+from masklet.video.source import FrameSource
+
+WIDTHS = (160, 320, 480, 640, 960, 1280, 1920)
+"""In which frames are served, besides their own; few, so that they are found in the cache."""
+
+QUALITY = 88
+THUMBNAIL_QUALITY = 75
+
+SPARSE = 24
+"""Frames between two pictures of a film strip from which on the nearest key frame will do: it is decoded at once."""
+
+SWEEP_EVERY = 400
+"""Pictures that are made before somebody looks whether the cache has grown too large."""
+
+
+class FrameReader:
+    """Frames of one medium for many who ask, the last ones kept.
+
+    Args:
+        open_frames: opens the medium.
+        max_bytes: of frames kept.
+    """
+
+    def __init__(self, open_frames: Callable[[], FrameSource], *, max_bytes: int) -> None:
+        self._open_frames = open_frames
+        self._source: FrameSource | None = None
+        self._max_bytes = max_bytes
+        self._recent: OrderedDict[int, Frame] = OrderedDict()
+        self._lock = threading.Lock()
+        self.turn = asyncio.Lock()
+        """For requests: whoever has gone away while waiting need not be served."""
+
+    def frame(self, index: int) -> Frame:
+        """One frame.
+
+        Raises:
+            VideoError: it does not exist, or cannot be decoded.
+        """
+        with self._lock:
+            if index in self._recent:
+                self._recent.move_to_end(index)
+                return self._recent[index]
+            frame = self.source.frame(index)
+            self._recent[index] = frame
+            size = max(1, frame.rgb.nbytes)
+            while len(self._recent) > max(2, self._max_bytes // size):
+                self._recent.popitem(last=False)
+            return frame
+
+    @property
+    def source(self) -> FrameSource:
+        if self._source is None:
+            self._source = self._open_frames()
+        return self._source
+
+    def thumbnails(self, indices: Sequence[int], height: int) -> list[ByteArray]:
+        """Small pictures of frames, all of one size; of far apart ones the key frames before them."""
+        spacing = min((b - a for a, b in itertools.pairwise(indices)), default=0)
+        source = self.source
+        pictures: list[ByteArray] = []
+        for index in indices:
+            place = index
+            if spacing >= SPARSE and isinstance(source, VideoFileSource):
+                with self._lock:
+                    key = source.key_frame(index)
+                place = key if index - key < 2 * spacing else index
+            rgb = self.frame(place).rgb
+            width = max(1, round(height * rgb.shape[1] / rgb.shape[0]))
+            pictures.append(np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
+        return pictures
+
+    def close(self) -> None:
+        with self._lock:
+            self._recent.clear()
+            if self._source is not None:
+                self._source.close()
+                self._source = None
+
+
+def to_jpeg(rgb: ByteArray, *, width: int | None = None, quality: int = QUALITY) -> bytes:
+    """A JPEG of a picture, made smaller if it is wider than `width`."""
+    if width is not None and width < rgb.shape[1]:
+        height = max(1, round(rgb.shape[0] * width / rgb.shape[1]))
+        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes()
+
+
+def strip_of(pictures: Sequence[ByteArray]) -> bytes:
+    """A JPEG of pictures side by side."""
+    return to_jpeg(np.concatenate(list(pictures), axis=1), quality=THUMBNAIL_QUALITY)
+
+
+def spread(count: int, start: int, stop: int) -> list[int]:
+    """`count` frames in the middles of equal parts of a range."""
+    return [start + int((place + 0.5) * (stop - start) / count) for place in range(count)]
+
+
+class PictureCache:
+    """Pictures on disk, the oldest of which go when there are too many.
+
+    Args:
+        folder: theirs.
+        max_bytes: of all of them.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._made = 0
+        self._sweeping = threading.Lock()
+
+    def path(self, media_id: str, name: str) -> Path:
+        return self.folder / media_id / name
+
+    def find(self, media_id: str, name: str) -> Path | None:
+        """A picture that is there; it counts as used."""
+        path = self.path(media_id, name)
+        try:
+            os.utime(path)
+        except OSError:
+            return None
+        return path
+
+    def keep(self, media_id: str, name: str, data: bytes) -> Path:
+        path = self.path(media_id, name)
+        with atomic_path(path) as temporary:
+            Path(temporary).write_bytes(data)
+        self._made += 1
+        if self._made % SWEEP_EVERY == 0:
+            self.sweep()
+        return path
+
+    def sweep(self) -> None:
+        """Remove what has not been used for longest, down to nine tenths of what may be there."""
+        if not self._sweeping.acquire(blocking=False):
+            return
+        try:
+            found = []
+            for file in self.folder.glob("*/*"):
+                with suppress(OSError):
+                    about = file.stat()
+                    found.append((about.st_mtime, about.st_size, file))
+            total = sum(size for _, size, _ in found)
+            if total <= self.max_bytes:
+                return
+            for _, size, file in sorted(found):
+                with suppress(OSError):
+                    file.unlink()
+                    total -= size
+                if total <= 0.9 * self.max_bytes:
+                    return
+        finally:
+            self._sweeping.release()

@@ -1,0 +1,173 @@
+"""Pictures of frames, and what the page's own decoder needs: embeddings and graphs."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from masklet.engine.onnx_engine import SPEC_FILE
+from masklet.engine.staged import STAGE_OUTPUTS
+from masklet.server import schemas
+from masklet.server.database import Medium
+from masklet.server.depends import FrameIndex, MediumNow, StudioNow, UserNow, check_frame
+from masklet.server.errors import ApiError
+from masklet.server.frames import QUALITY, THUMBNAIL_QUALITY, WIDTHS, spread, strip_of, to_jpeg
+from masklet.server.studio import Studio
+
+router = APIRouter(tags=["frames"])
+
+FOR_EVER = "private, max-age=31536000, immutable"
+"""The frames of a medium never change; another upload is another medium."""
+
+MAX_STRIP = 240
+
+JPEG_ANSWER = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}}
+BYTES_ANSWER = {200: {"content": {"application/octet-stream": {}}, "description": "Bytes."}}
+
+
+async def _picture(studio: Studio, medium: Medium, request: Request, name: str, make: Callable[[], bytes]) -> Response:
+    """A picture from the cache, or made while nobody else makes one of this medium."""
+    etag = f'"{medium.id}-{name}"'
+    headers = {"cache-control": FOR_EVER, "etag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    found = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
+    if found is None:
+        async with studio.reader(medium).turn:
+            if await request.is_disconnected():  # who scrubs asks for more than it waits for
+                return Response(status_code=499)
+            found = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
+            if found is None:
+                data = await anyio.to_thread.run_sync(make)
+                await anyio.to_thread.run_sync(studio.pictures.keep, medium.id, name, data)
+                return Response(data, media_type="image/jpeg", headers=headers)
+    return FileResponse(found, media_type="image/jpeg", headers=headers)
+
+
+@router.get("/media/{mid}/frames/{i}.jpg", response_class=Response, responses=JPEG_ANSWER)
+async def frame(
+    medium: MediumNow,
+    i: FrameIndex,
+    request: Request,
+    studio: StudioNow,
+    width: Annotated[
+        int | None,
+        Query(ge=16, le=65535, description=f"One of {WIDTHS}, rounded up; the medium's own when left out."),
+    ] = None,
+) -> Response:
+    """A frame as JPEG, upright. It may be kept for ever."""
+    check_frame(medium, i)
+    wide = next((one for one in WIDTHS if one >= (width or 10**9)), None)
+    if wide is not None and wide >= medium.width:
+        wide = None
+
+    def make() -> bytes:
+        rgb = studio.reader(medium).frame(i).rgb
+        return to_jpeg(rgb, width=wide, quality=QUALITY if (wide or 10**9) > 480 else THUMBNAIL_QUALITY)
+
+    return await _picture(studio, medium, request, f"{i}-{wide or 'full'}.jpg", make)
+
+
+@router.get("/media/{mid}/strip.jpg", response_class=Response, responses=JPEG_ANSWER)
+async def strip(
+    medium: MediumNow,
+    request: Request,
+    studio: StudioNow,
+    count: Annotated[int, Query(ge=1, le=MAX_STRIP)] = 20,
+    height: Annotated[int, Query(ge=16, le=160)] = 48,
+    start: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    stop: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+) -> Response:
+    """A film strip: `count` pictures of equal width side by side, evenly spread over the frames [start, stop)."""
+    end = min(medium.num_frames, medium.num_frames if stop is None else stop)
+    if start >= end:
+        raise ApiError(
+            422, "range", f"start must be below stop and {medium.num_frames}, got {start} and {stop}", "start"
+        )
+
+    def make() -> bytes:
+        return strip_of(studio.reader(medium).thumbnails(spread(count, start, end), height))
+
+    return await _picture(studio, medium, request, f"strip-{count}-{height}-{start}-{end}.jpg", make)
+
+
+@router.get("/media/{mid}/frames/{i}/embedding", response_class=Response, responses=BYTES_ANSWER)
+def embedding(medium: MediumNow, i: FrameIndex, studio: StudioNow) -> Response:
+    """What the mask decoder reads of a frame: `embedding`, `high_res_4` and `high_res_8`, float32, as safetensors.
+
+    With these and points in the model's square, `decode` of `GET /graphs` gives the masks.
+    """
+    check_frame(medium, i)
+    rgb = studio.reader(medium).frame(i).rgb
+    arrays = studio.engine.encode_image(rgb, in_video=True).arrays
+    wanted = {"embedding": "unconditioned", "high_res_4": "high_res_4", "high_res_8": "high_res_8"}
+    data = safetensors({name: studio.engine.to_numpy(arrays[own]) for name, own in wanted.items()})
+    return Response(data, media_type="application/octet-stream", headers={"cache-control": "private, max-age=86400"})
+
+
+def safetensors(arrays: dict[str, np.ndarray]) -> bytes:
+    """Arrays in the safetensors format: the header's length, the header, and the numbers, little endian."""
+    header, parts, offset = {}, [], 0
+    for name, array in arrays.items():
+        part = np.ascontiguousarray(array, "<f4").tobytes()
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [offset, offset + len(part)]}
+        parts.append(part)
+        offset += len(part)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + b"".join(parts)
+
+
+@router.get("/graphs", tags=["model"])
+def graphs(user: UserNow, studio: StudioNow) -> schemas.Graphs:
+    """The exported model that this server runs, for onnxruntime-web: the same files, so the same masks."""
+    folder = _graph_folder(studio)
+    manifest = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
+    info = studio.engine.info
+    names = {stage: f"{stage}.onnx" for stage in STAGE_OUTPUTS}
+    return schemas.Graphs(
+        model=info.name,
+        image_size=info.image_size,
+        low_res_size=info.low_res_size,
+        input=(
+            "encode_image takes pixels (1, S, S, 3), uint8 RGB of 0 to 255, the whole image squeezed to the square "
+            "with an area filter; decode takes embedding (N, D, h, w), high_res_4, high_res_8, points_xy (N, P, 2) "
+            "float32 in the square (x * S / width), labels (N, P) int64 (1 on, 0 off, 2 and 3 a box's top left and "
+            "bottom right, which come first, -1 padding: one such point at (0, 0) comes last), mask_logits "
+            "(N, 1, S/4, S/4) float32 and has_mask (N,) bool, and answers low_res_logits (N, 4, S/4, S/4): mask 0 for "
+            "several points, 1 to 3 the candidates for a lone click; iou_predictions (N, 4), object_score (N,), "
+            "stability (N,)"
+        ),
+        graphs={stage: f"/api/v1/graphs/{name}" for stage, name in names.items()},
+        manifest=manifest,
+    )
+
+
+@router.get("/graphs/{file}", tags=["model"], response_class=FileResponse, responses=BYTES_ANSWER)
+def graph(file: str, user: UserNow, studio: StudioNow) -> FileResponse:
+    """One file of the exported model."""
+    allowed = {f"{stage}.onnx" for stage in STAGE_OUTPUTS} | {SPEC_FILE}
+    if file not in allowed:
+        raise ApiError(404, "no_file", f"there is no such file: {', '.join(sorted(allowed))} are there")
+    path = _graph_folder(studio) / file
+    kind = "application/json" if file == SPEC_FILE else "application/octet-stream"
+    return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=3600"})
+
+
+def _graph_folder(studio: Studio) -> Path:
+    folder = getattr(studio.model.engine, "folder", None)
+    if folder is None:
+        raise ApiError(
+            404,
+            "no_graphs",
+            f"{studio.engine.info.name} runs on {studio.engine.info.backend} here, which has no graphs for the page",
+        )
+    return Path(folder)

@@ -1,0 +1,71 @@
+"""Runs the server: one process, until Ctrl-C or SIGTERM, which let the frame at hand be finished."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from masklet.errors import ConfigError
+from masklet.server.studio import Studio
+
+GRACE_SECONDS = 15
+"""For requests that are being answered when the server is told to stop."""
+
+
+class _Server(uvicorn.Server):
+    """Tells the studio at once when it is to stop, so that event streams and jobs end, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._studio = studio
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._studio.stop()
+        super().handle_exit(sig, frame)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket to serve on; port 0 takes any that is free.
+
+    Raises:
+        ConfigError: the address is taken, or is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port, 0 takes any"
+        ) from error
+    sock.set_inheritable(True)
+    return sock
+
+
+def serve(app: FastAPI, sock: socket.socket, *, on_start: Callable[[], None] = lambda: None, log_level: str) -> None:
+    """Serve until told to stop."""
+    config = uvicorn.Config(
+        app,
+        log_level=log_level,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+        h11_max_incomplete_event_size=64 * 2**10,
+        ws_max_size=16 * 2**20,
+        ws_max_queue=2,
+    )
+    logging.getLogger("masklet.server").setLevel(log_level.upper())
+    _Server(config, app.state.studio, on_start).run([sock])

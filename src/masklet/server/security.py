@@ -1,0 +1,322 @@
+"""Who is asking, and whether a request is what it seems: tokens, logins, hosts, origins, headers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import delete, select
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from masklet.errors import ConfigError
+from masklet.server.database import Database, Login, Secret, User, now
+from masklet.server.errors import ApiError
+from masklet.server.settings import LOOPBACK, Settings
+
+COOKIE = "masklet"
+LOCAL_USER = "local"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MIN_TOKEN_LENGTH = 16
+
+SCRYPT = {"n": 2**14, "r": 8, "p": 1}
+"""Costs 16 MB and some 50 ms: tokens may be chosen by people."""
+
+FAILURES_A_MINUTE = 10
+"""Wrong tokens from one address, before it has to wait."""
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "worker-src 'self' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "connect-src 'self' blob: data:",
+        "font-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+HEADERS: Mapping[str, str] = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+}
+"""On every answer. With the two about other origins the page may use threads in WebAssembly."""
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+class Accounts:
+    """Users, their tokens and their logins.
+
+    Args:
+        database: where they are kept, tokens only as hashes.
+        settings: whether anybody has to log in.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._salt = self._secret("token_salt")
+        # By a quick hash, the user and the slow hash, so that a program's every request does not take 50 ms.
+        self._known: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
+        self._own_key = secrets.token_bytes(32)
+        self._failures: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def set_token(self, name: str, token: str) -> User:
+        """Give a user a token, in place of the one that there was; made when there is no such user.
+
+        Raises:
+            ConfigError: the token is too short to be safe.
+        """
+        if len(token) < MIN_TOKEN_LENGTH:
+            raise ConfigError(f"a token must have at least {MIN_TOKEN_LENGTH} characters, got {len(token)}")
+        user = self._database.user_named(name)
+        with self._database.session() as session:
+            stored = session.get_one(User, user.id)
+            stored.token_hash = self._hash(token)
+            session.execute(delete(Login).where(Login.user_id == user.id))
+        with self._lock:
+            self._known.clear()
+        return user
+
+    def names(self) -> list[str]:
+        """Of users who can log in."""
+        with self._database.session() as session:
+            return list(session.scalars(select(User.name).where(User.token_hash.is_not(None)).order_by(User.name)))
+
+    def revoke(self, name: str) -> None:
+        """End a user's token and logins; the projects stay.
+
+        Raises:
+            ConfigError: there is no such user.
+        """
+        with self._database.session() as session:
+            user = session.scalar(select(User).where(User.name == name))
+            if user is None:
+                raise ConfigError(f"there is no user {name!r}: masklet users list names them")
+            user.token_hash = None
+            session.execute(delete(Login).where(Login.user_id == user.id))
+
+    def user_of(self, connection: HTTPConnection) -> User | None:
+        """Who sends a request; None when that is nobody we know.
+
+        Raises:
+            ApiError: the token is wrong, or too many wrong ones came.
+        """
+        if not self._settings.needs_login:
+            return self._database.user_named(LOCAL_USER)
+        kind, _, token = connection.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return self.check(token.strip(), _address(connection))
+        cookie = connection.cookies.get(COOKIE)
+        return None if not cookie else self._user_of_cookie(cookie)
+
+    def check(self, token: str, address: str) -> User:
+        """The user of a token.
+
+        Raises:
+            ApiError: it is wrong, or too many wrong ones came from this address.
+        """
+        fast = hmac.digest(self._own_key, token.encode(), "sha256")
+        with self._lock:
+            known = self._known.get(fast)
+        if known is None:
+            self._check_failures(address)
+            known = self._look_up(token, address)
+            with self._lock:
+                self._known[fast] = known
+                while len(self._known) > 1000:
+                    self._known.popitem(last=False)
+        user_id, hashed = known
+        with self._database.session() as session:
+            user = session.get(User, user_id)
+        if user is None or not hmac.compare_digest(user.token_hash or "", hashed):  # revoked meanwhile
+            with self._lock:
+                self._known.pop(fast, None)
+            raise ApiError(401, "wrong_token", "this token has been revoked", "token")
+        return user
+
+    def _look_up(self, token: str, address: str) -> tuple[str, str]:
+        """The user whose token this is, and its hash; every user's is compared, each in constant time."""
+        given = self._hash(token)
+        with self._database.session() as session:
+            users = session.scalars(select(User).where(User.token_hash.is_not(None))).all()
+        matching = [user for user in users if hmac.compare_digest(user.token_hash or "", given)]
+        if not matching:
+            with self._lock:
+                self._failures.setdefault(address, deque(maxlen=FAILURES_A_MINUTE)).append(time.monotonic())
+            raise ApiError(401, "wrong_token", "this token is not known here: ask whoever runs the server", "token")
+        return matching[0].id, given
+
+    def login(self, user: User) -> str:
+        """A new cookie's value."""
+        value = secrets.token_urlsafe(32)
+        expires = now() + timedelta(days=self._settings.limits.login_days)
+        with self._database.session() as session:
+            session.execute(delete(Login).where(Login.expires_at < now()))
+            session.add(Login(cookie_hash=_digest(value), user_id=user.id, expires_at=expires))
+        return value
+
+    def logout(self, connection: HTTPConnection) -> None:
+        cookie = connection.cookies.get(COOKIE)
+        if cookie:
+            with self._database.session() as session:
+                session.execute(delete(Login).where(Login.cookie_hash == _digest(cookie)))
+
+    def _user_of_cookie(self, value: str) -> User | None:
+        with self._database.session() as session:
+            login = session.get(Login, _digest(value))
+            if login is None or login.expires_at < now():
+                return None
+            return session.get(User, login.user_id)
+
+    def _hash(self, token: str) -> str:
+        return hashlib.scrypt(token.encode(), salt=self._salt.encode(), maxmem=2**26, **SCRYPT).hex()
+
+    def _secret(self, name: str) -> str:
+        with self._database.session() as session:
+            found = session.get(Secret, name)
+            if found is None:
+                found = Secret(name=name, value=secrets.token_hex(32))
+                session.add(found)
+            return found.value
+
+    def _check_failures(self, address: str) -> None:
+        with self._lock:
+            for other in [key for key, times in self._failures.items() if times[-1] < time.monotonic() - 60]:
+                del self._failures[other]
+            times = self._failures.get(address)
+            if times is not None and len(times) == FAILURES_A_MINUTE and times[0] > time.monotonic() - 60:
+                raise ApiError(
+                    429, "too_many_attempts", "too many wrong tokens: wait a minute", "token", retry_after_s=60
+                )
+
+
+class Guard:
+    """The first to see a request: is it for this server, and does it come from this server's own page?
+
+    a) Host: without a login, only this machine's own names, or another site's name could be pointed at this server
+       and its scripts would be let in (DNS rebinding).
+    b) What changes something and carries no bearer token must have the header `X-Masklet: 1`, which other sites'
+       pages cannot send without asking, and an Origin, if there is one, that is this server's own (CSRF).
+    c) A WebSocket must come from the own origin, as browsers let any page open one.
+    d) Answers get headers that tell browsers to trust nothing but this server.
+    """
+
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": str(refusal)[:100]})
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if "cache-control" not in headers:
+                    headers["cache-control"] = "no-store"
+            await send(message)
+
+        if refusal is not None:
+            await error_response(refusal)(scope, receive, send_with_headers)
+            return
+        await self._app(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> ApiError | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._is_own_host(host):
+            return ApiError(
+                403, "wrong_host", f"this server does not answer to the name {host[:100]!r}: start it with --allow-host"
+            )
+        is_socket = scope["type"] == "websocket"
+        if not is_socket and scope["method"] in SAFE_METHODS:
+            return None
+        if headers.get("authorization", "").lower().startswith("bearer ") and self._settings.needs_login:
+            return None
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return ApiError(403, "wrong_origin", "this request comes from another site's page")
+        if not is_socket and headers.get("x-masklet") != "1":
+            return ApiError(403, "no_header", "a request that changes something must have the header X-Masklet: 1")
+        return None
+
+    def _is_own_host(self, host: str) -> bool:
+        name = (urlsplit(f"//{host}").hostname or "").lower()
+        allowed = self._settings.allowed_hosts
+        if name in LOOPBACK or name in allowed or name == self._settings.host.lower():
+            return True
+        if not self._settings.needs_login:
+            return _is_loopback(name)
+        return not allowed and bool(name)
+
+
+def open_accounts(data: Path, database: str = "") -> Accounts:
+    """The accounts of a server, whether it runs or not.
+
+    Raises:
+        OutputError: the database cannot be opened.
+    """
+    settings = Settings(data=data, database=database)
+    data.mkdir(parents=True, exist_ok=True)
+    return Accounts(Database(settings.database_url), settings)
+
+
+def error_response(error: ApiError) -> JSONResponse:
+    """What every error looks like."""
+    document = {"error": {"code": error.code, "message": str(error), "field": error.field}}
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(error.retry_after_s)
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return JSONResponse(document, status_code=error.status, headers=headers)
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _digest(value: str) -> str:
+    """Of what is random already."""
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def _address(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client is not None else "?"

@@ -1,0 +1,85 @@
+"""What a server is told when it starts: where things lie, who may come in, and how much of everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from masklet.errors import ConfigError
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What is refused, so that no upload and no user takes the machine from the others."""
+
+    max_bytes: int = 20 * 2**30
+    """Of one upload."""
+    max_files: int = 20_000
+    """In one upload."""
+    max_pixels: int = 100_000_000
+    """Of one image or frame: width x height."""
+    max_frames: int = 1_000_000
+    """Of one video: nine hours at 30 a second."""
+    max_seconds: float = 6 * 3600.0
+    """Of one video."""
+    probe_seconds: float = 60.0
+    """Within which a file must have shown what it is."""
+    max_objects: int = 1000
+    """Of one medium."""
+    queued_jobs: int = 32
+    """Waiting, of all users; more are refused with 503."""
+    jobs_per_user: int = 8
+    """Waiting and running; more are refused with 429."""
+    open_media: int = 8
+    """With a tracker in memory; the one idle for longest is closed first."""
+    idle_seconds: float = 900.0
+    """After which an open medium is closed and its memory freed."""
+    frame_cache_bytes: int = 256 * 2**20
+    """Decoded frames in memory, of all open media."""
+    jpeg_cache_bytes: int = 2 * 2**30
+    """Pictures of frames on disk."""
+    live_streams: int = 4
+    """At once."""
+    login_days: float = 30.0
+    """Until a browser must log in again."""
+    result_days: float = 7.0
+    """Until a finished export or rendering is removed."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not value > 0:
+                raise ConfigError(f"{name} must be above 0, got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a server is to run."""
+
+    data: Path
+    """Everything is kept here: the database, uploads, masks, results."""
+    database: str = ""
+    """SQLAlchemy's address of another database than the one in `data`, as postgresql+psycopg://user@host/name."""
+    host: str = "127.0.0.1"
+    port: int = 8100
+    needs_login: bool = False
+    """Every request needs a token or a login; without, everyone who reaches the server is the one local user."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Names by which browsers may call the server, besides this machine's own; with a login any name is fine when
+    this is empty."""
+    is_https: bool = False
+    """A proxy in front speaks HTTPS, so cookies travel on HTTPS only."""
+    stream_hosts: frozenset[str] = frozenset()
+    """Hosts whose RTSP streams users may have opened by the server. None by default: a server that opens any address
+    is a way into its network."""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{(self.data / 'studio.db').resolve()}"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK

@@ -1,0 +1,134 @@
+"""One model for all users: whose turn it is, and what it has looked at lately."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from masklet.engine.protocol import Engine
+from masklet.records import (
+    ByteArray,
+    Conditioned,
+    Decoded,
+    EngineInfo,
+    FloatArray,
+    FrameMemory,
+    ImageFeatures,
+    Prompt,
+    Recall,
+)
+
+FEATURE_BYTES = 256 * 2**20
+"""Features of frames that were clicked on lately, about."""
+
+BYTES_AT_1024 = 24 * 2**20
+"""Features of one image, for a model whose square has 1024 pixels a side; they grow with its area."""
+
+_turn = threading.local()
+
+
+@contextmanager
+def in_background() -> Iterator[None]:
+    """What this thread does from here on lets others go first: a job, and nobody waits for its next step."""
+    _turn.is_background = True
+    try:
+        yield
+    finally:
+        _turn.is_background = False
+
+
+def is_background() -> bool:
+    return getattr(_turn, "is_background", False)
+
+
+class TurnLock:
+    """A lock that clicks get before jobs do. A plain one would mostly go back to the job that has just let go of it.
+
+    The thread that has it may take it again.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._owner: int | None = None
+        self._depth = 0
+        self._in_hurry = 0
+
+    def __enter__(self) -> None:
+        own = threading.get_ident()
+        with self._condition:
+            if self._owner == own:
+                self._depth += 1
+                return
+            in_hurry = not is_background()
+            self._in_hurry += in_hurry
+            try:
+                self._condition.wait_for(lambda: self._owner is None and (in_hurry or not self._in_hurry))
+            finally:
+                self._in_hurry -= in_hurry
+            self._owner, self._depth = own, 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._condition:
+            self._depth -= 1
+            if not self._depth:
+                self._owner = None
+                self._condition.notify_all()
+
+
+class SharedEngine:
+    """An `Engine` for many threads: one call at a time, a click's before a job's.
+
+    A frame that somebody clicks on is encoded once for all who ask about it: the page's own decoder, the click, the
+    next click.
+    """
+
+    def __init__(self, engine: Engine[Any]) -> None:
+        self.engine = engine
+        self.lock = TurnLock()
+        self._features: OrderedDict[bytes, ImageFeatures[Any]] = OrderedDict()
+        size = BYTES_AT_1024 * (engine.info.image_size / 1024) ** 2
+        self._num_features = max(2, int(FEATURE_BYTES // size))
+
+    @property
+    def info(self) -> EngineInfo:
+        return self.engine.info
+
+    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[Any]:
+        if is_background():  # its frames come once
+            with self.lock:
+                return self.engine.encode_image(rgb, in_video=in_video)
+        key = hashlib.blake2b(rgb.data, person=f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()).digest()
+        with self.lock:
+            known = self._features.get(key)
+            if known is None:
+                known = self._features[key] = self.engine.encode_image(rgb, in_video=in_video)
+                while len(self._features) > self._num_features:
+                    self._features.popitem(last=False)
+            self._features.move_to_end(key)
+            return known
+
+    def attend(self, features: ImageFeatures[Any], recalls: Sequence[Recall[Any]]) -> Conditioned[Any]:
+        with self.lock:
+            return self.engine.attend(features, recalls)
+
+    def decode(
+        self, conditioned: Conditioned[Any], prompts: Sequence[Prompt | None], *, multimask: bool | None = None
+    ) -> list[Decoded[Any]]:
+        with self.lock:
+            return self.engine.decode(conditioned, prompts, multimask=multimask)
+
+    def encode_memory(
+        self, features: ImageFeatures[Any], decoded: Sequence[Decoded[Any]], prompted: Sequence[bool]
+    ) -> list[FrameMemory[Any]]:
+        with self.lock:
+            return self.engine.encode_memory(features, decoded, prompted)
+
+    def to_numpy(self, array: Any) -> FloatArray:
+        return self.engine.to_numpy(array)
+
+    def from_numpy(self, array: FloatArray) -> Any:
+        return self.engine.from_numpy(array)

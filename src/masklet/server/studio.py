@@ -1,0 +1,213 @@
+"""What all requests share: the model, the database, the open media, the queue; and whose is whose."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import update
+
+from masklet.api import Model
+from masklet.server.annotations import AnnotationStore
+from masklet.server.database import Asset, Database, JobRecord, Medium, Project, User, media_folder, now
+from masklet.server.frames import FrameReader, PictureCache
+from masklet.server.jobs import Jobs
+from masklet.server.metrics import Metrics
+from masklet.server.security import Accounts
+from masklet.server.settings import Settings
+from masklet.server.shared_model import SharedEngine
+from masklet.server.workspace import NotFoundError, Workspace, Workspaces
+from masklet.video.source import FrameSource, open_source
+
+SWEEP_SECONDS = 30.0
+
+
+class Studio:
+    """The server's state; routes are a thin layer over it.
+
+    Args:
+        settings: see there.
+        model: serves everyone.
+    """
+
+    def __init__(self, settings: Settings, model: Model) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        settings.data.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(settings.data / "tmp", ignore_errors=True)  # uploads that broke off with the process
+        self.model = model
+        self.engine = SharedEngine(model.engine)
+        self.database = Database(settings.database_url)
+        self.accounts = Accounts(self.database, settings)
+        self.workspaces = Workspaces(limit=self.limits.open_media, idle_seconds=self.limits.idle_seconds)
+        self.pictures = PictureCache(settings.data / "cache", max_bytes=self.limits.jpeg_cache_bytes)
+        self.jobs = Jobs(self.database, self.limits)
+        self.metrics = Metrics(self)
+        self.live_streams = threading.BoundedSemaphore(self.limits.live_streams)
+        self.is_ready = True
+        self._readers: OrderedDict[str, FrameReader] = OrderedDict()
+        self._reader_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="masklet-sweep", daemon=True)
+        self._sweeper.start()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Let streams and jobs come to their ends; nothing is waited for."""
+        self.is_ready = False
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Finish the frames at hand, and let go of everything."""
+        self.stop()
+        self.jobs.close()
+        self.workspaces.close()
+        with self._reader_lock:
+            for reader in self._readers.values():
+                reader.close()
+            self._readers.clear()
+        self.database.close()
+
+    # Whose is whose.
+
+    def project(self, user: User, project_id: str) -> Project:
+        """A user's own project.
+
+        Raises:
+            NotFoundError: there is none, or it is somebody else's: nobody learns which.
+        """
+        with self.database.session() as session:
+            found = session.get(Project, project_id)
+            if found is None or found.user_id != user.id:
+                raise NotFoundError("there is no such project")
+            return found
+
+    def medium(self, user: User, media_id: str) -> Medium:
+        """A medium in a user's own project."""
+        with self.database.session() as session:
+            found = session.get(Medium, media_id)
+            if found is None or found.project.user_id != user.id:
+                raise NotFoundError("there is no such image or video")
+            return found
+
+    def asset(self, user: User, asset_id: str) -> Asset:
+        with self.database.session() as session:
+            found = session.get(Asset, asset_id)
+            project = None if found is None else session.get(Project, found.project_id)
+            if found is None or project is None or project.user_id != user.id:
+                raise NotFoundError("there is no such asset")
+            return found
+
+    # Where things lie.
+
+    def folder(self, media_id: str) -> Path:
+        return media_folder(self.settings.data, media_id)
+
+    def asset_path(self, asset: Asset) -> Path:
+        return self.settings.data / "assets" / asset.id / asset.file
+
+    def result_folder(self, job_id: str) -> Path:
+        return self.settings.data / "results" / job_id
+
+    def open_frames(self, medium: Medium) -> Callable[[], FrameSource]:
+        """What opens a medium."""
+        path, fps = self.folder(medium.id) / medium.file, medium.fps
+        if path.is_dir():
+            return lambda: open_source(path, fps=fps)
+        if medium.kind == "image":
+            return lambda: open_source([path], fps=1.0)
+        return lambda: open_source(path, fps=fps)
+
+    # What is open.
+
+    @contextmanager
+    def workspace(self, medium: Medium) -> Iterator[Workspace]:
+        """A medium to work on; it stays open meanwhile."""
+
+        def make() -> Workspace:
+            return Workspace(
+                self.engine,
+                AnnotationStore(self.folder(medium.id) / "annotations.db"),
+                self.open_frames(medium),
+                size_hw=(medium.height, medium.width),
+                num_frames=medium.num_frames,
+                max_objects=self.limits.max_objects,
+            )
+
+        with self.workspaces.using(medium.id, make) as workspace:
+            yield workspace
+
+    def reader(self, medium: Medium) -> FrameReader:
+        """A medium to look at."""
+        with self._reader_lock:
+            reader = self._readers.get(medium.id)
+            if reader is None:
+                share = self.limits.frame_cache_bytes // self.limits.open_media
+                reader = self._readers[medium.id] = FrameReader(self.open_frames(medium), max_bytes=share)
+            self._readers.move_to_end(medium.id)
+            surplus = [self._readers.pop(key) for key in list(self._readers)[: -self.limits.open_media]]
+        for old in surplus:
+            old.close()
+        return reader
+
+    def note_change(self, medium: Medium, workspace: Workspace) -> int:
+        """Take over into the database what lists show of a medium.
+
+        Returns:
+            The revision.
+        """
+        revision = workspace.store.revision
+        with self.database.session() as session:
+            session.execute(
+                update(Medium)
+                .where(Medium.id == medium.id)
+                .values(revision=revision, num_objects=len(workspace.store.objects()), updated_at=now())
+            )
+            session.execute(update(Project).where(Project.id == medium.project_id).values(updated_at=now()))
+        return revision
+
+    def delete_medium(self, medium: Medium) -> None:
+        """With its masks and pictures.
+
+        Raises:
+            ConflictError: it is in use.
+        """
+        self.workspaces.discard(medium.id)
+        with self._reader_lock:
+            reader = self._readers.pop(medium.id, None)
+        if reader is not None:
+            reader.close()
+        with self.database.session() as session:
+            stored = session.get(Medium, medium.id)
+            if stored is not None:
+                session.delete(stored)
+        shutil.rmtree(self.folder(medium.id), ignore_errors=True)
+        shutil.rmtree(self.pictures.folder / medium.id, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Close what nobody uses, remove results that nobody fetched."""
+        last_results = 0.0
+        while not self._stopping.wait(SWEEP_SECONDS):
+            with suppress(Exception):
+                self.workspaces.close_idle()
+                if time.monotonic() - last_results > 3600:
+                    last_results = time.monotonic()
+                    self._remove_old_results()
+
+    def _remove_old_results(self) -> None:
+        oldest = now() - timedelta(days=self.limits.result_days)
+        with self.database.session() as session:
+            for record in session.query(JobRecord).filter(
+                JobRecord.ended_at < oldest, JobRecord.result_name.is_not(None)
+            ):
+                shutil.rmtree(self.result_folder(record.id), ignore_errors=True)
+                record.result_name = None
