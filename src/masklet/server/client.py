@@ -137,9 +137,12 @@ class Studio:
         target = Path(path)
         if target.is_dir() or str(path).endswith("/"):
             target = target / Path(job["result"]["name"]).name
-        with self._open("GET", f"/jobs/{job['id']}/result") as answer, atomic_path(target) as temporary:
-            with Path(temporary).open("wb") as file:
-                shutil.copyfileobj(answer, file)
+        with (
+            self._open("GET", f"/jobs/{job['id']}/result") as answer,
+            atomic_path(target) as temporary,
+            Path(temporary).open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
         return target
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Document:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from masklet.engine.protocol import Engine
 from masklet.records import (
     ByteArray,
@@ -101,7 +103,7 @@ class SharedEngine:
         if is_background():  # its frames come once
             with self.lock:
                 return self.engine.encode_image(rgb, in_video=in_video)
-        key = hashlib.blake2b(rgb.data, person=f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()).digest()
+        key = hashlib.blake2b(np.ascontiguousarray(rgb).data, person=f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()).digest()
         with self.lock:
             known = self._features.get(key)
             if known is None:
