@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.model.attention import Attention, attend
+from masklet.model.attention import Attention, attend, attend_in_chunks
 from masklet.model.position_encoding import rotate
 
 Rotary = tuple[Tensor, Tensor]
@@ -21,7 +21,14 @@ class RotaryAttention(Attention):
     """Attention whose queries and spatial keys are turned by their place on the grid."""
 
     def forward_rotary(
-        self, queries: Tensor, keys: Tensor, values: Tensor, rotary: Rotary, key_rotary: Rotary, num_spatial: int
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        rotary: Rotary,
+        key_rotary: Rotary,
+        num_spatial: int,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """
         Args:
@@ -31,12 +38,31 @@ class RotaryAttention(Attention):
             rotary: tables (h*w, .) for the queries.
             key_rotary: tables (num_spatial, .) for the keys.
             num_spatial: spatial keys.
+            bias: (L,) added to the scores of each key.
         """
         q = rotate(self.split(self.query(queries)), *rotary)
         k = self.split(self.key(keys))
         placed = rotate(k[:, :, :num_spatial], *key_rotary)
         k = placed if num_spatial == keys.shape[1] else torch.cat((placed, k[:, :, num_spatial:]), dim=2)
-        return self.out(self.join(attend(q, k, self.split(self.value(values)))))  # type: ignore[no-any-return]
+        if self._projects_last(q, bias):
+            read = self.value(self.join(attend_in_chunks(q, k, values[:, None], bias)))
+        else:
+            read = self.join(attend(q, k, self.split(self.value(values)), bias))
+        return self.out(read)  # type: ignore[no-any-return]
+
+    def _projects_last(self, queries: Tensor, bias: Tensor | None) -> bool:
+        """Whether to attend over the values as they come and project what was read.
+
+        The same but for rounding, since an attention's weights sum to 1 and a projection is linear, and a quarter of
+        the work on that side: memories are narrower than their projections. Done in exported graphs, and on CPUs where
+        keys have a bias, that is, where speed was asked for. Otherwise everything is computed in the order of the
+        official code, because a video of many frames makes much of rounding (docs/speed.md). GPUs and half precision
+        have fused kernels, which want keys and values of one width; gradients would need every score kept.
+        """
+        narrows = self.num_heads == 1 and self.value.in_features < self.value.out_features
+        is_full = queries.dtype in (torch.float32, torch.float64)
+        is_plain = queries.device.type == "cpu" and is_full and not torch.is_grad_enabled()
+        return narrows and is_plain and (bias is not None or torch.compiler.is_compiling())
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -49,12 +75,19 @@ class MemoryAttentionLayer(nn.Module):
         self.norm_self, self.norm_cross, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
 
     def forward(
-        self, x: Tensor, keys: Tensor, values: Tensor, rotary: Rotary, key_rotary: Rotary, num_spatial: int
+        self,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        rotary: Rotary,
+        key_rotary: Rotary,
+        num_spatial: int,
+        bias: Tensor | None,
     ) -> Tensor:
         y = self.norm_self(x)
         x = x + self.self_attention.forward_rotary(y, y, y, rotary, rotary, x.shape[1])
         y = self.norm_cross(x)
-        x = x + self.cross_attention.forward_rotary(y, keys, values, rotary, key_rotary, num_spatial)
+        x = x + self.cross_attention.forward_rotary(y, keys, values, rotary, key_rotary, num_spatial, bias)
         return x + self.mlp_project(F.relu(self.mlp_expand(self.norm_mlp(x))))  # type: ignore[no-any-return]
 
 
@@ -77,6 +110,7 @@ class MemoryAttention(nn.Module):
         rotary: Rotary,
         key_rotary: Rotary,
         num_spatial: int,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """
         Args:
@@ -87,9 +121,10 @@ class MemoryAttention(nn.Module):
             rotary: tables for the grid.
             key_rotary: the same, repeated for every spatial memory.
             num_spatial: spatial tokens in `memory`.
+            bias: (L,) added to the scores of each memory token.
         """
         x = x + 0.1 * position.to(x.dtype)
         keys = memory + memory_position
         for layer in self.layers:
-            x = layer(x, keys, memory, rotary, key_rotary, num_spatial)
+            x = layer(x, keys, memory, rotary, key_rotary, num_spatial, bias)
         return self.norm(x)  # type: ignore[no-any-return]

@@ -10,15 +10,41 @@ import math
 import torch
 from torch import Tensor, nn
 
+GridSize = tuple[int, int]
+"""Rows and columns."""
 
-def sine_encoding_2d(height: int, width: int, channels: int, temperature: float = 10000.0) -> Tensor:
+
+def cells_averaged(count: int, over: int) -> Tensor:
+    """() how many of `over` cells in a row each of `count` cells is the mean of."""
+    return over / (torch.arange(count, dtype=torch.float32)[-1] + 1)  # a tensor: graphs know no count
+
+
+def cell_places(count: int, over: int) -> Tensor:
+    """(count,) where `count` cells lie in a row of `over` cells: 0, 1, 2, ... if these are the same.
+
+    Half as many are each the mean of two, and lie at 0.5, 2.5, 4.5, ...
+    """
+    return (torch.arange(count, dtype=torch.float32) + 0.5) * cells_averaged(count, over) - 0.5
+
+
+def sine_encoding_2d(
+    height: int, width: int, channels: int, temperature: float = 10000.0, *, over: GridSize | None = None
+) -> Tensor:
     """(C, H, W) sines of the row (first half of the channels) and the column, normalised to the map.
+
+    Args:
+        height: rows of the grid.
+        width: columns of the grid.
+        channels: C.
+        temperature: the longest wave over the shortest.
+        over: the grid whose cells were averaged to the ones of this; itself when left out.
 
     Source: sam2 2b90b9f, position_encoding.py `PositionEmbeddingSine`.
     """
     half = channels // 2
-    rows = torch.arange(1, height + 1, dtype=torch.float32) / (height + 1e-6) * (2 * math.pi)
-    columns = torch.arange(1, width + 1, dtype=torch.float32) / (width + 1e-6) * (2 * math.pi)
+    full_height, full_width = over or (height, width)
+    rows = (cell_places(height, full_height) + 1) / (full_height + 1e-6) * (2 * math.pi)
+    columns = (cell_places(width, full_width) + 1) / (full_width + 1e-6) * (2 * math.pi)
     period = temperature ** (2 * torch.div(torch.arange(half), 2, rounding_mode="floor") / half)
 
     def encode(positions: Tensor) -> Tensor:
@@ -72,7 +98,9 @@ def cell_centres(height: int, width: int) -> Tensor:
     return torch.stack((x[None].expand(height, width), y[:, None].expand(height, width)), dim=-1)
 
 
-def rotary_table(height: int, width: int, channels: int, span: float | None = None) -> tuple[Tensor, Tensor]:
+def rotary_table(
+    height: int, width: int, channels: int, span: float | None = None, *, over: GridSize | None = None
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines (H * W, C / 2) for `rotate`: the first half turns with the column, the second with the row.
 
     Args:
@@ -81,14 +109,15 @@ def rotary_table(height: int, width: int, channels: int, span: float | None = No
         channels: C, of one attention head.
         span: None = neighbouring cells are one unit apart (SAM 2); else the grid always spans this many units, so that
             a model keeps its sense of distance when the input size changes.
+        over: the grid whose cells were averaged to the ones of this; itself when left out.
 
     Source: sam2 2b90b9f, position_encoding.py `compute_axial_cis`.
     """
     frequencies = 1.0 / 10000.0 ** (torch.arange(0, channels, 4)[: channels // 4].float() / channels)
-    rows = torch.arange(height, dtype=torch.float32)
-    columns = torch.arange(width, dtype=torch.float32)
+    full_height, full_width = over or (height, width)
+    rows, columns = cell_places(height, full_height), cell_places(width, full_width)
     if span is not None:
-        rows, columns = (rows + 0.5) * (span / height), (columns + 0.5) * (span / width)
+        rows, columns = (rows + 0.5) * (span / full_height), (columns + 0.5) * (span / full_width)
     column_angles = columns[None, :, None] * frequencies
     row_angles = rows[:, None, None] * frequencies
     shape = (height, width, channels // 4)

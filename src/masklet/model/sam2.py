@@ -23,7 +23,7 @@ from masklet.model.layers import MLP
 from masklet.model.mask_decoder import NUM_MASKS, DecodedMasks, MaskDecoder
 from masklet.model.memory_attention import MemoryAttention
 from masklet.model.memory_encoder import MemoryEncoder
-from masklet.model.position_encoding import rotary_table, sine_encoding_1d, sine_encoding_2d
+from masklet.model.position_encoding import cells_averaged, rotary_table, sine_encoding_1d, sine_encoding_2d
 from masklet.model.prompt_encoder import PromptEncoder
 from masklet.model.prompt_maps import PromptMaps
 
@@ -131,7 +131,8 @@ class SAM2(nn.Module):
 
         Args:
             embedding: (1 or N, D, h, w).
-            memory: (N, M, C', h, w) from `encode_memory`; C' = `config.stored_memory_dim`.
+            memory: (N, M, C', h, w) from `encode_memory`; C' = `config.stored_memory_dim`. Rows and columns may be
+                fewer: cells that were averaged. What is read is then no longer exactly what would be read from all.
             slots: (N, M) integers: 0 prompted, else how many frames ago.
             pointers: (N, R, D).
             pointer_times: (N, R) frames ago over the span of pointer times.
@@ -141,22 +142,26 @@ class SAM2(nn.Module):
             (N, D, h, w)
         """
         height, width = embedding.shape[-2:]
-        num_objects, num_memories = memory.shape[:2]
+        num_objects, num_memories, _, rows, columns = memory.shape
+        over = (height, width)
         own = memory[:, :, : self.config.memory_dim]
-        spatial = own.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*h*w, C)
-        positions = self._memory_positions(height, width, slots)
+        spatial = own.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*rows*columns, C)
+        positions = self._memory_positions(rows, columns, over, slots)
         pointer_tokens, pointer_positions = self._pointer_tokens(pointers, pointer_times)
-        head_dim = self.config.embed_dim // self.config.memory_heads
-        cosines, sines = (t.to(embedding.device) for t in rotary_table(height, width, head_dim, self.config.rope_span))
+        head_dim, span = self.config.embed_dim // self.config.memory_heads, self.config.rope_span
+        rotary = rotary_table(height, width, head_dim, span)
+        key_rotary = rotary_table(rows, columns, head_dim, span, over=over)
         query_position = sine_encoding_2d(height, width, self.config.embed_dim).flatten(1).mT.to(embedding.device)
+        bias = self._cells_bias((rows, columns), over, num_memories, pointer_tokens.shape[1])
         conditioned = self.memory_attention(
             embedding.flatten(2).mT.expand(num_objects, -1, -1),
             query_position,
             torch.cat((spatial, pointer_tokens.to(spatial.dtype)), dim=1),
             torch.cat((positions, pointer_positions), dim=1).to(spatial.dtype),
-            (cosines, sines),
-            (cosines.repeat(num_memories, 1), sines.repeat(num_memories, 1)),
-            num_memories * height * width,
+            (rotary[0].to(embedding.device), rotary[1].to(embedding.device)),
+            tuple(table.repeat(num_memories, 1).to(embedding.device) for table in key_rotary),
+            num_memories * rows * columns,
+            None if bias is None else bias.to(embedding.device),
         )
         conditioned = torch.unflatten(conditioned.mT, -1, (height, width))
         if self.correspondence is None:
@@ -165,9 +170,24 @@ class SAM2(nn.Module):
         hint = self.correspondence(keys, memory[:, :, self.config.memory_dim : -1], memory[:, :, -1:], slots)
         return conditioned + hint  # type: ignore[no-any-return]
 
-    def _memory_positions(self, height: int, width: int, slots: Tensor) -> Tensor:
-        """(N, M*h*w, C): the place on the grid plus the slot's encoding."""
-        grid = sine_encoding_2d(height, width, self.config.memory_dim).flatten(1).mT.to(slots.device)  # (h*w, C)
+    @staticmethod
+    def _cells_bias(
+        size: tuple[int, int], over: tuple[int, int], num_memories: int, num_pointers: int
+    ) -> Tensor | None:
+        """(L,) the logarithm of how many cells each memory token is the mean of: four equal keys count as four.
+
+        Without it, pointers would gain weight when spatial memories are averaged. None where nothing is.
+
+        Source: EfficientTAM (Xiong et al. 2024), its efficient cross attention.
+        """
+        if not torch.compiler.is_compiling() and size == over:
+            return None
+        cells = cells_averaged(size[0], over[0]) * cells_averaged(size[1], over[1])
+        return torch.cat((cells.log().expand(num_memories * size[0] * size[1]), torch.zeros(num_pointers)))
+
+    def _memory_positions(self, rows: int, columns: int, over: tuple[int, int], slots: Tensor) -> Tensor:
+        """(N, M*rows*columns, C): the place on the grid plus the slot's encoding."""
+        grid = sine_encoding_2d(rows, columns, self.config.memory_dim, over=over).flatten(1).mT.to(slots.device)
         times = self.slot_encodings[slots]  # (N, M, C)
         return (times[:, :, None] + grid).flatten(1, 2)
 
