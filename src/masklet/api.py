@@ -20,7 +20,12 @@ DEFAULT_MODEL = "nano"
 
 
 def load(
-    name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precision: str = "auto", image_size: int | None = None
+    name: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    image_size: int | None = None,
+    speed: str = "exact",
 ) -> Model:
     """Load a model.
 
@@ -32,15 +37,16 @@ def load(
         precision: "auto" takes what suits the device; else "fp32", "bf16", ...
         image_size: side of the square input in pixels, a multiple of 32, for a checkpoint that was trained at
             another size than 1024: official weights do not tell.
+        speed: "exact", or "fast": videos are tracked in less time, with masks that differ a little (docs/speed.md).
 
     Raises:
         CheckpointError: the model is unknown, its files do not fit, or they cannot be downloaded.
         ConfigError: `image_size` is no multiple of 32.
-        EngineError: the device or precision is unknown, or an extra is missing; the text says which.
+        EngineError: the device, precision or speed is unknown, or an extra is missing; the text says which.
     """
     from masklet.engine.open import open_engine
 
-    return Model(open_engine(name, device=device, precision=precision, image_size=image_size))
+    return Model(open_engine(name, device=device, precision=precision, image_size=image_size, speed=speed))
 
 
 def resume(
@@ -62,7 +68,7 @@ def resume(
 
     if model is None:
         about = session_about(path)["model"]
-        model = load(about["name"], precision=about["precision"])
+        model = load(about["name"], precision=about["precision"], speed=about.get("speed", "exact"))
     loaded = model if isinstance(model, Model) else load(model)
     return resume_session(path, loaded.engine, video)
 

@@ -351,6 +351,8 @@ class EngineInfo:
     """Settings for automatic masks that suit this model (`AutomaticConfig` fields)."""
     images_only: bool = False
     """The weights came without a memory: the model segments, and a tracker refuses it."""
+    speed: str = "exact"
+    """'exact', or 'fast': see docs/speed.md."""
 
     @property
     def low_res_size(self) -> int:

@@ -15,7 +15,15 @@ import typer
 
 from masklet.cli.console import Interrupted, command_line, print_json, print_line, show_progress, stdout
 from masklet.cli.groups import OptionGroup
-from masklet.cli.options import RESULT_PANEL, DeviceOption, ForceOption, ModelOption, PrecisionOption, load_model
+from masklet.cli.options import (
+    RESULT_PANEL,
+    DeviceOption,
+    ForceOption,
+    ModelOption,
+    PrecisionOption,
+    SpeedOption,
+    load_model,
+)
 from masklet.errors import ConfigError
 from masklet.output import atomic_path, check_writable, refuse_existing
 
@@ -36,15 +44,23 @@ class ModelChoice(OptionGroup):
     model: ModelOption = "nano"
     device: DeviceOption = "auto"
     precision: PrecisionOption = "auto"
+    speed: SpeedOption = None
 
     def load(self) -> Model:
-        return load_model(self.model, self.device, self.precision)
+        return load_model(self.model, self.device, self.precision, self.speed)
 
     def open_engine(self) -> Callable[[], Any]:
         """For other processes: with one thread each, as they share the machine."""
         from masklet.engine.open import open_engine
 
-        return functools.partial(open_engine, self.model, device=self.device, precision=self.precision, num_threads=1)
+        return functools.partial(
+            open_engine,
+            self.model,
+            device=self.device,
+            precision=self.precision,
+            num_threads=1,
+            speed=self.speed or "exact",
+        )
 
     def identity(self) -> str:
         """Changes when the weights do, so that results of others are not taken up."""
@@ -52,7 +68,7 @@ class ModelChoice(OptionGroup):
 
         path = find_model(self.model)
         files = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
-        digest = hashlib.sha256(self.precision.encode())
+        digest = hashlib.sha256(f"{self.precision}{self.speed or ''}".encode())
         for file in files:
             if file.is_file():
                 digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())

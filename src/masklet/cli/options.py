@@ -33,6 +33,15 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ..
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.", rich_help_panel=MODEL_PANEL)
 ]
+SpeedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--speed",
+        metavar="NAME",
+        help="exact (the default), or fast: masks differ a little, see docs/speed.md.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
 PolicyOption = Annotated[
     str | None,
     typer.Option(
@@ -79,14 +88,14 @@ def examples(*titled: tuple[str, str], notes: str = "") -> str:
     return "\n\n".join([*parts, *([notes] if notes else [])])
 
 
-def load_model(name: str, device: str, precision: str) -> Model:
+def load_model(name: str, device: str, precision: str, speed: str | None = None) -> Model:
     """`masklet.load`, behind a spinner, but for downloads, which show their own progress."""
     from masklet import api
     from masklet.engine.open import find_model
 
     path = find_model(name)
     with show_status(f"loading {name} ..."):
-        return api.load(path, device=device, precision=precision)
+        return api.load(path, device=device, precision=precision, speed=speed or "exact")
 
 
 def memory_config(policy: str | None, info: EngineInfo) -> MemoryConfig | None:
@@ -106,7 +115,7 @@ def memory_config(policy: str | None, info: EngineInfo) -> MemoryConfig | None:
 
 def describe_model(info: EngineInfo) -> dict[str, Any]:
     """What `--json` says of the model."""
-    return {"name": info.name, "backend": info.backend, "device": info.device, "precision": info.precision}
+    return {name: getattr(info, name) for name in ("name", "backend", "device", "precision", "speed")}
 
 
 def split_list(text: str, *, of: tuple[str, ...] = (), name: str = "--format") -> list[str]:

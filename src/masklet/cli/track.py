@@ -31,6 +31,7 @@ from masklet.cli.options import (
     PointOption,
     PolicyOption,
     PrecisionOption,
+    SpeedOption,
     describe_model,
     examples,
     load_model,
@@ -201,6 +202,7 @@ def track(
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    speed: SpeedOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -217,7 +219,7 @@ def track(
     accepted = [_accepted(text) for text in accept or ()]
     chosen = split_list(formats or "", of=FORMATS)
     results = _Results(out, chosen, per_object=per_object, force=force)
-    with _opened(video, resume, model, device, precision, policy, _window(window), non_overlap) as tracker:
+    with _opened(video, resume, model, device, precision, speed, policy, _window(window), non_overlap) as tracker:
         assert tracker.source is not None
         info = tracker.source.info
         given = {(one.object_id, one.frame_index): one.to_prompt(info.size_hw) for one in said}
@@ -294,6 +296,7 @@ def _opened(
     model: str,
     device: str,
     precision: str,
+    speed: str | None,
     policy: str | None,
     window: tuple[float, float] | None,
     non_overlap: bool,
@@ -304,7 +307,7 @@ def _opened(
     if session is None:
         assert video is not None
         with open_source(video, window=window) as source:
-            loaded = load_model(model, device, precision)
+            loaded = load_model(model, device, precision, speed)
             yield loaded.tracker(source, memory=memory_config(policy, loaded.info), non_overlap=non_overlap)
         return
     if policy is not None:
@@ -317,7 +320,8 @@ def _opened(
     if video is None:
         raise ConfigError(f"{session} does not say where its video lies: give it before --resume")
     before = about["notes"].get("track", {}).get("model", about["model"]["name"])
-    loaded = load_model(before if model == DEFAULT_MODEL else model, device, precision)
+    speed = speed or about["model"].get("speed")
+    loaded = load_model(before if model == DEFAULT_MODEL else model, device, precision, speed)
     with open_source(video, window=window) as source:
         yield resume_session(session, loaded.engine, source)
 

@@ -29,7 +29,7 @@ _SMALLEST_HALVED = 256  # elements; smaller tensors save nothing and are the tou
 _DYNAMIC: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
     "encode_image": {},
     "attend": {
-        "memory": {0: "objects", 1: "memories"},
+        "memory": {0: "objects", 1: "memories", 3: "rows", 4: "columns"},
         "slots": {0: "objects", 1: "memories"},
         "pointers": {0: "objects", 1: "num_pointers"},
         "pointer_times": {0: "objects", 1: "num_pointers"},

@@ -30,12 +30,14 @@ class OnnxEngine(StagedEngine[Array]):
     Args:
         folder: holds `model.json` and `<stage>.onnx` for each of the four stages.
         num_threads: CPU threads; 0 leaves it to onnxruntime (one a core).
+        speed: "exact" or "fast", see docs/speed.md.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version.
+        EngineError: unknown speed, or graphs that were exported before there was one.
     """
 
-    def __init__(self, folder: str | Path, *, num_threads: int = 0) -> None:
+    def __init__(self, folder: str | Path, *, num_threads: int = 0, speed: str = "exact") -> None:
         self.folder = Path(folder)
         spec = read_spec(self.folder)
         options = onnxruntime.SessionOptions()
@@ -46,7 +48,12 @@ class OnnxEngine(StagedEngine[Array]):
         self._inputs = {
             stage: frozenset(value.name for value in session.get_inputs()) for stage, session in self._sessions.items()
         }
-        super().__init__(spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision="fp32")
+        super().__init__(
+            spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision="fp32", speed=speed
+        )
+        (memory,) = (value for value in self._sessions["attend"].get_inputs() if value.name == "memory")
+        if speed == "fast" and isinstance(memory.shape[-1], int):
+            raise EngineError(f"{self.folder} was exported before there was speed='fast': export it again")
 
     def run_stage(self, stage: StageName, inputs: Mapping[str, Array]) -> dict[str, Array]:
         session = self._sessions[stage]
@@ -63,6 +70,10 @@ class OnnxEngine(StagedEngine[Array]):
 
     def take(self, handle: Array, *index: int | slice) -> Array:
         return np.asarray(handle[index])
+
+    def pool(self, handle: Array) -> Array:
+        rows = handle[..., ::2, :] + handle[..., 1::2, :]
+        return np.asarray((rows[..., ::2] + rows[..., 1::2]) / 4)
 
     def from_numpy(self, array: FloatArray) -> Array:
         return array

@@ -68,6 +68,7 @@ def open_engine(
     precision: str = "auto",
     image_size: int | None = None,
     num_threads: int = 0,
+    speed: str = "exact",
 ) -> Engine[Any]:
     """Open a model with the engine that suits it.
 
@@ -77,11 +78,12 @@ def open_engine(
         precision: "auto", "fp32", "bf16" or "fp16"; exported folders compute in fp32.
         image_size: of a checkpoint that was trained at another size than it says.
         num_threads: CPU threads; 0 leaves it to the runtime (one a core). PyTorch has one number for the process.
+        speed: "exact" or "fast", see docs/speed.md.
 
     Raises:
         CheckpointError: unknown name, missing or unfit files, or no way to download them.
         ConfigError: `image_size` cannot be.
-        EngineError: a missing extra, or a device or precision that the engine does not have.
+        EngineError: a missing extra, or a device, precision or speed that the engine does not have.
     """
     path = find_model(name)
     if is_exported(path):
@@ -94,7 +96,7 @@ def open_engine(
             raise EngineError(f"exported models have their size for good, got image_size {image_size}: export another")
         from masklet.engine.onnx_engine import OnnxEngine
 
-        return OnnxEngine(path, num_threads=num_threads)
+        return OnnxEngine(path, num_threads=num_threads, speed=speed)
     with needs_extra("torch", f"checkpoint {path}"):
         from masklet.engine.torch_engine import TorchEngine
         from masklet.model.checkpoint import load_model
@@ -102,4 +104,4 @@ def open_engine(
         import torch
 
         torch.set_num_threads(num_threads)
-    return TorchEngine(load_model(path, image_size=image_size), device=device, precision=precision)
+    return TorchEngine(load_model(path, image_size=image_size), device=device, precision=precision, speed=speed)

@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import CheckpointError
+from masklet.errors import CheckpointError, EngineError
 from masklet.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
 from masklet.masks import mask_logits, square_mask
 from masklet.records import (
@@ -43,8 +43,15 @@ STAGE_OUTPUTS: Mapping[StageName, tuple[str, ...]] = {
 }
 """What each stage answers, in order; `keys` only from models with a correspondence. See `masklet.model.sam2.SAM2`."""
 
+SPEEDS = ("exact", "fast")
+"""What `speed` may be: all that is remembered is attended to, or 2 x 2 cells of it as one."""
+
 PRESENT_SCORE = 10.0
 """Object score of a mask prompt. Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`."""
+
+
+_RETIRED = frozenset({"tracks_with_candidates"})
+"""What folders that were exported earlier say and no model needs any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +71,6 @@ class ModelSpec:
     mask_prompt_bias: float
     has_keys: bool
     """Whether `encode_image` answers with keys for the correspondence."""
-    tracks_with_candidates: bool = True
-    """Whether a frame without a prompt is decoded to three candidates (SAM 2) or to one."""
     stability_threshold: float = 0.98
     """A single mask less stable than this gives way to the best candidate; 0 = never.
     Source: sam2 2b90b9f, mask_decoder.py `_dynamic_multimask_via_stability`."""
@@ -90,7 +95,8 @@ class ModelSpec:
         """
         try:
             kernel = tuple(tuple(float(w) for w in row) for row in values["mask_prompt_kernel"])
-            return cls(**{**values, "mask_prompt_kernel": kernel})
+            kept = {name: value for name, value in values.items() if name not in _RETIRED}
+            return cls(**{**kept, "mask_prompt_kernel": kernel})
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"model description does not fit this version of masklet: {error}") from error
 
@@ -98,7 +104,9 @@ class ModelSpec:
 class StagedEngine(ABC, Generic[A]):
     """An `Engine` over four stages; see `masklet.engine.protocol.Engine` for what its methods promise."""
 
-    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str) -> None:
+    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "exact") -> None:
+        if speed not in SPEEDS:
+            raise EngineError(f"speed must be {' or '.join(SPEEDS)}, got {speed!r}")
         self.spec = spec
         self.info = EngineInfo(
             name=spec.name,
@@ -111,6 +119,7 @@ class StagedEngine(ABC, Generic[A]):
             defaults=spec.memory_defaults,
             automatic_defaults=spec.automatic_defaults,
             images_only=spec.images_only,
+            speed=speed,
         )
 
     # What an engine of its own kind provides.
@@ -126,6 +135,10 @@ class StagedEngine(ABC, Generic[A]):
     @abstractmethod
     def take(self, handle: A, *index: int | slice) -> A:
         """handle[index]"""
+
+    @abstractmethod
+    def pool(self, handle: A) -> A:
+        """(..., h, w) to (..., h / 2, w / 2): means of 2 x 2."""
 
     @abstractmethod
     def from_numpy(self, array: FloatArray) -> A:
@@ -164,9 +177,11 @@ class StagedEngine(ABC, Generic[A]):
         """Memory attention of objects that recall equally many memories and pointers."""
         slots = np.array([[slot for slot, _ in recall.spatial] for recall in recalls], np.int64)
         times = [[ago / max(1, recall.pointer_span - 1) for ago, _ in recall.pointers] for recall in recalls]
+        memory = self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls])
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
-            "memory": self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls]),
+            # Pooled when read and not when written: what is remembered means the same at either speed.
+            "memory": self.pool(memory) if self.info.speed == "fast" else memory,
             "slots": slots,
             "pointers": self._pointers(features, recalls),
             "pointer_times": np.array(times, np.float32),
@@ -247,8 +262,7 @@ class StagedEngine(ABC, Generic[A]):
             pointer = self.take(decoded["pointers"], row, 0)
             return Decoded(logits, (1.0,), 0, PRESENT_SCORE, (pointer,))
         if multimask is None:
-            num_points = 0 if prompt is None else prompt.num_points
-            multimask = num_points <= 1 if prompt is not None else self.spec.tracks_with_candidates
+            multimask = prompt is None or prompt.num_points <= 1
         if multimask:
             candidates = slice(1, ious.shape[0])
             chosen = int(ious[1:].argmax())

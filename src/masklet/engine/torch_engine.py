@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,15 +28,17 @@ class TorchEngine(StagedEngine[Tensor]):
     Args:
         model: used as it is, moved to the device and set to evaluation mode.
         device: "auto" (CUDA, then Apple's MPS, then the CPU), or a torch device.
-        precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA and fp32 elsewhere.
+        precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA, and where `speed` is "fast" on CPUs that compute in
+            it; else fp32.
+        speed: "exact" or "fast", see docs/speed.md.
 
     Raises:
-        EngineError: unknown device or precision.
+        EngineError: unknown device, precision or speed.
     """
 
-    def __init__(self, model: SAM2, *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, model: SAM2, *, device: str = "auto", precision: str = "auto", speed: str = "exact") -> None:
         self.device = _device(device)
-        precision = ("bf16" if self.device.type == "cuda" else "fp32") if precision == "auto" else precision
+        precision = _auto_precision(self.device, speed) if precision == "auto" else precision
         if precision not in PRECISIONS:
             raise EngineError(f"precision must be auto, {', '.join(PRECISIONS)}, got {precision!r}")
         if self.device.type == "cpu":
@@ -43,15 +46,16 @@ class TorchEngine(StagedEngine[Tensor]):
         self.model = model.to(self.device).eval()
         self.dtype = PRECISIONS[precision]
         super().__init__(
-            spec_of(model), backend=f"torch {torch.__version__}", device=str(self.device), precision=precision
+            spec_of(model),
+            backend=f"torch {torch.__version__}",
+            device=str(self.device),
+            precision=precision,
+            speed=speed,
         )
 
     @torch.inference_mode()
     def run_stage(self, stage: StageName, inputs: Mapping[str, Tensor | NDArray[Any]]) -> dict[str, Tensor]:
-        tensors = {
-            name: (value if isinstance(value, Tensor) else torch.from_numpy(value)).to(self.device, non_blocking=True)
-            for name, value in inputs.items()
-        }
+        tensors = {name: self._uploaded(value) for name, value in inputs.items()}
         with self._autocast():
             answer = getattr(self.model, stage)(**tensors)
         values = answer if isinstance(answer, tuple) else (answer,)
@@ -63,11 +67,21 @@ class TorchEngine(StagedEngine[Tensor]):
     def take(self, handle: Tensor, *index: int | slice) -> Tensor:
         return handle[index]
 
+    def pool(self, handle: Tensor) -> Tensor:
+        return F.avg_pool2d(handle.flatten(0, -4), 2).unflatten(0, handle.shape[:-3])
+
     def from_numpy(self, array: FloatArray) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+        return self._uploaded(array)
 
     def to_numpy(self, array: Tensor) -> FloatArray:
         return np.asarray(array.float().cpu().numpy())
+
+    def _uploaded(self, value: Tensor | NDArray[Any]) -> Tensor:
+        """On the engine's device. A GPU copies from pinned memory while the program goes on."""
+        tensor = value if isinstance(value, Tensor) else torch.from_numpy(value)
+        if self.device.type == "cuda" and tensor.device.type == "cpu":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.dtype == torch.float32:
@@ -107,6 +121,16 @@ def spec_of(model: SAM2) -> ModelSpec:
         automatic_defaults={} if is_official else NANO_AUTOMATIC,
         images_only=config.images_only,
     )
+
+
+def computes_in_bf16() -> bool:
+    """Whether the CPU has instructions for bf16. Without them PyTorch emulates it, some 75 times slower than fp32."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _auto_precision(device: torch.device, speed: str) -> str:
+    is_fast_cpu = device.type == "cpu" and speed == "fast" and computes_in_bf16()
+    return "bf16" if device.type == "cuda" or is_fast_cpu else "fp32"
 
 
 def _device(name: str) -> torch.device:
