@@ -41,8 +41,6 @@ class Question(Generic[A]):
     recall: Recall[A]
     prompt: Prompt | None = None
     """With the logits that it corrects; None tracks from memory alone."""
-    with_candidates: bool = False
-    """Ask for three candidates even where the model would give one."""
 
 
 class FrameEngine(Generic[A]):
@@ -76,23 +74,12 @@ class FrameEngine(Generic[A]):
 
     def answer(self, questions: Sequence[Question[A]]) -> list[Answer[A]]:
         """Memory attention and mask decoder, one answer a question."""
-        answers: dict[int, Answer[A]] = {}
-        # `multimask` holds for a whole call, and a prompt decides for itself how many candidates it gets.
-        for with_candidates in (False, True):
-            rows = [row for row, question in enumerate(questions) if question.with_candidates == with_candidates]
-            for batch in self._batches(rows):
-                asked = [questions[row] for row in batch]
-                conditioned = self.engine.attend(self.features, [question.recall for question in asked])
-                decoded = self.engine.decode(
-                    conditioned,
-                    [question.prompt for question in asked],
-                    multimask=True if with_candidates else None,
-                )
-                answers.update(
-                    (row, Answer(one, self.engine.to_numpy(one.low_res_logits)))
-                    for row, one in zip(batch, decoded, strict=True)
-                )
-        return [answers[row] for row in range(len(questions))]
+        answers: list[Answer[A]] = []
+        for batch in self._batches(questions):
+            conditioned = self.engine.attend(self.features, [question.recall for question in batch])
+            decoded = self.engine.decode(conditioned, [question.prompt for question in batch])
+            answers += [Answer(one, self.engine.to_numpy(one.low_res_logits)) for one in decoded]
+        return answers
 
     def memorise(self, answers: Sequence[Answer[A]], prompted: Sequence[bool]) -> list[FrameMemory[A]]:
         """Memory encoder, one memory an answer."""

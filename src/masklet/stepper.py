@@ -115,8 +115,7 @@ class Stepper(Generic[A]):
             track = self.tracks[object_id]
             given = track.given.get(frame.index)
             if given is None:
-                with_candidates = track.bank.policy.asks_for_candidates
-                asked += [(object_id, Question(recall, with_candidates=with_candidates)) for recall in own]
+                asked += [(object_id, Question(recall)) for recall in own]
             elif not given.is_answered:
                 asked.append((object_id, Question(own[0], self._to_decode(object_id, given, frame))))
         answers: dict[int, list[Answer[A]]] = {object_id: [] for object_id in recalls}

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from masklet.engine.onnx_engine import OnnxEngine
+from masklet.engine.onnx_engine import OnnxEngine, read_spec
 from masklet.engine.open import embedded_folder, open_engine
 from masklet.engine.protocol import Engine
+from masklet.engine.staged import ModelSpec
 from masklet.errors import CheckpointError, EngineError
 from masklet.images import read_image
 from masklet.memory_bank import MemoryConfig
@@ -182,6 +183,13 @@ def test_a_folder_of_transformers_is_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "sam2_video"}')
     with pytest.raises(CheckpointError, match=r"config\.json is there, the weights are not"):
         open_engine(tmp_path)
+
+
+def test_a_folder_that_was_exported_earlier_still_loads() -> None:
+    spec = read_spec(embedded_folder("nano"))
+    assert ModelSpec.from_dict(spec.to_dict() | {"tracks_with_candidates": False}) == spec
+    with pytest.raises(CheckpointError, match="tracks_with_wings"):
+        ModelSpec.from_dict(spec.to_dict() | {"tracks_with_wings": True})
 
 
 def test_a_damaged_export_is_refused(tmp_path: Path) -> None:

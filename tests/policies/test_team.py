@@ -31,8 +31,6 @@ from masklet.tracker import Tracker
 class Last(Policy):
     """Chooses the last candidate, and counts what it has seen."""
 
-    wants_candidates = True
-
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__(config)
         self.seen: list[int] = []
@@ -111,7 +109,6 @@ def test_the_last_opinion_counts_and_doubts_add_up() -> None:
     assert team.read(view) == Reads([(1, 8)], [])
     assert team.path(0.0, sighting(1, 2, 3)).ratings == (0, 1, 2)
     assert team.write(sighting(1)) == Write(True, False, 0.25)
-    assert team.asks_for_candidates
 
 
 def test_without_an_opinion_the_defaults_hold() -> None:
@@ -119,7 +116,6 @@ def test_without_an_opinion_the_defaults_hold() -> None:
     view = View(9, 1, 16, {5: 1.0, 6: 0.0, 8: 0.0})
     assert team.read(view) == make_policy(MemoryConfig()).read(view)
     assert team.path(0.0, sighting(1, 2)).ratings == (0.9, 0.8)
-    assert not team.asks_for_candidates
     plain = make_policy(MemoryConfig())
     assert plain.select([plain.path(1.5, sighting(1, 2))]) == [Branch(0, 0, 1.5)]
 
@@ -181,7 +177,6 @@ def test_the_rated_candidate_is_shown_and_remembered() -> None:
     tracker, engine = tracked("last")
     results = list(tracker.run())
     assert [round(float(masks.iou_predictions[0]), 1) for masks in results] == [0.9] + [0.7] * 7
-    assert [asked for _, _, asked in engine.decoded] == [None] + [True] * 7
     # Frame 3 stayed out, frame 4 is as good as a prompted one.
     assert engine.recall_of(7).spatial == ((0, 0), (0, 4), (4, 1), (3, 2), (2, 5), (1, 6))
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import CheckpointError, EngineError
+from masklet.errors import CheckpointError
 from masklet.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
 from masklet.masks import mask_logits, square_mask
 from masklet.records import (
@@ -42,9 +42,6 @@ STAGE_OUTPUTS: Mapping[StageName, tuple[str, ...]] = {
     "encode_memory": ("memory",),
 }
 """What each stage answers, in order; `keys` only from models with a correspondence. See `masklet.model.sam2.SAM2`."""
-
-SPEEDS = ("exact", "fast")
-"""What `speed` may be: all that is remembered is attended to, or 2 x 2 cells of it as one."""
 
 PRESENT_SCORE = 10.0
 """Object score of a mask prompt. Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`."""
@@ -104,9 +101,7 @@ class ModelSpec:
 class StagedEngine(ABC, Generic[A]):
     """An `Engine` over four stages; see `masklet.engine.protocol.Engine` for what its methods promise."""
 
-    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "exact") -> None:
-        if speed not in SPEEDS:
-            raise EngineError(f"speed must be {' or '.join(SPEEDS)}, got {speed!r}")
+    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str) -> None:
         self.spec = spec
         self.info = EngineInfo(
             name=spec.name,
@@ -119,7 +114,6 @@ class StagedEngine(ABC, Generic[A]):
             defaults=spec.memory_defaults,
             automatic_defaults=spec.automatic_defaults,
             images_only=spec.images_only,
-            speed=speed,
         )
 
     # What an engine of its own kind provides.
@@ -135,10 +129,6 @@ class StagedEngine(ABC, Generic[A]):
     @abstractmethod
     def take(self, handle: A, *index: int | slice) -> A:
         """handle[index]"""
-
-    @abstractmethod
-    def pool(self, handle: A) -> A:
-        """(..., h, w) to (..., h / 2, w / 2): means of 2 x 2."""
 
     @abstractmethod
     def from_numpy(self, array: FloatArray) -> A:
@@ -177,11 +167,9 @@ class StagedEngine(ABC, Generic[A]):
         """Memory attention of objects that recall equally many memories and pointers."""
         slots = np.array([[slot for slot, _ in recall.spatial] for recall in recalls], np.int64)
         times = [[ago / max(1, recall.pointer_span - 1) for ago, _ in recall.pointers] for recall in recalls]
-        memory = self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls])
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
-            # Pooled when read and not when written: what is remembered means the same at either speed.
-            "memory": self.pool(memory) if self.info.speed == "fast" else memory,
+            "memory": self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls]),
             "slots": slots,
             "pointers": self._pointers(features, recalls),
             "pointer_times": np.array(times, np.float32),

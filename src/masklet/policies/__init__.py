@@ -15,8 +15,7 @@ a module of its own beside this one, and enter it in `POLICIES` under its name. 
 
 `rate(sighting) -> ratings`
     On a frame without a prompt, after decoding: how likely each candidate is the object. `sighting` has their IoU
-    predictions, areas, boxes and low-res masks. Set `wants_candidates = True` if you compare them; some models would
-    give only one.
+    predictions, areas, boxes and low-res masks.
 
 `select(paths) -> branches`
     For policies that keep several ways open. Each path has the score that it came with, its sighting and its ratings;

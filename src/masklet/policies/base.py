@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -188,9 +188,6 @@ class Policy:
     Args:
         config: settings that all policies share.
     """
-
-    wants_candidates: ClassVar[bool] = False
-    """Whether tracked frames are decoded to three candidates even where the model would give one."""
 
     def __init__(self, config: MemoryConfig) -> None:
         self.config = config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from statistics import median
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,8 +46,6 @@ class Distractor(Policy):
 
     Source: DAM4SAM, arXiv 2411.17576 (where the prompt is on frame 0, and the order of slots stands for time).
     """
-
-    wants_candidates: ClassVar[bool] = True
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from masklet.policies.base import Box, Policy, Sighting, Write, box_iou
 
@@ -128,8 +128,6 @@ class Motion(Policy):
 
     Source: SAMURAI, arXiv 2411.11922 (forward only, one object, and forgets at once when the object is hidden).
     """
-
-    wants_candidates: ClassVar[bool] = True
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__(config)

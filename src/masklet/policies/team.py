@@ -29,11 +29,6 @@ class Team(Policy):
         self.members = dict(members)
         self._fallback = Reliable(config)
 
-    @property
-    def asks_for_candidates(self) -> bool:
-        """Whether a member compares candidates."""
-        return any(member.wants_candidates for member in self.members.values())
-
     def read(self, view: View) -> Reads:
         reads = self._fallback.read(view)
         for member in self.members.values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 from masklet.policies.base import Branch, Path, Policy, Sighting, Write
 
@@ -31,8 +30,6 @@ class Tree(Policy):
     Source: SAM2Long, arXiv 2410.16268, without its modulation of memory attention (keys scaled by 0.95 to 1.05 by
     object score), which would be another graph.
     """
-
-    wants_candidates: ClassVar[bool] = True
 
     def select(self, paths: Sequence[Path]) -> list[Branch]:
         branches = [
