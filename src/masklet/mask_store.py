@@ -20,8 +20,8 @@ from masklet.errors import OutputError
 from masklet.masks import CocoRle, decode_rle
 from masklet.records import BoolArray, ObjectStatus
 
-CACHE_KIB = 4096
-"""What SQLite may hold in memory."""
+CACHE_KIB = 512
+"""What SQLite may hold in memory: little, for it fills up, and a long video is to need no more than a short one."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,8 @@ class MaskStore:
 
     def all(self) -> Iterator[StoredMask]:
         """Everything, frame by frame; only a few masks are in memory at a time."""
-        for (frame_index,) in self._rows("SELECT DISTINCT frame_index FROM masks ORDER BY frame_index"):
+        first, last = self.frames() or (0, -1)
+        for frame_index in range(first, last + 1):
             yield from self.frame(frame_index)
 
     def scores(self) -> list[Scores]:
