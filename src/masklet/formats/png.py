@@ -13,13 +13,13 @@ from PIL import Image
 from masklet.datasets.records import MAX_OBJECT_ID, MaskLabels
 from masklet.errors import DataError
 from masklet.formats.base import Format, Job
-from masklet.formats.tree import Tree
 from masklet.images import encode_jpeg
 from masklet.mask_store import StoredMask
 from masklet.masklets import LabelledMedium, color_text
 from masklet.records import BoolArray, ByteArray
 from masklet.schema import Options, choice_field, switch_field
 from masklet.video.labels import indexed_png
+from masklet.video.tree import Tree
 
 JPEG_QUALITY = 95
 OBJECTS_NAME = "objects.json"

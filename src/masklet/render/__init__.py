@@ -7,5 +7,21 @@ render_video(medium, composition, "out.mp4")
 
 from masklet.render.composition import EFFECTS, Composition, Edges, Effect, find_effect
 from masklet.render.frame import Renderer, render_frame
+from masklet.render.video import CONTAINERS, Container, Rendered, render_preview, render_video
+from masklet.video.gif import GifOptions
 
-__all__ = ["EFFECTS", "Composition", "Edges", "Effect", "Renderer", "find_effect", "render_frame"]
+__all__ = [
+    "CONTAINERS",
+    "EFFECTS",
+    "Composition",
+    "Container",
+    "Edges",
+    "Effect",
+    "GifOptions",
+    "Rendered",
+    "Renderer",
+    "find_effect",
+    "render_frame",
+    "render_preview",
+    "render_video",
+]

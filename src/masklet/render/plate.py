@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from masklet.records import BoolArray, ByteArray, FloatArray, Frame
 from masklet.render.matte import Window, blend, blurred, unit_of, window_around
 
-_KEPT = 10
-"""Frames kept: the memory that removing takes."""
+_MOST, _MOST_BYTES = 10, 128 * 2**20
+"""Frames kept of those to come, and as many of those that have been: the memory that removing takes."""
 _STRIDE = 8
 """Frames from one that is kept to the next."""
 _SIDE = 480
@@ -50,16 +50,17 @@ class CleanPlate:
     def __init__(self, size_hw: tuple[int, int]) -> None:
         self._size_hw = size_hw
         self._unit = unit_of(size_hw)
+        self._most = max(3, min(_MOST, _MOST_BYTES // (3 * size_hw[0] * size_hw[1])))
         self._kept: list[_Kept] = []
         self._last: tuple[ByteArray, BoolArray] | None = None
         self._count = 0
 
     def look_ahead(self, frames: Iterable[tuple[Frame, Mapping[int, BoolArray]]], stride: int) -> None:
-        """See what is to come, before the first frame is advanced to.
+        """See what is to come, or what has been, before the first frame is advanced to.
 
         Args:
             frames: from the first one on, with their masks, every `stride`-th.
-            stride: see above.
+            stride: see above; negative for frames that have been.
         """
         back = np.eye(3)  # from the frame at hand to the first one
         last: tuple[ByteArray, BoolArray] | None = None
@@ -73,9 +74,9 @@ class CleanPlate:
                 back = back @ motion
             last = now
             seen.append(_Kept(frame.rgb, self._covered(masks), back.copy(), -place * stride))
-            if len(seen) > 2 * _KEPT:  # every other one: evenly spread over what has been seen, in bounded memory
+            if len(seen) > self._most:  # every other one: evenly spread over what has been seen, in bounded memory
                 seen = seen[::2]
-        self._kept = seen[1:][-_KEPT:]
+        self._kept += seen[1:]
 
     def advance(self, rgb: ByteArray, masks: Mapping[int, BoolArray]) -> None:
         """The next frame is current."""
@@ -91,7 +92,7 @@ class CleanPlate:
         self._last = now
         if self._count % _STRIDE == 0:
             self._kept.append(_Kept(rgb, self._covered(masks), np.eye(3), 0))
-            if len(self._kept) > 2 * _KEPT:  # what is to come counts apart
+            if len(self._kept) > 2 * self._most:
                 oldest = max(self._kept, key=lambda kept: kept.age)
                 self._kept = [kept for kept in self._kept if kept is not oldest]
         self._count += 1

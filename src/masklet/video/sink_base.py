@@ -15,6 +15,24 @@ SPARE_BYTES = 2 * 2**20
 """Left on the disk for finishing what has been begun."""
 
 
+def check_space(path: Path, to_finish: int = 0) -> None:
+    """Stop while the file can still be finished: one that ends with a full disk cannot be played.
+
+    Args:
+        path: the file, or a folder of files.
+        to_finish: bytes that finishing takes beyond `SPARE_BYTES`.
+
+    Raises:
+        OutputError: the disk is nearly full.
+    """
+    free = shutil.disk_usage(path if path.is_dir() else path.parent).free
+    if free < SPARE_BYTES + to_finish:
+        raise OutputError(
+            f"the disk is full: {free / 2**20:.1f} MB are left for {path}. The frames so far are kept; make room, or "
+            "choose another place"
+        )
+
+
 class Sink(Protocol):
     """Takes the masks of one frame after the other."""
 
@@ -49,21 +67,12 @@ class BaseSink:
         return self
 
     def check_space(self, to_finish: int = 0) -> None:
-        """Stop while the file can still be finished: one that ends with a full disk cannot be played.
-
-        Args:
-            to_finish: bytes that finishing takes beyond `SPARE_BYTES`.
+        """See `check_space`.
 
         Raises:
             OutputError: the disk is nearly full.
         """
-        folder = self.path if self.path.is_dir() else self.path.parent
-        free = shutil.disk_usage(folder).free
-        if free < SPARE_BYTES + to_finish:
-            raise OutputError(
-                f"the disk is full: {free / 2**20:.1f} MB are left for {self.path}. The frames so far are kept; make "
-                "room, or choose another place"
-            )
+        check_space(self.path, to_finish)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,337 @@
+"""A whole medium with its effects: frame by frame, in memory that does not grow, into a file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from masklet.errors import ConfigError, OutputError, VideoError
+from masklet.images import write_image
+from masklet.masklets import LabelledMedium
+from masklet.output import check_writable
+from masklet.records import BoolArray, ByteArray, Frame
+from masklet.render.backdrop import Asset
+from masklet.render.composition import Composition, Remove
+from masklet.render.frame import Renderer
+from masklet.render.plate import CleanPlate
+from masklet.render.trails import Trails
+from masklet.video.gif import GifOptions, GifWriter
+from masklet.video.sink_base import check_space
+from masklet.video.tree import Tree
+from masklet.video.writer import VideoWriter, h264, prores, vp9
+
+Progress = Callable[[int, int | None], None]
+"""Called with (frames done, frames in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One kind of file that renders are written to."""
+
+    id: str
+    name: str
+    description: str
+    suffixes: tuple[str, ...]
+    has_alpha: bool
+
+
+CONTAINERS: dict[str, Container] = {
+    one.id: one
+    for one in (
+        Container("mp4", "MP4", "H.264 with sound, as every player and browser shows it.", (".mp4", ".mkv"), False),
+        Container("webm", "WebM", "VP9 with sound; with alpha for web pages.", (".webm",), True),
+        Container("mov", "MOV", "ProRes 4444 with sound and alpha, for editing. Large.", (".mov",), True),
+        Container("png", "PNG", "A PNG a frame, with alpha.", (".zip", ".png", ""), True),
+        Container("gif", "GIF", "An animation of 256 colours, without sound; alpha is yes or no.", (".gif",), True),
+    )
+}
+"""By id."""
+
+AHEAD_FRAMES, AHEAD_STRIDE = 300, 5
+"""How far one looks ahead for what lies behind a removed object, and in which steps."""
+_AROUND_STRIDE, _AROUND_COUNT = 8, 5
+"""The same for a preview, to either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a render wrote."""
+
+    path: Path
+    container: str
+    num_frames: int
+    is_complete: bool
+    """False when it was stopped: the frames before that are there."""
+
+
+class _Writer(Protocol):
+    def write(self, picture: ByteArray, time_s: float) -> None: ...
+
+    def to_finish(self) -> int: ...
+
+    def __enter__(self) -> _Writer: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None: ...
+
+
+def render_video(
+    medium: LabelledMedium,
+    composition: Composition,
+    out: str | Path,
+    *,
+    container: str | None = None,
+    start: int = 0,
+    stop: int | None = None,
+    assets: Mapping[str, Asset] | None = None,
+    gif: GifOptions | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Rendered:
+    """Write a medium with its effects. Time stamps and sound are those of the source.
+
+    Args:
+        medium: an image or a video, with its masklets; frames without masks are background.
+        composition: what is wanted.
+        out: see `CONTAINERS` for suffixes; for "png" a .zip, or a folder that is empty or does not exist, or for one
+            frame a .png.
+        container: one of `CONTAINERS`; None means what the suffix says.
+        start: first frame.
+        stop: first frame that is not wanted; None runs to the end.
+        assets: backgrounds by the `asset_id` that the composition names: files, or (h, w, 3) images.
+        gif: size and rate of a GIF.
+        progress: called after each frame.
+        cancelled: asked before each frame; once it says True the file is finished with the frames that it has.
+
+    Returns:
+        What was written. After an error, too, the frames before it are in the file, but for PNGs and GIFs.
+
+    Raises:
+        ConfigError: the container is unknown or an asset is missing.
+        DataError: a mask has not the size of its frame.
+        ImageError: a background cannot be read.
+        OutputError: alpha is wanted of a container without, or the place cannot be written, or the disk is full.
+        VideoError: there is no such frame, or the source or the background broke off.
+    """
+    kind = choose_container(out, container)
+    path = Path(out)
+    if composition.is_transparent and not kind.has_alpha:
+        others = ", ".join(one.name for one in CONTAINERS.values() if one.has_alpha)
+        raise OutputError(f"{kind.name} has no transparency: choose {others}, or another background than transparent")
+    source = medium.source
+    count = source.info.num_frames
+    last = count if stop is None else stop if count is None else min(stop, count)
+    if start < 0 or (last is not None and start >= last):
+        raise VideoError(f"there are no frames from {start} to {stop}: {source.info.name} has {count}")
+    done, is_complete = 0, True
+    with (
+        Renderer(
+            composition,
+            source.info.size_hw,
+            objects=medium.masklets.objects,
+            assets=assets,
+            plate=_plate(medium, composition, start, last),
+        ) as renderer,
+        _open_writer(path, kind, medium, composition, gif or GifOptions()) as writer,
+        closing_frames(source.frames(start, last)) as frames,
+    ):
+        trails = Trails(medium.masklets, composition, source.info.fps)
+        first_s: float | None = None
+        for frame in frames:
+            if cancelled is not None and cancelled():
+                is_complete = False
+                break
+            first_s = frame.time_s if first_s is None else first_s
+            masks = medium.masklets.masks_at(frame.index)
+            picture = renderer.render(
+                frame.rgb, masks, time_s=frame.time_s - first_s, trails=trails.at(frame.index, masks)
+            )
+            check_space(path, picture.nbytes + writer.to_finish())
+            writer.write(picture, frame.time_s)
+            done += 1
+            if progress is not None:
+                progress(done, None if last is None else last - start)
+    return Rendered(path, kind.id, done, is_complete)
+
+
+def render_preview(
+    medium: LabelledMedium,
+    frame_index: int,
+    composition: Composition,
+    *,
+    width: int | None = None,
+    assets: Mapping[str, Asset] | None = None,
+    start: int = 0,
+) -> ByteArray:
+    """One frame as `render_video` shows it.
+
+    Args:
+        medium: as there.
+        frame_index: which.
+        composition: what is wanted.
+        width: the result is made smaller, and so is the work; None means full size.
+        assets: as there.
+        start: the first frame of the render, where a background video begins.
+
+    Returns:
+        (h, w, 3), or (h, w, 4) with straight alpha where the background is transparent.
+
+    Raises:
+        As `render_video`.
+    """
+    frame = medium.source.frame(frame_index)
+    full_width = frame.rgb.shape[1]
+    scale = 1.0 if width is None or width >= full_width else width / full_width
+    full = medium.masklets.masks_at(frame_index)
+    rgb, masks = _smaller(frame.rgb, full, scale)
+    plate = None
+    if not medium.is_image and any(_is_removed(composition, object_id, fill="auto") for object_id in masks):
+        plate = CleanPlate((rgb.shape[0], rgb.shape[1]))
+        for stride in (_AROUND_STRIDE, -_AROUND_STRIDE):
+            plate.look_ahead(_around(medium, frame_index, stride, scale), stride)
+    time_s = frame.time_s - (medium.source.frame(start).time_s if 0 < start < frame_index else 0.0)
+    trails = Trails(medium.masklets, composition, medium.source.info.fps).at(frame_index, full, scale)
+    size_hw = (rgb.shape[0], rgb.shape[1])
+    with Renderer(composition, size_hw, objects=medium.masklets.objects, assets=assets, plate=plate) as renderer:
+        return renderer.render(rgb, masks, time_s=max(0.0, time_s), trails=trails)
+
+
+def choose_container(out: str | Path, container: str | None = None) -> Container:
+    """The container of this name, or that of a file's suffix.
+
+    Raises:
+        ConfigError: there is none of that name.
+        OutputError: the suffix is another one's, or nobody's.
+    """
+    suffix = Path(out).suffix.lower()
+    if container is None:
+        found = next((one for one in CONTAINERS.values() if suffix in one.suffixes), None)
+        if found is None:
+            known = ", ".join(ending for one in CONTAINERS.values() for ending in one.suffixes if ending)
+            raise OutputError(f"cannot tell from {out} what to write: end it in {known}, or give a folder for PNGs")
+        return found
+    if container not in CONTAINERS:
+        raise ConfigError(f"there is no container {container!r}: choose from {', '.join(CONTAINERS)}")
+    chosen = CONTAINERS[container]
+    if suffix not in chosen.suffixes:
+        raise OutputError(f"{chosen.name} is written to {' or '.join(filter(None, chosen.suffixes))}, got {out}")
+    return chosen
+
+
+def _open_writer(
+    path: Path, kind: Container, medium: LabelledMedium, composition: Composition, gif: GifOptions
+) -> _Writer:
+    info = medium.source.info
+    check_writable(path) if path.suffix else path.parent.mkdir(parents=True, exist_ok=True)
+    if kind.id == "gif":
+        return GifWriter(path, gif)
+    if kind.id == "png":
+        return _OnePng(path) if path.suffix.lower() == ".png" else _Pngs(path)
+    codec = {"mp4": h264, "mov": prores, "webm": lambda: vp9(alpha=composition.is_transparent)}[kind.id]()
+    return VideoWriter(path, info, codec)
+
+
+class _Pngs:
+    """A PNG a frame, in a folder or a .zip."""
+
+    def __init__(self, path: Path) -> None:
+        self._tree = Tree(path)
+        self._count = 0
+
+    def write(self, picture: ByteArray, time_s: float) -> None:
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "PNG", compress_level=3)
+        self._tree.write(f"{self._count:05d}.png", buffer.getvalue())
+        self._count += 1
+
+    def to_finish(self) -> int:
+        return 256 * self._count
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tree.__exit__(kind, error, trace)
+
+
+class _OnePng:
+    """A single picture."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_written = False
+
+    def write(self, picture: ByteArray, time_s: float) -> None:
+        if self._is_written:
+            raise OutputError(f"{self._path} holds one frame: give a folder or a .zip for more")
+        write_image(self._path, picture)
+        self._is_written = True
+
+    def to_finish(self) -> int:
+        return 0
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+def closing_frames(frames: Iterator[Frame]) -> closing[Iterator[Frame]]:
+    """An iterator of frames whose thread ends when the block does."""
+    return closing(frames)  # type: ignore[type-var]
+
+
+def _is_removed(composition: Composition, object_id: int, *, fill: str) -> bool:
+    effect = composition.effect_of(object_id, Remove)
+    return effect is not None and effect.fill == fill
+
+
+def _plate(medium: LabelledMedium, composition: Composition, start: int, stop: int | None) -> CleanPlate | None:
+    """What lies behind removed objects, as far as one can see ahead."""
+    removed = [one for one in medium.masklets.objects if _is_removed(composition, one.object_id, fill="auto")]
+    if not removed or medium.is_image:
+        return None
+    plate = CleanPlate(medium.source.info.size_hw)
+    if not medium.source.info.is_live:
+        end = start + AHEAD_FRAMES if stop is None else min(stop, start + AHEAD_FRAMES)
+        with closing_frames(medium.source.frames(start, end, AHEAD_STRIDE)) as frames:
+            plate.look_ahead(((frame, medium.masklets.masks_at(frame.index)) for frame in frames), AHEAD_STRIDE)
+    return plate
+
+
+def _around(
+    medium: LabelledMedium, frame_index: int, stride: int, scale: float
+) -> Iterator[tuple[Frame, Mapping[int, BoolArray]]]:
+    count = medium.source.info.num_frames or 0
+    for step in range(_AROUND_COUNT + 1):
+        index = frame_index + step * stride
+        if 0 <= index < count:
+            frame = medium.source.frame(index)
+            rgb, masks = _smaller(frame.rgb, medium.masklets.masks_at(index), scale)
+            yield Frame(index, rgb, frame.time_s), masks
+
+
+def _smaller(rgb: ByteArray, masks: Mapping[int, BoolArray], scale: float) -> tuple[ByteArray, dict[int, BoolArray]]:
+    if scale == 1:
+        return rgb, dict(masks)
+    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+    small: dict[int, BoolArray] = {
+        object_id: cv2.resize(mask.astype(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA) > 127
+        for object_id, mask in masks.items()
+    }
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8), small
