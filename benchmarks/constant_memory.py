@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 
 CLIP = Path(__file__).parent.parent / "examples" / "media" / "bunny.mp4"
-BOXES = ((150, 60, 330, 300), (20, 20, 120, 120))
+BOXES = ((0.18, 0.13, 0.39, 0.62), (0.02, 0.04, 0.14, 0.25))
+"""Left, top, right and bottom, in parts of the frame."""
 
 
 def main() -> None:
@@ -101,7 +102,7 @@ def run_python(clip: Path, count: int, name: str, out: Path) -> None:
 
     with looped(clip, count) as source:
         tracker = Tracker(engine_of(name), source)
-        for object_id, box in enumerate(BOXES, start=1):
+        for object_id, box in enumerate(boxes_xyxy(source), start=1):
             tracker.prompt(object_id, 0, box_xyxy=box)
         with open_sinks(out, [], source.info) as sinks:
             for masks in tracker.run():
@@ -121,7 +122,7 @@ def run_cli(clip: Path, count: int, name: str, out: Path) -> None:
     masklet.api.load = lambda *_, **__: masklet.api.Model(engine)  # type: ignore[assignment]
     source = looped(clip, count)  # made before its own opener is put in the place of the usual one
     masklet.video.source.open_source = lambda *_, **__: source  # type: ignore[assignment]
-    boxes = [f"{object_id}:{','.join(map(str, box))}" for object_id, box in enumerate(BOXES, start=1)]
+    boxes = [f"{object_id}:{','.join(map(str, box))}" for object_id, box in enumerate(boxes_xyxy(source), start=1)]
     options = [part for box in boxes for part in ("--box", box)]
     with redirect_stdout(sys.stderr):
         status = masklet_main(
@@ -162,6 +163,11 @@ def looped(clip: Path, count: int) -> Any:
     return Looped()
 
 
+def boxes_xyxy(source: Any) -> list[list[int]]:
+    height, width = source.info.size_hw
+    return [[round(part * side) for part, side in zip(box, (width, height) * 2, strict=True)] for box in BOXES]
+
+
 def engine_of(name: str) -> Any:
     from masklet.engine.open import open_engine
 
@@ -178,6 +184,7 @@ class Random:
 
         self.info = EngineInfo("fake", 4 * self.low_res, 4, 8, "numpy", "cpu", "fp32")
         self._random = np.random.default_rng(0)
+        self._noise: dict[tuple[int, ...], Any] = {}
 
     def encode_image(self, rgb: Any, *, in_video: bool = False) -> Any:
         from masklet.records import ImageFeatures
@@ -211,7 +218,10 @@ class Random:
         return array
 
     def _array(self, *shape: int) -> Any:
-        return self._random.standard_normal(shape, np.float32) * 2
+        """Memory of its own with the same noise each time: to draw it anew would take a fifth of the run."""
+        if shape not in self._noise:
+            self._noise[shape] = self._random.standard_normal(shape, np.float32) * 2
+        return self._noise[shape].copy()
 
 
 if __name__ == "__main__":
