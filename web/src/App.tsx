@@ -1,0 +1,64 @@
+import { Wifi, WifiOff } from "lucide-react";
+import { lazy, Suspense, useEffect } from "react";
+import { Login } from "./screens/Login";
+import { ProjectScreen } from "./screens/Project";
+import { Projects } from "./screens/Projects";
+import { start, useApp } from "./state/app";
+import { useRoute } from "./state/route";
+import { Spinner, Toasts, TooltipLayer } from "./ui/kit";
+
+const Workspace = lazy(() => import("./workspace/Workspace"));
+
+export function App() {
+  const info = useApp((state) => state.info);
+  const startError = useApp((state) => state.startError);
+
+  useEffect(() => {
+    void start();
+  }, []);
+
+  return (
+    <div className="app">
+      <ConnectionBanner />
+      {info ? (
+        info.needs_login && !info.user ? (
+          <Login />
+        ) : (
+          <Screen />
+        )
+      ) : (
+        <div className="screen-centre">{startError ? <p>{startError} Trying again…</p> : <Spinner />}</div>
+      )}
+      <Toasts />
+      <TooltipLayer />
+    </div>
+  );
+}
+
+function Screen() {
+  const route = useRoute((state) => state.route);
+  if (route.screen === "projects") return <Projects />;
+  if (route.screen === "project") return <ProjectScreen key={route.pid} pid={route.pid} />;
+  const wait = (
+    <div className="screen-centre">
+      <Spinner />
+    </div>
+  );
+  return (
+    <Suspense fallback={wait}>
+      <Workspace key={route.mid} pid={route.pid} mid={route.mid} startFrame={route.frame} />
+    </Suspense>
+  );
+}
+
+function ConnectionBanner() {
+  const online = useApp((state) => state.online);
+  const justBack = useApp((state) => state.justBack);
+  if (online && !justBack) return null;
+  return (
+    <div className={online ? "banner banner--ok" : "banner"} role="status">
+      {online ? <Wifi size={15} aria-hidden /> : <WifiOff size={15} aria-hidden />}
+      {online ? "Connected again." : "The server cannot be reached. Your work so far is saved; trying again…"}
+    </div>
+  );
+}

@@ -1,0 +1,102 @@
+/** The page's side of the model in the worker. */
+
+import * as api from "../api/client";
+import type { DecodeRequest, FromWorker, LocalMask, ToWorker } from "./protocol";
+
+export interface DecoderState {
+  readonly state: "off" | "opening" | "ready" | "failed";
+  readonly backend: string | null;
+}
+
+export interface LocalAnswer {
+  readonly side: number;
+  readonly masks: readonly LocalMask[];
+  readonly ms: number;
+}
+
+const EMPTY: LocalAnswer = { side: 0, masks: [], ms: 0 };
+
+export class DecoderClient {
+  private readonly worker: Worker;
+  private readonly waiting = new Map<number, (answer: LocalAnswer) => void>();
+  private readonly features = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
+  private readonly ready = new Set<string>();
+  private nextId = 1;
+
+  constructor(private readonly onState: (state: DecoderState) => void) {
+    this.worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "decoder" });
+    this.worker.onmessage = (event: MessageEvent<FromWorker>) => this.receive(event.data);
+    this.worker.onerror = () => this.onState({ state: "failed", backend: null });
+  }
+
+  async open(): Promise<void> {
+    this.onState({ state: "opening", backend: null });
+    const { graphs, image_size } = await api.getGraphs();
+    this.send({
+      kind: "open",
+      decodeUrl: new URL(graphs.decode, location.href).href,
+      encodeUrl: new URL(graphs.encode_image, location.href).href,
+      imageSize: image_size,
+    });
+  }
+
+  isReady(key: string): boolean {
+    return this.ready.has(key);
+  }
+
+  /** Have features of a frame from the server's embedding. */
+  async useEmbedding(key: string, url: string, width: number, height: number, signal: AbortSignal): Promise<void> {
+    const blob = await api.fetchBlob(url, signal);
+    const bytes = await blob.arrayBuffer();
+    await this.prepare(key, { kind: "embedding", key, bytes, width, height }, [bytes]);
+  }
+
+  /** Have features of a frame computed here. The bitmap is used up. */
+  async encode(key: string, bitmap: ImageBitmap, width: number, height: number): Promise<void> {
+    await this.prepare(key, { kind: "encode", key, bitmap, width, height }, [bitmap]);
+  }
+
+  decode(key: string, request: DecodeRequest): Promise<LocalAnswer> {
+    if (!this.ready.has(key)) return Promise.resolve(EMPTY);
+    return new Promise((resolve) => {
+      const id = this.nextId++;
+      this.waiting.set(id, (answer) => {
+        if (answer.side === 0) this.ready.delete(key); // the worker has forgotten this frame
+        resolve(answer);
+      });
+      this.send({ kind: "decode", id, key, request });
+    });
+  }
+
+  close(): void {
+    this.worker.terminate();
+    for (const resolve of this.waiting.values()) resolve(EMPTY);
+  }
+
+  private prepare(key: string, message: ToWorker, transfer: Transferable[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.features.set(key, { resolve, reject });
+      this.send(message, transfer);
+    });
+  }
+
+  private send(message: ToWorker, transfer: Transferable[] = []): void {
+    this.worker.postMessage(message, transfer);
+  }
+
+  private receive(message: FromWorker): void {
+    if (message.kind === "opened") this.onState({ state: "ready", backend: message.backend });
+    else if (message.kind === "failed") this.onState({ state: "failed", backend: null });
+    else if (message.kind === "ready") {
+      this.ready.add(message.key);
+      this.features.get(message.key)?.resolve();
+      this.features.delete(message.key);
+    } else if (message.kind === "unready") {
+      this.features.get(message.key)?.reject(new Error(message.message));
+      this.features.delete(message.key);
+    } else {
+      this.waiting.get(message.id)?.(message);
+      this.waiting.delete(message.id);
+    }
+  }
+}

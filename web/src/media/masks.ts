@@ -1,0 +1,122 @@
+/** Masks of one medium as run lengths, fetched in stretches on demand, and their outlines. */
+
+import * as api from "../api/client";
+import type { FrameMasks, Rle } from "../api/types";
+import { traceBitmap, toPath } from "../lib/contour";
+import { decodeRle } from "../lib/rle";
+
+const STRETCH = 30;
+const MAX_STRETCHES = 120;
+
+export class MaskCache {
+  private readonly frames = new Map<number, FrameMasks>();
+  /** Stretches that are as the server has them, in order of use. */
+  private readonly fresh = new Set<number>();
+  private readonly loading = new Map<number, AbortController>();
+  private epoch = 0;
+
+  constructor(
+    private readonly mediumId: string,
+    private readonly numFrames: number,
+    private readonly onLoaded: () => void,
+    private readonly onError: (error: unknown) => void,
+  ) {}
+
+  get(frame: number): FrameMasks | undefined {
+    return this.frames.get(frame);
+  }
+
+  set(masks: FrameMasks): void {
+    this.frames.set(masks.frame_index, masks);
+    this.onLoaded();
+  }
+
+  /** Forget what one object had on a frame, at once, before the server has said so. */
+  remove(frame: number, objectId: number): void {
+    const masks = this.frames.get(frame);
+    if (!masks) return;
+    this.set({ ...masks, objects: masks.objects.filter((mask) => mask.object_id !== objectId) });
+  }
+
+  /** Everything may have changed. What is known is shown until the new comes. */
+  invalidate(): void {
+    this.epoch++;
+    this.fresh.clear();
+    for (const stop of this.loading.values()) stop.abort();
+    this.loading.clear();
+  }
+
+  close(): void {
+    this.invalidate();
+  }
+
+  /** See to it that the masks of `frame`, and then those after it, are here. */
+  ensure(frame: number, ahead = 0): void {
+    const first = Math.floor(frame / STRETCH);
+    const last = Math.floor(Math.min(frame + ahead, this.numFrames - 1) / STRETCH);
+    for (let stretch = first; stretch <= last; stretch++) this.load(stretch);
+  }
+
+  private load(stretch: number): void {
+    if (this.fresh.has(stretch)) {
+      this.fresh.delete(stretch);
+      this.fresh.add(stretch);
+      return;
+    }
+    if (this.loading.has(stretch)) return;
+    const stop = new AbortController();
+    const { epoch } = this;
+    this.loading.set(stretch, stop);
+    const start = stretch * STRETCH;
+    const end = Math.min(start + STRETCH, this.numFrames);
+    api
+      .getMasks(this.mediumId, start, end, stop.signal)
+      .then(
+        ({ frames }) => {
+          if (epoch !== this.epoch) return;
+          for (let frame = start; frame < end; frame++) this.frames.delete(frame);
+          for (const masks of frames) this.frames.set(masks.frame_index, masks);
+          this.fresh.add(stretch);
+          this.forgetOldest();
+          this.onLoaded();
+        },
+        (error: unknown) => {
+          if (!api.isAbort(error)) this.onError(error);
+        },
+      )
+      .finally(() => {
+        if (this.loading.get(stretch) === stop) this.loading.delete(stretch);
+      });
+  }
+
+  private forgetOldest(): void {
+    for (const stretch of this.fresh) {
+      if (this.fresh.size <= MAX_STRETCHES) return;
+      this.fresh.delete(stretch);
+      for (let frame = stretch * STRETCH; frame < (stretch + 1) * STRETCH; frame++) this.frames.delete(frame);
+    }
+  }
+}
+
+const outlines = new WeakMap<Rle, Map<number, Path2D>>();
+
+/** The outline of a mask in source pixels. `stride` 2 or more is coarser and quicker, for large pictures seen whole. */
+export function outlineOf(rle: Rle, stride: number): Path2D {
+  let known = outlines.get(rle);
+  if (!known) {
+    known = new Map();
+    outlines.set(rle, known);
+  }
+  let path = known.get(stride);
+  if (!path) {
+    path = toPath(traceBitmap(decodeRle(rle, stride)), stride, stride);
+    known.set(stride, path);
+  }
+  return path;
+}
+
+/** How coarse an outline may be: never coarser than a screen pixel, full detail below 2 megapixels. */
+export function strideFor([height, width]: readonly [number, number], scale: number): number {
+  if (width * height <= 2_100_000) return 1;
+  return Math.max(1, Math.min(4, Math.floor(1 / scale)));
+}

@@ -1,0 +1,69 @@
+import { LogIn } from "lucide-react";
+import { type FormEvent, useEffect, useState } from "react";
+import * as api from "../api/client";
+import { messageOf } from "../lib/text";
+import { start } from "../state/app";
+import { Button } from "../ui/kit";
+import { Logo } from "./Header";
+
+/** A server that listens to others than this machine asks for its token. The printed address may carry it: #token=... */
+export function Login() {
+  const [token, setToken] = useState("");
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+
+  const enter = async (given: string) => {
+    setBusy(true);
+    try {
+      await api.login(given.trim());
+      await start();
+    } catch (problem) {
+      setError(messageOf(problem));
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the page opens
+  useEffect(() => {
+    const given = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (!given) return;
+    history.replaceState(null, "", location.pathname + location.search); // not in anybody's history
+    void enter(given);
+  }, []);
+
+  return (
+    <main className="screen-centre">
+      <form
+        className="login"
+        onSubmit={(event: FormEvent) => {
+          event.preventDefault();
+          void enter(token);
+        }}
+      >
+        <Logo />
+        <h1 className="login__title">Welcome back</h1>
+        <p className="login__text">This studio is shared over a network. Enter the token that `masklet serve` printed.</p>
+        <label className="field">
+          <span className="field__label">Token</span>
+          <input
+            className="input"
+            type="password"
+            autoComplete="current-password"
+            value={token}
+            onChange={(event) => setToken(event.currentTarget.value)}
+            aria-invalid={error !== null}
+          />
+        </label>
+        {error && (
+          <p className="form-error" role="alert">
+            {error}
+          </p>
+        )}
+        <Button type="submit" variant="primary" icon={LogIn} large wide disabled={!token.trim() || busy}>
+          Enter
+        </Button>
+      </form>
+    </main>
+  );
+}

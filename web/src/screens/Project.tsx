@@ -1,0 +1,294 @@
+import {
+  Clapperboard,
+  Download,
+  Film,
+  FolderUp,
+  Image as ImageIcon,
+  MoreHorizontal,
+  Pencil,
+  Shapes,
+  Trash2,
+  Upload as UploadIcon,
+  X,
+} from "lucide-react";
+import { useEffect, useRef, useState } from "react";
+import * as api from "../api/client";
+import type { Medium, Project } from "../api/types";
+import { clock } from "../lib/lanes";
+import { plural } from "../lib/text";
+import { onReconnected, toast, toastError, useApp } from "../state/app";
+import { go } from "../state/route";
+import { Button, Dialog, Empty, IconButton, InlineText, MenuButton, Progress, Spinner } from "../ui/kit";
+import { ProjectExport } from "../workspace/ExportDialog";
+import { Header } from "./Header";
+import { ConfirmDelete, NameDialog } from "./Projects";
+import { DropZone, isImage, readDrop, takeKept, type Upload, uploadAll } from "./upload";
+
+export function ProjectScreen({ pid }: { pid: string }) {
+  const [project, setProject] = useState<Project | null>(null);
+  const [media, setMedia] = useState<readonly Medium[] | null>(null);
+  const [uploads, setUploads] = useState<readonly Upload[]>([]);
+  const [asking, setAsking] = useState<readonly File[] | null>(null);
+  const [renaming, setRenaming] = useState<Medium | null>(null);
+  const [deleting, setDeleting] = useState<Medium | null>(null);
+  const [exporting, setExporting] = useState(false);
+  const [missing, setMissing] = useState<string | null>(null);
+  const limits = useApp((state) => state.info?.limits);
+  const files = useRef<HTMLInputElement>(null);
+  const folder = useRef<HTMLInputElement>(null);
+
+  const load = () => {
+    api.getProject(pid).then(
+      (loaded) => {
+        setProject(loaded);
+        document.title = `${loaded.name} · masklet studio`;
+      },
+      (error: unknown) => (error instanceof api.ApiError && error.status === 404 ? setMissing(error.message) : toastError(error)),
+    );
+    api.listMedia(pid).then(setMedia, () => {});
+  };
+
+  const upload = (chosen: readonly File[], as: "auto" | "sequence") => {
+    const onChange = (changed: Upload, finished: boolean) =>
+      setUploads((shown) => {
+        if (finished) return shown.filter((one) => one.id !== changed.id);
+        if (shown.some((one) => one.id === changed.id)) return shown.map((one) => (one.id === changed.id ? changed : one));
+        return [...shown, changed];
+      });
+    void uploadAll(pid, chosen, as, onChange, (added) => setMedia((shown) => [...(shown ?? []), ...added])).then(load);
+  };
+
+  const offer = (chosen: readonly File[]) => {
+    if (!chosen.length) return;
+    if (chosen.length > 1 && chosen.every(isImage)) setAsking(chosen);
+    else upload(chosen, "auto");
+  };
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once per project, and after a lost connection
+  useEffect(() => {
+    load();
+    offer(takeKept(pid));
+    return onReconnected(load);
+  }, [pid]);
+
+  if (missing) {
+    return (
+      <>
+        <Header />
+        <Empty
+          icon={Shapes}
+          title="This project is not here"
+          action={<Button onClick={() => go({ screen: "projects" })}>All projects</Button>}
+        >
+          {missing}
+        </Empty>
+      </>
+    );
+  }
+
+  const rename = (name: string) => void api.renameProject(pid, name).then(setProject, toastError);
+  const choose = (event: React.ChangeEvent<HTMLInputElement>) => {
+    offer([...(event.currentTarget.files ?? [])]);
+    event.currentTarget.value = "";
+  };
+
+  return (
+    <>
+      <Header />
+      <DropZone
+        className="page"
+        hint="Drop to add to this project"
+        onDrop={(transfer) => void readDrop(transfer).then(offer)}
+      >
+        <div className="page__head">
+          <div className="page__titles">
+            <a
+              className="crumb"
+              href="/"
+              onClick={(event) => {
+                event.preventDefault();
+                go({ screen: "projects" });
+              }}
+            >
+              Projects
+            </a>
+            <h1 className="page__title">
+              {project && <InlineText className="page__title" label="Project name" value={project.name} onChange={rename} />}
+            </h1>
+          </div>
+          <div className="page__actions">
+            {media && media.length > 0 && (
+              <Button icon={Download} onClick={() => setExporting(true)}>
+                Export all
+              </Button>
+            )}
+            <Button icon={FolderUp} onClick={() => folder.current?.click()}>
+              Folder
+            </Button>
+            <Button variant="primary" icon={UploadIcon} onClick={() => files.current?.click()}>
+              Add files
+            </Button>
+          </div>
+          <input ref={files} type="file" multiple hidden onChange={choose} data-testid="files" />
+          <input
+            ref={(input) => {
+              folder.current = input;
+              input?.setAttribute("webkitdirectory", "");
+            }}
+            type="file"
+            multiple
+            hidden
+            onChange={choose}
+          />
+        </div>
+
+        {uploads.length > 0 && (
+          <ul className="uploads" aria-label="Uploads">
+            {uploads.map((one) => (
+              <li key={one.id} className={one.error ? "upload upload--error" : "upload"}>
+                <div className="upload__line">
+                  <span className="upload__name">{one.name}</span>
+                  <span className="upload__state" role={one.error ? "alert" : undefined}>
+                    {one.error ?? (one.progress >= 1 ? "Reading…" : one.progress > 0 ? `${Math.round(one.progress * 100)} %` : "Waiting")}
+                  </span>
+                  <IconButton
+                    small
+                    icon={X}
+                    label={one.error ? "Dismiss" : "Cancel upload"}
+                    onClick={() => {
+                      one.cancel?.();
+                      if (one.error) setUploads((shown) => shown.filter((other) => other.id !== one.id));
+                    }}
+                  />
+                </div>
+                {!one.error && <Progress value={one.progress >= 1 ? null : one.progress} label={`Upload of ${one.name}`} />}
+              </li>
+            ))}
+          </ul>
+        )}
+
+        {media === null ? (
+          <div className="screen-centre">
+            <Spinner />
+          </div>
+        ) : media.length === 0 && uploads.length === 0 ? (
+          <Empty
+            icon={Clapperboard}
+            title="Drop images, videos or a folder here"
+            action={
+              <Button variant="primary" large icon={UploadIcon} onClick={() => files.current?.click()}>
+                Choose files
+              </Button>
+            }
+          >
+            Anything FFmpeg can read. A folder of numbered images can become one video.
+            {limits && ` Up to ${Math.round(limits.max_seconds / 60)} minutes and ${Math.round(limits.max_bytes / 1e9)} GB each.`}
+          </Empty>
+        ) : (
+          <ul className="cards">
+            {media.map((medium) => (
+              <li key={medium.id} className="card">
+                <a
+                  className="card__link"
+                  href={`/p/${pid}/m/${medium.id}`}
+                  onClick={(event) => {
+                    if (event.metaKey || event.ctrlKey) return;
+                    event.preventDefault();
+                    go({ screen: "workspace", pid, mid: medium.id, frame: 0 });
+                  }}
+                >
+                  <span className="card__picture">
+                    <img src={medium.thumbnail_url} alt="" loading="lazy" />
+                    <span className="card__badge num">
+                      {medium.kind === "video" ? <Film size={11} aria-hidden /> : <ImageIcon size={11} aria-hidden />}
+                      {medium.kind === "video" ? clock(medium.duration_s) : "Image"}
+                    </span>
+                  </span>
+                  <span className="card__name">{medium.name}</span>
+                  <span className="card__facts num">
+                    {medium.width} × {medium.height}
+                    {medium.kind === "video" && ` · ${plural(medium.num_frames, "frame")}`}
+                    {medium.num_objects > 0 && ` · ${plural(medium.num_objects, "object")}`}
+                  </span>
+                </a>
+                <div className="card__menu">
+                  <MenuButton
+                    small
+                    label={`More for ${medium.name}`}
+                    icon={MoreHorizontal}
+                    items={[
+                      { label: "Rename", icon: Pencil, run: () => setRenaming(medium) },
+                      { label: "Delete", icon: Trash2, danger: true, run: () => setDeleting(medium) },
+                    ]}
+                  />
+                </div>
+              </li>
+            ))}
+          </ul>
+        )}
+      </DropZone>
+
+      {asking && (
+        <Dialog title={`${asking.length} images`} onClose={() => setAsking(null)}>
+          <div className="dialog__body choice">
+            <button
+              type="button"
+              className="choice__option"
+              onClick={() => {
+                setAsking(null);
+                upload(asking, "auto");
+              }}
+            >
+              <ImageIcon size={22} strokeWidth={1.5} aria-hidden />
+              <span>
+                <strong>Separate images</strong>
+                <small>Each is segmented for itself</small>
+              </span>
+            </button>
+            <button
+              type="button"
+              className="choice__option"
+              onClick={() => {
+                setAsking(null);
+                upload(asking, "sequence");
+              }}
+            >
+              <Film size={22} strokeWidth={1.5} aria-hidden />
+              <span>
+                <strong>One sequence</strong>
+                <small>Frames of one video, in the order of their names</small>
+              </span>
+            </button>
+          </div>
+        </Dialog>
+      )}
+      {renaming && (
+        <NameDialog
+          title="Rename"
+          value={renaming.name}
+          action="Rename"
+          onClose={() => setRenaming(null)}
+          onName={(name) => {
+            setRenaming(null);
+            void api.renameMedium(renaming.id, name).then(load, toastError);
+          }}
+        />
+      )}
+      {deleting && (
+        <ConfirmDelete
+          what={`“${deleting.name}”`}
+          detail="The file and all its masks are deleted from this studio for good. The original on your disk stays."
+          onClose={() => setDeleting(null)}
+          onConfirm={() => {
+            setDeleting(null);
+            void api.deleteMedium(deleting.id).then(() => {
+              toast(`Deleted “${deleting.name}”`);
+              load();
+            }, toastError);
+          }}
+        />
+      )}
+      {exporting && <ProjectExport pid={pid} onClose={() => setExporting(false)} />}
+    </>
+  );
+}

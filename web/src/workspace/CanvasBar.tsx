@@ -1,0 +1,184 @@
+import { Cpu, Maximize, Minus, Plus, RotateCcw, Sparkles, X, Zap } from "lucide-react";
+import { useMemo } from "react";
+import type { Candidate } from "../api/types";
+import { decodeRle } from "../lib/rle";
+import { traceBitmap } from "../lib/contour";
+import { Button, IconButton, Kbd, Segmented } from "../ui/kit";
+import * as actions from "./actions";
+import { getStage, zoomBy } from "./Canvas";
+import { selectedObject, setState, useWorkspace } from "./store";
+
+/** What floats over the canvas: hints, candidates, brush size, zoom. */
+export function CanvasBar() {
+  return (
+    <>
+      <div className="float float--bottom">
+        <Candidates />
+        <ToolOptions />
+      </div>
+      <div className="float float--top">
+        <Hint />
+      </div>
+      <div className="float float--left">
+        <DecoderChip />
+      </div>
+      <div className="float float--right">
+        <Zoom />
+      </div>
+    </>
+  );
+}
+
+function Hint() {
+  const objects = useWorkspace((state) => state.objects);
+  const drafting = useWorkspace((state) => state.drafting);
+  const tool = useWorkspace((state) => state.tool);
+  const cursor = useWorkspace((state) => state.cursor);
+  const medium = useWorkspace((state) => state.medium);
+  const job = useWorkspace((state) => state.job);
+  if (job) return null;
+  if (cursor) {
+    return (
+      <div className="hint">
+        <Kbd>← ↑ ↓ →</Kbd> move <Kbd>Enter</Kbd> add <Kbd>⌫</Kbd> take away <Kbd>Esc</Kbd> leave
+      </div>
+    );
+  }
+  if (tool !== "click" && tool !== "box") return null;
+  if (drafting) return <div className="hint">Click the new object, or drag a box around it</div>;
+  if (objects.length === 0) {
+    return (
+      <div className="hint">
+        Click an object to cut it out, or drag a box around it
+        {medium && medium.num_frames === 1 && (
+          <Button variant="ghost" icon={Sparkles} onClick={actions.findEverything}>
+            Find everything
+          </Button>
+        )}
+      </div>
+    );
+  }
+  return null;
+}
+
+function Candidates() {
+  const choice = useWorkspace((state) => state.candidates);
+  const object = useWorkspace(selectedObject);
+  if (!choice || choice.list.length < 2) return null;
+  return (
+    <div className="floating candidates" role="radiogroup" aria-label="Which of these did you mean?">
+      <span className="candidates__label">
+        Which one? <Kbd>G</Kbd>
+      </span>
+      {choice.list.map((candidate, i) => (
+        // biome-ignore lint/a11y/useSemanticElements: pictures to choose from, as WAI-ARIA's radio group
+        <button
+          // biome-ignore lint/suspicious/noArrayIndexKey: candidates have no other name
+          key={i}
+          type="button"
+          role="radio"
+          aria-checked={i === choice.chosen}
+          aria-label={`Candidate ${i + 1}, quality ${Math.round(candidate.iou_prediction * 100)} %`}
+          className="candidate"
+          onClick={() => actions.chooseCandidate(i)}
+        >
+          <CandidatePicture candidate={candidate} color={object?.color ?? "var(--accent)"} />
+          <span className="num">{Math.round(candidate.iou_prediction * 100)} %</span>
+        </button>
+      ))}
+      <IconButton small icon={X} label="Keep this one" onClick={() => setState({ candidates: null })} />
+    </div>
+  );
+}
+
+function CandidatePicture({ candidate, color }: { candidate: Candidate; color: string }) {
+  const [height, width] = candidate.rle.size;
+  const outline = useMemo(() => {
+    const stride = Math.max(1, Math.floor(Math.max(width, height) / 160));
+    return traceBitmap(decodeRle(candidate.rle, stride))
+      .map((loop) => {
+        const points: string[] = [];
+        for (let i = 0; i < loop.length; i += 2) points.push(`${loop[i] * stride} ${loop[i + 1] * stride}`);
+        return `M${points.join("L")}Z`;
+      })
+      .join("");
+  }, [candidate, width, height]);
+  return (
+    <svg className="candidate__picture" viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
+      <path d={outline} fill={color} fillRule="evenodd" />
+    </svg>
+  );
+}
+
+function ToolOptions() {
+  const tool = useWorkspace((state) => state.tool);
+  const brushSize = useWorkspace((state) => state.brushSize);
+  const medium = useWorkspace((state) => state.medium);
+  if ((tool !== "brush" && tool !== "eraser") || !medium) return null;
+  return (
+    <div className="floating tool-options">
+      <label className="tool-options__size">
+        <span>Size</span>
+        <Kbd>[</Kbd>
+        <input
+          className="slider"
+          type="range"
+          min={1}
+          max={Math.round(Math.max(medium.width, medium.height) / 4)}
+          value={brushSize}
+          onChange={(event) => actions.setBrushSize(Number(event.currentTarget.value))}
+          onKeyDown={(event) => event.stopPropagation()}
+        />
+        <Kbd>]</Kbd>
+        <span className="num tool-options__value">{brushSize} px</span>
+      </label>
+    </div>
+  );
+}
+
+function DecoderChip() {
+  const decoder = useWorkspace((state) => state.decoder);
+  const localMode = useWorkspace((state) => state.localMode);
+  if (decoder.state === "off" || decoder.state === "failed") return null;
+  return (
+    <div className="floating floating--small">
+      <Segmented
+        label="Where the picture is looked at"
+        value={localMode ? "page" : "server"}
+        options={[
+          { value: "server", label: "Server", icon: Zap },
+          { value: "page", label: "This page", icon: Cpu },
+        ]}
+        onChange={(value) => actions.setLocalMode(value === "page")}
+      />
+      <span
+        className="decoder-state"
+        data-state={decoder.state}
+        data-tip={decoder.state === "ready" ? `Masks follow the pointer: decoder in this page, ${decoder.backend}` : "Loading the decoder"}
+      />
+    </div>
+  );
+}
+
+function Zoom() {
+  const view = useWorkspace((state) => state.view);
+  const scale = (view ?? getStage()?.view)?.scale;
+  return (
+    <div className="floating floating--small">
+      <IconButton small icon={Minus} label="Zoom out" keys="-" onClick={() => zoomBy(1 / 1.25)} />
+      <span className="zoom__value num">{scale ? `${Math.round(scale * 100)} %` : "Fit"}</span>
+      <IconButton small icon={Plus} label="Zoom in" keys="+" onClick={() => zoomBy(1.25)} />
+      <IconButton small icon={Maximize} label="Fit" keys="0" onClick={() => setState({ view: null })} />
+      <IconButton
+        small
+        icon={RotateCcw}
+        label="One to one"
+        keys="⇧ 1"
+        onClick={() => {
+          const stage = getStage();
+          if (stage) zoomBy(1 / devicePixelRatio / stage.view.scale);
+        }}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,143 @@
+import { ArrowLeft, ArrowLeftRight, ArrowRight, Check, CircleStop, Crosshair, ListChecks, Play, RefreshCw } from "lucide-react";
+import { useState } from "react";
+import type { Direction } from "../api/types";
+import { duration, plural } from "../lib/text";
+import { Button, IconButton, Kbd, Progress, Segmented } from "../ui/kit";
+import * as actions from "./actions";
+import { setState, useWorkspace } from "./store";
+
+export function TrackPanel() {
+  const job = useWorkspace((state) => state.job);
+  return (
+    <section className="panel" aria-label="Tracking">
+      {job ? <Running /> : <Start />}
+    </section>
+  );
+}
+
+function Start() {
+  const [direction, setDirection] = useState<Direction>("both");
+  const objects = useWorkspace((state) => state.objects);
+  const timeline = useWorkspace((state) => state.timeline);
+  const range = useWorkspace((state) => state.range);
+  const looping = useWorkspace((state) => state.looping);
+  const stale = actions.staleFrames(timeline?.objects ?? []);
+  const isTracked = timeline?.objects.some((lane) => lane.status.includes("p")) && stale < Number.POSITIVE_INFINITY;
+  const hasPrompts = objects.some((one) => one.prompted_frames.length);
+  const limits = range && !looping ? range : null;
+  return (
+    <>
+      <header className="panel__head">
+        <h2 className="panel__title">Track</h2>
+        <span className="panel__space" />
+        {limits && (
+          <button type="button" className="chip chip--button num" data-tip="Only this range. Click to take the whole video" onClick={() => actions.setRange(null)}>
+            {limits.start} – {limits.stop - 1} ×
+          </button>
+        )}
+      </header>
+      <Segmented
+        label="Direction"
+        value={direction}
+        options={[
+          { value: "backward", label: "Back", icon: ArrowLeft },
+          { value: "both", label: "Both", icon: ArrowLeftRight },
+          { value: "forward", label: "Forward", icon: ArrowRight },
+        ]}
+        onChange={setDirection}
+      />
+      {stale > 0 && isTracked ? (
+        <>
+          <Button
+            variant="primary"
+            wide
+            icon={RefreshCw}
+            keys="⇧ T"
+            tip="Tracks again only where your corrections reach"
+            onClick={() => void actions.track(direction, true)}
+          >
+            Update {plural(stale, "frame")}
+          </Button>
+          <Button wide icon={Play} keys="T" tip="Tracks everything anew" disabled={!hasPrompts} onClick={() => void actions.track(direction)}>
+            Track all again
+          </Button>
+        </>
+      ) : (
+        <Button
+          variant="primary"
+          wide
+          icon={Play}
+          keys="T"
+          tip={hasPrompts ? "Follow all objects through the video" : "Click an object first"}
+          disabled={!hasPrompts}
+          onClick={() => void actions.track(direction)}
+        >
+          Track {objects.length > 1 ? plural(objects.length, "object") : "object"}
+        </Button>
+      )}
+      <Review />
+    </>
+  );
+}
+
+function Review() {
+  const frame = useWorkspace((state) => state.frame);
+  const timeline = useWorkspace((state) => state.timeline);
+  const medium = useWorkspace((state) => state.medium);
+  if (!timeline || !medium || !timeline.objects.some((lane) => /[puol]/.test(lane.status))) return null;
+  const numAccepted = timeline.accepted.reduce((sum, [start, stop]) => sum + stop - start, 0);
+  const isAccepted = timeline.accepted.some(([start, stop]) => start <= frame && frame < stop);
+  const numReview = timeline.review.length;
+  return (
+    <div className="review">
+      <div className="review__line">
+        <span>{numReview ? `${plural(numReview, "frame")} to check` : "Nothing stands out"}</span>
+        <span className="num review__share">{Math.round((100 * numAccepted) / medium.num_frames)} % accepted</span>
+      </div>
+      <Progress value={numAccepted / medium.num_frames} label="Accepted frames" />
+      <div className="review__buttons">
+        <Button icon={Crosshair} onClick={() => void actions.seekNextToCheck()}>
+          Next to check <Kbd>F</Kbd>
+        </Button>
+        <IconButton
+          icon={Check}
+          label={isAccepted ? "Take back: this frame is not accepted" : "Accept this frame"}
+          keys="A"
+          pressed={isAccepted}
+          onClick={actions.toggleAccepted}
+        />
+        <IconButton icon={ListChecks} label="Accept the range, or all frames" keys="⇧ A" onClick={actions.acceptRange} />
+      </div>
+    </div>
+  );
+}
+
+function Running() {
+  const job = useWorkspace((state) => state.job);
+  const following = useWorkspace((state) => state.following);
+  if (!job) return null;
+  const what = job.kind === "everything" ? "Finding everything" : "Tracking";
+  return (
+    <>
+      <header className="panel__head">
+        <h2 className="panel__title">{job.state === "queued" ? "Waiting for its turn" : what}</h2>
+        <span className="panel__space" />
+        <span className="panel__count num">
+          {job.done}
+          {job.total !== null && ` / ${job.total}`}
+        </span>
+      </header>
+      <Progress value={job.total ? job.done / job.total : null} label={what} />
+      <div className="running__facts num">
+        <span>{job.fps ? `${job.fps.toFixed(1)} frames/s` : "Starting"}</span>
+        <span>{job.eta_s !== null && job.eta_s > 0 ? `${duration(job.eta_s)} left` : ""}</span>
+      </div>
+      <div className="running__buttons">
+        <Button icon={CircleStop} onClick={actions.cancelJob} keys="Esc" tip="What has been tracked is kept">
+          Stop
+        </Button>
+        {!following && job.kind === "track" && <Button onClick={() => setState({ following: true })}>Watch</Button>}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,96 @@
+/** Keeps the decoder in the page ready for the frame that is looked at. */
+
+import * as api from "../api/client";
+import type { Point, PromptBody } from "../api/types";
+import type { LocalAnswer } from "../decoder/client";
+import { getSession, type Session } from "./session";
+import { getState, selectedObject, setState, useWorkspace } from "./store";
+
+let stop: AbortController | null = null;
+
+const keyOf = (session: Session, frame: number): string =>
+  `${session.medium.id}/${frame}/${getState().localMode ? "page" : "server"}`;
+
+/** Have the embedding of the frame that is shown, made by the server or (local mode) here. */
+export function refreshEmbedding(): void {
+  const session = getSession();
+  const { frame, tool, decoder, playing, localMode } = getState();
+  stop?.abort();
+  if (!session?.decoder || decoder.state !== "ready" || playing || (tool !== "click" && tool !== "box")) return;
+  const key = keyOf(session, frame);
+  if (session.decoder.isReady(key)) return;
+  stop = new AbortController();
+  const { width, height } = session.medium;
+  const work = localMode
+    ? encodeHere(session, key, frame, stop.signal)
+    : session.decoder.useEmbedding(key, api.embeddingUrl(session.medium.id, frame), width, height, stop.signal);
+  work.catch((error: unknown) => {
+    // Without it there is no hover preview; clicks still work by the server.
+    if (!api.isAbort(error)) console.warn("no embedding of frame", frame, error);
+  });
+}
+
+async function encodeHere(session: Session, key: string, frame: number, signal: AbortSignal): Promise<void> {
+  const blob = await api.fetchBlob(api.frameUrl(session.medium.id, frame, null), signal);
+  const bitmap = await createImageBitmap(blob);
+  if (signal.aborted) return bitmap.close();
+  await session.decoder?.encode(key, bitmap, session.medium.width, session.medium.height);
+}
+
+// The worker opens after the first frame is shown.
+useWorkspace.subscribe((state, before) => {
+  if (state.decoder.state === "ready" && before.decoder.state !== "ready") refreshEmbedding();
+});
+
+/** Ask the decoder in the page; null where it is not ready for this frame. */
+export async function localDecode(frame: number, prompt: PromptBody): Promise<LocalAnswer | null> {
+  const session = getSession();
+  if (!session?.decoder) return null;
+  const key = keyOf(session, frame);
+  if (!session.decoder.isReady(key)) return null;
+  const { points, labels, box } = prompt;
+  return session.decoder.decode(key, { points, labels, box });
+}
+
+let asking = false;
+let next: { at: Point; label: 0 | 1 } | null = null;
+
+/** Show what a click here would give. While one answer is worked out only the latest place is remembered. */
+export function hoverAt(at: Point | null, label: 0 | 1): void {
+  next = at && { at, label };
+  if (!at) setState({ hover: null });
+  else if (!asking) void answerHover();
+}
+
+async function answerHover(): Promise<void> {
+  asking = true;
+  try {
+    while (next) {
+      const { at, label } = next;
+      next = null;
+      const { frame, prompts, selected, drafting } = getState();
+      const object = selectedObject(getState());
+      if (object?.locked) return;
+      const said = !drafting && selected !== null && prompts.frame === frame ? prompts.byObject[String(selected)] : undefined;
+      const answer = await localDecode(frame, {
+        points: [...(said?.points ?? []), at],
+        labels: [...(said?.labels ?? []), label],
+        box: said?.box ?? null,
+        candidate: null,
+      });
+      const best = answer?.masks[0];
+      if (getState().frame !== frame || getState().tool !== "click" || !answer) return;
+      const hover = best ? { frame, loops: best.loops, side: answer.side, iou: best.iou, label } : null;
+      if (next !== null || hovering) setState({ hover });
+    }
+  } finally {
+    asking = false;
+  }
+}
+
+let hovering = false;
+/** Whether the pointer is over the canvas at all: an answer that comes after it left is not shown. */
+export function setHovering(value: boolean): void {
+  hovering = value;
+  if (!value) hoverAt(null, 1);
+}

@@ -1,0 +1,331 @@
+/** Draws picture, masks, prompts and what the hand is doing. Two layers, so that hovering does not redraw the picture. */
+
+import type { Box, Point } from "../api/types";
+import { toPath } from "../lib/contour";
+import { fit, type Size, toScreen, type View } from "../lib/view";
+import { type FrameWidth, widthFor } from "../media/frames";
+import { outlineOf, strideFor } from "../media/masks";
+import type { Session } from "./session";
+import { getState, type WorkspaceState } from "./store";
+
+/** A gesture that is not finished. */
+export type Draft =
+  | { readonly kind: "box"; readonly box: Box }
+  | { readonly kind: "lasso"; readonly points: readonly Point[]; readonly adds: boolean }
+  | { readonly kind: "paint"; readonly objectId: number | null; readonly outline: Path2D; readonly color: string };
+
+const NEW_OBJECT_COLOR = "#8ab4ff";
+
+export class Stage {
+  size: Size = { width: 1, height: 1 };
+  draft: Draft | null = null;
+  /** Where the pointer is, source pixels; for the ring of the brush. */
+  pointer: Point | null = null;
+  private readonly pictureContext: CanvasRenderingContext2D;
+  private readonly overlayContext: CanvasRenderingContext2D;
+  private ratio = 1;
+  private scheduled = 0;
+  private lastPicture = "";
+
+  constructor(
+    private readonly session: Session,
+    private readonly picture: HTMLCanvasElement,
+    private readonly overlay: HTMLCanvasElement,
+  ) {
+    const contexts = [picture, overlay].map((canvas) => canvas.getContext("2d"));
+    if (!contexts[0] || !contexts[1]) throw new Error("no 2D canvas in this browser");
+    [this.pictureContext, this.overlayContext] = contexts as [CanvasRenderingContext2D, CanvasRenderingContext2D];
+  }
+
+  resize(width: number, height: number): void {
+    this.size = { width, height };
+    this.ratio = devicePixelRatio;
+    for (const canvas of [this.picture, this.overlay]) {
+      canvas.width = Math.round(width * this.ratio);
+      canvas.height = Math.round(height * this.ratio);
+    }
+    this.lastPicture = "";
+    this.schedule();
+  }
+
+  get view(): View {
+    return getState().view ?? this.fitted;
+  }
+
+  get fitted(): View {
+    return fit(this.session.medium, this.size);
+  }
+
+  get smallestScale(): number {
+    return Math.min(this.fitted.scale, 1) / 4;
+  }
+
+  /** The width at which frames are worth fetching for what is on the screen. */
+  frameWidth(): FrameWidth {
+    const wanted = widthFor(this.session.medium.width, this.session.medium.width * this.view.scale * this.ratio);
+    // While playing, speed counts for more than the last bit of sharpness.
+    return getState().playing && (wanted === null || wanted > 1280) ? widthFor(this.session.medium.width, 1280) : wanted;
+  }
+
+  schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = requestAnimationFrame(() => {
+      this.scheduled = 0;
+      this.draw();
+    });
+  }
+
+  close(): void {
+    cancelAnimationFrame(this.scheduled);
+  }
+
+  private draw(): void {
+    const state = getState();
+    const { view } = this;
+    this.drawPicture(state, view);
+    this.drawOverlay(state, view);
+  }
+
+  private drawPicture(state: WorkspaceState, view: View): void {
+    const { medium, frames } = this.session;
+    const bitmap = frames.get(state.frame, this.frameWidth());
+    if (!bitmap && this.lastPicture) {
+      // Keep the last frame on the screen rather than flash empty; it is drawn again where it was.
+      return;
+    }
+    const key = `${state.frame}/${bitmap?.width}/${view.scale}/${view.x}/${view.y}`;
+    if (key === this.lastPicture) return;
+    this.lastPicture = bitmap ? key : "";
+    const context = this.pictureContext;
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    context.clearRect(0, 0, this.size.width, this.size.height);
+    const [x, y] = [view.x, view.y];
+    const [width, height] = [medium.width * view.scale, medium.height * view.scale];
+    if (!bitmap) {
+      context.fillStyle = "rgb(128 128 128 / 12%)";
+      context.fillRect(x, y, width, height);
+      return;
+    }
+    // Far in, pixels are shown as they are.
+    context.imageSmoothingEnabled = view.scale * this.ratio < 3;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(bitmap, x, y, width, height);
+  }
+
+  /** Draw the picture again although the view has not changed. */
+  invalidate(): void {
+    this.lastPicture = "";
+    this.schedule();
+  }
+
+  private drawOverlay(state: WorkspaceState, view: View): void {
+    const context = this.overlayContext;
+    const { width, height } = this.size;
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.save();
+    if (state.split !== null) {
+      context.beginPath();
+      context.rect(state.split * width, 0, width, height);
+      context.clip();
+    }
+    if (state.masksVisible) this.drawMasks(state, view);
+    context.restore();
+    if (state.split !== null) this.drawSplit(state.split * width);
+    if (state.masksVisible && !state.playing) {
+      this.drawHover(state, view);
+      this.drawPrompts(state, view);
+    }
+    this.drawDraft(state, view);
+    if (state.cursor) this.drawCursor(toScreen(view, state.cursor));
+  }
+
+  private inSource(view: View, draw: (context: CanvasRenderingContext2D, pixel: number) => void): void {
+    const context = this.overlayContext;
+    context.save();
+    const scale = view.scale * this.ratio;
+    context.setTransform(scale, 0, 0, scale, view.x * this.ratio, view.y * this.ratio);
+    context.lineJoin = "round";
+    draw(context, 1 / view.scale);
+    context.restore();
+  }
+
+  private drawMasks(state: WorkspaceState, view: View): void {
+    const masks = this.session.masks.get(state.frame);
+    const { draft } = this;
+    const shown = new Map(state.objects.filter((one) => !one.hidden).map((one) => [one.id, one]));
+    const painted = draft?.kind === "paint" ? draft.objectId : undefined;
+    const pending = state.pending?.frame === state.frame ? state.pending : null;
+    for (const mask of masks?.objects ?? []) {
+      const object = shown.get(mask.object_id);
+      if (!object || mask.area === 0 || mask.object_id === painted || mask.object_id === pending?.objectId) continue;
+      const path = outlineOf(mask.rle, strideFor(mask.rle.size, view.scale));
+      this.drawMask(path, view, object.color, object.id === state.selected, mask.status === "uncertain");
+    }
+    if (pending) {
+      const color = shown.get(pending.objectId)?.color ?? NEW_OBJECT_COLOR;
+      this.drawMask(this.fromGrid(pending.loops, pending.side), view, color, true, false);
+    }
+    if (draft?.kind === "paint") this.drawMask(draft.outline, view, draft.color, true, false);
+  }
+
+  private fromGrid(loops: readonly Float32Array[], side: number): Path2D {
+    const { width, height } = this.session.medium;
+    return toPath(loops, width / side, height / side);
+  }
+
+  private drawMask(path: Path2D, view: View, color: string, isSelected: boolean, isUncertain: boolean): void {
+    this.inSource(view, (context, pixel) => {
+      context.globalAlpha = isSelected ? 0.42 : 0.3;
+      context.fillStyle = color;
+      context.fill(path, "evenodd");
+      context.globalAlpha = 0.5;
+      context.strokeStyle = "#000";
+      context.lineWidth = (isSelected ? 4 : 3) * pixel;
+      context.stroke(path);
+      context.globalAlpha = 1;
+      context.strokeStyle = color;
+      context.lineWidth = (isSelected ? 2.25 : 1.5) * pixel;
+      if (isUncertain) context.setLineDash([6 * pixel, 4 * pixel]);
+      context.stroke(path);
+    });
+  }
+
+  private drawHover(state: WorkspaceState, view: View): void {
+    const { hover } = state;
+    if (!hover || hover.frame !== state.frame || state.pending || this.draft || state.tool !== "click") return;
+    const path = this.fromGrid(hover.loops, hover.side);
+    this.inSource(view, (context, pixel) => {
+      context.fillStyle = "#fff";
+      context.globalAlpha = 0.2;
+      context.fill(path, "evenodd");
+      context.globalAlpha = 0.45;
+      context.strokeStyle = "#000";
+      context.lineWidth = 3 * pixel;
+      context.stroke(path);
+      context.globalAlpha = 0.95;
+      context.strokeStyle = "#fff";
+      context.lineWidth = 1.25 * pixel;
+      context.setLineDash([4 * pixel, 3 * pixel]);
+      context.stroke(path);
+    });
+  }
+
+  private drawPrompts(state: WorkspaceState, view: View): void {
+    if (state.prompts.frame !== state.frame) return;
+    for (const object of state.objects) {
+      const said = state.prompts.byObject[String(object.id)];
+      if (!said || object.hidden) continue;
+      const isSelected = object.id === state.selected;
+      if (said.box && isSelected) this.drawBox(said.box, view, object.color, true);
+      said.points.forEach((point, i) => this.drawPoint(toScreen(view, point), said.labels[i], isSelected));
+    }
+  }
+
+  private drawPoint([x, y]: Point, label: 0 | 1, isSelected: boolean): void {
+    const context = this.overlayContext;
+    const radius = isSelected ? 8 : 4;
+    context.save();
+    context.globalAlpha = isSelected ? 1 : 0.75;
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fillStyle = label ? "#17a35b" : "#e5383b";
+    context.fill();
+    context.lineWidth = isSelected ? 2 : 1.25;
+    context.strokeStyle = "#fff";
+    context.shadowColor = "rgb(0 0 0 / 60%)";
+    context.shadowBlur = 4;
+    context.stroke();
+    context.shadowBlur = 0;
+    if (isSelected) {
+      context.beginPath();
+      context.moveTo(x - 3.5, y);
+      context.lineTo(x + 3.5, y);
+      if (label) {
+        context.moveTo(x, y - 3.5);
+        context.lineTo(x, y + 3.5);
+      }
+      context.lineCap = "round";
+      context.stroke();
+    }
+    context.restore();
+  }
+
+  private drawBox(box: Box, view: View, color: string, isDashed: boolean): void {
+    const context = this.overlayContext;
+    const [x0, y0] = toScreen(view, [box[0], box[1]]);
+    const [x1, y1] = toScreen(view, [box[2], box[3]]);
+    context.save();
+    context.strokeStyle = "rgb(0 0 0 / 45%)";
+    context.lineWidth = 3.5;
+    context.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    context.strokeStyle = color;
+    context.lineWidth = 1.5;
+    if (isDashed) context.setLineDash([5, 4]);
+    context.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    context.restore();
+  }
+
+  private drawDraft(state: WorkspaceState, view: View): void {
+    const { draft } = this;
+    const context = this.overlayContext;
+    if (draft?.kind === "box") this.drawBox(draft.box, view, "#fff", false);
+    if (draft?.kind === "lasso" && draft.points.length > 1) {
+      context.save();
+      context.beginPath();
+      for (const point of draft.points) context.lineTo(...toScreen(view, point));
+      context.fillStyle = draft.adds ? "rgb(255 255 255 / 16%)" : "rgb(229 56 59 / 22%)";
+      context.fill();
+      context.strokeStyle = "#fff";
+      context.lineWidth = 1.5;
+      context.setLineDash([5, 4]);
+      context.stroke();
+      context.restore();
+    }
+    if ((state.tool === "brush" || state.tool === "eraser") && this.pointer) {
+      const [x, y] = toScreen(view, this.pointer);
+      const radius = Math.max(1.5, (state.brushSize / 2) * view.scale);
+      context.save();
+      for (const [color, lineWidth] of [["rgb(0 0 0 / 55%)", 3], ["#fff", 1.25]] as const) {
+        context.beginPath();
+        context.arc(x, y, radius, 0, 2 * Math.PI);
+        context.strokeStyle = color;
+        context.lineWidth = lineWidth;
+        if (state.tool === "eraser") context.setLineDash([4, 3]);
+        context.stroke();
+      }
+      context.restore();
+    }
+  }
+
+  private drawSplit(x: number): void {
+    const context = this.overlayContext;
+    context.save();
+    context.fillStyle = "#fff";
+    context.shadowColor = "rgb(0 0 0 / 50%)";
+    context.shadowBlur = 5;
+    context.fillRect(x - 1, 0, 2, this.size.height);
+    context.restore();
+  }
+
+  private drawCursor([x, y]: Point): void {
+    const context = this.overlayContext;
+    for (const [color, lineWidth] of [["rgb(0 0 0 / 60%)", 4], ["#fff", 1.75]] as const) {
+      context.beginPath();
+      context.moveTo(x - 14, y);
+      context.lineTo(x - 4, y);
+      context.moveTo(x + 4, y);
+      context.lineTo(x + 14, y);
+      context.moveTo(x, y - 14);
+      context.lineTo(x, y - 4);
+      context.moveTo(x, y + 4);
+      context.lineTo(x, y + 14);
+      context.strokeStyle = color;
+      context.lineWidth = lineWidth;
+      context.stroke();
+    }
+  }
+}
+
+export const colorOfDraft = (state: WorkspaceState): string =>
+  state.objects.find((one) => one.id === state.selected)?.color ?? NEW_OBJECT_COLOR;
