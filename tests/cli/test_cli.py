@@ -17,7 +17,7 @@ from masklet.errors import CheckpointError, OutputError
 
 EVALUATED_DATA = ["--layout", "--split", "--resolution", "--limit", "--max-images"]
 EVALUATION_RUN = ["--json", "--out", "--worst", "--worst-count", "--processes", "-p", "--force", "-f"]
-EVALUATED_MODEL = ["--model", "-m", "--device", "--precision"]
+EVALUATED_MODEL = ["--model", "-m", "--device", "--precision", "--speed"]
 
 OPTIONS = {
     "": ["--version", "--debug"],
@@ -31,7 +31,7 @@ OPTIONS = {
         "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--out", "-o",
         "--format", "--per-object", "--window", "--direction", "--start", "--stop", "--resume", "--save", "--accept",
         "--policy", "--stabilise", "--non-overlap", "--model", "-m",
-        "--device", "--precision", "--force", "-f", "--json",
+        "--device", "--precision", "--speed", "--force", "-f", "--json",
     ],
     "models": ["--inspect", "--json"],
     "convert": ["model", "out", "--layout", "--image-size", "--force", "-f", "--json"],
@@ -41,6 +41,10 @@ OPTIONS = {
         "--processes", "--set", "--tensorboard",
     ],
     "doctor": ["--json"],
+    "bench": [
+        "parts", "--model", "-m", "--device", "--precision", "--speed", "--objects", "--clip", "--frames", "--repeats",
+        "--threads", "--random-weights", "--exported", "--out", "-o",
+    ],
     "evaluate": [],
     "evaluate clicks": [
         "root", "--clicks", "--box", "--no-box", "--noc", "--sources", "--max-objects", "--min-area", *EVALUATED_DATA,

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from masklet._version import __version__
-from masklet.cli import convert, data, doctor, evaluate, export, models, segment, serve, track, train
+from masklet.cli import bench, convert, data, doctor, evaluate, export, models, segment, serve, track, train
 from masklet.cli.command import MaskletCommand, PromptCommand
 from masklet.cli.console import Interrupted, command_line, print_error
 from masklet.cli.options import examples
@@ -43,6 +43,7 @@ app.command("convert", cls=MaskletCommand, epilog=convert.EPILOG)(convert.conver
 app.command("export", cls=MaskletCommand, epilog=export.EPILOG)(export.export)
 app.command("train", cls=MaskletCommand, epilog=train.EPILOG)(train.train)
 app.command("doctor", cls=MaskletCommand)(doctor.doctor)
+app.command("bench", cls=MaskletCommand, epilog=bench.EPILOG)(bench.bench)
 app.command("serve", cls=MaskletCommand, epilog=serve.EPILOG)(serve.serve)
 app.add_typer(serve.users_app, name="users")
 app.add_typer(evaluate.app, name="evaluate")

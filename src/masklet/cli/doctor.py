@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from masklet._version import __version__
@@ -30,19 +28,11 @@ _PACKAGES = {
 }
 """Distribution and the extra that brings it."""
 
-_CPU_FEATURES = {
-    "avx2": "AVX2",
-    "avx512f": "AVX-512",
-    "avx512_bf16": "AVX-512 bf16",
-    "amx_bf16": "AMX bf16",
-    "asimd": "NEON",
-    "bf16": "NEON bf16",
-}
-"""Linux's flag and what it is called."""
-
 
 def doctor(as_json: JsonOption = False) -> int:
     """Say what is installed, which engine and precision will be used, and why."""
+    from masklet.bench.card import cpu
+
     with show_status("looking around ..."):
         found: dict[str, Any] = {
             "masklet": __version__,
@@ -50,7 +40,7 @@ def doctor(as_json: JsonOption = False) -> int:
             "executable": sys.executable,
             "platform": platform.platform(),
             "packages": {name: _version(name) for name in _PACKAGES},
-            "cpu": _cpu(),
+            "cpu": cpu(),
             "gpu": _or_reason(_gpu),
             "h264_encoder": _or_reason(_h264),
             "nano": _or_reason(_nano),
@@ -69,23 +59,6 @@ def _version(name: str) -> str | None:
         return version(name)
     # The build with windows is as good for masklet.
     return _version("opencv-python") if name == "opencv-python-headless" else None
-
-
-def _cpu() -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    name, flags = platform.processor() or platform.machine(), set()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            key, _, value = (part.strip() for part in line.partition(":"))
-            if key == "model name":
-                name = value
-            elif key in ("flags", "Features"):
-                flags = set(value.split())
-                break
-    except OSError:  # not Linux
-        pass
-    features = [word for flag, word in _CPU_FEATURES.items() if flag in flags]
-    return {"name": name, "cores": cores, "features": features}
 
 
 def _or_reason(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""Whole commands in processes of their own: what a user waits for, start-up included."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from masklet.bench.stages import spread
+from masklet.errors import MaskletError
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """Medians of some runs of one command."""
+
+    name: str
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+    """Highest resident size."""
+    runs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def run_commands(commands: Mapping[str, Sequence[str]], repeats: int) -> list[CommandResult]:
+    """`masklet` with each list of arguments; commands take turns, and the first round only warms up the disk.
+
+    Args:
+        commands: arguments by a name; `{out}` in them is an empty folder.
+        repeats: rounds that count.
+
+    Raises:
+        MaskletError: a command fails.
+    """
+    found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in commands}
+    for turn in range(repeats + 1):
+        for name, arguments in commands.items():
+            with tempfile.TemporaryDirectory() as out:
+                measured = _run([argument.replace("{out}", out) for argument in arguments])
+            if turn:
+                found[name].append(measured)
+    return [
+        CommandResult(
+            name,
+            statistics.median(wall for wall, _, _ in runs),
+            statistics.median(cpu for _, cpu, _ in runs),
+            max(peak for _, _, peak in runs),
+            len(runs),
+        )
+        for name, runs in found.items()
+    ]
+
+
+def _run(arguments: Sequence[str]) -> tuple[float, float, int]:
+    """Wall and processor seconds, and peak resident bytes."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "masklet", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    with process.stderr:
+        errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise MaskletError(f"masklet {' '.join(arguments)} failed: {errors.decode(errors='replace').strip()}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit
+
+
+def starts(model: str, photo: Path, clip: Path) -> dict[str, list[str]]:
+    """What is over at once: where start-up is most of it."""
+    return {
+        "masklet --help": ["--help"],
+        "segment, a click": ["segment", str(photo), "--point", "150,150", "--model", model, "--out", "{out}"],
+        "track, first mask written": [
+            *("track", str(clip), "--point", "400,240", "--stop", "1", "--model", model, "--out", "{out}/clip.mp4")
+        ],
+    }
+
+
+def tracks(
+    model: str, speed: str, clip: Path, size_hw: tuple[int, int], objects: Sequence[int], lengths: tuple[int, int]
+) -> dict[str, list[str]]:
+    """A video of two lengths for each number of objects: the difference is frames alone, without start-up."""
+    commands = {}
+    for count in objects:
+        prompts = [
+            text
+            for row, (x, y) in enumerate(spread(count, size_hw))
+            for text in ("--object", str(row + 1), "--point", f"{x:.0f},{y:.0f}")
+        ]
+        for length in lengths:
+            commands[f"{speed}, {count} x {length}"] = [
+                *("track", str(clip), *prompts, "--stop", str(length), "--model", model, "--speed", speed),
+                *("--out", "{out}/clip.mp4"),
+            ]
+    return commands
+
+
+def seconds_a_frame(results: Sequence[CommandResult], lengths: tuple[int, int]) -> list[dict[str, Any]]:
+    """From `tracks` commands: wall and processor seconds a frame of the whole pipeline."""
+    by_name = {result.name: result for result in results}
+    rows = []
+    for name, short in by_name.items():
+        what, _, length = name.rpartition(" x ")
+        if not what or int(length) != lengths[0]:
+            continue
+        long, frames = by_name[f"{what} x {lengths[1]}"], lengths[1] - lengths[0]
+        speed, count = what.split(", ")
+        rows.append(
+            {
+                "speed": speed,
+                "objects": int(count),
+                "wall_s": (long.wall_s - short.wall_s) / frames,
+                "cpu_s": (long.cpu_s - short.cpu_s) / frames,
+                "peak_bytes": long.peak_bytes,
+            }
+        )
+    return rows

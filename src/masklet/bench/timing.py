@@ -1,0 +1,65 @@
+"""Contestants take turns; medians of wall and processor time, and how far the answers are apart."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from masklet.records import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One way of doing a piece of work."""
+
+    name: str
+    run: Callable[[], FloatArray]
+    """Does it to its end, devices included; the answers of one table's contestants mean the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    name: str
+    wall_s: float
+    cpu_s: float
+    """Of all threads of the process."""
+    runs: int
+    deviation: float
+    """Length of the difference from the first contestant's answer over the length of that."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def compete(contestants: Sequence[Contestant], repeats: int, *, warm_up: int = 1) -> list[Result]:
+    """Each once to warm up, then `repeats` rounds, every round starting with another one."""
+    times: dict[str, list[tuple[float, float]]] = {one.name: [] for one in contestants}
+    answers = {one.name: one.run() for one in contestants for _ in range(warm_up)}
+    for turn in range(repeats):
+        shift = turn % len(contestants)
+        for one in (*contestants[shift:], *contestants[:shift]):
+            wall, cpu = time.perf_counter(), time.process_time()
+            answers[one.name] = one.run()
+            times[one.name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    reference = answers[contestants[0].name]
+    return [
+        Result(
+            one.name,
+            statistics.median(wall for wall, _ in times[one.name]),
+            statistics.median(cpu for _, cpu in times[one.name]),
+            repeats,
+            deviation(answers[one.name], reference),
+        )
+        for one in contestants
+    ]
+
+
+def deviation(answer: FloatArray, reference: FloatArray) -> float:
+    """|answer - reference| / |reference|."""
+    size = float(np.linalg.norm(reference))
+    return float(np.linalg.norm(answer - reference)) / size if size else float(np.abs(answer).max(initial=0))

@@ -1,0 +1,212 @@
+"""`masklet bench`: how long each part takes on this machine, and other implementations beside it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from masklet.cli.console import command_line, print_line, print_table, show_status
+from masklet.cli.options import DeviceOption, ModelOption, PrecisionOption, examples, split_list
+from masklet.errors import ConfigError, EngineError
+from masklet.output import atomic_path, make_folder
+
+if TYPE_CHECKING:
+    from masklet.bench.report import Report
+    from masklet.engine.protocol import Engine
+    from masklet.records import ByteArray
+
+PARTS = ("stages", "commands", "peers")
+SPEEDS = ("exact", "fast")
+
+EPILOG = examples(
+    ("nano, from the image encoder to whole commands", "masklet bench"),
+    ("A checkpoint on a GPU, one and eight objects", "masklet bench stages --model sam2.1-tiny --objects 1,8"),
+    (
+        "Beside transformers, onnxruntime and OpenVINO, with random weights",
+        "masklet bench peers --model sam2.1-tiny --random-weights --exported tiny/ --out benchmarks/results",
+    ),
+    notes="Contestants take turns; figures are medians. The gain is in processor time, against the first line of a "
+    "table. The deviation is the length of the difference from the first line's answer over the length of that.",
+)
+
+
+def bench(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to measure: stages, commands, peers. Stages and commands when left out."),
+    ] = None,
+    model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    speed: Annotated[str, typer.Option(metavar="LIST", help="exact, fast or both.")] = "exact",
+    objects: Annotated[str, typer.Option(metavar="LIST", help="Numbers of objects.")] = "1,8",
+    clip: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A video to measure on; a made-up one of 480 x 854 otherwise.")
+    ] = None,
+    frames: Annotated[
+        str, typer.Option(metavar="SHORT,LONG", help="commands: tracked frames; the difference is what is reported.")
+    ] = "5,45",
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; one more to warm up.")] = 5,
+    threads: Annotated[int, typer.Option(min=0, help="For all contestants; 0 leaves it to each (one a core).")] = 0,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="An official architecture without its weights: for timing only.")
+    ] = False,
+    exported: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="peers: the same model as `masklet export` wrote it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Keep MODEL_HARDWARE_DATE.md there.")
+    ] = None,
+) -> int:
+    """Measure speed: stages, whole commands, and other implementations beside them. The last line is JSON."""
+    chosen = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
+    speeds = split_list(speed, of=SPEEDS, name="--speed")
+    counts = [_number(text, "--objects") for text in split_list(objects)]
+    if not speeds or not counts:
+        raise ConfigError("--speed and --objects must not be empty")
+    from masklet.bench.card import card
+    from masklet.bench.report import Report
+
+    report = Report(model, command_line.get(), card(threads))
+    for line in report.card_lines():
+        print_line(line)
+    with tempfile.TemporaryDirectory() as scratch:
+        if "stages" in chosen or "peers" in chosen:
+            rgb = _first_frame(clip)
+            engines = {one: _engine(model, device, precision, one, threads, random_weights) for one in speeds}
+            if "stages" in chosen:
+                _measure_stages(report, engines, rgb, counts, repeats)
+            if "peers" in chosen:
+                _measure_peers(report, engines, rgb, exported, repeats)
+        if "commands" in chosen:
+            if random_weights:
+                raise ConfigError("commands load a model by its name: leave --random-weights out")
+            _measure_commands(report, model, speeds, counts, clip, Path(scratch), frames, repeats)
+    if out is not None:
+        path = make_folder(out) / f"{report.name}.md"
+        with atomic_path(path) as partial:
+            partial.write_text(report.to_markdown(), encoding="utf-8")
+        print_line(f"wrote {path}")
+    print_line(report.to_json())
+    return 0
+
+
+def _number(text: str, name: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ConfigError(f"{name} must be numbers from 1 on, got {text!r}")
+    return int(text)
+
+
+def _first_frame(clip: Path | None) -> ByteArray:
+    from masklet.bench.material import picture
+    from masklet.video.source import open_source
+
+    if clip is None:
+        return picture()
+    with open_source(clip) as source:
+        return source.frame(0).rgb
+
+
+def _engine(model: str, device: str, precision: str, speed: str, threads: int, random_weights: bool) -> Engine[Any]:
+    from masklet.engine.open import needs_extra, open_engine
+
+    if not random_weights:
+        return open_engine(model, device=device, precision=precision, speed=speed, num_threads=threads)
+    with needs_extra("torch", "--random-weights"):
+        import torch
+
+        from masklet.engine.torch_engine import TorchEngine
+        from masklet.model.config import OFFICIAL_CONFIGS
+        from masklet.model.sam2 import SAM2
+    if model not in OFFICIAL_CONFIGS:
+        raise ConfigError(f"--random-weights needs one of {', '.join(OFFICIAL_CONFIGS)}, got {model!r}")
+    torch.manual_seed(0)
+    if threads:
+        torch.set_num_threads(threads)
+    return TorchEngine(SAM2(OFFICIAL_CONFIGS[model]), device=device, precision=precision, speed=speed)
+
+
+def _measure_stages(
+    report: Report, engines: dict[str, Engine[Any]], rgb: ByteArray, counts: list[int], repeats: int
+) -> None:
+    from masklet.bench.stages import STAGES, Scene, contestants, disagreement
+    from masklet.bench.timing import compete
+
+    for count in counts:
+        with show_status(f"{count} objects ..."):
+            scenes = {speed: Scene(engine, rgb, count) for speed, engine in engines.items()}
+            table = contestants(scenes)
+            for stage in STAGES:
+                if stage != "encode image" or count == counts[0]:
+                    _add(report, stage, count, compete(table[stage], repeats))
+            report.records[f"1 - IoU x {count}"] = dict(zip(scenes, disagreement(list(scenes.values())), strict=True))
+
+
+def _measure_peers(
+    report: Report, engines: dict[str, Engine[Any]], rgb: ByteArray, exported: Path | None, repeats: int
+) -> None:
+    from masklet.bench.peers import peers
+    from masklet.bench.stages import Scene, contestants
+    from masklet.bench.timing import compete
+    from masklet.engine.open import needs_extra
+
+    with needs_extra("torch", "peers"):
+        from masklet.engine.torch_engine import TorchEngine
+    engine = next(iter(engines.values()))
+    if not isinstance(engine, TorchEngine) or engine.spec.has_keys or engine.device.type != "cpu":
+        raise EngineError("peers are compared with an official architecture on a CPU: --model sam2.1-tiny --device cpu")
+    with show_status("peers ..."):
+        scenes = {f"masklet {speed}": Scene(one, rgb, 1) for speed, one in engines.items()}
+        others, missing = peers(engine, next(iter(scenes.values())), exported)
+        report.remarks += [f"not compared: {reason}" for reason in missing]
+        own = contestants(scenes)
+        for stage, rivals in others.items():
+            _add(report, stage, 1, compete([*rivals, *own[stage]], repeats))
+
+
+def _measure_commands(
+    report: Report,
+    model: str,
+    speeds: list[str],
+    counts: list[int],
+    clip: Path | None,
+    scratch: Path,
+    frames: str,
+    repeats: int,
+) -> None:
+    from PIL import Image
+
+    from masklet.bench.commands import run_commands, seconds_a_frame, starts, tracks
+    from masklet.bench.material import write_clip
+    from masklet.video.source import open_source
+
+    if not hasattr(os, "wait4"):
+        raise EngineError("commands can only be measured on Linux and macOS: choose stages")
+    lengths = [_number(text, "--frames") for text in split_list(frames)]
+    if len(lengths) != 2 or lengths[0] >= lengths[1]:
+        raise ConfigError(f"--frames must be two numbers, the smaller first, got {frames!r}")
+    video = write_clip(scratch / "clip.mp4", lengths[1]) if clip is None else clip
+    photo = scratch / "photo.png"
+    with open_source(video) as source:
+        size_hw = source.info.size_hw
+        Image.fromarray(source.frame(0).rgb).save(photo)
+    span = (lengths[0], lengths[1])
+    commands = starts(model, photo, video)
+    for speed in speeds:
+        commands |= tracks(model, speed, video, size_hw, counts, span)
+    with show_status("commands ..."):
+        results = run_commands(commands, repeats)
+    report.add_commands(results)
+    report.add_frames(seconds_a_frame(results, span), report.card["cpu"]["cores"])
+    for table in report.tables[-2:]:
+        print_table((table.title, *table.columns[1:]), table.rows, left=(table.title,))
+
+
+def _add(report: Report, stage: str, count: int, results: Any) -> None:
+    report.add_stage(stage, count, results)
+    table = report.tables[-1]
+    print_table((table.title, *table.columns[1:]), table.rows, left=(table.title,))
