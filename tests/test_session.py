@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from fake_engine import FakeEngine, pictures
+from masklet import resume
 from masklet.errors import OutputError, SessionError, TrackingError
 from masklet.memory_bank import MemoryConfig
 from masklet.records import FrameMasks
-from masklet.session import resume_session, session_about
+from masklet.refine import EdgeConfig
+from masklet.session import model_of, resume_session, session_about
 from masklet.tracker import Tracker
 
 CLICK: dict[str, Any] = {"points_xy": [(1, 1)]}
@@ -98,6 +100,24 @@ def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     assert about["model"]["name"] == "fake"
     assert about["video"]["num_frames"] == 30
     assert about["objects"] == [{"object_id": 1, "name": ""}, {"object_id": 2, "name": "pump"}]
+
+
+def test_the_model_is_looked_for_where_it_was(tmp_path: Path) -> None:
+    weights = tmp_path / "mine.pt"
+    about = {"name": "tiny", "path": str(weights)}
+    assert model_of(about) == "tiny"
+    weights.touch()
+    assert model_of(about) == str(weights)
+    assert model_of({"name": "nano"}) == "nano"  # of the first versions
+    path = started().save(tmp_path / "job.masklet")
+    with pytest.raises(SessionError, match="with the model fake, which is not there: give it as model="):
+        resume(path)
+
+
+def test_edges_are_part_of_a_session(tmp_path: Path) -> None:
+    edges = EdgeConfig(band=1.5)
+    resumed = resume_session(started(edges=edges).save(tmp_path / "job.masklet"), engine(), pictures(30))
+    assert resumed.edges == edges
 
 
 def test_an_object_is_adopted_from_a_file(tmp_path: Path) -> None:

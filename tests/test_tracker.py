@@ -15,6 +15,7 @@ from fake_engine import LOW_RES, SIZE_HW, FakeEngine, endless, frame, picture, p
 from masklet.errors import MaskletError, PromptError, TrackingError, VideoError
 from masklet.memory_bank import MemoryConfig
 from masklet.records import ByteArray, FrameMasks, Prompt
+from masklet.refine import EdgeConfig
 from masklet.tracker import Tracker
 from masklet.video.source import IteratorSource
 
@@ -570,6 +571,29 @@ def test_bad_runs_are_refused_at_once() -> None:
         tracker.run(start=12)
     with pytest.raises(TrackingError, match="direction must be 1"):
         tracker.step(frame(0), direction=2)
+
+
+def test_edges_change_what_is_shown_and_nothing_that_is_remembered() -> None:
+    frames = []
+    for number in range(6):
+        rgb = np.full((48, 64, 3), 90, np.uint8)
+        rgb[:, 34:] = 230  # the engine says that the object ends at column 32
+        rgb[0, 0] = number, 0, 0
+        frames.append(rgb)
+    given = np.zeros((48, 64), bool)
+    given[10:20, 10:33] = True
+    asked, shown = [], []
+    for edges in (None, EdgeConfig()):
+        engine = FakeEngine()
+        tracker = Tracker(engine, frames, edges=edges)
+        tracker.prompt(1, 0, **CLICK)
+        tracker.prompt(2, 2, mask=given)
+        masks = list(tracker.run())
+        shown.append([one.mask(1).any(axis=0).sum() for one in masks])
+        asked.append((engine.attended, engine.memorised))
+        assert (masks[2].mask(2) == given).all()  # what the user says is exact
+    assert shown == [[32] * 6, [34] * 6]
+    assert asked[0] == asked[1]
 
 
 def test_memory_slots_fit_the_model() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.engine.protocol import Engine
+from masklet.errors import CheckpointError, SessionError
 from masklet.memory_bank import MemoryConfig
 from masklet.records import EngineInfo
 from masklet.refine import EdgeConfig
@@ -56,19 +57,24 @@ def resume(
 
     Args:
         path: the file.
-        model: the model that it was made with; loaded by its name when left out.
-        video: where the video lies now; where it was then, when left out. Give it for files that others have made: the
-            path in a file could be any.
+        model: the model that it was made with; when left out, loaded from where it was then, or by its name.
+        video: where the video lies now; where it was then, when left out. Give both for files that others have made:
+            the paths in a file could be any.
 
     Raises:
-        SessionError: the file is damaged, no session, or of another model or video.
+        SessionError: the file is damaged, no session, or of another model or video; or its model is not there.
         VideoError: the video cannot be opened.
     """
-    from masklet.session import resume_session, session_about
+    from masklet.session import model_of, resume_session, session_about
 
     if model is None:
         about = session_about(path)["model"]
-        model = load(about["name"], precision=about["precision"], speed=about.get("speed", "exact"))
+        try:
+            model = load(model_of(about), precision=about["precision"], speed=about.get("speed", "exact"))
+        except CheckpointError as error:
+            raise SessionError(
+                f"{path} was made with the model {about['name']}, which is not there: give it as model=... ({error})"
+            ) from error
     loaded = model if isinstance(model, Model) else load(model)
     return resume_session(path, loaded.engine, video)
 
@@ -93,7 +99,12 @@ class Model:
         return Segmenter(self.engine, edges=edges)
 
     def tracker(
-        self, source: VideoSource | None = None, *, memory: MemoryConfig | None = None, non_overlap: bool = False
+        self,
+        source: VideoSource | None = None,
+        *,
+        memory: MemoryConfig | None = None,
+        non_overlap: bool = False,
+        edges: EdgeConfig | None = None,
     ) -> Tracker[Any]:
         """A tracker for one video; see `Tracker` for the arguments.
 
@@ -101,7 +112,7 @@ class Model:
             EngineError: the model has no memory.
             VideoError: the source cannot be opened.
         """
-        return Tracker(self.engine, source, memory=memory, non_overlap=non_overlap)
+        return Tracker(self.engine, source, memory=memory, non_overlap=non_overlap, edges=edges)
 
     def __repr__(self) -> str:
         info = self.info

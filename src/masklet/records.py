@@ -353,6 +353,8 @@ class EngineInfo:
     """The weights came without a memory: the model segments, and a tracker refuses it."""
     speed: str = "exact"
     """'exact', or 'fast': see docs/speed.md."""
+    path: str = ""
+    """The file or folder that it was opened from, where that is known."""
 
     @property
     def low_res_size(self) -> int:

@@ -30,6 +30,7 @@ from masklet.masks import decode_rle, encode_rle
 from masklet.memory_bank import MemoryBank, MemoryConfig
 from masklet.output import atomic_path
 from masklet.records import Decoded, FloatArray, FrameMemory, Prompt
+from masklet.refine import EdgeConfig
 from masklet.track import Given, Hypothesis, Track
 from masklet.video.source import VideoSource
 from masklet.watch import Watch
@@ -81,11 +82,24 @@ def resume_session(path: str | Path, engine: Engine[A], video: VideoSource | Non
         if source is None and about is not None:
             raise SessionError(f"{path} does not say where its video {about['name']} lies: give it as video=...")
         config = MemoryConfig(**_known_fields(document["memory"]))
-        tracker = Tracker(engine, source, memory=config, non_overlap=document["non_overlap"])
+        edges = document.get("edges")  # sessions of the first versions have none
+        tracker = Tracker(
+            engine,
+            source,
+            memory=config,
+            non_overlap=document["non_overlap"],
+            edges=None if edges is None else EdgeConfig(**edges),
+        )
         if about is not None:
             reader.check_video(tracker, about)
         reader.fill(tracker)
     return tracker
+
+
+def model_of(about: Mapping[str, Any]) -> str:
+    """What to load for a session, of `session_about(...)["model"]`: where it lay then, or its name."""
+    path = str(about.get("path") or "")
+    return path if path and Path(path).exists() else str(about["name"])
 
 
 def session_about(path: str | Path) -> Document:
@@ -163,6 +177,7 @@ class _Writer(Generic[A]):
                 "name": tracker.engine.info.name,
                 "precision": tracker.engine.info.precision,
                 "speed": tracker.engine.info.speed,
+                "path": tracker.engine.info.path,
             },
             "video": None
             if info is None
@@ -174,6 +189,7 @@ class _Writer(Generic[A]):
             },
             "memory": asdict(tracker.memory),
             "non_overlap": tracker.non_overlap,
+            "edges": None if tracker.edges is None else asdict(tracker.edges),
             "position": tracker._position,
             "direction": tracker._direction,
             "legs": [leg._asdict() for leg in tracker._legs],

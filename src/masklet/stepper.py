@@ -19,6 +19,7 @@ from masklet.masks import MASK_LOGIT, encode_rle, mask_logits, resolve_overlap, 
 from masklet.memory_bank import MemoryConfig
 from masklet.policies import Sighting, reliability
 from masklet.records import Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.refine import EdgeConfig, refine_edges
 from masklet.track import Branching, Given, Hypothesis, Track
 from masklet.watch import Verdict
 
@@ -42,6 +43,7 @@ class Stepper(Generic[A]):
         read: gives any frame of the source, for memories to be rebuilt from.
         num_frames: of the source, where known.
         non_overlap: a pixel that several objects claim goes to the one of the highest logit.
+        edges: how the edges of what is shown are refined by the picture; None leaves them as the model has them.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Stepper(Generic[A]):
         read: Callable[[int], Frame],
         num_frames: int | None,
         non_overlap: bool,
+        edges: EdgeConfig | None,
     ) -> None:
         self.view = view
         self.store = store
@@ -60,6 +63,7 @@ class Stepper(Generic[A]):
         self.read = read
         self.num_frames = num_frames
         self.non_overlap = non_overlap
+        self.edges = edges
         self.tracks: dict[int, Track[A]] = {}
         """By object id."""
         self.collisions = CollisionGuard()
@@ -209,7 +213,7 @@ class Stepper(Generic[A]):
     ) -> FrameMasks:
         self.answers = {object_id: one.answer.decoded for object_id, one in chosen.items()}
         given = [self.tracks[object_id].given.get(frame.index) for object_id in chosen]
-        logits = (_full_logits(frame, one, prompt) for one, prompt in zip(chosen.values(), given, strict=True))
+        logits = (self._full_logits(frame, one, prompt) for one, prompt in zip(chosen.values(), given, strict=True))
         masks = np.zeros((len(chosen), *frame.size_hw), np.bool_)
         if self.non_overlap and len(chosen) > 1:
             masks = resolve_overlap(np.stack(list(logits)))
@@ -228,6 +232,18 @@ class Stepper(Generic[A]):
             statuses=() if judged is None else tuple(verdict.status for verdict in judged),
             review=None if judged is None else np.array([verdict.review for verdict in judged], np.bool_),
         )
+
+    def _full_logits(self, frame: Frame, branching: Branching[A], given: Given[A] | None) -> FloatArray:
+        """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
+        if given is not None and given.prompt.mask is not None:
+            return np.where(given.prompt.mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
+        if branching.refused or not branching.answer.decoded.is_present:
+            return np.full(frame.size_hw, -MASK_LOGIT, np.float32)
+        low_res = branching.answer.chosen_logits
+        logits = upsample_logits(low_res, frame.size_hw)
+        if self.edges is None:
+            return logits
+        return refine_edges(logits, frame.rgb, (low_res.shape[0], low_res.shape[1]), self.edges)
 
     def _keep(self, masks: FrameMasks, chosen: Mapping[int, Branching[A]], direction: int) -> None:
         """Store a frame's masks."""
@@ -317,12 +333,3 @@ def fitting(prompt: Prompt, size_hw: tuple[int, int]) -> Prompt:
         previous_logits=prompt.previous_logits,
         size_hw=size_hw,
     )
-
-
-def _full_logits(frame: Frame, branching: Branching[A], given: Given[A] | None) -> FloatArray:
-    """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
-    if given is not None and given.prompt.mask is not None:
-        return np.where(given.prompt.mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
-    if branching.refused or not branching.answer.decoded.is_present:
-        return np.full(frame.size_hw, -MASK_LOGIT, np.float32)
-    return upsample_logits(branching.answer.chosen_logits, frame.size_hw)

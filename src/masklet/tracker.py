@@ -26,6 +26,7 @@ from masklet.mask_store import MaskStore, StoredMask, Stretch
 from masklet.masks import mask_logits, upsample_logits
 from masklet.memory_bank import MemoryBank, MemoryConfig
 from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.refine import EdgeConfig
 from masklet.stepper import Stepper, fitting
 from masklet.suggestions import Suggestion, suggest
 from masklet.track import LONGEST_GAP, Given, Hypothesis, Track
@@ -58,6 +59,8 @@ class Tracker(Generic[A]):
         non_overlap: a pixel that several objects claim goes to the one of the highest logit.
         objects_at_once: objects in one batch. Fewer need less memory, the masks are the same.
         store: keeps the masks in place of a temporary file; what is in it already has been tracked (see `put_back`).
+        edges: how the edges of masks are refined by the picture; None leaves them as the model has them. What is shown
+            and stored has the refined edges, what is remembered is the model's own answer.
 
     Raises:
         EngineError: the model has no memory.
@@ -73,6 +76,7 @@ class Tracker(Generic[A]):
         non_overlap: bool = False,
         objects_at_once: int = 16,
         store: MaskStore | None = None,
+        edges: EdgeConfig | None = None,
     ) -> None:
         if engine.info.images_only:
             raise EngineError(
@@ -98,6 +102,7 @@ class Tracker(Generic[A]):
             read=self._read,
             num_frames=self.num_frames,
             non_overlap=non_overlap,
+            edges=edges,
         )
         self._tracks = self._stepper.tracks
         self.notes: dict[str, Any] = {}
@@ -136,6 +141,15 @@ class Tracker(Generic[A]):
     def answers(self) -> Mapping[int, Decoded[A]]:
         """By object id: what the decoder said on the frame whose masks came last, as handles of the engine."""
         return self._stepper.answers
+
+    @property
+    def edges(self) -> EdgeConfig | None:
+        """How the edges of masks are refined; it may be changed between two frames."""
+        return self._stepper.edges
+
+    @edges.setter
+    def edges(self, edges: EdgeConfig | None) -> None:
+        self._stepper.edges = edges
 
     @property
     def num_frames(self) -> int | None:

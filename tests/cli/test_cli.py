@@ -30,7 +30,7 @@ OPTIONS = {
     "track": [
         "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--out", "-o",
         "--format", "--per-object", "--window", "--direction", "--start", "--stop", "--resume", "--save", "--accept",
-        "--policy", "--stabilise", "--non-overlap", "--model", "-m",
+        "--policy", "--stabilise", "--refine-edges", "--non-overlap", "--model", "-m",
         "--device", "--precision", "--speed", "--force", "-f", "--json",
     ],
     "models": ["--inspect", "--json"],

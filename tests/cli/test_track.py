@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.conftest import SIZE_HW, Run
+from cli.conftest import SIZE_HW, Run, numbered
 from fake_engine import FakeEngine
 from masklet.images import write_image
 
@@ -210,10 +210,15 @@ def test_a_video_whose_first_frame_to_track_is_broken(clip: Path, run: Run) -> N
 
 
 def stopped(
-    raised: Callable[[], object], clip: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, run: Run
+    raised: Callable[[], object],
+    clip: Path,
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Run,
+    *options: str,
 ) -> int:
     before_frame(5, engine, raised, monkeypatch)
-    result = run("track", clip, "--point", "1,2", "--format", "overlay,coco", "--out", "o")
+    result = run("track", clip, "--point", "1,2", "--format", "overlay,coco", "--out", "o", *options)
     assert result.status == 130
     written = num_frames("o/overlay.mp4")
     (line,) = result.err.splitlines()
@@ -230,6 +235,12 @@ def test_ctrl_c_finishes_the_frame_at_hand(
     before = signal.getsignal(signal.SIGINT)
     assert stopped(lambda: signal.raise_signal(signal.SIGINT), clip, engine, monkeypatch, run) == 6
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_loses_no_frame_that_waits_to_be_steadied(
+    clip: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    assert stopped(lambda: signal.raise_signal(signal.SIGINT), clip, engine, monkeypatch, run, "--stabilise") == 6
 
 
 def test_ctrl_c_twice_stops_at_once(clip: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
@@ -250,6 +261,22 @@ def test_ctrl_c_before_the_first_frame(
     result = run("track", clip, "--point", "1,2")
     assert (result.status, result.out) == (130, "")
     assert result.err == "interrupted: before the first frame was finished\n"
+
+
+def test_edges_follow_the_picture_when_asked(here: Path, run: Run) -> None:
+    for number in range(3):
+        rgb = numbered(number)
+        rgb[1:, 34:] = 230  # the engine says that the object ends at column 32
+        write_image(here / "edge" / f"{number}.png", rgb)
+    widths = []
+    for options in ((), ("--refine-edges", "--save", "job.masklet")):
+        assert run("track", "edge", "--point", "1,2", "--format", "coco", "--out", "o", "--force", *options).status == 0
+        boxes = [one["bbox"] for one in json.loads(Path("o/coco.json").read_text())["annotations"]]
+        widths.append([box[2] for box in boxes])
+    assert widths == [[32] * 3, [34] * 3]
+    assert run("track", "--resume", "job.masklet", "--out", "again.json").status == 0
+    again = json.loads(Path("again.json").read_text())["annotations"]
+    assert [one["bbox"][2] for one in again] == [34] * 3
 
 
 def test_pictures_show_the_click(clip: Path, run: Run) -> None:

@@ -46,6 +46,23 @@ def test_an_interrupted_run_goes_on_to_the_same_results(
     assert coco("cut/coco.json") == coco("whole/coco.json")
 
 
+def test_ctrl_c_while_it_tracks_again_leaves_the_results_and_goes_on_later(
+    clip: Path, engine: FakeEngine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("track", clip, "--point", "10,20", "--save", "job.masklet", "--out", "a.json")
+    before = Path("a.json").read_text()
+    with monkeypatch.context() as patch:
+        before_frame(6, engine, lambda: signal.raise_signal(signal.SIGINT), patch)
+        result = run("track", "--resume", "job.masklet", "--negative", "1@4:3,3")
+    assert result.status == 130
+    assert Path("a.json").read_text() == before
+    engine.encoded.clear()
+    result = run("track", "--resume", "job.masklet", "--json")
+    assert (result.status, result.json["num_frames"]) == (0, 12)
+    assert max(engine.encoded) == 11
+    assert sum(index >= 7 for index in engine.encoded) == 5
+
+
 @pytest.mark.parametrize("way", ["backward", "both"])
 def test_other_ways_go_on_too(
     clip: Path, engine: FakeEngine, run: Run, monkeypatch: pytest.MonkeyPatch, way: str

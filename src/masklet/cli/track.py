@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,6 +197,10 @@ def track(
             "--stabilise", help="Write masks that flicker less: voted on with the two frames before and after."
         ),
     ] = False,
+    refine_edges: Annotated[
+        bool,
+        typer.Option("--refine-edges", help="Let the picture decide where, to the pixel, a mask ends."),
+    ] = False,
     non_overlap: Annotated[
         bool, typer.Option("--non-overlap", help="A pixel that several objects claim goes to the surest.")
     ] = False,
@@ -221,28 +226,33 @@ def track(
     results = _Results(out, chosen, per_object=per_object, force=force)
     with _opened(video, resume, model, device, precision, speed, policy, _window(window), non_overlap) as tracker:
         assert tracker.source is not None
+        if refine_edges:
+            from masklet.refine import EdgeConfig
+
+            tracker.edges = EdgeConfig()
         info = tracker.source.info
         given = {(one.object_id, one.frame_index): one.to_prompt(info.size_hw) for one in said}
         for frames, whose in accepted:  # before a prompt outdates what is good
             tracker.accept(frames, whose)
         _give_prompts(tracker, given)
+        run = TrackRun({object_id: Seen() for object_id in tracker.object_ids})
         if resume is None:
             way = _tracked(tracker, tracker.run(direction, start=start, stop=stop))  # type: ignore[arg-type]
             total = _total(info, [one.frame_index for one in said], direction, start, stop)
         else:
             results = results.as_before(tracker.notes)
-            way, total = _taken_up(tracker), info.num_frames
+            way, total = _taken_up(tracker, run.stopped), info.num_frames
+        way = run.until_stopped(way)
         if stabilise:
             from masklet.stabilise import stabilised
 
-            way = stabilised(way)
-        tracker.notes["track"] = tracker.notes.get("track", {"model": model}) | results.notes(info)
+            way = stabilised(way)  # its last frames are those that wait in it when the way ends
+        tracker.notes["track"] = results.notes(info)
         session = _session_path(save, resume, results.place(info), info)
         shown = tracker.prompts  # those of a session, too
         for (prompted, index), prompt in given.items():
             shown.setdefault(index, {})[prompted] = prompt
         sinks = results.open(info, shown, None if resume is None and direction == "forward" else tracker.source)
-        run = TrackRun({object_id: Seen() for object_id in tracker.object_ids})
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
             run.go(tracker, way, sinks, report, session=save or resume)
         kept = _keep_session(tracker, session, run, asked=save is not None or resume is not None)
@@ -312,16 +322,15 @@ def _opened(
         return
     if policy is not None:
         raise ConfigError("--policy belongs to the beginning: a session goes on with the policy that it has")
-    from masklet.session import resume_session, session_about
+    from masklet.session import model_of, resume_session, session_about
 
     about = session_about(session)
     if video is None and about["video"] is not None:
         video = about["video"]["path"]
     if video is None:
         raise ConfigError(f"{session} does not say where its video lies: give it before --resume")
-    before = about["notes"].get("track", {}).get("model", about["model"]["name"])
     speed = speed or about["model"].get("speed")
-    loaded = load_model(before if model == DEFAULT_MODEL else model, device, precision, speed)
+    loaded = load_model(model_of(about["model"]) if model == DEFAULT_MODEL else model, device, precision, speed)
     with open_source(video, window=window) as source:
         yield resume_session(session, loaded.engine, source)
 
@@ -332,15 +341,17 @@ def _tracked(tracker: Tracker[Any], way: Iterator[FrameMasks]) -> Iterator[tuple
         yield tracker.frame, masks
 
 
-def _taken_up(tracker: Tracker[Any]) -> Iterator[tuple[Frame, FrameMasks]]:
+def _taken_up(tracker: Tracker[Any], stopped: threading.Event) -> Iterator[tuple[Frame, FrameMasks]]:
     """What new prompts change is tracked again; then everything is shown from the first frame on, and tracking goes on.
 
-    Nothing that still holds is tracked a second time.
+    Nothing that still holds is tracked a second time. Stopped while it tracks again, it shows nothing: the results stay
+    as they were, and the next time goes on from there.
     """
     assert tracker.source is not None
     known = tracker.tracked_frames
     for _ in tracker.retrack():
-        pass
+        if stopped.is_set():
+            return
     if known is not None:
         for frame in tracker.source.frames(known[0], known[1] + 1):
             masks = None if tracker.is_to_come(frame.index) else tracker.masks_at(frame.index)

@@ -73,10 +73,20 @@ class TrackRun:
     interrupted: bool = False
     to_review: list[int] = field(default_factory=list)
     """Frames that a user should look at."""
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set by the first Ctrl-C."""
 
     @property
     def is_finished(self) -> bool:
         return self.broken is None and self.failed is None and not self.interrupted
+
+    def until_stopped(self, way: Iterator[tuple[Frame, FrameMasks]]) -> Iterator[tuple[Frame, FrameMasks]]:
+        """The way until the first Ctrl-C: what comes after the tracker is not cut off, but sees the way end."""
+        for item in way:
+            yield item
+            if self.stopped.is_set():
+                break
+        self.interrupted = self.stopped.is_set()
 
     def go(
         self,
@@ -91,7 +101,7 @@ class TrackRun:
 
         Args:
             tracker: saved now and then.
-            way: its frames.
+            way: its frames, `until_stopped`.
             sinks: where they go.
             report: told how far it is.
             session: the file that the tracker is saved to.
@@ -102,7 +112,7 @@ class TrackRun:
         watch = Stopwatch()
         saved = time.monotonic()
         try:
-            with _gentle_interrupt() as stopped, sinks:
+            with _gentle_interrupt(self.stopped), sinks:
                 try:
                     for frame, masks in way:
                         sinks.write(frame, masks)
@@ -111,9 +121,6 @@ class TrackRun:
                         if session is not None and time.monotonic() - saved > SAVE_EVERY_S:
                             tracker.save(session)
                             saved = time.monotonic()
-                        if stopped.is_set():
-                            self.interrupted = True
-                            break
                 except VideoError as error:
                     self.broken = error
                 report.describe("writing")
@@ -203,11 +210,10 @@ def _status(masks: FrameMasks) -> str:
 
 
 @contextmanager
-def _gentle_interrupt() -> Iterator[threading.Event]:
+def _gentle_interrupt(stopped: threading.Event) -> Iterator[None]:
     """The first Ctrl-C sets the event, so that the frame at hand is finished; a second one stops at once."""
-    stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stopped
+        yield
         return
 
     def on_interrupt(number: int, stack: Any) -> None:
@@ -218,6 +224,6 @@ def _gentle_interrupt() -> Iterator[threading.Event]:
 
     previous = signal.signal(signal.SIGINT, on_interrupt)
     try:
-        yield stopped
+        yield
     finally:
         signal.signal(signal.SIGINT, previous)

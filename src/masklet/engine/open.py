@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from masklet.engine.hub import EMBEDDED, embedded_folder, locate, official_name
 from masklet.engine.protocol import Engine
 from masklet.errors import CheckpointError, EngineError
+
+if TYPE_CHECKING:
+    from masklet.engine.staged import StagedEngine
 
 __all__ = ["EMBEDDED", "embedded_folder", "find_model", "is_exported", "needs_extra", "open_engine"]
 
@@ -96,7 +100,7 @@ def open_engine(
             raise EngineError(f"exported models have their size for good, got image_size {image_size}: export another")
         from masklet.engine.onnx_engine import OnnxEngine
 
-        return OnnxEngine(path, num_threads=num_threads, speed=speed)
+        return _known_as(OnnxEngine(path, num_threads=num_threads, speed=speed), path)
     with needs_extra("torch", f"checkpoint {path}"):
         from masklet.engine.torch_engine import TorchEngine
         from masklet.model.checkpoint import load_model
@@ -104,4 +108,10 @@ def open_engine(
         import torch
 
         torch.set_num_threads(num_threads)
-    return TorchEngine(load_model(path, image_size=image_size), device=device, precision=precision, speed=speed)
+    model = load_model(path, image_size=image_size)
+    return _known_as(TorchEngine(model, device=device, precision=precision, speed=speed), path)
+
+
+def _known_as(engine: StagedEngine[Any], path: Path) -> Engine[Any]:
+    engine.info = replace(engine.info, path=str(path.absolute()))
+    return engine
