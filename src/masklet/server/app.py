@@ -17,7 +17,15 @@ from starlette.exceptions import HTTPException
 from masklet._version import __version__
 from masklet.api import Model
 from masklet.errors import MaskletError
-from masklet.server import routes_annotate, routes_frames, routes_jobs, routes_projects, schemas
+from masklet.server import (
+    routes_annotate,
+    routes_frames,
+    routes_jobs,
+    routes_live,
+    routes_projects,
+    routes_results,
+    schemas,
+)
 from masklet.server.convert import BASE
 from masklet.server.errors import ApiError, as_api_error
 from masklet.server.security import Guard, error_response
@@ -79,7 +87,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     )
     app.state.studio = studio
     api = APIRouter(prefix=BASE, responses=ERROR_ANSWERS)
-    for module in (routes_projects, routes_frames, routes_annotate, routes_jobs):
+    for module in (routes_projects, routes_frames, routes_annotate, routes_jobs, routes_results, routes_live):
         api.include_router(module.router)
     app.include_router(api)
     _add_health(app, studio)

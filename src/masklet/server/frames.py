@@ -17,7 +17,7 @@ import numpy as np
 from masklet.output import atomic_path
 from masklet.records import ByteArray, Frame
 from masklet.video.file import VideoFileSource
-from masklet.video.source import FrameSource
+from masklet.video.source import FrameSource, VideoInfo
 
 WIDTHS = (160, 320, 480, 640, 960, 1280, 1920)
 """In which frames are served, besides their own; few, so that they are found in the cache."""
@@ -67,6 +67,10 @@ class FrameReader:
             return frame
 
     @property
+    def info(self) -> VideoInfo:
+        return self.source.info
+
+    @property
     def source(self) -> FrameSource:
         if self._source is None:
             self._source = self._open_frames()
@@ -102,6 +106,12 @@ def to_jpeg(rgb: ByteArray, *, width: int | None = None, quality: int = QUALITY)
         height = max(1, round(rgb.shape[0] * width / rgb.shape[1]))
         rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes()
+
+
+def to_png(rgba: ByteArray) -> bytes:
+    """A PNG of a picture with alpha."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), [cv2.IMWRITE_PNG_COMPRESSION, 3])
     return data.tobytes()
 
 

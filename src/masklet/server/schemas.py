@@ -361,6 +361,8 @@ class FormatInfo(Schema):
     name: str
     description: str
     for_: list[Literal["image", "video"]] = Field(alias="for")
+    suffix: str = Field(description="Of the file that comes.")
+    many_media: bool = Field(description="Whether a whole project can be exported.")
     options: dict[str, Any] = Field(description="JSON schema.")
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -373,9 +375,17 @@ class EffectInfo(Schema):
     options: dict[str, Any] = Field(description="JSON schema.")
 
 
+class ContainerInfo(Schema):
+    id: str
+    name: str
+    description: str
+    has_alpha: bool
+
+
 class Formats(Schema):
     formats: list[FormatInfo]
     effects: list[EffectInfo]
+    containers: list[ContainerInfo] = Field(description="Kinds of files that renders are written to.")
 
 
 class ExportRequest(Schema):
@@ -402,6 +412,10 @@ class AssetInfo(Schema):
     kind: Literal["image", "video"]
     name: str
     url: str
+
+
+class Assets(Schema):
+    assets: list[AssetInfo]
 
 
 class Health(Schema):

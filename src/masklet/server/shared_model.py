@@ -103,7 +103,8 @@ class SharedEngine:
         if is_background():  # its frames come once
             with self.lock:
                 return self.engine.encode_image(rgb, in_video=in_video)
-        key = hashlib.blake2b(np.ascontiguousarray(rgb).data, person=f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()).digest()
+        what = f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()
+        key = hashlib.blake2b(np.ascontiguousarray(rgb).data, person=what).digest()
         with self.lock:
             known = self._features.get(key)
             if known is None:

@@ -66,6 +66,7 @@ class NewObject:
     masks: Mapping[int, CocoRle]
     """By frame index, not empty."""
     class_name: str = ""
+    color: str | None = None
     iou_prediction: float = 1.0
 
 
@@ -154,7 +155,8 @@ class Workspace:
                 for one in found:
                     object_id = self.store.new_object_id()
                     name = one.name or f"Object {object_id}"
-                    new = AnnotatedObject(object_id, name, one.class_name, COLORS[(object_id - 1) % len(COLORS)])
+                    color = one.color or COLORS[(object_id - 1) % len(COLORS)]
+                    new = AnnotatedObject(object_id, name, one.class_name, color)
                     self.store.write_object(new)
                     self._write_masks(object_id, one)
                     added.append(new)
