@@ -8,5 +8,18 @@
 
 from masklet.formats.base import Cancelled, Exported, Format
 from masklet.formats.exporting import FORMATS, export_masks, find_format
+from masklet.formats.importing import IMPORT_FORMATS, Imported, import_masks
+from masklet.formats.sessions import open_session
 
-__all__ = ["FORMATS", "Cancelled", "Exported", "Format", "export_masks", "find_format"]
+__all__ = [
+    "FORMATS",
+    "IMPORT_FORMATS",
+    "Cancelled",
+    "Exported",
+    "Format",
+    "Imported",
+    "export_masks",
+    "find_format",
+    "import_masks",
+    "open_session",
+]

@@ -9,11 +9,18 @@ from typing import Any
 from masklet.errors import ConfigError, DataError, OutputError
 from masklet.formats.base import Exported, Format, Job, Progress
 from masklet.formats.coco import COCO
+from masklet.formats.pictures import CUTOUT, GIF
 from masklet.formats.png import DAVIS, PNG
+from masklet.formats.sav import SAV
 from masklet.formats.table import CSV
+from masklet.formats.yolo import YOLO_BOXES, YOLO_SEGMENT
 from masklet.masklets import LabelledMedium
 
-FORMATS: dict[str, Format[Any]] = {one.id: one for one in (COCO, PNG, DAVIS, CSV)}
+_ALL: tuple[Format[Any], ...] = (COCO, PNG, YOLO_SEGMENT, YOLO_BOXES, DAVIS, SAV, CSV, GIF, CUTOUT)
+
+FORMATS: dict[str, Format[Any]] = {
+    one.id: one for one in (COCO, PNG, YOLO_SEGMENT, YOLO_BOXES, DAVIS, SAV, CSV, GIF, CUTOUT)
+}
 """By id."""
 
 

@@ -1,0 +1,343 @@
+"""Masks out of files that other tools wrote, to be corrected or rendered."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from masklet.datasets.files import MaskFile, masks_by_stem, natural_order, read_bytes
+from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
+from masklet.datasets.sav import LABEL_STEP
+from masklet.errors import ConfigError, DataError, MaskletError
+from masklet.formats.png import OBJECTS_NAME
+from masklet.mask_store import MaskStore
+from masklet.masklets import DEFAULT_CLASS, Masklets, ObjectInfo, given_mask, parse_color
+from masklet.masks import decode_rle
+from masklet.records import BoolArray
+
+IMPORT_FORMATS = {
+    "coco": "a COCO .json: polygons or RLE",
+    "sa-v": "a <video>_manual.json or _auto.json as SA-V has",
+    "png": "PNGs, indexed or one an object, alone, in a folder or a .zip",
+    "davis": "a folder or .zip with Annotations/<video>/00000.png, indexed",
+}
+"""What `import_masks` reads."""
+
+MAX_FILES = 200_000
+MAX_ZIP_BYTES = 4 * 2**30
+"""Unpacked."""
+
+Files = str | Path | Mapping[str, str | Path | bytes]
+"""A file, a folder, a .zip; or what was uploaded: by name (perhaps with folders) the file, or its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was found."""
+
+    masklets: Masklets
+    num_masks: int
+    skipped: tuple[str, ...]
+    """What could not be used, and why."""
+    format: str
+
+
+@dataclass(slots=True)
+class _Reading:
+    """An import at work."""
+
+    size_hw: tuple[int, int]
+    num_frames: int
+    file_name: str
+    store: MaskStore = field(default_factory=MaskStore)
+    objects: dict[int, ObjectInfo] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    num_masks: int = 0
+
+    def add(self, frame_index: int, object_id: int, mask: BoolArray, where: str) -> None:
+        height, width = self.size_hw
+        if mask.shape != self.size_hw:
+            self.skip(f"{where}: the mask is {mask.shape[1]} x {mask.shape[0]}, the medium {width} x {height}")
+        elif not 0 <= frame_index < self.num_frames:
+            self.skip(f"{where}: there is no frame {frame_index}, the medium has {self.num_frames}")
+        elif mask.any():
+            self.store.write([given_mask(frame_index, object_id, mask)])
+            self.objects.setdefault(object_id, ObjectInfo(object_id))
+            self.num_masks += 1
+
+    def skip(self, why: str) -> None:
+        self.skipped.append(why)
+
+
+def import_masks(
+    files: Files, *, size_hw: tuple[int, int], num_frames: int = 1, file_name: str = "", format: str = "auto"
+) -> Imported:
+    """Read masks for one medium. A mask that cannot be used is passed over and named; the rest counts.
+
+    Frames are found by number: `frame_index` in COCO, the digits at the end of a file's name elsewhere; where these do
+    not fit, by order. For an image everything belongs to frame 0, and of a COCO file that lists several images the one
+    of its name counts. Objects keep their numbers, names and classes where the file has them.
+
+    Args:
+        files: see `Files`.
+        size_hw: of the medium.
+        num_frames: of the medium; 1 for an image.
+        file_name: the medium's, to find it in a COCO file.
+        format: one of `IMPORT_FORMATS`, or "auto".
+
+    Raises:
+        ConfigError: the format is unknown.
+        DataError: the files are of another format, damaged, too many, or hold no mask that fits.
+    """
+    if format not in ("auto", *IMPORT_FORMATS):
+        raise ConfigError(f"there is no format {format!r} to import: choose auto, {', '.join(IMPORT_FORMATS)}")
+    reading = _Reading(size_hw, num_frames, file_name)
+    with _folder_of(files) as folder:
+        documents = [path for path in sorted(folder.rglob("*.json")) if path.name != OBJECTS_NAME]
+        pictures = any(folder.rglob("*.png"))
+        if format in ("coco", "sa-v") and not documents:
+            raise DataError(f"expected {IMPORT_FORMATS[format]}, got no .json file")
+        if documents and format not in ("png", "davis"):
+            found = _read_document(documents, reading, format)
+        elif pictures:
+            found = "davis" if (folder / "Annotations").is_dir() or format == "davis" else "png"
+            _read_pictures(folder, reading)
+        else:
+            raise DataError(f"nothing to import was found: expected {'; '.join(IMPORT_FORMATS.values())}")
+    if not reading.num_masks:
+        reason = f": {reading.skipped[0]}" if reading.skipped else ""
+        raise DataError(f"no mask fits this medium{reason}")
+    objects = tuple(reading.objects[object_id] for object_id in sorted(reading.objects))
+    return Imported(Masklets(reading.store, objects), reading.num_masks, tuple(reading.skipped), found)
+
+
+def _read_document(documents: Sequence[Path], reading: _Reading, format: str) -> str:
+    if len(documents) > 1:
+        raise DataError(
+            f"expected one .json file, got {len(documents)}: {', '.join(one.name for one in documents[:3])}"
+        )
+    path = documents[0]
+    document = parse_json(read_bytes(path), path.name)
+    is_sav = isinstance(document, dict) and "masklet" in document
+    if format == "sa-v" or (format == "auto" and is_sav):
+        _read_sav(document, path.name, reading)
+        return "sa-v"
+    _read_coco(document, path.name, reading)
+    return "coco"
+
+
+def _read_coco(document: Any, name: str, reading: _Reading) -> None:
+    images = field_of(document, "images", list, name)
+    categories = {
+        record["id"]: str(record.get("name", "")) for record in document.get("categories", []) if "id" in record
+    }
+    frames = _frames_of(images, reading)
+    numbers = _numbers(document)
+    for annotation in field_of(document, "annotations", list, name):
+        where = f"{name}, annotation {annotation.get('id', '?') if isinstance(annotation, dict) else '?'}"
+        frame_index = frames.get(field_of(annotation, "image_id", (int, str), where))
+        if frame_index is None:
+            continue  # of another image
+        if annotation.get("iscrowd"):
+            reading.skip(f"{where}: a crowd is no object")
+            continue
+        try:
+            mask = _mask_of(field_of(annotation, "segmentation", (dict, list), where), reading.size_hw, where)
+        except MaskletError as error:
+            reading.skip(str(error))
+            continue
+        object_id = numbers[id(annotation)]
+        category = categories.get(annotation.get("category_id", -1), "")
+        class_name = "" if category == DEFAULT_CLASS else category
+        reading.add(frame_index, object_id, mask, where)
+        if object_id in reading.objects:
+            reading.objects[object_id] = ObjectInfo(object_id, str(annotation.get("name") or ""), class_name)
+
+
+def _mask_of(segmentation: Any, size_hw: tuple[int, int], where: str) -> BoolArray:
+    """Decoded here and now, for an RLE out of a file may be anything."""
+    found = segmentation_mask(segmentation, size_hw, where)
+    return found if isinstance(found, np.ndarray) else decode_rle(found)
+
+
+def _frames_of(images: Sequence[Any], reading: _Reading) -> dict[Any, int]:
+    """Frame indices by image id."""
+    records = [record for record in images if isinstance(record, dict) and "id" in record]
+    if reading.num_frames == 1:
+        wanted = PurePosixPath(reading.file_name).stem.casefold()
+        named = [one for one in records if PurePosixPath(str(one.get("file_name", ""))).stem.casefold() == wanted]
+        chosen = named or (records if len(records) == 1 else [])
+        if not chosen:
+            raise DataError(f"the COCO file lists {len(records)} images, and none is called {reading.file_name!r}")
+        return {one["id"]: 0 for one in chosen}
+    if all(isinstance(one.get("frame_index"), int) for one in records):
+        return {one["id"]: one["frame_index"] for one in records}
+    numbers = [_number_at_end(str(one.get("file_name", ""))) for one in records]
+    found = [number for number in numbers if number is not None]
+    if len(found) == len(records) == len(set(found)):
+        first = 1 if min(found) > 0 and max(found) >= reading.num_frames else 0
+        return {one["id"]: number - first for one, number in zip(records, found, strict=True)}
+    return {one["id"]: place for place, one in enumerate(records)}
+
+
+def _numbers(document: Any) -> dict[int, int]:
+    """Object ids of annotations, by identity: as the file says, else in order on each image."""
+    annotations = [one for one in document["annotations"] if isinstance(one, dict)]
+    for key in ("object_id", "track_id", "instance_id"):
+        if annotations and all(isinstance(one.get(key), int) and one[key] >= 0 for one in annotations):
+            shift = 1 if any(one[key] == 0 for one in annotations) else 0
+            return {id(one): one[key] + shift for one in annotations}
+    counts: dict[Any, int] = {}
+    numbers = {}
+    for one in annotations:
+        counts[one.get("image_id")] = numbers[id(one)] = counts.get(one.get("image_id"), 0) + 1
+    return numbers
+
+
+def _read_sav(document: Any, name: str, reading: _Reading) -> None:
+    rows = field_of(document, "masklet", list, name)
+    step = document.get("label_step", LABEL_STEP)
+    if not isinstance(step, int) or step < 1:
+        raise DataError(f"{name}: label_step must be a whole number from 1, got {step!r}")
+    ids = document.get("masklet_id") or []
+    names, classes = document.get("masklet_names") or [], document.get("masklet_classes") or []
+    for place, row in enumerate(rows):
+        for column, rle in enumerate(row if isinstance(row, list) else []):
+            where = f"{name}, frame {place * step}, object {column}"
+            object_id = 1 + (int(ids[column]) if column < len(ids) else column)
+            try:
+                mask = _mask_of(rle, reading.size_hw, where)
+            except MaskletError as error:
+                reading.skip(str(error))
+                continue
+            reading.add(place * step, object_id, mask, where)
+            if object_id in reading.objects:
+                reading.objects[object_id] = ObjectInfo(
+                    object_id,
+                    str(names[column]) if column < len(names) else "",
+                    str(classes[column]) if column < len(classes) else "",
+                )
+
+
+def _read_pictures(folder: Path, reading: _Reading) -> None:
+    """Indexed PNGs or one PNG an object, as `masks_by_stem` tells them apart."""
+    root = _masks_root(folder)
+    stems = {path.stem for path in root.rglob("*.png")} if reading.num_frames > 1 else {Path(reading.file_name).stem}
+    objects_in = [path for path in root.iterdir() if path.is_dir()]
+    if not any(root.glob("*.png")) and objects_in and all(path.name.isdigit() for path in objects_in):
+        stems -= {path.name for path in objects_in}  # 1/00000.png is object 1
+    masks = masks_by_stem(root, stems)
+    frames = _frames_by_stem(list(masks), reading)
+    for stem, file in masks.items():
+        _read_picture(file, stem, frames[stem], reading)
+    described = next(iter(sorted(root.glob(OBJECTS_NAME))), None)
+    if described is not None:
+        for one in parse_json(read_bytes(described), OBJECTS_NAME).get("objects", []):
+            if isinstance(one, dict) and one.get("id") in reading.objects:
+                color = parse_color(one["color"]) if one.get("color") else None
+                about = ObjectInfo(one["id"], str(one.get("name") or ""), str(one.get("class_name") or ""), color)
+                reading.objects[about.object_id] = about
+
+
+def _read_picture(file: MaskFile, stem: str, frame_index: int, reading: _Reading) -> None:
+    try:
+        labels = file.read()
+    except MaskletError as error:
+        reading.skip(re.sub(r"\S*/masklet-import-\w+/", "", str(error)))
+        return
+    for object_id in labels.object_ids:
+        reading.add(frame_index, object_id, np.ascontiguousarray(labels.mask(object_id)), f"{stem}.png")
+
+
+def _masks_root(folder: Path) -> Path:
+    """The folder that holds the masks of one medium."""
+    while True:
+        for name in ("Annotations", "masks"):
+            if (folder / name).is_dir():
+                folder = folder / name
+        inner = [path for path in folder.iterdir() if path.is_dir()]
+        files = [path for path in folder.iterdir() if path.suffix.lower() == ".png"]
+        if files or len(inner) != 1 or inner[0].name.isdigit():
+            return folder
+        folder = inner[0]
+
+
+def _frames_by_stem(stems: Sequence[str], reading: _Reading) -> dict[str, int]:
+    if reading.num_frames == 1:
+        if len(stems) > 1:
+            raise DataError(f"expected masks of one image, got {len(stems)}: {', '.join(stems[:3])}")
+        return dict.fromkeys(stems, 0)
+    numbers = {stem: _number_at_end(stem) for stem in stems}
+    found = [number for number in numbers.values() if number is not None]
+    if len(found) == len(stems) == len(set(found)):
+        # some tools count from 1
+        first = 1 if min(found) > 0 and max(found) >= reading.num_frames else 0
+        return {stem: number - first for stem, number in numbers.items() if number is not None}
+    return {stem: place for place, stem in enumerate(sorted(stems, key=lambda stem: natural_order(Path(stem))))}
+
+
+def _number_at_end(name: str) -> int | None:
+    digits = re.search(r"(\d+)$", PurePosixPath(name).stem)
+    return None if digits is None else int(digits[1])
+
+
+@contextmanager
+def _folder_of(files: Files) -> Iterator[Path]:
+    """The files in a folder of their own; their names lead nowhere else."""
+    if isinstance(files, str | Path):
+        path = Path(files)
+        if not path.exists():
+            raise DataError(f"{path} does not exist")
+        if path.is_dir():
+            yield path
+            return
+        files = {path.name: path}
+    if not files:
+        raise DataError("nothing to import: no file was given")
+    with tempfile.TemporaryDirectory(prefix="masklet-import-") as name:
+        folder = Path(name)
+        for place, (given, content) in enumerate(files.items()):
+            if str(given).lower().endswith(".zip"):
+                _unzip(content, folder, str(given))
+            elif place >= MAX_FILES:
+                raise DataError(f"too many files: {len(files)}, the limit is {MAX_FILES}")
+            else:
+                target = _inside(folder, str(given))
+                if isinstance(content, bytes):
+                    target.write_bytes(content)
+                else:
+                    shutil.copyfile(content, target)
+        yield folder
+
+
+def _unzip(content: str | Path | bytes, folder: Path, name: str) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content) if isinstance(content, bytes) else content) as archive:
+            wanted = [one for one in archive.infolist() if one.filename.lower().endswith((".png", ".json"))]
+            if len(wanted) > MAX_FILES or sum(one.file_size for one in wanted) > MAX_ZIP_BYTES:
+                raise DataError(f"{name} is too large: at most {MAX_FILES} files and {MAX_ZIP_BYTES >> 30} GB unpacked")
+            for one in wanted:
+                if "__MACOSX" not in one.filename:
+                    with archive.open(one) as source, _inside(folder, one.filename).open("wb") as target:
+                        shutil.copyfileobj(source, target)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise DataError(f"{name} is no .zip, or is damaged: {error}") from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A place for a file of this name; what would lead out of the folder is left out of the name."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    safe = [re.sub(r"[^\w .()@+-]", "_", part).lstrip(".")[-100:] or "_" for part in parts[-6:]] or ["_"]
+    target = folder.joinpath(*safe)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
