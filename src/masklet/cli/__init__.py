@@ -16,7 +16,21 @@ from typing import Annotated
 import typer
 
 from masklet._version import __version__
-from masklet.cli import bench, convert, data, doctor, evaluate, export, models, segment, serve, track, train
+from masklet.cli import (
+    bench,
+    convert,
+    data,
+    doctor,
+    evaluate,
+    export,
+    export_masks,
+    models,
+    render,
+    segment,
+    serve,
+    track,
+    train,
+)
 from masklet.cli.command import MaskletCommand, PromptCommand
 from masklet.cli.console import Interrupted, command_line, print_error
 from masklet.cli.options import examples
@@ -38,6 +52,8 @@ app = typer.Typer(
 )
 app.command("segment", cls=PromptCommand, epilog=segment.EPILOG)(segment.segment)
 app.command("track", cls=PromptCommand, epilog=track.EPILOG)(track.track)
+app.command("render", cls=MaskletCommand, epilog=render.EPILOG)(render.render)
+app.command("export-masks", cls=MaskletCommand, epilog=export_masks.EPILOG)(export_masks.export_masks)
 app.command("models", cls=MaskletCommand, epilog=models.EPILOG)(models.models)
 app.command("convert", cls=MaskletCommand, epilog=convert.EPILOG)(convert.convert)
 app.command("export", cls=MaskletCommand, epilog=export.EPILOG)(export.export)

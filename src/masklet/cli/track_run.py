@@ -112,7 +112,7 @@ class TrackRun:
         watch = Stopwatch()
         saved = time.monotonic()
         try:
-            with _gentle_interrupt(self.stopped), sinks:
+            with gentle_interrupt(self.stopped), sinks:
                 try:
                     for frame, masks in way:
                         sinks.write(frame, masks)
@@ -210,7 +210,7 @@ def _status(masks: FrameMasks) -> str:
 
 
 @contextmanager
-def _gentle_interrupt(stopped: threading.Event) -> Iterator[None]:
+def gentle_interrupt(stopped: threading.Event) -> Iterator[None]:
     """The first Ctrl-C sets the event, so that the frame at hand is finished; a second one stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -9,7 +9,7 @@
 from masklet.formats.base import Cancelled, Exported, Format
 from masklet.formats.exporting import FORMATS, export_masks, find_format
 from masklet.formats.importing import IMPORT_FORMATS, Imported, import_masks
-from masklet.formats.sessions import open_session
+from masklet.formats.opening import open_labelled, open_session
 
 __all__ = [
     "FORMATS",
@@ -21,5 +21,6 @@ __all__ = [
     "export_masks",
     "find_format",
     "import_masks",
+    "open_labelled",
     "open_session",
 ]

@@ -1,0 +1,160 @@
+"""`masklet export-masks`: the masks of a session, or of another tool, in a format that others read."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from masklet.cli.console import (
+    Interrupted,
+    Stopwatch,
+    describe_outputs,
+    print_error,
+    print_json,
+    print_line,
+    show_progress,
+)
+from masklet.cli.options import RESULT_PANEL, ForceOption, JsonOption, examples
+from masklet.cli.render import MasksArgument, SourceArgument
+from masklet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from masklet.masklets import Masklets
+
+EPILOG = examples(
+    ("COCO", "masklet export-masks job.masklet --format coco --out coco.json"),
+    ("A PNG an object", "masklet export-masks job.masklet --format png --option layout=objects --out masks/"),
+    ("A table", "masklet export-masks job.masklet --format csv --out table.csv"),
+    ("Classes", "masklet export-masks job.masklet --format yolo-segment --class 1=dog --class 2=cat --out dogs.zip"),
+    ("From one format to another", "masklet export-masks clip.mp4 masks/ --format coco --out coco.json"),
+    notes="Formats: coco (.json), png, yolo-segment, yolo-boxes and davis (a folder or .zip), sa-v (.json), csv, gif, "
+    "and cutout (.png, for images). docs/formats.md says what each can hold, and lists the options.",
+)
+
+
+def export_masks(
+    source: SourceArgument,
+    masks: MasksArgument = None,
+    format_id: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="What to write; see below.", rich_help_panel=RESULT_PANEL)
+    ] = "coco",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="An option of the format. Repeat for more.", rich_help_panel=RESULT_PANEL
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help="A file, or for formats of many files a folder or .zip. When left out, out/NAME with the format's "
+            "end.",
+            rich_help_panel=RESULT_PANEL,
+        ),
+    ] = None,
+    objects: Annotated[str | None, typer.Option("--object", metavar="OBJECTS", help="Only these, such as 1,3.")] = None,
+    accepted: Annotated[bool, typer.Option("--accepted", help="Only masks that were accepted.")] = False,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="OBJECT=CLASS", help="What kind of thing an object is. Repeat for more."),
+    ] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--name", metavar="OBJECT=NAME", help="An object's name. Repeat for more.")
+    ] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Write masks for other tools: COCO, PNG, YOLO, DAVIS, SA-V, a table, a GIF, a cut-out."""
+    from masklet.cli.track_run import gentle_interrupt
+    from masklet.formats import Cancelled, find_format, open_labelled
+    from masklet.formats import export_masks as write_masks
+    from masklet.output import refuse_existing
+
+    chosen = find_format(format_id)
+    options = dict(_option(text, chosen.options.schema()) for text in option or ())
+    chosen.options.of(options)  # before anything is opened
+    medium, skipped = open_labelled(source, masks)
+    with medium.source:
+        masklets = _named(medium.masklets, classes or [], names or [])
+        wanted = None if objects is None else _ids(objects)
+        medium = replace(medium, masklets=masklets.only(wanted, accepted=accepted))
+        place = refuse_existing(out or Path("out") / f"{medium.name}{chosen.suffix or '.zip'}", force)
+        for line in skipped[:5]:
+            print_error(line, word="skipped")
+        watch = Stopwatch()
+        stopped = threading.Event()
+        with gentle_interrupt(stopped), show_progress(f"writing {chosen.name}", None, "frames") as report:
+            try:
+                done = write_masks(
+                    format_id,
+                    [medium],
+                    place,
+                    options,
+                    progress=lambda frames, total: report.update(frames, total=total),
+                    cancelled=stopped.is_set,
+                )
+            except Cancelled:
+                raise Interrupted("nothing was written") from None
+    if as_json:
+        print_json(
+            {
+                "command": "export-masks",
+                "source": str(source),
+                "format": format_id,
+                "num_frames": done.num_frames,
+                "num_masks": done.num_masks,
+                "seconds": round(watch.seconds, 3),
+                "notes": list(done.notes),
+                "skipped": list(skipped),
+                "outputs": [str(done.path)],
+            }
+        )
+        return 0
+    print_line(f"{done.num_masks} masks on {done.num_frames} frames in {watch.seconds:.1f} s")
+    for note in done.notes:
+        print_line(f"note: {note}")
+    print_line(f"wrote {describe_outputs([done.path])}")
+    return 0
+
+
+def _named(masklets: Masklets, classes: list[str], names: list[str]) -> Masklets:
+    """Objects with what the command line says of them."""
+    known = {one.object_id: one for one in masklets.objects}
+    for texts, what in ((classes, "class_name"), (names, "name")):
+        for text in texts:
+            number, equals, value = text.partition("=")
+            if not equals or not number.strip().isdigit() or int(number) not in known:
+                listed = ", ".join(map(str, known))
+                raise ConfigError(f"--class and --name must be OBJECT=TEXT with one of {listed}, got {text!r}")
+            known[int(number)] = replace(known[int(number)], **{what: value.strip()})  # type: ignore[arg-type]
+    return replace(masklets, objects=tuple(known.values()))
+
+
+def _option(text: str, schema: dict[str, Any]) -> tuple[str, Any]:
+    """'layout=objects' with the value as its schema wants it."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--option must be NAME=VALUE, got {text!r}")
+    kind = schema["properties"].get(name.strip(), {}).get("type", "string")
+    if kind == "boolean" and value.lower() in ("true", "yes", "1", "false", "no", "0"):
+        return name.strip(), value.lower() in ("true", "yes", "1")
+    if "number" in kind or "integer" in kind:
+        try:
+            return name.strip(), float(value)
+        except ValueError:
+            raise ConfigError(f"--option {name} must be a number, got {value!r}") from None
+    return name.strip(), value
+
+
+def _ids(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--object must be numbers of objects, such as 1,3, got {text!r}") from None
