@@ -210,16 +210,40 @@ def fill_from_surroundings(rgb: ByteArray, hole: BoolArray, others: BoolArray) -
     size = (max(1, math.ceil(width * scale)), max(1, math.ceil(height * scale)))
     unknown = (inside | others[window]).astype(np.float32)
     share = np.asarray(cv2.resize(unknown, size, interpolation=cv2.INTER_AREA), np.float32)
-    small = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.float32)
     if float(share.min()) > 0.02:  # nothing is known
         return rgb
-    guess = cv2.inpaint(small, (share > 0.02).astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    guess = _spread(small, (share <= 0.02).astype(np.float32)).clip(0, 255).astype(np.uint8)
     large = np.asarray(cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
     soft = blurred(inside.astype(np.float32), max(0.8, 1.5 * unit_of((rgb.shape[0], rgb.shape[1]))))
     result = rgb.copy()
     alpha: FloatArray = np.maximum(soft * (~others[window] | inside), inside)
     result[window] = blend(region, large, alpha)
     return result
+
+
+def _spread(picture: FloatArray, known: FloatArray) -> FloatArray:
+    """A smooth picture through the known pixels: rough on a small grid first, then relaxed on finer ones.
+
+    Args:
+        picture: (h, w, 3).
+        known: (h, w) 1 or 0.
+    """
+    height, width = known.shape
+    if known.all() or max(height, width) <= 2:
+        weights = known[..., None]
+        mean = (picture * weights).sum(axis=(0, 1)) / max(float(known.sum()), 1e-6)
+        return np.asarray(picture * weights + mean * (1 - weights), np.float32)
+    half = ((width + 1) // 2, (height + 1) // 2)
+    weight = np.asarray(cv2.resize(known, half, interpolation=cv2.INTER_AREA), np.float32)
+    total = np.asarray(cv2.resize(picture * known[..., None], half, interpolation=cv2.INTER_AREA), np.float32)
+    coarse = _spread(total / np.maximum(weight, 1e-6)[..., None], (weight > 0).astype(np.float32))
+    rough = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    weights = known[..., None]
+    for _ in range(12):
+        rough = picture * weights + rough * (1 - weights)
+        rough = np.asarray(cv2.blur(rough, (3, 3), borderType=cv2.BORDER_REPLICATE), np.float32)
+    return np.asarray(picture * weights + rough * (1 - weights), np.float32)
 
 
 def _union(masks: Mapping[int, BoolArray], size_hw: tuple[int, int]) -> BoolArray:
