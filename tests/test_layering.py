@@ -16,7 +16,7 @@ import masklet
 PACKAGE = Path(masklet.__file__).parent
 
 LAYERS = (
-    ("_version", "allocator", "errors", "records", "geometry", "masks", "output", "refine", "stabilise"),
+    ("_version", "allocator", "errors", "records", "geometry", "masks", "output", "refine", "schema", "stabilise"),
     (
         "collisions",
         "cuts",
@@ -25,6 +25,7 @@ LAYERS = (
         "engine.protocol",
         "images",
         "mask_store",
+        "masklets",
         "memory_bank",
         "policies",
         "suggestions",
