@@ -45,7 +45,7 @@ LAYERS = (
         "model",
     ),
     ("engine",),
-    ("api", "bench", "compat", "evaluation", "train"),
+    ("api", "bench", "compat", "evaluation", "formats", "render", "train"),
     ("cli", "server", "__main__"),
 )
 """Each may import from its own line and from the lines above. A longer name goes before a shorter one."""
