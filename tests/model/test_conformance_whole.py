@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from masklet.records import BoolArray, FrameMasks, Prompt
 from masklet.segmenter import Segmenter
 from masklet.tracker import Tracker
 
-from .reference import Pair, assert_close, normalised, open_pair, pictures
+from .reference import TOLERANCE, DoublePrecision, Pair, assert_close, normalised, open_pair, pictures
 from .tiny import SIZE, TINY, TINY_OLD
 
 PROMPTS = {
@@ -226,11 +227,11 @@ def test_video(pair: Pair, random: torch.Generator) -> None:
     assert 0.2 < present.mean() < 0.9, "objects should come and go"
 
 
-def compare(ours: Tracker[Tensor], frame: FrameMasks, answers: dict[int, Answer]) -> None:
+def compare(ours: Tracker[Tensor], frame: FrameMasks, answers: dict[int, Answer], tolerance: float = TOLERANCE) -> None:
     """Scores, masks, and the logits of whatever is there."""
     assert frame.object_ids == tuple(answers)
     expected = torch.tensor([answer.object_score for answer in answers.values()])
-    assert_close(torch.from_numpy(frame.object_scores), expected, size=5.0)  # they reach 10
+    assert_close(torch.from_numpy(frame.object_scores), expected, size=5.0, tolerance=tolerance)  # they reach 10
     for row, (object_id, answer) in enumerate(answers.items()):
         size_hw = frame.masks.shape[1:]
         enlarged = F.interpolate(answer.logits[None, None], size=size_hw, mode="bilinear", align_corners=False)
@@ -239,18 +240,24 @@ def compare(ours: Tracker[Tensor], frame: FrameMasks, answers: dict[int, Answer]
         assert latest is not None
         if answer.object_score > 0:
             logits = latest[1].low_res_logits[latest[1].chosen]
-            assert_close(logits, answer.logits, inside=answer.logits > 0)
+            assert_close(logits, answer.logits, inside=answer.logits > 0, tolerance=tolerance)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
 @pytest.mark.parametrize("name", OFFICIAL_CONFIGS)
-def test_released_configurations_at_full_size(name: str, random: torch.Generator) -> None:
-    """Weights are random; windows, strides and widths are the real ones."""
+def test_released_configurations_at_full_size(name: str, precision: str, random: torch.Generator) -> None:
+    """Weights are random; windows, strides and widths are the real ones. In fp64 what rounding does is out of sight."""
+    is_double = precision == "fp64"
+    tolerance = 2e-5 if is_double else TOLERANCE
     size = OFFICIAL_CONFIGS[name].image_size
     frames = pictures(2, random, size)
-    with open_pair(OFFICIAL_CONFIGS[name]) as pair:
+    with open_pair(OFFICIAL_CONFIGS[name]) as pair, DoublePrecision() if is_double else nullcontext():
         pair.ours.mask_decoder.object_score_head.layers[-1].bias.fill_(100.0)
         pair.theirs.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(100.0)
+        if is_double:
+            pair.ours.double()
+            pair.theirs.double()
         engine = TorchEngine(pair.ours, device="cpu")
         clicks, labels = [(300, 400), (900, 20)], [1, 0]
         # What is remembered of a click is cut at a logit of 0. Of a million pixels some lie so close to it that
@@ -265,4 +272,4 @@ def test_released_configurations_at_full_size(name: str, random: torch.Generator
                 ours.prompt(1, 0, mask=band(size))
                 theirs.prompt(1, 0, mask=band(size))
             for frame in ours.run():
-                compare(ours, frame, theirs.answers(frame.frame_index))
+                compare(ours, frame, theirs.answers(frame.frame_index), tolerance)
