@@ -116,3 +116,32 @@ def test_work_for_one_more_memory(pool: int) -> None:
     if pool == 2:  # projected when read; scores carry one channel more, the bias
         values, scores, reading = 0, cells * remembered * (dim + 1), cells * remembered * memory_dim
     assert work(4) - work(3) == 2 * TINY.memory_layers * (keys + values + scores + reading)
+
+
+def test_what_objects_share_is_computed_once() -> None:
+    """The first layer looks at the frame itself before it looks at any object's memory."""
+    model = random_model()
+
+    def work(num_objects: int) -> int:
+        return count_operations(lambda: conditioned(model, 2, num_objects=num_objects))
+
+    cells, dim = GRID**2, TINY.embed_dim
+    itself = 4 * cells * dim * dim + 2 * cells * cells * dim  # projections, scores and reading
+    asking = cells * dim * dim
+    assert 2 * work(1) - work(2) == 2 * (itself + asking)
+
+
+def test_objects_share_a_frame_or_bring_their_own() -> None:
+    model = random_model().double()
+    random = torch.Generator().manual_seed(3)
+    memory = torch.randn(2, 3, TINY.memory_dim, GRID, GRID, generator=random).double()
+    embedding = torch.randn(1, TINY.embed_dim, GRID, GRID, generator=random).double()
+    rest = (
+        torch.arange(3).expand(2, -1),
+        torch.randn(2, 3, TINY.embed_dim, generator=random).double(),
+        torch.rand(2, 3, generator=random).double(),
+    )
+    with torch.no_grad():
+        shared = model.attend(embedding, memory, *rest)
+        own = model.attend(embedding.repeat(2, 1, 1, 1), memory, *rest)
+    torch.testing.assert_close(shared, own)

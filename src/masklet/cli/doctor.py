@@ -6,7 +6,6 @@ import platform
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from masklet._version import __version__
@@ -55,6 +54,8 @@ def doctor(as_json: JsonOption = False) -> int:
 
 def _version(name: str) -> str | None:
     """Of an installed distribution, without importing it."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and `masklet --help` imports this
+
     with suppress(PackageNotFoundError):
         return version(name)
     # The build with windows is as good for masklet.

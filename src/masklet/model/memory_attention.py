@@ -32,7 +32,7 @@ class RotaryAttention(Attention):
     ) -> Tensor:
         """
         Args:
-            queries: (N, h*w, D).
+            queries: (1 or N, h*w, D).
             keys: (N, L, C), of which the first `num_spatial` lie on the grid; pointers behind them have no place.
             values: (N, L, C).
             rotary: tables (h*w, .) for the queries.
@@ -47,7 +47,7 @@ class RotaryAttention(Attention):
         if self._projects_last(q, bias):
             read = self.value(self.join(attend_in_chunks(q, k, values[:, None], bias)))
         else:
-            read = self.join(attend(q, k, self.split(self.value(values)), bias))
+            read = self.join(attend(q.expand(k.shape[0], -1, -1, -1), k, self.split(self.value(values)), bias))
         return self.out(read)  # type: ignore[no-any-return]
 
     def _projects_last(self, queries: Tensor, bias: Tensor | None) -> bool:
@@ -92,7 +92,10 @@ class MemoryAttentionLayer(nn.Module):
 
 
 class MemoryAttention(nn.Module):
-    """(N, h*w, D) to the same, conditioned on (N, L, C) memories."""
+    """(1 or N, h*w, D) to (N, h*w, D), conditioned on (N, L, C) memories.
+
+    One frame is the same for all objects until the first layer looks at their memories, and is computed once so far.
+    """
 
     def __init__(self, *, embed_dim: int, memory_dim: int, num_layers: int, num_heads: int, mlp_dim: int) -> None:
         super().__init__()
@@ -114,7 +117,7 @@ class MemoryAttention(nn.Module):
     ) -> Tensor:
         """
         Args:
-            x: (N, h*w, D) the present frame.
+            x: (1 or N, h*w, D) the present frame.
             position: (h*w, D) sine encoding, added at a tenth of its size.
             memory: (N, L, C) spatial memories, then pointers.
             memory_position: (N, L, C) added to the keys only.

@@ -142,7 +142,7 @@ class SAM2(nn.Module):
             (N, D, h, w)
         """
         height, width = embedding.shape[-2:]
-        num_objects, num_memories, _, rows, columns = memory.shape
+        num_memories, _, rows, columns = memory.shape[1:]
         over = (height, width)
         own = memory[:, :, : self.config.memory_dim]
         spatial = own.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*rows*columns, C)
@@ -154,7 +154,7 @@ class SAM2(nn.Module):
         query_position = sine_encoding_2d(height, width, self.config.embed_dim).flatten(1).mT.to(embedding.device)
         bias = self._cells_bias((rows, columns), over, num_memories, pointer_tokens.shape[1])
         conditioned = self.memory_attention(
-            embedding.flatten(2).mT.expand(num_objects, -1, -1),
+            embedding.flatten(2).mT,
             query_position,
             torch.cat((spatial, pointer_tokens.to(spatial.dtype)), dim=1),
             torch.cat((positions, pointer_positions), dim=1).to(spatial.dtype),
