@@ -15,9 +15,6 @@ from masklet.engine.export import export_model
 from masklet.model.checkpoint import load_model, read_checkpoint, save_checkpoint
 from masklet.model.config import NANO_CONFIG
 
-MEMORY_DEFAULTS: dict[str, object] = {"spatial_slots": 4}
-"""`MemoryConfig` fields; chosen on the validation clips (docs/lab-notes.md)."""
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -32,7 +29,7 @@ def main() -> None:
     target.parent.mkdir(exist_ok=True)
     save_checkpoint(replace(checkpoint, config=config, weights=halved), target)
     folder = repository / "src" / "masklet" / "models" / "nano"
-    export_model(load_model(target), folder, precision="fp16", memory_defaults=MEMORY_DEFAULTS)
+    export_model(load_model(target), folder, precision="fp16")
     for path in (target, *sorted(folder.iterdir())):
         print(f"{path.stat().st_size / 1e6:7.2f} MB  {path.relative_to(repository)}")
 

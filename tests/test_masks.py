@@ -20,9 +20,11 @@ from masklet.masks import (
     resize_mask_antialias,
     resolve_overlap,
     run_lengths,
+    tidied_logits,
     upsample_logits,
     without_small_parts,
 )
+from masklet.records import FloatArray
 
 
 def mask_of(*rows: str) -> NDArray[np.bool_]:
@@ -224,3 +226,28 @@ def test_a_mask_as_logits_is_first_squared_and_cut() -> None:
     assert (logits[:, 0] == 10).all()
     assert (logits[:, -1] == -10).all()
     assert (logits[0] > 0).sum() == 4
+
+
+@pytest.fixture
+def speckled() -> FloatArray:
+    """A square of 144 with a hole of one, and a piece of four beside it."""
+    logits = np.full((20, 20), -5.0, np.float32)
+    logits[2:14, 2:14] = 5.0
+    logits[6, 6] = -5.0
+    logits[17:19, 17:19] = 5.0
+    return logits
+
+
+def test_tidying_is_relative_to_the_mask(speckled: FloatArray) -> None:
+    tidy = tidied_logits(speckled, max_hole=0.01, max_piece=0.1) > 0
+    assert tidy.sum() == 144
+    assert tidy[2:14, 2:14].all()
+    assert tidied_logits(speckled, max_hole=0.001, max_piece=0.01) is speckled  # less than a pixel: nothing to do
+
+
+def test_a_piece_that_was_clicked_on_stays(speckled: FloatArray) -> None:
+    tidy = tidied_logits(speckled, max_hole=0.01, max_piece=0.1, kept_xy=np.array([[17.5, 18.9]], np.float32)) > 0
+    assert tidy[17:19, 17:19].all()
+    assert tidy[6, 6]
+    outside = tidied_logits(speckled, max_hole=0.01, max_piece=0.1, kept_xy=np.array([[0.0, 25.0]], np.float32))
+    assert (outside > 0).sum() == 144

@@ -8,7 +8,30 @@ from dataclasses import replace
 import numpy as np
 
 from masklet.mask_store import StoredMask
-from masklet.records import FrameMasks
+from masklet.masks import tidied_logits, upsample_logits
+from masklet.records import EngineInfo, FloatArray, FrameMasks, PointLabel, Prompt
+
+
+def shown_logits(
+    low_res_logits: FloatArray, info: EngineInfo, prompt: Prompt | None, size_hw: tuple[int, int]
+) -> FloatArray:
+    """What is shown of an answer, at the frame's size: (h, w) to (H, W), tidied as the model wants it.
+
+    Args:
+        low_res_logits: of one candidate.
+        info: of the model.
+        prompt: that was answered; pieces that were clicked on stay. None on a tracked frame.
+        size_hw: of the frame.
+    """
+    if info.max_hole or info.max_piece:
+        clicked = None
+        if prompt is not None:
+            per_pixel = np.array(low_res_logits.shape[::-1]) / np.array(size_hw[::-1])
+            clicked = prompt.points_xy[prompt.labels == PointLabel.FOREGROUND] * per_pixel
+        low_res_logits = tidied_logits(
+            low_res_logits, max_hole=info.max_hole, max_piece=info.max_piece, kept_xy=clicked
+        )
+    return upsample_logits(low_res_logits, size_hw)
 
 
 def of_stored(frame_index: int, time_s: float, rows: Sequence[StoredMask], size_hw: tuple[int, int]) -> FrameMasks:

@@ -289,6 +289,31 @@ def without_small_parts(
     return np.asarray(np.where(pieces, np.float32(threshold - margin), filled), np.float32)
 
 
+def tidied_logits(
+    logits: FloatArray, *, max_hole: float, max_piece: float, kept_xy: FloatArray | None = None
+) -> FloatArray:
+    """Logits whose mask has no holes and no pieces that are small beside it. For what is shown, not for what is fed back.
+
+    Args:
+        logits: (h, w), foreground above 0.
+        max_hole: enclosed background up to this fraction of the mask's area is filled.
+        max_piece: separate foreground up to this fraction of the mask's area is dropped.
+        kept_xy: (P, 2) in pixels of the logits: a piece under one of these stays, since somebody has clicked on it.
+
+    Returns:
+        (h, w); the same array where there is nothing to do.
+    """
+    area = np.count_nonzero(logits > 0)
+    tidy = without_small_parts(logits, int(max_hole * area), int(max_piece * area))
+    if tidy is logits or kept_xy is None or not len(kept_xy):
+        return tidy
+    _, labels = cv2.connectedComponents((logits > 0).astype(np.uint8), connectivity=8)
+    columns, rows = np.clip(kept_xy.astype(int), 0, np.array(logits.shape[::-1]) - 1).T
+    clicked = labels[rows, columns]
+    kept = np.isin(labels, clicked[clicked > 0])
+    return np.where(kept, logits, tidy)
+
+
 def largest_component(mask: BoolArray) -> BoolArray:
     """The largest 8-connected piece of a mask; an empty mask stays empty."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

@@ -349,6 +349,10 @@ class EngineInfo:
     """Memory settings that suit this model (`MemoryConfig` fields)."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings for automatic masks that suit this model (`AutomaticConfig` fields)."""
+    max_hole: float = 0.0
+    """Holes up to this fraction of a mask's area are filled in what is shown (`masks.tidied_logits`)."""
+    max_piece: float = 0.0
+    """Separate pieces up to this fraction of a mask's area are left out of what is shown."""
     images_only: bool = False
     """The weights came without a memory: the model segments, and a tracker refuses it."""
     speed: str = "exact"

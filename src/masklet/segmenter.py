@@ -16,7 +16,8 @@ from masklet.automatic import AutomaticConfig, AutomaticMask, OnProgress, segmen
 from masklet.engine.protocol import Engine
 from masklet.errors import PromptError
 from masklet.images import ImageSource, read_image
-from masklet.masks import mask_logits, upsample_logits
+from masklet.frame_masks import shown_logits
+from masklet.masks import mask_logits
 from masklet.records import Decoded, FloatArray, ImageFeatures, Prompt, Recall, SegmentResult
 from masklet.refine import EdgeConfig, refine_edges
 
@@ -177,13 +178,13 @@ class EncodedImage(Generic[A]):
         for choice in sorted(set(several)):  # the number of candidates is one for a whole batch
             rows = [row for row, wanted in enumerate(several) if wanted == choice]
             answers = self.decode([prompts[row] for row in rows], multimask=choice)
-            results.update((row, self._result(answer)) for row, answer in zip(rows, answers, strict=True))
+            results.update((row, self._result(answer, prompts[row])) for row, answer in zip(rows, answers, strict=True))
         return [results[row] for row in range(len(prompts))]
 
-    def _result(self, decoded: Decoded[A]) -> SegmentResult:
+    def _result(self, decoded: Decoded[A], prompt: Prompt) -> SegmentResult:
         best_first = np.argsort(-np.asarray(decoded.iou_predictions), kind="stable")
         logits = self.engine.to_numpy(decoded.low_res_logits)[best_first]
-        full = upsample_logits(logits, self.size_hw)
+        full = np.stack([shown_logits(plane, self.engine.info, prompt, self.size_hw) for plane in logits])
         if self._refine is not None:
             for plane in full:
                 plane[...] = self._refine(plane, low_res_hw=logits.shape[1:])

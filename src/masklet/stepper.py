@@ -14,8 +14,9 @@ import numpy as np
 
 from masklet.collisions import Claim, CollisionGuard
 from masklet.frame_engine import Answer, FrameEngine, Question
+from masklet.frame_masks import shown_logits
 from masklet.mask_store import MaskStore, StoredMask
-from masklet.masks import MASK_LOGIT, encode_rle, mask_logits, resolve_overlap, upsample_logits
+from masklet.masks import MASK_LOGIT, encode_rle, mask_logits, resolve_overlap
 from masklet.memory_bank import MemoryConfig
 from masklet.policies import Sighting, reliability
 from masklet.records import Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
@@ -240,7 +241,8 @@ class Stepper(Generic[A]):
         if branching.refused or not branching.answer.decoded.is_present:
             return np.full(frame.size_hw, -MASK_LOGIT, np.float32)
         low_res = branching.answer.chosen_logits
-        logits = upsample_logits(low_res, frame.size_hw)
+        said = None if given is None else given.prompt
+        logits = shown_logits(low_res, self.view.engine.info, said, frame.size_hw)
         if self.edges is None:
             return logits
         return refine_edges(logits, frame.rgb, (low_res.shape[0], low_res.shape[1]), self.edges)

@@ -10,7 +10,6 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,7 +50,6 @@ def export_model(
     folder: str | Path,
     *,
     precision: Literal["fp32", "fp16"] = "fp32",
-    memory_defaults: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write `<stage>.onnx` for the four stages and `model.json`.
 
@@ -60,7 +58,6 @@ def export_model(
         folder: made if it does not exist; files of the same names are replaced.
         precision: of the stored weights. "fp16" halves the files; they are widened when loaded, so the arithmetic
             stays fp32 and speed is the same.
-        memory_defaults: `MemoryConfig` fields that suit the model.
 
     Returns:
         The folder.
@@ -82,8 +79,7 @@ def export_model(
         if precision == "fp16":
             _halve_weights(graph)
         onnx.save(graph, folder / f"{stage}.onnx")
-    spec = replace(spec_of(model), memory_defaults=dict(memory_defaults or {}))
-    document = {"format_version": FORMAT_VERSION, "spec": spec.to_dict(), "weights": precision}
+    document = {"format_version": FORMAT_VERSION, "spec": spec_of(model).to_dict(), "weights": precision}
     (folder / SPEC_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return folder
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import CheckpointError
+from masklet.errors import CheckpointError, EngineError
 from masklet.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
 from masklet.masks import mask_logits, square_mask
 from masklet.records import (
@@ -42,6 +42,9 @@ STAGE_OUTPUTS: Mapping[StageName, tuple[str, ...]] = {
     "encode_memory": ("memory",),
 }
 """What each stage answers, in order; `keys` only from models with a correspondence. See `masklet.model.sam2.SAM2`."""
+
+SPEEDS = ("exact", "fast")
+"""What `speed` may be: all that is remembered is attended to, or 2 x 2 cells of it as one."""
 
 PRESENT_SCORE = 10.0
 """Object score of a mask prompt. Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`."""
@@ -77,6 +80,9 @@ class ModelSpec:
     """`MemoryConfig` fields that suit the model."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
     """`AutomaticConfig` fields that suit the model."""
+    max_hole: float = 0.0
+    max_piece: float = 0.0
+    """What is tidied in the masks that are shown, see `masklet.records.EngineInfo`."""
     images_only: bool = False
     """The weights came without a memory."""
 
@@ -101,7 +107,9 @@ class ModelSpec:
 class StagedEngine(ABC, Generic[A]):
     """An `Engine` over four stages; see `masklet.engine.protocol.Engine` for what its methods promise."""
 
-    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str) -> None:
+    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "exact") -> None:
+        if speed not in SPEEDS:
+            raise EngineError(f"speed must be {' or '.join(SPEEDS)}, got {speed!r}")
         self.spec = spec
         self.info = EngineInfo(
             name=spec.name,
@@ -113,7 +121,10 @@ class StagedEngine(ABC, Generic[A]):
             precision=precision,
             defaults=spec.memory_defaults,
             automatic_defaults=spec.automatic_defaults,
+            max_hole=spec.max_hole,
+            max_piece=spec.max_piece,
             images_only=spec.images_only,
+            speed=speed,
         )
 
     # What an engine of its own kind provides.
@@ -129,6 +140,10 @@ class StagedEngine(ABC, Generic[A]):
     @abstractmethod
     def take(self, handle: A, *index: int | slice) -> A:
         """handle[index]"""
+
+    @abstractmethod
+    def pool(self, handle: A) -> A:
+        """(..., h, w) to (..., h / 2, w / 2): means of 2 x 2."""
 
     @abstractmethod
     def from_numpy(self, array: FloatArray) -> A:
@@ -167,9 +182,11 @@ class StagedEngine(ABC, Generic[A]):
         """Memory attention of objects that recall equally many memories and pointers."""
         slots = np.array([[slot for slot, _ in recall.spatial] for recall in recalls], np.int64)
         times = [[ago / max(1, recall.pointer_span - 1) for ago, _ in recall.pointers] for recall in recalls]
+        memory = self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls])
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
-            "memory": self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls]),
+            # Pooled when read and not when written: what is remembered means the same at either speed.
+            "memory": self.pool(memory) if self.info.speed == "fast" else memory,
             "slots": slots,
             "pointers": self._pointers(features, recalls),
             "pointer_times": np.array(times, np.float32),

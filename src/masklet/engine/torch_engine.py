@@ -89,6 +89,9 @@ class TorchEngine(StagedEngine[Tensor]):
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
+NANO_MEMORY: Mapping[str, Any] = {"spatial_slots": 4}
+"""`MemoryConfig` fields for nano: slots beyond these were hardly trained and change nothing (docs/lab-notes.md)."""
+
 NANO_AUTOMATIC: Mapping[str, Any] = {
     "points_per_side": 24,
     "min_iou": 0.35,
@@ -118,7 +121,10 @@ def spec_of(model: SAM2) -> ModelSpec:
         has_keys=config.correspondence is not None,
         stability_threshold=0.98 if is_official else 0.0,
         pads_logits_alone=not is_official,
+        memory_defaults={} if is_official else NANO_MEMORY,
         automatic_defaults={} if is_official else NANO_AUTOMATIC,
+        max_hole=0.0 if is_official else 0.01,
+        max_piece=0.0 if is_official else 0.1,
         images_only=config.images_only,
     )
 

@@ -18,8 +18,9 @@ import numpy as np
 
 from masklet.errors import MaskletError, PromptError, TrackingError
 from masklet.frame_engine import Answer
+from masklet.frame_masks import shown_logits
 from masklet.mask_store import StoredMask
-from masklet.masks import CocoRle, decode_rle, encode_rle, mask_logits, upsample_logits
+from masklet.masks import CocoRle, decode_rle, encode_rle, mask_logits
 from masklet.records import BoolArray, FloatArray
 from masklet.server.annotations import ABSENT_SCORE, AnnotatedObject, AnnotationStore, SavedPrompt, Step
 from masklet.server.shared_model import SharedEngine, TurnLock
@@ -296,7 +297,7 @@ class Workspace:
                 answer_logits=_half(answer.chosen_logits),
             )
         )
-        return self._candidates(answer, None if new.mask is None else new.mask)
+        return self._candidates(answer, new)
 
     def _answer(self, new: SavedPrompt) -> Answer[Any]:
         """What the decoder says to a prompt, the meant candidate chosen."""
@@ -321,12 +322,15 @@ class Workspace:
         decoded = tracker.answers[new.object_id]
         return Answer(decoded, self.engine.to_numpy(decoded.low_res_logits))
 
-    def _candidates(self, answer: Answer[Any], drawn: CocoRle | None) -> list[Candidate]:
-        if drawn is not None:
-            return [Candidate(drawn, 1.0)]
+    def _candidates(self, answer: Answer[Any], said: SavedPrompt) -> list[Candidate]:
+        if said.mask is not None:
+            return [Candidate(said.mask, 1.0)]
         ious = answer.decoded.iou_predictions
         return [
-            Candidate(encode_rle(upsample_logits(answer.logits[place], self.size_hw) > 0), float(ious[place]))
+            Candidate(
+                encode_rle(shown_logits(answer.logits[place], self.engine.info, said.prompt, self.size_hw) > 0),
+                float(ious[place]),
+            )
             for place in np.argsort(-np.asarray(ious), kind="stable")
         ]
 
