@@ -14,21 +14,28 @@ GridSize = tuple[int, int]
 """Rows and columns."""
 
 
-def cells_averaged(count: int, over: int) -> Tensor:
+def cells_averaged(count: int, over: int, device: torch.device | None = None) -> Tensor:
     """() how many of `over` cells in a row each of `count` cells is the mean of."""
-    return over / (torch.arange(count, dtype=torch.float32)[-1] + 1)  # a tensor: graphs know no count
+    return over / (torch.arange(count, dtype=torch.float32, device=device)[-1] + 1)  # a tensor: graphs know no count
 
 
-def cell_places(count: int, over: int) -> Tensor:
+def cell_places(count: int, over: int, device: torch.device | None = None) -> Tensor:
     """(count,) where `count` cells lie in a row of `over` cells: 0, 1, 2, ... if these are the same.
 
     Half as many are each the mean of two, and lie at 0.5, 2.5, 4.5, ...
     """
-    return (torch.arange(count, dtype=torch.float32) + 0.5) * cells_averaged(count, over) - 0.5
+    centres = torch.arange(count, dtype=torch.float32, device=device) + 0.5
+    return centres * cells_averaged(count, over, device) - 0.5
 
 
 def sine_encoding_2d(
-    height: int, width: int, channels: int, temperature: float = 10000.0, *, over: GridSize | None = None
+    height: int,
+    width: int,
+    channels: int,
+    temperature: float = 10000.0,
+    *,
+    over: GridSize | None = None,
+    device: torch.device | None = None,
 ) -> Tensor:
     """(C, H, W) sines of the row (first half of the channels) and the column, normalised to the map.
 
@@ -38,14 +45,15 @@ def sine_encoding_2d(
         channels: C.
         temperature: the longest wave over the shortest.
         over: the grid whose cells were averaged to the ones of this; itself when left out.
+        device: where it is computed: a table this long is not to be sent to a GPU for every frame.
 
     Source: sam2 2b90b9f, position_encoding.py `PositionEmbeddingSine`.
     """
     half = channels // 2
     full_height, full_width = over or (height, width)
-    rows = (cell_places(height, full_height) + 1) / (full_height + 1e-6) * (2 * math.pi)
-    columns = (cell_places(width, full_width) + 1) / (full_width + 1e-6) * (2 * math.pi)
-    period = temperature ** (2 * torch.div(torch.arange(half), 2, rounding_mode="floor") / half)
+    rows = (cell_places(height, full_height, device) + 1) / (full_height + 1e-6) * (2 * math.pi)
+    columns = (cell_places(width, full_width, device) + 1) / (full_width + 1e-6) * (2 * math.pi)
+    period = temperature ** (2 * torch.div(torch.arange(half, device=device), 2, rounding_mode="floor") / half)
 
     def encode(positions: Tensor) -> Tensor:
         angles = positions[:, None] / period
@@ -99,7 +107,13 @@ def cell_centres(height: int, width: int) -> Tensor:
 
 
 def rotary_table(
-    height: int, width: int, channels: int, span: float | None = None, *, over: GridSize | None = None
+    height: int,
+    width: int,
+    channels: int,
+    span: float | None = None,
+    *,
+    over: GridSize | None = None,
+    device: torch.device | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cosines and sines (H * W, C / 2) for `rotate`: the first half turns with the column, the second with the row.
 
@@ -110,12 +124,14 @@ def rotary_table(
         span: None = neighbouring cells are one unit apart (SAM 2); else the grid always spans this many units, so that
             a model keeps its sense of distance when the input size changes.
         over: the grid whose cells were averaged to the ones of this; itself when left out.
+        device: where they are computed.
 
     Source: sam2 2b90b9f, position_encoding.py `compute_axial_cis`.
     """
-    frequencies = 1.0 / 10000.0 ** (torch.arange(0, channels, 4)[: channels // 4].float() / channels)
+    steps = torch.arange(0, channels, 4, device=device)[: channels // 4]
+    frequencies = 1.0 / 10000.0 ** (steps.float() / channels)
     full_height, full_width = over or (height, width)
-    rows, columns = cell_places(height, full_height), cell_places(width, full_width)
+    rows, columns = cell_places(height, full_height, device), cell_places(width, full_width, device)
     if span is not None:
         rows, columns = (rows + 0.5) * (span / full_height), (columns + 0.5) * (span / full_width)
     column_angles = columns[None, :, None] * frequencies

@@ -149,19 +149,20 @@ class SAM2(nn.Module):
         positions = self._memory_positions(rows, columns, over, slots)
         pointer_tokens, pointer_positions = self._pointer_tokens(pointers, pointer_times)
         head_dim, span = self.config.embed_dim // self.config.memory_heads, self.config.rope_span
-        rotary = rotary_table(height, width, head_dim, span)
-        key_rotary = rotary_table(rows, columns, head_dim, span, over=over)
-        query_position = sine_encoding_2d(height, width, self.config.embed_dim).flatten(1).mT.to(embedding.device)
-        bias = self._cells_bias((rows, columns), over, num_memories, pointer_tokens.shape[1])
+        device = embedding.device
+        rotary = rotary_table(height, width, head_dim, span, device=device)
+        key_rotary = rotary_table(rows, columns, head_dim, span, over=over, device=device)
+        query_position = sine_encoding_2d(height, width, self.config.embed_dim, device=device).flatten(1).mT
+        bias = self._cells_bias((rows, columns), over, num_memories, pointer_tokens)
         conditioned = self.memory_attention(
             embedding.flatten(2).mT,
             query_position,
             torch.cat((spatial, pointer_tokens.to(spatial.dtype)), dim=1),
             torch.cat((positions, pointer_positions), dim=1).to(spatial.dtype),
-            (rotary[0].to(embedding.device), rotary[1].to(embedding.device)),
-            tuple(table.repeat(num_memories, 1).to(embedding.device) for table in key_rotary),
+            rotary,
+            (key_rotary[0].repeat(num_memories, 1), key_rotary[1].repeat(num_memories, 1)),
             num_memories * rows * columns,
-            None if bias is None else bias.to(embedding.device),
+            bias,
         )
         conditioned = torch.unflatten(conditioned.mT, -1, (height, width))
         if self.correspondence is None:
@@ -172,7 +173,7 @@ class SAM2(nn.Module):
 
     @staticmethod
     def _cells_bias(
-        size: tuple[int, int], over: tuple[int, int], num_memories: int, num_pointers: int
+        size: tuple[int, int], over: tuple[int, int], num_memories: int, pointer_tokens: Tensor
     ) -> Tensor | None:
         """(L,) the logarithm of how many cells each memory token is the mean of: four equal keys count as four.
 
@@ -182,12 +183,15 @@ class SAM2(nn.Module):
         """
         if not torch.compiler.is_compiling() and size == over:
             return None
-        cells = cells_averaged(size[0], over[0]) * cells_averaged(size[1], over[1])
-        return torch.cat((cells.log().expand(num_memories * size[0] * size[1]), torch.zeros(num_pointers)))
+        device, num_pointers = pointer_tokens.device, pointer_tokens.shape[1]
+        cells = cells_averaged(size[0], over[0], device) * cells_averaged(size[1], over[1], device)
+        return torch.cat(
+            (cells.log().expand(num_memories * size[0] * size[1]), torch.zeros(num_pointers, device=device))
+        )
 
     def _memory_positions(self, rows: int, columns: int, over: tuple[int, int], slots: Tensor) -> Tensor:
         """(N, M*rows*columns, C): the place on the grid plus the slot's encoding."""
-        grid = sine_encoding_2d(rows, columns, self.config.memory_dim, over=over).flatten(1).mT.to(slots.device)
+        grid = sine_encoding_2d(rows, columns, self.config.memory_dim, over=over, device=slots.device).flatten(1).mT
         times = self.slot_encodings[slots]  # (N, M, C)
         return (times[:, :, None] + grid).flatten(1, 2)
 
