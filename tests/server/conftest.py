@@ -1,0 +1,119 @@
+"""A server in this process, with an engine that answers at once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from fake_engine import FakeEngine, picture
+from masklet.api import Model
+from masklet.server import routes_projects, routes_results
+from masklet.server.app import create_app
+from masklet.server.probe import Found, Refused, look
+from masklet.server.settings import Limits, Settings
+
+HOST = "http://127.0.0.1:8100"
+OWN_PAGE = {"X-Masklet": "1"}
+
+
+def png(number: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture(number)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def probe_here(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[Found | str]:
+    """Without the process, which takes a second to start; its own test has it."""
+    found: list[Found | str] = []
+    for path in paths:
+        try:
+            names = {name: getattr(limits, name) for name in Limits.__slots__}
+            found.append(look(path, names, thumbnails.get(path)))
+        except Refused as error:
+            found.append(str(error))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def probing_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes_projects, "probe", probe_here)
+    monkeypatch.setattr(routes_results, "probe", probe_here)
+
+
+class Page(TestClient):
+    """What the page would send, and a few things that many tests do."""
+
+    def new_project(self, name: str = "Birds") -> str:
+        return str(self.post("/api/v1/projects", json={"name": name}).json()["id"])
+
+    def new_clip(self, frames: int = 12, project: str | None = None) -> str:
+        """A video of `frames` frames: pictures of the fake engine, 8 x 6 pixels."""
+        files = [("files", (f"clip/{index}.png", png(index), "image/png")) for index in range(frames)]
+        where = f"/api/v1/projects/{project or self.new_project()}/media?as=sequence"
+        answer = self.post(where, files=files)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["media"][0]["id"])
+
+    def new_object(self, media_id: str, **about: Any) -> int:
+        return int(self.post(f"/api/v1/media/{media_id}/objects", json=about).json()["id"])
+
+    def click(self, media_id: str, object_id: int, frame: int = 0, **prompt: Any) -> dict[str, Any]:
+        body = {"points": [[1, 1]], "labels": [1]} | prompt
+        answer = self.put(f"/api/v1/media/{media_id}/frames/{frame}/objects/{object_id}/prompt", json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def track(self, media_id: str, **body: Any) -> list[tuple[str, dict[str, Any]]]:
+        """Track, and hear it to its end."""
+        job = self.post(f"/api/v1/media/{media_id}/track", json=body)
+        assert job.status_code == 202, job.text
+        return self.events(job.json()["id"])
+
+    def events(self, job_id: str) -> list[tuple[str, dict[str, Any]]]:
+        import json
+
+        found, name = [], ""
+        for line in self.get(f"/api/v1/jobs/{job_id}/events").text.splitlines():
+            if line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                found.append((name, json.loads(line[6:])))
+        return found
+
+    def timeline(self, media_id: str) -> dict[str, Any]:
+        return dict(self.get(f"/api/v1/media/{media_id}/timeline").json())
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_studio(tmp_path: Path) -> Iterator[Open]:
+    """Opens servers on one data folder, one after the other: closing one and opening the next is a restart."""
+    opened: list[Page] = []
+
+    def open_(*, limits: Limits | None = None, engine: FakeEngine | None = None, **settings: Any) -> Page:
+        for page in opened:
+            page.__exit__(None, None, None)
+        opened.clear()
+        model = Model(engine or FakeEngine())
+        app = create_app(Settings(data=tmp_path / "data", limits=limits or Limits(), **settings), model)
+        page = Page(app, base_url=HOST, headers=OWN_PAGE, raise_server_exceptions=False)
+        page.__enter__()
+        opened.append(page)
+        return page
+
+    yield open_
+    for page in opened:
+        page.__exit__(None, None, None)
+
+
+@pytest.fixture
+def page(open_studio: Open) -> Page:
+    return open_studio()

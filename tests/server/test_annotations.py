@@ -1,0 +1,122 @@
+"""The file of one medium: what is shown, and the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from masklet.mask_store import StoredMask
+from masklet.masks import encode_rle
+from masklet.server.annotations import AnnotatedObject, AnnotationStore, SavedPrompt
+
+MASK = np.zeros((6, 8), bool)
+MASK[1:3, 2:5] = True
+
+
+def row(frame_index: int, object_id: int = 1, **about: object) -> StoredMask:
+    about = {"reliability": 0.5, "direction": 1} | about
+    return StoredMask(frame_index, object_id, 0.0, encode_rle(MASK), 0.5, 3.0, **about)  # type: ignore[arg-type]
+
+
+def prompt(frame_index: int, object_id: int = 1) -> SavedPrompt:
+    logits = np.full((4, 4), 1.5, np.float32)
+    return SavedPrompt(
+        object_id, frame_index, ((1.0, 2.0),), (1,), rle=encode_rle(MASK), object_score=2.0, previous_logits=logits
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[AnnotationStore]:
+    opened = AnnotationStore(tmp_path / "annotations.db")
+    yield opened
+    opened.close()
+
+
+def test_undo_and_redo_cover_whatever_changed(store: AnnotationStore) -> None:
+    store.begin("New object")
+    store.write_object(AnnotatedObject(1, "cat"))
+    store.end()
+    store.begin("Track")
+    for index in range(3):
+        store.write([row(index)])
+    store.write([row(2, accepted=True)])
+    store.end()
+    store.begin("Prompt")
+    store.outdate(1, 0)
+    store.write_prompt(prompt(0))
+    store.end()
+    after = (store.marks(), store.prompts(), store.stale())
+    assert store.history() == ("Prompt", None)
+    assert [step.title for step in iter(store.undo, None)] == ["Prompt", "Track", "New object"]
+    assert (store.marks(), store.prompts(), store.objects()) == ([], [], [])
+    assert store.history() == (None, "New object")
+    assert store.new_object_id() == 2  # an undone object may come back
+    assert [step.title for step in iter(store.redo, None)] == ["New object", "Track", "Prompt"]
+    again = (store.marks(), store.prompts(), store.stale())
+    assert str(again) == str(after)
+
+
+def test_a_new_operation_ends_what_could_be_redone(store: AnnotationStore) -> None:
+    for name in ("cat", "dog"):
+        store.begin(name)
+        store.write_object(AnnotatedObject(1, name))
+        store.end()
+    store.undo()
+    store.begin("bird")
+    store.write_object(AnnotatedObject(1, "bird"))
+    store.end()
+    assert store.history() == ("bird", None)
+    store.undo()
+    assert [one.name for one in store.objects()] == ["cat"]
+
+
+def test_an_operation_that_fails_leaves_nothing(store: AnnotationStore) -> None:
+    store.write([row(0)])
+    step = store.begin("fails")
+    store.write([row(0, accepted=True), row(1)])
+    store.abandon(step)
+    store.end()
+    assert [(mark.frame_index, mark.accepted) for mark in store.marks()] == [(0, False)]
+    assert store.history() == (None, None)
+
+
+def test_a_long_operation_is_parted_by_another_one(store: AnnotationStore) -> None:
+    track = store.begin("Track")
+    store.write([row(0)])
+    store.end()
+    store.begin("Prompt")
+    store.write_prompt(prompt(5))
+    store.end()
+    assert store.proceed(track) != track
+    store.write([row(1)])
+    store.end()
+    assert [step.title for step in iter(store.undo, None)] == ["Track", "Prompt", "Track"]
+
+
+def test_a_prompt_is_shown_where_nothing_else_is(store: AnnotationStore) -> None:
+    store.write([row(0), row(1, stale=True)])
+    store.write_prompt(prompt(1))
+    store.write_prompt(prompt(4))
+    shown = store.shown(0, 10)
+    assert {index: rows[0].prompted for index, rows in shown.items()} == {0: False, 1: True, 4: True}
+    assert [mark.stale for mark in store.marks()] == [False, False, False]
+    assert list(store.shown(0, 10, 4)) == [0, 4]
+    assert store.shown(0, 10, object_ids=[2]) == {}
+
+
+def test_everything_is_there_after_the_file_was_closed(store: AnnotationStore, tmp_path: Path) -> None:
+    store.begin("Prompt")
+    store.write_prompt(prompt(3))  # and the process ends before the operation does
+    store.close()
+    again = AnnotationStore(tmp_path / "annotations.db")
+    said = again.prompts()[0]
+    assert said.points_xy == ((1.0, 2.0),)
+    assert said.previous_logits is not None
+    assert (said.previous_logits == 1.5).all()
+    assert again.history() == ("Prompt", None)
+    again.undo()
+    assert again.prompts() == []
+    again.close()

@@ -1,0 +1,59 @@
+"""One model for many: clicks first, and no frame twice."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from fake_engine import FakeEngine, picture
+from masklet.server.shared_model import SharedEngine, TurnLock, in_background
+
+
+def test_a_click_comes_before_jobs_that_have_waited_longer() -> None:
+    lock, order = TurnLock(), []
+    lock.__enter__()
+
+    def job(name: str) -> None:
+        with in_background(), lock:
+            order.append(name)
+
+    def click() -> None:
+        with lock:
+            order.append("click")
+
+    threads = [threading.Thread(target=job, args=(name,)) for name in ("job 1", "job 2")]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    threads.append(threading.Thread(target=click))
+    threads[-1].start()
+    time.sleep(0.05)
+    lock.__exit__()
+    for thread in threads:
+        thread.join()
+    assert order[0] == "click"
+    assert sorted(order[1:]) == ["job 1", "job 2"]
+
+
+def test_the_thread_that_has_it_may_take_it_again() -> None:
+    lock = TurnLock()
+    with lock, lock:
+        pass
+    taken = []
+    thread = threading.Thread(target=lambda: (lock.__enter__(), taken.append(True), lock.__exit__()))
+    thread.start()
+    thread.join(5)
+    assert taken
+
+
+def test_a_frame_is_encoded_once_for_all_who_click_on_it() -> None:
+    engine = FakeEngine()
+    shared = SharedEngine(engine)
+    first = shared.encode_image(picture(3), in_video=True)
+    assert shared.encode_image(picture(3).copy(), in_video=True) is first
+    shared.encode_image(picture(3), in_video=False)  # another filter, other features
+    shared.encode_image(picture(4), in_video=True)
+    assert engine.encoded == [3, 3, 4]
+    with in_background():
+        shared.encode_image(picture(4), in_video=True)
+    assert engine.encoded == [3, 3, 4, 4]
