@@ -292,7 +292,7 @@ def without_small_parts(
 def tidied_logits(
     logits: FloatArray, *, max_hole: float, max_piece: float, kept_xy: FloatArray | None = None
 ) -> FloatArray:
-    """Logits whose mask has no holes and no pieces that are small beside it. For what is shown, not for what is fed back.
+    """Logits whose mask has no holes and pieces that are small beside it: to be shown, not to be fed back.
 
     Args:
         logits: (h, w), foreground above 0.

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from masklet.automatic import AutomaticConfig, AutomaticMask, OnProgress, segment_everything
 from masklet.engine.protocol import Engine
 from masklet.errors import PromptError
-from masklet.images import ImageSource, read_image
 from masklet.frame_masks import shown_logits
+from masklet.images import ImageSource, read_image
 from masklet.masks import mask_logits
 from masklet.records import Decoded, FloatArray, ImageFeatures, Prompt, Recall, SegmentResult
 from masklet.refine import EdgeConfig, refine_edges
