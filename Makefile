@@ -1,14 +1,21 @@
-# Two commands are the whole interface of a contributor: `make test` and `make check`. `make demo` is a newcomer's.
+# Two commands are the whole interface of a contributor: `make test` and `make check`. `make demo` and `make studio` are
+# a newcomer's.
 # Each sets up what it needs, in virtual environments under .venv-*, and again only when pyproject.toml changes.
 
 PYTHON ?= python3
 MEDIA := examples/media
 OUT := out/demo
+STUDIO := out/studio
+PAGE := src/masklet/server/static/index.html
 
-.PHONY: demo test check format clean
+.PHONY: demo studio test check format clean
 
 demo: .venv-demo/ready
 	@.venv-demo/bin/python scripts/demo.py --media $(MEDIA) --out $(OUT)
+
+# The studio in the browser, with a sample project: `make studio OPTIONS="--port 8200 --no-browser"` for more.
+studio: .venv-studio/ready $(PAGE)
+	@.venv-studio/bin/masklet serve --data $(STUDIO) --sample $(MEDIA) $(OPTIONS)
 
 test: .venv-dev/ready
 	.venv-dev/bin/python -m pytest
@@ -28,6 +35,15 @@ format: .venv-dev/ready
 	.venv-demo/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+.venv-studio/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-studio
+	.venv-studio/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[server]"
+	@touch $@
+
+# The page is built with npm: the machine's, if its Node is new enough, or the one that a PyPI package brings.
+$(PAGE): .venv-studio/ready $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
+	scripts/build_page .venv-studio/bin/python
+
 .venv-dev/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv-dev
 	.venv-dev/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
@@ -36,4 +52,4 @@ format: .venv-dev/ready
 	@touch $@
 
 clean:
-	rm -rf .venv-demo .venv-dev out build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv-demo .venv-dev .venv-studio out build dist .pytest_cache .mypy_cache .ruff_cache

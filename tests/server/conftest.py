@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +32,14 @@ def png(number: int) -> bytes:
 
 def probe_here(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[Found | str]:
     """Without the process, which takes a second to start; its own test has it."""
-    found: list[Found | str] = []
-    for path in paths:
-        try:
-            names = {name: getattr(limits, name) for name in Limits.__slots__}
-            found.append(look(path, names, thumbnails.get(path)))
-        except Refused as error:
-            found.append(str(error))
-    return found
+    return [_probe(path, asdict(limits), thumbnails.get(path)) for path in paths]
+
+
+def _probe(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Found | str:
+    try:
+        return look(path, limits, thumbnail)
+    except Refused as error:
+        return str(error)
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +78,6 @@ class Page(TestClient):
         return self.events(job.json()["id"])
 
     def events(self, job_id: str) -> list[tuple[str, dict[str, Any]]]:
-        import json
-
         found, name = [], ""
         for line in self.get(f"/api/v1/jobs/{job_id}/events").text.splitlines():
             if line.startswith("event: "):

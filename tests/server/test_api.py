@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from server.conftest import Open, Page, png
 from PIL import Image
 
 from fake_engine import FakeEngine
 from masklet.masks import decode_rle, encode_rle
 from masklet.server.settings import Limits
+from server.conftest import Open, Page, png
 
 LEFT = np.zeros((6, 8), bool)
 LEFT[:, :4] = True
@@ -427,7 +427,10 @@ def test_effects_are_shown_and_rendered(page: Page) -> None:
     page.click(clip, page.new_object(clip))
     asset = page.post(f"/api/v1/projects/{project}/assets", files={"files": ("beach.png", png(7))}).json()
     assert page.get(asset["url"]).content == png(7)
-    composition = {"background": {"effect": "image", "asset_id": asset["id"]}, "objects": {"*": [{"effect": "outline"}]}}
+    composition = {
+        "background": {"effect": "image", "asset_id": asset["id"]},
+        "objects": {"*": [{"effect": "outline"}]},
+    }
     shown = page.post(f"/api/v1/media/{clip}/frames/0/preview", json={"composition": composition})
     assert shown.headers["content-type"] == "image/jpeg", shown.text
     clear = {"background": {"effect": "transparent"}}

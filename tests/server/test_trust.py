@@ -1,0 +1,329 @@
+"""What a request must be like, and what is refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.websockets import WebSocketDisconnect
+
+from fake_engine import FakeEngine
+from masklet.errors import ConfigError
+from masklet.records import ByteArray, ImageFeatures
+from masklet.server.ingest import probe, shown_name
+from masklet.server.probe import Found, safe_suffix
+from masklet.server.security import FAILURES_A_MINUTE
+from masklet.server.settings import Limits
+from server.conftest import Open, Page, png
+
+TOKEN = "correct horse battery staple"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+# Without a login: this machine only.
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8100", "localhost:8100", "[::1]:8100", "127.0.0.53"])
+def test_own_names_are_answered(page: Page, host: str) -> None:
+    assert page.get("/api/v1/me", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "192.168.0.7:8100", ""])
+def test_other_names_are_not_for_another_site_could_have_them(page: Page, host: str) -> None:
+    answer = page.get("/api/v1/projects", headers={"host": host})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "wrong_host")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        ({"origin": "http://127.0.0.1:8100"}, 201),
+        ({"x-masklet": ""}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://127.0.0.1:9999"}, 403),
+        ({"origin": "null"}, 403),
+    ],
+)
+def test_only_the_own_page_changes_something(page: Page, headers: dict[str, str], status: int) -> None:
+    assert page.post("/api/v1/projects", json={"name": "x"}, headers=headers).status_code == status
+
+
+def test_another_sites_page_opens_no_live_line(page: Page) -> None:
+    with (
+        pytest.raises(WebSocketDisconnect),
+        page.websocket_connect("/api/v1/live", headers={"origin": "http://evil.example"}),
+    ):
+        pass
+
+
+def test_answers_tell_browsers_to_trust_this_server_only(page: Page) -> None:
+    for path in ("/", "/api/v1/me", "/api/v1/nothing", "/healthz"):
+        headers = page.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "unsafe-inline" not in headers["content-security-policy"].split("style-src")[0]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["cross-origin-embedder-policy"] == "require-corp"
+        assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/../../etc/passwd", "/..%2f..%2fetc%2fpasswd", "/%2e%2e/app.py", "/assets/../../app.py", "/a%00b"]
+)
+def test_the_page_has_no_way_out_of_its_folder(page: Page, path: str) -> None:
+    answer = page.get(path)
+    assert b"root:" not in answer.content
+    assert b"create_app" not in answer.content
+
+
+def test_graphs_are_four_files_and_no_others(page: Page) -> None:
+    assert page.get("/api/v1/graphs/..%2fapp.py").status_code == 404
+    assert page.get("/api/v1/graphs/encode_image.onnx").status_code == 404  # this engine has none
+
+
+# With a login.
+
+
+def test_nobody_comes_in_without_a_token(open_studio: Open) -> None:
+    page = open_studio(needs_login=True, host="0.0.0.0")
+    me = page.get("/api/v1/me").json()
+    assert (me["user"], me["needs_login"]) == (None, True)
+    for method, path in (("GET", "/api/v1/projects"), ("POST", "/api/v1/projects"), ("GET", "/metrics")):
+        answer = page.request(method, path, json={"name": "x"} if method == "POST" else None)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "login")
+    assert page.get("/api/v1/projects", headers=bearer("wrong")).status_code == 401
+    assert page.get("/healthz").status_code == 200
+    with pytest.raises(WebSocketDisconnect), page.websocket_connect("/api/v1/live"):
+        pass
+
+
+def test_a_token_is_kept_as_a_hash_and_opens_what_is_its_users_own(open_studio: Open, tmp_path: Path) -> None:
+    page = open_studio(needs_login=True)
+    accounts = page.app.state.studio.accounts  # type: ignore[attr-defined]
+    accounts.set_token("ann", TOKEN)
+    accounts.set_token("bob", TOKEN[::-1])
+    ann, bob = bearer(TOKEN), bearer(TOKEN[::-1])
+    assert page.get("/api/v1/me", headers=ann).json()["user"] == {"name": "ann"}
+    project = page.post("/api/v1/projects", json={"name": "Ann's"}, headers=ann).json()["id"]
+    files = {"files": ("a.png", png(1))}
+    medium = page.post(f"/api/v1/projects/{project}/media", files=files, headers=ann).json()["media"][0]["id"]
+    assert page.get("/api/v1/projects", headers=bob).json() == {"projects": []}
+    for path in (
+        f"/projects/{project}",
+        f"/projects/{project}/media",
+        f"/media/{medium}",
+        f"/media/{medium}/frames/0.jpg",
+        f"/media/{medium}/masks",
+    ):
+        assert page.get(f"/api/v1{path}", headers=ann).status_code == 200
+        assert page.get(f"/api/v1{path}", headers=bob).status_code == 404
+    for method, path in (("DELETE", f"/projects/{project}"), ("POST", f"/media/{medium}/track")):
+        assert page.request(method, f"/api/v1{path}", headers=bob, json={}).status_code == 404
+    for file in (tmp_path / "data").glob("studio.db*"):
+        assert TOKEN.encode() not in file.read_bytes()
+    accounts.revoke("ann")
+    assert page.get("/api/v1/projects", headers=ann).status_code == 401
+    with pytest.raises(ConfigError, match="16 characters"):
+        accounts.set_token("eve", "1234")
+
+
+def test_a_cookie_is_the_browsers_own_and_ends_with_the_logout(open_studio: Open) -> None:
+    page = open_studio(needs_login=True, is_https=True)
+    page.app.state.studio.accounts.set_token("ann", TOKEN)  # type: ignore[attr-defined]
+    answer = page.post("/api/v1/login", json={"token": TOKEN})
+    assert answer.status_code == 204
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "secure" in cookie
+    value = answer.headers["set-cookie"].split(";")[0]
+    assert page.get("/api/v1/projects", headers={"cookie": value}).status_code == 200
+    assert page.post("/api/v1/projects", json={"name": "x"}, headers={"cookie": value}).status_code == 201
+    no_header = page.post("/api/v1/projects", json={"name": "x"}, headers={"cookie": value, "x-masklet": ""})
+    assert no_header.status_code == 403
+    page.post("/api/v1/logout", headers={"cookie": value})
+    assert page.get("/api/v1/projects", headers={"cookie": value}).status_code == 401
+
+
+def test_whoever_guesses_has_to_wait(open_studio: Open) -> None:
+    page = open_studio(needs_login=True)
+    page.app.state.studio.accounts.set_token("ann", TOKEN)  # type: ignore[attr-defined]
+    codes = [page.post("/api/v1/login", json={"token": f"guess {n}"}).status_code for n in range(FAILURES_A_MINUTE + 1)]
+    assert codes == [401] * FAILURES_A_MINUTE + [429]
+    assert page.post("/api/v1/login", json={"token": TOKEN}).headers["retry-after"] == "60"
+
+
+# Uploads.
+
+
+def test_an_upload_is_counted_as_it_comes(open_studio: Open, tmp_path: Path) -> None:
+    page = open_studio(limits=Limits(max_bytes=5000))
+    project = page.new_project()
+
+    def body() -> Iterator[bytes]:  # no Content-Length: nobody says how much it will be
+        yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+        for _ in range(100):
+            yield b"0" * 1000
+
+    answer = page.post(
+        f"/api/v1/projects/{project}/media", content=body(), headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert "5.0 KB" in answer.json()["error"]["message"]
+    assert list((tmp_path / "data" / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(max_pixels=40), "8 x 6 = 48 million pixels"),
+        (Limits(max_frames=2), "3 frames, and at most 2"),
+        (Limits(max_seconds=0.1), "seconds"),
+    ],
+)
+def test_limits_are_named(open_studio: Open, limits: Limits, reason: str) -> None:
+    page = open_studio(limits=limits)
+    files = [("files", (f"{index}.png", png(index))) for index in range(3)]
+    answer = page.post(f"/api/v1/projects/{page.new_project()}/media?as=sequence", files=files)
+    assert answer.status_code == 422
+    assert reason.replace(" million", "") in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"{}", "application/json", 415),
+        (b"nothing", "multipart/form-data; boundary=x", 400),
+        (b"--x\r\nContent-Disposition: form-data; name=files", "multipart/form-data; boundary=x", 400),
+        (b"--x--\r\n", "multipart/form-data; boundary=x", 422),
+    ],
+)
+def test_an_upload_that_is_none(page: Page, body: bytes, kind: str, status: int) -> None:
+    where = f"/api/v1/projects/{page.new_project()}/media"
+    assert page.post(where, content=body, headers={"content-type": kind}).status_code == status
+
+
+def test_names_are_shown_and_never_paths(page: Page, tmp_path: Path) -> None:
+    project = page.new_project()
+    name = "../../../" + "e\u202evil\x00" * 50 + ".png"
+    medium = page.post(f"/api/v1/projects/{project}/media", files={"files": (name, png(1))}).json()["media"][0]
+    assert len(medium["name"]) <= 200
+    assert ".." not in medium["name"].split("/")
+    assert "\u202e" not in medium["name"]
+    kept = [path.relative_to(tmp_path / "data").parts for path in (tmp_path / "data" / "media").rglob("*.png")]
+    assert kept == [("media", medium["id"], "source.png")]
+    assert shown_name("a/b/../c\\d.png") == "a/b/c/d.png"
+    assert safe_suffix("clip.mp4.exe") == ""
+    assert safe_suffix("scan.NII.GZ") == ".nii.gz"
+
+
+def test_files_are_looked_at_in_a_process_of_their_own(tmp_path: Path) -> None:
+    """Playlists open other files: they are none of the containers that are read."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(png(1))
+    playlists = {
+        "list.m3u8": f"#EXTM3U\n#EXTINF:1,\nfile://{secret}\n#EXT-X-ENDLIST\n",
+        "list.ffconcat": f"ffconcat version 1.0\nfile '{secret}'\n",
+        "list.mp4": f"ffconcat version 1.0\nfile '{secret}'\n",
+    }
+    paths = [tmp_path / "good.png", *(tmp_path / name for name in playlists)]
+    paths[0].write_bytes(png(2))
+    for name, text in playlists.items():
+        (tmp_path / name).write_text(text)
+    found = probe(paths, Limits(), {paths[0]: tmp_path / "small.jpg"})
+    assert found[0] == Found("image", 8, 6, 1, 1.0, 0.0, False)
+    assert (tmp_path / "small.jpg").stat().st_size > 0
+    assert all(isinstance(one, str) for one in found[1:]), found
+
+
+def test_a_file_that_takes_too_long_is_refused_and_the_next_one_is_not(tmp_path: Path) -> None:
+    import os
+
+    endless = tmp_path / "endless.png"
+    os.mkfifo(endless)  # reading it waits for ever
+    (tmp_path / "good.png").write_bytes(png(2))
+    found = probe([endless, tmp_path / "good.png"], Limits(probe_seconds=6.0), {})
+    assert isinstance(found[0], str)
+    assert "longer than" in found[0]
+
+
+# Jobs.
+
+
+class Slow(FakeEngine):
+    """Waits for a sign before it encodes the second frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.is_waiting = threading.Event()
+
+    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
+        if int(rgb[0, 0, 0]) == 5 and not self.go_on.is_set():
+            self.is_waiting.set()
+            self.go_on.wait(30)
+        return super().encode_image(rgb, in_video=in_video)
+
+
+def test_the_queue_has_an_end(open_studio: Open) -> None:
+    engine = Slow()
+    page = open_studio(engine=engine, limits=Limits(jobs_per_user=3, queued_jobs=1))
+    clips = [page.new_clip(8) for _ in range(4)]
+    for clip in clips:
+        page.click(clip, page.new_object(clip))
+    jobs = [page.post(f"/api/v1/media/{clip}/track", json={}).json() for clip in clips[:2]]
+    assert engine.is_waiting.wait(20)
+    while page.app.state.studio.jobs.num_queued:  # type: ignore[attr-defined]
+        pass
+    again = page.post(f"/api/v1/media/{clips[0]}/track", json={})
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "tracking")
+    jobs.append(page.post(f"/api/v1/media/{clips[2]}/track", json={}).json())
+    full = page.post(f"/api/v1/media/{clips[3]}/track", json={})
+    assert (full.status_code, int(full.headers["retry-after"]) > 0) == (429, True)
+    assert page.post(f"/api/v1/jobs/{jobs[2]['id']}/cancel").json()["state"] == "cancelled"
+    # Meanwhile the others wait for nothing: reading, undoing elsewhere, stopping.
+    assert page.get(f"/api/v1/media/{clips[0]}/masks").status_code == 200
+    assert page.post(f"/api/v1/media/{clips[0]}/undo").status_code in (200, 409)
+    page.post(f"/api/v1/jobs/{jobs[0]['id']}/cancel")
+    engine.go_on.set()
+    ends = [page.events(job["id"])[-1][0] for job in jobs]
+    assert ends[0] in ("cancelled", "done")
+    assert ends[1:] == ["done", "cancelled"]
+    assert page.get("/metrics").text.count("masklet_jobs_ended{") >= 2
+
+
+def test_a_server_that_stops_lets_the_frame_be_finished(open_studio: Open) -> None:
+    engine = Slow()
+    page = open_studio(engine=engine)
+    clip = page.new_clip(40)
+    page.click(clip, page.new_object(clip))
+    page.post(f"/api/v1/media/{clip}/track", json={})
+    assert engine.is_waiting.wait(20)
+    threading.Timer(0.2, engine.go_on.set).start()
+    page = open_studio()  # closes the other one first
+    job = page.get("/api/v1/jobs").json()["jobs"][0]
+    assert job["state"] == "failed"
+    assert "the server was stopped" in job["message"]
+    status = page.timeline(clip)["objects"][0]["status"]
+    assert status.startswith("pppp")
+    done = [name for name, _ in page.track(clip, start=len(status.rstrip(".")))]
+    assert done[-1] == "done"
+    assert page.timeline(clip)["objects"][0]["status"] == "p" * 40
+
+
+def test_nobody_tracks_a_strangers_job(open_studio: Open) -> None:
+    page = open_studio()
+    clip = page.new_clip(3)
+    page.click(clip, page.new_object(clip))
+    job = page.post(f"/api/v1/media/{clip}/track", json={}).json()["id"]
+    page.events(job)
+    page = open_studio(needs_login=True)
+    page.app.state.studio.accounts.set_token("eve", TOKEN)  # type: ignore[attr-defined]
+    for method, path in (("GET", ""), ("GET", "/events"), ("GET", "/result"), ("POST", "/cancel")):
+        assert page.request(method, f"/api/v1/jobs/{job}{path}", headers=bearer(TOKEN)).status_code == 404
