@@ -66,8 +66,15 @@ def bench(
     chosen = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
     speeds = split_list(speed, of=SPEEDS, name="--speed")
     counts = [_number(text, "--objects") for text in split_list(objects)]
+    lengths = [_number(text, "--frames") for text in split_list(frames)]
     if not speeds or not counts:
         raise ConfigError("--speed and --objects must not be empty")
+    if len(lengths) != 2 or lengths[0] >= lengths[1]:
+        raise ConfigError(f"--frames must be two numbers, the smaller first, got {frames!r}")
+    if "commands" in chosen and random_weights:
+        raise ConfigError("commands load a model by its name: leave --random-weights out")
+    if "commands" in chosen and not hasattr(os, "wait4"):
+        raise EngineError("commands can only be measured on Linux and macOS: choose stages")
     from masklet.bench.card import card
     from masklet.bench.report import Report
 
@@ -83,9 +90,7 @@ def bench(
             if "peers" in chosen:
                 _measure_peers(report, engines, rgb, exported, repeats)
         if "commands" in chosen:
-            if random_weights:
-                raise ConfigError("commands load a model by its name: leave --random-weights out")
-            _measure_commands(report, model, speeds, counts, clip, Path(scratch), frames, repeats)
+            _measure_commands(report, model, speeds, counts, clip, Path(scratch), (lengths[0], lengths[1]), repeats)
     if out is not None:
         path = make_folder(out) / f"{report.name}.md"
         with atomic_path(path) as partial:
@@ -175,7 +180,7 @@ def _measure_commands(
     counts: list[int],
     clip: Path | None,
     scratch: Path,
-    frames: str,
+    lengths: tuple[int, int],
     repeats: int,
 ) -> None:
     from PIL import Image
@@ -184,24 +189,18 @@ def _measure_commands(
     from masklet.bench.material import write_clip
     from masklet.video.source import open_source
 
-    if not hasattr(os, "wait4"):
-        raise EngineError("commands can only be measured on Linux and macOS: choose stages")
-    lengths = [_number(text, "--frames") for text in split_list(frames)]
-    if len(lengths) != 2 or lengths[0] >= lengths[1]:
-        raise ConfigError(f"--frames must be two numbers, the smaller first, got {frames!r}")
     video = write_clip(scratch / "clip.mp4", lengths[1]) if clip is None else clip
     photo = scratch / "photo.png"
     with open_source(video) as source:
         size_hw = source.info.size_hw
         Image.fromarray(source.frame(0).rgb).save(photo)
-    span = (lengths[0], lengths[1])
     commands = starts(model, photo, video)
     for speed in speeds:
-        commands |= tracks(model, speed, video, size_hw, counts, span)
+        commands |= tracks(model, speed, video, size_hw, counts, lengths)
     with show_status("commands ..."):
         results = run_commands(commands, repeats)
     report.add_commands(results)
-    report.add_frames(seconds_a_frame(results, span), report.card["cpu"]["cores"])
+    report.add_frames(seconds_a_frame(results, lengths), report.card["cpu"]["cores"])
     for table in report.tables[-2:]:
         print_table((table.title, *table.columns[1:]), table.rows, left=(table.title,))
 

@@ -1,0 +1,39 @@
+"""`masklet bench`: what is printed and kept, and what it refuses. No test asserts a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Run
+
+
+def test_stages_of_nano_are_printed_and_kept(run: Run, tmp_path: Path) -> None:
+    answer = run("bench", "stages", "--objects", "1", "--repeats", "1", "--threads", "1", "--out", "results")
+    assert answer.status == 0
+    document = json.loads(answer.out.splitlines()[-1])
+    assert document["model"] == "nano"
+    assert {"encode image x 1", "attend x 1", "decode masks x 1", "encode memory x 1"} <= document.keys()
+    (kept,) = Path("results").iterdir()
+    assert kept.name.startswith("nano_")
+    assert "## attend, 1 object" in kept.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["everything"], "PARTS has no 'everything': choose from stages, commands, peers"),
+        (["stages", "--speed", "faster"], "--speed has no 'faster'"),
+        (["stages", "--objects", "0"], "--objects must be numbers from 1 on, got '0'"),
+        (["commands", "--frames", "9,5"], "the smaller first, got '9,5'"),
+        (["peers"], "peers are compared with an official architecture on a CPU"),
+        (["stages", "--model", "nano", "--random-weights"], "--random-weights needs one of sam2.1-tiny"),
+        (["commands", "--model", "sam2.1-tiny", "--random-weights"], "leave --random-weights out"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(run: Run, arguments: list[str], message: str) -> None:
+    answer = run("bench", *arguments)
+    assert answer.status == 2
+    assert message in answer.err
