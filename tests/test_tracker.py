@@ -281,6 +281,9 @@ def test_what_was_said_can_be_taken_back() -> None:
     assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [2]
     with pytest.raises(TrackingError, match="object 2 is unknown: known are 1"):
         tracker.take_back(2, 3)
+    tracker.take_back(1, 0)
+    with pytest.raises(TrackingError, match="nothing is said of object 1 any more: prompt it, or remove it"):
+        tracker.run()
 
 
 def test_given_logits_are_corrected_in_place_of_the_last_answer() -> None:

@@ -292,7 +292,8 @@ class Tracker(Generic[A]):
     def take_back(self, object_id: int, frame_index: int) -> None:
         """Forget what was said of an object on one frame, if anything was; a memory of the frame stays, as tracked.
 
-        This is what the official code does. `unprompt` forgets the memory, too.
+        The official code does it so, and `masklet.compat` needs it. `unprompt` forgets the memory, too, and can be
+        undone.
 
         Raises:
             TrackingError: the object is unknown.
@@ -830,6 +831,9 @@ class Tracker(Generic[A]):
             raise TrackingError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
         if not self._tracks:
             raise TrackingError("nothing to track yet: say what the objects are with prompt(...) first")
+        for object_id, track in self._tracks.items():
+            if not track.given and not track.bank.inherited:
+                raise TrackingError(f"nothing is said of object {object_id} any more: prompt it, or remove it")
         if self._is_forward_only and direction != "forward":
             raise TrackingError(f"this source has no way back, so direction must be 'forward', got {direction!r}")
         if self._is_forward_only and start is not None:

@@ -266,7 +266,7 @@ def test_ctrl_c_before_the_first_frame(
 def test_edges_follow_the_picture_when_asked(here: Path, run: Run) -> None:
     for number in range(3):
         rgb = numbered(number)
-        rgb[1:, 34:] = 230  # the engine says that the object ends at column 32
+        rgb[:, 34:] = 230  # the engine says that the object ends at column 32
         write_image(here / "edge" / f"{number}.png", rgb)
     widths = []
     for options in ((), ("--refine-edges", "--save", "job.masklet")):

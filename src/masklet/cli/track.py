@@ -247,7 +247,7 @@ def track(
             from masklet.stabilise import stabilised
 
             way = stabilised(way)  # its last frames are those that wait in it when the way ends
-        tracker.notes["track"] = results.notes(info)
+        tracker.notes["track"] = tracker.notes.get("track", {"model": model}) | results.notes(info)
         session = _session_path(save, resume, results.place(info), info)
         shown = tracker.prompts  # those of a session, too
         for (prompted, index), prompt in given.items():
@@ -330,7 +330,9 @@ def _opened(
     if video is None:
         raise ConfigError(f"{session} does not say where its video lies: give it before --resume")
     speed = speed or about["model"].get("speed")
-    loaded = load_model(model_of(about["model"]) if model == DEFAULT_MODEL else model, device, precision, speed)
+    said = about["notes"].get("track", {}).get("model", about["model"]["name"])
+    before = model_of(about["model"] | {"name": said})
+    loaded = load_model(before if model == DEFAULT_MODEL else model, device, precision, speed)
     with open_source(video, window=window) as source:
         yield resume_session(session, loaded.engine, source)
 

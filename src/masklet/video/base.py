@@ -23,8 +23,11 @@ N = TypeVar("N", bound=np.generic)
 DEFAULT_FPS = 24.0
 """For folders, stacks of slices and arrays, which have no clock."""
 
+AHEAD_FRAMES = 4
+"""Decoded frames that may wait for their reader: with the frame being worked on, all that a pass holds in memory. They
+are for frames that take longer than others; where decoding is the slower part, more of them would not help."""
 AHEAD_BYTES = 128 * 2**20
-"""Decoded frames that may wait for their reader: with the frame being worked on, all that a pass holds in memory."""
+"""Fewer, but two, where frames are larger than this allows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +147,7 @@ class BaseSource(ABC):
         if step < 0 and stop is None:
             stop = -1
         height, width = self.info.size_hw
-        depth = max(2, min(16, AHEAD_BYTES // (3 * height * width)))
+        depth = max(2, min(AHEAD_FRAMES, AHEAD_BYTES // (3 * height * width)))
         return read_ahead(self._read(start, stop, step), depth)
 
     def close(self) -> None:  # noqa: B027 (most sources hold nothing open)
