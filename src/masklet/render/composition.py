@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from masklet.errors import ConfigError
 from masklet.schema import Options, asset_field, check_names, choice_field, color_field, number_field, switch_field
@@ -218,7 +218,7 @@ class Edges(Options):
 
 E = TypeVar("E", bound=Effect)
 
-EVERY_OBJECT = "*"
+EVERY_OBJECT: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)

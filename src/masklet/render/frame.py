@@ -37,7 +37,7 @@ from masklet.render.composition import (
     Spotlight,
     Trail,
 )
-from masklet.render.matte import Matte, blend, blurred, own_colors, soft_matte, union, unit_of
+from masklet.render.matte import Matte, blend, blurred, own_colors, soft_matte, union, unit_of, window_around
 from masklet.render.plate import CleanPlate, fill_from_surroundings
 
 _BLUR = 32.0
@@ -220,7 +220,11 @@ class Renderer:
                 front[matte.window] = own_colors(picture, matte, alpha)
         if composition.is_transparent:
             return paint.Canvas(front, alpha)
-        return paint.Canvas(blend(self._background(picture, alpha, time_s), front, alpha))
+        canvas = paint.Canvas(self._background(picture, alpha, time_s).copy())
+        window = window_around(alpha > 0, 0)
+        if window is not None:
+            canvas.rgb[window] = blend(canvas.rgb[window], front[window], alpha[window])
+        return canvas
 
     def _background(self, picture: ByteArray, alpha: FloatArray, time_s: float) -> ByteArray:
         effect = self.composition.background

@@ -91,9 +91,9 @@ def soft_matte(mask: BoolArray, rgb: ByteArray, edges: Edges, *, margin: float =
 
 def _smooth(mask: BoolArray) -> FloatArray:
     """Without stairs, and no wider."""
-    return np.asarray(
-        cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE), np.float32
-    )
+    plane = mask.astype(np.uint8) * np.uint8(255)
+    smooth = cv2.GaussianBlur(plane, (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(smooth, np.float32) / np.float32(255)
 
 
 def _refined(mask: BoolArray, smooth: FloatArray, rgb: ByteArray, unit: float) -> FloatArray:
@@ -118,7 +118,8 @@ def _refined(mask: BoolArray, smooth: FloatArray, rgb: ByteArray, unit: float) -
     alpha = smooth.copy()
     alpha[rows, columns] = ((guided - np.float32(0.5)) * np.float32(_GAIN) + np.float32(0.5)).clip(0, 1)
     # Texture on either side leaves grains, which are no part of the edge.
-    alpha[rows, columns] = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 0.7), np.float32)[rows, columns]
+    grainy = np.rint(alpha * 255).astype(np.uint8)
+    alpha[rows, columns] = cv2.GaussianBlur(grainy, (0, 0), 0.7)[rows, columns].astype(np.float32) / np.float32(255)
     return alpha
 
 
@@ -159,21 +160,31 @@ def own_colors(rgb: ByteArray, matte: Matte, alpha: FloatArray) -> ByteArray:
     partly = (covered > 0.004) & (covered < 0.98)
     if not partly.any():
         return region
-    weights = (covered >= 0.98).astype(np.float32)
-    sigma = 2.5 * unit_of((rgb.shape[0], rgb.shape[1]))
-    total = blurred(weights, sigma)
-    inner = blurred(region * weights[..., None], sigma)
-    known = partly & (total > 0.02)
+    # Colours vary slowly along an edge, so a small picture does.
+    unit = unit_of((rgb.shape[0], rgb.shape[1]))
+    step = max(1, round(2 * unit))
+    height, width = covered.shape
+    size = (math.ceil(width / step), math.ceil(height / step))
+    weights = np.asarray(cv2.resize((covered >= 0.98).astype(np.float32), size, interpolation=cv2.INTER_AREA))
+    weights[weights < 0.99] = 0
+    small = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.float32)
+    total = blurred(weights, 2.5 * unit / step)
+    inner = blurred(small * weights[..., None], 2.5 * unit / step) / np.maximum(total, 1e-4)[..., None]
+    spread = np.dstack([inner, (total > 0.02).astype(np.float32)])
+    large = np.asarray(cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    rows, columns = np.nonzero(partly)
+    # What is nearly inside keeps most of its own texture; what is far from the inside has nothing to take.
+    share = ((np.float32(0.98) - covered[rows, columns]) * np.float32(1.6)).clip(0, 1)
+    share *= large[rows, columns, 3] > 0.99
+    own = region[rows, columns] * (1 - share)[:, None] + large[rows, columns, :3] * share[:, None]
     colors = region.copy()
-    colors[known] = (inner[known] / total[known][:, None]).clip(0, 255).astype(np.uint8)
-    # What is nearly inside keeps most of its own texture.
-    share = ((np.float32(0.98) - covered) * np.float32(1.6)).clip(0, 1)
-    return blend(region, colors, share)
+    colors[rows, columns] = own.clip(0, 255).astype(np.uint8)
+    return colors
 
 
 def blend(below: ByteArray, above: ByteArray, alpha: FloatArray) -> ByteArray:
     """Two pictures (h, w, 3) mixed: `above` where alpha is 1."""
     mixed = cv2.blendLinear(
-        np.ascontiguousarray(above), np.ascontiguousarray(below), alpha, np.ascontiguousarray(1 - alpha)
+        np.ascontiguousarray(above), np.ascontiguousarray(below), np.ascontiguousarray(alpha), 1 - alpha
     )
     return np.asarray(mixed, np.uint8)
