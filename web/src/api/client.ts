@@ -44,9 +44,7 @@ export class ApiError extends Error {
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 type Query = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-interface ConnectionListener {
-  (reachable: boolean): void;
-}
+type ConnectionListener = (reachable: boolean) => void;
 let onConnection: ConnectionListener = () => {};
 /** Be told after every request whether the server answered at all. */
 export function listenToConnection(listener: ConnectionListener): void {
@@ -318,7 +316,10 @@ export async function getPreview(
   width: number,
   signal: AbortSignal,
 ): Promise<Blob> {
-  const response = await send("POST", `/media/${mid}/frames/${frame}/preview`, { json: { composition, width }, signal });
+  const response = await send("POST", `/media/${mid}/frames/${frame}/preview`, {
+    json: { composition, width },
+    signal,
+  });
   return response.blob();
 }
 export function uploadAsset(pid: string, file: File): Promise<{ id: string; kind: string; name: string; url: string }> {

@@ -227,9 +227,18 @@ export interface Effect {
   readonly options: OptionSchema;
 }
 
+/** A kind of file that a render can become. */
+export interface Container {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly has_alpha: boolean;
+}
+
 export interface FormatCatalogue {
   readonly formats: readonly Format[];
   readonly effects: readonly Effect[];
+  readonly containers: readonly Container[];
 }
 
 export type Options = Readonly<Record<string, unknown>>;

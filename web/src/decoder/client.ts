@@ -45,7 +45,7 @@ export class DecoderClient {
   }
 
   /** Have features of a frame from the server's embedding. */
-  async useEmbedding(key: string, url: string, width: number, height: number, signal: AbortSignal): Promise<void> {
+  async takeEmbedding(key: string, url: string, width: number, height: number, signal: AbortSignal): Promise<void> {
     const blob = await api.fetchBlob(url, signal);
     const bytes = await blob.arrayBuffer();
     await this.prepare(key, { kind: "embedding", key, bytes, width, height }, [bytes]);

@@ -22,9 +22,21 @@ export type ToWorker =
       readonly imageSize: number;
     }
   /** Use the embedding that the server has made (safetensors). */
-  | { readonly kind: "embedding"; readonly key: string; readonly bytes: ArrayBuffer; readonly width: number; readonly height: number }
+  | {
+      readonly kind: "embedding";
+      readonly key: string;
+      readonly bytes: ArrayBuffer;
+      readonly width: number;
+      readonly height: number;
+    }
   /** Make the embedding here. */
-  | { readonly kind: "encode"; readonly key: string; readonly bitmap: ImageBitmap; readonly width: number; readonly height: number }
+  | {
+      readonly kind: "encode";
+      readonly key: string;
+      readonly bitmap: ImageBitmap;
+      readonly width: number;
+      readonly height: number;
+    }
   | { readonly kind: "decode"; readonly id: number; readonly key: string; readonly request: DecodeRequest };
 
 export type FromWorker =

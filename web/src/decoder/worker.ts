@@ -1,7 +1,7 @@
 /** The model in the page, off the main thread: encoder and decoder by onnxruntime-web (WASM SIMD with threads). */
 
-import { env, InferenceSession, Tensor } from "onnxruntime-web/wasm";
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import { env, InferenceSession, Tensor } from "onnxruntime-web/wasm";
 import { traceLogits } from "../lib/contour";
 import { chooseMasks, toTokens } from "./prompts";
 import type { FromWorker, LocalMask, ToWorker } from "./protocol";
@@ -38,7 +38,10 @@ async function open(message: Extract<ToWorker, { kind: "open" }>): Promise<void>
   // Threads need cross-origin isolation; one core is left to the page.
   env.wasm.numThreads = self.crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) : 1;
   decoder = await openSession(message.decodeUrl);
-  post({ kind: "opened", backend: `WASM, ${env.wasm.numThreads === 1 ? "1 thread" : `${env.wasm.numThreads} threads`}` });
+  post({
+    kind: "opened",
+    backend: `WASM, ${env.wasm.numThreads === 1 ? "1 thread" : `${env.wasm.numThreads} threads`}`,
+  });
 }
 
 function keep(features: Features): void {
@@ -65,7 +68,11 @@ function fromServer(message: Extract<ToWorker, { kind: "embedding" }>): void {
     key,
     width,
     height,
-    arrays: { embedding: take("unconditioned", "embedding"), high_res_4: take("high_res_4"), high_res_8: take("high_res_8") },
+    arrays: {
+      embedding: take("unconditioned", "embedding"),
+      high_res_4: take("high_res_4"),
+      high_res_8: take("high_res_8"),
+    },
   });
 }
 

@@ -13,7 +13,8 @@ const area = (loop: Loop) => {
 
 test("a ring has an outer and an inner outline, turning opposite ways", () => {
   const bitmap = emptyBitmap(9, 9);
-  for (let y = 1; y <= 7; y++) for (let x = 1; x <= 7; x++) bitmap.data[y * 9 + x] = x > 2 && x < 6 && y > 2 && y < 6 ? 0 : 1;
+  for (let y = 1; y <= 7; y++)
+    for (let x = 1; x <= 7; x++) bitmap.data[y * 9 + x] = x > 2 && x < 6 && y > 2 && y < 6 ? 0 : 1;
   const loops = traceBitmap(bitmap);
   expect(loops).toHaveLength(2);
   expect(area(loops[0])).toBeCloseTo(49 - 0.5);

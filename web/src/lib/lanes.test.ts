@@ -19,7 +19,15 @@ test("one bad frame in an hour is still to be seen", () => {
 });
 
 test("confidence takes the lowest object and frame of a pixel", () => {
-  expect([...lowestConfidence([[90, 80, 70, 60], [-1, -1, 95, 20]], all(4, 2))]).toEqual([80, 20]);
+  expect([
+    ...lowestConfidence(
+      [
+        [90, 80, 70, 60],
+        [-1, -1, 95, 20],
+      ],
+      all(4, 2),
+    ),
+  ]).toEqual([80, 20]);
   expect([...lowestConfidence([], all(4, 2))]).toEqual([-1, -1]);
 });
 

@@ -77,6 +77,7 @@ export function lowestConfidence(lanes: readonly (readonly number[])[], window: 
 const SECONDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
 
 export interface Tick {
+  /** Where it is, in frames; fractions are possible. */
   readonly frame: number;
   readonly label: string;
 }
@@ -86,8 +87,8 @@ export function ticks(window: Window, fps: number, apart = 90): Tick[] {
   const pixelsPerSecond = (window.width / (window.stop - window.start)) * fps;
   const step = SECONDS.find((seconds) => seconds * pixelsPerSecond >= apart) ?? 7200;
   const marks: Tick[] = [];
-  for (let i = Math.ceil(window.start / fps / step); (i * step * fps) <= window.stop; i++) {
-    marks.push({ frame: Math.round(i * step * fps), label: clock(i * step, step < 1) });
+  for (let i = Math.ceil(window.start / fps / step); i * step * fps <= window.stop; i++) {
+    marks.push({ frame: i * step * fps, label: clock(i * step, step < 1) });
   }
   return marks;
 }

@@ -20,8 +20,25 @@ test("strokes end at the border", () => {
 
 test("a polygon has the area that it has", () => {
   const bitmap = emptyBitmap(20, 20);
-  fillPolygon(bitmap, [[5, 5], [15, 5], [15, 15], [5, 15]], 1);
+  fillPolygon(
+    bitmap,
+    [
+      [5, 5],
+      [15, 5],
+      [15, 15],
+      [5, 15],
+    ],
+    1,
+  );
   expect(sum(bitmap.data)).toBe(100);
-  fillPolygon(bitmap, [[-5, -5], [30, -5], [30, 10]], 0);
+  fillPolygon(
+    bitmap,
+    [
+      [-5, -5],
+      [30, -5],
+      [30, 10],
+    ],
+    0,
+  );
   expect(bitmap.data[14 * 20 + 6]).toBe(1);
 });

@@ -32,7 +32,18 @@ test("zooming leaves the pixel under the pointer where it is, and stops at its l
 
 test("two fingers keep their pixels", () => {
   const view = { scale: 1, x: 0, y: 0 };
-  const after = pinch(view, [[100, 100], [200, 100]], [[50, 150], [350, 150]], 0.1);
+  const after = pinch(
+    view,
+    [
+      [100, 100],
+      [200, 100],
+    ],
+    [
+      [50, 150],
+      [350, 150],
+    ],
+    0.1,
+  );
   expect(toScreen(after, [100, 100])[0]).toBeCloseTo(50);
   expect(toScreen(after, [200, 100])[0]).toBeCloseTo(350);
   expect(toScreen(after, [150, 100])[1]).toBeCloseTo(150);

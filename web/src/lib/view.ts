@@ -52,7 +52,12 @@ export function keepVisible(view: View, source: Size, canvas: Size): View {
 }
 
 /** Two fingers: what lay under them stays under them. */
-export function pinch(view: View, before: readonly [Point, Point], after: readonly [Point, Point], smallest: number): View {
+export function pinch(
+  view: View,
+  before: readonly [Point, Point],
+  after: readonly [Point, Point],
+  smallest: number,
+): View {
   const middle = ([a, b]: readonly [Point, Point]): Point => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
   const distance = ([a, b]: readonly [Point, Point]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
   const from = middle(before);

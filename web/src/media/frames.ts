@@ -1,8 +1,8 @@
 /** Decoded frames of one medium: fetched when needed and ahead of time, kept while there is room. */
 
 import * as api from "../api/client";
-import { Lru } from "../lib/lru";
 import type { Medium } from "../api/types";
+import { Lru } from "../lib/lru";
 
 /** Widths that the server scales frames to; `null` is the source's own. */
 const WIDTHS = [320, 640, 960, 1280, 1920] as const;

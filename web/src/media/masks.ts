@@ -2,7 +2,7 @@
 
 import * as api from "../api/client";
 import type { FrameMasks, Rle } from "../api/types";
-import { traceBitmap, toPath } from "../lib/contour";
+import { toPath, traceBitmap } from "../lib/contour";
 import { decodeRle } from "../lib/rle";
 
 const STRETCH = 30;

@@ -43,7 +43,9 @@ export function Login() {
       >
         <Logo />
         <h1 className="login__title">Welcome back</h1>
-        <p className="login__text">This studio is shared over a network. Enter the token that `masklet serve` printed.</p>
+        <p className="login__text">
+          This studio is shared over a network. Enter the token that `masklet serve` printed.
+        </p>
         <label className="field">
           <span className="field__label">Token</span>
           <input

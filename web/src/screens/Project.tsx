@@ -43,7 +43,8 @@ export function ProjectScreen({ pid }: { pid: string }) {
         setProject(loaded);
         document.title = `${loaded.name} · masklet studio`;
       },
-      (error: unknown) => (error instanceof api.ApiError && error.status === 404 ? setMissing(error.message) : toastError(error)),
+      (error: unknown) =>
+        error instanceof api.ApiError && error.status === 404 ? setMissing(error.message) : toastError(error),
     );
     api.listMedia(pid).then(setMedia, () => {});
   };
@@ -52,7 +53,8 @@ export function ProjectScreen({ pid }: { pid: string }) {
     const onChange = (changed: Upload, finished: boolean) =>
       setUploads((shown) => {
         if (finished) return shown.filter((one) => one.id !== changed.id);
-        if (shown.some((one) => one.id === changed.id)) return shown.map((one) => (one.id === changed.id ? changed : one));
+        if (shown.some((one) => one.id === changed.id))
+          return shown.map((one) => (one.id === changed.id ? changed : one));
         return [...shown, changed];
       });
     void uploadAll(pid, chosen, as, onChange, (added) => setMedia((shown) => [...(shown ?? []), ...added])).then(load);
@@ -113,7 +115,9 @@ export function ProjectScreen({ pid }: { pid: string }) {
               Projects
             </a>
             <h1 className="page__title">
-              {project && <InlineText className="page__title" label="Project name" value={project.name} onChange={rename} />}
+              {project && (
+                <InlineText className="page__title" label="Project name" value={project.name} onChange={rename} />
+              )}
             </h1>
           </div>
           <div className="page__actions">
@@ -149,7 +153,12 @@ export function ProjectScreen({ pid }: { pid: string }) {
                 <div className="upload__line">
                   <span className="upload__name">{one.name}</span>
                   <span className="upload__state" role={one.error ? "alert" : undefined}>
-                    {one.error ?? (one.progress >= 1 ? "Reading…" : one.progress > 0 ? `${Math.round(one.progress * 100)} %` : "Waiting")}
+                    {one.error ??
+                      (one.progress >= 1
+                        ? "Reading…"
+                        : one.progress > 0
+                          ? `${Math.round(one.progress * 100)} %`
+                          : "Waiting")}
                   </span>
                   <IconButton
                     small
@@ -161,7 +170,9 @@ export function ProjectScreen({ pid }: { pid: string }) {
                     }}
                   />
                 </div>
-                {!one.error && <Progress value={one.progress >= 1 ? null : one.progress} label={`Upload of ${one.name}`} />}
+                {!one.error && (
+                  <Progress value={one.progress >= 1 ? null : one.progress} label={`Upload of ${one.name}`} />
+                )}
               </li>
             ))}
           </ul>
@@ -182,7 +193,8 @@ export function ProjectScreen({ pid }: { pid: string }) {
             }
           >
             Anything FFmpeg can read. A folder of numbered images can become one video.
-            {limits && ` Up to ${Math.round(limits.max_seconds / 60)} minutes and ${Math.round(limits.max_bytes / 1e9)} GB each.`}
+            {limits &&
+              ` Up to ${Math.round(limits.max_seconds / 60)} minutes and ${Math.round(limits.max_bytes / 1e9)} GB each.`}
           </Empty>
         ) : (
           <ul className="cards">

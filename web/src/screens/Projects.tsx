@@ -197,4 +197,3 @@ export function ConfirmDelete(props: { what: string; detail: string; onClose: ()
     </Dialog>
   );
 }
-

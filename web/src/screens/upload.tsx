@@ -23,7 +23,12 @@ export const hasFiles = (event: DragEvent): boolean => [...event.dataTransfer.ty
 
 async function readEntry(entry: FileSystemEntry): Promise<File[]> {
   if (entry.isFile) {
-    return new Promise((resolve) => (entry as FileSystemFileEntry).file((file) => resolve([file]), () => resolve([])));
+    return new Promise((resolve) =>
+      (entry as FileSystemFileEntry).file(
+        (file) => resolve([file]),
+        () => resolve([]),
+      ),
+    );
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: File[] = [];

@@ -215,7 +215,17 @@ export interface MenuItem {
 }
 
 /** A button that opens a list of things to do. */
-export function MenuButton({ label, icon, items, small }: { label: string; icon: LucideIcon; items: MenuItem[]; small?: boolean }) {
+export function MenuButton({
+  label,
+  icon,
+  items,
+  small,
+}: {
+  label: string;
+  icon: LucideIcon;
+  items: MenuItem[];
+  small?: boolean;
+}) {
   const [open, setOpen] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
   const menu = useRef<HTMLDivElement>(null);
@@ -424,7 +434,11 @@ export function Toasts() {
       {toasts.map((shown) => {
         const Icon = shown.kind === "error" ? CircleAlert : CircleCheck;
         return (
-          <div key={shown.id} className={`toast toast--${shown.kind}`} role={shown.kind === "error" ? "alert" : "status"}>
+          <div
+            key={shown.id}
+            className={`toast toast--${shown.kind}`}
+            role={shown.kind === "error" ? "alert" : "status"}
+          >
             <Icon className="toast__icon" size={16} aria-hidden />
             <span className="toast__text">{shown.text}</span>
             {shown.action && (

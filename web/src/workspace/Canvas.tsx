@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import { keepVisible, zoomAt } from "../lib/view";
 import { toastError } from "../state/app";
 import { CanvasInput } from "./input";
 import { Playback } from "./playback";
@@ -42,7 +43,8 @@ export function Canvas() {
     const stopListening = session.subscribe(() => stage.schedule());
     const stopState = useWorkspace.subscribe((state, before) => {
       stage.schedule();
-      if (state.frame !== before.frame || state.view !== before.view || state.playing !== before.playing) playback.prefetch();
+      if (state.frame !== before.frame || state.view !== before.view || state.playing !== before.playing)
+        playback.prefetch();
       if (state.playing !== before.playing) playback.update();
     });
     return () => {
@@ -65,6 +67,8 @@ export function Canvas() {
       aria-label={`Picture of ${medium?.name ?? ""}. Press K for a pointer moved by the arrow keys`}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
       tabIndex={0}
+      data-width={medium?.width}
+      data-height={medium?.height}
     >
       <canvas ref={picture} className="canvas__layer" />
       <canvas ref={overlay} className="canvas__layer" data-testid="overlay" />
@@ -107,9 +111,7 @@ export function zoomBy(factor: number): void {
   const stage = openStage;
   if (!stage) return;
   const { width, height } = stage.size;
-  import("../lib/view").then(({ keepVisible, zoomAt }) => {
-    const view = zoomAt(stage.view, factor, [width / 2, height / 2], stage.smallestScale);
-    const { medium } = getState();
-    if (medium) setState({ view: keepVisible(view, medium, stage.size) });
-  });
+  const view = zoomAt(stage.view, factor, [width / 2, height / 2], stage.smallestScale);
+  const { medium } = getState();
+  if (medium) setState({ view: keepVisible(view, medium, stage.size) });
 }

@@ -1,11 +1,12 @@
-import { Cpu, Maximize, Minus, Plus, RotateCcw, Sparkles, X, Zap } from "lucide-react";
+import { Cpu, Maximize, Minus, Plus, Sparkles, X, Zap } from "lucide-react";
 import { useMemo } from "react";
+import { frameUrl } from "../api/client";
 import type { Candidate } from "../api/types";
-import { decodeRle } from "../lib/rle";
 import { traceBitmap } from "../lib/contour";
+import { decodeRle } from "../lib/rle";
 import { Button, IconButton, Kbd, Segmented } from "../ui/kit";
 import * as actions from "./actions";
-import { getStage, zoomBy } from "./Canvas";
+import { zoomBy } from "./Canvas";
 import { selectedObject, setState, useWorkspace } from "./store";
 
 /** What floats over the canvas: hints, candidates, brush size, zoom. */
@@ -64,7 +65,8 @@ function Hint() {
 function Candidates() {
   const choice = useWorkspace((state) => state.candidates);
   const object = useWorkspace(selectedObject);
-  if (!choice || choice.list.length < 2) return null;
+  const around = useMemo(() => choice && frameAround(choice.list), [choice]);
+  if (!choice || !around || choice.list.length < 2) return null;
   return (
     <div className="floating candidates" role="radiogroup" aria-label="Which of these did you mean?">
       <span className="candidates__label">
@@ -82,7 +84,12 @@ function Candidates() {
           className="candidate"
           onClick={() => actions.chooseCandidate(i)}
         >
-          <CandidatePicture candidate={candidate} color={object?.color ?? "var(--accent)"} />
+          <CandidatePicture
+            candidate={candidate}
+            around={around}
+            frame={choice.frame}
+            color={object?.color ?? "var(--accent)"}
+          />
           <span className="num">{Math.round(candidate.iou_prediction * 100)} %</span>
         </button>
       ))}
@@ -91,10 +98,39 @@ function Candidates() {
   );
 }
 
-function CandidatePicture({ candidate, color }: { candidate: Candidate; color: string }) {
+/** The part of the picture in which all candidates lie, with some room: x, y, width, height. */
+function frameAround(candidates: readonly Candidate[]): readonly [number, number, number, number] {
+  const [height, width] = candidates[0].rle.size;
+  const stride = strideOf(width, height);
+  let [x0, y0, x1, y1] = [width, height, 0, 0];
+  for (const { rle } of candidates) {
+    const bitmap = decodeRle(rle, stride);
+    bitmap.data.forEach((value, i) => {
+      if (!value) return;
+      const x = (i % bitmap.width) * stride;
+      const y = Math.floor(i / bitmap.width) * stride;
+      [x0, y0, x1, y1] = [Math.min(x0, x), Math.min(y0, y), Math.max(x1, x), Math.max(y1, y)];
+    });
+  }
+  if (x0 > x1) return [0, 0, width, height];
+  const room = 0.15 * Math.max(x1 - x0, y1 - y0);
+  const [left, top] = [Math.max(0, x0 - room), Math.max(0, y0 - room)];
+  return [left, top, Math.min(width, x1 + room) - left, Math.min(height, y1 + room) - top];
+}
+
+const strideOf = (width: number, height: number): number => Math.max(1, Math.floor(Math.max(width, height) / 200));
+
+function CandidatePicture(props: {
+  candidate: Candidate;
+  around: readonly [number, number, number, number];
+  frame: number;
+  color: string;
+}) {
+  const { candidate, around, frame, color } = props;
+  const mid = useWorkspace((state) => state.medium?.id ?? "");
   const [height, width] = candidate.rle.size;
   const outline = useMemo(() => {
-    const stride = Math.max(1, Math.floor(Math.max(width, height) / 160));
+    const stride = strideOf(width, height);
     return traceBitmap(decodeRle(candidate.rle, stride))
       .map((loop) => {
         const points: string[] = [];
@@ -104,8 +140,16 @@ function CandidatePicture({ candidate, color }: { candidate: Candidate; color: s
       .join("");
   }, [candidate, width, height]);
   return (
-    <svg className="candidate__picture" viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
-      <path d={outline} fill={color} fillRule="evenodd" />
+    <svg className="candidate__picture" viewBox={around.join(" ")} aria-hidden="true">
+      <image href={frameUrl(mid, frame, 320)} width={width} height={height} opacity={0.75} />
+      <path
+        d={outline}
+        fill={color}
+        fillOpacity={0.6}
+        stroke={color}
+        strokeWidth={Math.max(around[2], around[3]) / 40}
+        fillRule="evenodd"
+      />
     </svg>
   );
 }
@@ -154,31 +198,34 @@ function DecoderChip() {
       <span
         className="decoder-state"
         data-state={decoder.state}
-        data-tip={decoder.state === "ready" ? `Masks follow the pointer: decoder in this page, ${decoder.backend}` : "Loading the decoder"}
+        data-tip={
+          decoder.state === "ready"
+            ? `Masks follow the pointer: decoder in this page, ${decoder.backend}`
+            : "Loading the decoder"
+        }
       />
     </div>
   );
 }
 
 function Zoom() {
-  const view = useWorkspace((state) => state.view);
-  const scale = (view ?? getStage()?.view)?.scale;
+  const scale = useWorkspace((state) => state.scale);
   return (
     <div className="floating floating--small">
       <IconButton small icon={Minus} label="Zoom out" keys="-" onClick={() => zoomBy(1 / 1.25)} />
-      <span className="zoom__value num">{scale ? `${Math.round(scale * 100)} %` : "Fit"}</span>
+      <span className="zoom__value num">{Math.round(scale * 100)} %</span>
       <IconButton small icon={Plus} label="Zoom in" keys="+" onClick={() => zoomBy(1.25)} />
       <IconButton small icon={Maximize} label="Fit" keys="0" onClick={() => setState({ view: null })} />
-      <IconButton
-        small
-        icon={RotateCcw}
-        label="One to one"
-        keys="⇧ 1"
-        onClick={() => {
-          const stage = getStage();
-          if (stage) zoomBy(1 / devicePixelRatio / stage.view.scale);
-        }}
-      />
+      <button
+        type="button"
+        className="icon-button icon-button--small zoom__exact num"
+        aria-label="One to one"
+        data-tip="One to one"
+        data-keys="⇧ 1"
+        onClick={() => zoomBy(1 / devicePixelRatio / scale)}
+      >
+        1:1
+      </button>
     </div>
   );
 }

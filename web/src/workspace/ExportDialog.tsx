@@ -1,7 +1,17 @@
 import { CircleStop, Clapperboard, Download, FileJson, Plus, Trash2 } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import * as api from "../api/client";
-import type { Composition, Effect, EffectUse, Format, FormatCatalogue, Job, Medium, Options } from "../api/types";
+import type {
+  Composition,
+  Container,
+  Effect,
+  EffectUse,
+  Format,
+  FormatCatalogue,
+  Job,
+  Medium,
+  Options,
+} from "../api/types";
 import { bytes, duration, messageOf } from "../lib/text";
 import { toastError } from "../state/app";
 import { Button, Dialog, IconButton, Progress, Segmented, Spinner, Switch } from "../ui/kit";
@@ -41,7 +51,11 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
             label="What to export"
             value={tab}
             options={[
-              { value: "effects", label: medium.kind === "video" ? "Video with effects" : "Picture with effects", icon: Clapperboard },
+              {
+                value: "effects",
+                label: medium.kind === "video" ? "Video with effects" : "Picture with effects",
+                icon: Clapperboard,
+              },
               { value: "data", label: "Masks and data", icon: FileJson },
             ]}
             onChange={setTab}
@@ -54,7 +68,7 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
           <Spinner />
         </div>
       ) : tab === "effects" ? (
-        <Effects medium={medium} effects={formats.effects} />
+        <Effects medium={medium} effects={formats.effects} containers={formats.containers} />
       ) : (
         <Data formats={formats.formats.filter((one) => one.for.includes(medium.kind))} medium={medium} />
       )}
@@ -63,14 +77,6 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
 }
 
 // Effects.
-
-const CONTAINERS: readonly { id: string; label: string; hint: string; alpha: boolean; for: readonly Medium["kind"][] }[] = [
-  { id: "mp4", label: "MP4", hint: "plays everywhere", alpha: false, for: ["video"] },
-  { id: "webm", label: "WebM", hint: "with transparency", alpha: true, for: ["video"] },
-  { id: "mov", label: "MOV (ProRes 4444)", hint: "for editing, with transparency", alpha: true, for: ["video"] },
-  { id: "png", label: "PNG", hint: "with transparency", alpha: true, for: ["image", "video"] },
-  { id: "gif", label: "GIF", hint: "small and short", alpha: true, for: ["video"] },
-];
 
 const PRESETS: readonly { name: string; background: EffectUse; effects: readonly EffectUse[] }[] = [
   { name: "Cut-out", background: { effect: "transparent" }, effects: [] },
@@ -83,7 +89,8 @@ const PRESETS: readonly { name: string; background: EffectUse; effects: readonly
   { name: "Remove", background: { effect: "none" }, effects: [{ effect: "remove" }] },
 ];
 
-function Effects({ medium, effects }: { medium: Medium; effects: readonly Effect[] }) {
+function Effects(props: { medium: Medium; effects: readonly Effect[]; containers: readonly Container[] }) {
+  const { medium, effects } = props;
   const objects = useWorkspace((state) => state.objects);
   const range = useWorkspace((state) => state.range);
   const [background, setBackground] = useState<EffectUse>({ effect: "transparent" });
@@ -99,8 +106,11 @@ function Effects({ medium, effects }: { medium: Medium; effects: readonly Effect
     [background, perObject, kept],
   );
   const isTransparent = background.effect === "transparent";
-  const choices = CONTAINERS.filter((one) => one.for.includes(medium.kind) && (one.alpha || !isTransparent));
-  const chosen = choices.some((one) => one.id === container) ? container : choices[0].id;
+  const choices = props.containers.filter(
+    (one) => (medium.kind === "video" || one.id === "png") && (one.has_alpha || !isTransparent),
+  );
+  const chosen = choices.some((one) => one.id === container) ? container : choices[0]?.id;
+  const chosenText = choices.find((one) => one.id === chosen)?.description;
   const backgrounds = effects.filter((one) => one.target === "background");
   const own = perObject[target] ?? [];
   const setOwn = (uses: readonly EffectUse[]) => setPerObject({ ...perObject, [target]: uses });
@@ -180,7 +190,12 @@ function Effects({ medium, effects }: { medium: Medium; effects: readonly Effect
           )}
           <section className="export__section">
             <h3 className="export__title">Objects</h3>
-            <select className="input" aria-label="Whose effects" value={target} onChange={(event) => setTarget(event.currentTarget.value)}>
+            <select
+              className="input"
+              aria-label="Whose effects"
+              value={target}
+              onChange={(event) => setTarget(event.currentTarget.value)}
+            >
               <option value="*">All objects</option>
               {objects.map((object) => (
                 <option key={object.id} value={String(object.id)}>
@@ -209,10 +224,11 @@ function Effects({ medium, effects }: { medium: Medium; effects: readonly Effect
             <select className="input" value={chosen} onChange={(event) => setContainer(event.currentTarget.value)}>
               {choices.map((one) => (
                 <option key={one.id} value={one.id}>
-                  {one.label}, {one.hint}
+                  {one.name}
                 </option>
               ))}
             </select>
+            <span className="field__hint">{chosenText}</span>
           </label>
           {range && (
             <div className="field field--row">
@@ -292,7 +308,11 @@ function AddEffect({ effects, onAdd }: { effects: readonly Effect[]; onAdd: (use
         .filter((one) => one.target === "object")
         .map((one) => (
           <li key={one.id}>
-            <button type="button" className="swatch swatch--add" onClick={() => onAdd({ effect: one.id, ...defaultsOf(one.options) })}>
+            <button
+              type="button"
+              className="swatch swatch--add"
+              onClick={() => onAdd({ effect: one.id, ...defaultsOf(one.options) })}
+            >
               <Plus size={12} aria-hidden /> {one.name}
             </button>
           </li>
@@ -440,7 +460,9 @@ function Data({ formats, medium }: { formats: readonly Format[]; medium: Medium 
             disabled={isBusy(job) || objects.length === left.length}
             onClick={() => {
               const chosen = left.length ? objects.map((one) => one.id).filter((one) => !left.includes(one)) : null;
-              run(() => api.startExport(medium.id, { format: id, options, objects: chosen, only_accepted: onlyAccepted }));
+              run(() =>
+                api.startExport(medium.id, { format: id, options, objects: chosen, only_accepted: onlyAccepted }),
+              );
             }}
           >
             {objects.length === 0 ? "Mark an object first" : "Export"}
@@ -456,7 +478,12 @@ function FormatList(props: { formats: readonly Format[]; id: string; onChoose: (
     <ul className="formats" aria-label="Formats">
       {props.formats.map((one) => (
         <li key={one.id}>
-          <button type="button" className="format" aria-pressed={one.id === props.id} onClick={() => props.onChoose(one.id)}>
+          <button
+            type="button"
+            className="format"
+            aria-pressed={one.id === props.id}
+            onClick={() => props.onChoose(one.id)}
+          >
             <strong>{one.name}</strong>
             <span>{one.description}</span>
           </button>
@@ -504,7 +531,7 @@ export function ProjectExport({ pid, onClose }: { pid: string; onClose: () => vo
   const [id, setId] = useState("coco");
   const [onlyAccepted, setOnlyAccepted] = useState(false);
   const { job, run, cancel } = useJob();
-  const choices = formats?.formats.filter((one) => ["coco", "yolo", "png"].includes(one.id)) ?? [];
+  const choices = formats?.formats.filter((one) => /^(coco|yolo|png)/.test(one.id)) ?? [];
   return (
     <Dialog
       title="Export the project"
@@ -514,7 +541,11 @@ export function ProjectExport({ pid, onClose }: { pid: string; onClose: () => vo
           variant="primary"
           icon={Download}
           disabled={isBusy(job) || !formats}
-          onClick={() => run(() => api.startProjectExport(pid, { format: id, options: {}, objects: null, only_accepted: onlyAccepted }))}
+          onClick={() =>
+            run(() =>
+              api.startProjectExport(pid, { format: id, options: {}, objects: null, only_accepted: onlyAccepted }),
+            )
+          }
         >
           Export
         </Button>

@@ -42,7 +42,14 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
             ))}
           </select>
         </label>
-        <input ref={files} type="file" multiple hidden data-testid="import-files" onChange={(event) => take(event.currentTarget)} />
+        <input
+          ref={files}
+          type="file"
+          multiple
+          hidden
+          data-testid="import-files"
+          onChange={(event) => take(event.currentTarget)}
+        />
         <input
           ref={(input) => {
             folder.current = input;

@@ -63,12 +63,19 @@ const STATUS_TEXT: Readonly<Record<Status, string>> = {
   lost: "lost",
 };
 
-function ObjectRow(props: { object: SegmentObject; number: number; isSelected: boolean; mask: ObjectMask | undefined }) {
+function ObjectRow(props: {
+  object: SegmentObject;
+  number: number;
+  isSelected: boolean;
+  mask: ObjectMask | undefined;
+}) {
   const { object, isSelected, mask } = props;
   const renaming = useWorkspace((state) => state.renaming === object.id);
   const color = useRef<HTMLInputElement>(null);
   const [classing, setClassing] = useState(false);
-  const classes = ["object", isSelected && "object--selected", object.hidden && "object--hidden"].filter(Boolean).join(" ");
+  const classes = ["object", isSelected && "object--selected", object.hidden && "object--hidden"]
+    .filter(Boolean)
+    .join(" ");
   const select = () => actions.select(object.id);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: number keys and the name's button select too
@@ -92,7 +99,8 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
         aria-label={`Colour of ${object.name}`}
         defaultValue={object.color}
         onBlur={(event) => {
-          if (event.currentTarget.value !== object.color) actions.updateObject(object.id, { color: event.currentTarget.value });
+          if (event.currentTarget.value !== object.color)
+            actions.updateObject(object.id, { color: event.currentTarget.value });
         }}
         onChange={() => {}}
       />
@@ -117,7 +125,10 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
             onChange={(class_name) => actions.updateObject(object.id, { class_name })}
           />
           {mask && (
-            <span className={`status status--${mask.status}`} data-tip={`Confidence ${Math.round(mask.iou_prediction * 100)} %`}>
+            <span
+              className={`status status--${mask.status}`}
+              data-tip={`Confidence ${Math.round(mask.iou_prediction * 100)} %`}
+            >
               {mask.status === "present" ? `${Math.round(mask.iou_prediction * 100)} %` : STATUS_TEXT[mask.status]}
             </span>
           )}

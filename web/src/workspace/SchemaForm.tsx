@@ -3,7 +3,7 @@
 import { ImageUp } from "lucide-react";
 import { useId, useRef, useState } from "react";
 import * as api from "../api/client";
-import type { Options, OptionSchema } from "../api/types";
+import type { OptionSchema, Options } from "../api/types";
 import { toastError } from "../state/app";
 import { Button, Spinner, Switch } from "../ui/kit";
 
@@ -17,7 +17,9 @@ interface FormProps {
 /** Defaults of all options that have one. */
 export function defaultsOf(schema: OptionSchema): Options {
   const entries = Object.entries(schema.properties ?? {});
-  return Object.fromEntries(entries.filter(([, one]) => one.default !== undefined).map(([name, one]) => [name, one.default]));
+  return Object.fromEntries(
+    entries.filter(([, one]) => one.default !== undefined).map(([name, one]) => [name, one.default]),
+  );
 }
 
 export function SchemaForm({ schema, values, pid, onChange }: FormProps) {
@@ -43,7 +45,8 @@ export function SchemaForm({ schema, values, pid, onChange }: FormProps) {
 function typeOf(schema: OptionSchema): { type: string; schema: OptionSchema; nullable: boolean } {
   const ways = schema.anyOf ?? [];
   const way = ways.find((one) => one.type !== "null");
-  if (way) return { type: typeOf(way).type, schema: { ...schema, ...way }, nullable: ways.some((one) => one.type === "null") };
+  if (way)
+    return { type: typeOf(way).type, schema: { ...schema, ...way }, nullable: ways.some((one) => one.type === "null") };
   const types = typeof schema.type === "string" ? [schema.type] : (schema.type ?? []);
   return { type: types.find((one) => one !== "null") ?? "string", schema, nullable: types.includes("null") };
 }
@@ -75,7 +78,15 @@ function Field({ name, schema: given, value, pid, onChange }: FieldProps) {
   }
   if (schema.format === "asset") {
     const accept = /video/i.test(label) ? "video/*" : "image/*";
-    return <AssetField label={label} accept={accept} value={typeof value === "string" ? value : null} pid={pid} onChange={onChange} />;
+    return (
+      <AssetField
+        label={label}
+        accept={accept}
+        value={typeof value === "string" ? value : null}
+        pid={pid}
+        onChange={onChange}
+      />
+    );
   }
   if (schema.format === "color") {
     return (
@@ -164,7 +175,8 @@ function NumberField(props: {
   onChange: (value: number | null) => void;
 }) {
   const { minimum, maximum, multipleOf } = props.schema;
-  const isSlider = minimum !== undefined && maximum !== undefined;
+  // A slider is for what is judged by eye; a count up to a thousand is typed.
+  const isSlider = minimum !== undefined && maximum !== undefined && !(props.isInteger && maximum - minimum > 100);
   const step = multipleOf ?? (props.isInteger ? 1 : isSlider ? (maximum - minimum) / 100 : "any");
   const shown = props.value === null ? "" : Number(props.value.toFixed(2));
   if (isSlider) {

@@ -195,13 +195,25 @@ export function Timeline() {
         >
           <div style={{ height: lanes.length * LANE }} />
         </div>
-        <canvas ref={lanesCanvas} className="timeline__canvas timeline__canvas--lanes" style={{ top: HEAD, height: size.height }} />
-        {objects.length === 0 && <p className="timeline__empty">Objects get a lane here: where they are, where they are lost, what you said.</p>}
+        <canvas
+          ref={lanesCanvas}
+          className="timeline__canvas timeline__canvas--lanes"
+          style={{ top: HEAD, height: size.height }}
+        />
+        {objects.length === 0 && (
+          <p className="timeline__empty">
+            Objects get a lane here: where they are, where they are lost, what you said.
+          </p>
+        )}
         {range && (
           <>
             <div className="timeline__out" style={{ left: 0, width: Math.max(0, frameToX(window, range.start)) }} />
             <div className="timeline__out" style={{ left: Math.max(0, frameToX(window, range.stop)), right: 0 }} />
-            <div className="timeline__edge" style={{ left: frameToX(window, range.start) }} onPointerDown={moveEdge("start")} />
+            <div
+              className="timeline__edge"
+              style={{ left: frameToX(window, range.start) }}
+              onPointerDown={moveEdge("start")}
+            />
             <div
               className="timeline__edge timeline__edge--end"
               style={{ left: frameToX(window, range.stop) }}
@@ -279,7 +291,10 @@ function useStrips(mid: string, window: Window, numFrames: number, aspect: numbe
   useEffect(() => {
     if (width < 2) return;
     const abort = new AbortController();
-    const timer = setTimeout(() => void load(0, numFrames, abort.signal).then((strip) => strip && setWhole(strip)), 150);
+    const timer = setTimeout(
+      () => void load(0, numFrames, abort.signal).then((strip) => strip && setWhole(strip)),
+      150,
+    );
     return () => {
       clearTimeout(timer);
       abort.abort();

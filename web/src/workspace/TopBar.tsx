@@ -1,4 +1,14 @@
-import { ChevronLeft, ChevronRight, CircleHelp, Cloud, CloudOff, Download, FileInput, Redo2, Undo2 } from "lucide-react";
+import {
+  ChevronLeft,
+  ChevronRight,
+  CircleHelp,
+  Cloud,
+  CloudOff,
+  Download,
+  FileInput,
+  Redo2,
+  Undo2,
+} from "lucide-react";
 import * as api from "../api/client";
 import { HomeLink, ThemeButton } from "../screens/Header";
 import { toastError, useApp } from "../state/app";
@@ -19,7 +29,9 @@ export function TopBar() {
     if (to) go({ screen: "workspace", pid: project.id, mid: to.id, frame: 0 });
   };
   const rename = (name: string) =>
-    void api.renameMedium(medium.id, name).then((renamed) => setState({ medium: { ...medium, name: renamed.name } }), toastError);
+    void api
+      .renameMedium(medium.id, name)
+      .then((renamed) => setState({ medium: { ...medium, name: renamed.name } }), toastError);
   return (
     <header className="topbar">
       <div className="topbar__part">
@@ -39,7 +51,14 @@ export function TopBar() {
         </nav>
         {siblings.length > 1 && (
           <div className="topbar__siblings">
-            <IconButton small icon={ChevronLeft} label="Previous file" keys="Ctrl ←" disabled={at <= 0} onClick={() => goTo(at - 1)} />
+            <IconButton
+              small
+              icon={ChevronLeft}
+              label="Previous file"
+              keys="Ctrl ←"
+              disabled={at <= 0}
+              onClick={() => goTo(at - 1)}
+            />
             <span className="topbar__count num">
               {at + 1} / {siblings.length}
             </span>
@@ -71,12 +90,23 @@ export function TopBar() {
           onClick={() => void actions.redo()}
         />
         <span className="divider" />
-        <IconButton icon={CircleHelp} label="Help and shortcuts" keys="?" onClick={() => setState({ dialog: "help" })} />
+        <IconButton
+          icon={CircleHelp}
+          label="Help and shortcuts"
+          keys="?"
+          onClick={() => setState({ dialog: "help" })}
+        />
         <ThemeButton />
         <Button icon={FileInput} onClick={() => setState({ dialog: "import" })}>
           Import
         </Button>
-        <Button variant="primary" icon={Download} keys="Ctrl E" tip="Video with effects, masks, data" onClick={() => setState({ dialog: "export" })}>
+        <Button
+          variant="primary"
+          icon={Download}
+          keys="Ctrl E"
+          tip="Video with effects, masks, data"
+          onClick={() => setState({ dialog: "export" })}
+        >
           Export
         </Button>
       </div>

@@ -1,8 +1,18 @@
-import { ArrowLeft, ArrowLeftRight, ArrowRight, Check, CircleStop, Crosshair, ListChecks, Play, RefreshCw } from "lucide-react";
+import {
+  ArrowLeft,
+  ArrowLeftRight,
+  ArrowRight,
+  Check,
+  CircleStop,
+  Crosshair,
+  ListChecks,
+  Play,
+  RefreshCw,
+} from "lucide-react";
 import { useState } from "react";
 import type { Direction } from "../api/types";
 import { duration, plural } from "../lib/text";
-import { Button, IconButton, Kbd, Progress, Segmented } from "../ui/kit";
+import { Button, IconButton, Progress, Segmented } from "../ui/kit";
 import * as actions from "./actions";
 import { setState, useWorkspace } from "./store";
 
@@ -31,7 +41,12 @@ function Start() {
         <h2 className="panel__title">Track</h2>
         <span className="panel__space" />
         {limits && (
-          <button type="button" className="chip chip--button num" data-tip="Only this range. Click to take the whole video" onClick={() => actions.setRange(null)}>
+          <button
+            type="button"
+            className="chip chip--button num"
+            data-tip="Only this range. Click to take the whole video"
+            onClick={() => actions.setRange(null)}
+          >
             {limits.start} – {limits.stop - 1} ×
           </button>
         )}
@@ -58,7 +73,14 @@ function Start() {
           >
             Update {plural(stale, "frame")}
           </Button>
-          <Button wide icon={Play} keys="T" tip="Tracks everything anew" disabled={!hasPrompts} onClick={() => void actions.track(direction)}>
+          <Button
+            wide
+            icon={Play}
+            keys="T"
+            tip="Tracks everything anew"
+            disabled={!hasPrompts}
+            onClick={() => void actions.track(direction)}
+          >
             Track all again
           </Button>
         </>
@@ -96,8 +118,13 @@ function Review() {
       </div>
       <Progress value={numAccepted / medium.num_frames} label="Accepted frames" />
       <div className="review__buttons">
-        <Button icon={Crosshair} onClick={() => void actions.seekNextToCheck()}>
-          Next to check <Kbd>F</Kbd>
+        <Button
+          icon={Crosshair}
+          tip="Go where a click helps most"
+          keys="F"
+          onClick={() => void actions.seekNextToCheck()}
+        >
+          Next to check
         </Button>
         <IconButton
           icon={Check}
@@ -106,7 +133,12 @@ function Review() {
           pressed={isAccepted}
           onClick={actions.toggleAccepted}
         />
-        <IconButton icon={ListChecks} label="Accept the range, or all frames" keys="⇧ A" onClick={actions.acceptRange} />
+        <IconButton
+          icon={ListChecks}
+          label="Accept the range, or all frames"
+          keys="⇧ A"
+          onClick={actions.acceptRange}
+        />
       </div>
     </div>
   );

@@ -3,7 +3,6 @@ import {
   ArrowRightToLine,
   ChevronsLeft,
   ChevronsRight,
-  Crosshair,
   Pause,
   Play,
   Repeat,
@@ -15,7 +14,7 @@ import {
 } from "lucide-react";
 import { useState } from "react";
 import { clock } from "../lib/lanes";
-import { Button, IconButton } from "../ui/kit";
+import { IconButton } from "../ui/kit";
 import * as actions from "./actions";
 import { setState, useWorkspace } from "./store";
 
@@ -49,11 +48,13 @@ export function Transport() {
         <IconButton icon={ArrowLeftToLine} label="Range starts here" keys="I" onClick={actions.setInPoint} />
         <IconButton icon={ArrowRightToLine} label="Range ends here" keys="O" onClick={actions.setOutPoint} />
         {range && <IconButton icon={X} label="Clear the range" keys="⇧ X" onClick={() => actions.setRange(null)} />}
-        <IconButton icon={Repeat} label="Loop" keys="⇧ L" pressed={looping} onClick={() => setState({ looping: !looping })} />
-        <span className="divider" />
-        <Button icon={Crosshair} variant="ghost" keys="F" tip="Go where a click helps most" onClick={() => void actions.seekNextToCheck()}>
-          Next to check
-        </Button>
+        <IconButton
+          icon={Repeat}
+          label="Loop"
+          keys="⇧ L"
+          pressed={looping}
+          onClick={() => setState({ looping: !looping })}
+        />
       </div>
     </div>
   );

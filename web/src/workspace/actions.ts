@@ -16,7 +16,7 @@ import type {
 import { plural } from "../lib/text";
 import { toast, toastError } from "../state/app";
 import { rememberFrame } from "../state/route";
-import { localDecode, refreshEmbedding } from "./embedding";
+import { dropHover, localDecode, refreshEmbedding } from "./embedding";
 import { getSession, Session, setSession } from "./session";
 import { getState, INITIAL, type Range, selectedObject, setState, type Tool } from "./store";
 
@@ -27,7 +27,11 @@ export async function open(pid: string, mid: string, frame: number): Promise<voi
   const { localMode } = getState();
   setState({ ...INITIAL, localMode }, true);
   try {
-    const [medium, project, siblings] = await Promise.all([api.getMedium(mid), api.getProject(pid), api.listMedia(pid)]);
+    const [medium, project, siblings] = await Promise.all([
+      api.getMedium(mid),
+      api.getProject(pid),
+      api.listMedia(pid),
+    ]);
     const session = new Session(medium);
     setSession(session);
     const at = Math.min(frame, medium.num_frames - 1);
@@ -206,7 +210,9 @@ export function setTool(tool: Tool): void {
 
 export function setBrushSize(size: number): void {
   const { medium } = getState();
-  setState({ brushSize: Math.round(Math.min(Math.max(size, 1), medium ? Math.max(medium.width, medium.height) / 2 : 500)) });
+  setState({
+    brushSize: Math.round(Math.min(Math.max(size, 1), medium ? Math.max(medium.width, medium.height) / 2 : 500)),
+  });
 }
 
 export function setLocalMode(localMode: boolean): void {
@@ -240,7 +246,11 @@ export function updateObject(id: number, fields: ObjectFields): void {
   void change(() => api.updateObject(mediumId(), id, fields)).then(() => {
     if (fields.class_name === undefined) return;
     const { project } = getState();
-    if (project) void api.getProject(project.id).then((fresh) => setState({ project: fresh }), () => {});
+    if (project)
+      void api.getProject(project.id).then(
+        (fresh) => setState({ project: fresh }),
+        () => {},
+      );
   });
 }
 
@@ -276,7 +286,10 @@ async function targetObject(): Promise<SegmentObject | null> {
   const selected = selectedObject(getState());
   if (!selected) return createObject();
   if (selected.locked) {
-    toast(`“${selected.name}” is locked.`, { label: "Unlock", run: () => updateObject(selected.id, { locked: false }) });
+    toast(`“${selected.name}” is locked.`, {
+      label: "Unlock",
+      run: () => updateObject(selected.id, { locked: false }),
+    });
     return null;
   }
   if (selected.hidden) updateObject(selected.id, { hidden: false });
@@ -286,7 +299,8 @@ async function targetObject(): Promise<SegmentObject | null> {
 /** Add to what has been said of the selected object here, and ask for its mask. */
 function say(extend: (before: PromptBody) => PromptBody): void {
   const { frame } = getState();
-  setState({ playing: false, hover: null, candidates: null, masksVisible: true });
+  dropHover();
+  setState({ playing: false, candidates: null, masksVisible: true });
   void change(async () => {
     const target = await targetObject();
     if (!target) return;
@@ -376,7 +390,8 @@ export function chooseCandidate(index: number): void {
     takeFrame(answer.frame);
     const now = getState().candidates;
     // The list keeps its order, so that going back and forth compares the same three.
-    if (now?.objectId === objectId && now.frame === frame) setState({ candidates: { frame, objectId, list, chosen: index } });
+    if (now?.objectId === objectId && now.frame === frame)
+      setState({ candidates: { frame, objectId, list, chosen: index } });
   });
 }
 
@@ -428,7 +443,10 @@ export function acceptRange(): void {
   if (medium) acceptFrames(range?.start ?? 0, range?.stop ?? medium.num_frames, true);
 }
 
-async function travel(ask: (mid: string) => Promise<{ what: string; frame_index: number | null; object_id: number | null }>, verb: string) {
+async function travel(
+  ask: (mid: string) => Promise<{ what: string; frame_index: number | null; object_id: number | null }>,
+  verb: string,
+) {
   const session = getSession();
   if (!session) return;
   try {
@@ -523,8 +541,10 @@ function finish(job: Job, lanes: LiveLanes): void {
   settle();
   const takeBack = { label: "Undo", run: () => void undo() };
   if (job.state === "failed") toastError(new Error(job.message ?? "Tracking failed."));
-  else if (job.state === "cancelled") toast(`Stopped after ${plural(job.done, "frame")}; what was tracked is kept`, takeBack);
-  else if (job.kind === "track") toast(job.done ? `Tracked ${plural(job.done, "frame")}` : "Nothing to track: all is up to date", takeBack);
+  else if (job.state === "cancelled")
+    toast(`Stopped after ${plural(job.done, "frame")}; what was tracked is kept`, takeBack);
+  else if (job.kind === "track")
+    toast(job.done ? `Tracked ${plural(job.done, "frame")}` : "Nothing to track: all is up to date", takeBack);
   else toast("Found what there is to see", takeBack);
 }
 

@@ -23,7 +23,7 @@ export function refreshEmbedding(): void {
   const { width, height } = session.medium;
   const work = localMode
     ? encodeHere(session, key, frame, stop.signal)
-    : session.decoder.useEmbedding(key, api.embeddingUrl(session.medium.id, frame), width, height, stop.signal);
+    : session.decoder.takeEmbedding(key, api.embeddingUrl(session.medium.id, frame), width, height, stop.signal);
   work.catch((error: unknown) => {
     // Without it there is no hover preview; clicks still work by the server.
     if (!api.isAbort(error)) console.warn("no embedding of frame", frame, error);
@@ -53,6 +53,8 @@ export async function localDecode(frame: number, prompt: PromptBody): Promise<Lo
 }
 
 let asking = false;
+/** Grows with every click: what was asked before it is no longer of interest. */
+let epoch = 0;
 let next: { at: Point; label: 0 | 1 } | null = null;
 
 /** Show what a click here would give. While one answer is worked out only the latest place is remembered. */
@@ -67,11 +69,13 @@ async function answerHover(): Promise<void> {
   try {
     while (next) {
       const { at, label } = next;
+      const asked = epoch;
       next = null;
       const { frame, prompts, selected, drafting } = getState();
       const object = selectedObject(getState());
       if (object?.locked) return;
-      const said = !drafting && selected !== null && prompts.frame === frame ? prompts.byObject[String(selected)] : undefined;
+      const said =
+        !drafting && selected !== null && prompts.frame === frame ? prompts.byObject[String(selected)] : undefined;
       const answer = await localDecode(frame, {
         points: [...(said?.points ?? []), at],
         labels: [...(said?.labels ?? []), label],
@@ -80,12 +84,19 @@ async function answerHover(): Promise<void> {
       });
       const best = answer?.masks[0];
       if (getState().frame !== frame || getState().tool !== "click" || !answer) return;
-      const hover = best ? { frame, loops: best.loops, side: answer.side, iou: best.iou, label } : null;
-      if (next !== null || hovering) setState({ hover });
+      const hover = best ? { frame, loops: best.loops, side: answer.side, iou: best.iou, label, isFirst: !said } : null;
+      if (asked === epoch && hovering) setState({ hover });
     }
   } finally {
     asking = false;
   }
+}
+
+/** After a click the preview is gone until the pointer moves on. */
+export function dropHover(): void {
+  epoch++;
+  next = null;
+  setState({ hover: null });
 }
 
 let hovering = false;

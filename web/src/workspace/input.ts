@@ -42,6 +42,7 @@ export class CanvasInput {
     element.addEventListener("pointercancel", (event) => this.cancel(event), options);
     element.addEventListener("pointerleave", () => this.leave(), options);
     element.addEventListener("wheel", (event) => this.wheel(event), { ...options, passive: false });
+    element.addEventListener("blur", () => delete element.dataset.pointed, options);
     element.addEventListener("contextmenu", (event) => event.preventDefault(), options);
     element.addEventListener("auxclick", (event) => event.preventDefault(), options);
   }
@@ -80,6 +81,7 @@ export class CanvasInput {
 
   private down(event: PointerEvent): void {
     if (event.target instanceof HTMLInputElement) return;
+    this.element.dataset.pointed = ""; // the ring is for those who come by keyboard
     this.element.focus({ preventScroll: true });
     const at = this.screen(event);
     this.pointers.set(event.pointerId, at);

@@ -6,7 +6,7 @@ import * as actions from "./actions";
 import { getStage, zoomBy } from "./Canvas";
 import { hoverAt, setHovering } from "./embedding";
 import { held } from "./held";
-import { isVideo, getState, setState, type Tool } from "./store";
+import { getState, isVideo, setState, type Tool } from "./store";
 
 export interface Shortcut {
   /** Keys pressed together are joined by spaces; ways that do the same by commas. */
@@ -178,14 +178,15 @@ function plain(event: KeyboardEvent): boolean {
   else if (key === "-") zoomBy(1 / 1.25);
   else if (key === "k" && state.medium) {
     setState({ cursor: [state.medium.width / 2, state.medium.height / 2], tool: "click" });
-  } else if (key === "F2") setState({ renaming: state.selected });
+  } else if (key === "?") setState({ dialog: "help" });
+  else if (key === "F2") setState({ renaming: state.selected });
   else if (key === "Backspace" || key === "Delete") actions.clearPrompt();
-  else if (key === "Escape") escape();
+  else if (key === "Escape") letGo();
   else return isVideo(state) && inTime(key);
   return true;
 }
 
-function escape(): void {
+function letGo(): void {
   const { job, candidates } = getState();
   if (job) actions.cancelJob();
   else if (candidates) setState({ candidates: null });
@@ -208,7 +209,8 @@ function inTime(key: string): boolean {
 }
 
 const isTyping = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && (target.matches("input:not([type=range]), select, textarea") || target.isContentEditable);
+  target instanceof HTMLElement &&
+  (target.matches("input:not([type=range]), select, textarea") || target.isContentEditable);
 
 /** Space presses a button that has the focus; only elsewhere it plays. */
 const isPressable = (target: EventTarget | null): boolean =>

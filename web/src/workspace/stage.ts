@@ -6,7 +6,7 @@ import { fit, type Size, toScreen, type View } from "../lib/view";
 import { type FrameWidth, widthFor } from "../media/frames";
 import { outlineOf, strideFor } from "../media/masks";
 import type { Session } from "./session";
-import { getState, type WorkspaceState } from "./store";
+import { getState, setState, type WorkspaceState } from "./store";
 
 /** A gesture that is not finished. */
 export type Draft =
@@ -64,7 +64,9 @@ export class Stage {
   frameWidth(): FrameWidth {
     const wanted = widthFor(this.session.medium.width, this.session.medium.width * this.view.scale * this.ratio);
     // While playing, speed counts for more than the last bit of sharpness.
-    return getState().playing && (wanted === null || wanted > 1280) ? widthFor(this.session.medium.width, 1280) : wanted;
+    return getState().playing && (wanted === null || wanted > 1280)
+      ? widthFor(this.session.medium.width, 1280)
+      : wanted;
   }
 
   schedule(): void {
@@ -82,6 +84,7 @@ export class Stage {
   private draw(): void {
     const state = getState();
     const { view } = this;
+    if (view.scale !== state.scale) setState({ scale: view.scale });
     this.drawPicture(state, view);
     this.drawOverlay(state, view);
   }
@@ -196,8 +199,9 @@ export class Stage {
     if (!hover || hover.frame !== state.frame || state.pending || this.draft || state.tool !== "click") return;
     const path = this.fromGrid(hover.loops, hover.side);
     this.inSource(view, (context, pixel) => {
+      // Over a mask that is there already, the line alone says enough.
       context.fillStyle = "#fff";
-      context.globalAlpha = 0.2;
+      context.globalAlpha = hover.isFirst ? 0.2 : 0.06;
       context.fill(path, "evenodd");
       context.globalAlpha = 0.45;
       context.strokeStyle = "#000";
@@ -218,7 +222,9 @@ export class Stage {
       if (!said || object.hidden) continue;
       const isSelected = object.id === state.selected;
       if (said.box && isSelected) this.drawBox(said.box, view, object.color, true);
-      said.points.forEach((point, i) => this.drawPoint(toScreen(view, point), said.labels[i], isSelected));
+      for (const [i, point] of said.points.entries()) {
+        this.drawPoint(toScreen(view, point), said.labels[i], isSelected);
+      }
     }
   }
 
@@ -286,7 +292,10 @@ export class Stage {
       const [x, y] = toScreen(view, this.pointer);
       const radius = Math.max(1.5, (state.brushSize / 2) * view.scale);
       context.save();
-      for (const [color, lineWidth] of [["rgb(0 0 0 / 55%)", 3], ["#fff", 1.25]] as const) {
+      for (const [color, lineWidth] of [
+        ["rgb(0 0 0 / 55%)", 3],
+        ["#fff", 1.25],
+      ] as const) {
         context.beginPath();
         context.arc(x, y, radius, 0, 2 * Math.PI);
         context.strokeStyle = color;
@@ -310,7 +319,10 @@ export class Stage {
 
   private drawCursor([x, y]: Point): void {
     const context = this.overlayContext;
-    for (const [color, lineWidth] of [["rgb(0 0 0 / 60%)", 4], ["#fff", 1.75]] as const) {
+    for (const [color, lineWidth] of [
+      ["rgb(0 0 0 / 60%)", 4],
+      ["#fff", 1.75],
+    ] as const) {
       context.beginPath();
       context.moveTo(x - 14, y);
       context.lineTo(x - 4, y);

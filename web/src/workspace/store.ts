@@ -34,6 +34,8 @@ export interface Hover {
   readonly side: number;
   readonly iou: number;
   readonly label: 0 | 1;
+  /** Nothing has been said of the object here yet. */
+  readonly isFirst: boolean;
 }
 
 export interface Pending {
@@ -81,7 +83,10 @@ export interface WorkspaceState {
   readonly masksVisible: boolean;
   /** Where the split between picture and masks is, 0..1 of the canvas's width; null is off. */
   readonly split: number | null;
+  /** Null fits the picture to the canvas. */
   readonly view: View | null;
+  /** Screen pixels a source pixel, as drawn last. */
+  readonly scale: number;
   readonly cursor: Point | null;
   readonly saving: number;
   readonly suggestions: readonly Suggestion[];
@@ -117,6 +122,7 @@ export const INITIAL: WorkspaceState = {
   masksVisible: true,
   split: null,
   view: null,
+  scale: 1,
   cursor: null,
   saving: 0,
   suggestions: [],

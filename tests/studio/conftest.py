@@ -1,0 +1,133 @@
+"""A real server, a real browser: what the stories need. They are skipped where there is no browser or no built page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from masklet.video import FileSource
+
+MEDIA = Path(__file__).parents[2] / "examples" / "media"
+STATIC = Path(__file__).parents[2] / "src" / "masklet" / "server" / "static"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PATIENCE_MS = 60_000
+"""How long the page may take for one thing; machines that run tests are busy."""
+
+api = pytest.importorskip("playwright.sync_api", reason="the stories need playwright (group test)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = ""
+    if CHROMIUM is None:
+        missing = "no Chromium on this machine (apt-get install chromium)"
+    elif not (STATIC / "index.html").is_file():
+        missing = "the page is not built (npm ci && npm run build in web/)"
+    if missing:
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason=missing))
+
+
+class Server:
+    """`masklet serve` in a process of its own, on a port that it keeps when it is started again."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.data, self.options, self.port = data, options, 0
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "masklet", "serve", "--data", str(self.data), "--no-browser"]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(self.port), *self.options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "2"},
+        )
+        assert self.process.stdout is not None
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if found := re.search(r"http://[^:]+:(\d+)/", line):
+                self.port = int(found[1])
+                return
+        raise AssertionError("masklet serve ended: " + "".join(said))
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(how)
+        self.process.wait(timeout=30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process = None
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all stories that leave it running."""
+    running = Server(tmp_path_factory.mktemp("studio"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[api.Browser]:
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def new_page(browser: api.Browser) -> Iterator[Callable[[], api.Page]]:
+    """Pages of separate people: each has its own cookies. A script error on any of them fails the story."""
+    contexts: list[api.BrowserContext] = []
+    errors: list[str] = []
+
+    def make() -> api.Page:
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        return page
+
+    api.expect.set_options(timeout=PATIENCE_MS)
+    yield make
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def page(new_page: Callable[[], api.Page]) -> api.Page:
+    return new_page()
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The first frames of the rabbit's clip, as numbered images: they become one sequence."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("clip")
+    frames = []
+    for frame in FileSource(MEDIA / "bunny.mp4"):
+        frames.append(folder / f"{frame.index:03d}.png")
+        Image.fromarray(frame.rgb).resize((427, 240)).save(frames[-1])
+        if len(frames) == 8:
+            return frames
+    raise AssertionError("the clip is too short")

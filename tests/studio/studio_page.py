@@ -1,0 +1,64 @@
+"""What a person does in the studio, in words of the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+
+def new_project(page: Page, address: str, name: str) -> None:
+    page.goto(address)
+    page.get_by_role("button", name="New project").first.click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("button", name="Add files")).to_be_visible()
+
+
+def add_files(page: Page, *paths: Path) -> None:
+    page.get_by_test_id("files").set_input_files([str(path) for path in paths])
+
+
+def open_medium(page: Page, name: str) -> None:
+    page.locator(".card__link", has_text=name).click()
+    expect(page.locator(".canvas")).to_be_visible()
+    expect(page.get_by_label("Objects", exact=True)).to_be_visible()
+
+
+def place(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Where on the screen a place of the picture is, given as fractions of its size. The picture must be fitted."""
+    canvas = page.locator(".canvas").bounding_box()
+    assert canvas is not None
+    width, height = (int(page.locator(".canvas").get_attribute(f"data-{side}") or 0) for side in ("width", "height"))
+    scale = min((canvas["width"] - 48) / width, (canvas["height"] - 48) / height)
+    middle_x, middle_y = canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2
+    return middle_x + (x - 0.5) * width * scale, middle_y + (y - 0.5) * height * scale
+
+
+def click(page: Page, x: float, y: float, *, button: str = "left") -> None:
+    """Click on the picture and wait until what it changes is saved."""
+    page.mouse.click(*place(page, x, y), button="right" if button == "right" else "left")
+    saved(page)
+
+
+def saved(page: Page) -> None:
+    page.wait_for_timeout(50)
+    expect(page.locator(".save-state")).to_have_text("Saved")
+
+
+def objects(page: Page) -> Locator:
+    return page.locator("[data-testid^=object-]")
+
+
+def toast(page: Page, text: str | re.Pattern[str]) -> Locator:
+    return page.locator(".toast", has_text=text)
+
+
+def download(page: Page, folder: Path) -> Path:
+    """Press Export in the open dialog and keep what comes."""
+    with page.expect_download() as coming:
+        page.get_by_role("dialog").get_by_role("button", name="Export", exact=True).click()
+    path = folder / coming.value.suggested_filename
+    coming.value.save_as(path)
+    return path
