@@ -180,7 +180,10 @@ class AnnotationStore(MaskStore):
     def objects(self) -> list[AnnotatedObject]:
         """By id."""
         rows = self._rows(f"SELECT {_OBJECT_COLUMNS} FROM objects ORDER BY object_id")
-        return [AnnotatedObject(*row[:4], bool(row[4]), bool(row[5])) for row in rows]
+        return [
+            AnnotatedObject(object_id, name, class_name, color, bool(locked), bool(hidden))
+            for object_id, name, class_name, color, locked, hidden in rows
+        ]
 
     def object(self, object_id: int) -> AnnotatedObject | None:
         return next((one for one in self.objects() if one.object_id == object_id), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from masklet._version import __version__
 from masklet.api import Model
@@ -36,7 +37,8 @@ logger = logging.getLogger("masklet.server")
 
 STATIC = Path(__file__).parent / "static"
 
-SLOW_ROUTES = "other"
+OTHER_ROUTES = "other"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 ERROR_ANSWERS: dict[int | str, dict[str, object]] = {
     400: {"model": schemas.ErrorAnswer, "description": "The request cannot be understood."},
@@ -93,22 +95,37 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     _add_health(app, studio)
     _add_page(app)
     _add_errors(app)
-    app.middleware("http")(_measured(studio))
+    app.add_middleware(_Meter, studio=studio)
     app.add_middleware(Guard, settings=settings)
     return app
 
 
-def _measured(studio: Studio) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    async def measure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        began = time.perf_counter()
-        answer = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", SLOW_ROUTES)
-        studio.metrics.requests.labels(request.method, route, str(answer.status_code)).observe(
-            time.perf_counter() - began
-        )
-        return answer
+class _Meter:
+    """Counts requests and how long they took, by route: addresses with ids in them would be too many."""
 
-    return measure
+    def __init__(self, app: ASGIApp, *, studio: Studio) -> None:
+        self._app = app
+        self._studio = studio
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), "none"
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", OTHER_ROUTES)
+            method = scope["method"] if scope["method"] in METHODS else OTHER_ROUTES
+            took = time.perf_counter() - began
+            self._studio.metrics.requests.labels(method, route, status).observe(took)
 
 
 def _add_health(app: FastAPI, studio: Studio) -> None:

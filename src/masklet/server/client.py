@@ -159,7 +159,7 @@ class Studio:
     def read(self, path: str) -> bytes:
         """An answer that is no JSON: a picture, an embedding."""
         with self._open("GET", path) as answer:
-            return cast(bytes, answer.read())
+            return answer.read()
 
     def _open(
         self, method: str, path: str, data: bytes | IO[bytes] | None = None, headers: Mapping[str, str] | None = None

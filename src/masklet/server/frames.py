@@ -45,7 +45,7 @@ class FrameReader:
         self._source: FrameSource | None = None
         self._max_bytes = max_bytes
         self._recent: OrderedDict[int, Frame] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.turn = asyncio.Lock()
         """For requests: whoever has gone away while waiting need not be served."""
 
@@ -72,9 +72,10 @@ class FrameReader:
 
     @property
     def source(self) -> FrameSource:
-        if self._source is None:
-            self._source = self._open_frames()
-        return self._source
+        with self._lock:
+            if self._source is None:
+                self._source = self._open_frames()
+            return self._source
 
     def thumbnails(self, indices: Sequence[int], height: int) -> list[ByteArray]:
         """Small pictures of frames, all of one size; of far apart ones the key frames before them."""

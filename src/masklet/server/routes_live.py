@@ -63,7 +63,7 @@ class LiveMessage(schemas.Schema):
     """Any later text message."""
 
     prompt: LivePrompt | None = None
-    remove: Annotated[int, Field(ge=0, le=2**31)] | None = Field(None, description="An object to forget.")
+    remove: Annotated[int, Field(ge=0, le=2**31)] | None = Field(default=None, description="An object to forget.")
 
 
 class LiveTracker:

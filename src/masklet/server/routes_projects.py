@@ -145,7 +145,9 @@ def delete_project(project: ProjectNow, studio: StudioNow) -> Response:
         media = list(session.scalars(select(database.Medium).where(database.Medium.project_id == project.id)))
         assets = list(session.scalars(select(database.Asset).where(database.Asset.project_id == project.id)))
     for medium in media:
-        _delete_medium(studio, medium)
+        _check_at_rest(studio, medium)
+    for medium in media:
+        studio.delete_medium(medium)
     with studio.database.session() as session:
         stored = session.get(database.Project, project.id)
         if stored is not None:
@@ -279,12 +281,12 @@ def change_medium(body: schemas.MediumChange, medium: MediumNow, studio: StudioN
 
 @router.delete("/media/{mid}", status_code=204)
 def delete_medium(mid: Id, medium: MediumNow, studio: StudioNow) -> Response:
-    """With its masks. Jobs on it are cancelled."""
-    _delete_medium(studio, medium)
+    """With its masks."""
+    _check_at_rest(studio, medium)
+    studio.delete_medium(medium)
     return Response(status_code=204)
 
 
-def _delete_medium(studio: Studio, medium: database.Medium) -> None:
+def _check_at_rest(studio: Studio, medium: database.Medium) -> None:
     if studio.jobs.is_busy(medium.id):
         raise ApiError(409, "busy", f"{medium.name} is being worked on: cancel its jobs first")
-    studio.delete_medium(medium)

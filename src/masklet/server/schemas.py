@@ -23,7 +23,7 @@ class Schema(BaseModel):
 class ErrorBody(Schema):
     code: str = Field(description="A word for programs.", examples=["too_large"])
     message: str = Field(description="A sentence for a person: what was expected, what came, what to do.")
-    field: str | None = Field(None, description="The part of the request that it is about.")
+    field: str | None = Field(default=None, description="The part of the request that it is about.")
 
 
 class ErrorAnswer(Schema):
@@ -83,7 +83,7 @@ class ProjectCreate(Schema):
 
 class ProjectChange(Schema):
     name: Name | None = None
-    classes: list[Name] | None = Field(None, max_length=1000)
+    classes: list[Name] | None = Field(default=None, max_length=1000)
 
 
 class Project(Schema):
@@ -112,7 +112,7 @@ class Medium(Schema):
     num_frames: int
     fps: float
     duration_s: float
-    times_s_url: str | None = Field(None, description="Times of frames that are not evenly spaced.")
+    times_s_url: str | None = Field(default=None, description="Times of frames that are not evenly spaced.")
     has_audio: bool
     created_at: datetime
     updated_at: datetime
@@ -141,15 +141,15 @@ class MediumChange(Schema):
 
 class ObjectCreate(Schema):
     name: Name | None = None
-    class_name: str | None = Field(None, max_length=200)
+    class_name: str | None = Field(default=None, max_length=200)
     color: Color | None = None
 
 
 class ObjectChange(Schema):
     name: Name | None = None
-    class_name: str | None = Field(None, max_length=200)
+    class_name: str | None = Field(default=None, max_length=200)
     color: Color | None = None
-    locked: bool | None = Field(None, description="Neither prompts nor tracking change a locked object.")
+    locked: bool | None = Field(default=None, description="Neither prompts nor tracking change a locked object.")
     hidden: bool | None = None
 
 
@@ -177,10 +177,10 @@ class PromptRequest(Schema):
         default_factory=list, max_length=200, description="One a point: 1 on the object, 0 not on it.", examples=[[1]]
     )
     box: Annotated[list[Coordinate], Field(min_length=4, max_length=4)] | None = Field(
-        None, description="Left, top, right, bottom."
+        default=None, description="Left, top, right, bottom."
     )
     candidate: Annotated[int, Field(ge=0, le=2)] | None = Field(
-        None, description="Of the answers to a lone click, best first, the one that is meant."
+        default=None, description="Of the answers to a lone click, best first, the one that is meant."
     )
 
 
@@ -263,7 +263,7 @@ class AcceptRequest(Schema):
     start: FrameNumber
     stop: FrameNumber = Field(description="The first frame after.")
     accepted: bool = True
-    objects: ObjectIds | None = Field(None, description="All when left out.")
+    objects: ObjectIds | None = Field(default=None, description="All when left out.")
 
 
 class AcceptAnswer(Schema):
@@ -300,10 +300,14 @@ class History(Schema):
 
 class TrackRequest(Schema):
     direction: Literal["forward", "backward", "both"] = "forward"
-    start: FrameNumber | None = Field(None, description="The first frame that may change, whatever the direction.")
-    stop: FrameNumber | None = Field(None, description="The first one after those.")
+    start: FrameNumber | None = Field(
+        default=None, description="The first frame that may change, whatever the direction."
+    )
+    stop: FrameNumber | None = Field(default=None, description="The first one after those.")
     objects: ObjectIds | None = None
-    only_changed: bool = Field(False, description="Go over what has changed since the last time, and nothing else.")
+    only_changed: bool = Field(
+        default=False, description="Go over what has changed since the last time, and nothing else."
+    )
 
 
 class EverythingRequest(Schema):
@@ -349,7 +353,9 @@ class Graphs(Schema):
     model: str
     image_size: int
     low_res_size: int
-    mean: list[float] | None = Field(None, description="Null: the graph takes RGB of 0 to 255 and does this itself.")
+    mean: list[float] | None = Field(
+        default=None, description="Null: the graph takes RGB of 0 to 255 and does this itself."
+    )
     std: list[float] | None = None
     input: str = Field(description="How an image becomes the graph's input.")
     graphs: dict[str, str] = Field(description="Addresses of the graphs by stage.")

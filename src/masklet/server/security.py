@@ -81,6 +81,8 @@ class Accounts:
         self._database = database
         self._settings = settings
         self._salt = self._secret("token_salt")
+        if not settings.needs_login:
+            database.user_named(LOCAL_USER)
         # By a quick hash, the user and the slow hash, so that a program's every request does not take 50 ms.
         self._known: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
         self._own_key = secrets.token_bytes(32)

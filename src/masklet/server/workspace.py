@@ -24,7 +24,7 @@ from masklet.masks import CocoRle, decode_rle, encode_rle, mask_logits
 from masklet.records import BoolArray, FloatArray
 from masklet.server.annotations import ABSENT_SCORE, AnnotatedObject, AnnotationStore, SavedPrompt, Step
 from masklet.server.shared_model import SharedEngine, TurnLock
-from masklet.suggestions import Suggestion
+from masklet.suggestions import Suggestion, suggest
 from masklet.tracker import Direction, Tracker
 from masklet.video.source import FrameSource
 
@@ -396,8 +396,7 @@ class Workspace:
 
     def suggestions(self, count: int) -> list[Suggestion]:
         """Where a look helps most."""
-        with self.lock:
-            return self.tracker.suggest_frames(count)
+        return suggest(self.store.scores(), count)
 
     # History.
 
