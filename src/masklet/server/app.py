@@ -38,6 +38,18 @@ logger = logging.getLogger("masklet.server")
 STATIC = Path(__file__).parent / "static"
 
 OTHER_ROUTES = "other"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+"""Said here, as machines differ in what they think of names, and browsers believe what they are told."""
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 ERROR_ANSWERS: dict[int | str, dict[str, object]] = {
@@ -158,7 +170,7 @@ def _add_page(app: FastAPI) -> None:
         if path and file.is_file() and file.is_relative_to(root):
             is_hashed = "assets" in file.relative_to(root).parts
             lasting = "public, max-age=31536000, immutable" if is_hashed else "no-cache"
-            return FileResponse(file, headers={"cache-control": lasting})
+            return FileResponse(file, media_type=TYPES.get(file.suffix), headers={"cache-control": lasting})
         if not index.is_file():
             return HTMLResponse(NO_PAGE, headers={"cache-control": "no-store"})
         return FileResponse(index, headers={"cache-control": "no-cache"})
