@@ -104,8 +104,8 @@ def _refined(mask: BoolArray, smooth: FloatArray, rgb: ByteArray, unit: float) -
     height, width = mask.shape
     step = max(1, round(_COARSE * unit / 2))
     small = (math.ceil(width / step), math.ceil(height / step))
-    picture = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-    values = cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    picture = np.asarray(cv2.resize(rgb, small, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
+    values = np.asarray(cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA), np.float32)
     radius = max(1, round(_RADIUS * unit / step))
     slope, offset = guided_coefficients(values, picture, radius, _EPSILON)
     slope, offset = (

@@ -65,7 +65,15 @@ def vp9(*, alpha: bool, quality: int = 24) -> VideoCodec:
         ("libvpx-vp9",),
         "yuva420p" if alpha else "yuv420p",
         # Without reference frames that are never shown, which libvpx cannot have with alpha.
-        {"crf": str(quality), "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1", "auto-alt-ref": "0"},
+        {
+            "crf": str(quality),
+            "b": "0",
+            "deadline": "good",
+            "cpu-used": "5",
+            "row-mt": "1",
+            "auto-alt-ref": "0",
+            "lag-in-frames": "4",  # of 25, which take gigabytes at 4K
+        },
         frozenset({"opus", "vorbis"}),
         audio="libopus",
         has_alpha=alpha,
