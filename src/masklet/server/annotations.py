@@ -96,6 +96,11 @@ class SavedPrompt:
         return self.mask is not None and not decode_rle(self.mask).any()
 
     @property
+    def is_lone_click(self) -> bool:
+        """It may mean several things, so it has several candidates."""
+        return len(self.points_xy) == 1 and self.box_xyxy is None
+
+    @property
     def prompt(self) -> Prompt:
         """As the tracker takes it."""
         return Prompt.create(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 ObjectIds = Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1000)]
@@ -182,6 +183,14 @@ class PromptRequest(Schema):
     candidate: Annotated[int, Field(ge=0, le=2)] | None = Field(
         default=None, description="Of the answers to a lone click, best first, the one that is meant."
     )
+
+    @model_validator(mode="after")
+    def _one_label_a_point(self) -> Self:
+        if len(self.labels) != len(self.points):
+            raise ValueError(
+                f"labels must have one entry a point: {len(self.points)} points, {len(self.labels)} labels"
+            )
+        return self
 
 
 class MaskRequest(Schema):

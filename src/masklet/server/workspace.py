@@ -226,8 +226,6 @@ class Workspace:
                 candidate,
                 initial=self._is_initial(before, object_id, frame_index),
             )
-            # Before anything is changed: whether it can be at all.
-            _ = replace(new, labels=new.labels).prompt
             with self._operation(f"Prompt for {one.name}", frame_index=frame_index, object_id=object_id):
                 if before is not None and before.says_absent:
                     self.store.drop_masks(object_id, frame_index=frame_index)
@@ -302,7 +300,6 @@ class Workspace:
     def _answer(self, new: SavedPrompt) -> Answer[Any]:
         """What the decoder says to a prompt, the meant candidate chosen."""
         tracker = self.tracker
-        is_lone = len(new.points_xy) == 1 and new.box_xyxy is None and new.previous_logits is None
         prompt = new.prompt
         tracker.prompt(
             new.object_id,
@@ -316,7 +313,7 @@ class Workspace:
         )
         self._decide([new.frame_index])
         tracker.preview(new.frame_index)
-        if new.candidate is not None and is_lone:
+        if new.candidate is not None and new.is_lone_click:
             tracker.choose(new.object_id, new.frame_index, new.candidate)
             tracker.preview(new.frame_index)
         decoded = tracker.answers[new.object_id]
@@ -557,8 +554,7 @@ class Workspace:
             for said in self.store.prompts():
                 if not said.says_absent:
                     self._tracker.put_back(said.object_id, said.frame_index, said.prompt, initial=said.initial)
-                    is_lone = len(said.points_xy) == 1 and said.box_xyxy is None and said.previous_logits is None
-                    if said.candidate is not None and is_lone:
+                    if said.candidate is not None and said.is_lone_click:
                         self._undecided[said.object_id, said.frame_index] = said.candidate
         return self._tracker
 
