@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from masklet.video import FileSource
+from masklet.video.source import open_source
 
 MEDIA = Path(__file__).parents[2] / "examples" / "media"
 STATIC = Path(__file__).parents[2] / "src" / "masklet" / "server" / "static"
@@ -125,9 +125,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
     folder = tmp_path_factory.mktemp("clip")
     frames = []
-    for frame in FileSource(MEDIA / "bunny.mp4"):
-        frames.append(folder / f"{frame.index:03d}.png")
-        Image.fromarray(frame.rgb).resize((427, 240)).save(frames[-1])
-        if len(frames) == 8:
-            return frames
-    raise AssertionError("the clip is too short")
+    with open_source(MEDIA / "bunny.mp4") as source:
+        for frame in source.frames(0, 8):
+            frames.append(folder / f"{frame.index:03d}.png")
+            Image.fromarray(frame.rgb).resize((427, 240)).save(frames[-1])
+    return frames

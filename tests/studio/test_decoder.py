@@ -21,7 +21,11 @@ async ({ worker: url, size, point, frame, embedding }) => {
     worker.onmessage = (event) => resolve(event.data);
     worker.onerror = (event) => reject(new Error(event.message));
   });
-  const say = (message, transfer = []) => { const answer = next(); worker.postMessage(message, transfer); return answer; };
+  const say = (message, transfer = []) => {
+    const answer = next();
+    worker.postMessage(message, transfer);
+    return answer;
+  };
   const { graphs, image_size } = await (await fetch("/api/v1/graphs")).json();
   const full = (path) => new URL(path, location.href).href;
   const opened = await say({

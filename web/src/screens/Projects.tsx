@@ -162,7 +162,6 @@ export function NameDialog(props: {
             className="input"
             value={name}
             maxLength={120}
-            // biome-ignore lint/a11y/noAutofocus: the dialog is about this field
             autoFocus
             onFocus={(event) => event.currentTarget.select()}
             onChange={(event) => setName(event.currentTarget.value)}

@@ -175,12 +175,14 @@ export function Dialog(props: {
   useEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
+    // The first button must not look chosen; a field that asked for the focus keeps it.
+    if (!dialog?.querySelector("input:focus")) dialog?.focus();
     return () => dialog?.close();
   }, []);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes a dialog already
     <dialog
       ref={ref}
+      tabIndex={-1}
       className={`dialog dialog--${props.size ?? "narrow"}`}
       aria-labelledby={title}
       onCancel={(event) => {

@@ -59,13 +59,12 @@ export function Canvas() {
   }, [medium?.id]);
 
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: the canvas takes keys: K puts a pointer there
     <div
       ref={container}
       className={`canvas canvas--${panning ? "panning" : tool}`}
       role="application"
       aria-label={`Picture of ${medium?.name ?? ""}. Press K for a pointer moved by the arrow keys`}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: the canvas takes keys: K puts a pointer there
       tabIndex={0}
       data-width={medium?.width}
       data-height={medium?.height}

@@ -1,5 +1,5 @@
 import { CircleStop, Clapperboard, Download, FileJson, Plus, Trash2 } from "lucide-react";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { type CSSProperties, useEffect, useMemo, useRef, useState } from "react";
 import * as api from "../api/client";
 import type {
   Composition,
@@ -369,7 +369,7 @@ function Preview({ composition, medium, ready }: { composition: Composition; med
 
   return (
     <figure className="preview">
-      <div className="preview__picture">
+      <div className="preview__picture" style={{ "--ratio": medium.width / medium.height } as CSSProperties}>
         {url && <img src={url} alt="Preview" />}
         {(busy || !url) && ready && !error && (
           <span className="preview__busy">

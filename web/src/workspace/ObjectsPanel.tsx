@@ -137,7 +137,7 @@ function ObjectRow(props: {
       <div className="object__buttons">
         <IconButton
           small
-          className={object.locked ? "object__sticky" : ""}
+          className={object.locked ? "object__sticky" : "object__extra"}
           icon={object.locked ? Lock : LockOpen}
           label={object.locked ? "Unlock" : "Lock: nothing changes its masks"}
           pressed={object.locked}
@@ -148,7 +148,7 @@ function ObjectRow(props: {
         />
         <IconButton
           small
-          className={object.hidden ? "object__sticky" : ""}
+          className={object.hidden ? "object__sticky" : "object__extra"}
           icon={object.hidden ? EyeOff : Eye}
           label={object.hidden ? "Show" : "Hide"}
           onClick={(event) => {
@@ -163,6 +163,16 @@ function ObjectRow(props: {
           items={[
             { label: "Rename", icon: Pencil, keys: "F2", run: () => setState({ renaming: object.id }) },
             { label: "Class", icon: Pencil, run: () => setClassing(true) },
+            {
+              label: object.locked ? "Unlock" : "Lock",
+              icon: object.locked ? LockOpen : Lock,
+              run: () => actions.updateObject(object.id, { locked: !object.locked }),
+            },
+            {
+              label: object.hidden ? "Show" : "Hide",
+              icon: object.hidden ? Eye : EyeOff,
+              run: () => actions.updateObject(object.id, { hidden: !object.hidden }),
+            },
             { label: "Colour", icon: Palette, run: () => color.current?.showPicker() },
             {
               label: "Clear on this frame",

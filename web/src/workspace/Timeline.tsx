@@ -184,7 +184,6 @@ export function Timeline() {
           ))}
         </div>
       </div>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: keys do the same everywhere on the page: arrows, Home, End */}
       <div ref={body} className="timeline__body" onPointerDown={scrub}>
         <canvas ref={head} className="timeline__canvas" style={{ height: HEAD }} />
         <div

@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { chooseMasks, toTokens } from "./prompts";
+import { readSafetensors } from "./safetensors";
+
+test("points become tokens of the square, the box first and the padding last", () => {
+  const request = { points: [[100, 50]] as const, labels: [0] as const, box: [0, 0, 200, 100] as const };
+  const tokens = toTokens(request, 200, 100, 384);
+  expect([...tokens.points]).toEqual([0.5, 0.5, 384.5, 384.5, 192.5, 192.5, 0.5, 0.5]);
+  expect([...tokens.labels]).toEqual([2n, 3n, 0n, -1n]);
+});
+
+test("a lone click has three candidates, more has one answer", () => {
+  expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 1)).toEqual([2, 3, 1]);
+  expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 2)).toEqual([0]);
+});
+
+test("safetensors are read wherever their bytes lie", () => {
+  const header = new TextEncoder().encode(JSON.stringify({ a: { dtype: "F32", shape: [1, 2], data_offsets: [0, 8] } }));
+  const bytes = new ArrayBuffer(8 + header.length + 8);
+  const view = new DataView(bytes);
+  view.setBigUint64(0, BigInt(header.length), true);
+  new Uint8Array(bytes, 8).set(header);
+  view.setFloat32(8 + header.length, 1.5, true);
+  view.setFloat32(12 + header.length, -2, true);
+  const tensor = readSafetensors(bytes).get("a");
+  expect(tensor?.shape).toEqual([1, 2]);
+  expect([...(tensor?.data ?? [])]).toEqual([1.5, -2]);
+});
