@@ -170,7 +170,9 @@ class CleanPlate:
         if corners is None or len(corners) < 8:  # nothing to hold on to: a plain wall moves nowhere
             difference = cv2.absdiff(before[0], after[0])[free > 0]
             return np.eye(3) if not difference.size or difference.mean() < 10 else None
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(before[0], after[0], corners, None, winSize=(21, 21), maxLevel=3)
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # OpenCV's stubs know no None here
+            before[0], after[0], corners, None, winSize=(21, 21), maxLevel=3
+        )
         good = found[:, 0] > 0
         if np.count_nonzero(good) < 8:
             return None
@@ -237,7 +239,8 @@ def _spread(picture: FloatArray, known: FloatArray) -> FloatArray:
     half = ((width + 1) // 2, (height + 1) // 2)
     weight = np.asarray(cv2.resize(known, half, interpolation=cv2.INTER_AREA), np.float32)
     total = np.asarray(cv2.resize(picture * known[..., None], half, interpolation=cv2.INTER_AREA), np.float32)
-    coarse = _spread(total / np.maximum(weight, 1e-6)[..., None], (weight > 0).astype(np.float32))
+    mean = np.asarray(total / np.maximum(weight, np.float32(1e-6))[..., None], np.float32)
+    coarse = _spread(mean, (weight > 0).astype(np.float32))
     rough = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     weights = known[..., None]
     for _ in range(12):
