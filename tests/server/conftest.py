@@ -21,6 +21,7 @@ from masklet.server.probe import Found, Refused, look
 from masklet.server.settings import Limits, Settings
 
 HOST = "http://127.0.0.1:8100"
+LIVE = "ws://127.0.0.1:8100/api/v1/live"
 OWN_PAGE = {"X-Masklet": "1"}
 
 

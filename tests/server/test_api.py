@@ -14,7 +14,7 @@ from PIL import Image
 from fake_engine import FakeEngine
 from masklet.masks import decode_rle, encode_rle
 from masklet.server.settings import Limits
-from server.conftest import Open, Page, png
+from server.conftest import LIVE, Open, Page, png
 
 LEFT = np.zeros((6, 8), bool)
 LEFT[:, :4] = True
@@ -462,7 +462,7 @@ def test_formats_have_schemas(page: Page) -> None:
 
 
 def test_live_frames_in_masks_out(page: Page) -> None:
-    with page.websocket_connect("/api/v1/live") as line:
+    with page.websocket_connect(LIVE) as line:
         line.send_json({"source": None, "max_side": 64})
         line.send_json({"prompt": {"object_id": 3, "points": [[1, 1]], "labels": [1]}})
         for number in range(3):
@@ -476,13 +476,13 @@ def test_live_frames_in_masks_out(page: Page) -> None:
 
 
 def test_live_opens_no_address_by_itself(page: Page) -> None:
-    with page.websocket_connect("/api/v1/live") as line:
+    with page.websocket_connect(LIVE) as line:
         line.send_json({"source": "rtsp://10.0.0.1/secret"})
         assert "--allow-stream" in line.receive_json()["error"]["message"]
 
 
 def test_a_live_frame_that_is_none_ends_the_line_with_a_reason(page: Page) -> None:
-    with page.websocket_connect("/api/v1/live") as line:
+    with page.websocket_connect(LIVE) as line:
         line.send_json({"source": None})
         line.send_bytes(b"no picture")
         assert line.receive_json()["error"]["code"] == "image"

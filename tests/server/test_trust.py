@@ -16,7 +16,7 @@ from masklet.server.ingest import probe, shown_name
 from masklet.server.probe import Found, safe_suffix
 from masklet.server.security import FAILURES_A_MINUTE
 from masklet.server.settings import Limits
-from server.conftest import Open, Page, png
+from server.conftest import LIVE, Open, Page, png
 
 TOKEN = "correct horse battery staple"
 
@@ -57,7 +57,7 @@ def test_only_the_own_page_changes_something(page: Page, headers: dict[str, str]
 def test_another_sites_page_opens_no_live_line(page: Page) -> None:
     with (
         pytest.raises(WebSocketDisconnect),
-        page.websocket_connect("/api/v1/live", headers={"origin": "http://evil.example"}),
+        page.websocket_connect(LIVE, headers={"origin": "http://evil.example"}),
     ):
         pass
 
@@ -99,7 +99,7 @@ def test_nobody_comes_in_without_a_token(open_studio: Open) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "login")
     assert page.get("/api/v1/projects", headers=bearer("wrong")).status_code == 401
     assert page.get("/healthz").status_code == 200
-    with pytest.raises(WebSocketDisconnect), page.websocket_connect("/api/v1/live"):
+    with pytest.raises(WebSocketDisconnect), page.websocket_connect(LIVE):
         pass
 
 
