@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from masklet.masks import decode_rle
 
-from .conftest import MEDIA, Server
+from .conftest import MEDIA, PATIENCE_MS, Server
 from .studio_page import add_files, click, download, new_project, objects, open_medium, place, saved, toast
 
 
@@ -211,3 +212,30 @@ def new_token(data: Path, name: str) -> str:
     command = [sys.executable, "-m", "masklet", "users", "add", name, "--data", str(data)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return max(said.split(), key=len)
+
+
+def test_two_fingers_zoom_and_a_tap_clicks(browser: Browser, server: Server) -> None:
+    context = browser.new_context(viewport={"width": 1024, "height": 768}, has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    try:
+        new_project(page, server.address, "By touch")
+        add_files(page, MEDIA / "cat.jpg")
+        open_medium(page, "cat.jpg")
+        page.touchscreen.tap(*place(page, 0.5, 0.5))
+        expect(objects(page)).to_have_count(1)
+
+        zoom = page.locator(".zoom__value")
+        before = int(zoom.inner_text().rstrip(" %"))
+        x, y = place(page, 0.5, 0.5)
+        fingers = context.new_cdp_session(page)
+        for kind, reach in (("touchStart", 40), ("touchMove", 60), ("touchMove", 80), ("touchEnd", 0)):
+            points = (
+                [] if kind == "touchEnd" else [{"x": x - reach, "y": y, "id": 1}, {"x": x + reach, "y": y, "id": 2}]
+            )
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        expect(zoom).not_to_have_text(f"{before} %")
+        assert int(zoom.inner_text().rstrip(" %")) == pytest.approx(2 * before, rel=0.1)
+        expect(objects(page)).to_have_count(1)  # two fingers are no click
+    finally:
+        context.close()

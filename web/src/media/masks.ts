@@ -1,7 +1,7 @@
 /** Masks of one medium as run lengths, fetched in stretches on demand, and their outlines. */
 
 import * as api from "../api/client";
-import type { FrameMasks, Rle } from "../api/types";
+import type { FrameMasks, ObjectMask, Rle } from "../api/types";
 import { toPath, traceBitmap } from "../lib/contour";
 import { decodeRle } from "../lib/rle";
 
@@ -27,8 +27,29 @@ export class MaskCache {
   }
 
   set(masks: FrameMasks): void {
+    this.frames.delete(masks.frame_index);
     this.frames.set(masks.frame_index, masks);
+    this.forgetOldest();
     this.onLoaded();
+  }
+
+  /** Show a mask drawn by hand at once, before the server has taken it. */
+  draw(frame: number, objectId: number, rle: Rle): void {
+    const known = this.frames.get(frame);
+    const drawn: ObjectMask = {
+      object_id: objectId,
+      rle,
+      box: null,
+      area: 1,
+      status: "present",
+      iou_prediction: 1,
+      object_score: 1,
+      prompted: true,
+      accepted: false,
+      review: false,
+    };
+    const others = known?.objects.filter((mask) => mask.object_id !== objectId) ?? [];
+    this.set({ frame_index: frame, time_s: 0, accepted: false, ...known, objects: [...others, drawn] });
   }
 
   /** Forget what one object had on a frame, at once, before the server has said so. */
@@ -90,6 +111,12 @@ export class MaskCache {
   }
 
   private forgetOldest(): void {
+    // Frames that came one by one while tracking are kept no longer than those that were asked for.
+    for (const frame of this.frames.keys()) {
+      if (this.frames.size <= MAX_STRETCHES * STRETCH) break;
+      this.frames.delete(frame);
+      this.fresh.delete(Math.floor(frame / STRETCH));
+    }
     for (const stretch of this.fresh) {
       if (this.fresh.size <= MAX_STRETCHES) return;
       this.fresh.delete(stretch);

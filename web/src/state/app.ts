@@ -122,6 +122,11 @@ function scheduleRetry(): void {
   }, 1000);
 }
 
+// A server that goes away is noticed also while nobody asks it anything.
+setInterval(() => {
+  if (get().info && get().online && document.visibilityState === "visible") api.getMe().catch(() => {});
+}, 10_000);
+
 /** Ask who we are; the first thing the page does, and again after logging in. */
 export async function start(): Promise<void> {
   try {

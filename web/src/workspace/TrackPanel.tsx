@@ -32,7 +32,6 @@ function Start() {
   const range = useWorkspace((state) => state.range);
   const looping = useWorkspace((state) => state.looping);
   const stale = actions.staleFrames(timeline?.objects ?? []);
-  const isTracked = timeline?.objects.some((lane) => lane.status.includes("p")) && stale < Number.POSITIVE_INFINITY;
   const hasPrompts = objects.some((one) => one.prompted_frames.length);
   const limits = range && !looping ? range : null;
   return (
@@ -61,7 +60,7 @@ function Start() {
         ]}
         onChange={setDirection}
       />
-      {stale > 0 && isTracked ? (
+      {stale > 0 ? (
         <>
           <Button
             variant="primary"

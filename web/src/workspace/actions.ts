@@ -22,7 +22,10 @@ import { getState, INITIAL, type Range, selectedObject, setState, type Tool } fr
 
 // Opening and keeping up with the server.
 
+let opening = 0;
+
 export async function open(pid: string, mid: string, frame: number): Promise<void> {
+  const turn = ++opening;
   setSession(null);
   const { localMode } = getState();
   setState({ ...INITIAL, localMode }, true);
@@ -32,6 +35,7 @@ export async function open(pid: string, mid: string, frame: number): Promise<voi
       api.getProject(pid),
       api.listMedia(pid),
     ]);
+    if (turn !== opening) return; // somebody went on to another one meanwhile
     const session = new Session(medium);
     setSession(session);
     const at = Math.min(frame, medium.num_frames - 1);
@@ -45,11 +49,12 @@ export async function open(pid: string, mid: string, frame: number): Promise<voi
     await resumeJob();
     refreshEmbedding();
   } catch (error) {
-    setState({ loadError: error instanceof Error ? error.message : String(error) });
+    if (turn === opening) setState({ loadError: error instanceof Error ? error.message : String(error) });
   }
 }
 
 export function close(): void {
+  opening++;
   setSession(null);
   setState(INITIAL, true);
 }
@@ -306,8 +311,12 @@ function say(extend: (before: PromptBody) => PromptBody): void {
     if (!target) return;
     const prompt = extend(promptOf(target.id));
     rememberPrompt(frame, target.id, prompt);
-    void showPending(frame, target.id, prompt);
-    await sendPrompt(frame, target.id, prompt);
+    let isAnswered = false;
+    void showPending(frame, target.id, prompt, () => isAnswered);
+    await sendPrompt(frame, target.id, prompt).finally(() => {
+      isAnswered = true;
+      setState({ pending: null });
+    });
   });
 }
 
@@ -327,7 +336,6 @@ async function sendPrompt(frame: number, objectId: number, prompt: PromptBody): 
   const chosen = prompt.candidate ?? 0;
   const isOpen = answer.candidates.length > 1 && getState().frame === frame;
   setState({
-    pending: null,
     candidates: isOpen ? { frame, objectId, list: answer.candidates, chosen } : null,
   });
 }
@@ -337,10 +345,15 @@ function takeFrame(masks: FrameMasks | null): void {
 }
 
 /** What the page's own decoder says, at once. */
-async function showPending(frame: number, objectId: number, prompt: PromptBody): Promise<void> {
+async function showPending(
+  frame: number,
+  objectId: number,
+  prompt: PromptBody,
+  isAnswered: () => boolean,
+): Promise<void> {
   const answer = await localDecode(frame, prompt);
   const best = answer?.masks[0];
-  if (!answer || !best || getState().saving === 0 || getState().frame !== frame) return;
+  if (!answer || !best || isAnswered() || getState().frame !== frame) return;
   setState({ pending: { frame, objectId, loops: best.loops, side: answer.side } });
 }
 
@@ -407,6 +420,7 @@ export function drawMask(rle: Rle): void {
   void change(async () => {
     const target = await targetObject();
     if (!target) return;
+    getSession()?.masks.draw(frame, target.id, rle);
     const answer = await api.putMask(mediumId(), frame, target.id, rle);
     takeFrame(answer.frame);
     await refreshPrompts();
@@ -604,8 +618,14 @@ class LiveLanes {
 
 /** How many frames a correction has made out of date. */
 export function staleFrames(lanes: readonly TimelineObject[]): number {
-  const stretches = lanes.flatMap((lane) => lane.stale);
-  return stretches.reduce((sum, [start, stop]) => sum + stop - start, 0);
+  const stretches = lanes.flatMap((lane) => lane.stale).sort((a, b) => a[0] - b[0]);
+  let count = 0;
+  let counted = 0;
+  for (const [start, stop] of stretches) {
+    count += Math.max(0, stop - Math.max(start, counted));
+    counted = Math.max(counted, stop);
+  }
+  return count;
 }
 
 // Importing.
