@@ -12,6 +12,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="export needs PyTorch")
 pytest.importorskip("onnxscript", reason="export needs onnxscript")
 
+import torch.nn.functional as F  # noqa: E402
+
 from masklet.engine.export import _example_inputs, _export_stage, export_model  # noqa: E402
 from masklet.engine.onnx_engine import OnnxEngine  # noqa: E402
 from masklet.engine.staged import STAGE_OUTPUTS  # noqa: E402
@@ -72,3 +74,11 @@ def test_every_stage_of_an_exported_folder_answers_as_the_model(config: object, 
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             np.testing.assert_allclose(found[name], value.numpy(), atol=1e-3 * max(1.0, value.abs().max().item()))
+    inputs = _example_inputs(model)["attend"]
+    pooled = F.avg_pool2d(inputs["memory"].flatten(0, 1), 2).unflatten(0, inputs["memory"].shape[:2])
+    with torch.no_grad():
+        expected_pooled = model.attend(**(inputs | {"memory": pooled})).numpy()
+    found = engine.run_stage("attend", {name: value.numpy() for name, value in (inputs | {"memory": pooled}).items()})
+    np.testing.assert_allclose(
+        found["conditioned"], expected_pooled, atol=1e-3 * max(1.0, np.abs(expected_pooled).max())
+    )

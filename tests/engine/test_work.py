@@ -106,13 +106,16 @@ def test_operations_of_each_stage(name: str) -> None:
         fine = {"high_res_4": features.high_res_4, "high_res_8": features.high_res_8}
 
         def attend(side: int) -> object:
+            memory = torch.zeros(1, slots, config.memory_dim, side, side)
+            matches = torch.zeros(1, slots, config.stored_memory_dim - config.memory_dim, grid, grid)
             return model.attend(
                 features.embedding,
-                torch.zeros(1, slots, config.stored_memory_dim, side, side),
+                memory,
                 torch.arange(slots)[None],
                 torch.zeros(1, config.max_pointers, config.embed_dim),
                 torch.zeros(1, config.max_pointers),
                 **keys,
+                matches=matches,
             )
 
         stages = {

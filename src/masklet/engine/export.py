@@ -29,6 +29,7 @@ _DYNAMIC: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
     "encode_image": {},
     "attend": {
         "memory": {0: "objects", 1: "memories", 3: "rows", 4: "columns"},
+        "matches": {0: "objects", 1: "memories"},
         "slots": {0: "objects", 1: "memories"},
         "pointers": {0: "objects", 1: "num_pointers"},
         "pointer_times": {0: "objects", 1: "num_pointers"},
@@ -161,12 +162,14 @@ def _example_inputs(model: SAM2) -> dict[StageName, dict[str, Tensor]]:
         memory = model.encode_memory(**encode_memory)
         attend = {
             "embedding": features.embedding,
-            "memory": memory[:, None].repeat(1, 2, 1, 1, 1),
+            "memory": memory[:, None, : model.config.memory_dim].repeat(1, 2, 1, 1, 1),
             "slots": torch.tensor([[0, 1]] * objects),
             "pointers": masks.pointers[:, :2],
             "pointer_times": torch.rand(objects, 2),
             **keys,
         }
+        if keys:
+            attend["matches"] = memory[:, None, model.config.memory_dim :].repeat(1, 2, 1, 1, 1)
     return {"encode_image": {"pixels": pixels}, "attend": attend, "decode": decode, "encode_memory": encode_memory}
 
 

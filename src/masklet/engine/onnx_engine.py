@@ -52,7 +52,8 @@ class OnnxEngine(StagedEngine[Array]):
             spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision="fp32", speed=speed
         )
         (memory,) = (value for value in self._sessions["attend"].get_inputs() if value.name == "memory")
-        if speed == "fast" and isinstance(memory.shape[-1], int):
+        self.splits_memory = not isinstance(memory.shape[-1], int)
+        if speed == "fast" and not self.splits_memory:
             raise EngineError(f"{self.folder} was exported before there was speed='fast': export it again")
 
     def run_stage(self, stage: StageName, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -85,6 +85,8 @@ class ModelSpec:
     """What is tidied in the masks that are shown, see `masklet.records.EngineInfo`."""
     images_only: bool = False
     """The weights came without a memory."""
+    memory_dim: int = 64
+    """Channels of a spatial memory that memory attention reads; those of the correspondence are behind them."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -106,6 +108,9 @@ class ModelSpec:
 
 class StagedEngine(ABC, Generic[A]):
     """An `Engine` over four stages; see `masklet.engine.protocol.Engine` for what its methods promise."""
+
+    splits_memory: bool = True
+    """Whether the stage `attend` takes what is matched apart; graphs that were exported earlier do not."""
 
     def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "exact") -> None:
         if speed not in SPEEDS:
@@ -182,16 +187,31 @@ class StagedEngine(ABC, Generic[A]):
         """Memory attention of objects that recall equally many memories and pointers."""
         slots = np.array([[slot for slot, _ in recall.spatial] for recall in recalls], np.int64)
         times = [[ago / max(1, recall.pointer_span - 1) for ago, _ in recall.pointers] for recall in recalls]
-        memory = self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls])
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
-            # Pooled when read and not when written: what is remembered means the same at either speed.
-            "memory": self.pool(memory) if self.info.speed == "fast" else memory,
+            **self._memories(self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls])),
             "slots": slots,
             "pointers": self._pointers(features, recalls),
             "pointer_times": np.array(times, np.float32),
         }
         return self.run_stage("attend", inputs | self._keys(features))["conditioned"]
+
+    def _memories(self, memory: A) -> dict[str, A]:
+        """(N, M, C', h, w) as the stage takes them: what memory attention reads, and what the correspondence matches.
+
+        The first is pooled here and not when it is written, so that what is remembered means the same at either speed.
+        The second is never: nano's J falls by points where it is (docs/speed.md).
+        """
+        if not self.splits_memory:
+            return {"memory": memory}
+        everything = slice(None)
+        own = memory
+        if self.spec.has_keys:
+            own = self.take(memory, everything, everything, slice(0, self.spec.memory_dim))
+        read = {"memory": self.pool(own) if self.info.speed == "fast" else own}
+        if self.spec.has_keys:
+            read["matches"] = self.take(memory, everything, everything, slice(self.spec.memory_dim, None))
+        return read
 
     def _pointers(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A | NDArray[np.float32]:
         """(N, R, D) of objects that recall equally many. None at all where every prompt lies ahead."""

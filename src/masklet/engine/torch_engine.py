@@ -126,6 +126,7 @@ def spec_of(model: SAM2) -> ModelSpec:
         max_hole=0.0 if is_official else 0.01,
         max_piece=0.0 if is_official else 0.1,
         images_only=config.images_only,
+        memory_dim=config.memory_dim,
     )
 
 

@@ -47,17 +47,15 @@ class Correspondence(nn.Module):
         """
         Args:
             keys: (1 or N, key_dim, h, w) of the present frame.
-            memory_keys: (N, M, key_dim, h, w), or fewer rows and columns: cells that were averaged.
-            memory_masks: (N, M, 1, h, w) in [0, 1], likewise.
+            memory_keys: (N, M, key_dim, h, w).
+            memory_masks: (N, M, 1, h, w) in [0, 1].
             slots: (N, M) as in `Recall.spatial`.
         """
         height, width = keys.shape[-2:]
-        own_cells = cell_centres(height, width).flatten(0, 1).to(keys.device, keys.dtype)  # (h*w, 2)
-        their_cells = cell_centres(*memory_keys.shape[-2:]).flatten(0, 1).to(keys.device, keys.dtype)
         queries = keys.flatten(2).mT  # (1 or N, h*w, K)
         remembered = memory_keys.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*h*w, K)
         values = memory_masks.flatten(1)[..., None]  # (N, M*h*w, 1)
-        weights = [self._look_up(head, queries, remembered, slots, own_cells, their_cells) for head in range(_HEADS)]
+        weights = [self._look_up(head, queries, remembered, slots, height, width) for head in range(_HEADS)]
         readings = [weight @ values * 2 - 1 for weight in weights]
         expected = weights[0] @ remembered
         readings.append((queries * expected).sum(-1, keepdim=True))  # is there anything like this cell at all
@@ -65,7 +63,7 @@ class Correspondence(nn.Module):
         return self.project(F.relu(self.expand(maps.to(self.expand.weight.dtype))))  # type: ignore[no-any-return]
 
     def _look_up(
-        self, head: int, queries: Tensor, remembered: Tensor, slots: Tensor, own_cells: Tensor, their_cells: Tensor
+        self, head: int, queries: Tensor, remembered: Tensor, slots: Tensor, height: int, width: int
     ) -> Tensor:
         """(N, h*w, M*h*w) weights: softmax of similarity / temperature + bias of the slot - penalty of the distance.
 
@@ -73,11 +71,12 @@ class Correspondence(nn.Module):
         the same for all keys, -w |p - p'|^2 is 2 w p.p' - w |p'|^2.
         """
         distance_weight = self.distance_weight[head]
-        own = torch.cat((torch.ones_like(own_cells[:, :1]), 2 * distance_weight * own_cells), dim=-1)
+        cells = cell_centres(height, width).reshape(-1, 2).to(queries.device, queries.dtype)  # (h*w, 2)
+        own = torch.cat((torch.ones_like(cells[:, :1]), 2 * distance_weight * cells), dim=-1)
         scaled = queries / self.log_temperature[head].exp()
         asking = torch.cat((scaled, own.expand(queries.shape[0], -1, -1).to(scaled.dtype)), dim=-1)
-        bias = self.slot_bias[head][slots][:, :, None] - distance_weight * (their_cells**2).sum(-1)  # (N, M, h*w)
-        places = their_cells.expand(*slots.shape, -1, -1)  # (N, M, h*w, 2)
+        bias = self.slot_bias[head][slots][:, :, None] - distance_weight * (cells**2).sum(-1)  # (N, M, h*w)
+        places = cells.expand(*slots.shape, -1, -1)  # (N, M, h*w, 2)
         telling = torch.cat((bias[..., None], places), dim=-1).flatten(1, 2)
         known = torch.cat((remembered, telling.to(remembered.dtype)), dim=-1)
         return torch.softmax((asking @ known.mT).float(), dim=-1).to(remembered.dtype)

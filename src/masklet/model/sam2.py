@@ -126,17 +126,21 @@ class SAM2(nn.Module):
         pointers: Tensor,
         pointer_times: Tensor,
         keys: Tensor | None = None,
+        matches: Tensor | None = None,
     ) -> Tensor:
         """See an image through N objects' memories.
 
         Args:
             embedding: (1 or N, D, h, w).
-            memory: (N, M, C', h, w) from `encode_memory`; C' = `config.stored_memory_dim`. Rows and columns may be
-                fewer: cells that were averaged. What is read is then no longer exactly what would be read from all.
+            memory: (N, M, C', h, w) from `encode_memory`; C' = `config.stored_memory_dim`. Or of these channels only
+                the first C = `config.memory_dim`, which memory attention reads, with the rest in `matches`; then rows
+                and columns may be fewer: cells that were averaged. What is read from them is an approximation.
             slots: (N, M) integers: 0 prompted, else how many frames ago.
             pointers: (N, R, D).
             pointer_times: (N, R) frames ago over the span of pointer times.
             keys: (1 or N, K, h, w), where the model has a correspondence.
+            matches: (N, M, K + 1, h, w) keys and mask of remembered frames, where `memory` comes without them. They
+                are not to be averaged: that loses objects (docs/speed.md).
 
         Returns:
             (N, D, h, w)
@@ -168,7 +172,9 @@ class SAM2(nn.Module):
         if self.correspondence is None:
             return conditioned
         assert keys is not None, "a model with a correspondence attends with keys"
-        hint = self.correspondence(keys, memory[:, :, self.config.memory_dim : -1], memory[:, :, -1:], slots)
+        if matches is None:
+            matches = memory[:, :, self.config.memory_dim :]
+        hint = self.correspondence(keys, matches[:, :, :-1], matches[:, :, -1:], slots)
         return conditioned + hint  # type: ignore[no-any-return]
 
     @staticmethod
