@@ -57,7 +57,8 @@ def test_two_objects_tracked_corrected_exported(page: Page, server: Server, clip
     page.keyboard.press("t")
     expect(toast(page, "Tracked")).to_be_visible()
 
-    page.keyboard.press("End")
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
     page.keyboard.press("2")
     click(page, 0.02, 0.97, button="right")  # the second one's mask is wrong here: not the grass
     update = page.get_by_role("button", name=re.compile(r"Update \d+ frame"))
@@ -193,6 +194,7 @@ def test_two_people_at_once(new_page: Callable[[], Page], tmp_path: Path) -> Non
             expect(page.get_by_role("alert")).to_be_visible()
             page.get_by_label("Token").fill(secret)
             page.get_by_role("button", name="Enter").click()
+            expect(page.get_by_role("heading", name="Projects")).to_be_visible()
             new_project(page, own.address, name)
             add_files(page, MEDIA / "cat.jpg")
             open_medium(page, "cat.jpg")

@@ -162,7 +162,7 @@ export function NameDialog(props: {
             className="input"
             value={name}
             maxLength={120}
-            autoFocus
+            data-autofocus
             onFocus={(event) => event.currentTarget.select()}
             onChange={(event) => setName(event.currentTarget.value)}
           />

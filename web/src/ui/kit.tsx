@@ -175,8 +175,8 @@ export function Dialog(props: {
   useEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
-    // The first button must not look chosen; a field that asked for the focus keeps it.
-    if (!dialog?.querySelector("input:focus")) dialog?.focus();
+    // Whoever asks for the focus gets it; else nobody, so that the first button does not look chosen.
+    (dialog?.querySelector<HTMLElement>("[data-autofocus]") ?? dialog)?.focus();
     return () => dialog?.close();
   }, []);
   return (
