@@ -27,13 +27,13 @@ def open_medium(page: Page, name: str) -> None:
 
 
 def place(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where on the screen a place of the picture is, given as fractions of its size. The picture must be fitted."""
-    canvas = page.locator(".canvas").bounding_box()
+    """Where on the screen a place of the picture is, given as fractions of its size."""
+    overlay = page.locator("[data-view]")
+    canvas = overlay.bounding_box()
     assert canvas is not None
     width, height = (int(page.locator(".canvas").get_attribute(f"data-{side}") or 0) for side in ("width", "height"))
-    scale = min((canvas["width"] - 48) / width, (canvas["height"] - 48) / height)
-    middle_x, middle_y = canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2
-    return middle_x + (x - 0.5) * width * scale, middle_y + (y - 0.5) * height * scale
+    scale, left, top = map(float, str(overlay.get_attribute("data-view")).split())
+    return canvas["x"] + left + x * width * scale, canvas["y"] + top + y * height * scale
 
 
 def click(page: Page, x: float, y: float, *, button: str = "left") -> None:

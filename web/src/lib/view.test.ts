@@ -4,12 +4,19 @@ import { fit, keepVisible, pinch, toScreen, toSource, zoomAt } from "./view";
 
 const source = { width: 1920, height: 1080 };
 const canvas = { width: 1000, height: 800 };
+const none = { side: 0, top: 0, bottom: 0 };
 
 test("fit shows everything, centred", () => {
-  const view = fit(source, canvas, 0);
+  const view = fit(source, canvas, none);
   expect(toScreen(view, [0, 0])[0]).toBeCloseTo(0);
   expect(toScreen(view, [1920, 1080])[0]).toBeCloseTo(1000);
   expect(toScreen(view, [960, 540])).toEqual([500, 400]);
+});
+
+test("fit keeps clear of the margins", () => {
+  const view = fit(source, canvas, { side: 10, top: 20, bottom: 300 });
+  expect(toScreen(view, [0, 0])[1]).toBeGreaterThanOrEqual(20);
+  expect(toScreen(view, [1920, 1080])[1]).toBeLessThanOrEqual(500);
 });
 
 test("source and screen are inverse", () => {
@@ -21,7 +28,7 @@ test("source and screen are inverse", () => {
 
 test("zooming leaves the pixel under the pointer where it is, and stops at its limits", () => {
   const pointer: Point = [321, 123];
-  const before = fit(source, canvas);
+  const before = fit(source, canvas, none);
   const under = toSource(before, pointer);
   const after = zoomAt(before, 2.5, pointer, 0.05);
   expect(toScreen(after, under)[0]).toBeCloseTo(321);

@@ -14,18 +14,26 @@ export interface Size {
 }
 
 export const MAX_SCALE = 40;
-const MARGIN = 24;
 
-export function fit(source: Size, canvas: Size, margin = MARGIN): View {
-  const scale = Math.min(
-    Math.max(canvas.width - 2 * margin, 1) / source.width,
-    Math.max(canvas.height - 2 * margin, 1) / source.height,
-  );
-  return centred(source, canvas, scale);
+export interface Margins {
+  readonly side: number;
+  readonly top: number;
+  readonly bottom: number;
 }
 
-export function centred(source: Size, canvas: Size, scale: number): View {
-  return { scale, x: (canvas.width - source.width * scale) / 2, y: (canvas.height - source.height * scale) / 2 };
+/** Room for what floats over the canvas: it lies beside the whole picture and not on it. */
+export const MARGINS: Margins = { side: 20, top: 20, bottom: 58 };
+
+/** The whole picture, as large as it fits. */
+export function fit(source: Size, canvas: Size, margins: Margins): View {
+  const width = Math.max(canvas.width - 2 * margins.side, 1);
+  const height = Math.max(canvas.height - margins.top - margins.bottom, 1);
+  const scale = Math.min(width / source.width, height / source.height);
+  return {
+    scale,
+    x: margins.side + (width - source.width * scale) / 2,
+    y: margins.top + (height - source.height * scale) / 2,
+  };
 }
 
 export const toScreen = (view: View, [x, y]: Point): Point => [x * view.scale + view.x, y * view.scale + view.y];

@@ -204,10 +204,10 @@ function paintStale(
     if (x1 <= x0) continue;
     context.save();
     context.beginPath();
-    context.rect(x0, top + 3, x1 - x0, LANE - 7);
+    context.rect(x0, top + LANE / 2 - 6, x1 - x0, 12);
     context.clip();
-    context.strokeStyle = "rgb(128 132 142 / 55%)";
-    context.lineWidth = 1;
+    context.strokeStyle = "rgb(255 255 255 / 70%)";
+    context.lineWidth = 1.5;
     context.beginPath();
     for (let x = Math.floor(x0 / 7) * 7 - 20; x < x1; x += 7) {
       context.moveTo(x, top + LANE);

@@ -2,7 +2,7 @@
 
 import type { Box, Point } from "../api/types";
 import { toPath } from "../lib/contour";
-import { fit, type Size, toScreen, type View } from "../lib/view";
+import { fit, MARGINS, type Size, toScreen, type View } from "../lib/view";
 import { type FrameWidth, widthFor } from "../media/frames";
 import { outlineOf, strideFor } from "../media/masks";
 import type { Session } from "./session";
@@ -53,7 +53,7 @@ export class Stage {
   }
 
   get fitted(): View {
-    return fit(this.session.medium, this.size);
+    return fit(this.session.medium, this.size, MARGINS);
   }
 
   get smallestScale(): number {
@@ -84,6 +84,7 @@ export class Stage {
   private draw(): void {
     const state = getState();
     const { view } = this;
+    this.overlay.dataset.view = `${view.scale} ${view.x} ${view.y}`; // for tests: where pixels are on the screen
     if (view.scale !== state.scale) setState({ scale: view.scale });
     this.drawPicture(state, view);
     this.drawOverlay(state, view);
