@@ -78,7 +78,8 @@ def measure(how: str, clip: Path, count: int, engine: str) -> dict[str, Any]:
         since = time.perf_counter()
         (run_python if how == "python" else run_cli)(clip, count, engine, Path(folder) / "masks.json")
         seconds = time.perf_counter() - since
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
     settled = statistics.median(sizes[len(sizes) // 2 :]) if sizes else float("nan")
     return {
         "frames": count,
