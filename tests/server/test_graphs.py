@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from PIL import Image
 
 import masklet
-from masklet.masks import decode_rle, upsample_logits
+from masklet.frame_masks import shown_logits
+from masklet.masks import decode_rle
+from masklet.records import Prompt
 from masklet.server.app import create_app
 from masklet.server.settings import Settings
 from server.conftest import OWN_PAGE, Page
@@ -42,7 +43,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_the_graphs_give_the_same_mask_as_the_engine(page: Page) -> None:
     answer = page.post(f"/api/v1/projects/{page.new_project()}/media", files={"files": ("cat.jpg", PHOTO.read_bytes())})
     medium = answer.json()["media"][0]
-    width, height = Image.open(PHOTO).size
+    width, height = medium["width"], medium["height"]
     click = (0.55 * width, 0.5 * height)
     about = page.get("/api/v1/graphs").json()
     session = onnxruntime.InferenceSession(page.get(about["graphs"]["decode"]).content)
@@ -60,7 +61,8 @@ def test_the_graphs_give_the_same_mask_as_the_engine(page: Page) -> None:
         },
     )
     best = 1 + int(ious[0, 1:].argmax())
-    in_page = upsample_logits(logits[0, best], (height, width)) > 0
+    info = page.app.state.studio.engine.info  # type: ignore[attr-defined]
+    in_page = shown_logits(logits[0, best], info, Prompt.create(points_xy=[click]), (height, width)) > 0
     duck = page.new_object(medium["id"])
     candidates = page.click(medium["id"], duck, points=[list(click)])["candidates"]
     on_server = decode_rle(candidates[0]["rle"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -280,16 +281,17 @@ def test_the_queue_has_an_end(open_studio: Open) -> None:
     jobs = [page.post(f"/api/v1/media/{clip}/track", json={}).json() for clip in clips[:2]]
     assert engine.is_waiting.wait(20)
     while page.app.state.studio.jobs.num_queued:  # type: ignore[attr-defined]
-        pass
+        time.sleep(0.01)
     again = page.post(f"/api/v1/media/{clips[0]}/track", json={})
     assert (again.status_code, again.json()["error"]["code"]) == (409, "tracking")
     jobs.append(page.post(f"/api/v1/media/{clips[2]}/track", json={}).json())
     full = page.post(f"/api/v1/media/{clips[3]}/track", json={})
-    assert (full.status_code, int(full.headers["retry-after"]) > 0) == (429, True)
+    assert full.status_code == 429, full.text
+    assert int(full.headers["retry-after"]) > 0
     assert page.post(f"/api/v1/jobs/{jobs[2]['id']}/cancel").json()["state"] == "cancelled"
     # Meanwhile the others wait for nothing: reading, undoing elsewhere, stopping.
     assert page.get(f"/api/v1/media/{clips[0]}/masks").status_code == 200
-    assert page.post(f"/api/v1/media/{clips[0]}/undo").status_code in (200, 409)
+    assert page.post(f"/api/v1/media/{clips[0]}/undo").status_code == 409
     page.post(f"/api/v1/jobs/{jobs[0]['id']}/cancel")
     engine.go_on.set()
     ends = [page.events(job["id"])[-1][0] for job in jobs]

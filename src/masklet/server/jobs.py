@@ -222,19 +222,7 @@ class Jobs:
             ApiError: too many are waiting, of this user or altogether; or the medium is being tracked already.
         """
         with self._condition:
-            if self._is_closing:
-                raise ApiError(503, "stopping", "the server is stopping", retry_after_s=30)
-            alive = [other for other in self._jobs.values() if not other.has_ended]
-            if job.kind in ("track", "everything") and any(
-                other.media_id == job.media_id and other.kind in ("track", "everything") for other in alive
-            ):
-                raise ApiError(409, "tracking", "this medium is being tracked already: wait, or cancel that first")
-            if sum(other.user_id == job.user_id for other in alive) >= self._limits.jobs_per_user:
-                raise ApiError(
-                    429, "too_many_jobs", f"you have {self._limits.jobs_per_user} jobs already: wait", retry_after_s=10
-                )
-            if len(self._queue) >= self._limits.queued_jobs:
-                raise ApiError(503, "queue_full", "the server has too much to do: try again later", retry_after_s=30)
+            self._check(job.kind, job.user_id, job.media_id)
             with self._database.session() as session:
                 session.add(
                     JobRecord(
@@ -254,6 +242,30 @@ class Jobs:
             self._queue.append(job)
             self._condition.notify()
         return job
+
+    def check(self, kind: Kind, user_id: str, media_id: str | None) -> None:
+        """Whether there is room for a job, before anything is waited for.
+
+        Raises:
+            ApiError: as `submit`.
+        """
+        with self._condition:
+            self._check(kind, user_id, media_id)
+
+    def _check(self, kind: Kind, user_id: str, media_id: str | None) -> None:
+        if self._is_closing:
+            raise ApiError(503, "stopping", "the server is stopping", retry_after_s=30)
+        alive = [other for other in self._jobs.values() if not other.has_ended]
+        if kind in ("track", "everything") and any(
+            other.media_id == media_id and other.kind in ("track", "everything") for other in alive
+        ):
+            raise ApiError(409, "tracking", "this medium is being tracked already: wait, or cancel that first")
+        if sum(other.user_id == user_id for other in alive) >= self._limits.jobs_per_user:
+            raise ApiError(
+                429, "too_many_jobs", f"you have {self._limits.jobs_per_user} jobs already: wait", retry_after_s=10
+            )
+        if len(self._queue) >= self._limits.queued_jobs:
+            raise ApiError(503, "queue_full", "the server has too much to do: try again later", retry_after_s=30)
 
     def find(self, job_id: str) -> Job | None:
         """A job that is in memory."""

@@ -6,7 +6,7 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import numpy as np
@@ -29,8 +29,10 @@ FOR_EVER = "private, max-age=31536000, immutable"
 
 MAX_STRIP = 240
 
-JPEG_ANSWER = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}}
-BYTES_ANSWER = {200: {"content": {"application/octet-stream": {}}, "description": "Bytes."}}
+JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}}
+BYTES_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}, "description": "Bytes."}
+}
 
 
 async def _picture(studio: Studio, medium: Medium, request: Request, name: str, make: Callable[[], bytes]) -> Response:

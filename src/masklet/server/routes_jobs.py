@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, StreamingResponse
@@ -25,7 +25,7 @@ router = APIRouter(tags=["jobs"])
 HEARTBEAT_S = 15.0
 """After which a silent event stream says that it is alive."""
 
-TOO_BUSY = {
+TOO_BUSY: dict[int | str, dict[str, Any]] = {
     409: {"model": schemas.ErrorAnswer, "description": "The medium is being tracked, or there is nothing to track."},
     429: {"model": schemas.ErrorAnswer, "description": "You have too many jobs."},
     503: {"model": schemas.ErrorAnswer, "description": "The queue is full."},
@@ -40,6 +40,7 @@ def track(body: schemas.TrackRequest, medium: MediumNow, user: UserNow, studio: 
         raise ApiError(
             422, "range", f"start must be below stop and {medium.num_frames}, got {body.start} and {body.stop}", "start"
         )
+    studio.jobs.check("track", user.id, medium.id)
     with studio.workspace(medium) as workspace, workspace.lock:
         workspace.to_track(body.objects)  # what cannot be, is said at once
     job = Job("track", user.id, medium.project_id, medium.id, partial(_track, studio, medium, body))
@@ -192,4 +193,4 @@ def _job(studio: Studio, user: User, job_id: str) -> Job | JobRecord:
     found = studio.jobs.find(job_id) or studio.jobs.record(job_id)
     if found is None or found.user_id != user.id:
         raise NotFoundError("there is no such job")
-    return cast("Job | JobRecord", found)
+    return found

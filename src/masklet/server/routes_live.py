@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -255,7 +256,7 @@ async def _show(
         masks = await anyio.to_thread.run_sync(tracker.step, frame.rgb)
         dropped += max(0, round((frame.time_s - last_s) * source.info.fps) - 1)
         last_s = frame.time_s
-        picture = await anyio.to_thread.run_sync(lambda rgb=frame.rgb: to_jpeg(rgb, width=1280))
+        picture = await anyio.to_thread.run_sync(partial(to_jpeg, frame.rgb, width=1280))
         await socket.send_bytes(picture)
         await socket.send_text(_text(masks, dropped, tracker.fps))
     if listening.done():

@@ -197,10 +197,9 @@ def take_in(studio: Studio, project: database.Project, form: Form, how: str, fps
     added: list[database.Medium] = []
     rejected: list[schemas.RejectedFile] = []
     if how == "sequence":
-        taken = [_as_sequence(form.files, rejected)]
+        taken = [_as_sequence(form.files)]
     else:
         taken = [(upload.path, upload.name, upload.num_bytes) for upload in form.files]
-    taken = [one for one in taken if one is not None]
     thumbnails = {path: path.with_name(path.name + ".thumbnail.jpg") for path, _, _ in taken}
     found = probe([path for path, _, _ in taken], studio.limits, thumbnails)
     for (path, name, num_bytes), what in zip(taken, found, strict=True):
@@ -215,7 +214,7 @@ def take_in(studio: Studio, project: database.Project, form: Form, how: str, fps
     return schemas.Uploaded(media=[medium_info(medium) for medium in added], rejected=rejected)
 
 
-def _as_sequence(files: list[Upload], rejected: list[schemas.RejectedFile]) -> tuple[Path, str, int] | None:
+def _as_sequence(files: list[Upload]) -> tuple[Path, str, int]:
     """Move images into a folder, numbered in natural order of their names."""
     folder = files[0].path.parent / "frames"
     folder.mkdir()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -404,6 +404,7 @@ class Workspace:
         return self._turn_over(self.store.redo)
 
     def _turn_over(self, how: Callable[[], Step | None]) -> Step | None:
+        self._check_at_rest("undo or redo")  # at once, not after the frame in work
         with self.lock:
             self._check_at_rest("undo or redo")
             step = how()
@@ -422,7 +423,7 @@ class Workspace:
         object_ids: Sequence[int] | None = None,
         only_changed: bool = False,
         on_total: Callable[[int], None] = lambda total: None,
-    ) -> Iterator[tuple[int, list[StoredMask]]]:
+    ) -> Generator[tuple[int, list[StoredMask]], None, None]:
         """Track objects, a frame at a time; whoever wants to stop closes the generator.
 
         Args:
