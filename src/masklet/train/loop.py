@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from masklet.allocator import keep_freed_memory
+from masklet.engine.torch_engine import computes_in_bf16
 from masklet.errors import CheckpointError, ConfigError, OutputError
 from masklet.model.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from masklet.model.sam2 import SAM2
@@ -368,7 +369,7 @@ def _device(name: str) -> torch.device:
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return computes_in_bf16()
 
 
 def _share(config: TrainConfig, rank: int, world: int) -> tuple[int, ...]:

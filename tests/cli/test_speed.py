@@ -1,0 +1,40 @@
+"""`--speed` reaches the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.conftest import Run, numbered
+from fake_engine import FakeEngine
+from masklet.api import Model
+from masklet.images import write_image
+
+
+@pytest.fixture
+def speeds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Of the models that are loaded, in order."""
+    seen: list[str] = []
+
+    def load(name: str, *, speed: str, **_: Any) -> Model:
+        seen.append(speed)
+        return Model(FakeEngine())
+
+    monkeypatch.setattr("masklet.api.load", load)
+    return seen
+
+
+@pytest.fixture
+def frames() -> Path:
+    for index in range(3):
+        write_image(Path("frames") / f"{index:05}.png", numbered(index + 1))
+    return Path("frames")
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], "exact"), (["--speed", "fast"], "fast")])
+def test_speed_reaches_the_model(run: Run, frames: Path, speeds: list[str], given: list[str], expected: str) -> None:
+    answer = run("track", frames, "--point", "5,5", "--format", "masks", "--out", "out", *given)
+    assert (answer.status, answer.err) == (0, "")
+    assert speeds == [expected]
