@@ -604,13 +604,15 @@ class LiveLanes {
     const objects: TimelineObject[] = timeline.objects.map((lane) => {
       const entries = byObject.get(lane.object_id);
       if (!entries) return lane;
-      const status = [...lane.status];
       const iou = [...lane.iou];
-      for (const entry of entries) {
-        status[entry.frame] = entry.letter;
-        iou[entry.frame] = entry.iou;
-      }
-      return { ...lane, status: status.join(""), iou };
+      for (const entry of entries) iou[entry.frame] = entry.iou;
+      // Only the stretch that changed is taken apart: the string may be an hour long.
+      const first = Math.min(...entries.map((entry) => entry.frame));
+      const last = Math.max(...entries.map((entry) => entry.frame));
+      const middle = [...lane.status.slice(first, last + 1)];
+      for (const entry of entries) middle[entry.frame - first] = entry.letter;
+      const status = lane.status.slice(0, first) + middle.join("") + lane.status.slice(last + 1);
+      return { ...lane, status, iou };
     });
     setState({ timeline: { ...timeline, objects } });
   }
