@@ -112,7 +112,8 @@ export class Stage {
     }
     // Far in, pixels are shown as they are.
     context.imageSmoothingEnabled = view.scale * this.ratio < 3;
-    context.imageSmoothingQuality = "high";
+    // The best filter counts where a picture shrinks and stands still; it is the slowest too.
+    context.imageSmoothingQuality = view.scale < 1 && !state.playing ? "high" : "low";
     context.drawImage(bitmap, x, y, width, height);
   }
 
