@@ -256,6 +256,8 @@ export interface Composition {
   readonly background: EffectUse;
   readonly objects: Readonly<Record<string, readonly EffectUse[]>>;
   readonly cutout: readonly number[] | null;
+  /** How edges become soft: refine, feather, decontaminate. */
+  readonly edges: Options;
 }
 
 export interface RenderRequest {

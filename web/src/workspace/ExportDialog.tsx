@@ -10,6 +10,7 @@ import type {
   FormatCatalogue,
   Job,
   Medium,
+  OptionSchema,
   Options,
 } from "../api/types";
 import { bytes, duration, messageOf } from "../lib/text";
@@ -78,6 +79,15 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
 
 // Effects.
 
+/** As `masklet.render.composition.Edges` has them. */
+const EDGES: OptionSchema = {
+  properties: {
+    refine: { title: "Let the picture decide", type: "boolean", default: true },
+    feather: { title: "Softness", type: "number", minimum: 0, maximum: 40, default: 0 },
+    decontaminate: { title: "Take the old background's colour out", type: "boolean", default: true },
+  },
+};
+
 const PRESETS: readonly { name: string; background: EffectUse; effects: readonly EffectUse[] }[] = [
   { name: "Cut-out", background: { effect: "transparent" }, effects: [] },
   { name: "Blur behind", background: { effect: "blur" }, effects: [] },
@@ -98,12 +108,13 @@ function Effects(props: { medium: Medium; effects: readonly Effect[]; containers
   const [target, setTarget] = useState("*");
   const [kept, setKept] = useState<readonly number[] | null>(null);
   const [container, setContainer] = useState(medium.kind === "video" ? "webm" : "png");
+  const [edges, setEdges] = useState<Options>(defaultsOf(EDGES));
   const [onlyRange, setOnlyRange] = useState(range !== null);
   const { job, run, cancel } = useJob();
 
   const composition = useMemo<Composition>(
-    () => ({ background, objects: perObject, cutout: kept === null ? null : [...kept] }),
-    [background, perObject, kept],
+    () => ({ background, objects: perObject, cutout: kept === null ? null : [...kept], edges }),
+    [background, perObject, kept, edges],
   );
   const isTransparent = background.effect === "transparent";
   const choices = props.containers.filter(
@@ -186,6 +197,12 @@ function Effects(props: { medium: Medium; effects: readonly Effect[]; containers
                   );
                 })}
               </ul>
+            </section>
+          )}
+          {background.effect !== "none" && (
+            <section className="export__section">
+              <h3 className="export__title">Edges</h3>
+              <SchemaForm schema={EDGES} values={edges} pid={medium.project_id} onChange={setEdges} />
             </section>
           )}
           <section className="export__section">

@@ -283,33 +283,33 @@ export function promptOf(objectId: number | null): PromptBody {
   const { prompts, frame } = getState();
   if (objectId === null || prompts.frame !== frame) return NO_PROMPT;
   const said = prompts.byObject[String(objectId)];
-  return said ? { points: said.points, labels: said.labels, box: said.box, candidate: null } : NO_PROMPT;
+  return said ? { points: said.points, labels: said.labels, box: said.box, candidate: said.candidate } : NO_PROMPT;
 }
 
-/** The object that the next prompt is about; a new one if none is selected. Null if it may not be changed. */
-async function targetObject(): Promise<SegmentObject | null> {
-  const selected = selectedObject(getState());
-  if (!selected) return createObject();
-  if (selected.locked) {
-    toast(`“${selected.name}” is locked.`, {
-      label: "Unlock",
-      run: () => updateObject(selected.id, { locked: false }),
-    });
-    return null;
+/** Whether an object may be changed; says so if not, and shows it if it is hidden. */
+function isOpen(object: SegmentObject): boolean {
+  if (object.locked) {
+    toast(`“${object.name}” is locked.`, { label: "Unlock", run: () => updateObject(object.id, { locked: false }) });
+    return false;
   }
-  if (selected.hidden) updateObject(selected.id, { hidden: false });
-  return selected;
+  if (object.hidden) updateObject(object.id, { hidden: false });
+  return true;
 }
 
 /** Add to what has been said of the selected object here, and ask for its mask. */
 function say(extend: (before: PromptBody) => PromptBody): void {
   const { frame } = getState();
+  const known = selectedObject(getState());
+  if (known && !isOpen(known)) return;
   dropHover();
   setState({ playing: false, candidates: null, masksVisible: true });
+  // Worked out now, since by the time it is sent somebody may have gone to another frame.
+  const early = known ? extend(promptOf(known.id)) : null;
+  if (known) rememberPrompt(frame, known.id, early);
   void change(async () => {
-    const target = await targetObject();
-    if (!target) return;
-    const prompt = extend(promptOf(target.id));
+    // Of two quick clicks on nothing, the second is about the object that the first has made.
+    const target = known ?? selectedObject(getState()) ?? (await createObject());
+    const prompt = early ?? extend(promptOf(target.id));
     rememberPrompt(frame, target.id, prompt);
     let isAnswered = false;
     void showPending(frame, target.id, prompt, () => isAnswered);
@@ -334,9 +334,9 @@ async function sendPrompt(frame: number, objectId: number, prompt: PromptBody): 
   const answer = await api.putPrompt(mediumId(), frame, objectId, prompt);
   takeFrame(answer.frame);
   const chosen = prompt.candidate ?? 0;
-  const isOpen = answer.candidates.length > 1 && getState().frame === frame;
+  const isAmbiguous = answer.candidates.length > 1 && getState().frame === frame;
   setState({
-    candidates: isOpen ? { frame, objectId, list: answer.candidates, chosen } : null,
+    candidates: isAmbiguous ? { frame, objectId, list: answer.candidates, chosen } : null,
   });
 }
 
@@ -362,7 +362,8 @@ export function addPoint(point: Point, label: 0 | 1): void {
     ...before,
     points: [...before.points, point],
     labels: [...before.labels, label],
-    candidate: null,
+    // Further points correct the candidate that was chosen for the first.
+    candidate: before.points.length ? before.candidate : null,
   }));
 }
 
@@ -376,7 +377,7 @@ export function removePoint(index: number): void {
   const keep = (_: unknown, i: number) => i !== index;
   const points = before.points.filter(keep);
   if (!points.length && !before.box) clearPrompt();
-  else say((prompt) => ({ ...prompt, points, labels: prompt.labels.filter(keep) }));
+  else say((prompt) => ({ ...prompt, points, labels: prompt.labels.filter(keep), candidate: null }));
 }
 
 /** Take back all that was said of the selected object on this frame. */
@@ -397,9 +398,11 @@ export function chooseCandidate(index: number): void {
   const { candidates } = getState();
   if (!candidates || index === candidates.chosen || index >= candidates.list.length) return;
   const { frame, objectId, list } = candidates;
+  const prompt = { ...promptOf(objectId), candidate: index };
+  rememberPrompt(frame, objectId, prompt);
   setState({ candidates: { ...candidates, chosen: index } });
   void change(async () => {
-    const answer = await api.putPrompt(mediumId(), frame, objectId, { ...promptOf(objectId), candidate: index });
+    const answer = await api.putPrompt(mediumId(), frame, objectId, prompt);
     takeFrame(answer.frame);
     const now = getState().candidates;
     // The list keeps its order, so that going back and forth compares the same three.
@@ -416,11 +419,12 @@ export function cycleCandidate(): void {
 /** The selected object's mask here is this, drawn by hand. */
 export function drawMask(rle: Rle): void {
   const { frame } = getState();
+  const known = selectedObject(getState());
+  if (known && !isOpen(known)) return;
   setState({ candidates: null, playing: false });
+  if (known) getSession()?.masks.draw(frame, known.id, rle);
   void change(async () => {
-    const target = await targetObject();
-    if (!target) return;
-    getSession()?.masks.draw(frame, target.id, rle);
+    const target = known ?? selectedObject(getState()) ?? (await createObject());
     const answer = await api.putMask(mediumId(), frame, target.id, rle);
     takeFrame(answer.frame);
     await refreshPrompts();
