@@ -33,6 +33,23 @@ OPTIONS = {
         "--policy", "--stabilise", "--refine-edges", "--non-overlap", "--model", "-m",
         "--device", "--precision", "--speed", "--force", "-f", "--json",
     ],
+    "render": [
+        "source", "masks", "--background", "--effect", "--cutout", "--feather", "--hard-edges", "--composition",
+        "--asset", "--start", "--stop", "--out", "-o", "--force", "-f", "--json",
+    ],
+    "export-masks": [
+        "source", "masks", "--format", "--option", "--out", "-o", "--object", "--accepted", "--class", "--name",
+        "--force", "-f", "--json",
+    ],
+    "serve": [
+        "--data", "--host", "--port", "--token", "--database", "--allow-host", "--allow-stream", "--https",
+        "--max-upload", "--max-hours", "--browser", "--no-browser", "--sample", "--log-level", "--model", "-m",
+        "--device", "--precision",
+    ],
+    "users": [],
+    "users add": ["name", "--data", "--database"],
+    "users list": ["--data", "--database"],
+    "users revoke": ["name", "--data", "--database"],
     "models": ["--inspect", "--json"],
     "convert": ["model", "out", "--layout", "--image-size", "--force", "-f", "--json"],
     "export": ["model", "folder", "--precision", "--force", "-f", "--json"],
