@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from masklet.bench.commands import CommandResult, run_commands, seconds_a_frame, tracks
+from masklet.bench.material import picture, write_clip
 from masklet.bench.report import Report
 from masklet.bench.stages import STAGES, Scene, contestants, disagreement, spread
 from masklet.bench.timing import Contestant, Result, compete, deviation
@@ -15,6 +17,7 @@ from masklet.engine.onnx_engine import OnnxEngine
 from masklet.engine.open import embedded_folder
 from masklet.errors import MaskletError
 from masklet.records import FloatArray
+from masklet.video.source import open_source
 
 CARD = {
     "date": "2026-11-23",
@@ -58,6 +61,14 @@ def test_stages_of_nano() -> None:
     assert disagreement([scene, scene]) == [0, 0]
 
 
+def test_the_made_up_clip_plays_and_moves(tmp_path: Path) -> None:
+    with open_source(write_clip(tmp_path / "clip.mp4", 3, (48, 64))) as source:
+        frames = list(source.frames())
+    assert [frame.size_hw for frame in frames] == [(48, 64)] * 3
+    assert np.abs(frames[0].rgb.astype(float) - picture((48, 64))).mean() < 20
+    assert not np.array_equal(frames[0].rgb, frames[2].rgb)
+
+
 def test_objects_are_spread_over_the_picture() -> None:
     assert spread(1, (100, 200)) == [(100, 50)]
     places = spread(8, (100, 200))
@@ -66,8 +77,6 @@ def test_objects_are_spread_over_the_picture() -> None:
 
 
 def test_a_frame_is_the_difference_of_two_lengths() -> None:
-    from pathlib import Path
-
     commands = tracks("nano", "fast", Path("clip.mp4"), (100, 200), [1, 8], (5, 25))
     assert list(commands) == ["fast, 1 x 5", "fast, 1 x 25", "fast, 8 x 5", "fast, 8 x 25"]
     assert commands["fast, 8 x 5"].count("--point") == 8

@@ -75,7 +75,7 @@ def test_every_stage_of_an_exported_folder_answers_as_the_model(config: object, 
         for name, value in expected.items():
             np.testing.assert_allclose(found[name], value.numpy(), atol=1e-3 * max(1.0, value.abs().max().item()))
     inputs = _example_inputs(model)["attend"]
-    pooled = F.avg_pool2d(inputs["memory"].flatten(0, 1), 2).unflatten(0, inputs["memory"].shape[:2])
+    pooled = torch.unflatten(F.avg_pool2d(inputs["memory"].flatten(0, 1), 2), 0, inputs["memory"].shape[:2])
     with torch.no_grad():
         expected_pooled = model.attend(**(inputs | {"memory": pooled})).numpy()
     found = engine.run_stage("attend", {name: value.numpy() for name, value in (inputs | {"memory": pooled}).items()})

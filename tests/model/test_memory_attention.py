@@ -28,7 +28,7 @@ def conditioned(model: SAM2, num_memories: int, *, num_objects: int = 2, pool: i
     memory = torch.randn(num_objects, num_memories, memory_dim, GRID, GRID, generator=random)
     return model.double().attend(
         torch.randn(1, dim, GRID, GRID, generator=random).double(),
-        F.avg_pool2d(memory.flatten(0, 1), pool).unflatten(0, memory.shape[:2]).double(),
+        torch.unflatten(F.avg_pool2d(memory.flatten(0, 1), pool), 0, memory.shape[:2]).double(),
         torch.arange(num_memories).expand(num_objects, -1),
         torch.randn(num_objects, 3, dim, generator=random).double(),
         torch.rand(num_objects, 3, generator=random).double(),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from masklet.records import ByteArray
+from masklet.video.base import VideoInfo
+from masklet.video.writer import VideoWriter, h264
 
 
 def picture(size_hw: tuple[int, int] = (480, 854), shift: int = 0) -> ByteArray:
@@ -20,12 +20,8 @@ def picture(size_hw: tuple[int, int] = (480, 854), shift: int = 0) -> ByteArray:
 
 
 def write_clip(path: Path, num_frames: int, size_hw: tuple[int, int] = (480, 854)) -> Path:
-    """H.264, or MPEG-4 where FFmpeg has no encoder for that, 25 frames/s."""
-    with av.open(str(path), "w") as container:
-        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        stream = container.add_stream(codec, rate=Fraction(25))
-        stream.height, stream.width, stream.pix_fmt = *size_hw, "yuv420p"
+    """H.264 at 25 frames/s."""
+    with VideoWriter(path, VideoInfo(path.name, size_hw, 25.0, num_frames), h264()) as writer:
         for index in range(num_frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(size_hw, 3 * index), format="rgb24")))
-        container.mux(stream.encode())
+            writer.write(picture(size_hw, 3 * index), index / 25)
     return path

@@ -5,6 +5,7 @@ What is not installed, or cannot be run fairly here, is left out with its reason
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -139,11 +140,10 @@ class Transformers:
 
 
 def _as_transformers(model: SAM2) -> Any:
-    import transformers
-
     from masklet.model.checkpoint import Checkpoint, to_transformers
     from masklet.model.foreign import config_to_transformers
 
+    transformers = importlib.import_module("transformers")  # an optional peer, without types
     theirs = transformers.Sam2VideoModel(transformers.Sam2VideoConfig(**config_to_transformers(model.config)))
     theirs.load_state_dict(to_transformers(Checkpoint(model.config, model.state_dict())))
     return theirs.eval()
@@ -156,13 +156,13 @@ def _in_onnxruntime(graph: Path, pixels: Any) -> Callable[[], FloatArray]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(["embedding"], {"pixels": pixels})[0]  # type: ignore[no-any-return]
+    return lambda: session.run(["embedding"], {"pixels": pixels})[0]
 
 
 def _in_openvino(graph: Path, pixels: Any) -> Callable[[], FloatArray]:
-    import openvino
     import torch
 
+    openvino = importlib.import_module("openvino")
     settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
     compiled = openvino.Core().compile_model(str(graph), "CPU", settings)
     output = compiled.output("embedding")

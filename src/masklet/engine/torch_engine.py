@@ -68,7 +68,7 @@ class TorchEngine(StagedEngine[Tensor]):
         return handle[index]
 
     def pool(self, handle: Tensor) -> Tensor:
-        return F.avg_pool2d(handle.flatten(0, -4), 2).unflatten(0, handle.shape[:-3])
+        return torch.unflatten(F.avg_pool2d(handle.flatten(0, -4), 2), 0, handle.shape[:-3])
 
     def from_numpy(self, array: FloatArray) -> Tensor:
         return self._uploaded(array)
