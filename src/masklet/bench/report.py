@@ -16,7 +16,7 @@ from masklet.bench.timing import Result
 class Table:
     title: str
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
 
     def to_markdown(self) -> str:
         lines = [self.columns, ("---",) + ("---:",) * (len(self.columns) - 1), *self.rows]

@@ -71,8 +71,8 @@ def contestants(scenes: Mapping[str, Scene]) -> dict[str, list[Contestant]]:
 def disagreement(scenes: Sequence[Scene]) -> list[float]:
     """How far each scene's masks are from the first scene's: 1 - IoU of all objects' low-res masks."""
     masks = [scene.decode() > 0 for scene in scenes]
-    unions = [np.count_nonzero(masks[0] | other) for other in masks]
-    shared = [np.count_nonzero(masks[0] & other) for other in masks]
+    unions = [int(np.count_nonzero(masks[0] | other)) for other in masks]
+    shared = [int(np.count_nonzero(masks[0] & other)) for other in masks]
     return [1 - common / max(1, union) for common, union in zip(shared, unions, strict=True)]
 
 

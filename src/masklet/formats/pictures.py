@@ -33,6 +33,7 @@ class CutoutOptions(Options):
 
 def _write_gif(job: Job[OverlayGifOptions]) -> None:
     medium, options = job.media[0], job.options
+    progress = job.progress
     span = medium.masklets.span()
     effects = (Highlight(), *([Outline()] if options.outline else []))
     done = render_video(
@@ -43,7 +44,7 @@ def _write_gif(job: Job[OverlayGifOptions]) -> None:
         start=span.start,
         stop=span.stop,
         gif=GifOptions(width=options.width, fps=options.fps),
-        progress=None if job.progress is None else lambda frames, total: job.progress(frames, total or frames),
+        progress=None if progress is None else lambda frames, total: progress(frames, total or frames),
         cancelled=job.cancelled,
     )
     if not done.is_complete:

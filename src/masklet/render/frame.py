@@ -171,7 +171,7 @@ class Renderer:
             assert effect is not None
             side = 2 * round(effect.grow * self._unit) + 1
             kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-            hole |= cv2.dilate(layer.mask.astype(np.uint8), kernel)
+            hole |= cv2.dilate(layer.mask.astype(np.uint8), kernel).astype(np.uint8)
         others = np.zeros(self.size_hw, np.bool_)  # they are no background
         gone = {layer.object_id for layer in removed}
         for object_id, mask in masks.items():

@@ -165,7 +165,7 @@ def own_colors(rgb: ByteArray, matte: Matte, alpha: FloatArray) -> ByteArray:
     step = max(1, round(2 * unit))
     height, width = covered.shape
     size = (math.ceil(width / step), math.ceil(height / step))
-    weights = np.asarray(cv2.resize((covered >= 0.98).astype(np.float32), size, interpolation=cv2.INTER_AREA))
+    weights = cv2.resize((covered >= 0.98).astype(np.float32), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     weights[weights < 0.99] = 0
     small = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.float32)
     total = blurred(weights, 2.5 * unit / step)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -237,8 +237,9 @@ def _open_writer(
         return GifWriter(path, gif)
     if kind.id == "png":
         return _OnePng(path) if path.suffix.lower() == ".png" else _Pngs(path)
-    codec = {"mp4": h264, "mov": prores, "webm": lambda: vp9(alpha=composition.is_transparent)}[kind.id]()
-    return VideoWriter(path, info, codec)
+    if kind.id == "webm":
+        return VideoWriter(path, info, vp9(alpha=composition.is_transparent))
+    return VideoWriter(path, info, h264() if kind.id == "mp4" else prores())
 
 
 class _Pngs:
@@ -291,9 +292,14 @@ class _OnePng:
         pass
 
 
-def closing_frames(frames: Iterator[Frame]) -> closing[Iterator[Frame]]:
+@contextmanager
+def closing_frames(frames: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
     """An iterator of frames whose thread ends when the block does."""
-    return closing(frames)  # type: ignore[type-var]
+    try:
+        yield frames
+    finally:
+        if isinstance(frames, Generator):
+            frames.close()
 
 
 def _is_removed(composition: Composition, object_id: int, *, fill: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import av
 import cv2
@@ -238,7 +239,7 @@ class _AudioCopy:
         else:
             # A rate and layouts that every encoder takes: raw audio may declare neither.
             layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-            self._target = output.add_stream(codec.audio, rate=48_000, layout=layout)
+            self._target = cast(AudioStream, output.add_stream(codec.audio, rate=48_000, layout=layout))
             kind, size = ("flt", 960) if codec.audio == "libopus" else ("fltp", 1024)
             self._resampler = av.AudioResampler(format=kind, layout=layout, rate=48_000, frame_size=size)
         self._packets = self._from_start()
