@@ -63,6 +63,7 @@ class Server:
             if found := re.search(r"http://[^:]+:(\d+)/", line):
                 self.port = int(found[1])
                 return
+        self.stop()
         raise AssertionError("masklet serve ended: " + "".join(said))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
