@@ -3,6 +3,9 @@
 Both hold the same numbers: everything is rounded to fp16 first, and the graphs are exported from what was rounded.
 
     python scripts/embed_nano.py runs/clips/ema.pt
+
+Of several weights the mean is taken: runs that began at the same weights lie in one basin, and their mean is often better
+than each (Wortsman et al. 2022, Model soups).
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from masklet.engine.export import export_model
 from masklet.model.checkpoint import load_model, read_checkpoint, save_checkpoint
 from masklet.model.config import NANO_CONFIG
@@ -18,16 +23,19 @@ from masklet.model.config import NANO_CONFIG
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path, help="ema.pt of a finished training")
+    parser.add_argument("weights", type=Path, nargs="+", help="ema.pt of a finished training, or of several")
     parser.add_argument("--size", type=int, default=384, help="side of the square input, pixels")
     arguments = parser.parse_args()
     repository = Path(__file__).resolve().parent.parent
-    checkpoint = read_checkpoint(arguments.weights)
+    checkpoints = [read_checkpoint(path) for path in arguments.weights]
     config = replace(NANO_CONFIG, image_size=arguments.size)
-    halved = {name: value.half() for name, value in checkpoint.weights.items()}
+    halved = {
+        name: torch.stack([one.weights[name].float() for one in checkpoints]).mean(0).half()
+        for name in checkpoints[-1].weights
+    }
     target = repository / "weights" / "nano.safetensors"
     target.parent.mkdir(exist_ok=True)
-    save_checkpoint(replace(checkpoint, config=config, weights=halved), target)
+    save_checkpoint(replace(checkpoints[-1], config=config, weights=halved), target)
     folder = repository / "src" / "masklet" / "models" / "nano"
     export_model(load_model(target), folder, precision="fp16")
     for path in (target, *sorted(folder.iterdir())):
