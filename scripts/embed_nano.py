@@ -4,8 +4,8 @@ Both hold the same numbers: everything is rounded to fp16 first, and the graphs 
 
     python scripts/embed_nano.py runs/clips/ema.pt
 
-Of several weights the mean is taken: runs that began at the same weights lie in one basin, and their mean is often better
-than each (Wortsman et al. 2022, Model soups).
+Of several weights the mean is taken: runs that began at the same weights lie in one basin, and their mean is often
+better than each (Wortsman et al. 2022, Model soups).
 """
 
 from __future__ import annotations
