@@ -26,10 +26,12 @@ async ({ worker: url, size, point, frame, embedding }) => {
     worker.postMessage(message, transfer);
     return answer;
   };
-  const { graphs, image_size } = await (await fetch("/api/v1/graphs")).json();
+  const { graphs, image_size, manifest } = await (await fetch("/api/v1/graphs")).json();
+  const { max_hole: maxHole, max_piece: maxPiece } = manifest.spec;
   const full = (path) => new URL(path, location.href).href;
   const opened = await say({
     kind: "open", decodeUrl: full(graphs.decode), encodeUrl: full(graphs.encode_image), imageSize: image_size,
+    tidiness: { maxHole, maxPiece },
   });
   const [width, height] = size;
   const bytes = await (await fetch(embedding)).arrayBuffer();
@@ -66,8 +68,7 @@ def test_page_and_python_give_the_same_mask(page: Page, server: Server) -> None:
 
     image = masklet.load().segmenter().set_image(MEDIA / "astronaut.jpg")
     result = image.predict(points_xy=[POINT], labels=[1])
-    logits = result.low_res_logits[int(np.argmax(result.iou_predictions))]
-    expected = cv2.resize(logits, (512, 512), interpolation=cv2.INTER_LINEAR) > 0
+    expected = result.masks[int(np.argmax(result.iou_predictions))]
 
     assert iou(drawn(answers["fromServer"]), expected) > 0.97
     # The page squares the picture with the canvas's filter and from a JPEG: near, not equal.

@@ -167,6 +167,7 @@ export interface Graphs {
   readonly image_size: number;
   readonly low_res_size: number;
   readonly graphs: { readonly encode_image: string; readonly decode: string };
+  readonly manifest: { readonly spec: { readonly max_hole?: number; readonly max_piece?: number } };
 }
 
 export type JobState = "queued" | "running" | "done" | "failed" | "cancelled";

@@ -31,12 +31,13 @@ export class DecoderClient {
 
   async open(): Promise<void> {
     this.onState({ state: "opening", backend: null });
-    const { graphs, image_size } = await api.getGraphs();
+    const { graphs, image_size, manifest } = await api.getGraphs();
     this.send({
       kind: "open",
       decodeUrl: new URL(graphs.decode, location.href).href,
       encodeUrl: new URL(graphs.encode_image, location.href).href,
       imageSize: image_size,
+      tidiness: { maxHole: manifest.spec.max_hole ?? 0, maxPiece: manifest.spec.max_piece ?? 0 },
     });
   }
 

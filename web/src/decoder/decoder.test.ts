@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { chooseMasks, toTokens } from "./prompts";
 import { readSafetensors } from "./safetensors";
+import { tidy } from "./tidy";
 
 test("points become tokens of the square, the box first and the padding last", () => {
   const request = { points: [[100, 50]] as const, labels: [0] as const, box: [0, 0, 200, 100] as const };
@@ -25,4 +26,32 @@ test("safetensors are read wherever their bytes lie", () => {
   const tensor = readSafetensors(bytes).get("a");
   expect(tensor?.shape).toEqual([1, 2]);
   expect([...(tensor?.data ?? [])]).toEqual([1.5, -2]);
+});
+
+test("small holes are filled and small pieces dropped, but for one that was clicked on", () => {
+  const drawn = ["####...#", "#.##..#.", "####....", "####...."]; // a hole of 1, a piece of 2 joined by its corner
+  const side = 8;
+  const grid = () => {
+    const logits = new Float32Array(side * side).fill(-1);
+    drawn.forEach((line, y) => {
+      [...line].forEach((mark, x) => {
+        if (mark === "#") logits[y * side + x] = 1;
+      });
+    });
+    return logits;
+  };
+  const show = (logits: Float32Array) =>
+    drawn.map((line, y) => [...line].map((_, x) => (logits[y * side + x] > 0 ? "#" : ".")).join(""));
+
+  const tidied = grid();
+  tidy(tidied, side, { maxHole: 1 / 17, maxPiece: 2 / 17 }, []);
+  expect(show(tidied)).toEqual(["####....", "####....", "####....", "####...."]);
+
+  const clicked = grid();
+  tidy(clicked, side, { maxHole: 0, maxPiece: 2 / 17 }, [[6.5, 1.2]]);
+  expect(show(clicked)).toEqual(drawn);
+
+  const untouched = grid();
+  tidy(untouched, side, { maxHole: 0.9 / 17, maxPiece: 1.9 / 17 }, []);
+  expect(untouched).toEqual(grid());
 });

@@ -2,6 +2,7 @@
 
 import type { Point } from "../api/types";
 import type { Loop } from "../lib/contour";
+import type { Tidiness } from "./tidy";
 
 export interface DecodeRequest {
   readonly points: readonly Point[];
@@ -20,6 +21,7 @@ export type ToWorker =
       readonly decodeUrl: string;
       readonly encodeUrl: string;
       readonly imageSize: number;
+      readonly tidiness: Tidiness;
     }
   /** Use the embedding that the server has made (safetensors). */
   | {

@@ -2,10 +2,12 @@
 
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { env, InferenceSession, Tensor } from "onnxruntime-web/wasm";
+import type { Point } from "../api/types";
 import { traceLogits } from "../lib/contour";
 import { chooseMasks, toTokens } from "./prompts";
 import type { FromWorker, LocalMask, ToWorker } from "./protocol";
 import { readSafetensors } from "./safetensors";
+import { type Tidiness, tidy } from "./tidy";
 
 interface Features {
   readonly key: string;
@@ -17,6 +19,7 @@ interface Features {
 const MAX_FEATURES = 12;
 
 let imageSize = 0;
+let tidiness: Tidiness = { maxHole: 0, maxPiece: 0 };
 let encodeUrl = "";
 let decoder: InferenceSession | null = null;
 let encoder: Promise<InferenceSession> | null = null;
@@ -33,6 +36,7 @@ async function openSession(url: string): Promise<InferenceSession> {
 
 async function open(message: Extract<ToWorker, { kind: "open" }>): Promise<void> {
   imageSize = message.imageSize;
+  tidiness = message.tidiness;
   encodeUrl = message.encodeUrl;
   env.wasm.wasmPaths = { wasm: wasmUrl };
   // Threads need cross-origin isolation; one core is left to the page.
@@ -125,10 +129,14 @@ async function decode({ id, key, request }: Extract<ToWorker, { kind: "decode" }
   const ious = answer.iou_predictions.data as Float32Array;
   const logits = answer.low_res_logits.data as Float32Array;
   const numTokens = request.points.length + (request.box ? 2 : 0);
-  const masks: LocalMask[] = chooseMasks(ious, numTokens).map((row) => ({
-    loops: traceLogits(logits.subarray(row * side * side, (row + 1) * side * side), side, side),
-    iou: ious[row],
-  }));
+  const kept = request.points
+    .filter((_, i) => request.labels[i] === 1)
+    .map(([x, y]): Point => [(x * side) / features.width, (y * side) / features.height]);
+  const masks: LocalMask[] = chooseMasks(ious, numTokens).map((row) => {
+    const shown = logits.slice(row * side * side, (row + 1) * side * side);
+    tidy(shown, side, tidiness, kept);
+    return { loops: traceLogits(shown, side, side), iou: ious[row] };
+  });
   const transfer = masks.flatMap((mask) => mask.loops.map((loop) => loop.buffer as ArrayBuffer));
   post({ kind: "decoded", id, side, masks, ms: performance.now() - started }, transfer);
 }
