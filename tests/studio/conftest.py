@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if CHROMIUM is None:
         missing = "no Chromium on this machine (apt-get install chromium)"
     elif not (STATIC / "index.html").is_file():
-        missing = "the page is not built (npm ci && npm run build in web/)"
+        missing = "the page is not built (scripts/build_page/)"
     if missing:
         for item in items:
             if Path(__file__).parent in item.path.parents:
