@@ -4,20 +4,27 @@ Start a server first: `masklet serve`. Then: `python examples/studio_client.py e
 A token, where the server asks for one, is taken from MASKLET_TOKEN.
 """
 
+import argparse
 import os
-import sys
 
 from masklet.server.client import Studio
 
 
-def main(path: str, click: str, address: str = "http://127.0.0.1:8100") -> None:
-    studio = Studio(address, token=os.environ.get("MASKLET_TOKEN"))
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("video")
+    parser.add_argument("click", help="X,Y on the object, in pixels of the first frame")
+    parser.add_argument("--address", default="http://127.0.0.1:8100", help="where the server is")
+    parser.add_argument("--out", default="out/", help="a folder")
+    options = parser.parse_args(arguments)
+
+    studio = Studio(options.address, token=os.environ.get("MASKLET_TOKEN"))
     project = studio.create_project("From Python")
-    clip = studio.upload(project, path)[0]
+    clip = studio.upload(project, options.video)[0]
     print(f"{clip.about['name']}: {clip.about['num_frames']} frames of {clip.about['width']} x {clip.about['height']}")
 
     # A lone click may mean a part, the whole or a group: three candidates, the most likely one first.
-    x, y = (float(part) for part in click.split(","))
+    x, y = (float(part) for part in options.click.split(","))
     found = clip.create_object("first object")
     for rank, (mask, iou) in enumerate(clip.prompt(found, 0, points_xy=[(x, y)])):
         print(f"candidate {rank}: {mask.sum()} pixels, the model rates it {iou:.2f}")
@@ -30,10 +37,8 @@ def main(path: str, click: str, address: str = "http://127.0.0.1:8100") -> None:
 
     for hint in clip.suggestions(3):
         print(f"look at frame {hint['frame_index']}: {hint['reason']}")
-    print("wrote", clip.export("coco", "out/"))
+    print("wrote", clip.export("coco", options.out))
 
 
 if __name__ == "__main__":
-    if not 3 <= len(sys.argv) <= 4:
-        sys.exit("usage: python examples/studio_client.py VIDEO X,Y [ADDRESS]")
-    main(*sys.argv[1:])
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -17,6 +18,7 @@ from masklet.engine.onnx_engine import SPEC_FILE
 from masklet.engine.open import embedded_folder
 from masklet.images import read_image
 from masklet.video.source import open_source
+from serving import Server
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -92,6 +94,19 @@ def test_stream_from_an_iterator(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @needs_nano
+def test_studio_client(short_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    server = Server(tmp_path / "data")
+    server.start()
+    try:
+        example("studio_client")([str(short_clip), "230,200", "--address", server.address, "--out", str(tmp_path)])
+    finally:
+        server.stop()
+    said = capsys.readouterr().out
+    assert said.count("candidate") == 3
+    assert json.loads(next(tmp_path.glob("*.json")).read_text())["annotations"]
+
+
+@needs_nano
 def test_the_code_in_the_readme_runs(
     tmp_path: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,10 +130,12 @@ def test_the_commands_in_the_readme_run(
     assert short_clip.is_file()
     lines = [line for block in code_blocks(ROOT / "README.md", "") for line in block.splitlines()]
     commands = [shlex.split(line)[1:] for line in lines if line.startswith("masklet ")]
-    assert [command[0] for command in commands] == ["segment", "track"]
+    commands = [command for command in commands if command[0] != "serve"]  # it does not end: tests/studio starts it
+    assert [command[0] for command in commands] == ["segment", "track", "render", "export-masks"]
     for command in commands:
         assert masklet_command(command) == 0, capsys.readouterr().err
-    assert (tmp_path / "out" / "bunny.mp4").is_file()
+    for name in ("bunny.mp4", "blurred.mp4", "bunny.json"):
+        assert (tmp_path / "out" / name).is_file()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -7,8 +7,9 @@ import numpy as np
 from playwright.sync_api import Page
 
 import masklet
+from serving import Server
 
-from .conftest import MEDIA, STATIC, Server
+from .conftest import MEDIA, STATIC
 from .studio_page import add_files, new_project, open_medium
 
 POINT = (230.0, 300.0)

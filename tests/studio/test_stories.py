@@ -17,8 +17,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from masklet.masks import decode_rle
+from serving import Server
 
-from .conftest import MEDIA, PATIENCE_MS, Server
+from .conftest import MEDIA, PATIENCE_MS
 from .studio_page import add_files, click, download, new_project, objects, open_medium, place, saved, toast
 
 
