@@ -247,29 +247,37 @@ def compare(ours: Tracker[Tensor], frame: FrameMasks, answers: dict[int, Answer]
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
 @pytest.mark.parametrize("name", OFFICIAL_CONFIGS)
 def test_released_configurations_at_full_size(name: str, precision: str, random: torch.Generator) -> None:
-    """Weights are random; windows, strides and widths are the real ones. In fp64 what rounding does is out of sight."""
-    is_double = precision == "fp64"
-    tolerance = 2e-5 if is_double else TOLERANCE
+    """Weights are random; windows, strides and widths are the real ones.
+
+    transformers computes in float64: over a whole model its own rounding in float32 comes to as much as 8e-5
+    (docs/lab-notes.md), and is no fault of ours.
+    """
+    tolerance = TOLERANCE if precision == "fp32" else 2e-5
     size = OFFICIAL_CONFIGS[name].image_size
     frames = pictures(2, random, size)
-    with open_pair(OFFICIAL_CONFIGS[name]) as pair, DoublePrecision() if is_double else nullcontext():
+    with open_pair(OFFICIAL_CONFIGS[name]) as pair:
         pair.ours.mask_decoder.object_score_head.layers[-1].bias.fill_(100.0)
         pair.theirs.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(100.0)
-        if is_double:
+        pair.theirs.double()
+        if precision == "fp64":
             pair.ours.double()
-            pair.theirs.double()
         engine = TorchEngine(pair.ours, device="cpu")
         clicks, labels = [(300, 400), (900, 20)], [1, 0]
         # What is remembered of a click is cut at a logit of 0. Of a million pixels some lie so close to it that
         # rounding decides, and random weights make much of one: so a click is compared alone, a memory is a mask's.
         for num_frames in (1, 2):
-            ours = Tracker(engine, [frame.numpy() for frame in frames[:num_frames]], memory=MemoryConfig.official())
-            theirs = TheirTracker(pair.theirs, frames[:num_frames])
-            if num_frames == 1:
-                ours.prompt(1, 0, points_xy=clicks, labels=labels)
-                theirs.prompt(1, 0, points=clicks, labels=labels)
-            else:
-                ours.prompt(1, 0, mask=band(size))
-                theirs.prompt(1, 0, mask=band(size))
-            for frame in ours.run():
-                compare(ours, frame, theirs.answers(frame.frame_index), tolerance)
+            with DoublePrecision():
+                theirs = TheirTracker(pair.theirs, frames[:num_frames])
+                if num_frames == 1:
+                    theirs.prompt(1, 0, points=clicks, labels=labels)
+                else:
+                    theirs.prompt(1, 0, mask=band(size))
+                answers = [theirs.answers(index) for index in range(num_frames)]
+            with DoublePrecision() if precision == "fp64" else nullcontext():
+                ours = Tracker(engine, [frame.numpy() for frame in frames[:num_frames]], memory=MemoryConfig.official())
+                if num_frames == 1:
+                    ours.prompt(1, 0, points_xy=clicks, labels=labels)
+                else:
+                    ours.prompt(1, 0, mask=band(size))
+                for frame in ours.run():
+                    compare(ours, frame, answers[frame.frame_index], tolerance)
