@@ -225,7 +225,7 @@ export const getMasks = (
 export const getTimeline = (mid: string): Promise<Timeline> => call("GET", `/media/${mid}/timeline`);
 export const accept = (
   mid: string,
-  range: { start: number; stop: number; accepted: boolean; objects: number[] | null },
+  range: { start: number; stop: number; accepted: boolean; objects: readonly number[] | null },
 ): Promise<unknown> => call("POST", `/media/${mid}/accept`, { json: range });
 export const getSuggestions = async (mid: string, k: number): Promise<Suggestion[]> =>
   (await call<{ suggestions: Suggestion[] }>("GET", `/media/${mid}/suggestions`, { query: { k } })).suggestions;

@@ -107,7 +107,7 @@ function Effects(props: { medium: Medium; effects: readonly Effect[]; containers
   const [perObject, setPerObject] = useState<Readonly<Record<string, readonly EffectUse[]>>>({ "*": [] });
   const [target, setTarget] = useState("*");
   const [kept, setKept] = useState<readonly number[] | null>(null);
-  const [container, setContainer] = useState(medium.kind === "video" ? "webm" : "png");
+  const [container, setContainer] = useState<string | null>(null);
   const [edges, setEdges] = useState<Options>(defaultsOf(EDGES));
   const [onlyRange, setOnlyRange] = useState(range !== null);
   const { job, run, cancel } = useJob();
@@ -120,7 +120,9 @@ function Effects(props: { medium: Medium; effects: readonly Effect[]; containers
   const choices = props.containers.filter(
     (one) => (medium.kind === "video" || one.id === "png") && (one.has_alpha || !isTransparent),
   );
-  const chosen = choices.some((one) => one.id === container) ? container : choices[0]?.id;
+  const usual = medium.kind === "image" ? "png" : isTransparent ? "webm" : "mp4";
+  const chosen = (choices.find((one) => one.id === container) ?? choices.find((one) => one.id === usual) ?? choices[0])
+    ?.id;
   const chosenText = choices.find((one) => one.id === chosen)?.description;
   const backgrounds = effects.filter((one) => one.target === "background");
   const own = perObject[target] ?? [];

@@ -286,10 +286,21 @@ export function promptOf(objectId: number | null): PromptBody {
   return said ? { points: said.points, labels: said.labels, box: said.box, candidate: said.candidate } : NO_PROMPT;
 }
 
-/** Whether an object may be changed; says so if not, and shows it if it is hidden. */
-function isOpen(object: SegmentObject): boolean {
+/** Whether an object may be changed on this frame; says so if not, and shows it if it is hidden. */
+export function isOpen(object: SegmentObject): boolean {
+  const { frame } = getState();
   if (object.locked) {
     toast(`“${object.name}” is locked.`, { label: "Unlock", run: () => updateObject(object.id, { locked: false }) });
+    return false;
+  }
+  const mask = getSession()
+    ?.masks.get(frame)
+    ?.objects.find((one) => one.object_id === object.id);
+  if (mask?.accepted && mask.area > 0) {
+    toast(`“${object.name}” is accepted on frame ${frame}.`, {
+      label: "Take back",
+      run: () => acceptFrames(frame, frame + 1, false, [object.id]),
+    });
     return false;
   }
   if (object.hidden) updateObject(object.id, { hidden: false });
@@ -383,7 +394,8 @@ export function removePoint(index: number): void {
 /** Take back all that was said of the selected object on this frame. */
 export function clearPrompt(): void {
   const { selected, frame } = getState();
-  if (selected === null) return;
+  const object = selectedObject(getState());
+  if (selected === null || !object || !isOpen(object)) return;
   setState({ candidates: null, hover: null, pending: null });
   rememberPrompt(frame, selected, null);
   void change(async () => {
@@ -433,9 +445,14 @@ export function drawMask(rle: Rle): void {
 
 // Review and history.
 
-export function acceptFrames(start: number, stop: number, accepted: boolean): void {
+export function acceptFrames(
+  start: number,
+  stop: number,
+  accepted: boolean,
+  objects: readonly number[] | null = null,
+): void {
   void change(async () => {
-    await api.accept(mediumId(), { start, stop, accepted, objects: null });
+    await api.accept(mediumId(), { start, stop, accepted, objects });
     getSession()?.masks.invalidate();
     getSession()?.masks.ensure(getState().frame);
     const what = stop - start === 1 ? `frame ${start}` : plural(stop - start, "frame");

@@ -5,7 +5,6 @@ import { toPath, traceBitmap } from "../lib/contour";
 import { fillPolygon, strokeLine } from "../lib/paint";
 import { type Bitmap, decodeRle, emptyBitmap, encodeRle, rleContains } from "../lib/rle";
 import { keepVisible, pan, pinch, toScreen, toSource, type View, zoomAt } from "../lib/view";
-import { toast } from "../state/app";
 import * as actions from "./actions";
 import { hoverAt, setHovering } from "./embedding";
 import { held } from "./held";
@@ -124,12 +123,7 @@ export class CanvasInput {
 
   private mayDraw(): boolean {
     const object = selectedObject(getState());
-    if (!object?.locked) return true;
-    toast(`“${object.name}” is locked.`, {
-      label: "Unlock",
-      run: () => actions.updateObject(object.id, { locked: false }),
-    });
-    return false;
+    return !object || actions.isOpen(object);
   }
 
   private move(event: PointerEvent): void {
