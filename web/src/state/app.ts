@@ -78,7 +78,10 @@ export function toastError(error: unknown): void {
 }
 
 function addToast(added: Toast, lifetimeMs: number): void {
-  const others = get().toasts.filter((shown) => shown.text !== added.text);
+  // What was done before gives way: its "Undo" would now undo something else.
+  const others = get().toasts.filter(
+    (shown) => shown.text !== added.text && (shown.kind === "error" || added.kind === "error"),
+  );
   set({ toasts: [...others.slice(-2), added] });
   setTimeout(() => dismissToast(added.id), lifetimeMs);
 }
