@@ -89,7 +89,7 @@ class TorchEngine(StagedEngine[Tensor]):
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
-NANO_MEMORY: Mapping[str, Any] = {"spatial_slots": 4}
+NANO_MEMORY: Mapping[str, Any] = {"spatial_slots": 3}
 """`MemoryConfig` fields for nano: slots beyond these were hardly trained and change nothing (docs/lab-notes.md)."""
 
 NANO_AUTOMATIC: Mapping[str, Any] = {
