@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -46,6 +47,7 @@ class FrameReader:
         self._max_bytes = max_bytes
         self._recent: OrderedDict[int, Frame] = OrderedDict()
         self._lock = threading.RLock()
+        self.used_at = time.monotonic()
         self.turn = asyncio.Lock()
         """For requests: whoever has gone away while waiting need not be served."""
 
@@ -56,6 +58,7 @@ class FrameReader:
             VideoError: it does not exist, or cannot be decoded.
         """
         with self._lock:
+            self.used_at = time.monotonic()
             if index in self._recent:
                 self._recent.move_to_end(index)
                 return self._recent[index]
@@ -94,6 +97,7 @@ class FrameReader:
         return pictures
 
     def close(self) -> None:
+        """Free its memory; the next frame opens the medium again."""
         with self._lock:
             self._recent.clear()
             if self._source is not None:

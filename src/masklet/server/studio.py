@@ -199,9 +199,17 @@ class Studio:
         while not self._stopping.wait(SWEEP_SECONDS):
             with suppress(Exception):
                 self.workspaces.close_idle()
+                self._close_idle_readers()
                 if time.monotonic() - last_results > 3600:
                     last_results = time.monotonic()
                     self._remove_old_results()
+
+    def _close_idle_readers(self) -> None:
+        oldest = time.monotonic() - self.limits.idle_seconds
+        with self._reader_lock:
+            idle = [reader for reader in self._readers.values() if reader.used_at < oldest]
+        for reader in idle:
+            reader.close()
 
     def _remove_old_results(self) -> None:
         oldest = now() - timedelta(days=self.limits.result_days)

@@ -333,11 +333,16 @@ function say(extend: (before: PromptBody) => PromptBody): void {
 
 function rememberPrompt(frame: number, objectId: number, prompt: PromptBody | null): void {
   setState((state) => {
-    if (state.prompts.frame !== frame) return {};
+    const objects = state.objects.map((one) => {
+      if (one.id !== objectId) return one;
+      const others = one.prompted_frames.filter((prompted) => prompted !== frame);
+      return { ...one, prompted_frames: prompt ? [...others, frame] : others };
+    });
+    if (state.prompts.frame !== frame) return { objects };
     const byObject = { ...state.prompts.byObject };
     if (prompt) byObject[String(objectId)] = { ...prompt, has_mask: false };
     else delete byObject[String(objectId)];
-    return { prompts: { frame, byObject } };
+    return { objects, prompts: { frame, byObject } };
   });
 }
 
@@ -508,12 +513,8 @@ export async function redo(): Promise<void> {
 // Tracking.
 
 export async function track(direction: Direction, onlyChanged = false): Promise<void> {
-  const { range, job, objects, looping } = getState();
+  const { range, job, looping } = getState();
   if (job && !api.isFinal(job)) return;
-  if (!objects.some((one) => one.prompted_frames.length)) {
-    toast("Click an object first: tracking starts from what you mark.");
-    return;
-  }
   const limits = range && !looping ? range : null;
   try {
     const started = await (getSession()?.inOrder(() =>
