@@ -34,7 +34,7 @@ MAX_ENDED = 200
 """Ended jobs in memory; all are in the database."""
 WAITING_EVENTS = 256
 """For one listener; one that is slower misses masks, and sees them when it asks for the frame."""
-STOPPED = "The server was stopped; what had been done by then is kept: start again to go on from there"
+STOPPED = "the server was stopped; what had been done by then is kept: start again to go on from there"
 
 
 class JobCancelled(Exception):  # noqa: N818 (it is no error)
