@@ -26,6 +26,11 @@ def open_medium(page: Page, name: str) -> None:
     expect(page.get_by_label("Objects", exact=True)).to_be_visible()
 
 
+def medium_id(page: Page) -> str:
+    """Of the medium that is open, from the page's address."""
+    return page.url.rsplit("/", 1)[1].split("?")[0]
+
+
 def place(page: Page, x: float, y: float) -> tuple[float, float]:
     """Where on the screen a place of the picture is, given as fractions of its size."""
     overlay = page.locator("[data-view]")

@@ -10,7 +10,7 @@ import masklet
 from serving import Server
 
 from .conftest import MEDIA, STATIC
-from .studio_page import add_files, new_project, open_medium
+from .studio_page import add_files, medium_id, new_project, open_medium
 
 POINT = (230.0, 300.0)
 
@@ -53,7 +53,7 @@ def test_page_and_python_give_the_same_mask(page: Page, server: Server) -> None:
     new_project(page, server.address, "Decoder")
     add_files(page, MEDIA / "astronaut.jpg")
     open_medium(page, "astronaut.jpg")
-    mid = page.url.rsplit("/", 1)[1].split("?")[0]
+    mid = medium_id(page)
     worker = next((STATIC / "assets").glob("worker-*.js"))
     answers = page.evaluate(
         ASK,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
@@ -208,22 +208,27 @@ def _turn_over(medium: Medium, studio: Studio, *, is_undo: bool) -> schemas.Hist
     with studio.workspace(medium) as workspace:
         step = workspace.undo() if is_undo else workspace.redo()
         revision = studio.note_change(medium, workspace)
-        undo_title, redo_title = workspace.store.history()
         return schemas.HistoryAnswer(
+            **_history(workspace),
             what=None if step is None else step.title,
             frame_index=None if step is None else step.frame_index,
             object_id=None if step is None else step.object_id,
-            can_undo=undo_title is not None,
-            can_redo=redo_title is not None,
             revision=revision,
         )
+
+
+def _history(workspace: Workspace) -> dict[str, Any]:
+    undo_title, redo_title = workspace.store.history()
+    return {
+        "can_undo": undo_title is not None,
+        "can_redo": redo_title is not None,
+        "undo": undo_title,
+        "redo": redo_title,
+    }
 
 
 @router.get("/media/{mid}/history")
 def history(medium: MediumNow, studio: StudioNow) -> schemas.History:
     """What could be undone and redone."""
     with studio.workspace(medium) as workspace:
-        undo_title, redo_title = workspace.store.history()
-    return schemas.History(
-        can_undo=undo_title is not None, can_redo=redo_title is not None, undo=undo_title, redo=redo_title
-    )
+        return schemas.History(**_history(workspace))

@@ -291,20 +291,18 @@ class Suggestions(Schema):
     suggestions: list[Suggestion]
 
 
-class HistoryAnswer(Schema):
-    what: str | None = Field(description="What was undone or redone; null when there was nothing.")
-    frame_index: int | None
-    object_id: int | None
-    can_undo: bool
-    can_redo: bool
-    revision: int
-
-
 class History(Schema):
     can_undo: bool
     can_redo: bool
-    undo: str | None
-    redo: str | None
+    undo: str | None = Field(description="What would be undone.")
+    redo: str | None = Field(description="What would be redone.")
+
+
+class HistoryAnswer(History):
+    what: str | None = Field(description="What was undone or redone; null when there was nothing.")
+    frame_index: int | None
+    object_id: int | None
+    revision: int
 
 
 class TrackRequest(Schema):

@@ -139,20 +139,19 @@ export interface Suggestion {
   readonly score: number;
 }
 
-export interface HistoryStep {
-  readonly what: string;
-  readonly frame_index: number | null;
-  readonly object_id: number | null;
-  readonly can_undo: boolean;
-  readonly can_redo: boolean;
-  readonly revision: number;
-}
-
 export interface History {
   readonly can_undo: boolean;
   readonly can_redo: boolean;
   readonly undo: string | null;
   readonly redo: string | null;
+}
+
+export interface HistoryStep extends History {
+  /** Null: there was nothing to undo or redo. */
+  readonly what: string | null;
+  readonly frame_index: number | null;
+  readonly object_id: number | null;
+  readonly revision: number;
 }
 
 export interface ImportReport {

@@ -12,7 +12,8 @@ export class MaskCache {
   private readonly frames = new Map<number, FrameMasks>();
   /** Stretches that are as the server has them, in order of use. */
   private readonly fresh = new Set<number>();
-  private readonly loading = new Map<number, AbortController>();
+  /** What is on its way, and the frames that have become known in the meantime: those are newer. */
+  private readonly loading = new Map<number, { readonly stop: AbortController; readonly newer: Set<number> }>();
   private epoch = 0;
 
   constructor(
@@ -29,6 +30,7 @@ export class MaskCache {
   set(masks: FrameMasks): void {
     this.frames.delete(masks.frame_index);
     this.frames.set(masks.frame_index, masks);
+    this.loading.get(Math.floor(masks.frame_index / STRETCH))?.newer.add(masks.frame_index);
     this.forgetOldest();
     this.onLoaded();
   }
@@ -63,7 +65,7 @@ export class MaskCache {
   invalidate(): void {
     this.epoch++;
     this.fresh.clear();
-    for (const stop of this.loading.values()) stop.abort();
+    for (const { stop } of this.loading.values()) stop.abort();
     this.loading.clear();
   }
 
@@ -87,7 +89,8 @@ export class MaskCache {
     if (this.loading.has(stretch)) return;
     const stop = new AbortController();
     const { epoch } = this;
-    this.loading.set(stretch, stop);
+    const own = { stop, newer: new Set<number>() };
+    this.loading.set(stretch, own);
     const start = stretch * STRETCH;
     const end = Math.min(start + STRETCH, this.numFrames);
     api
@@ -95,8 +98,8 @@ export class MaskCache {
       .then(
         ({ frames }) => {
           if (epoch !== this.epoch) return;
-          for (let frame = start; frame < end; frame++) this.frames.delete(frame);
-          for (const masks of frames) this.frames.set(masks.frame_index, masks);
+          for (let frame = start; frame < end; frame++) if (!own.newer.has(frame)) this.frames.delete(frame);
+          for (const masks of frames) if (!own.newer.has(masks.frame_index)) this.frames.set(masks.frame_index, masks);
           this.fresh.add(stretch);
           this.forgetOldest();
           this.onLoaded();
@@ -106,7 +109,7 @@ export class MaskCache {
         },
       )
       .finally(() => {
-        if (this.loading.get(stretch) === stop) this.loading.delete(stretch);
+        if (this.loading.get(stretch) === own) this.loading.delete(stretch);
       });
   }
 

@@ -5,10 +5,12 @@ import type {
   Box,
   Direction,
   FrameMasks,
+  HistoryStep,
   Job,
   ObjectFields,
   Point,
   PromptBody,
+  PromptsOnFrame,
   Rle,
   SegmentObject,
   TimelineObject,
@@ -19,6 +21,7 @@ import { rememberFrame } from "../state/route";
 import { dropHover, localDecode, refreshEmbedding } from "./embedding";
 import { getSession, Session, setSession } from "./session";
 import { getState, INITIAL, type Range, selectedObject, setState, type Tool } from "./store";
+import { change, isTravelling, mediumId, refreshAll, refreshPrompts, refreshSoon, takeNews } from "./sync";
 
 // Opening and keeping up with the server.
 
@@ -43,7 +46,7 @@ export async function open(pid: string, mid: string, frame: number): Promise<voi
     setState({ medium, project, siblings, frame: at, brushSize });
     document.title = `${medium.name} · masklet studio`;
     session.masks.ensure(at);
-    await Promise.all([refreshObjects(), refreshTimeline(), refreshHistory(), refreshPrompts()]);
+    await takeNews(session);
     const { objects } = getState();
     if (objects.length) setState({ selected: objects[0].id });
     await resumeJob();
@@ -59,71 +62,11 @@ export function close(): void {
   setState(INITIAL, true);
 }
 
-const mediumId = (): string => getState().medium?.id ?? "";
-
-async function refreshObjects(): Promise<void> {
-  const objects = await api.listObjects(mediumId());
-  const { selected } = getState();
-  const stillThere = objects.some((one) => one.id === selected);
-  setState({ objects, selected: stillThere ? selected : null });
-}
-
-async function refreshTimeline(): Promise<void> {
-  setState({ timeline: await api.getTimeline(mediumId()) });
-}
-
-async function refreshHistory(): Promise<void> {
-  setState({ history: await api.getHistory(mediumId()) });
-}
-
-export async function refreshPrompts(): Promise<void> {
-  const { frame } = getState();
-  const byObject = await api.getPrompts(mediumId(), frame);
-  if (getState().frame === frame) setState({ prompts: { frame, byObject } });
-}
-
-let refreshTimer: ReturnType<typeof setTimeout> | null = null;
-/** Soon ask again for what a change may have touched: several changes in a row ask once. */
-function refreshSoon(): void {
-  if (refreshTimer !== null) clearTimeout(refreshTimer);
-  refreshTimer = setTimeout(() => {
-    refreshTimer = null;
-    if (!getSession()) return;
-    Promise.all([refreshObjects(), refreshTimeline(), refreshHistory()]).catch(toastError);
-  }, 120);
-}
-
-/** Everything may be different: after undo, imports, tracking, a lost connection. */
-export async function refreshAll(): Promise<void> {
-  const session = getSession();
-  if (!session) return;
-  session.masks.invalidate();
-  session.frames.retry();
-  session.masks.ensure(getState().frame);
-  setState({ candidates: null, hover: null, pending: null });
-  await Promise.all([refreshObjects(), refreshTimeline(), refreshHistory(), refreshPrompts()]).catch(toastError);
-}
-
 /** The server is back, perhaps restarted: its jobs may be gone. */
 export async function reconnected(): Promise<void> {
   await refreshAll();
   const { job } = getState();
   if (!job) await resumeJob().catch(toastError);
-}
-
-/** Run a change in order behind the others; say so when it fails and show again what the server has. */
-async function change<T>(work: () => Promise<T>): Promise<T | undefined> {
-  const session = getSession();
-  if (!session) return undefined;
-  try {
-    const result = await session.inOrder(work);
-    refreshSoon();
-    return result;
-  } catch (error) {
-    toastError(error);
-    void refreshAll();
-    return undefined;
-  }
 }
 
 // Going places.
@@ -281,9 +224,19 @@ const NO_PROMPT: PromptBody = { points: [], labels: [], box: null, candidate: nu
 /** What has been said of an object on the frame that is shown. */
 export function promptOf(objectId: number | null): PromptBody {
   const { prompts, frame } = getState();
-  if (objectId === null || prompts.frame !== frame) return NO_PROMPT;
-  const said = prompts.byObject[String(objectId)];
-  return said ? { points: said.points, labels: said.labels, box: said.box, candidate: said.candidate } : NO_PROMPT;
+  return objectId === null || prompts.frame !== frame ? NO_PROMPT : bodyOf(prompts.byObject, objectId);
+}
+
+function bodyOf(said: PromptsOnFrame, objectId: number): PromptBody {
+  const { points, labels, box, candidate } = said[String(objectId)] ?? NO_PROMPT;
+  return { points, labels, box, candidate };
+}
+
+/** The same of any frame, when the turn of a change has come. */
+async function promptNow(frame: number, objectId: number, isKnown: boolean): Promise<PromptBody> {
+  const { prompts } = getState();
+  const isHere = isKnown && prompts.frame === frame;
+  return bodyOf(isHere ? prompts.byObject : await api.getPrompts(mediumId(), frame), objectId);
 }
 
 /** Whether an object may be changed on this frame; says so if not, and shows it if it is hidden. */
@@ -314,13 +267,14 @@ function say(extend: (before: PromptBody) => PromptBody): void {
   if (known && !isOpen(known)) return;
   dropHover();
   setState({ playing: false, candidates: null, masksVisible: true });
-  // Worked out now, since by the time it is sent somebody may have gone to another frame.
-  const early = known ? extend(promptOf(known.id)) : null;
-  if (known) rememberPrompt(frame, known.id, early);
+  // Worked out now, since by the time it is sent somebody may have gone to another frame; but not while an undo is on
+  // its way, since what it adds to is known only after that.
+  const isKnown = !isTravelling();
+  const early = known && isKnown ? extend(promptOf(known.id)) : null;
+  if (known && early) rememberPrompt(frame, known.id, early);
   void change(async () => {
-    // Of two quick clicks on nothing, the second is about the object that the first has made.
-    const target = known ?? selectedObject(getState()) ?? (await createObject());
-    const prompt = early ?? extend(promptOf(target.id));
+    const target = await targetOf(known, isKnown);
+    const prompt = early ?? extend(await promptNow(frame, target.id, isKnown));
     rememberPrompt(frame, target.id, prompt);
     let isAnswered = false;
     void showPending(frame, target.id, prompt, () => isAnswered);
@@ -329,6 +283,19 @@ function say(extend: (before: PromptBody) => PromptBody): void {
       setState({ pending: null });
     });
   });
+}
+
+/**
+ * Whom a change is about when its turn has come: of two quick clicks on nothing, the second means what the first has
+ * made.
+ *
+ * @param isKnown false: an undo came before it, which may have taken the object away.
+ */
+async function targetOf(known: SegmentObject | undefined, isKnown: boolean): Promise<SegmentObject> {
+  const state = getState();
+  const objects = isKnown ? state.objects : await api.listObjects(mediumId());
+  const find = (id: number | null | undefined) => objects.find((one) => one.id === id);
+  return find(known?.id) ?? find(state.selected) ?? (await createObject());
 }
 
 function rememberPrompt(frame: number, objectId: number, prompt: PromptBody | null): void {
@@ -389,11 +356,19 @@ export function setBox(box: Box): void {
 
 export function removePoint(index: number): void {
   const { selected } = getState();
-  const before = promptOf(selected);
-  const keep = (_: unknown, i: number) => i !== index;
-  const points = before.points.filter(keep);
-  if (!points.length && !before.box) clearPrompt();
-  else say((prompt) => ({ ...prompt, points, labels: prompt.labels.filter(keep), candidate: null }));
+  const shown = promptOf(selected);
+  const [x, y] = shown.points[index];
+  if (shown.points.length === 1 && !shown.box) clearPrompt();
+  else
+    say((before) => {
+      const keep = before.points.map((point) => point[0] !== x || point[1] !== y);
+      return {
+        ...before,
+        points: before.points.filter((_, i) => keep[i]),
+        labels: before.labels.filter((_, i) => keep[i]),
+        candidate: null,
+      };
+    });
 }
 
 /** Take back all that was said of the selected object on this frame. */
@@ -440,11 +415,11 @@ export function drawMask(rle: Rle): void {
   if (known && !isOpen(known)) return;
   setState({ candidates: null, playing: false });
   if (known) getSession()?.masks.draw(frame, known.id, rle);
+  const isKnown = !isTravelling();
   void change(async () => {
-    const target = known ?? selectedObject(getState()) ?? (await createObject());
+    const target = await targetOf(known, isKnown);
     const answer = await api.putMask(mediumId(), frame, target.id, rle);
     takeFrame(answer.frame);
-    await refreshPrompts();
   });
 }
 
@@ -483,31 +458,35 @@ export function acceptRange(): void {
   if (medium) acceptFrames(range?.start ?? 0, range?.stop ?? medium.num_frames, true);
 }
 
-async function travel(
-  ask: (mid: string) => Promise<{ what: string; frame_index: number | null; object_id: number | null }>,
-  verb: string,
-) {
+export const undo = (): Promise<void> => travel(api.undo, "Undone", "Nothing left to undo");
+export const redo = (): Promise<void> => travel(api.redo, "Redone", "Nothing to redo");
+
+/** Through the history, in order with all other changes; whether there is a step to go is for the server to say. */
+async function travel(ask: (mid: string) => Promise<HistoryStep>, done: string, nothing: string): Promise<void> {
   const session = getSession();
   if (!session) return;
+  setState({ candidates: null, hover: null });
   try {
-    const done = await session.inOrder(() => ask(mediumId()));
-    if (done.frame_index !== null && Math.abs(done.frame_index - getState().frame) > 0) seek(done.frame_index);
-    await refreshAll();
-    if (done.object_id !== null && getState().objects.some((one) => one.id === done.object_id)) {
-      setState({ selected: done.object_id, drafting: false });
-    }
-    toast(`${verb}: ${done.what}`);
+    await session.travel(async () => {
+      const step = await ask(session.medium.id);
+      if (getSession() !== session) return;
+      setState({ history: step });
+      if (step.what === null) {
+        toast(nothing);
+        return;
+      }
+      if (step.frame_index !== null) seek(step.frame_index);
+      session.masks.invalidate();
+      session.masks.ensure(getState().frame);
+      if (!(await takeNews(session))) refreshSoon();
+      if (step.object_id !== null && getState().objects.some((one) => one.id === step.object_id)) {
+        setState({ selected: step.object_id, drafting: false });
+      }
+      toast(`${done}: ${step.what}`);
+    });
   } catch (error) {
     toastError(error);
   }
-}
-
-export async function undo(): Promise<void> {
-  if (getState().history.can_undo) await travel(api.undo, "Undone");
-}
-
-export async function redo(): Promise<void> {
-  if (getState().history.can_redo) await travel(api.redo, "Redone");
 }
 
 // Tracking.

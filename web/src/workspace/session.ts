@@ -16,6 +16,11 @@ export class Session {
   stopFollowing: (() => void) | null = null;
   private readonly listeners = new Set<Listener>();
   private tail: Promise<unknown> = Promise.resolve();
+  private waiting = 0;
+  /** Grows when a change is made and when it has been answered: what was asked before says nothing after. */
+  changes = 0;
+  /** Undos and redos that have not been answered. */
+  travelling = 0;
   closed = false;
 
   constructor(readonly medium: Medium) {
@@ -41,10 +46,27 @@ export class Session {
 
   /** Changes go to the server one after the other, in the order in which they were made. */
   inOrder<T>(work: () => Promise<T>): Promise<T> {
-    setState((state) => ({ saving: state.saving + 1 }));
+    this.count(1);
     const result = this.tail.then(work);
-    this.tail = result.catch(() => {}).finally(() => setState((state) => ({ saving: state.saving - 1 })));
+    this.tail = result.catch(() => {}).finally(() => this.count(-1));
     return result;
+  }
+
+  /** The same for going through the history. */
+  travel<T>(work: () => Promise<T>): Promise<T> {
+    this.travelling++;
+    return this.inOrder(work).finally(() => this.travelling--);
+  }
+
+  private count(by: 1 | -1): void {
+    this.waiting += by;
+    this.changes++;
+    if (!this.closed) setState({ saving: this.waiting });
+  }
+
+  /** When nothing is on its way any more. */
+  async idle(): Promise<void> {
+    while (this.waiting) await this.tail;
   }
 
   close(): void {

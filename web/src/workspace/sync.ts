@@ -1,0 +1,89 @@
+/** Keeps the page and the server at one: changes go out in order, and news never undo what has been done since. */
+
+import * as api from "../api/client";
+import { toastError } from "../state/app";
+import { getSession, type Session } from "./session";
+import { getState, setState } from "./store";
+
+export const mediumId = (): string => getState().medium?.id ?? "";
+
+/** Whether an undo or redo is on its way: what is shown is not what the next change will meet. */
+export const isTravelling = (): boolean => (getSession()?.travelling ?? 0) > 0;
+
+/**
+ * Ask for objects, timeline, history and the prompts of the frame that is shown, and show them.
+ *
+ * @returns whether they are shown: not so if something has been changed while they were on their way.
+ */
+export async function takeNews(session: Session): Promise<boolean> {
+  const { changes, medium } = session;
+  const { frame } = getState();
+  const [objects, timeline, history, byObject] = await Promise.all([
+    api.listObjects(medium.id),
+    api.getTimeline(medium.id),
+    api.getHistory(medium.id),
+    api.getPrompts(medium.id, frame),
+  ]);
+  if (getSession() !== session || session.changes !== changes) return false;
+  const { selected } = getState();
+  const stillThere = objects.some((one) => one.id === selected);
+  setState({ objects, timeline, history, selected: stillThere ? selected : null });
+  if (getState().frame === frame) setState({ prompts: { frame, byObject } });
+  return true;
+}
+
+/** What has been said on the frame that is shown. */
+export async function refreshPrompts(): Promise<void> {
+  const session = getSession();
+  if (!session) return;
+  const { frame } = getState();
+  const { changes } = session;
+  const byObject = await api.getPrompts(session.medium.id, frame);
+  if (session.changes !== changes) refreshSoon();
+  else if (getSession() === session && getState().frame === frame) setState({ prompts: { frame, byObject } });
+}
+
+/** News once nothing is on its way to the server. */
+async function catchUp(session: Session): Promise<void> {
+  do await session.idle();
+  while (getSession() === session && !(await takeNews(session)));
+}
+
+let timer: ReturnType<typeof setTimeout> | null = null;
+/** Soon ask again for what a change may have touched: several changes in a row ask once. */
+export function refreshSoon(): void {
+  if (timer !== null) clearTimeout(timer);
+  timer = setTimeout(() => {
+    timer = null;
+    const session = getSession();
+    if (session) catchUp(session).catch(toastError);
+  }, 120);
+}
+
+/** Everything may be different: after imports, tracking, a lost connection. */
+export async function refreshAll(): Promise<void> {
+  const session = getSession();
+  if (!session) return;
+  session.masks.invalidate();
+  session.frames.retry();
+  session.masks.ensure(getState().frame);
+  setState({ candidates: null, hover: null, pending: null });
+  await catchUp(session).catch(toastError);
+}
+
+/** Run a change in order behind the others; say so when it fails and show again what the server has. */
+export async function change<T>(work: () => Promise<T>): Promise<T | undefined> {
+  const session = getSession();
+  if (!session) return undefined;
+  const { history } = getState();
+  setState({ history: { ...history, can_undo: true, can_redo: false } });
+  try {
+    const result = await session.inOrder(work);
+    refreshSoon();
+    return result;
+  } catch (error) {
+    toastError(error);
+    void refreshAll();
+    return undefined;
+  }
+}
