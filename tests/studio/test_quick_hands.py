@@ -1,4 +1,4 @@
-"""Keys and clicks faster than the server answers: nothing is lost, and all is done in the order in which it was asked."""
+"""Keys and clicks faster than the server answers: nothing is lost, and all is done in the order of its asking."""
 
 from __future__ import annotations
 
