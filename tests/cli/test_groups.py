@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ from typer.testing import CliRunner
 from masklet.cli.groups import OptionGroup, with_groups
 
 
-@dataclass(frozen=True)
 class Sizes(OptionGroup):
     width: Annotated[int, typer.Option("--width", "-w", help="Pixels.")] = 3
     height: int = 4
@@ -42,7 +40,6 @@ def test_the_order_is_that_of_the_declaration() -> None:
 
 
 def test_an_option_without_a_default_is_a_mistake_of_ours() -> None:
-    @dataclass(frozen=True)
     class Bare(OptionGroup):
         width: int
 

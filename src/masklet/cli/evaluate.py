@@ -17,7 +17,7 @@ from masklet.cli.evaluation_options import (
     ClipsOption,
     DataChoice,
     ImagesArgument,
-    ModelChoice,
+    MeasuredModel,
     RunChoice,
     SkipLastOption,
     SourcesOption,
@@ -59,7 +59,7 @@ def clicks(
     *,
     data: DataChoice,
     run: RunChoice,
-    model: ModelChoice,
+    model: MeasuredModel,
 ) -> int:
     """Click on objects as an annotator would: mIoU after each click and for boxes, and the number of clicks."""
     from masklet.evaluation.clicks import evaluate_clicks
@@ -117,7 +117,7 @@ def vos(
     *,
     data: DataChoice,
     run: RunChoice,
-    model: ModelChoice,
+    model: MeasuredModel,
 ) -> int:
     """Follow objects through clips: J (region), F (boundary) and J&F."""
     from masklet.evaluation.rules import rules_named
@@ -216,7 +216,7 @@ def interactive(
     *,
     data: DataChoice,
     run: RunChoice,
-    model: ModelChoice,
+    model: MeasuredModel,
 ) -> int:
     """Correct clips as an annotator would: J&F after 1, 2, ... prompted frames, and the time it takes."""
     from masklet.evaluation.interactive import evaluate_interactive
@@ -253,7 +253,7 @@ def everything(
     *,
     data: DataChoice,
     run: RunChoice,
-    model: ModelChoice,
+    model: MeasuredModel,
 ) -> int:
     """Find everything in images without prompts: AR@1000 and AP, as COCO defines them, of objects as one class."""
     from masklet.automatic import AutomaticConfig

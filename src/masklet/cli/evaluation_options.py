@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,20 +14,11 @@ import typer
 
 from masklet.cli.console import Interrupted, command_line, print_json, print_line, show_progress, stdout
 from masklet.cli.groups import OptionGroup
-from masklet.cli.options import (
-    RESULT_PANEL,
-    DeviceOption,
-    ForceOption,
-    ModelOption,
-    PrecisionOption,
-    SpeedOption,
-    load_model,
-)
+from masklet.cli.options import RESULT_PANEL, ForceOption, ModelAndSpeed
 from masklet.errors import ConfigError
 from masklet.output import atomic_path, check_writable, refuse_existing
 
 if TYPE_CHECKING:
-    from masklet.api import Model
     from masklet.datasets import Dataset
     from masklet.evaluation.report import Report
     from masklet.evaluation.running import RunOptions
@@ -37,17 +27,8 @@ DATA_PANEL = "Data"
 STDOUT = Path("-")
 
 
-@dataclass(frozen=True)
-class ModelChoice(OptionGroup):
+class MeasuredModel(ModelAndSpeed):
     """Which model is measured."""
-
-    model: ModelOption = "nano"
-    device: DeviceOption = "auto"
-    precision: PrecisionOption = "auto"
-    speed: SpeedOption = None
-
-    def load(self) -> Model:
-        return load_model(self.model, self.device, self.precision, self.speed)
 
     def open_engine(self) -> Callable[[], Any]:
         """For other processes: with one thread each, as they share the machine."""
@@ -75,7 +56,6 @@ class ModelChoice(OptionGroup):
         return f"{self.model} {digest.hexdigest()[:16]}"
 
 
-@dataclass(frozen=True)
 class DataChoice(OptionGroup):
     """Which part of the data."""
 
@@ -114,7 +94,6 @@ class DataChoice(OptionGroup):
         return open_dataset(root, self.layout, split=self.split, resolution=self.resolution)
 
 
-@dataclass(frozen=True)
 class RunChoice(OptionGroup):
     """How it runs, and where results go."""
 
@@ -183,7 +162,7 @@ class RunChoice(OptionGroup):
             self.journal.unlink(missing_ok=True)
 
     @contextmanager
-    def running(self, root: Path, unit: str, model: ModelChoice | None = None) -> Iterator[RunOptions]:
+    def running(self, root: Path, unit: str, model: MeasuredModel | None = None) -> Iterator[RunOptions]:
         """Show progress; when it is interrupted, say what is kept."""
         from masklet.evaluation.journal import count_finished
         from masklet.evaluation.running import RunOptions

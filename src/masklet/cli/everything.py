@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import ProgressReport, print_line, print_table
+from masklet.cli.groups import OptionGroup
 from masklet.cli.images import COCO_NAME, Batch, Job, Results, annotation, list_images
-from masklet.cli.options import load_model
 
 if TYPE_CHECKING:
     from masklet.api import Model
@@ -24,57 +24,58 @@ MAX_LABELLED = 12
 
 _PANEL = "Everything"
 
-EverythingOption = Annotated[
-    bool,
-    typer.Option(
-        "--everything",
-        help="Find all there is, with a grid of clicks. Masks then go into one PNG an image, the smaller above the "
-        "larger, its values their numbers (16 bits when there are more than 255).",
-        rich_help_panel=_PANEL,
-    ),
-]
-PointsPerSideOption = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", help="The grid has N x N clicks; what suits the model when left out.", rich_help_panel=_PANEL
-    ),
-]
-MinIouOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="0..1",
-        help="Masks whose IoU the model predicts to be lower go; what suits the model when left out.",
-        rich_help_panel=_PANEL,
-    ),
-]
-MinStabilityOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="0..1",
-        help="Masks that change more with the threshold go; what suits the model when left out.",
-        rich_help_panel=_PANEL,
-    ),
-]
-CropLayersOption = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Look again in crops, for small things: 1 = 2 x 2 crops, 2 = 4 x 4 crops too, ...",
-        rich_help_panel=_PANEL,
-    ),
-]
-MinRegionAreaOption = Annotated[
-    int | None,
-    typer.Option(
-        metavar="PIXELS", help="Remove smaller pieces of a mask and fill smaller holes.", rich_help_panel=_PANEL
-    ),
-]
-RefineOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--refine", help="Correct each mask once by its own click; four times slower.", rich_help_panel=_PANEL
-    ),
-]
+
+def _option(*names: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=_PANEL)
+
+
+class EverythingChoice(OptionGroup):
+    """All there is, in place of prompts; what is left out suits the model."""
+
+    everything: Annotated[
+        bool,
+        _option(
+            "--everything",
+            help="Find all there is, with a grid of clicks. Masks then go into one PNG an image, the smaller above the "
+            "larger, its values their numbers (16 bits when there are more than 255).",
+        ),
+    ] = False
+    points_per_side: Annotated[
+        int | None,
+        _option(metavar="N", help="The grid has N x N clicks; what suits the model when left out."),
+    ] = None
+    min_iou: Annotated[
+        float | None,
+        _option(
+            metavar="0..1",
+            help="Masks whose IoU the model predicts to be lower go; what suits the model when left out.",
+        ),
+    ] = None
+    min_stability: Annotated[
+        float | None,
+        _option(
+            metavar="0..1",
+            help="Masks that change more with the threshold go; what suits the model when left out.",
+        ),
+    ] = None
+    crop_layers: Annotated[
+        int | None,
+        _option(metavar="N", help="Look again in crops, for small things: 1 = 2 x 2 crops, 2 = 4 x 4 crops too, ..."),
+    ] = None
+    min_region_area: Annotated[
+        int | None,
+        _option(metavar="PIXELS", help="Remove smaller pieces of a mask and fill smaller holes."),
+    ] = None
+    refine: Annotated[
+        bool | None,
+        _option("--refine", help="Correct each mask once by its own click; four times slower."),
+    ] = None
+
+    def changes(self) -> dict[str, Any]:
+        """Fields of `AutomaticConfig` that were asked for."""
+        names = [option.name for option in self.options() if option.name != "everything"]
+        chosen = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in chosen.items() if value is not None}
 
 
 def segment_everything(images: Sequence[Path], changes: dict[str, Any], results: Results) -> int:
@@ -90,7 +91,7 @@ def segment_everything(images: Sequence[Path], changes: dict[str, Any], results:
     ]
     coco_path = results.out / COCO_NAME if "coco" in chosen else None
     results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
-    model = load_model(results.model, results.device, results.precision)
+    model = results.model.load()
     config = AutomaticConfig.for_engine(model.info, **changes)
     batch: Batch[_Found] = Batch("segment --everything", model)
 

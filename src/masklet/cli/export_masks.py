@@ -13,13 +13,13 @@ from masklet.cli.console import (
     Interrupted,
     Stopwatch,
     describe_outputs,
-    print_error,
     print_json,
     print_line,
     show_progress,
 )
-from masklet.cli.options import RESULT_PANEL, ForceOption, JsonOption, examples
-from masklet.cli.render import MasksArgument, SourceArgument
+from masklet.cli.groups import OptionGroup, with_groups
+from masklet.cli.labelled import MasksArgument, SourceArgument, free_place, object_numbers, opened_labelled
+from masklet.cli.options import RESULT_PANEL, Switches, examples, out_option
 from masklet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,64 +36,59 @@ EPILOG = examples(
 )
 
 
-def export_masks(
-    source: SourceArgument,
-    masks: MasksArgument = None,
+class Chosen(OptionGroup):
+    """What is written, and as what."""
+
     format_id: Annotated[
         str, typer.Option("--format", metavar="NAME", help="What to write; see below.", rich_help_panel=RESULT_PANEL)
-    ] = "coco",
+    ] = "coco"
     option: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE", help="An option of the format. Repeat for more.", rich_help_panel=RESULT_PANEL
         ),
-    ] = None,
+    ] = None
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="PATH",
-            help="A file, or for formats of many files a folder or .zip. When left out, out/NAME with the format's "
-            "end.",
-            rich_help_panel=RESULT_PANEL,
+        out_option(
+            "A file, or for formats of many files a folder or .zip. When left out, out/NAME with the format's end."
         ),
-    ] = None,
-    objects: Annotated[str | None, typer.Option("--object", metavar="OBJECTS", help="Only these, such as 1,3.")] = None,
-    accepted: Annotated[bool, typer.Option("--accepted", help="Only masks that were accepted.")] = False,
+    ] = None
+    objects: Annotated[str | None, typer.Option("--object", metavar="OBJECTS", help="Only these, such as 1,3.")] = None
+    accepted: Annotated[bool, typer.Option("--accepted", help="Only masks that were accepted.")] = False
     classes: Annotated[
         list[str] | None,
         typer.Option("--class", metavar="OBJECT=CLASS", help="What kind of thing an object is. Repeat for more."),
-    ] = None,
+    ] = None
     names: Annotated[
         list[str] | None, typer.Option("--name", metavar="OBJECT=NAME", help="An object's name. Repeat for more.")
-    ] = None,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-) -> int:
+    ] = None
+
+    def of(self, masklets: Masklets) -> Masklets:
+        """The objects that were asked for, as they were called."""
+        named = _named(masklets, self.classes or [], self.names or [])
+        wanted = None if self.objects is None else object_numbers(self.objects, "--object")
+        return named.only(wanted, accepted=self.accepted)
+
+
+@with_groups
+def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted: Chosen, switches: Switches) -> int:
     """Write masks for other tools: COCO, PNG, YOLO, DAVIS, SA-V, a table, a GIF, a cut-out."""
     from masklet.cli.track_run import gentle_interrupt
-    from masklet.formats import Cancelled, find_format, open_labelled
+    from masklet.formats import Cancelled, find_format
     from masklet.formats import export_masks as write_masks
-    from masklet.output import refuse_existing
 
-    chosen = find_format(format_id)
-    options = dict(_option(text, chosen.options.schema()) for text in option or ())
+    chosen = find_format(wanted.format_id)
+    options = dict(_option(text, chosen.options.schema()) for text in wanted.option or ())
     chosen.options.of(options)  # before anything is opened
-    medium, skipped = open_labelled(source, masks)
-    with medium.source:
-        masklets = _named(medium.masklets, classes or [], names or [])
-        wanted = None if objects is None else _ids(objects)
-        medium = replace(medium, masklets=masklets.only(wanted, accepted=accepted))
-        place = refuse_existing(out or Path("out") / f"{medium.name}{chosen.suffix or '.zip'}", force)
-        for line in skipped[:5]:
-            print_error(line, word="skipped")
-        watch = Stopwatch()
-        stopped = threading.Event()
+    with opened_labelled(source, masks) as (opened, skipped):
+        medium = replace(opened, masklets=wanted.of(opened.masklets))
+        place = free_place(wanted.out, medium, chosen.suffix or ".zip", switches)
+        watch, stopped = Stopwatch(), threading.Event()
         with gentle_interrupt(stopped), show_progress(f"writing {chosen.name}", None, "frames") as report:
             try:
                 done = write_masks(
-                    format_id,
+                    wanted.format_id,
                     [medium],
                     place,
                     options,
@@ -102,12 +97,12 @@ def export_masks(
                 )
             except Cancelled:
                 raise Interrupted("nothing was written") from None
-    if as_json:
+    if switches.as_json:
         print_json(
             {
                 "command": "export-masks",
                 "source": str(source),
-                "format": format_id,
+                "format": wanted.format_id,
                 "num_frames": done.num_frames,
                 "num_masks": done.num_masks,
                 "seconds": round(watch.seconds, 3),
@@ -151,10 +146,3 @@ def _option(text: str, schema: dict[str, Any]) -> tuple[str, Any]:
         except ValueError:
             raise ConfigError(f"--option {name} must be a number, got {value!r}") from None
     return name.strip(), value
-
-
-def _ids(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"--object must be numbers of objects, such as 1,3, got {text!r}") from None

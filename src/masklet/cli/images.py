@@ -19,7 +19,7 @@ from masklet.cli.console import (
     print_line,
     show_progress,
 )
-from masklet.cli.options import describe_model, refuse_equal_names, refuse_existing_files, split_list
+from masklet.cli.options import ModelChoice, describe_model, refuse_equal_names, refuse_existing_files, split_list
 from masklet.errors import ConfigError, ImageError, PromptError
 from masklet.output import atomic_path, check_writable
 
@@ -38,9 +38,7 @@ class Results:
 
     out: Path
     formats: str
-    model: str
-    device: str
-    precision: str
+    model: ModelChoice
     force: bool
     as_json: bool
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import show_status
+from masklet.cli.groups import OptionGroup
+from masklet.cli.prompts import ObjectPrompt, prompts_from_options
 from masklet.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 PROMPT_PANEL, RESULT_PANEL, MODEL_PANEL = "Prompts", "Results", "Model"
 """Under these the help page lists options."""
+DEFAULT_MODEL = "nano"
 
 ModelOption = Annotated[
     str,
@@ -51,34 +54,71 @@ PolicyOption = Annotated[
         "docs/tracking.md says which for what. What suits the model when left out.",
     ),
 ]
-PointOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--point",
-        metavar="X,Y",
-        help="A pixel on the object, counted from the top left. Repeat for more.",
-        rich_help_panel=PROMPT_PANEL,
-    ),
-]
-NegativeOption = Annotated[
-    list[str] | None,
-    typer.Option("--negative", metavar="X,Y", help="A pixel that is not on the object.", rich_help_panel=PROMPT_PANEL),
-]
-BoxOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--box",
-        metavar="X,Y,X,Y",
-        help="Left, top, right and bottom of a box around the object, in pixels.",
-        rich_help_panel=PROMPT_PANEL,
-    ),
-]
 ForceOption = Annotated[
     bool, typer.Option("--force", "-f", help="Replace results that exist.", rich_help_panel=RESULT_PANEL)
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document, and nothing else.", rich_help_panel=RESULT_PANEL)
 ]
+
+
+def prompt_option(*names: str, metavar: str, help: str) -> Any:
+    """An option that says what an object is."""
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=PROMPT_PANEL)
+
+
+def out_option(help: str, metavar: str = "PATH") -> Any:
+    """Where results go; each command says what may be there."""
+    return typer.Option("--out", "-o", metavar=metavar, help=help, rich_help_panel=RESULT_PANEL)
+
+
+class PromptChoice(OptionGroup):
+    """What the objects are. Commands add the options that they word in their own way."""
+
+    point: Annotated[
+        list[str] | None,
+        prompt_option(metavar="X,Y", help="A pixel on the object, counted from the top left. Repeat for more."),
+    ] = None
+    negative: Annotated[list[str] | None, prompt_option(metavar="X,Y", help="A pixel that is not on the object.")] = (
+        None
+    )
+    box: Annotated[
+        list[str] | None,
+        prompt_option(metavar="X,Y,X,Y", help="Left, top, right and bottom of a box around the object, in pixels."),
+    ] = None
+
+    def typed(self, masks: Sequence[str] | None) -> tuple[ObjectPrompt, ...]:
+        """What these options and `--mask` say of each object."""
+        return prompts_from_options(
+            points=self.point or (), negatives=self.negative or (), boxes=self.box or (), masks=masks or ()
+        )
+
+
+class ModelChoice(OptionGroup):
+    """Which model, and where it runs."""
+
+    model: ModelOption = DEFAULT_MODEL
+    device: DeviceOption = "auto"
+    precision: PrecisionOption = "auto"
+
+    def load(self) -> Model:
+        return load_model(self.model, self.device, self.precision)
+
+
+class ModelAndSpeed(ModelChoice):
+    """The same, and whether it may be less than exact."""
+
+    speed: SpeedOption = None
+
+    def load(self) -> Model:
+        return load_model(self.model, self.device, self.precision, self.speed)
+
+
+class Switches(OptionGroup):
+    """How results are written and told."""
+
+    force: ForceOption = False
+    as_json: JsonOption = False
 
 
 def examples(*titled: tuple[str, str], notes: str = "") -> str:

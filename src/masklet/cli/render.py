@@ -15,16 +15,19 @@ from masklet.cli.console import (
     Stopwatch,
     describe_outputs,
     format_rate,
-    print_error,
     print_json,
     print_line,
     show_progress,
 )
-from masklet.cli.options import RESULT_PANEL, ForceOption, JsonOption, examples
+from masklet.cli.groups import OptionGroup, with_groups
+from masklet.cli.labelled import MasksArgument, SourceArgument, free_place, object_numbers, opened_labelled
+from masklet.cli.options import Switches, examples, out_option
 from masklet.errors import ConfigError
 
 if TYPE_CHECKING:
     from masklet.render import Composition
+    from masklet.render.video import Rendered
+    from masklet.video.source import VideoInfo
 
 LOOK_PANEL = "Look"
 
@@ -40,141 +43,129 @@ EPILOG = examples(
     "with sound, the last two with alpha; .gif; .png for an image; .zip or a folder for a PNG a frame.",
 )
 
-SourceArgument = Annotated[
-    Path, typer.Argument(metavar="SOURCE", help="A session (.masklet) of masklet track --save, an image, or a video.")
-]
-MasksArgument = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="MASKS",
-        help="For an image or a video: its masks, as COCO or SA-V .json, PNGs in a folder or .zip, or one PNG. For a "
-        "session: its video, when that has been moved.",
-    ),
-]
+
+def _look_option(*names: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=LOOK_PANEL)
 
 
+class LookChoice(OptionGroup):
+    """What is done to objects and to what is behind them."""
+
+    background: Annotated[str | None, _look_option(metavar="WHAT", help="What is behind the objects; see below.")] = (
+        None
+    )
+    effect: Annotated[
+        list[str] | None,
+        _look_option(
+            metavar="[OBJECT:]NAME",
+            help="What is done to an object, or to all that have no effect of their own. Repeat for more.",
+        ),
+    ] = None
+    cutout: Annotated[
+        str | None,
+        _look_option(
+            metavar="OBJECTS", help="The objects that stay before the background, such as 1,3; all when left out."
+        ),
+    ] = None
+    feather: Annotated[float, _look_option(metavar="WIDTH", help="Softer edges, 0 to 40.")] = 0.0
+    hard_edges: Annotated[bool, _look_option("--hard-edges", help="Edges as the masks have them.")] = False
+    composition: Annotated[
+        Path | None,
+        _look_option(metavar="FILE", help="All of this as JSON, as the studio and masklet.render.Composition have it."),
+    ] = None
+    asset: Annotated[
+        list[str] | None,
+        _look_option(metavar="ID=FILE", help="With --composition: the file that an asset_id stands for."),
+    ] = None
+
+    def compose(self) -> tuple[Composition, dict[str, str | Path]]:
+        """The look, and the files that it names.
+
+        Raises:
+            ConfigError: nothing is to be done, two ways to say it are mixed, or a file or an option is wrong.
+        """
+        if self.composition is not None:
+            if self.background or self.effect or self.cutout or self.feather or self.hard_edges:
+                raise ConfigError("--composition says all of the look: leave out --background, --effect and the like")
+            return _composition_file(self.composition), dict(_asset(text) for text in self.asset or ())
+        if not self.background and not self.effect:
+            raise ConfigError("nothing to do: give a --background or an --effect; see masklet render --help")
+        assets: dict[str, str | Path] = {}
+        return self._composed(assets), assets
+
+    def _composed(self, assets: dict[str, str | Path]) -> Composition:
+        from masklet.render import Composition
+
+        objects: dict[str, list[Any]] = {}
+        for text in self.effect or ():
+            whose, name = text.split(":", 1) if ":" in text else ("*", text)
+            objects.setdefault(whose.strip(), []).append(_effect(name))
+        document = {
+            "background": _background(self.background or "none", assets),
+            "objects": objects,
+            "cutout": None if self.cutout is None else object_numbers(self.cutout, "--cutout"),
+            "edges": {"refine": not self.hard_edges, "feather": self.feather, "decontaminate": not self.hard_edges},
+        }
+        return Composition.from_dict(document)
+
+
+class Stretch(OptionGroup):
+    """Which frames."""
+
+    start: Annotated[int, typer.Option(metavar="INDEX", help="First frame.")] = 0
+    stop: Annotated[int | None, typer.Option(metavar="INDEX", help="Up to this frame, which is left out itself.")] = (
+        None
+    )
+
+    def num_frames(self, all_frames: int | None) -> int | None:
+        last = all_frames if self.stop is None else self.stop
+        return None if last is None else last - self.start
+
+
+@with_groups
 def render(
     source: SourceArgument,
     masks: MasksArgument = None,
-    background: Annotated[
-        str | None,
-        typer.Option(metavar="WHAT", help="What is behind the objects; see below.", rich_help_panel=LOOK_PANEL),
-    ] = None,
-    effect: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[OBJECT:]NAME",
-            help="What is done to an object, or to all that have no effect of their own. Repeat for more.",
-            rich_help_panel=LOOK_PANEL,
-        ),
-    ] = None,
-    cutout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="OBJECTS",
-            help="The objects that stay before the background, such as 1,3; all when left out.",
-            rich_help_panel=LOOK_PANEL,
-        ),
-    ] = None,
-    feather: Annotated[
-        float, typer.Option(metavar="WIDTH", help="Softer edges, 0 to 40.", rich_help_panel=LOOK_PANEL)
-    ] = 0.0,
-    hard_edges: Annotated[
-        bool,
-        typer.Option("--hard-edges", help="Edges as the masks have them.", rich_help_panel=LOOK_PANEL),
-    ] = False,
-    composition: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="All of this as JSON, as the studio and masklet.render.Composition have it.",
-            rich_help_panel=LOOK_PANEL,
-        ),
-    ] = None,
-    asset: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ID=FILE",
-            help="With --composition: the file that an asset_id stands for.",
-            rich_help_panel=LOOK_PANEL,
-        ),
-    ] = None,
-    start: Annotated[int, typer.Option(metavar="INDEX", help="First frame.")] = 0,
-    stop: Annotated[
-        int | None, typer.Option(metavar="INDEX", help="Up to this frame, which is left out itself.")
-    ] = None,
+    *,
+    look: LookChoice,
+    stretch: Stretch,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="PATH",
-            help="Its end decides the format; see below. When left out, out/NAME.mp4, or .webm with alpha, or .png for "
-            "an image.",
-            rich_help_panel=RESULT_PANEL,
+        out_option(
+            "Its end decides the format; see below. When left out, out/NAME.mp4, or .webm with alpha, or .png for "
+            "an image."
         ),
     ] = None,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
+    switches: Switches,
 ) -> int:
     """Put effects on a tracked video or an image: another background, cut-outs, highlighted or removed objects."""
     from masklet.cli.track_run import gentle_interrupt
-    from masklet.formats import open_labelled
-    from masklet.output import refuse_existing
     from masklet.render import render_video
 
-    assets: dict[str, str | Path] = {}
-    if composition is not None:
-        if background or effect or cutout or feather or hard_edges:
-            raise ConfigError("--composition says all of the look: leave out --background, --effect and the like")
-        look = _composition_file(composition)
-        assets.update(_asset(text) for text in asset or ())
-    else:
-        if not background and not effect:
-            raise ConfigError("nothing to do: give a --background or an --effect; see masklet render --help")
-        look = _composition(background or "none", effect or [], cutout, feather, hard_edges, assets)
-    medium, skipped = open_labelled(source, masks)
-    with medium.source:
-        suffix = ".png" if medium.is_image else ".webm" if look.is_transparent else ".mp4"
-        place = refuse_existing(out or Path("out") / f"{medium.name}{suffix}", force)
-        if medium.source.info.path and Path(medium.source.info.path).resolve() == place.resolve():
-            raise ConfigError(f"--out {place} is the source itself: choose another name")
-        for line in skipped[:5]:
-            print_error(line, word="skipped")
+    composition, assets = look.compose()
+    stopped = threading.Event()
+    with opened_labelled(source, masks) as (medium, skipped):
+        info = medium.source.info
+        suffix = ".png" if medium.is_image else ".webm" if composition.is_transparent else ".mp4"
+        place = free_place(out, medium, suffix, switches)
+        total = stretch.num_frames(info.num_frames)
         watch = Stopwatch()
-        last = medium.source.info.num_frames if stop is None else stop
-        total = None if last is None else last - start
-        stopped = threading.Event()
         with gentle_interrupt(stopped), show_progress(f"rendering {medium.name}", total, "frames") as report:
             done = render_video(
                 medium,
-                look,
+                composition,
                 place,
-                start=start,
-                stop=stop,
+                start=stretch.start,
+                stop=stretch.stop,
                 assets=assets,
                 progress=lambda frames, total: report.update(frames, total=total),
                 cancelled=stopped.is_set,
             )
         seconds = watch.seconds
-        height, width = medium.source.info.size_hw
-    if as_json:
-        print_json(
-            {
-                "command": "render",
-                "source": str(source),
-                "size_hw": [height, width],
-                "container": done.container,
-                "num_frames": done.num_frames,
-                "seconds": round(seconds, 3),
-                "frames_per_second": round(done.num_frames / seconds, 3),
-                "finished": done.is_complete,
-                "skipped": list(skipped),
-                "composition": look.to_dict(),
-                "outputs": [str(done.path)],
-            }
-        )
+    if switches.as_json:
+        _print_json(source, info, done, seconds, skipped, composition)
     elif done.num_frames:
+        height, width = info.size_hw
         rate = format_rate(done.num_frames / seconds)
         print_line(f"{done.num_frames} frames of {width} x {height} in {seconds:.1f} s, {rate} frames/s")
         print_line(f"wrote {describe_outputs([done.path])}")
@@ -183,23 +174,24 @@ def render(
     return 0
 
 
-def _composition(
-    background: str, effects: list[str], cutout: str | None, feather: float, hard: bool, assets: dict[str, str | Path]
-) -> Composition:
-    """The look out of single options."""
-    from masklet.render import Composition
-
-    objects: dict[str, list[Any]] = {}
-    for text in effects:
-        whose, name = text.split(":", 1) if ":" in text else ("*", text)
-        objects.setdefault(whose.strip(), []).append(_effect(name))
-    document = {
-        "background": _background(background, assets),
-        "objects": objects,
-        "cutout": None if cutout is None else _ids(cutout),
-        "edges": {"refine": not hard, "feather": feather, "decontaminate": not hard},
-    }
-    return Composition.from_dict(document)
+def _print_json(
+    source: Path, info: VideoInfo, done: Rendered, seconds: float, skipped: tuple[str, ...], look: Composition
+) -> None:
+    print_json(
+        {
+            "command": "render",
+            "source": str(source),
+            "size_hw": list(info.size_hw),
+            "container": done.container,
+            "num_frames": done.num_frames,
+            "seconds": round(seconds, 3),
+            "frames_per_second": round(done.num_frames / seconds, 3),
+            "finished": done.is_complete,
+            "skipped": list(skipped),
+            "composition": look.to_dict(),
+            "outputs": [str(done.path)],
+        }
+    )
 
 
 def _background(text: str, assets: dict[str, str | Path]) -> dict[str, Any]:
@@ -238,13 +230,6 @@ def _value(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
-
-
-def _ids(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"--cutout must be numbers of objects, such as 1,3, got {text!r}") from None
 
 
 def _composition_file(path: Path) -> Composition:

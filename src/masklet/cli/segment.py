@@ -10,32 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import ProgressReport, print_table
-from masklet.cli.everything import (
-    CropLayersOption,
-    EverythingOption,
-    MinIouOption,
-    MinRegionAreaOption,
-    MinStabilityOption,
-    PointsPerSideOption,
-    RefineOption,
-    segment_everything,
-)
+from masklet.cli.everything import EverythingChoice, segment_everything
+from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.images import COCO_NAME, Batch, Job, Results, annotation, list_images
 from masklet.cli.options import (
-    PROMPT_PANEL,
     RESULT_PANEL,
-    BoxOption,
-    DeviceOption,
-    ForceOption,
-    JsonOption,
-    ModelOption,
-    NegativeOption,
-    PointOption,
-    PrecisionOption,
+    ModelChoice,
+    PromptChoice,
+    Switches,
     examples,
-    load_model,
+    out_option,
+    prompt_option,
 )
-from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_file
+from masklet.cli.prompts import ObjectPrompt, read_prompt_file
 from masklet.errors import ConfigError, PromptError
 
 if TYPE_CHECKING:
@@ -64,49 +51,32 @@ EPILOG = examples(
 )
 
 
-def segment(
-    images: Annotated[
-        list[Path] | None, typer.Argument(help="Images, or folders of images.", show_default=False)
-    ] = None,
-    point: PointOption = None,
-    negative: NegativeOption = None,
-    box: BoxOption = None,
+class SegmentPrompts(PromptChoice):
+    """What the objects are."""
+
     mask: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE",
-            help="A rough mask to start from, of the image's size, bright on the object.",
-            rich_help_panel=PROMPT_PANEL,
-        ),
-    ] = None,
+        prompt_option(metavar="FILE", help="A rough mask to start from, of the image's size, bright on the object."),
+    ] = None
     object_id: Annotated[
         list[int] | None,
-        typer.Option(
+        prompt_option(
             "--object",
             metavar="ID",
             help="The object that the prompts after it are for, 1 when left out. A value can also say it itself: "
             "2:500,375.",
-            rich_help_panel=PROMPT_PANEL,
         ),
-    ] = None,
+    ] = None
     prompts: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="JSON: a list of prompts for all images, or lists by image; see below.",
-            rich_help_panel=PROMPT_PANEL,
-        ),
-    ] = None,
-    everything: EverythingOption = False,
-    points_per_side: PointsPerSideOption = None,
-    min_iou: MinIouOption = None,
-    min_stability: MinStabilityOption = None,
-    crop_layers: CropLayersOption = None,
-    min_region_area: MinRegionAreaOption = None,
-    refine: RefineOption = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where results go.", rich_help_panel=RESULT_PANEL)
-    ] = Path("out"),
+        prompt_option(metavar="FILE", help="JSON: a list of prompts for all images, or lists by image; see below."),
+    ] = None
+
+
+class SegmentResults(OptionGroup):
+    """Where results go, and as what."""
+
+    out: Annotated[Path, out_option("Where results go.", metavar="FOLDER")] = Path("out")
     formats: Annotated[
         str,
         typer.Option(
@@ -116,7 +86,7 @@ def segment(
             f"coco ({COCO_NAME}, masks as RLE).",
             rich_help_panel=RESULT_PANEL,
         ),
-    ] = "overlay,masks",
+    ] = "overlay,masks"
     all_candidates: Annotated[
         bool,
         typer.Option(
@@ -124,7 +94,7 @@ def segment(
             help="Write all three answers to each prompt, the best first.",
             rich_help_panel=RESULT_PANEL,
         ),
-    ] = False,
+    ] = False
     refine_edges: Annotated[
         bool,
         typer.Option(
@@ -132,34 +102,36 @@ def segment(
             help="Let the picture decide where, to the pixel, a mask ends.",
             rich_help_panel=RESULT_PANEL,
         ),
-    ] = False,
-    model: ModelOption = "nano",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    force: ForceOption = False,
-    as_json: JsonOption = False,
+    ] = False
+
+
+@with_groups
+def segment(
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Images, or folders of images.", show_default=False)
+    ] = None,
+    *,
+    prompts: SegmentPrompts,
+    automatic: EverythingChoice,
+    wanted: SegmentResults,
+    model: ModelChoice,
+    switches: Switches,
 ) -> int:
     """Segment objects in images: a click, a box or a rough mask each, or everything there is."""
-    typed = prompts_from_options(points=point or (), negatives=negative or (), boxes=box or (), masks=mask or ())
-    changes = {
-        "points_per_side": points_per_side,
-        "min_iou": min_iou,
-        "min_stability": min_stability,
-        "crop_layers": crop_layers,
-        "min_region_area": min_region_area,
-        "refine": refine,
-    }
-    changes = {name: value for name, value in changes.items() if value is not None}
+    typed = prompts.typed(prompts.mask)
+    changes = automatic.changes()
     results = Results(
-        out=out, formats=formats, model=model, device=device, precision=precision, force=force, as_json=as_json
+        out=wanted.out, formats=wanted.formats, model=model, force=switches.force, as_json=switches.as_json
     )
-    if not everything:
+    if not automatic.everything:
         if changes:
             raise ConfigError(f"--{next(iter(changes)).replace('_', '-')} needs --everything")
-        return _segment_prompted(images or [], typed, prompts, all_candidates, refine_edges, results)
-    if typed or prompts is not None or all_candidates:
+        return _segment_prompted(
+            images or [], typed, prompts.prompts, wanted.all_candidates, wanted.refine_edges, results
+        )
+    if typed or prompts.prompts is not None or wanted.all_candidates:
         raise PromptError("--everything excludes prompts and --all-candidates: it makes its own clicks")
-    if refine_edges:
+    if wanted.refine_edges:
         raise ConfigError("--refine-edges is for prompts: leave it out with --everything")
     return segment_everything(images or [], changes, results)
 
@@ -176,7 +148,7 @@ def _segment_prompted(
     jobs, prompts = _plan(images, typed, prompt_path, results.out, chosen, CANDIDATES if all_candidates else 1)
     coco_path = results.out / COCO_NAME if "coco" in chosen else None
     results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
-    model = load_model(results.model, results.device, results.precision)
+    model = results.model.load()
     batch: Batch[_Segmented] = Batch("segment", model)
     work = _Work(model, True if all_candidates else None, refine_edges=refine_edges, keep_rles=coco_path is not None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,26 +19,18 @@ from masklet.cli.console import (
     print_line,
     show_progress,
 )
+from masklet.cli.groups import with_groups
 from masklet.cli.options import (
-    PROMPT_PANEL,
-    RESULT_PANEL,
-    BoxOption,
-    DeviceOption,
-    ForceOption,
-    JsonOption,
-    ModelOption,
-    NegativeOption,
-    PointOption,
-    PolicyOption,
-    PrecisionOption,
-    SpeedOption,
+    DEFAULT_MODEL,
+    ModelAndSpeed,
+    Switches,
     describe_model,
     examples,
     load_model,
     memory_config,
-    split_list,
 )
-from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_file
+from masklet.cli.prompts import ObjectPrompt
+from masklet.cli.track_options import MaskChoice, SessionChoice, TrackPrompts, TrackResults, WayChoice
 from masklet.cli.track_run import Seen, TrackRun, written
 from masklet.errors import ConfigError, OutputError, PromptError
 
@@ -48,11 +39,6 @@ if TYPE_CHECKING:
     from masklet.tracker import Tracker
     from masklet.video.sink import Sinks
     from masklet.video.source import FrameSource, VideoInfo
-
-FORMATS = ("overlay", "masks", "coco", "tiff", "nifti")
-DIRECTIONS = ("forward", "backward", "both")
-DEFAULT_MODEL = "nano"
-SESSION_PANEL = "Sessions"
 
 EPILOG = examples(
     ("An overlay video", "masklet track clip.mp4 --object 1 --frame 0 --point 210,350 --out out/clip.mp4"),
@@ -75,6 +61,7 @@ EPILOG = examples(
 )
 
 
+@with_groups
 def track(
     video: Annotated[
         str | None,
@@ -83,181 +70,37 @@ def track(
             show_default=False,
         ),
     ] = None,
-    point: PointOption = None,
-    negative: NegativeOption = None,
-    box: BoxOption = None,
-    mask: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE",
-            help="The object itself: an image of the video's size, bright on the object.",
-            rich_help_panel=PROMPT_PANEL,
-        ),
-    ] = None,
-    object_id: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--object",
-            metavar="ID",
-            help="The object that the prompts after it are for, 1 when left out. A value can also say it itself: "
-            "2:500,375, or with its frame 2@30:500,375.",
-            rich_help_panel=PROMPT_PANEL,
-        ),
-    ] = None,
-    frame: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="INDEX",
-            help="The frame that the prompts after it are on, from 0; 0 when left out.",
-            rich_help_panel=PROMPT_PANEL,
-        ),
-    ] = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="JSON: a list of prompts; see below.", rich_help_panel=PROMPT_PANEL),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="PATH",
-            help="A video (.mp4, .mov, .mkv), a .json, .tif or .nii.gz, or a folder for several formats. When left "
-            "out, out/NAME.mp4 or the folder out/NAME.",
-            rich_help_panel=RESULT_PANEL,
-        ),
-    ] = None,
-    formats: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="LIST",
-            help="What to write: overlay (H.264 with the audio; the default), masks (an indexed PNG a frame), coco "
-            "(JSON, masks as RLE), tiff (a stack of labels), nifti (a label volume, for DICOM and NIfTI).",
-            rich_help_panel=RESULT_PANEL,
-        ),
-    ] = None,
-    per_object: Annotated[
-        bool,
-        typer.Option(
-            "--per-object",
-            help="masks: also a folder of PNGs for each object, overlaps kept.",
-            rich_help_panel=RESULT_PANEL,
-        ),
-    ] = False,
-    window: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CENTER,WIDTH",
-            help="The values that a stack of slices of more than 8 bits shows, such as 40,400 for soft tissue in CT. "
-            "When left out, those that the file names, or nearly all that occur.",
-        ),
-    ] = None,
-    direction: Annotated[
-        str,
-        typer.Option(metavar="WAY", help="forward or backward from the prompts, or both: outwards from each of them."),
-    ] = "forward",
-    start: Annotated[
-        int | None,
-        typer.Option(metavar="INDEX", help="First frame to track. When left out, that of the first prompt."),
-    ] = None,
-    stop: Annotated[
-        int | None, typer.Option(metavar="INDEX", help="Track up to this frame, which is left out itself.")
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Go on with a session: what new prompts change is tracked again, the rest is kept, and the results "
-            "are written whole. The video and --out may be left out.",
-            rich_help_panel=SESSION_PANEL,
-        ),
-    ] = None,
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep the session in this file, each minute and at the end. When left out, a run that is cut off "
-            "keeps it beside its results.",
-            rich_help_panel=SESSION_PANEL,
-        ),
-    ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FRAMES",
-            help="With --resume: masks that are good and must not change, such as 10-20, or 2@10-20 for object 2.",
-            rich_help_panel=SESSION_PANEL,
-        ),
-    ] = None,
-    policy: PolicyOption = None,
-    stabilise: Annotated[
-        bool,
-        typer.Option(
-            "--stabilise", help="Write masks that flicker less: voted on with the two frames before and after."
-        ),
-    ] = False,
-    refine_edges: Annotated[
-        bool,
-        typer.Option("--refine-edges", help="Let the picture decide where, to the pixel, a mask ends."),
-    ] = False,
-    non_overlap: Annotated[
-        bool, typer.Option("--non-overlap", help="A pixel that several objects claim goes to the surest.")
-    ] = False,
-    model: ModelOption = DEFAULT_MODEL,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    speed: SpeedOption = None,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
+    *,
+    prompts: TrackPrompts,
+    results: TrackResults,
+    way: WayChoice,
+    session: SessionChoice,
+    masks: MaskChoice,
+    model: ModelAndSpeed,
+    switches: Switches,
 ) -> int:
     """Follow objects through a video: prompt each of them once, anywhere."""
-    if video is None and resume is None:
+    if video is None and session.resume is None:
         raise ConfigError("give a video to track, or --resume FILE to go on with a session; see masklet track --help")
-    if direction not in DIRECTIONS:
-        raise ConfigError(f"--direction must be {', '.join(DIRECTIONS)}, got {direction!r}")
-    said = _prompts(
-        prompts_from_options(points=point or (), negatives=negative or (), boxes=box or (), masks=mask or ()),
-        prompts,
-        needed=resume is None,
-    )
-    accepted = [_accepted(text) for text in accept or ()]
-    chosen = split_list(formats or "", of=FORMATS)
-    results = _Results(out, chosen, per_object=per_object, force=force)
-    with _opened(video, resume, model, device, precision, speed, policy, _window(window), non_overlap) as tracker:
-        assert tracker.source is not None
-        if refine_edges:
-            from masklet.refine import EdgeConfig
-
-            tracker.edges = EdgeConfig()
-        info = tracker.source.info
-        given = {(one.object_id, one.frame_index): one.to_prompt(info.size_hw) for one in said}
+    way.check()
+    said, accepted = prompts.read(needed=session.resume is None), session.accepted()
+    output = _Results(results.out, results.chosen_formats(), per_object=results.per_object, force=switches.force)
+    with _opened(video, session.resume, way, masks, model) as tracker:
         for frames, whose in accepted:  # before a prompt outdates what is good
             tracker.accept(frames, whose)
-        _give_prompts(tracker, given)
+        given = _give_prompts(tracker, said)
         run = TrackRun({object_id: Seen() for object_id in tracker.object_ids})
-        if resume is None:
-            way = _tracked(tracker, tracker.run(direction, start=start, stop=stop))  # type: ignore[arg-type]
-            total = _total(info, [one.frame_index for one in said], direction, start, stop)
-        else:
-            results = results.as_before(tracker.notes)
-            way, total = _taken_up(tracker, run.stopped), info.num_frames
-        way = run.until_stopped(way)
-        if stabilise:
-            from masklet.stabilise import stabilised
-
-            way = stabilised(way)  # its last frames are those that wait in it when the way ends
-        tracker.notes["track"] = tracker.notes.get("track", {"model": model}) | results.notes(info)
-        session = _session_path(save, resume, results.place(info), info)
-        shown = tracker.prompts  # those of a session, too
-        for (prompted, index), prompt in given.items():
-            shown.setdefault(index, {})[prompted] = prompt
-        sinks = results.open(info, shown, None if resume is None and direction == "forward" else tracker.source)
+        frames_to_come, total = _way(tracker, run, said, way, session, stabilise=masks.stabilise)
+        if session.resume is not None:
+            output = output.as_before(tracker.notes)
+        info = _source(tracker).info
+        tracker.notes["track"] = tracker.notes.get("track", {"model": model.model}) | output.notes(info)
+        sinks = output.open(info, _shown_prompts(tracker, given), _rereadable(tracker, way, session))
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
-            run.go(tracker, way, sinks, report, session=save or resume)
-        kept = _keep_session(tracker, session, run, asked=save is not None or resume is not None)
+            run.go(tracker, frames_to_come, sinks, report, session=session.path)
+        kept = _keep_session(tracker, session.place(output.place(info), info), run, asked=session.path is not None)
         model_info = tracker.engine.info
-    return _report(run, info, sinks, kept, model_info, as_json=as_json)
+    return _report(run, info, sinks, kept, model_info, as_json=switches.as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,26 +144,20 @@ class _Results:
 
 @contextmanager
 def _opened(
-    video: str | None,
-    session: Path | None,
-    model: str,
-    device: str,
-    precision: str,
-    speed: str | None,
-    policy: str | None,
-    window: tuple[float, float] | None,
-    non_overlap: bool,
+    video: str | None, session: Path | None, way: WayChoice, masks: MaskChoice, model: ModelAndSpeed
 ) -> Iterator[Tracker[Any]]:
     """A tracker for the video, new or out of a session file."""
     from masklet.video.source import open_source
 
+    window = way.shown_values()
     if session is None:
         assert video is not None
         with open_source(video, window=window) as source:
-            loaded = load_model(model, device, precision, speed)
-            yield loaded.tracker(source, memory=memory_config(policy, loaded.info), non_overlap=non_overlap)
+            loaded = model.load()
+            memory = memory_config(masks.policy, loaded.info)
+            yield loaded.tracker(source, memory=memory, non_overlap=masks.non_overlap, edges=masks.edges())
         return
-    if policy is not None:
+    if masks.policy is not None:
         raise ConfigError("--policy belongs to the beginning: a session goes on with the policy that it has")
     from masklet.session import model_of, resume_session, session_about
 
@@ -329,12 +166,56 @@ def _opened(
         video = about["video"]["path"]
     if video is None:
         raise ConfigError(f"{session} does not say where its video lies: give it before --resume")
-    speed = speed or about["model"].get("speed")
+    speed = model.speed or about["model"].get("speed")
     said = about["notes"].get("track", {}).get("model", about["model"]["name"])
-    before = model_of(about["model"] | {"name": said})
-    loaded = load_model(before if model == DEFAULT_MODEL else model, device, precision, speed)
+    name = model_of(about["model"] | {"name": said}) if model.model == DEFAULT_MODEL else model.model
+    loaded = load_model(name, model.device, model.precision, speed)
     with open_source(video, window=window) as source:
-        yield resume_session(session, loaded.engine, source)
+        tracker = resume_session(session, loaded.engine, source)
+        tracker.edges = masks.edges() or tracker.edges
+        yield tracker
+
+
+def _source(tracker: Tracker[Any]) -> FrameSource:
+    assert tracker.source is not None
+    return tracker.source
+
+
+def _rereadable(tracker: Tracker[Any], way: WayChoice, session: SessionChoice) -> FrameSource | None:
+    """The source, for results that are to be in order when the way is not."""
+    return None if session.resume is None and way.direction == "forward" else tracker.source
+
+
+def _shown_prompts(tracker: Tracker[Any], given: Mapping[tuple[int, int], Prompt]) -> dict[int, dict[int, Prompt]]:
+    """By frame and object: those of a session, and as they were given those of now."""
+    shown = tracker.prompts
+    for (object_id, frame_index), prompt in given.items():
+        shown.setdefault(frame_index, {})[object_id] = prompt
+    return shown
+
+
+def _way(
+    tracker: Tracker[Any],
+    run: TrackRun,
+    said: tuple[ObjectPrompt, ...],
+    choice: WayChoice,
+    session: SessionChoice,
+    *,
+    stabilise: bool,
+) -> tuple[Iterator[tuple[Frame, FrameMasks]], int | None]:
+    """The frames with their masks, as they are to be written, and how many there will be."""
+    info = _source(tracker).info
+    if session.resume is None:
+        going = tracker.run(choice.direction, start=choice.start, stop=choice.stop)  # type: ignore[arg-type]
+        way, total = _tracked(tracker, going), choice.num_frames(info, [one.frame_index for one in said])
+    else:
+        way, total = _taken_up(tracker, run.stopped), info.num_frames
+    way = run.until_stopped(way)
+    if stabilise:
+        from masklet.stabilise import stabilised
+
+        way = stabilised(way)  # its last frames are those that wait in it when the way ends
+    return way, total
 
 
 def _tracked(tracker: Tracker[Any], way: Iterator[FrameMasks]) -> Iterator[tuple[Frame, FrameMasks]]:
@@ -360,15 +241,6 @@ def _taken_up(tracker: Tracker[Any], stopped: threading.Event) -> Iterator[tuple
             if masks is not None:
                 yield frame, masks
     yield from _tracked(tracker, tracker.proceed())
-
-
-def _session_path(save: Path | None, resume: Path | None, out: Path, info: VideoInfo) -> Path | None:
-    """Where the session goes: where it came from, or beside the results; nowhere for what cannot be gone back in."""
-    if save is not None or resume is not None:
-        return save or resume
-    if info.num_frames is None:
-        return None
-    return out / "session.masklet" if not out.suffix else out.with_suffix(".masklet")
 
 
 def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, asked: bool) -> Path | None:
@@ -415,29 +287,10 @@ def _report(
     return 0
 
 
-def _accepted(text: str) -> tuple[range, int | None]:
-    """'10-20' or '2@10-20' or '7': frames, and of which object."""
-    found = re.fullmatch(r"(?:(\d+)@)?(\d+)(?:-(\d+))?", text.strip())
-    if found is None or (found[3] is not None and int(found[3]) < int(found[2])):
-        raise ConfigError(f"--accept must be [OBJECT@]FIRST[-LAST], such as 10-20 or 2@10-20, got {text!r}")
-    first, last = int(found[2]), int(found[3] or found[2])
-    return range(first, last + 1), None if found[1] is None else int(found[1])
-
-
-def _prompts(typed: tuple[ObjectPrompt, ...], path: Path | None, *, needed: bool) -> tuple[ObjectPrompt, ...]:
-    if path is None:
-        if not typed and needed:
-            raise PromptError("nothing to track: give a --point, --box, --mask or --prompts")
-        return typed
-    if typed:
-        raise PromptError("--prompts and prompts on the command line exclude each other")
-    file = read_prompt_file(path)
-    if file.by_file:
-        raise PromptError(f"{path} has prompts by file, expected one list: there is one video")
-    return file.common
-
-
-def _give_prompts(tracker: Tracker[Any], given: dict[tuple[int, int], Prompt]) -> None:
+def _give_prompts(tracker: Tracker[Any], said: tuple[ObjectPrompt, ...]) -> dict[tuple[int, int], Prompt]:
+    """By object and frame: what the tracker has been told."""
+    size_hw = _source(tracker).info.size_hw
+    given = {(one.object_id, one.frame_index): one.to_prompt(size_hw) for one in said}
     for (object_id, frame_index), prompt in given.items():
         if prompt.mask is not None:
             if prompt.box_xyxy is not None:
@@ -452,30 +305,9 @@ def _give_prompts(tracker: Tracker[Any], given: dict[tuple[int, int], Prompt]) -
             labels=prompt.labels,
             box_xyxy=prompt.box_xyxy,
         )
-
-
-def _window(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        center, width = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--window must be CENTER,WIDTH, such as 40,400, got {text!r}") from None
-    return center, width
+    return given
 
 
 def _default_out(info: VideoInfo, formats: list[str]) -> Path:
     name = Path(info.name).stem.removesuffix(".nii") or "video"
     return Path("out") / (name if formats and formats != ["overlay"] else f"{name}.mp4")
-
-
-def _total(info: VideoInfo, prompted: list[int], direction: str, start: int | None, stop: int | None) -> int | None:
-    """Frames that the way has; None when that is not known."""
-    if direction == "backward":
-        first = max(prompted) if start is None else start
-        return max(0, first - (-1 if stop is None else stop))
-    end = info.num_frames if stop is None else stop
-    if end is None:
-        return None
-    first = start if start is not None else 0 if direction == "both" else min(prompted)
-    return max(0, min(end, info.num_frames or end) - first)

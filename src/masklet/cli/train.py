@@ -26,6 +26,7 @@ from masklet.cli.console import (
     print_table,
     show_progress,
 )
+from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.options import examples
 from masklet.errors import ConfigError, MaskletError
 
@@ -58,6 +59,69 @@ EPILOG = examples(
 _WATCH_EVERY_S = 1.0
 
 
+class Setup(OptionGroup):
+    """What a run may be told beyond its recipe, its data and its place."""
+
+    clips: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROOT", help="A data set of clips. Repeat to mix.", show_default=False),
+    ] = None
+    validation: Annotated[
+        str | None,
+        typer.Option(metavar="ROOT", help="Images to measure on, never trained on.", show_default=False),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            "--init",
+            help="What to start from: a name, a checkpoint or another run. finetune starts from nano by itself.",
+            show_default=False,
+        ),
+    ] = None
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None
+    processes: Annotated[
+        int, typer.Option(min=1, help="Side by side, each with a thread and its share of the batch.")
+    ] = 1
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any setting of config.json, as in learning_rate=1e-4 or step.image_clicks=3. Repeat for more.",
+            show_default=False,
+        ),
+    ] = None
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write RUN/tensorboard, for TensorBoard.")] = (
+        False
+    )
+
+    def config(self, recipe: str, data: list[str]) -> TrainConfig:
+        """The recipe with all of this.
+
+        Raises:
+            ConfigError: there is no such recipe or setting.
+        """
+        changes: dict[str, Any] = {
+            "validation_root": self.validation,
+            "steps": self.steps,
+            "tensorboard": self.tensorboard or None,
+        }
+        config = _config(recipe, data, self.clips, self.model)
+        config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+        return _with_settings(config, self.settings or [])
+
+    def arguments(self, recipe: str, data: list[str], out: Path) -> list[str]:
+        """The command for each of several processes."""
+        many = {"data": data, "clips": self.clips or [], "set": self.settings or []}
+        single = {"out": out, "validation": self.validation, "model": self.model, "steps": self.steps}
+        given = [f"--{name}={value}" for name, values in many.items() for value in values]
+        given += [f"--{name}={value}" for name, value in single.items() if value is not None]
+        return ["train", recipe, *given, *(["--tensorboard"] if self.tensorboard else [])]
+
+
+@with_groups
 def train(
     recipe: Annotated[
         str,
@@ -74,56 +138,21 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="RUN", help="The run: state, log and weights.", show_default=False)
     ],
-    clips: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ROOT", help="A data set of clips. Repeat to mix.", show_default=False),
-    ] = None,
-    validation: Annotated[
-        str | None,
-        typer.Option(metavar="ROOT", help="Images to measure on, never trained on.", show_default=False),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            "--init",
-            help="What to start from: a name, a checkpoint or another run. finetune starts from nano by itself.",
-            show_default=False,
-        ),
-    ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None,
-    processes: Annotated[
-        int, typer.Option(min=1, help="Side by side, each with a thread and its share of the batch.")
-    ] = 1,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any setting of config.json, as in learning_rate=1e-4 or step.image_clicks=3. Repeat for more.",
-            show_default=False,
-        ),
-    ] = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write RUN/tensorboard, for TensorBoard.")
-    ] = False,
+    *,
+    setup: Setup,
 ) -> int:
     """Train a model, or go on with a run that was stopped."""
-    config = _config(recipe, data, clips, model)
-    changes: dict[str, Any] = {"validation_root": validation, "steps": steps, "tensorboard": tensorboard or None}
-    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
-    config = _with_settings(config, settings or [])
+    config = setup.config(recipe, data)
     if "LOCAL_RANK" in os.environ:  # started by torchrun: one of several
         _train(config, out, os.environ.get(_COMMAND))
         return 0
     watch = Stopwatch()
     try:
         with show_progress(f"training {recipe}", config.steps, "steps") as report, _watching(out, report):
-            if processes == 1:
+            if setup.processes == 1:
                 _train(config, out, command_line.get())
             else:
-                _spawn(processes, _arguments(recipe, data, out, clips, validation, model, steps, settings, tensorboard))
+                _spawn(setup.processes, setup.arguments(recipe, data, out))
     except KeyboardInterrupt as stop:
         raise Interrupted("the same command goes on from the last checkpoint") from stop
     except FloatingPointError as error:
@@ -175,24 +204,6 @@ def _train(config: TrainConfig, out: Path, command: str | None) -> None:
     from masklet.train.loop import train as run
 
     run(config, out, command=command)
-
-
-def _arguments(
-    recipe: str,
-    data: list[str],
-    out: Path,
-    clips: list[str] | None,
-    validation: str | None,
-    model: str | None,
-    steps: int | None,
-    settings: list[str] | None,
-    tensorboard: bool,
-) -> list[str]:
-    many = {"data": data, "clips": clips or [], "set": settings or []}
-    single = {"out": out, "validation": validation, "model": model, "steps": steps}
-    given = [f"--{name}={value}" for name, values in many.items() for value in values]
-    given += [f"--{name}={value}" for name, value in single.items() if value is not None]
-    return ["train", recipe, *given, *(["--tensorboard"] if tensorboard else [])]
 
 
 def _spawn(processes: int, arguments: list[str]) -> None:

@@ -1,0 +1,64 @@
+"""What `masklet render` and `masklet export-masks` share: a medium with its masks, and a free place for the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from masklet.cli.console import print_error
+from masklet.cli.options import Switches
+from masklet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from masklet.masklets import LabelledMedium
+
+SourceArgument = Annotated[
+    Path, typer.Argument(metavar="SOURCE", help="A session (.masklet) of masklet track --save, an image, or a video.")
+]
+MasksArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="MASKS",
+        help="For an image or a video: its masks, as COCO or SA-V .json, PNGs in a folder or .zip, or one PNG. For a "
+        "session: its video, when that has been moved.",
+    ),
+]
+
+
+@contextmanager
+def opened_labelled(source: Path, masks: Path | None) -> Iterator[tuple[LabelledMedium, tuple[str, ...]]]:
+    """A medium with its masks, and a line for each mask that was skipped; the first of these are printed."""
+    from masklet.formats import open_labelled
+
+    medium, skipped = open_labelled(source, masks)
+    with medium.source:
+        for line in skipped[:5]:
+            print_error(line, word="skipped")
+        yield medium, tuple(skipped)
+
+
+def free_place(out: Path | None, medium: LabelledMedium, suffix: str, switches: Switches) -> Path:
+    """Where the result goes.
+
+    Raises:
+        OutputError: something is there, and may not be replaced.
+        ConfigError: it is the source.
+    """
+    from masklet.output import refuse_existing
+
+    place = refuse_existing(out or Path("out") / f"{medium.name}{suffix}", switches.force)
+    if medium.source.info.path and Path(medium.source.info.path).resolve() == place.resolve():
+        raise ConfigError(f"--out {place} is the source itself: choose another name")
+    return place
+
+
+def object_numbers(text: str, option: str) -> list[int]:
+    """'1,3'."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{option} must be numbers of objects, such as 1,3, got {text!r}") from None

@@ -1,0 +1,256 @@
+"""The options of `masklet track`, in groups, and what each group makes of what was typed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from masklet.cli.groups import OptionGroup
+from masklet.cli.options import (
+    RESULT_PANEL,
+    PolicyOption,
+    PromptChoice,
+    out_option,
+    prompt_option,
+    split_list,
+)
+from masklet.cli.prompts import ObjectPrompt, read_prompt_file
+from masklet.errors import ConfigError, PromptError
+
+if TYPE_CHECKING:
+    from masklet.refine import EdgeConfig
+    from masklet.video.source import VideoInfo
+
+FORMATS = ("overlay", "masks", "coco", "tiff", "nifti")
+DIRECTIONS = ("forward", "backward", "both")
+SESSION_PANEL = "Sessions"
+
+
+class TrackPrompts(PromptChoice):
+    """What the objects are, on which frames."""
+
+    mask: Annotated[
+        list[str] | None,
+        prompt_option(metavar="FILE", help="The object itself: an image of the video's size, bright on the object."),
+    ] = None
+    object_id: Annotated[
+        list[int] | None,
+        prompt_option(
+            "--object",
+            metavar="ID",
+            help="The object that the prompts after it are for, 1 when left out. A value can also say it itself: "
+            "2:500,375, or with its frame 2@30:500,375.",
+        ),
+    ] = None
+    frame: Annotated[
+        list[int] | None,
+        prompt_option(metavar="INDEX", help="The frame that the prompts after it are on, from 0; 0 when left out."),
+    ] = None
+    prompts: Annotated[Path | None, prompt_option(metavar="FILE", help="JSON: a list of prompts; see below.")] = None
+
+    def read(self, *, needed: bool) -> tuple[ObjectPrompt, ...]:
+        """What was typed, or is in the file.
+
+        Raises:
+            PromptError: there is nothing and something is `needed`; or both; or the file is for several videos.
+        """
+        typed = self.typed(self.mask)
+        if self.prompts is None:
+            if not typed and needed:
+                raise PromptError("nothing to track: give a --point, --box, --mask or --prompts")
+            return typed
+        if typed:
+            raise PromptError("--prompts and prompts on the command line exclude each other")
+        file = read_prompt_file(self.prompts)
+        if file.by_file:
+            raise PromptError(f"{self.prompts} has prompts by file, expected one list: there is one video")
+        return file.common
+
+
+class TrackResults(OptionGroup):
+    """Where results go, and as what."""
+
+    out: Annotated[
+        Path | None,
+        out_option(
+            "A video (.mp4, .mov, .mkv), a .json, .tif or .nii.gz, or a folder for several formats. When left "
+            "out, out/NAME.mp4 or the folder out/NAME."
+        ),
+    ] = None
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="LIST",
+            help="What to write: overlay (H.264 with the audio; the default), masks (an indexed PNG a frame), coco "
+            "(JSON, masks as RLE), tiff (a stack of labels), nifti (a label volume, for DICOM and NIfTI).",
+            rich_help_panel=RESULT_PANEL,
+        ),
+    ] = None
+    per_object: Annotated[
+        bool,
+        typer.Option(
+            "--per-object",
+            help="masks: also a folder of PNGs for each object, overlaps kept.",
+            rich_help_panel=RESULT_PANEL,
+        ),
+    ] = False
+
+    def chosen_formats(self) -> list[str]:
+        """None when the name of `--out` decides.
+
+        Raises:
+            ConfigError: there is no such format.
+        """
+        return split_list(self.formats or "", of=FORMATS)
+
+
+class WayChoice(OptionGroup):
+    """What of the video is gone through, and how it is seen."""
+
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CENTER,WIDTH",
+            help="The values that a stack of slices of more than 8 bits shows, such as 40,400 for soft tissue in CT. "
+            "When left out, those that the file names, or nearly all that occur.",
+        ),
+    ] = None
+    direction: Annotated[
+        str,
+        typer.Option(metavar="WAY", help="forward or backward from the prompts, or both: outwards from each of them."),
+    ] = "forward"
+    start: Annotated[
+        int | None,
+        typer.Option(metavar="INDEX", help="First frame to track. When left out, that of the first prompt."),
+    ] = None
+    stop: Annotated[
+        int | None, typer.Option(metavar="INDEX", help="Track up to this frame, which is left out itself.")
+    ] = None
+
+    def check(self) -> None:
+        """Raises:
+        ConfigError: there is no such direction.
+        """
+        if self.direction not in DIRECTIONS:
+            raise ConfigError(f"--direction must be {', '.join(DIRECTIONS)}, got {self.direction!r}")
+
+    def shown_values(self) -> tuple[float, float] | None:
+        """Center and width of `--window`.
+
+        Raises:
+            ConfigError: they are not two numbers.
+        """
+        if self.window is None:
+            return None
+        try:
+            center, width = (float(part) for part in self.window.split(","))
+        except ValueError:
+            raise ConfigError(f"--window must be CENTER,WIDTH, such as 40,400, got {self.window!r}") from None
+        return center, width
+
+    def num_frames(self, info: VideoInfo, prompted: list[int]) -> int | None:
+        """Frames that the way has; None when that is not known.
+
+        Args:
+            info: of the video.
+            prompted: frames on which there are prompts.
+        """
+        if self.direction == "backward":
+            first = max(prompted) if self.start is None else self.start
+            return max(0, first - (-1 if self.stop is None else self.stop))
+        end = info.num_frames if self.stop is None else self.stop
+        if end is None:
+            return None
+        first = self.start if self.start is not None else 0 if self.direction == "both" else min(prompted)
+        return max(0, min(end, info.num_frames or end) - first)
+
+
+class SessionChoice(OptionGroup):
+    """What is gone on with, and what is kept to go on with."""
+
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Go on with a session: what new prompts change is tracked again, the rest is kept, and the results "
+            "are written whole. The video and --out may be left out.",
+            rich_help_panel=SESSION_PANEL,
+        ),
+    ] = None
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the session in this file, each minute and at the end. When left out, a run that is cut off "
+            "keeps it beside its results.",
+            rich_help_panel=SESSION_PANEL,
+        ),
+    ] = None
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FRAMES",
+            help="With --resume: masks that are good and must not change, such as 10-20, or 2@10-20 for object 2.",
+            rich_help_panel=SESSION_PANEL,
+        ),
+    ] = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file that was asked for: where it is to go, or else where it came from."""
+        return self.save or self.resume
+
+    def place(self, out: Path, info: VideoInfo) -> Path | None:
+        """`path`, or beside the results; nowhere for a video that cannot be gone back in."""
+        if self.path is not None:
+            return self.path
+        if info.num_frames is None:
+            return None
+        return out / "session.masklet" if not out.suffix else out.with_suffix(".masklet")
+
+    def accepted(self) -> list[tuple[range, int | None]]:
+        """Frames, and of which object.
+
+        Raises:
+            ConfigError: something else was typed.
+        """
+        return [_accepted(text) for text in self.accept or ()]
+
+
+def _accepted(text: str) -> tuple[range, int | None]:
+    """'10-20' or '2@10-20' or '7'."""
+    found = re.fullmatch(r"(?:(\d+)@)?(\d+)(?:-(\d+))?", text.strip())
+    if found is None or (found[3] is not None and int(found[3]) < int(found[2])):
+        raise ConfigError(f"--accept must be [OBJECT@]FIRST[-LAST], such as 10-20 or 2@10-20, got {text!r}")
+    first, last = int(found[2]), int(found[3] or found[2])
+    return range(first, last + 1), None if found[1] is None else int(found[1])
+
+
+class MaskChoice(OptionGroup):
+    """How masks come about, and what is done to them before they are shown."""
+
+    policy: PolicyOption = None
+    stabilise: Annotated[
+        bool,
+        typer.Option(
+            "--stabilise", help="Write masks that flicker less: voted on with the two frames before and after."
+        ),
+    ] = False
+    refine_edges: Annotated[
+        bool,
+        typer.Option("--refine-edges", help="Let the picture decide where, to the pixel, a mask ends."),
+    ] = False
+    non_overlap: Annotated[
+        bool, typer.Option("--non-overlap", help="A pixel that several objects claim goes to the surest.")
+    ] = False
+
+    def edges(self) -> EdgeConfig | None:
+        if not self.refine_edges:
+            return None
+        from masklet.refine import EdgeConfig
+
+        return EdgeConfig()
