@@ -272,6 +272,21 @@ def test_small_regions_are_removed_and_small_holes_filled(engine: ColorEngine) -
     assert segment_everything(engine, rgb, AutomaticConfig(**center, min_region_area=6000)) == []
 
 
+def test_small_parts_are_judged_away_but_fed_back(engine: ColorEngine) -> None:
+    """As SAM 2 has it: what `refine` corrects is the decoder's answer as it was."""
+    rgb = scene((128, 128), (64, 64, 40))
+    rgb[60:66, 60:66] = 0
+    rgb[4:8, 4:8] = 20
+    config = AutomaticConfig(point_grids=[[(0.5, 0.3)]], low_res_region_area=16, refine=True, min_stability=0.0)
+    found = segment_everything(engine, rgb, config)
+    assert all(mask.mask[62, 62] and not mask.mask[6, 6] for mask in found)
+    fed_back = [prompt.previous_logits for prompt in engine.decoded[1][0]]
+    assert len(fed_back) == 3
+    assert fed_back[1] is not None
+    assert fed_back[1][31, 31] < 0  # the hole
+    assert fed_back[1][3, 3] > 0  # the piece
+
+
 @pytest.mark.parametrize("side", [40, 130])
 def test_the_background_around_a_small_mask_is_no_hole(side: int, engine: ColorEngine) -> None:
     rgb = scene((side, 300), (150, 20, 12))

@@ -276,12 +276,12 @@ def test_what_was_said_can_be_taken_back() -> None:
     tracker.prompt(1, 3, **CLICK)
     list(tracker.run())
     assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [0]
-    tracker.take_back(1, 3)
+    tracker.unprompt(1, 3, keep_memory=True)
     assert [bool(masks.prompted.any()) for masks in tracker.run(start=3)] == [False] * 5
     assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [2]
     with pytest.raises(TrackingError, match="object 2 is unknown: known are 1"):
-        tracker.take_back(2, 3)
-    tracker.take_back(1, 0)
+        tracker.unprompt(2, 3, keep_memory=True)
+    tracker.unprompt(1, 0, keep_memory=True)
     with pytest.raises(TrackingError, match="nothing is said of object 1 any more: prompt it, or remove it"):
         tracker.run()
 

@@ -29,6 +29,7 @@ from masklet.masks import (
     mask_polygons,
     remove_small_components,
     upsample_logits,
+    without_small_parts,
 )
 from masklet.records import (
     BoolArray,
@@ -101,8 +102,10 @@ class AutomaticConfig:
     (crop_n_points_downscale_factor)."""
     min_region_area: int = 0
     """Holes and separate pieces of fewer pixels than this are filled and removed in what is left, and then new
-    duplicates; 0 = leave all as it is (min_mask_region_area; pixels of the image as in SAM 1, where SAM 2 counts those
-    of the low-res logits)."""
+    duplicates; 0 = leave all as it is (min_mask_region_area of SAM 1, in pixels of the image)."""
+    low_res_region_area: int = 0
+    """Holes and pieces of up to so many pixels of the low-res logits are filled and removed in each candidate before it
+    is judged; what `refine` feeds back has them still. SAM 2's own rule (min_mask_region_area)."""
     order: Order = "area"
     """`area`: the largest mask first; `iou`: that of the highest IoU prediction; `crop`: those of the smallest
     crops, and in each that of the highest IoU prediction, as the official code has them."""
@@ -112,6 +115,7 @@ class AutomaticConfig:
             _check_integer(name, getattr(self, name), least, None)
         _check_integer("crop_layers", self.crop_layers, 0, MAX_CROP_LAYERS)
         _check_integer("min_region_area", self.min_region_area, 0, None)
+        _check_integer("low_res_region_area", self.low_res_region_area, 0, None)
         for name in ("min_iou", "min_stability", "nms_iou", "crop_nms_iou"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
@@ -353,6 +357,8 @@ class _Crop(Generic[A]):
     def _measure(self, low_res_logits: FloatArray, iou_prediction: float, point_xy: FloatArray) -> AutomaticMask | None:
         """The record of a candidate, of (h, w) logits; None when it is unstable, empty or cut off."""
         config, (left, top, _, _) = self.config, self.box_xyxy
+        if config.low_res_region_area:
+            low_res_logits = without_small_parts(low_res_logits, config.low_res_region_area, config.low_res_region_area)
         rows, columns = _window(low_res_logits > config.mask_threshold - config.stability_offset, self.size_hw)
         logits = upsample_logits(low_res_logits, self.size_hw, out=self._logits)[rows, columns]
         inner = np.count_nonzero(logits > config.mask_threshold + config.stability_offset)

@@ -264,7 +264,13 @@ def remove_small_components(mask: BoolArray, max_area: int) -> BoolArray:
 
 
 def without_small_parts(
-    logits: FloatArray, max_hole_area: int, max_piece_area: int, *, threshold: float = 0.0, margin: float = 10.0
+    logits: FloatArray,
+    max_hole_area: int,
+    max_piece_area: int,
+    *,
+    threshold: float = 0.0,
+    margin: float = 10.0,
+    kept_xy: FloatArray | None = None,
 ) -> FloatArray:
     """Logits whose mask has no small holes and no small pieces.
 
@@ -274,6 +280,7 @@ def without_small_parts(
         max_piece_area: 8-connected foreground of at most so many becomes `threshold - margin`.
         threshold: foreground is above it.
         margin: see above.
+        kept_xy: (P, 2) in pixels of the logits: a piece under one of these stays.
 
     Returns:
         (h, w); the same array where there is nothing to do.
@@ -282,7 +289,8 @@ def without_small_parts(
     `fill_holes_in_mask_scores`.
     """
     foreground = logits > threshold
-    holes, pieces = _small_components(~foreground, max_hole_area), _small_components(foreground, max_piece_area)
+    holes = _small_components(~foreground, max_hole_area)
+    pieces = _small_components(foreground, max_piece_area, kept_xy)
     if not (holes.any() or pieces.any()):
         return logits
     filled = np.where(holes, np.float32(threshold + margin), logits)
@@ -304,14 +312,7 @@ def tidied_logits(
         (h, w); the same array where there is nothing to do.
     """
     area = np.count_nonzero(logits > 0)
-    tidy = without_small_parts(logits, int(max_hole * area), int(max_piece * area))
-    if tidy is logits or kept_xy is None or not len(kept_xy):
-        return tidy
-    _, labels = cv2.connectedComponents((logits > 0).astype(np.uint8), connectivity=8)
-    columns, rows = np.clip(kept_xy.astype(int), 0, np.array(logits.shape[::-1]) - 1).T
-    clicked = labels[rows, columns]
-    kept = np.isin(labels, clicked[clicked > 0])
-    return np.where(kept, logits, tidy)
+    return without_small_parts(logits, int(max_hole * area), int(max_piece * area), kept_xy=kept_xy)
 
 
 def largest_component(mask: BoolArray) -> BoolArray:
@@ -323,12 +324,16 @@ def largest_component(mask: BoolArray) -> BoolArray:
     return largest
 
 
-def _small_components(mask: BoolArray, max_area: int) -> BoolArray:
+def _small_components(mask: BoolArray, max_area: int, kept_xy: FloatArray | None = None) -> BoolArray:
+    """Pieces of up to `max_area` pixels, but for those under one of (P, 2) points."""
     if max_area <= 0:
         return np.zeros_like(mask)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     is_small = stats[:, cv2.CC_STAT_AREA] <= max_area
     is_small[0] = False  # label 0 is what is not in the mask
+    if kept_xy is not None and len(kept_xy):
+        columns, rows = np.clip(kept_xy.astype(int), 0, np.array(mask.shape[::-1]) - 1).T
+        is_small[labels[rows, columns]] = False
     if not is_small.any():
         return np.zeros_like(mask)
     small: BoolArray = is_small[labels]

@@ -21,9 +21,9 @@ from masklet.cuts import CutDetector
 from masklet.engine.protocol import Engine
 from masklet.errors import EngineError, PromptError, TrackingError
 from masklet.frame_engine import FrameEngine, Question
-from masklet.frame_masks import joined, of_stored, rows_of
+from masklet.frame_masks import joined, of_stored, rows_of, shown_logits
 from masklet.mask_store import MaskStore, StoredMask, Stretch
-from masklet.masks import mask_logits, upsample_logits
+from masklet.masks import mask_logits
 from masklet.memory_bank import MemoryBank, MemoryConfig
 from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
 from masklet.refine import EdgeConfig
@@ -227,10 +227,16 @@ class Tracker(Generic[A]):
         self._undo.append((object_id, frame_index, before))
         self._outdate(object_id, frame_index)
 
-    def unprompt(self, object_id: int, frame_index: int) -> None:
+    def unprompt(self, object_id: int, frame_index: int, *, keep_memory: bool = False) -> None:
         """Unsay what was said of an object on one frame; an object of which nothing else was said is removed.
 
         As with a prompt, `retrack` goes over what this changes.
+
+        Args:
+            object_id: the object.
+            frame_index: where it was prompted.
+            keep_memory: the official way: what was seen there stays in memory, as on a tracked frame, and so do the
+                object and all masks.
 
         Raises:
             TrackingError: the object has not been prompted on this frame, or the frame has been accepted.
@@ -240,7 +246,12 @@ class Tracker(Generic[A]):
             raise TrackingError(f"object {object_id} has not been prompted on frame {frame_index}")
         self._check_not_accepted(object_id, frame_index)
         self._undo.append((object_id, frame_index, track.given[frame_index]))
-        self._restore(object_id, frame_index, None)
+        if not keep_memory:
+            self._restore(object_id, frame_index, None)
+            return
+        del track.given[frame_index]
+        for hypothesis in track.hypotheses:
+            hypothesis.bank.count_as_tracked(frame_index)
 
     def put_back(self, object_id: int, frame_index: int, prompt: Prompt, *, initial: bool) -> None:
         """Say what was said in another process, whose masks are in the store; they count as they are.
@@ -288,20 +299,6 @@ class Tracker(Generic[A]):
             self._restore(object_id, frame_index, before)
             return object_id, frame_index
         return None
-
-    def take_back(self, object_id: int, frame_index: int) -> None:
-        """Forget what was said of an object on one frame, if anything was; a memory of the frame stays, as tracked.
-
-        The official code does it so, and `masklet.compat` needs it. `unprompt` forgets the memory, too, and can be
-        undone.
-
-        Raises:
-            TrackingError: the object is unknown.
-        """
-        track = self._known(object_id)
-        track.given.pop(frame_index, None)
-        for hypothesis in track.hypotheses:
-            hypothesis.bank.count_as_tracked(frame_index)
 
     def preview(self, frame_index: int = 0) -> FrameMasks:
         """The masks that the prompts on one frame give, for the objects prompted there; memory stays as it is.
@@ -750,8 +747,12 @@ class Tracker(Generic[A]):
         frame = self._view.look_at(self._read(frame_index))
         prompts = [Prompt.create(box_xyxy=box, size_hw=frame.size_hw) for box in boxes_xyxy]
         answers = self._view.answer([Question(Recall(), prompt) for prompt in prompts])
-        logits = np.max([answer.chosen_logits for answer in answers], axis=0)
-        return upsample_logits(logits, frame.size_hw) > 0
+        shown = [
+            shown_logits(answer.chosen_logits, self.engine.info, prompt, frame.size_hw) > 0
+            for answer, prompt in zip(answers, prompts, strict=True)
+        ]
+        together: BoolArray = np.any(shown, axis=0)
+        return together
 
     def _restore(self, object_id: int, frame_index: int, given: Given[A] | None) -> None:
         """Put back what was said of an object on a frame at an earlier time."""

@@ -11,7 +11,7 @@ import typer
 
 from masklet.cli.console import ProgressReport, print_line, print_table
 from masklet.cli.groups import OptionGroup
-from masklet.cli.images import COCO_NAME, Batch, Job, Results, annotation, list_images
+from masklet.cli.images import COCO_NAME, Batch, Job, Results, list_images
 
 if TYPE_CHECKING:
     from masklet.api import Model
@@ -155,11 +155,11 @@ class _Found:
 
     def annotations(self) -> list[dict[str, Any]]:
         """`score` is the IoU prediction, `object_id` the number in the PNG."""
+        from masklet.video.coco import coco_annotation
+
         return [
-            annotation(
+            coco_annotation(
                 mask.rle,
-                mask.area,
-                mask.box_xyxy,
                 object_id=number,
                 score=round(mask.iou_prediction, 4),
                 stability=round(mask.stability, 4),

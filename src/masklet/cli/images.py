@@ -198,19 +198,6 @@ def _expanded(path: Path) -> list[Path]:
     return found
 
 
-def annotation(rle: Any, area: int, box_xyxy: Sequence[float], **more: Any) -> dict[str, Any]:
-    """One of COCO's, with fields of our own behind its own."""
-    left, top, right, bottom = box_xyxy
-    return {
-        "category_id": 1,
-        "segmentation": rle,
-        "area": area,
-        "bbox": [left, top, right - left, bottom - top],
-        "iscrowd": 0,
-        **more,
-    }
-
-
 def write_coco(path: Path, images: Sequence[Done]) -> None:
     """One COCO document for all images."""
     numbered = list(enumerate(images, start=1))

@@ -12,7 +12,7 @@ import typer
 from masklet.cli.console import ProgressReport, print_table
 from masklet.cli.everything import EverythingChoice, segment_everything
 from masklet.cli.groups import OptionGroup, with_groups
-from masklet.cli.images import COCO_NAME, Batch, Job, Results, annotation, list_images
+from masklet.cli.images import COCO_NAME, Batch, Job, Results, list_images
 from masklet.cli.options import (
     RESULT_PANEL,
     ModelChoice,
@@ -257,18 +257,18 @@ class _Segmented:
         }
 
     def annotations(self) -> list[dict[str, Any]]:
+        from masklet.video.coco import coco_annotation
+
         return [
-            annotation(
+            coco_annotation(
                 row.rle,
-                row.area,
-                row.box_xyxy,
                 object_id=row.object_id,
                 candidate=row.candidate,
                 score=round(row.iou_prediction, 4),
                 object_score=round(row.object_score, 4),
             )
             for row in self.rows
-            if row.box_xyxy is not None
+            if row.rle is not None and row.box_xyxy is not None
         ]
 
 

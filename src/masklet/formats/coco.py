@@ -12,7 +12,7 @@ from masklet.mask_store import StoredMask
 from masklet.masklets import LabelledMedium
 from masklet.masks import mask_polygons
 from masklet.schema import Options, choice_field, number_field
-from masklet.video.coco import CocoFile
+from masklet.video.coco import CocoFile, coco_annotation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,22 +55,19 @@ def _annotation(job: Job[CocoOptions], medium: LabelledMedium, row: StoredMask) 
         segmentation = [polygon.ravel().tolist() for polygon in polygons]
         if not segmentation:  # thinner than the tolerance
             segmentation = [polygon.ravel().tolist() for polygon in mask_polygons(row.mask)]
-    annotation = {
-        "category_id": job.class_number(medium, row.object_id) + 1,
-        "segmentation": segmentation,
-        "area": int(coco_mask.area(row.rle)),
-        "bbox": [float(value) for value in coco_mask.toBbox(row.rle)],
-        "iscrowd": 0,
-        "object_id": row.object_id,
-        "name": medium.masklets.info(row.object_id).name,
-        "score": round(row.iou_prediction, 4),
-        "object_score": round(row.object_score, 4),
-        "prompted": row.prompted,
-        "accepted": row.accepted,
-    }
-    if not medium.is_image:
-        annotation |= {"track_id": row.object_id, "frame_index": row.frame_index, "status": row.status}
-    return annotation
+    in_video = {"track_id": row.object_id, "frame_index": row.frame_index, "status": row.status}
+    return coco_annotation(
+        row.rle,
+        category_id=job.class_number(medium, row.object_id) + 1,
+        segmentation=segmentation,
+        object_id=row.object_id,
+        name=medium.masklets.info(row.object_id).name,
+        score=round(row.iou_prediction, 4),
+        object_score=round(row.object_score, 4),
+        prompted=row.prompted,
+        accepted=row.accepted,
+        **({} if medium.is_image else in_video),
+    )
 
 
 COCO = Format(

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from PIL import Image
 
 from masklet.datasets.records import MAX_OBJECT_ID, MaskLabels
 from masklet.errors import DataError
@@ -18,7 +14,7 @@ from masklet.mask_store import StoredMask
 from masklet.masklets import LabelledMedium, color_text
 from masklet.records import BoolArray, ByteArray
 from masklet.schema import Options, choice_field, switch_field
-from masklet.video.labels import indexed_png
+from masklet.video.labels import binary_png, indexed_png
 from masklet.video.tree import Tree
 
 JPEG_QUALITY = 95
@@ -50,7 +46,7 @@ def _write_png(job: Job[PngOptions]) -> None:
                 tree.write(f"{folder}{stem}.png", indexed_png(_flat(job, medium, rows)))
             if job.options.layout != "indexed":
                 for row in rows:
-                    tree.write(f"{folder}{row.object_id}/{stem}.png", _binary_png(row.mask))
+                    tree.write(f"{folder}{row.object_id}/{stem}.png", binary_png(row.mask))
         for medium in job.media:
             folder = "" if len(job.media) == 1 else f"{medium.name}/"
             tree.write(f"{folder}{OBJECTS_NAME}", objects_document(medium))
@@ -92,12 +88,6 @@ def _overlap(masks: Mapping[int, BoolArray]) -> bool:
             return True
         taken = mask if taken is None else taken | mask
     return False
-
-
-def _binary_png(mask: BoolArray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def objects_document(medium: LabelledMedium) -> bytes:

@@ -13,8 +13,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from pycocotools import mask as coco_mask
+
 from masklet.errors import OutputError
+from masklet.masks import CocoRle
 from masklet.output import atomic_path, check_writable
+
+
+def coco_annotation(rle: CocoRle, *, category_id: int = 1, **more: Any) -> dict[str, Any]:
+    """A mask as COCO has it, without the ids that `CocoFile` gives; `more` are further fields, or replace these.
+
+    Raises:
+        ValueError: the mask is empty: it has no box.
+    """
+    area = int(coco_mask.area(rle))
+    if not area:
+        raise ValueError("an empty mask has no box")
+    return {
+        "category_id": category_id,
+        "segmentation": rle,
+        "area": area,
+        "bbox": [float(value) for value in coco_mask.toBbox(rle)],
+        "iscrowd": 0,
+        **more,
+    }
 
 
 class CocoFile:

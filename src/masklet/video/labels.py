@@ -15,7 +15,7 @@ from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
 
 from masklet.errors import OutputError
 from masklet.output import atomic_path, check_writable, make_folder
-from masklet.records import Frame, FrameMasks
+from masklet.records import BoolArray, Frame, FrameMasks
 from masklet.video.base import VideoInfo
 from masklet.video.sink_base import BaseSink
 from masklet.video.volume import needed
@@ -45,18 +45,16 @@ class MaskPngSink(BaseSink):
         self.check_space()
         indexed = np.zeros(frame.size_hw, np.uint8)
         _paint(indexed, masks)
-        image = Image.fromarray(indexed)
-        image.putpalette(davis_palette())
-        self._save(image, self.path / f"{frame.index:05d}.png")
+        self._save(indexed_png(indexed), self.path / f"{frame.index:05d}.png")
         if self._per_object:
             for object_id, mask in zip(masks.object_ids, masks.masks, strict=True):
                 folder = make_folder(self.path / str(object_id))
-                self._save(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), folder / f"{frame.index:05d}.png")
+                self._save(binary_png(mask), folder / f"{frame.index:05d}.png")
 
-    def _save(self, image: Image.Image, path: Path) -> None:
+    def _save(self, png: bytes, path: Path) -> None:
         with atomic_path(path) as temporary:
             try:
-                image.save(temporary, format="PNG", compress_level=4)
+                temporary.write_bytes(png)
             except OSError as error:
                 raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -78,8 +76,17 @@ def indexed_png(ids: NDArray[np.uint8]) -> bytes:
     """An (H, W) map of object ids as a PNG with DAVIS's palette."""
     image = Image.fromarray(np.ascontiguousarray(ids))
     image.putpalette(davis_palette())
+    return _png(image)
+
+
+def binary_png(mask: BoolArray) -> bytes:
+    """An (H, W) mask as a black and white PNG, 0 and 255."""
+    return _png(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)))
+
+
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 
 

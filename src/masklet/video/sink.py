@@ -19,11 +19,11 @@ from typing import IO
 import numpy as np
 
 from masklet.errors import OutputError
-from masklet.masks import decode_rle, encode_rle, mask_box_xyxy
+from masklet.masks import decode_rle, encode_rle
 from masklet.output import refuse_existing
 from masklet.records import Frame, FrameMasks, Prompt
 from masklet.video.base import FrameSource, VideoInfo
-from masklet.video.coco import CocoFile
+from masklet.video.coco import CocoFile, coco_annotation
 from masklet.video.labels import MaskPngSink, NiftiSink, TiffSink
 from masklet.video.overlay import VIDEO_SUFFIXES, OverlaySink
 from masklet.video.sink_base import BaseSink, Sink
@@ -137,26 +137,19 @@ class CocoSink(BaseSink):
             "frame_index": frame.index,
             "time_s": round(frame.time_s, 6),
         }
-        annotations = []
-        for row, (object_id, mask) in enumerate(zip(masks.object_ids, masks.masks, strict=True)):
-            box = mask_box_xyxy(mask)
-            if box is None:  # absent
-                continue
-            left, top, right, bottom = box.tolist()
-            annotation = {
-                "category_id": 1,
-                "segmentation": encode_rle(mask),
-                "area": int(np.count_nonzero(mask)),
-                "bbox": [left, top, right - left, bottom - top],
-                "iscrowd": 0,
-                "object_id": object_id,
-                "track_id": object_id,
-                "frame_index": frame.index,
-                "score": round(float(masks.iou_predictions[row]), 4),
-                "object_score": round(float(masks.object_scores[row]), 4),
-                "prompted": bool(masks.prompted[row]),
-            }
-            annotations.append(annotation)
+        annotations = [
+            coco_annotation(
+                encode_rle(mask),
+                object_id=object_id,
+                track_id=object_id,
+                frame_index=frame.index,
+                score=round(float(masks.iou_predictions[row]), 4),
+                object_score=round(float(masks.object_scores[row]), 4),
+                prompted=bool(masks.prompted[row]),
+            )
+            for row, (object_id, mask) in enumerate(zip(masks.object_ids, masks.masks, strict=True))
+            if mask.any()
+        ]
         self.check_space(to_finish=self._file.to_finish())
         self._file.add(image, annotations)
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from masklet.automatic import AutomaticConfig, AutomaticMask, Box, segment_everything
-from masklet.compat.sam2.model import EngineAround, engine_of
+from masklet.compat.sam2.model import engine_of
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
-from masklet.engine.protocol import Engine
-from masklet.engine.staged import StagedEngine
 from masklet.errors import ConfigError
 from masklet.images import ImageSource, read_image
-from masklet.masks import run_lengths, without_small_parts
-from masklet.records import Conditioned, Decoded, Prompt
+from masklet.masks import run_lengths
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -64,7 +58,6 @@ class SAM2AutomaticMaskGenerator:
             raise ConfigError(f"output_mode must be one of {', '.join(get_args(OutputMode))}, got {output_mode!r}")
         self.predictor = SAM2ImagePredictor(model)
         self.output_mode = output_mode
-        self.min_mask_region_area = min_mask_region_area
         self.config = AutomaticConfig(
             points_per_side=points_per_side or 1,
             points_per_batch=points_per_batch,
@@ -78,6 +71,7 @@ class SAM2AutomaticMaskGenerator:
             crop_overlap=crop_overlap_ratio,
             crop_points_divisor=crop_n_points_downscale_factor,
             point_grids=point_grids,
+            low_res_region_area=min_mask_region_area,
             refine=use_m2m,
             multimask=multimask_output,
             order="crop",
@@ -104,9 +98,7 @@ class SAM2AutomaticMaskGenerator:
             ImageError: the image cannot be read.
             ConfigError: it is too small for so many crops.
         """
-        own = engine_of(self.predictor.model)
-        engine: Engine[Any] = _Cleaning(own, self.min_mask_region_area) if self.min_mask_region_area else own
-        found = segment_everything(engine, read_image(image), self.config)
+        found = segment_everything(engine_of(self.predictor.model), read_image(image), self.config)
         return [self._annotation(mask) for mask in found]
 
     def _annotation(self, found: AutomaticMask) -> dict[str, Any]:
@@ -130,22 +122,3 @@ class SAM2AutomaticMaskGenerator:
 def _xywh(box_xyxy: Box) -> list[int]:
     left, top, right, bottom = box_xyxy
     return [left, top, right - left, bottom - top]
-
-
-class _Cleaning(EngineAround):
-    """Answers with masks that have no small holes and pieces. (With `use_m2m`, the logits that are fed back have none
-    either; the official code feeds back those from before.)"""
-
-    def __init__(self, engine: StagedEngine[Any], area: int) -> None:
-        super().__init__(engine)
-        self.area = area
-
-    def decode(
-        self, conditioned: Conditioned[Any], prompts: Sequence[Prompt | None], *, multimask: bool | None = None
-    ) -> list[Decoded[Any]]:
-        return [self._cleaned(one) for one in super().decode(conditioned, prompts, multimask=multimask)]
-
-    def _cleaned(self, decoded: Decoded[Any]) -> Decoded[Any]:
-        planes = self.to_numpy(decoded.low_res_logits)
-        cleaned = np.stack([without_small_parts(plane, self.area, self.area) for plane in planes])
-        return replace(decoded, low_res_logits=self.engine.from_numpy(cleaned))

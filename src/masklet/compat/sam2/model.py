@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from masklet.engine.staged import StagedEngine
 from masklet.errors import EngineError, PromptError
-from masklet.records import ByteArray, Conditioned, Decoded, FloatArray, FrameMemory, ImageFeatures, Prompt, Recall
+from masklet.records import FloatArray, Prompt
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -61,36 +60,6 @@ class SAM2Base:
     def cpu(self) -> Self:
         """`to("cpu")`."""
         return self.to("cpu")
-
-
-class EngineAround:
-    """An engine that does as the one inside; a subclass does one thing otherwise."""
-
-    def __init__(self, engine: StagedEngine[Any]) -> None:
-        self.engine = engine
-        self.info = engine.info
-
-    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[Any]:
-        return self.engine.encode_image(rgb, in_video=in_video)
-
-    def attend(self, features: ImageFeatures[Any], recalls: Sequence[Recall[Any]]) -> Conditioned[Any]:
-        return self.engine.attend(features, recalls)
-
-    def decode(
-        self, conditioned: Conditioned[Any], prompts: Sequence[Prompt | None], *, multimask: bool | None = None
-    ) -> list[Decoded[Any]]:
-        return self.engine.decode(conditioned, prompts, multimask=multimask)
-
-    def encode_memory(
-        self, features: ImageFeatures[Any], decoded: Sequence[Decoded[Any]], prompted: Sequence[bool]
-    ) -> list[FrameMemory[Any]]:
-        return self.engine.encode_memory(features, decoded, prompted)
-
-    def to_numpy(self, array: Any) -> FloatArray:
-        return self.engine.to_numpy(array)
-
-    def from_numpy(self, array: FloatArray) -> Any:
-        return self.engine.from_numpy(array)
 
 
 def engine_of(model: Any) -> StagedEngine[Any]:

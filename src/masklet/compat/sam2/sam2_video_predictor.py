@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.compat.sam2.model import EngineAround, SAM2Base, engine_of, to_array, to_pixels
+from masklet.compat.sam2.model import SAM2Base, engine_of, to_array, to_pixels
 from masklet.errors import ConfigError, MaskletError, PromptError, TrackingError, VideoError
 from masklet.masks import without_small_parts
 from masklet.memory_bank import MemoryConfig
@@ -304,7 +304,8 @@ class SAM2VideoPredictor(SAM2Base):
         """
         state = _checked(inference_state)
         known = state.known(obj_id)
-        state.tracker.take_back(known.number, frame_idx)
+        if known.number in state.tracker.prompts.get(frame_idx, {}):
+            state.tracker.unprompt(known.number, frame_idx, keep_memory=True)
         known.points.pop(frame_idx, None)
         known.fresh.pop(frame_idx, None)
         if frame_idx in known.initial:
@@ -397,19 +398,22 @@ class SAM2VideoPredictor(SAM2Base):
         return frame_idx, state["obj_ids"], masks
 
 
-class _AsOfficial(EngineAround):
-    """Remembers as the official predictor does: prompted masks without small holes, and where it was told to."""
+class _AsOfficial:
+    """An engine that remembers as the official predictor does: prompted masks without small holes, and where it was
+    told to. All else is done by the predictor's own engine."""
 
     def __init__(self, predictor: SAM2VideoPredictor, offload: bool) -> None:
-        super().__init__(predictor.engine)
-        self.predictor, self.offload = predictor, offload
+        self.engine, self.predictor, self.offload = predictor.engine, predictor, offload
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
 
     def encode_memory(
         self, features: ImageFeatures[Any], decoded: Sequence[Decoded[Any]], prompted: Sequence[bool]
     ) -> list[FrameMemory[Any]]:
         filled = [self._filled(one) if is_prompted else one for one, is_prompted in zip(decoded, prompted, strict=True)]
         binary = [is_prompted and self.predictor.binarize_mask_from_pts_for_mem_enc for is_prompted in prompted]
-        memories = super().encode_memory(features, filled, binary)
+        memories = self.engine.encode_memory(features, filled, binary)
         if not self.offload:
             return memories
         return [replace(memory, spatial=torch.as_tensor(memory.spatial).cpu()) for memory in memories]
