@@ -73,6 +73,14 @@ def test_synthetic_objects_move(data: Path) -> None:
     assert sum(moved) >= 8
 
 
+def test_clips_are_cut_to_scenes_without_their_objects(data: Path) -> None:
+    def absent(probability: float) -> float:
+        samples = take(ClipSamples(config(data, num_frames=6, interruption_probability=probability)), 20)
+        return sum(1 - sample.masks.any(-1).any(-1).float().mean().item() for sample in samples) / len(samples)
+
+    assert absent(1.0) > absent(0.0) + 0.1
+
+
 def test_every_object_is_seen_on_a_third_of_the_frames(data: Path) -> None:
     for sample in take(ClipSamples(config(data, num_frames=6)), 20):
         assert (sample.masks.any(-1).any(-1).sum(1) >= 2).all()

@@ -283,3 +283,29 @@ def test_training_lowers_the_loss(data: Path, weights: Path, tmp_path: Path) -> 
 def test_recipes_make_valid_configurations(name: str, weights: Path) -> None:
     recipe = RECIPES[name]("images/", "clips/", str(weights))
     assert (recipe.image_root, recipe.clip_root, recipe.init) == ("images/", "clips/", str(weights))
+
+
+def test_a_model_may_be_given_parts_that_do_nothing_yet(tmp_path: Path) -> None:
+    maps = dataclasses.replace(NANO_CONFIG.prompt_maps, fine_sigmas=())  # type: ignore[type-var]
+    before = SAM2(dataclasses.replace(TINY, decoder_refines=False, prompt_maps=maps))
+    torch.save({"config": before.config.to_dict(), "model": before.state_dict()}, tmp_path / "before.pt")
+    grown = SAM2(TINY)
+    loop.load_weights(grown, tmp_path / "before.pt")
+    decode = {
+        "embedding": torch.randn(1, 128, 4, 4),
+        "high_res_4": torch.randn(1, 16, 16, 16),
+        "high_res_8": torch.randn(1, 32, 8, 8),
+        "points_xy": torch.tensor([[[20.0, 30.0], [0.0, 0.0]]]),
+        "labels": torch.tensor([[1, -1]]),
+        "mask_logits": torch.randn(1, 1, 16, 16),
+        "has_mask": torch.tensor([True]),
+    }
+    with torch.no_grad():
+        assert torch.equal(before.decode(**decode).low_res_logits, grown.decode(**decode).low_res_logits)
+    with pytest.raises(CheckpointError, match="fine_prompts"):
+        loop.load_weights(before, _saved(grown, tmp_path / "grown.pt"))
+
+
+def _saved(model: SAM2, path: Path) -> Path:
+    torch.save({"config": model.config.to_dict(), "model": model.state_dict()}, path)
+    return path

@@ -228,3 +228,12 @@ def test_objects_start_apart() -> None:
         second = object_motion(rng, 4, SIZE, 20.0, [first])
         distances.append(np.linalg.norm(first.centres_xy[0] - second.centres_xy[0]))
     assert np.median(distances) > SIZE * 0.4
+
+
+def test_a_cut_shows_another_scene_and_hides_what_was_there() -> None:
+    scene, other = empty_scene(4), empty_scene(4)
+    scene.paint(layer(motion([(20.0, 20.0)] * 4)))
+    other.paint(layer(motion([(40.0, 40.0)] * 4), colour=90))
+    scene.cut_to(other, 1, 3)
+    assert [bool(mask.any()) for mask in scene.objects[0]] == [True, False, False, True]
+    assert [int(frame.max()) for frame in scene.frames] == [200, 90, 90, 200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,16 @@ def test_the_official_architecture_learns_from_images_and_clips() -> None:
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []
     assert result.metrics.keys() >= {"tracked", "tracked_last"}
+
+
+def test_a_clip_can_be_learnt_from_pooled_memories() -> None:
+    model = random_model()
+    exact, pooled = (
+        run_step(model, 4, replace(SAM2_STEPS, pooled_memories=probability)).metrics["tracked"]
+        for probability in (0.0, 1.0)
+    )
+    assert exact != pooled
+    assert 0 <= pooled <= 1
 
 
 def test_frames_to_correct() -> None:

@@ -55,6 +55,9 @@ class PromptMapsConfig:
     """Widths of the Gaussians around clicks, in image sides."""
     sample_features: bool = True
     """Add the image features under a click to its token."""
+    fine_sigmas: tuple[float, ...] = ()
+    """Widths of the Gaussians on the fine maps; with any, prompts and the mask fed back are drawn at strides 8 and 4
+    as well."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +90,8 @@ class ModelConfig:
     decoder_mlp_dim: int = 2048
     decoder_activation: str = "gelu"
     """Activation of the mask upscaling: 'gelu' or 'relu'."""
+    decoder_refines: bool = False
+    """Cells look around once more at strides 8 and 4 of the upscaling (masklet's addition: see mask_decoder.py)."""
 
     smooth_logits: bool = False
     """Blur the low-res logits by [1 2 1] both ways (masklet's addition: see `SAM2.decode`)."""
@@ -230,6 +235,7 @@ NANO_CONFIG = ModelConfig(
     decoder_heads=4,
     decoder_mlp_dim=512,
     decoder_activation="relu",
+    decoder_refines=True,
     smooth_logits=True,
     memory_layers=2,
     memory_mlp_dim=512,
@@ -238,7 +244,7 @@ NANO_CONFIG = ModelConfig(
     memory_mask_upscale=1,
     memory_mask_channels=(16, 64),
     rope_span=16.0,
-    prompt_maps=PromptMapsConfig(),
+    prompt_maps=PromptMapsConfig(fine_sigmas=(0.015, 0.06)),
     correspondence=CorrespondenceConfig(),
 )
 """masklet's own small model: the same system on a convolutional trunk, about 5 M parameters."""

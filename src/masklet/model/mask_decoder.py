@@ -3,7 +3,9 @@
 Always all four masks (one for clear prompts, three for ambiguous ones): which to use is the engine's choice, so that an
 exported graph is not frozen to one of the two.
 
-Source: sam2 2b90b9f, sam/mask_decoder.py `MaskDecoder`, with the switches as released.
+Source: sam2 2b90b9f, sam/mask_decoder.py `MaskDecoder`, with the switches as released. masklet's addition, which nano
+uses: `refines`. In SAM 2 nothing looks around after the transformer, so each cell of stride 16 decides alone about its
+16 fine cells, from what it and the image's fine features say; a small model's outlines are ragged for it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.model.layers import ACTIVATIONS, MLP, LayerNorm2d
+from masklet.model.layers import ACTIVATIONS, MLP, DepthwiseConv2d, LayerNorm2d
 from masklet.model.two_way_transformer import TwoWayTransformer
 
 NUM_MASKS = 4
@@ -33,8 +36,28 @@ class DecodedMasks(NamedTuple):
     """(N, 4, D), from which object pointers are made"""
 
 
+class Refinement(nn.Module):
+    """(N, C, h, w) plus what each cell learns from the 5 x 5 around it: nothing at first.
+
+    A ConvNeXt block without its norm and with ReLU: at stride 4 those two cost more than the convolutions.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = DepthwiseConv2d(channels, 5)
+        self.expand = nn.Conv2d(channels, 2 * channels, 1)
+        self.project = nn.Conv2d(2 * channels, channels, 1)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.project(F.relu(self.expand(self.depthwise(x))))  # type: ignore[no-any-return]
+
+
 class MaskDecoder(nn.Module):
-    def __init__(self, *, embed_dim: int, depth: int, num_heads: int, mlp_dim: int, activation: str) -> None:
+    def __init__(
+        self, *, embed_dim: int, depth: int, num_heads: int, mlp_dim: int, activation: str, refines: bool = False
+    ) -> None:
         super().__init__()
         self.object_score_token = nn.Parameter(torch.randn(1, embed_dim) * 0.5)
         self.iou_token = nn.Parameter(torch.randn(1, embed_dim) * 0.5)
@@ -44,6 +67,8 @@ class MaskDecoder(nn.Module):
         self.upscale_8 = nn.ConvTranspose2d(embed_dim, embed_dim // 4, 2, stride=2)
         self.norm_8 = LayerNorm2d(embed_dim // 4)
         self.upscale_4 = nn.ConvTranspose2d(embed_dim // 4, embed_dim // 8, 2, stride=2)
+        self.refine_8 = Refinement(embed_dim // 4) if refines else nn.Identity()
+        self.refine_4 = Refinement(embed_dim // 8) if refines else nn.Identity()
         self.mask_heads = nn.ModuleList(MLP(embed_dim, embed_dim, embed_dim // 8, 3) for _ in range(NUM_MASKS))
         self.iou_head = MLP(embed_dim, embed_dim, NUM_MASKS, 3)
         self.object_score_head = MLP(embed_dim, embed_dim, 1, 3)
@@ -71,8 +96,8 @@ class MaskDecoder(nn.Module):
         tokens, image = self.transformer(tokens, embedding + dense, image_pos)
         object_token, iou_token, mask_tokens = tokens[:, 0], tokens[:, 1], tokens[:, 2 : 2 + NUM_MASKS]
         image = torch.unflatten(image.mT, -1, embedding.shape[-2:])
-        fine = self.activation(self.norm_8(self.upscale_8(image) + high_res_8))
-        fine = self.activation(self.upscale_4(fine) + high_res_4)  # (N, D/8, 4h, 4w)
+        fine = self.refine_8(self.activation(self.norm_8(self.upscale_8(image) + high_res_8)))
+        fine = self.refine_4(self.activation(self.upscale_4(fine) + high_res_4))  # (N, D/8, 4h, 4w)
         kernels = torch.stack([head(mask_tokens[:, i]) for i, head in enumerate(self.mask_heads)], dim=1)
         logits = torch.unflatten(kernels @ fine.flatten(2), -1, fine.shape[-2:])
         return DecodedMasks(

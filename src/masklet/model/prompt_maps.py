@@ -4,6 +4,9 @@ A small model trained from scratch ignores SAM's sparse tokens for its first hun
 salient object, whatever was clicked (docs/lab-notes.md). Drawn on the grid the prompt cannot be overlooked: Gaussians
 around clicks, the inside and outside of a box, and which kinds of prompt there are. A small MLP turns them into
 channels that are added where SAM adds its dense prompt embedding. Also, a click's token learns what lies under it.
+
+`FinePrompts` draws the same, and the mask that is fed back with a correction, on the maps of strides 8 and 4 where
+outlines are decided: SAM 2 brings a box's edges and the last mask to 16 pixels before its decoder sees them.
 """
 
 from __future__ import annotations
@@ -13,11 +16,64 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.model.config import PromptMapsConfig
-from masklet.model.position_encoding import cell_centres
 from masklet.records import PointLabel
 
-_FAR = 4.0  # squared distance standing for "no such click": farther than any two points of the unit square
-_BOX_EDGE_SHARPNESS = 60.0
+_BOX_EDGE_SHARPNESS = 2.5
+"""A box's edge is drawn as sigmoid(this * cells from it), so about a cell wide."""
+
+
+_MASK_SOFTNESS = 4.0
+"""Logits fed back are drawn as tanh(logit / this): beyond it they only say "sure"."""
+
+
+def draw_prompts(points_01: Tensor, labels: Tensor, height: int, width: int, sigmas: tuple[float, ...]) -> Tensor:
+    """Draw (N, P, 2) points in the unit square with (N, P) labels on an h x w grid: (N, 2 * sigmas + 4 + 2, h, w).
+
+    Gaussians around foreground clicks, around background clicks, four maps of the box, and which clicks there are. All
+    of them are products (or a maximum) of one factor along x and one along y, so only the last step is as large as the
+    grid.
+    """
+    columns, rows = _centres(width, points_01.device), _centres(height, points_01.device)
+    squared_x, squared_y = (columns - points_01[..., :1]) ** 2, (rows - points_01[..., 1:]) ** 2  # (N, P, w or h)
+    maps, presence = [], []
+    for label in (PointLabel.FOREGROUND, PointLabel.BACKGROUND):
+        is_given = (labels == label).to(points_01.dtype)[..., None]  # (N, P, 1)
+        for sigma in sigmas:
+            along_x, along_y = torch.exp(squared_x / (-2 * sigma**2)), torch.exp(squared_y / (-2 * sigma**2))
+            maps.append((_grid(along_y * is_given, along_x)).amax(1))  # of several clicks the nearest
+        presence.append(is_given.amax(1)[..., None].expand(-1, height, width))
+    maps += _draw_box(points_01, labels, columns, rows)
+    return torch.stack(maps + presence, dim=1)
+
+
+def _draw_box(points_01: Tensor, labels: Tensor, columns: Tensor, rows: Tensor) -> list[Tensor]:
+    """Soft inside, outside, a bump at the centre, and the distance from it in box sizes; zeros without a box."""
+    is_top_left = (labels == PointLabel.BOX_TOP_LEFT).to(points_01.dtype)[..., None]
+    is_bottom_right = (labels == PointLabel.BOX_BOTTOM_RIGHT).to(points_01.dtype)[..., None]
+    top_left = (points_01 * is_top_left).sum(1)
+    bottom_right = (points_01 * is_bottom_right).sum(1)
+    has_box = is_top_left.amax(1)  # (N, 1)
+    insides, bumps, distances = [], [], []
+    for axis, cells in enumerate((columns, rows)):
+        low, high = top_left[:, axis, None], bottom_right[:, axis, None]
+        margin = torch.minimum(cells - low, high - cells)
+        insides.append(torch.sigmoid(margin * (_BOX_EDGE_SHARPNESS * cells.shape[0])) * has_box)
+        relative = (cells - (low + high) / 2) / (high - low).clamp(min=0.02)
+        bumps.append(torch.exp(-4 * relative**2))
+        distances.append(relative.abs().clamp(max=3) * has_box)
+    inside = _grid(insides[1], insides[0])
+    farther = torch.maximum(distances[1][..., :, None], distances[0][..., None, :])
+    return [inside, has_box[..., None] - inside, inside * _grid(bumps[1], bumps[0]), farther]
+
+
+def _centres(length: int, device: torch.device) -> Tensor:
+    """(length,) centres of cells along one side of the unit square."""
+    return (torch.arange(length, device=device, dtype=torch.float32) + 0.5) / length
+
+
+def _grid(along_y: Tensor, along_x: Tensor) -> Tensor:
+    """(..., h) and (..., w) to their products (..., h, w)."""
+    return along_y[..., :, None] * along_x[..., None, :]
 
 
 class PromptMaps(nn.Module):
@@ -39,38 +95,9 @@ class PromptMaps(nn.Module):
     def forward(self, points_01: Tensor, labels: Tensor, height: int, width: int) -> Tensor:
         """Draw (N, P, 2) points in the unit square with (N, P) labels on an h x w grid: (N, D, h, w)."""
         with torch.autocast(points_01.device.type, enabled=False):
-            maps = self._draw(points_01.float(), labels, height, width)
+            maps = draw_prompts(points_01.float(), labels, height, width, self.sigmas)
         maps = maps.to(self.expand.weight.dtype)
         return self.project(F.relu(self.expand(maps)))  # type: ignore[no-any-return]
-
-    def _draw(self, points_01: Tensor, labels: Tensor, height: int, width: int) -> Tensor:
-        grid = cell_centres(height, width).to(points_01.device).reshape(1, 1, height * width, 2)
-        squared = ((grid - points_01[:, :, None]) ** 2).sum(-1)  # (N, P, h*w)
-        maps = []
-        for label in (PointLabel.FOREGROUND, PointLabel.BACKGROUND):
-            nearest = torch.where((labels == label)[..., None], squared, _FAR).amin(1)
-            maps += [torch.exp(-nearest / (2 * sigma**2)) for sigma in self.sigmas]
-        maps += self._draw_box(points_01, labels, grid[:, 0])
-        for label in (PointLabel.FOREGROUND, PointLabel.BACKGROUND):
-            is_given = (labels == label).any(1, keepdim=True).to(points_01.dtype)
-            maps.append(is_given.expand(-1, height * width))
-        return torch.unflatten(torch.stack(maps, dim=1), -1, (height, width))
-
-    @staticmethod
-    def _draw_box(points_01: Tensor, labels: Tensor, grid: Tensor) -> list[Tensor]:
-        """Soft inside, outside, a bump at the centre, and the distance from it in box sizes; zeros without a box."""
-        is_top_left = (labels == PointLabel.BOX_TOP_LEFT).to(points_01.dtype)[..., None]
-        is_bottom_right = (labels == PointLabel.BOX_BOTTOM_RIGHT).to(points_01.dtype)[..., None]
-        top_left = (points_01 * is_top_left).sum(1, keepdim=True)
-        bottom_right = (points_01 * is_bottom_right).sum(1, keepdim=True)
-        has_box = is_top_left.amax(1)  # (N, 1)
-        margin = torch.minimum(grid - top_left, bottom_right - grid)  # (N, h*w, 2)
-        sides = torch.sigmoid(margin * _BOX_EDGE_SHARPNESS)
-        inside = sides[..., 0] * sides[..., 1] * has_box
-        size = (bottom_right - top_left).clamp(min=0.02)
-        relative = (grid - (top_left + bottom_right) / 2) / size
-        centre = inside * torch.exp(-4 * (relative**2).sum(-1))
-        return [inside, has_box * (1 - inside), centre, has_box * relative.abs().amax(-1).clamp(max=3)]
 
     def under_points(self, points_01: Tensor, labels: Tensor, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """(N, P, D) what lies under each click; zero for box corners, whose own pixels say nothing, and padding.
@@ -89,3 +116,42 @@ class PromptMaps(nn.Module):
             total = projected if total is None else total + projected
         is_click = ((labels == PointLabel.FOREGROUND) | (labels == PointLabel.BACKGROUND))[..., None]
         return torch.where(is_click, self.norm(total), 0.0)
+
+
+class FinePrompts(nn.Module):
+    """Prompts on the fine maps: what to add to those of strides 8 and 4. Nothing at first, so that a model trained
+    without them can learn them."""
+
+    def __init__(self, sigmas: tuple[float, ...], embed_dim: int) -> None:
+        super().__init__()
+        self.sigmas = sigmas
+        channels = 2 * len(sigmas) + 4 + 2 + 2
+        d4, d8 = embed_dim // 8, embed_dim // 4
+        self.expand_4, self.project_4 = nn.Conv2d(channels, d4, 1), nn.Conv2d(d4, d4, 1)
+        self.expand_8, self.project_8 = nn.Conv2d(channels, d8, 1), nn.Conv2d(d8, d8, 3, padding=1)
+        for layer in (self.project_4, self.project_8):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self, points_01: Tensor, labels: Tensor, mask_logits: Tensor, has_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            points_01: (N, P, 2) in the unit square.
+            labels: (N, P).
+            mask_logits: (N, 1, 4h, 4w) that are fed back; ignored where not `has_mask`.
+            has_mask: (N,) bool.
+
+        Returns:
+            (N, D/4, 2h, 2w) and (N, D/8, 4h, 4w).
+        """
+        height, width = mask_logits.shape[-2:]
+        with torch.autocast(points_01.device.type, enabled=False):
+            given = has_mask[:, None, None, None]
+            mask = torch.where(given, torch.tanh(mask_logits.float() / _MASK_SOFTNESS), 0.0)
+            drawn = draw_prompts(points_01.float(), labels, height, width, self.sigmas)
+            maps = torch.cat((drawn, mask, given.to(mask.dtype).expand_as(mask)), dim=1)
+        maps = maps.to(self.expand_4.weight.dtype)
+        fine = self.project_4(F.relu(self.expand_4(maps)))
+        return self.project_8(F.relu(self.expand_8(F.avg_pool2d(maps, 2)))), fine

@@ -25,7 +25,7 @@ from masklet.model.memory_attention import MemoryAttention
 from masklet.model.memory_encoder import MemoryEncoder
 from masklet.model.position_encoding import cells_averaged, rotary_table, sine_encoding_1d, sine_encoding_2d
 from masklet.model.prompt_encoder import PromptEncoder
-from masklet.model.prompt_maps import PromptMaps
+from masklet.model.prompt_maps import FinePrompts, PromptMaps
 
 ABSENT_LOGIT = -1024.0
 """Mask logit of an object that is not in the frame."""
@@ -80,6 +80,7 @@ class SAM2(nn.Module):
             num_heads=config.decoder_heads,
             mlp_dim=config.decoder_mlp_dim,
             activation=config.decoder_activation,
+            refines=config.decoder_refines,
         )
         self.memory_encoder = MemoryEncoder(
             embed_dim=dim,
@@ -105,6 +106,11 @@ class SAM2(nn.Module):
         self.mask_prompt_conv = nn.Conv2d(1, 1, 4, stride=4)
         """Reduces a mask prompt to logits for the prompt encoder; engines run it on the host (17 numbers)."""
         self.prompt_maps = None if config.prompt_maps is None else PromptMaps(config.prompt_maps, dim)
+        self.fine_prompts = (
+            FinePrompts(config.prompt_maps.fine_sigmas, dim)
+            if config.prompt_maps is not None and config.prompt_maps.fine_sigmas
+            else None
+        )
         self.correspondence = (
             None
             if config.correspondence is None
@@ -242,6 +248,9 @@ class SAM2(nn.Module):
             dense = dense + self.prompt_maps(points_01, labels, height, width)
             if self.prompt_maps.sample_features:
                 sparse = sparse + self.prompt_maps.under_points(points_01, labels, (embedding, high_res_8, high_res_4))
+        if self.fine_prompts is not None:
+            drawn_8, drawn_4 = self.fine_prompts(points_01, labels, mask_logits, has_mask)
+            high_res_8, high_res_4 = high_res_8 + drawn_8, high_res_4 + drawn_4
         image_pos = self.prompt_encoder.position.grid(height, width)
         decoded: DecodedMasks = self.mask_decoder(embedding, image_pos, sparse, dense, high_res_8, high_res_4)
         pointers = self.pointer_head(decoded.mask_tokens)

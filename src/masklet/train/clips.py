@@ -4,7 +4,8 @@ A synthetic clip is a still image under a moving camera, with objects of other i
 own: they turn, grow, bend, change their light, cross and hide each other, leave the frame and come back. Copies and
 kin of an object move beside it, so that only its identity, not its kind, tells which one was meant. Others, and bars
 of any texture, pass in front. Light falls unevenly and wanders. The same objects are pasted into real clips at times.
-The image's own objects can be tracked as well.
+The image's own objects can be tracked as well. Some clips are cut to another scene for a while, full of other things:
+from that a model learns to say that its object is not there.
 
 Shapes: T frames, K objects, S the model's square input; masks at half of it, as for images.
 """
@@ -101,6 +102,8 @@ class ClipDataConfig:
     """Longest side of the smallest pasted object, as a fraction of the frame's; the largest has 0.6."""
     paste_on_real_probability: float = 0.35
     """That objects are pasted into a real clip."""
+    interruption_probability: float = 0.2
+    """That the clip is cut to another scene for some frames, in which none of its objects is, and back at times."""
     degrade_probability: float = 0.12
     """Of each of blur, noise and compression, over the whole clip."""
     weights: Mapping[str, float] = field(default_factory=lambda: dict(SOURCE_WEIGHTS))
@@ -121,7 +124,16 @@ class ClipDataConfig:
         check_size(self.size)
         check_count("objects_per_clip", self.objects_per_clip)
         check_count("num_frames", self.num_frames)
-        for name in ("real", "lookalike", "occluder", "shade", "camera_blur", "paste_on_real", "degrade"):
+        for name in (
+            "real",
+            "lookalike",
+            "occluder",
+            "shade",
+            "camera_blur",
+            "paste_on_real",
+            "interruption",
+            "degrade",
+        ):
             check_fraction(f"{name}_probability", getattr(self, f"{name}_probability"))
         for name in ("min_paste_side", "min_object_area", "max_object_area"):
             check_fraction(name, getattr(self, name))
@@ -174,7 +186,12 @@ class ClipSamples(SampleStream[ClipSample]):
         )
 
     def attempt(self, rng: np.random.Generator) -> ClipSample | None:
-        return self._finish(self._draw_scene(rng), rng)
+        scene = self._draw_scene(rng)
+        if self.config.num_frames > 1 and rng.random() < self.config.interruption_probability:
+            first = int(rng.integers(1, self.config.num_frames))
+            last = min(self.config.num_frames, first + int(rng.integers(1, self.config.num_frames // 2 + 1)))
+            scene.cut_to(self._draw_scene(rng), first, last)
+        return self._finish(scene, rng)
 
     def _draw_scene(self, rng: np.random.Generator) -> Scene:
         if self._clip_probabilities is not None and rng.random() < self.config.real_probability:

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,8 +43,8 @@ from masklet.train.record import RunLog, describe_run
 from masklet.train.steps import StepResult, clip_step, image_step
 from masklet.train.validation import Validator
 
-Progress = Callable[[str], None]
-"""Called with a word on what is being done beside the steps."""
+PARTS_THAT_START_AS_NOTHING = ("fine_prompts.", "mask_decoder.refine_")
+"""Beginnings of the names of what a model can be given later: at their start they add nothing to what it knew."""
 
 
 class Part(NamedTuple):
@@ -341,13 +341,17 @@ class Trainer:
 
 
 def load_weights(model: SAM2, path: Path) -> None:
-    """Read a checkpoint, of whatever layout, into a model of the same parts.
+    """Read a checkpoint, of whatever layout, into a model of the same parts, or of these and some that do nothing yet.
 
     Raises:
         CheckpointError: missing file, or keys or shapes that do not fit.
     """
+    weights = dict(read_checkpoint(path).weights)
+    for name, value in model.state_dict().items():
+        if name.startswith(PARTS_THAT_START_AS_NOTHING):
+            weights.setdefault(name, value)
     try:
-        model.load_state_dict(read_checkpoint(path).weights)
+        model.load_state_dict(weights)
     except RuntimeError as error:
         if isinstance(error, CheckpointError):
             raise

@@ -64,6 +64,13 @@ class Scene:
             self.objects.append(shown)
             self.num_pasted += 1
 
+    def cut_to(self, other: Scene, first: int, last: int) -> None:
+        """Show another scene's frames from `first` to before `last`: none of this one's objects is in them."""
+        span = slice(first, last)
+        self.frames[span], self.voids[span] = other.frames[span], other.voids[span]
+        for masks in self.objects:
+            masks[span] = [np.zeros_like(mask) for mask in masks[span]]
+
 
 @dataclass(frozen=True, slots=True)
 class Bend:

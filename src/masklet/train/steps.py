@@ -55,6 +55,8 @@ class StepConfig:
     """That a first frame prompted by click or box is corrected at once."""
     tracks_with_candidates: bool = False
     """Tracked frames, and those with a single click, are answered by the best of three masks, as in SAM 2."""
+    pooled_memories: float = 0.0
+    """Probability that a tracked frame reads memories averaged 2 x 2, as at `speed="fast"`."""
     memory: MemoryConfig = field(
         default_factory=lambda: MemoryConfig(policy="official", spatial_slots=7, max_pointers=8)
     )
@@ -318,14 +320,13 @@ def _tracked_frame(
     num = len(target)
     slots = torch.tensor([[slot for slot, _ in recall.spatial]]).expand(num, -1)
     times = torch.tensor([[ago / (recall.pointer_span - 1) for ago, _ in recall.pointers]]).expand(num, -1)
-    conditioned = model.attend(
-        features.embedding,
-        torch.stack([memory for _, memory in recall.spatial], dim=1),
-        slots,
-        torch.stack([pointer for _, pointer in recall.pointers], dim=1),
-        times,
-        features.keys,
-    )
+    memory, matches = torch.stack([memory for _, memory in recall.spatial], dim=1), None
+    if config.pooled_memories and torch.rand(()) < config.pooled_memories:
+        own, rest = memory.split((model.config.memory_dim, memory.shape[2] - model.config.memory_dim), dim=2)
+        memory = torch.unflatten(F.avg_pool2d(own.flatten(0, 1), 2), 0, own.shape[:2])
+        matches = rest if rest.shape[2] else None
+    pointers = torch.stack([pointer for _, pointer in recall.pointers], dim=1)
+    conditioned = model.attend(features.embedding, memory, slots, pointers, times, features.keys, matches)
     answer = _full_precision(decode(model, conditioned, features, no_prompts(num), None, None))
     ambiguous = torch.full((num,), config.tracks_with_candidates)
     loss, cost = _tracked_loss(answer, target, valid, present, ambiguous, weights)
