@@ -322,7 +322,7 @@ def _tracked_frame(
     times = torch.tensor([[ago / (recall.pointer_span - 1) for ago, _ in recall.pointers]]).expand(num, -1)
     memory, matches = torch.stack([memory for _, memory in recall.spatial], dim=1), None
     if config.pooled_memories and torch.rand(()) < config.pooled_memories:
-        own, rest = memory.split((model.config.memory_dim, memory.shape[2] - model.config.memory_dim), dim=2)
+        own, rest = memory[:, :, : model.config.memory_dim], memory[:, :, model.config.memory_dim :]
         memory = torch.unflatten(F.avg_pool2d(own.flatten(0, 1), 2), 0, own.shape[:2])
         matches = rest if rest.shape[2] else None
     pointers = torch.stack([pointer for _, pointer in recall.pointers], dim=1)
