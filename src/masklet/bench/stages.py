@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,35 +42,57 @@ class Scene:
         self.conditioned = engine.attend(self.features, self.recalls)
         self.decoded = engine.decode(self.conditioned, [None] * num_objects)
 
-    def encode_image(self) -> FloatArray:
-        return self.engine.to_numpy(self.engine.encode_image(self.rgb, in_video=True).arrays["embedding"])
+    def encode_image(self) -> Any:
+        return self.engine.encode_image(self.rgb, in_video=True).arrays["embedding"]
 
-    def attend(self) -> FloatArray:
-        return np.stack([self.engine.to_numpy(one) for one in self._attended().embeddings])
+    def attend(self) -> Any:
+        return self.engine.attend(self.features, self.recalls).embeddings
 
-    def _attended(self) -> Any:
-        return self.engine.attend(self.features, self.recalls)
-
-    def decode(self) -> FloatArray:
+    def decode(self) -> Any:
         decoded = self.engine.decode(self.conditioned, [None] * len(self.recalls))
-        return np.stack([self.engine.to_numpy(one.low_res_logits)[one.chosen] for one in decoded])
+        return [self.engine.to_numpy(one.low_res_logits)[one.chosen] for one in decoded]  # what a frame needs of them
 
-    def encode_memory(self) -> FloatArray:
+    def encode_memory(self) -> Any:
         memories = self.engine.encode_memory(self.features, self.decoded, [False] * len(self.recalls))
-        return np.stack([self.engine.to_numpy(memory.spatial) for memory in memories])
+        return [memory.spatial for memory in memories]
 
-    def work(self) -> Mapping[str, Callable[[], FloatArray]]:
-        return dict(zip(STAGES, (self.encode_image, self.attend, self.decode, self.encode_memory), strict=True))
+    def masks(self) -> FloatArray:
+        """(N, h, w) low-res logits."""
+        return np.stack(self.decode())
+
+    def contestant(self, name: str, stage: str) -> Contestant:
+        work = dict(zip(STAGES, (self.encode_image, self.attend, self.decode, self.encode_memory), strict=True))[stage]
+
+        def run() -> Any:
+            answer = work()
+            self._wait()
+            return answer
+
+        return Contestant(name, run, self._as_array)
+
+    def _wait(self) -> None:
+        """Until the device has done what it was told."""
+        if self.engine.info.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.synchronize(self.engine.info.device)
+
+    def _as_array(self, answer: Any) -> FloatArray:
+        if isinstance(answer, np.ndarray):
+            return answer
+        if isinstance(answer, (list, tuple)):
+            return np.stack([self._as_array(one) for one in answer])
+        return self.engine.to_numpy(answer)
 
 
 def contestants(scenes: Mapping[str, Scene]) -> dict[str, list[Contestant]]:
     """By stage, one contestant a scene: the same frame for other engines."""
-    return {stage: [Contestant(name, scene.work()[stage]) for name, scene in scenes.items()] for stage in STAGES}
+    return {stage: [scene.contestant(name, stage) for name, scene in scenes.items()] for stage in STAGES}
 
 
 def disagreement(scenes: Sequence[Scene]) -> list[float]:
     """How far each scene's masks are from the first scene's: 1 - IoU of all objects' low-res masks."""
-    masks = [scene.decode() > 0 for scene in scenes]
+    masks = [scene.masks() > 0 for scene in scenes]
     unions = [int(np.count_nonzero(masks[0] | other)) for other in masks]
     shared = [int(np.count_nonzero(masks[0] & other)) for other in masks]
     return [1 - common / max(1, union) for common, union in zip(shared, unions, strict=True)]

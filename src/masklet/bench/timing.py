@@ -18,8 +18,10 @@ class Contestant:
     """One way of doing a piece of work."""
 
     name: str
-    run: Callable[[], FloatArray]
-    """Does it to its end, devices included; the answers of one table's contestants mean the same."""
+    run: Callable[[], Any]
+    """Does it to its end, devices included."""
+    as_array: Callable[[Any], FloatArray] = np.asarray
+    """What it answered, on the host; not timed. The answers of one table's contestants mean the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,15 @@ def compete(contestants: Sequence[Contestant], repeats: int, *, warm_up: int = 1
             wall, cpu = time.perf_counter(), time.process_time()
             answers[one.name] = one.run()
             times[one.name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    reference = answers[contestants[0].name]
+    arrays = {one.name: one.as_array(answers[one.name]) for one in contestants}
+    reference = arrays[contestants[0].name]
     return [
         Result(
             one.name,
             statistics.median(wall for wall, _ in times[one.name]),
             statistics.median(cpu for _, cpu in times[one.name]),
             repeats,
-            deviation(answers[one.name], reference),
+            deviation(arrays[one.name], reference),
         )
         for one in contestants
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from masklet.cli.console import command_line, print_line, print_table, show_status
-from masklet.cli.options import DeviceOption, ModelOption, PrecisionOption, examples, split_list
+from masklet.cli.options import MODEL_PANEL, DeviceOption, ModelOption, examples, split_list
 from masklet.errors import ConfigError, EngineError
 from masklet.output import atomic_path, make_folder
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PARTS = ("stages", "commands", "peers")
 SPEEDS = ("exact", "fast")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 EPILOG = examples(
     ("nano, from the image encoder to whole commands", "masklet bench"),
@@ -41,7 +43,13 @@ def bench(
     ] = None,
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(metavar="LIST", help="auto, fp32, bf16, fp16 or several.", rich_help_panel=MODEL_PANEL),
+    ] = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="stages: each also through torch.compile, which takes minutes.")
+    ] = False,
     speed: Annotated[str, typer.Option(metavar="LIST", help="exact, fast or both.")] = "exact",
     objects: Annotated[str, typer.Option(metavar="LIST", help="Numbers of objects.")] = "1,8",
     clip: Annotated[
@@ -65,10 +73,11 @@ def bench(
     """Measure speed: stages, whole commands, and other implementations beside them. The last line is JSON."""
     chosen = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
     speeds = split_list(speed, of=SPEEDS, name="--speed")
+    precisions = split_list(precision, of=PRECISIONS, name="--precision")
     counts = [_number(text, "--objects") for text in split_list(objects)]
     lengths = [_number(text, "--frames") for text in split_list(frames)]
-    if not speeds or not counts:
-        raise ConfigError("--speed and --objects must not be empty")
+    if not speeds or not counts or not precisions:
+        raise ConfigError("--speed, --precision and --objects must not be empty")
     if len(lengths) != 2 or lengths[0] >= lengths[1]:
         raise ConfigError(f"--frames must be two numbers, the smaller first, got {frames!r}")
     if "commands" in chosen and random_weights:
@@ -84,7 +93,7 @@ def bench(
     with tempfile.TemporaryDirectory() as scratch:
         if "stages" in chosen or "peers" in chosen:
             rgb = _first_frame(clip)
-            engines = {one: _engine(model, device, precision, one, threads, random_weights) for one in speeds}
+            engines = _engines(_Settings(model, device, threads, random_weights), speeds, precisions, compiled)
             if "stages" in chosen:
                 _measure_stages(report, engines, rgb, counts, repeats)
             if "peers" in chosen:
@@ -116,10 +125,33 @@ def _first_frame(clip: Path | None) -> ByteArray:
         return source.frame(0).rgb
 
 
-def _engine(model: str, device: str, precision: str, speed: str, threads: int, random_weights: bool) -> Engine[Any]:
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What all engines of a run share."""
+
+    model: str
+    device: str
+    threads: int
+    random_weights: bool
+
+
+def _engines(settings: _Settings, speeds: list[str], precisions: list[str], compiled: bool) -> dict[str, Engine[Any]]:
+    """By what tells one from the others."""
+    engines = {}
+    for precision in precisions:
+        for speed in speeds:
+            name = speed if len(precisions) == 1 else f"{speed}, {precision}"
+            engine = engines[name] = _engine(settings, precision, speed)
+            if compiled:
+                engines[f"{name}, compiled"] = _compiled(engine)
+    return engines
+
+
+def _engine(settings: _Settings, precision: str, speed: str) -> Engine[Any]:
     from masklet.engine.open import needs_extra, open_engine
 
-    if not random_weights:
+    model, device, threads = settings.model, settings.device, settings.threads
+    if not settings.random_weights:
         return open_engine(model, device=device, precision=precision, speed=speed, num_threads=threads)
     with needs_extra("torch", "--random-weights"):
         import torch
@@ -133,6 +165,18 @@ def _engine(model: str, device: str, precision: str, speed: str, threads: int, r
     if threads:
         torch.set_num_threads(threads)
     return TorchEngine(SAM2(OFFICIAL_CONFIGS[model]), device=device, precision=precision, speed=speed)
+
+
+def _compiled(engine: Engine[Any]) -> Engine[Any]:
+    """The same engine through `torch.compile`."""
+    from masklet.engine.open import needs_extra
+
+    with needs_extra("torch", "--compiled"):
+        from masklet.engine.torch_engine import TorchEngine
+    if not isinstance(engine, TorchEngine):
+        raise EngineError("--compiled needs a model that PyTorch runs, exported folders are not")
+    info = engine.info
+    return TorchEngine(engine.model, device=info.device, precision=info.precision, speed=info.speed, compiled=True)
 
 
 def _measure_stages(

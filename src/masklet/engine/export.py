@@ -17,33 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from masklet.engine.onnx_engine import FORMAT_VERSION, SPEC_FILE
-from masklet.engine.staged import STAGE_OUTPUTS, StageName
+from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, StageName
 from masklet.engine.torch_engine import spec_of
 from masklet.errors import EngineError
 from masklet.model.sam2 import SAM2
 
 OPSET = 18
 _SMALLEST_HALVED = 256  # elements; smaller tensors save nothing and are the touchy ones (norms, biases)
-
-_DYNAMIC: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
-    "encode_image": {},
-    "attend": {
-        "memory": {0: "objects", 1: "memories", 3: "rows", 4: "columns"},
-        "matches": {0: "objects", 1: "memories"},
-        "slots": {0: "objects", 1: "memories"},
-        "pointers": {0: "objects", 1: "num_pointers"},
-        "pointer_times": {0: "objects", 1: "num_pointers"},
-    },
-    "decode": {
-        "embedding": {0: "objects"},
-        "points_xy": {0: "objects", 1: "num_points"},
-        "labels": {0: "objects", 1: "num_points"},
-        "mask_logits": {0: "objects"},
-        "has_mask": {0: "objects"},
-    },
-    "encode_memory": {"low_res_logits": {0: "objects"}, "object_score": {0: "objects"}, "is_prompted": {0: "objects"}},
-}
-"""Axes whose length differs from call to call."""
 
 
 def export_model(
@@ -101,7 +81,7 @@ class _Stage(nn.Module):
 def _export_stage(model: SAM2, stage: StageName, example: Mapping[str, Tensor]) -> Any:
     names = [name for name in STAGE_OUTPUTS[stage] if name != "keys" or model.correspondence is not None]
     axes = tuple(
-        {axis: torch.export.Dim(label, min=1) for axis, label in _DYNAMIC[stage].get(name, {}).items()}
+        {axis: torch.export.Dim(label, min=1) for axis, label in VARYING_AXES[stage].get(name, {}).items()}
         for name in example
     )
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

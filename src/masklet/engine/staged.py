@@ -43,6 +43,26 @@ STAGE_OUTPUTS: Mapping[StageName, tuple[str, ...]] = {
 }
 """What each stage answers, in order; `keys` only from models with a correspondence. See `masklet.model.sam2.SAM2`."""
 
+VARYING_AXES: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
+    "encode_image": {},
+    "attend": {
+        "memory": {0: "objects", 1: "memories", 3: "rows", 4: "columns"},
+        "matches": {0: "objects", 1: "memories"},
+        "slots": {0: "objects", 1: "memories"},
+        "pointers": {0: "objects", 1: "num_pointers"},
+        "pointer_times": {0: "objects", 1: "num_pointers"},
+    },
+    "decode": {
+        "embedding": {0: "objects"},
+        "points_xy": {0: "objects", 1: "num_points"},
+        "labels": {0: "objects", 1: "num_points"},
+        "mask_logits": {0: "objects"},
+        "has_mask": {0: "objects"},
+    },
+    "encode_memory": {"low_res_logits": {0: "objects"}, "object_score": {0: "objects"}, "is_prompted": {0: "objects"}},
+}
+"""Axes of inputs whose length differs from call to call."""
+
 SPEEDS = ("exact", "fast")
 """What `speed` may be: all that is remembered is attended to, or 2 x 2 cells of it as one."""
 

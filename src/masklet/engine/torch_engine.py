@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.allocator import keep_freed_memory
-from masklet.engine.staged import STAGE_OUTPUTS, ModelSpec, StagedEngine, StageName
+from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
 from masklet.model.config import HieraConfig
 from masklet.model.sam2 import SAM2
@@ -31,12 +31,22 @@ class TorchEngine(StagedEngine[Tensor]):
         precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA, and where `speed` is "fast" on CPUs that compute in
             it; else fp32.
         speed: "exact" or "fast", see docs/speed.md.
+        compiled: run the stages through `torch.compile`, which takes a minute at their first runs and needs a compiler.
+            Numbers of objects, memories and points may change without another one.
 
     Raises:
         EngineError: unknown device, precision or speed.
     """
 
-    def __init__(self, model: SAM2, *, device: str = "auto", precision: str = "auto", speed: str = "exact") -> None:
+    def __init__(
+        self,
+        model: SAM2,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        speed: str = "exact",
+        compiled: bool = False,
+    ) -> None:
         self.device = _device(device)
         precision = _auto_precision(self.device, speed) if precision == "auto" else precision
         if precision not in PRECISIONS:
@@ -45,6 +55,11 @@ class TorchEngine(StagedEngine[Tensor]):
             keep_freed_memory()
         self.model = model.to(self.device).eval()
         self.dtype = PRECISIONS[precision]
+        self.compiled = compiled
+        self._stages: dict[StageName, Callable[..., Any]] = {
+            stage: torch.compile(getattr(model, stage)) if compiled else getattr(model, stage)
+            for stage in STAGE_OUTPUTS
+        }
         super().__init__(
             spec_of(model),
             backend=f"torch {torch.__version__}",
@@ -56,8 +71,10 @@ class TorchEngine(StagedEngine[Tensor]):
     @torch.inference_mode()
     def run_stage(self, stage: StageName, inputs: Mapping[str, Tensor | NDArray[Any]]) -> dict[str, Tensor]:
         tensors = {name: self._uploaded(value) for name, value in inputs.items()}
-        with self._autocast():
-            answer = getattr(self.model, stage)(**tensors)
+        if self.compiled:
+            _mark_counts(stage, tensors)
+        with self._arithmetic():
+            answer = self._stages[stage](**tensors)
         values = answer if isinstance(answer, tuple) else (answer,)
         return {name: value for name, value in zip(STAGE_OUTPUTS[stage], values, strict=True) if value is not None}
 
@@ -83,10 +100,24 @@ class TorchEngine(StagedEngine[Tensor]):
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=self.dtype)
+    def _arithmetic(self) -> AbstractContextManager[Any]:
+        """Half precision by autocast; or fp32 proper, where cuDNN would convolve with the 10 bits of TF32."""
+        if self.dtype != torch.float32:
+            return torch.autocast(self.device.type, dtype=self.dtype)
+        if self.device.type == "cuda":
+            return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        return nullcontext()
+
+
+def _mark_counts(stage: StageName, tensors: Mapping[str, Tensor]) -> None:
+    """Tell the compiler that numbers of objects, memories and points change, but for one, which has its own graph.
+
+    Sizes of maps do not, although exported graphs take those too: an engine has one speed.
+    """
+    for name, axes in VARYING_AXES[stage].items():
+        for axis in axes:
+            if axis < 2 and name in tensors and tensors[name].shape[axis] > 1:
+                torch._dynamo.maybe_mark_dynamic(tensors[name], axis)
 
 
 NANO_MEMORY: Mapping[str, Any] = {"spatial_slots": 3}

@@ -71,7 +71,7 @@ class Correspondence(nn.Module):
         the same for all keys, -w |p - p'|^2 is 2 w p.p' - w |p'|^2.
         """
         distance_weight = self.distance_weight[head]
-        cells = cell_centres(height, width).reshape(-1, 2).to(queries.device, queries.dtype)  # (h*w, 2)
+        cells = cell_centres(height, width, queries.device).reshape(-1, 2).to(queries.dtype)  # (h*w, 2)
         own = torch.cat((torch.ones_like(cells[:, :1]), 2 * distance_weight * cells), dim=-1)
         scaled = queries / self.log_temperature[head].exp()
         asking = torch.cat((scaled, own.expand(queries.shape[0], -1, -1).to(scaled.dtype)), dim=-1)

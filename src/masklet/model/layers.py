@@ -71,4 +71,9 @@ class ConvNeXtBlock(nn.Module):
         return x + (self.scale * y).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 
+def is_exporting() -> bool:
+    """Whether a graph is being traced. Releases of PyTorch before 2.7 do not tell that from being compiled."""
+    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}

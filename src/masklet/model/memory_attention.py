@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.model.attention import Attention, attend, attend_in_chunks
+from masklet.model.layers import is_exporting
 from masklet.model.position_encoding import rotate
 
 Rotary = tuple[Tensor, Tensor]
@@ -62,7 +63,7 @@ class RotaryAttention(Attention):
         narrows = self.num_heads == 1 and self.value.in_features < self.value.out_features
         is_full = queries.dtype in (torch.float32, torch.float64)
         is_plain = queries.device.type == "cpu" and is_full and not torch.is_grad_enabled()
-        return narrows and is_plain and (bias is not None or torch.compiler.is_compiling())
+        return narrows and is_plain and (bias is not None or is_exporting())
 
 
 class MemoryAttentionLayer(nn.Module):

@@ -96,13 +96,13 @@ class RandomFourierEncoding(nn.Module):
 
     def grid(self, height: int, width: int) -> Tensor:
         """(C, H, W) of the cell centres."""
-        return self(cell_centres(height, width).to(self.frequencies.device)).permute(2, 0, 1)  # type: ignore[no-any-return]
+        return self(cell_centres(height, width, self.frequencies.device)).permute(2, 0, 1)  # type: ignore[no-any-return]
 
 
-def cell_centres(height: int, width: int) -> Tensor:
+def cell_centres(height: int, width: int, device: torch.device | None = None) -> Tensor:
     """(H, W, 2) centres of a grid's cells in the unit square, x first."""
-    y = (torch.arange(height, dtype=torch.float32) + 0.5) / height
-    x = (torch.arange(width, dtype=torch.float32) + 0.5) / width
+    y = (torch.arange(height, dtype=torch.float32, device=device) + 0.5) / height
+    x = (torch.arange(width, dtype=torch.float32, device=device) + 0.5) / width
     return torch.stack((x[None].expand(height, width), y[:, None].expand(height, width)), dim=-1)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from masklet.model.config import ModelConfig
 from masklet.model.correspondence import Correspondence
 from masklet.model.image_encoder import EncodedImage, ImageEncoder
-from masklet.model.layers import MLP
+from masklet.model.layers import MLP, is_exporting
 from masklet.model.mask_decoder import NUM_MASKS, DecodedMasks, MaskDecoder
 from masklet.model.memory_attention import MemoryAttention
 from masklet.model.memory_encoder import MemoryEncoder
@@ -193,7 +193,7 @@ class SAM2(nn.Module):
 
         Source: EfficientTAM (Xiong et al. 2024), its efficient cross attention.
         """
-        if not torch.compiler.is_compiling() and size == over:
+        if not is_exporting() and size == over:
             return None
         device, num_pointers = pointer_tokens.device, pointer_tokens.shape[1]
         cells = cells_averaged(size[0], over[0], device) * cells_averaged(size[1], over[1], device)
@@ -241,7 +241,8 @@ class SAM2(nn.Module):
             has_mask: (N,) bool.
         """
         height, width = embedding.shape[-2:]
-        points_01 = points_xy / (16.0 * torch.tensor([width, height], dtype=points_xy.dtype, device=points_xy.device))
+        # Two numbers, not a tensor of two: a GPU would have to be waited for to take it.
+        points_01 = torch.stack((points_xy[..., 0] / (16.0 * width), points_xy[..., 1] / (16.0 * height)), dim=-1)
         sparse = self.prompt_encoder.sparse(points_01, labels)
         dense = self.prompt_encoder.dense(mask_logits, has_mask)
         if self.prompt_maps is not None:
