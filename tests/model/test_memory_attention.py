@@ -18,7 +18,7 @@ from masklet.model.sam2 import SAM2
 from .tiny import GRID, TINY, random_model
 from .work import count_operations
 
-EXPORTING = "torch.compiler.is_compiling"
+EXPORTING = "torch.compiler.is_exporting"
 
 
 def conditioned(model: SAM2, num_memories: int, *, num_objects: int = 2, pool: int = 1) -> Tensor:
