@@ -38,15 +38,17 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs=2, default=(100, 1000), metavar=("SHORT", "LONG"))
     parser.add_argument("--clip", type=Path, default=CLIP)
     parser.add_argument("--engine", default="nano", help="a model, or fake")
+    parser.add_argument("--threads", type=int, default=0, help="of the model; 0: as many as there are cores")
     parser.add_argument("--how", nargs="+", default=["python", "cli"], choices=["python", "cli"])
     parser.add_argument("--one", choices=["python", "cli"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one, arguments.clip, arguments.frames[0], arguments.engine)))
+        engine = engine_of(arguments.engine, arguments.threads)
+        print(json.dumps(measure(arguments.one, arguments.clip, arguments.frames[0], engine)))
         return
     rows = []
     for how in arguments.how:
-        short, long = (in_a_process(how, arguments.clip, count, arguments.engine) for count in arguments.frames)
+        short, long = (in_a_process(how, count, arguments) for count in arguments.frames)
         peak, settled = (long[key] / short[key] - 1 for key in ("peak_mb", "settled_mb"))
         growth = {"peak_growth": round(peak, 4), "settled_growth": round(settled, 4)}
         rows.append({"how": how, "engine": arguments.engine, "short": short, "long": long} | growth)
@@ -62,16 +64,15 @@ def main() -> None:
     print(json.dumps(rows))
 
 
-def in_a_process(how: str, clip: Path, count: int, engine: str) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", how, "--clip", str(clip), "--engine", engine]
-    result = subprocess.run(
-        [*command, "--frames", str(count), "0"], check=True, stdout=subprocess.PIPE, text=True, env=os.environ
-    )
+def in_a_process(how: str, count: int, chosen: argparse.Namespace) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", how, "--clip", str(chosen.clip), "--engine", chosen.engine]
+    command += ["--threads", str(chosen.threads), "--frames", str(count), "0"]
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ)
     row: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return row
 
 
-def measure(how: str, clip: Path, count: int, engine: str) -> dict[str, Any]:
+def measure(how: str, clip: Path, count: int, engine: Any) -> dict[str, Any]:
     sizes: list[float] = []
     threading.Thread(target=watch_size, args=(sizes,), daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
@@ -97,12 +98,12 @@ def watch_size(sizes: list[float]) -> None:
         time.sleep(0.2)
 
 
-def run_python(clip: Path, count: int, name: str, out: Path) -> None:
+def run_python(clip: Path, count: int, engine: Any, out: Path) -> None:
     from masklet.tracker import Tracker
     from masklet.video.sink import open_sinks
 
     with looped(clip, count) as source:
-        tracker = Tracker(engine_of(name), source)
+        tracker = Tracker(engine, source)
         for object_id, box in enumerate(boxes_xyxy(source), start=1):
             tracker.prompt(object_id, 0, box_xyxy=box)
         with open_sinks(out, [], source.info) as sinks:
@@ -111,7 +112,7 @@ def run_python(clip: Path, count: int, name: str, out: Path) -> None:
                 sinks.write(tracker.frame, masks)
 
 
-def run_cli(clip: Path, count: int, name: str, out: Path) -> None:
+def run_cli(clip: Path, count: int, engine: Any, out: Path) -> None:
     """The command itself, on a source that loops and an engine that is given."""
     from contextlib import redirect_stdout
 
@@ -119,7 +120,6 @@ def run_cli(clip: Path, count: int, name: str, out: Path) -> None:
     import masklet.video.source
     from masklet.cli import main as masklet_main
 
-    engine = engine_of(name)
     masklet.api.load = lambda *_, **__: masklet.api.Model(engine)  # type: ignore[assignment]
     source = looped(clip, count)  # made before its own opener is put in the place of the usual one
     masklet.video.source.open_source = lambda *_, **__: source  # type: ignore[assignment]
@@ -169,10 +169,10 @@ def boxes_xyxy(source: Any) -> list[list[int]]:
     return [[round(part * side) for part, side in zip(box, (width, height) * 2, strict=True)] for box in BOXES]
 
 
-def engine_of(name: str) -> Any:
+def engine_of(name: str, num_threads: int) -> Any:
     from masklet.engine.open import open_engine
 
-    return Random() if name == "fake" else open_engine(name)
+    return Random() if name == "fake" else open_engine(name, num_threads=num_threads)
 
 
 class Random:

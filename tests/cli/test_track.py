@@ -14,6 +14,7 @@ from PIL import Image
 from cli.conftest import SIZE_HW, Run, numbered
 from fake_engine import FakeEngine
 from masklet.images import write_image
+from masklet.video.source import FolderSource
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -202,6 +203,32 @@ def test_a_video_that_breaks_off(clip: Path, run: Run) -> None:
     assert len(json.loads(Path("o/coco.json").read_text())["images"]) == 7
     document = run("track", clip, "--point", "1,2", "--out", "p.mp4", "--json").json
     assert (document["finished"], document["broke_at_frame"], document["num_frames"]) == (False, 7, 7)
+
+
+@pytest.mark.parametrize(
+    "options", [("--start", 8, "--stop", 8), ("--direction", "backward", "--frame", 3, "--stop", 3)]
+)
+def test_a_stretch_without_frames_is_a_mistake(clip: Path, run: Run, options: tuple[Any, ...]) -> None:
+    result = run("track", clip, *options, "--point", "10,20", "--out", "out/clip.mp4")
+    assert result.status == 2
+    assert "there is no frame to track: going" in result.err
+    assert not Path("out").exists()
+
+
+def test_frames_that_are_passed_over_are_counted(
+    clip: Path, run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = FolderSource.frames
+    damaged = (4, 5)
+
+    def frames(source: FolderSource, *way: Any) -> Any:
+        return (frame for frame in read(source, *way) if frame.index not in damaged)
+
+    monkeypatch.setattr(FolderSource, "frames", frames)
+    result = run("track", clip, "--point", "10,20", "--out", "out/clip.mp4")
+    assert result.status == 0
+    assert "2 frames between them could not be read" in result.out
+    assert run("track", clip, "--point", "10,20", "--out", "out/clip.mp4", "-f", "--json").json["num_unread"] == 2
 
 
 def test_a_video_whose_first_frame_to_track_is_broken(clip: Path, run: Run) -> None:

@@ -66,6 +66,13 @@ def test_no_camera() -> None:
         CameraSource(7)
 
 
+def test_no_camera_is_told_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.undo()
+    with pytest.raises(VideoError, match="camera 97 gives no picture"):
+        CameraSource(97)
+    assert capfd.readouterr().err == ""
+
+
 def test_no_stream() -> None:
     with pytest.raises(VideoError, match="cannot open the stream rtmp"):
         StreamSource("rtmp://127.0.0.1:9/nothing")

@@ -158,15 +158,25 @@ class WayChoice(OptionGroup):
         Args:
             info: of the video.
             prompted: frames on which there are prompts.
+
+        Raises:
+            ConfigError: there are none.
         """
-        if self.direction == "backward":
-            first = max(prompted) if self.start is None else self.start
-            return max(0, first - (-1 if self.stop is None else self.stop))
-        end = info.num_frames if self.stop is None else self.stop
-        if end is None:
+        backward, first = self.direction == "backward", self.start
+        if first is None:
+            first = max(prompted) if backward else 0 if self.direction == "both" else min(prompted)
+        if backward:
+            count = first - (-1 if self.stop is None else self.stop)
+        elif (end := info.num_frames if self.stop is None else self.stop) is None:
             return None
-        first = self.start if self.start is not None else 0 if self.direction == "both" else min(prompted)
-        return max(0, min(end, info.num_frames or end) - first)
+        else:
+            count = min(end, info.num_frames or end) - first
+        if count <= 0:
+            raise ConfigError(
+                f"there is no frame to track: going {self.direction}, frame {first} does not come before --stop "
+                f"{info.num_frames if self.stop is None else self.stop}"
+            )
+        return count
 
 
 class SessionChoice(OptionGroup):

@@ -73,8 +73,16 @@ class TrackRun:
     interrupted: bool = False
     to_review: list[int] = field(default_factory=list)
     """Frames that a user should look at."""
+    first: int | None = None
+    last: int | None = None
+    """The frames that were shown lie between these two."""
     stopped: threading.Event = field(default_factory=threading.Event)
     """Set by the first Ctrl-C."""
+
+    @property
+    def num_unread(self) -> int:
+        """Frames between the first and the last that did not come: what is damaged is passed over."""
+        return 0 if self.first is None or self.last is None else self.last - self.first + 1 - self.num_frames
 
     @property
     def is_finished(self) -> bool:
@@ -132,6 +140,9 @@ class TrackRun:
 
     def _add(self, masks: FrameMasks) -> None:
         self.num_frames += 1
+        index = masks.frame_index
+        self.first = index if self.first is None else min(self.first, index)
+        self.last = index if self.last is None else max(self.last, index)
         if masks.needs_review:
             self.to_review.append(masks.frame_index)
         for row, object_id in enumerate(masks.object_ids):
@@ -143,6 +154,7 @@ class TrackRun:
             "size_hw": list(info.size_hw),
             "fps": info.fps,
             "num_frames": self.num_frames,
+            "num_unread": self.num_unread,
             "seconds": round(self.seconds, 3),
             "frames_per_second": round(self.num_frames / self.seconds, 3) if self.seconds else None,
             "finished": self.is_finished,
@@ -181,6 +193,8 @@ class TrackRun:
         height, width = info.size_hw
         rate = format_rate(self.num_frames / self.seconds) if self.seconds else "?"
         print_line(f"{self.num_frames} frames of {width} x {height} in {self.seconds:.1f} s, {rate} frames/s")
+        if self.num_unread:
+            print_line(f"{self.num_unread} frames between them could not be read: they are damaged")
         if self.to_review:
             print_line(f"to be looked at: {_some_frames(self.to_review)}")
         print_line(f"wrote {describe_outputs(written(sinks))}")

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import av
@@ -151,6 +151,17 @@ class _LiveSource(_ForwardSource):
             self._thread.join(timeout=5)  # a driver or a network may hang; the thread is a daemon
 
 
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """OpenCV tells stderr of each way in which it could not open a camera; we say it once."""
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+
+
 class CameraSource(_LiveSource):
     """A camera of this machine, by its number."""
 
@@ -161,8 +172,9 @@ class CameraSource(_LiveSource):
             VideoError: there is no such camera, it is in use, or it gives no picture.
         """
         super().__init__()
-        self._capture = cv2.VideoCapture(index)
-        found, first = self._capture.read() if self._capture.isOpened() else (False, None)
+        with _quiet_opencv():
+            self._capture = cv2.VideoCapture(index)
+            found, first = self._capture.read() if self._capture.isOpened() else (False, None)
         if not found or first is None:
             self._capture.release()
             raise VideoError(f"camera {index} gives no picture: is it attached, free, and allowed for this program?")
