@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,8 @@ from masklet.cli.evaluation_options import (
     ClipsArgument,
     ClipsOption,
     DataChoice,
+    Evaluation,
     ImagesArgument,
-    MeasuredModel,
     RunChoice,
     SkipLastOption,
     SourcesOption,
@@ -26,6 +26,12 @@ from masklet.cli.groups import with_groups
 from masklet.cli.options import RESULT_PANEL, JsonOption, PolicyOption, examples, memory_config, split_list
 from masklet.errors import DataError
 from masklet.output import refuse_existing
+
+if TYPE_CHECKING:
+    from masklet.api import Model
+    from masklet.datasets import Dataset
+    from masklet.evaluation.report import Report
+    from masklet.evaluation.running import RunOptions
 
 app = typer.Typer(
     help="Measure a model on images (clicks, boxes, everything) and clips (J, F, J&F; interactive), and compare runs.",
@@ -57,29 +63,26 @@ def clicks(
         float, typer.Option(min=0, max=1, help="Leave out objects below this fraction of the image.")
     ] = 0.01,
     *,
-    data: DataChoice,
-    run: RunChoice,
-    model: MeasuredModel,
+    how: Evaluation,
 ) -> int:
     """Click on objects as an annotator would: mIoU after each click and for boxes, and the number of clicks."""
     from masklet.evaluation.clicks import evaluate_clicks
 
-    run.prepare()
-    found, loaded = data.open(root), model.load()
-    with run.running(root, "images", model) as options:
-        report = evaluate_clicks(
-            loaded.engine,
-            found,
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> Report:
+        return evaluate_clicks(
+            model.engine,
+            data,
             clicks=num_clicks,
             box=box,
             noc=noc,
             min_area=min_area,
             max_objects=max_objects,
             sources=_names(sources),
-            limit=data.limit,
-            run=options,
+            limit=how.limit,
+            run=run,
         )
-    return run.deliver(report, found)
+
+    return how.measure(root, "images", evaluate)
 
 
 @app.command(
@@ -115,34 +118,32 @@ def vos(
     ] = None,
     clips: ClipsOption = None,
     *,
-    data: DataChoice,
-    run: RunChoice,
-    model: MeasuredModel,
+    how: Evaluation,
 ) -> int:
     """Follow objects through clips: J (region), F (boundary) and J&F."""
     from masklet.evaluation.rules import rules_named
     from masklet.evaluation.vos import evaluate_vos
 
-    run.prepare()
     rules = rules_named(benchmark)
-    if save_masks is not None and not (run.journal is not None and run.journal.exists()):
-        refuse_existing(save_masks, run.force)
-    found, loaded = data.open(root), model.load()
-    with run.running(root, "frames", model) as options:
-        report = evaluate_vos(
-            loaded.engine,
-            found,
+    if save_masks is not None and not (how.journal is not None and how.journal.exists()):
+        refuse_existing(save_masks, how.force)
+
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> Report:
+        return evaluate_vos(
+            model.engine,
+            data,
             prompt=prompt,  # type: ignore[arg-type]  # checked there
             rules=rules,
             skip_last=skip_last,
-            memory=memory_config(policy, loaded.info),
+            memory=memory_config(policy, model.info),
             non_overlap=non_overlap,
             save_masks=save_masks,
             clips=_names(clips),
-            limit=data.limit,
-            run=options,
+            limit=how.limit,
+            run=run,
         )
-    return run.deliver(report, found)
+
+    return how.measure(root, "frames", evaluate)
 
 
 @app.command(
@@ -214,28 +215,25 @@ def interactive(
     policy: PolicyOption = None,
     clips: ClipsOption = None,
     *,
-    data: DataChoice,
-    run: RunChoice,
-    model: MeasuredModel,
+    how: Evaluation,
 ) -> int:
     """Correct clips as an annotator would: J&F after 1, 2, ... prompted frames, and the time it takes."""
     from masklet.evaluation.interactive import evaluate_interactive
 
-    run.prepare()
-    found, loaded = data.open(root), model.load()
-    with run.running(root, "frames", model) as options:
-        report = evaluate_interactive(
-            loaded.engine,
-            found,
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> Report:
+        return evaluate_interactive(
+            model.engine,
+            data,
             mode=mode,  # type: ignore[arg-type]  # checked there
             frames=frames,
             clicks=num_clicks,
-            memory=memory_config(policy, loaded.info),
+            memory=memory_config(policy, model.info),
             clips=_names(clips),
-            limit=data.limit,
-            run=options,
+            limit=how.limit,
+            run=run,
         )
-    return run.deliver(report, found)
+
+    return how.measure(root, "frames", evaluate)
 
 
 @app.command(
@@ -251,27 +249,25 @@ def everything(
     ] = None,
     sources: SourcesOption = None,
     *,
-    data: DataChoice,
-    run: RunChoice,
-    model: MeasuredModel,
+    how: Evaluation,
 ) -> int:
     """Find everything in images without prompts: AR@1000 and AP, as COCO defines them, of objects as one class."""
     from masklet.automatic import AutomaticConfig
     from masklet.evaluation.everything import evaluate_everything
 
-    run.prepare()
-    found, loaded = data.open(root), model.load()
     changes = {} if points_per_side is None else {"points_per_side": points_per_side}
-    with run.running(root, "images", model) as options:
-        report = evaluate_everything(
-            loaded.engine,
-            found,
-            config=AutomaticConfig.for_engine(loaded.info, **changes),
+
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> Report:
+        return evaluate_everything(
+            model.engine,
+            data,
+            config=AutomaticConfig.for_engine(model.info, **changes),
             sources=_names(sources),
-            limit=data.limit,
-            run=options,
+            limit=how.limit,
+            run=run,
         )
-    return run.deliver(report, found)
+
+    return how.measure(root, "images", evaluate)
 
 
 @app.command(

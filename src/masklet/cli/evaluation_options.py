@@ -19,6 +19,7 @@ from masklet.errors import ConfigError
 from masklet.output import atomic_path, check_writable, refuse_existing
 
 if TYPE_CHECKING:
+    from masklet.api import Model
     from masklet.datasets import Dataset
     from masklet.evaluation.report import Report
     from masklet.evaluation.running import RunOptions
@@ -208,6 +209,24 @@ class RunChoice(OptionGroup):
         if pictures:
             print_line(f"wrote {len(pictures)} pictures of the worst cases to {self.pictures_folder}")
         return 0
+
+
+class Evaluation(MeasuredModel, RunChoice, DataChoice):
+    """A model on data: options in the order data, run, model."""
+
+    def measure(self, root: Path, unit: str, evaluate: Callable[[Model, Dataset, RunOptions], Report]) -> int:
+        """Open both, measure, and deliver what comes out.
+
+        Args:
+            root: of the data.
+            unit: of the progress bar.
+            evaluate: measures.
+        """
+        self.prepare()
+        found, loaded = self.open(root), self.load()
+        with self.running(root, unit, self) as run:
+            report = evaluate(loaded, found, run)
+        return self.deliver(report, found)
 
 
 SourcesOption = Annotated[
