@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import zipfile
@@ -156,21 +157,61 @@ def test_a_bad_prompt_says_what_is_wrong_and_changes_nothing(page: Page, prompt:
     assert history(page, clip)[0] == "New object Object 1"
 
 
-def test_a_hand_edit_is_the_mask_and_points_correct_it(open_studio: Open) -> None:
-    engine = FakeEngine()
-    page = open_studio(engine=engine)
+def test_a_hand_edit_is_the_mask_and_clicks_touch_it_up(page: Page) -> None:
     clip = page.new_clip()
     duck = page.new_object(clip)
     drawn = np.zeros((6, 8), bool)
     drawn[2:4, 3:7] = True
     answer = page.put(f"/api/v1/media/{clip}/frames/2/objects/{duck}/mask", json={"rle": encode_rle(drawn)})
     assert (decode_rle(answer.json()["frame"]["objects"][0]["rle"]) == drawn).all()
-    assert page.get(f"/api/v1/media/{clip}/frames/2/prompts").json()["prompts"]["1"]["has_mask"] is True
-    page.click(clip, duck, 2)
-    prompt = engine.prompt_of(2)
-    assert prompt is not None
-    assert prompt.previous_logits is not None
-    assert page.get(f"/api/v1/media/{clip}/frames/2/prompts").json()["prompts"]["1"]["has_mask"] is False
+
+    def said() -> dict[str, Any]:
+        return dict(page.get(f"/api/v1/media/{clip}/frames/2/prompts").json()["prompts"]["1"])
+
+    assert said()["has_mask"] is True
+    # The fake engine sees the left half, whatever it is asked.
+    more = decode_rle(page.click(clip, duck, 2)["frame"]["objects"][0]["rle"])
+    assert (more == drawn | LEFT).all()
+    less = decode_rle(page.click(clip, duck, 2, points=[[6, 3]], labels=[0])["frame"]["objects"][0]["rle"])
+    assert (less == LEFT).all()
+    assert (said()["has_mask"], said()["points"]) == (True, [])
+    page.post(f"/api/v1/media/{clip}/undo")
+    assert (masks(page, clip)[2][duck] == more).all()
+
+
+def test_an_answer_of_the_pages_own_decoder_is_kept(open_studio: Open) -> None:
+    engine = FakeEngine()
+    page = open_studio(engine=engine)
+    clip = page.new_clip()
+    duck = page.new_object(clip)
+    mask = np.zeros((6, 8), bool)
+    mask[1:3, 5:8] = True
+    side = engine.info.low_res_size
+
+    def given(logits: np.ndarray) -> dict[str, Any]:
+        text = base64.b64encode(logits.astype("<f4").tobytes()).decode()
+        return {"rle": encode_rle(mask), "iou_prediction": 0.75, "object_score": 5.0, "logits": text}
+
+    answer = page.click(clip, duck, 3, answer=given(np.full((side, side), 7.0)))
+    assert not engine.decoded, "the model was asked"
+    (shown,) = answer["frame"]["objects"]
+    assert (decode_rle(shown["rle"]) == mask).all()
+    assert shown["iou_prediction"] == 0.75
+    page.click(clip, duck, 3, points=[[1, 1], [2, 2]], labels=[1, 0])
+    corrected = engine.prompt_of(3)
+    assert corrected is not None
+    assert corrected.previous_logits is not None
+    assert (corrected.previous_logits == 7).all()
+
+    broken = {"points": [[1, 1]], "labels": [1], "answer": given(np.ones(3))}
+    refused = page.put(f"/api/v1/media/{clip}/frames/3/objects/{duck}/prompt", json=broken)
+    assert refused.status_code == 422
+    assert "answer.logits" in refused.json()["error"]["message"]
+
+    page.track(clip)
+    before = len(engine.decoded)
+    page.click(clip, duck, 5, answer=given(np.ones((side, side))))  # what it remembers counts there
+    assert len(engine.decoded) > before
 
 
 def test_a_mask_of_another_size_is_refused(page: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -29,6 +30,17 @@ def open_medium(page: Page, name: str) -> None:
 def medium_id(page: Page) -> str:
     """Of the medium that is open, from the page's address."""
     return page.url.rsplit("/", 1)[1].split("?")[0]
+
+
+def from_server(page: Page, path: str) -> Any:
+    """What the server says of the medium that is open."""
+    return page.evaluate("async (url) => (await fetch(url)).json()", f"/api/v1/media/{medium_id(page)}/{path}")
+
+
+def in_page(page: Page) -> None:
+    """Local mode, once the page has looked at the picture."""
+    page.get_by_role("radio", name="This page").click()
+    expect(page.locator(".decoder-state[data-local=ready]")).to_be_visible()
 
 
 def place(page: Page, x: float, y: float) -> tuple[float, float]:

@@ -7,15 +7,18 @@ import numpy as np
 from playwright.sync_api import Page
 
 import masklet
+from masklet.masks import decode_rle, mask_logits
 from serving import Server
 
 from .conftest import MEDIA, STATIC
 from .studio_page import add_files, medium_id, new_project, open_medium
 
 POINT = (230.0, 300.0)
+MORE = (60.0, 380.0)
+FACE = (225.0, 120.0)
 
 ASK = """
-async ({ worker: url, size, point, frame, embedding }) => {
+async ({ worker: url, size, point, more, face, frame, embedding }) => {
   const worker = new Worker(url, { type: "module" });
   const answers = [];
   const next = () => new Promise((resolve, reject) => {
@@ -28,23 +31,30 @@ async ({ worker: url, size, point, frame, embedding }) => {
     return answer;
   };
   const { graphs, image_size, manifest } = await (await fetch("/api/v1/graphs")).json();
-  const { max_hole: maxHole, max_piece: maxPiece } = manifest.spec;
+  const { max_hole: maxHole, max_piece: maxPiece, stability_threshold: stability } = manifest.spec;
   const full = (path) => new URL(path, location.href).href;
   const opened = await say({
     kind: "open", decodeUrl: full(graphs.decode), encodeUrl: full(graphs.encode_image), imageSize: image_size,
-    tidiness: { maxHole, maxPiece },
+    tidiness: { maxHole, maxPiece }, stability,
   });
   const [width, height] = size;
   const bytes = await (await fetch(embedding)).arrayBuffer();
   const bitmap = await createImageBitmap(await (await fetch(frame)).blob());
-  const request = { points: [point], labels: [1], box: null };
+  const request = { points: [point], labels: [1], box: null, candidate: null, after: null, onto: null };
+  const corrected = { ...request, points: [point, more], labels: [1, 0], after: request };
   await say({ kind: "embedding", key: "server", bytes, width, height }, [bytes]);
-  const fromServer = await say({ kind: "decode", id: 1, key: "server", request });
+  const fromServer = await say({ kind: "decode", id: 1, key: "server", request, whole: true });
+  const correction = await say({ kind: "decode", id: 2, key: "server", request: corrected, whole: true });
+  const onto = { ...request, points: [face], onto: fromServer.masks[0].whole.rle };
+  const fromMask = await say({ kind: "decode", id: 3, key: "server", request: onto, whole: true });
   await say({ kind: "encode", key: "page", bitmap, width, height }, [bitmap]);
-  const fromPage = await say({ kind: "decode", id: 2, key: "page", request });
-  const plain = (answer) => ({ side: answer.side, loops: answer.masks[0].loops.map((loop) => [...loop]) });
+  const fromPage = await say({ kind: "decode", id: 4, key: "page", request, whole: false });
+  const plain = (answer) => ({
+    side: answer.side, loops: answer.masks[0].loops.map((loop) => [...loop]), whole: answer.masks[0].whole?.rle,
+  });
   worker.terminate();
-  return { opened, fromServer: plain(fromServer), fromPage: plain(fromPage) };
+  const [a, b, c, d] = [fromServer, correction, fromMask, fromPage].map(plain);
+  return { opened, fromServer: a, correction: b, fromMask: c, fromPage: d };
 }
 """
 
@@ -61,6 +71,8 @@ def test_page_and_python_give_the_same_mask(page: Page, server: Server) -> None:
             "worker": f"/assets/{worker.name}",
             "size": [512, 512],
             "point": list(POINT),
+            "more": list(MORE),
+            "face": list(FACE),
             "frame": f"/api/v1/media/{mid}/frames/0.jpg",
             "embedding": f"/api/v1/media/{mid}/frames/0/embedding",
         },
@@ -70,10 +82,20 @@ def test_page_and_python_give_the_same_mask(page: Page, server: Server) -> None:
     image = masklet.load().segmenter().set_image(MEDIA / "astronaut.jpg")
     result = image.predict(points_xy=[POINT], labels=[1])
     expected = result.masks[int(np.argmax(result.iou_predictions))]
-
     assert iou(drawn(answers["fromServer"]), expected) > 0.97
+    assert iou(decode_rle(answers["fromServer"]["whole"]), expected) > 0.999
     # The page squares the picture with the canvas's filter and from a JPEG: near, not equal.
     assert iou(drawn(answers["fromPage"]), expected) > 0.9
+
+    before = result.low_res_logits[int(np.argmax(result.iou_predictions))]
+    told = {"points_xy": [POINT, MORE], "labels": [1, 0], "multimask": False}
+    corrected = image.predict(**told, previous_logits=before).masks[0]
+    assert iou(decode_rle(answers["correction"]["whole"]), corrected) > 0.995
+    assert iou(corrected, image.predict(**told).masks[0]) < 0.99, "what was corrected made no difference"
+
+    # Two candidates are about as good here: which comes first depends on how the mask is made smaller.
+    added = image.predict(points_xy=[FACE], labels=[1], previous_logits=mask_logits(expected, before.shape[0])).masks
+    assert max(iou(decode_rle(answers["fromMask"]["whole"]), one) for one in added) > 0.95
 
 
 def drawn(answer: dict[str, object]) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -11,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 from serving import Server
 
 from .conftest import MEDIA
-from .studio_page import add_files, click, medium_id, new_project, objects, open_medium, place, saved
+from .studio_page import add_files, click, from_server, new_project, objects, open_medium, place, saved
 
 NAMES = ["Object 1", "Ape", "Bear", "Cat", "Dog"]
 
@@ -45,10 +44,6 @@ def slowed(page: Page, *actions: str) -> None:
 
     for action in actions:
         page.route(f"**/{action}", wait)
-
-
-def from_server(page: Page, path: str) -> Any:
-    return page.evaluate("async (url) => (await fetch(url)).json()", f"/api/v1/media/{medium_id(page)}/{path}")
 
 
 def is_named(page: Page, name: str) -> None:

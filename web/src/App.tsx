@@ -58,7 +58,9 @@ function ConnectionBanner() {
   return (
     <div className={online ? "banner banner--ok" : "banner"} role="status">
       {online ? <Wifi size={15} aria-hidden /> : <WifiOff size={15} aria-hidden />}
-      {online ? "Connected again." : "The server cannot be reached. Your work so far is saved; trying again…"}
+      {online
+        ? "Connected again."
+        : "The server cannot be reached. Go on: what you do is kept here and saved when it is back."}
     </div>
   );
 }

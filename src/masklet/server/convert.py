@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterable, Sequence
 from typing import Literal, cast
 
+import numpy as np
 from pycocotools import mask as coco_mask
 
+from masklet.errors import PromptError
 from masklet.mask_store import StoredMask
+from masklet.masks import CocoRle
 from masklet.server import database, schemas
 from masklet.server.annotations import AnnotatedObject, AnnotationStore, Mark
 from masklet.server.jobs import Job
+from masklet.server.workspace import Given
 
 STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
 
@@ -169,3 +175,19 @@ def job_record_info(record: database.JobRecord) -> schemas.Job:
         result=result,
         created_at=record.created_at,
     )
+
+
+def given_answer(given: schemas.GivenAnswer, side: int) -> Given:
+    """What the page's own decoder has answered.
+
+    Raises:
+        PromptError: the logits are no (side, side) finite numbers.
+    """
+    try:
+        logits = np.frombuffer(base64.b64decode(given.logits, validate=True), "<f4")
+    except (binascii.Error, ValueError):
+        logits = np.zeros(0, np.float32)
+    if logits.size != side * side or not np.isfinite(logits).all():
+        raise PromptError(f"answer.logits must be base64 of {side} x {side} finite float32, got {logits.size} numbers")
+    rle = CocoRle(size=given.rle.size, counts=given.rle.counts)
+    return Given(rle, given.iou_prediction, given.object_score, logits.reshape(side, side).astype(np.float32))

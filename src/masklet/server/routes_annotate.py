@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from masklet.server import schemas
-from masklet.server.convert import frame_info, object_info, objects_info, timeline_info
+from masklet.server.convert import frame_info, given_answer, object_info, objects_info, timeline_info
 from masklet.server.database import Medium
 from masklet.server.depends import FrameIndex, MediumNow, ObjectId, StudioNow, check_frame
 from masklet.server.errors import ApiError
@@ -76,6 +76,7 @@ def set_prompt(
             labels=body.labels,
             box_xyxy=None if body.box is None else (body.box[0], body.box[1], body.box[2], body.box[3]),
             candidate=body.candidate,
+            given=None if body.answer is None else given_answer(body.answer, studio.engine.info.low_res_size),
         )
         return schemas.PromptAnswer(
             frame=_frame(medium, workspace, i),

@@ -22,6 +22,7 @@ from masklet.server.ingest import Form, Upload, natural_key, probe, receive, scr
 from masklet.server.probe import Found
 from masklet.server.security import COOKIE
 from masklet.server.studio import Studio
+from masklet.server.workspace import COLORS
 
 router = APIRouter(tags=["projects"])
 
@@ -61,6 +62,7 @@ def me(request: Request, studio: StudioNow) -> schemas.Me:
             has_graphs=getattr(studio.model.engine, "folder", None) is not None,
         ),
         models=sorted({info.name, *EMBEDDED}),
+        colors=list(COLORS),
         limits=schemas.LimitsInfo(
             max_bytes=limits.max_bytes,
             max_pixels=limits.max_pixels,

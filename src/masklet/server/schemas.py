@@ -70,6 +70,7 @@ class Me(Schema):
     version: str
     model: ModelInfo
     models: list[str] = Field(description="Names of models that this server could run.")
+    colors: list[str] = Field(description="That objects get one after the other.")
     limits: LimitsInfo
 
 
@@ -168,6 +169,17 @@ class Objects(Schema):
     objects: list[Object]
 
 
+class GivenAnswer(Schema):
+    """What a decoder of yours has answered to the prompt: the same graph, so the same mask, and nothing to wait for."""
+
+    rle: Rle
+    iou_prediction: float = Field(ge=0, le=1)
+    object_score: float = Field(ge=-1000, le=1000)
+    logits: str = Field(
+        max_length=600_000, description="The chosen low-res logits (S/4, S/4), little-endian float32, base64."
+    )
+
+
 class PromptRequest(Schema):
     """What an object is on a frame. It takes the place of what was said there before."""
 
@@ -182,6 +194,10 @@ class PromptRequest(Schema):
     )
     candidate: Annotated[int, Field(ge=0, le=2)] | None = Field(
         default=None, description="Of the answers to a lone click, best first, the one that is meant."
+    )
+    answer: GivenAnswer | None = Field(
+        default=None,
+        description="Kept in place of the server's own, if the object has not been tracked here; `GET /graphs`.",
     )
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from masklet.masks import CocoRle, decode_rle, encode_rle, mask_logits
 from masklet.records import BoolArray, FloatArray
 from masklet.server.annotations import ABSENT_SCORE, AnnotatedObject, AnnotationStore, SavedPrompt, Step
 from masklet.server.shared_model import SharedEngine, TurnLock
+from masklet.server.touch_up import touched_up
 from masklet.suggestions import Suggestion, suggest
 from masklet.tracker import Direction, Tracker
 from masklet.video.source import FrameSource
@@ -57,6 +59,17 @@ class Candidate:
 
     rle: CocoRle
     iou_prediction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer to a prompt that the page's own decoder has worked out."""
+
+    rle: CocoRle
+    iou_prediction: float
+    object_score: float
+    logits: FloatArray
+    """(h, w) of the chosen candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +218,14 @@ class Workspace:
         labels: Sequence[int] = (),
         box_xyxy: tuple[float, float, float, float] | None = None,
         candidate: int | None = None,
+        given: Given | None = None,
     ) -> list[Candidate]:
         """Say what an object is on one frame, in place of what was said there before.
 
-        Points that come in addition to those said before correct the answer to these; all others start afresh.
-        `candidate` says which of the answers to a lone click was meant, also when more points follow.
+        Points that come in addition to those said before correct the answer to these; all others start afresh. Points
+        on a mask that was drawn by hand add to it, or take away, what the model sees there; it stays a drawn one.
+        `candidate` says which of the answers to a lone click was meant, also when more points follow. `given` is kept
+        instead of asking the model, where the answer does not depend on what has been tracked.
 
         Returns:
             The candidates, the one of highest IoU prediction first; three for a lone click.
@@ -229,7 +245,12 @@ class Workspace:
             with self._operation(f"Prompt for {one.name}", frame_index=frame_index, object_id=object_id):
                 if before is not None and before.says_absent:
                     self.store.drop_masks(object_id, frame_index=frame_index)
-                return self._say(replace(new, previous_logits=self._corrected(before, new)))
+                elif before is not None and before.mask is not None and new.points_xy and new.box_xyxy is None:
+                    return self._touch_up(decode_rle(before.mask), new)
+                new = replace(new, previous_logits=self._corrected(before, new))
+                if given is not None and new.initial and not self.is_tracking:
+                    return self._keep(new, given)
+                return self._say(new)
 
     def draw(self, object_id: int, frame_index: int, rle: CocoRle) -> None:
         """Say that an object's mask is this one; an empty one says that it is not there."""
@@ -297,6 +318,44 @@ class Workspace:
         )
         return self._candidates(answer, new)
 
+    def _keep(self, new: SavedPrompt, given: Given) -> list[Candidate]:
+        """Take an answer that was worked out elsewhere. The tracker is made anew when it is next needed."""
+        rle = encode_rle(self._fitting(given.rle))
+        others = [said.frame_index for said in self.store.prompts(object_id=new.object_id)]
+        self.store.outdate(new.object_id, new.frame_index, [index for index in others if index != new.frame_index])
+        self.store.write_prompt(
+            replace(
+                new,
+                time_s=new.frame_index / (self.source.info.fps or 1.0),
+                rle=rle,
+                iou_prediction=given.iou_prediction,
+                object_score=given.object_score,
+                answer_logits=_half(given.logits),
+            )
+        )
+        self.reload()
+        return [Candidate(rle, given.iou_prediction)]
+
+    def _touch_up(self, drawn: BoolArray, new: SavedPrompt) -> list[Candidate]:
+        """Clicks on a drawn mask make another drawn mask."""
+        mask = drawn
+        for point, label in zip(new.points_xy, new.labels, strict=True):
+            click = replace(new, points_xy=(point,), labels=(label,), candidate=None)
+            told = replace(click, previous_logits=_half(mask_logits(mask, self.engine.info.low_res_size)))
+            lone = replace(click, labels=(1,))
+
+            def seen(said: SavedPrompt) -> list[BoolArray]:
+                answer = self._answer(said)
+                order = np.argsort(-np.asarray(answer.decoded.iou_predictions), kind="stable")
+                return [self._shown(answer, place, said) for place in order]
+
+            mask = touched_up(mask, point, label, seen(told)[0], partial(seen, lone))
+        return self._say(replace(new, points_xy=(), labels=(), candidate=None, mask=encode_rle(mask)))
+
+    def _shown(self, answer: Answer[Any], place: int, said: SavedPrompt) -> BoolArray:
+        """The mask of one candidate."""
+        return np.asarray(shown_logits(answer.logits[place], self.engine.info, said.prompt, self.size_hw) > 0)
+
     def _answer(self, new: SavedPrompt) -> Answer[Any]:
         """What the decoder says to a prompt, the meant candidate chosen."""
         tracker = self.tracker
@@ -324,10 +383,7 @@ class Workspace:
             return [Candidate(said.mask, 1.0)]
         ious = answer.decoded.iou_predictions
         return [
-            Candidate(
-                encode_rle(shown_logits(answer.logits[place], self.engine.info, said.prompt, self.size_hw) > 0),
-                float(ious[place]),
-            )
+            Candidate(encode_rle(self._shown(answer, place, said)), float(ious[place]))
             for place in np.argsort(-np.asarray(ious), kind="stable")
         ]
 
@@ -335,8 +391,8 @@ class Workspace:
         """The logits that the newer of a prompt's points correct."""
         if before is None or before.says_absent:
             return None
-        if before.mask is not None:
-            return _half(mask_logits(decode_rle(before.mask), self.engine.info.low_res_size))
+        if before.mask is not None:  # a box in place of what was drawn
+            return None
         count = len(before.points_xy)
         is_longer = len(new.points_xy) > count and new.points_xy[:count] == before.points_xy
         same = new.labels[:count] == before.labels and new.box_xyxy == before.box_xyxy

@@ -5,6 +5,7 @@ import type {
   ExportRequest,
   FormatCatalogue,
   FrameMasks,
+  GivenAnswer,
   Graphs,
   History,
   HistoryStep,
@@ -194,9 +195,9 @@ export const putPrompt = (
   frame: number,
   oid: number,
   prompt: PromptBody,
-  signal?: AbortSignal,
+  answer: GivenAnswer | null = null,
 ): Promise<PromptAnswer> =>
-  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { json: prompt, signal });
+  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { json: { ...prompt, answer } });
 export const deletePrompt = (
   mid: string,
   frame: number,

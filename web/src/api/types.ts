@@ -20,6 +20,8 @@ export interface AppInfo {
     readonly has_graphs: boolean;
   };
   readonly models: readonly string[];
+  /** For objects. */
+  readonly colors: readonly string[];
   readonly limits: {
     readonly max_bytes: number;
     readonly max_pixels: number;
@@ -101,6 +103,14 @@ export interface PromptBody {
   readonly candidate: number | null;
 }
 
+/** What the page's own decoder has answered: the server keeps it and need not ask its model. */
+export interface GivenAnswer {
+  readonly rle: Rle;
+  readonly iou_prediction: number;
+  readonly object_score: number;
+  readonly logits: string;
+}
+
 export interface Candidate {
   readonly rle: Rle;
   readonly iou_prediction: number;
@@ -166,7 +176,9 @@ export interface Graphs {
   readonly image_size: number;
   readonly low_res_size: number;
   readonly graphs: { readonly encode_image: string; readonly decode: string };
-  readonly manifest: { readonly spec: { readonly max_hole?: number; readonly max_piece?: number } };
+  readonly manifest: {
+    readonly spec: { readonly max_hole?: number; readonly max_piece?: number; readonly stability_threshold?: number };
+  };
 }
 
 export type JobState = "queued" | "running" | "done" | "failed" | "cancelled";

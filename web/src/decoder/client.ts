@@ -11,10 +11,11 @@ export interface DecoderState {
 export interface LocalAnswer {
   readonly side: number;
   readonly masks: readonly LocalMask[];
+  readonly objectScore: number;
   readonly ms: number;
 }
 
-const EMPTY: LocalAnswer = { side: 0, masks: [], ms: 0 };
+const EMPTY: LocalAnswer = { side: 0, masks: [], objectScore: 0, ms: 0 };
 
 export class DecoderClient {
   private readonly worker: Worker;
@@ -38,6 +39,7 @@ export class DecoderClient {
       encodeUrl: new URL(graphs.encode_image, location.href).href,
       imageSize: image_size,
       tidiness: { maxHole: manifest.spec.max_hole ?? 0, maxPiece: manifest.spec.max_piece ?? 0 },
+      stability: manifest.spec.stability_threshold ?? 0,
     });
   }
 
@@ -57,7 +59,8 @@ export class DecoderClient {
     await this.prepare(key, { kind: "encode", key, bitmap, width, height }, [bitmap]);
   }
 
-  decode(key: string, request: DecodeRequest): Promise<LocalAnswer> {
+  /** @param whole whether the masks are wanted at the size of the picture, too. */
+  decode(key: string, request: DecodeRequest, whole = false): Promise<LocalAnswer> {
     if (!this.ready.has(key)) return Promise.resolve(EMPTY);
     return new Promise((resolve) => {
       const id = this.nextId++;
@@ -65,7 +68,7 @@ export class DecoderClient {
         if (answer.side === 0) this.ready.delete(key); // the worker has forgotten this frame
         resolve(answer);
       });
-      this.send({ kind: "decode", id, key, request });
+      this.send({ kind: "decode", id, key, request, whole });
     });
   }
 

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { chooseMasks, toTokens } from "./prompts";
+import { decodeRle } from "../lib/rle";
+import { upsampled } from "../lib/upsample";
+import { chooseMasks, requestOf, toTokens } from "./prompts";
 import { readSafetensors } from "./safetensors";
 import { tidy } from "./tidy";
 
@@ -11,8 +13,55 @@ test("points become tokens of the square, the box first and the padding last", (
 });
 
 test("a lone click has three candidates, more has one answer", () => {
-  expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 1)).toEqual([2, 3, 1]);
-  expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 2)).toEqual([0]);
+  expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 1, true)).toEqual([2, 3, 1]);
+  expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 2, true)).toEqual([0]);
+  expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 2, false)).toEqual([2]);
+});
+
+test("points that come in addition correct what was said before; all else starts afresh", () => {
+  const said = (count: number, candidate: number | null = null) => ({
+    points: (
+      [
+        [1, 1],
+        [2, 2],
+        [3, 3],
+      ] as const
+    ).slice(0, count),
+    labels: ([1, 1, 0] as const).slice(0, count),
+    box: null,
+    candidate,
+  });
+  const one = requestOf(said(1), null);
+  expect(one).toEqual({ ...said(1), after: null, onto: null });
+  const two = requestOf(said(2), one);
+  expect(two).toEqual({ ...said(2), after: one, onto: null });
+  expect(requestOf(said(3), two)).toEqual({ ...said(3), after: two, onto: null });
+  // Undone meanwhile: what is added to is found again.
+  const other = {
+    ...said(2),
+    points: [
+      [1, 1],
+      [9, 9],
+    ] as const,
+  };
+  expect(requestOf(other, two)).toEqual({ ...other, after: one, onto: null });
+  // A point was taken away.
+  expect(requestOf({ ...said(1), points: [[2, 2]] }, two).after).toBeNull();
+  // Another candidate was meant for the first click.
+  expect(requestOf(said(2, 1), one)).toEqual({
+    ...said(2, 1),
+    after: { ...said(1, 1), after: null, onto: null },
+    onto: null,
+  });
+  // After a reload nobody knows, and clicks are what is most likely.
+  expect(requestOf(said(3), null).after?.after).toEqual({ ...said(1), after: null, onto: null });
+});
+
+test("masks at the size of the picture, column by column", () => {
+  const { rle, area } = upsampled(Float32Array.from([-3, 1, -3, 1]), 2, 4, 2);
+  // Columns are at 0, a quarter, three quarters and 1 between the samples -3 and 1: -3, -2, 0 and 1.
+  expect([...decodeRle(rle).data]).toEqual([0, 0, 0, 1, 0, 0, 0, 1]);
+  expect(area).toBe(2);
 });
 
 test("safetensors are read wherever their bytes lie", () => {

@@ -4,8 +4,9 @@ import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { env, InferenceSession, Tensor } from "onnxruntime-web/wasm";
 import type { Point } from "../api/types";
 import { traceLogits } from "../lib/contour";
+import { logitsOf, upsampled } from "../lib/upsample";
 import { chooseMasks, toTokens } from "./prompts";
-import type { FromWorker, LocalMask, ToWorker } from "./protocol";
+import type { DecodeRequest, FromWorker, LocalMask, ToWorker } from "./protocol";
 import { readSafetensors } from "./safetensors";
 import { type Tidiness, tidy } from "./tidy";
 
@@ -14,12 +15,14 @@ interface Features {
   readonly width: number;
   readonly height: number;
   readonly arrays: Readonly<Record<"embedding" | "high_res_4" | "high_res_8", Tensor>>;
+  readonly answers: Map<string, Answer>;
 }
 
 const MAX_FEATURES = 12;
 
 let imageSize = 0;
 let tidiness: Tidiness = { maxHole: 0, maxPiece: 0 };
+let stability = 0;
 let encodeUrl = "";
 let decoder: InferenceSession | null = null;
 let encoder: Promise<InferenceSession> | null = null;
@@ -37,6 +40,7 @@ async function openSession(url: string): Promise<InferenceSession> {
 async function open(message: Extract<ToWorker, { kind: "open" }>): Promise<void> {
   imageSize = message.imageSize;
   tidiness = message.tidiness;
+  stability = message.stability;
   encodeUrl = message.encodeUrl;
   env.wasm.wasmPaths = { wasm: wasmUrl };
   // Threads need cross-origin isolation; one core is left to the page.
@@ -77,6 +81,7 @@ function fromServer(message: Extract<ToWorker, { kind: "embedding" }>): void {
       high_res_4: take("high_res_4"),
       high_res_8: take("high_res_8"),
     },
+    answers: new Map(),
   });
 }
 
@@ -110,35 +115,92 @@ async function encode(message: Extract<ToWorker, { kind: "encode" }>): Promise<v
     width,
     height,
     arrays: { embedding: answer.unconditioned, high_res_4: answer.high_res_4, high_res_8: answer.high_res_8 },
+    answers: new Map(),
   });
 }
 
-async function decode({ id, key, request }: Extract<ToWorker, { kind: "decode" }>): Promise<void> {
-  const features = known.get(key);
-  const started = performance.now();
-  if (!features || !decoder) return post({ kind: "decoded", id, side: 0, masks: [], ms: 0 });
-  const { points, labels } = toTokens(request, features.width, features.height, imageSize);
+/** What the decoder says, all four masks. */
+interface Answer {
+  readonly logits: Float32Array;
+  readonly ious: Float32Array;
+  readonly objectScore: number;
+  /** Of the four, those that count, best first. */
+  readonly rows: readonly number[];
+}
+
+/** Earlier answers of one frame, the newest last: what the next click corrects. */
+const MAX_ANSWERS = 24;
+
+async function answerTo(features: Features, session: InferenceSession, request: DecodeRequest): Promise<Answer> {
+  const name = JSON.stringify([request.points, request.labels, request.box, request.after, request.onto]);
+  const known = features.answers.get(name);
+  if (known) return known;
   const side = imageSize / 4;
-  const answer = await decoder.run({
+  let fedBack = request.onto && logitsOf(request.onto, side);
+  if (request.after) fedBack = chosenLogits(await answerTo(features, session, request.after), request.after);
+  const { points, labels } = toTokens(request, features.width, features.height, imageSize);
+  const answer = await session.run({
     ...features.arrays,
     points_xy: new Tensor("float32", points, [1, labels.length, 2]),
     labels: new Tensor("int64", labels, [1, labels.length]),
-    mask_logits: new Tensor("float32", new Float32Array(side * side), [1, 1, side, side]),
-    has_mask: new Tensor("bool", [false], [1]),
+    mask_logits: new Tensor("float32", fedBack ?? new Float32Array(side * side), [1, 1, side, side]),
+    has_mask: new Tensor("bool", [fedBack !== null], [1]),
   });
   const ious = answer.iou_predictions.data as Float32Array;
-  const logits = answer.low_res_logits.data as Float32Array;
+  const isStable = Number(answer.stability.data[0]) >= stability;
   const numTokens = request.points.length + (request.box ? 2 : 0);
+  const found: Answer = {
+    logits: answer.low_res_logits.data as Float32Array,
+    ious,
+    objectScore: Number(answer.object_score.data[0]),
+    rows: chooseMasks(ious, numTokens, isStable),
+  };
+  features.answers.set(name, found);
+  for (const oldest of features.answers.keys()) {
+    if (features.answers.size <= MAX_ANSWERS) break;
+    features.answers.delete(oldest);
+  }
+  return found;
+}
+
+const gridOf = ({ logits }: Answer, row: number): Float32Array<ArrayBuffer> => {
+  const area = (imageSize / 4) ** 2;
+  return Float32Array.from(logits.subarray(row * area, (row + 1) * area));
+};
+
+/** As the server keeps them: within what half precision holds well. */
+function chosenLogits(answer: Answer, { candidate }: DecodeRequest): Float32Array<ArrayBuffer> {
+  const row = answer.rows[candidate ?? 0] ?? answer.rows[0];
+  return gridOf(answer, row).map((value) => Math.min(32, Math.max(-32, value)));
+}
+
+function base64(values: Float32Array): string {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(text);
+}
+
+async function decode({ id, key, request, whole }: Extract<ToWorker, { kind: "decode" }>): Promise<void> {
+  const features = known.get(key);
+  const started = performance.now();
+  if (!features || !decoder) return post({ kind: "decoded", id, side: 0, masks: [], objectScore: 0, ms: 0 });
+  const { width, height } = features;
+  const answer = await answerTo(features, decoder, request);
+  const side = imageSize / 4;
   const kept = request.points
     .filter((_, i) => request.labels[i] === 1)
-    .map(([x, y]): Point => [(x * side) / features.width, (y * side) / features.height]);
-  const masks: LocalMask[] = chooseMasks(ious, numTokens).map((row) => {
-    const shown = logits.slice(row * side * side, (row + 1) * side * side);
+    .map(([x, y]): Point => [(x * side) / width, (y * side) / height]);
+  const masks: LocalMask[] = answer.rows.map((row, place) => {
+    const shown = gridOf(answer, row);
     tidy(shown, side, tidiness, kept);
-    return { loops: traceLogits(shown, side, side), iou: ious[row] };
+    const loops = traceLogits(shown, side, side);
+    const logits = whole ? base64(chosenLogits(answer, { ...request, candidate: place })) : "";
+    return { loops, iou: answer.ious[row], whole: whole ? { ...upsampled(shown, side, width, height), logits } : null };
   });
   const transfer = masks.flatMap((mask) => mask.loops.map((loop) => loop.buffer as ArrayBuffer));
-  post({ kind: "decoded", id, side, masks, ms: performance.now() - started }, transfer);
+  const { objectScore } = answer;
+  post({ kind: "decoded", id, side, masks, objectScore, ms: performance.now() - started }, transfer);
 }
 
 async function handle(message: ToWorker): Promise<void> {

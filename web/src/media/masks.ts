@@ -8,6 +8,8 @@ import { decodeRle } from "../lib/rle";
 const STRETCH = 30;
 const MAX_STRETCHES = 120;
 
+type MadeMask = Pick<ObjectMask, "rle" | "area" | "iou_prediction" | "object_score" | "status">;
+
 export class MaskCache {
   private readonly frames = new Map<number, FrameMasks>();
   /** Stretches that are as the server has them, in order of use. */
@@ -35,23 +37,28 @@ export class MaskCache {
     this.onLoaded();
   }
 
-  /** Show a mask drawn by hand at once, before the server has taken it. */
-  draw(frame: number, objectId: number, rle: Rle): void {
+  /** Show a mask that was made here at once, before the server has taken it. */
+  put(frame: number, objectId: number, made: MadeMask): void {
     const known = this.frames.get(frame);
-    const drawn: ObjectMask = {
+    const mask: ObjectMask = {
+      ...made,
       object_id: objectId,
-      rle,
       box: null,
-      area: 1,
-      status: "present",
-      iou_prediction: 1,
-      object_score: 1,
       prompted: true,
       accepted: false,
       review: false,
     };
-    const others = known?.objects.filter((mask) => mask.object_id !== objectId) ?? [];
-    this.set({ frame_index: frame, time_s: 0, accepted: false, ...known, objects: [...others, drawn] });
+    const others = known?.objects.filter((one) => one.object_id !== objectId) ?? [];
+    this.set({ frame_index: frame, time_s: 0, accepted: false, ...known, objects: [...others, mask] });
+  }
+
+  /** An object has got its real name. */
+  exchange(temporary: number, real: number): void {
+    for (const masks of [...this.frames.values()]) {
+      if (!masks.objects.some((mask) => mask.object_id === temporary)) continue;
+      const rename = (mask: ObjectMask) => (mask.object_id === temporary ? { ...mask, object_id: real } : mask);
+      this.set({ ...masks, objects: masks.objects.map(rename) });
+    }
   }
 
   /** Forget what one object had on a frame, at once, before the server has said so. */

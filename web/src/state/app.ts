@@ -99,6 +99,17 @@ export function onReconnected(listener: () => void): () => void {
   return () => backListeners.delete(listener);
 }
 
+/** When the server can be reached. */
+export function backOnline(): Promise<void> {
+  if (get().online) return Promise.resolve();
+  return new Promise((resolve) => {
+    const stop = onReconnected(() => {
+      stop();
+      resolve();
+    });
+  });
+}
+
 let retry: ReturnType<typeof setTimeout> | null = null;
 
 api.listenToConnection((reachable) => {

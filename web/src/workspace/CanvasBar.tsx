@@ -183,7 +183,12 @@ function ToolOptions() {
 function DecoderChip() {
   const decoder = useWorkspace((state) => state.decoder);
   const localMode = useWorkspace((state) => state.localMode);
+  const isReady = useWorkspace(({ lookedAt, frame }) => lookedAt?.frame === frame && lookedAt.localMode === localMode);
   if (decoder.state === "off" || decoder.state === "failed") return null;
+  const isOpen = decoder.state === "ready";
+  const how = localMode
+    ? "The picture is looked at in this page; the server keeps what you do."
+    : "The server looks at the picture, the page follows your pointer.";
   return (
     <div className="floating floating--small">
       <Segmented
@@ -197,13 +202,12 @@ function DecoderChip() {
       />
       <span
         className="decoder-state"
-        data-state={decoder.state}
-        data-tip={
-          decoder.state === "ready"
-            ? `Masks follow the pointer: decoder in this page, ${decoder.backend}`
-            : "Loading the decoder"
-        }
-      />
+        data-state={isOpen && isReady ? "ready" : "opening"}
+        data-local={localMode && isReady ? "ready" : undefined}
+        data-tip={isOpen ? `${how} Masks by ${decoder.backend}.` : "Loading the model into the page"}
+      >
+        {isOpen ? decoder.backend : "Loading"}
+      </span>
     </div>
   );
 }

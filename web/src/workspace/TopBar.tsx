@@ -120,7 +120,7 @@ function SaveState() {
   if (!online) {
     return (
       <span className="save-state" role="status">
-        <CloudOff size={14} aria-hidden /> Offline
+        <CloudOff size={14} aria-hidden /> {saving > 0 ? `Offline, ${saving} to save` : "Offline"}
       </span>
     );
   }

@@ -1,8 +1,10 @@
 /** Keeps the decoder in the page ready for the frame that is looked at. */
 
 import * as api from "../api/client";
-import type { Point, PromptBody } from "../api/types";
+import type { Point } from "../api/types";
 import type { LocalAnswer } from "../decoder/client";
+import type { DecodeRequest } from "../decoder/protocol";
+import { promptOf, requestFor, withPoint } from "./said";
 import { getSession, type Session } from "./session";
 import { getState, selectedObject, setState, useWorkspace } from "./store";
 
@@ -18,13 +20,17 @@ export function refreshEmbedding(): void {
   stop?.abort();
   if (!session?.decoder || decoder.state !== "ready" || playing || (tool !== "click" && tool !== "box")) return;
   const key = keyOf(session, frame);
-  if (session.decoder.isReady(key)) return;
+  const onReady = () => setState({ lookedAt: { frame, localMode } });
+  if (session.decoder.isReady(key)) {
+    onReady();
+    return;
+  }
   stop = new AbortController();
   const { width, height } = session.medium;
   const work = localMode
     ? encodeHere(session, key, frame, stop.signal)
     : session.decoder.takeEmbedding(key, api.embeddingUrl(session.medium.id, frame), width, height, stop.signal);
-  work.catch((error: unknown) => {
+  work.then(onReady, (error: unknown) => {
     // Without it there is no hover preview; clicks still work by the server.
     if (!api.isAbort(error)) console.warn("no embedding of frame", frame, error);
   });
@@ -42,14 +48,33 @@ useWorkspace.subscribe((state, before) => {
   if (state.decoder.state === "ready" && before.decoder.state !== "ready") refreshEmbedding();
 });
 
-/** Ask the decoder in the page; null where it is not ready for this frame. */
-export async function localDecode(frame: number, prompt: PromptBody): Promise<LocalAnswer | null> {
+/** The last answer that came, for whoever asks the same again: who clicks where the pointer rested. */
+let latest: { readonly place: string; readonly answer: LocalAnswer } | null = null;
+
+/** An answer that need not be waited for. */
+export function answerAtHand(frame: number, request: DecodeRequest): LocalAnswer | null {
+  const session = getSession();
+  return session && latest?.place === placeOf(session, frame, request) ? latest.answer : null;
+}
+
+const placeOf = (session: Session, frame: number, { points, labels, box, after, onto }: DecodeRequest): string =>
+  JSON.stringify([keyOf(session, frame), points, labels, box, after, onto]);
+
+/**
+ * Ask the decoder in the page; null where it is not ready for this frame.
+ *
+ * @param whole whether the masks are wanted at the size of the picture, too.
+ */
+export async function localDecode(frame: number, request: DecodeRequest, whole = false): Promise<LocalAnswer | null> {
   const session = getSession();
   if (!session?.decoder) return null;
   const key = keyOf(session, frame);
   if (!session.decoder.isReady(key)) return null;
-  const { points, labels, box } = prompt;
-  return session.decoder.decode(key, { points, labels, box });
+  const place = placeOf(session, frame, request);
+  const answer = await session.decoder.decode(key, request, whole);
+  if (!answer.masks.length) return null;
+  latest = { place, answer };
+  return answer;
 }
 
 let asking = false;
@@ -71,20 +96,16 @@ async function answerHover(): Promise<void> {
       const { at, label } = next;
       const asked = epoch;
       next = null;
-      const { frame, prompts, selected, drafting } = getState();
+      const { frame, selected, drafting } = getState();
       const object = selectedObject(getState());
       if (object?.locked) return;
-      const said =
-        !drafting && selected !== null && prompts.frame === frame ? prompts.byObject[String(selected)] : undefined;
-      const answer = await localDecode(frame, {
-        points: [...(said?.points ?? []), at],
-        labels: [...(said?.labels ?? []), label],
-        box: said?.box ?? null,
-        candidate: null,
-      });
+      const id = drafting ? null : selected;
+      const answer = await localDecode(frame, requestFor(frame, id, withPoint(promptOf(id), at, label)));
       const best = answer?.masks[0];
       if (getState().frame !== frame || getState().tool !== "click" || !answer) return;
-      const hover = best ? { frame, loops: best.loops, side: answer.side, iou: best.iou, label, isFirst: !said } : null;
+      const hover = best
+        ? { frame, loops: best.loops, side: answer.side, iou: best.iou, label, isFirst: id === null }
+        : null;
       if (asked === epoch && hovering) setState({ hover });
     }
   } finally {

@@ -8,6 +8,7 @@ import { keepVisible, pan, pinch, toScreen, toSource, type View, zoomAt } from "
 import * as actions from "./actions";
 import { hoverAt, setHovering } from "./embedding";
 import { held } from "./held";
+import { promptOf } from "./said";
 import type { Session } from "./session";
 import { colorOfDraft, type Stage } from "./stage";
 import { getState, selectedObject, setState } from "./store";
@@ -257,7 +258,7 @@ export class CanvasInput {
 
   private ownPointAt(at: Point): number | null {
     const { selected } = getState();
-    const found = actions.promptOf(selected).points.findIndex((point) => {
+    const found = promptOf(selected).points.findIndex((point) => {
       const [x, y] = toScreen(this.stage.view, point);
       return Math.hypot(x - at[0], y - at[1]) <= POINT_RADIUS;
     });

@@ -2,6 +2,7 @@
 
 import type { Medium } from "../api/types";
 import { DecoderClient } from "../decoder/client";
+import type { DecodeRequest } from "../decoder/protocol";
 import { FrameCache } from "../media/frames";
 import { MaskCache } from "../media/masks";
 import { toastError, useApp } from "../state/app";
@@ -19,6 +20,10 @@ export class Session {
   private waiting = 0;
   /** Grows when a change is made and when it has been answered: what was asked before says nothing after. */
   changes = 0;
+  /** By frame and object, what the decoder was asked last: what the next click adds to. */
+  readonly said = new Map<string, DecodeRequest>();
+  private readonly realIds = new Map<number, number>();
+  private readonly turns = new Map<number, number>();
   /** Undos and redos that have not been answered. */
   travelling = 0;
   closed = false;
@@ -62,6 +67,37 @@ export class Session {
     this.waiting += by;
     this.changes++;
     if (!this.closed) setState({ saving: this.waiting });
+  }
+
+  /** The server has named an object that was made here. */
+  exchange(temporary: number, real: number): void {
+    this.realIds.set(temporary, real);
+    for (const [place, request] of this.said) {
+      const [frame, id] = place.split("/");
+      if (Number(id) === temporary) this.said.set(`${frame}/${real}`, request);
+    }
+  }
+
+  /** The server's id of an object: known once the turn of a change has come, unless the object could not be made. */
+  realId(id: number): number {
+    const real = this.realIdSoFar(id);
+    if (real < 0) throw new DOMException("the object could not be made, and that was said", "AbortError");
+    return real;
+  }
+
+  realIdSoFar(id: number): number {
+    return this.realIds.get(id) ?? id;
+  }
+
+  /** Of several changes of one frame that are on their way, only the last one's answer is shown. */
+  newTurn(frame: number): number {
+    const turn = (this.turns.get(frame) ?? 0) + 1;
+    this.turns.set(frame, turn);
+    return turn;
+  }
+
+  isLastTurn(frame: number, turn: number): boolean {
+    return this.turns.get(frame) === turn;
   }
 
   /** When nothing is on its way any more. */

@@ -160,16 +160,17 @@ export class Stage {
     const { draft } = this;
     const shown = new Map(state.objects.filter((one) => !one.hidden).map((one) => [one.id, one]));
     const painted = draft?.kind === "paint" ? draft.objectId : undefined;
-    const pending = state.pending?.frame === state.frame ? state.pending : null;
+    const pending = state.pending.filter((one) => one.frame === state.frame);
+    const isPending = (id: number) => pending.some((one) => one.objectId === id);
     for (const mask of masks?.objects ?? []) {
       const object = shown.get(mask.object_id);
-      if (!object || mask.area === 0 || mask.object_id === painted || mask.object_id === pending?.objectId) continue;
+      if (!object || mask.area === 0 || mask.object_id === painted || isPending(mask.object_id)) continue;
       const path = outlineOf(mask.rle, strideFor(mask.rle.size, view.scale));
       this.drawMask(path, view, object.color, object.id === state.selected, mask.status === "uncertain");
     }
-    if (pending) {
-      const color = shown.get(pending.objectId)?.color ?? NEW_OBJECT_COLOR;
-      this.drawMask(this.fromGrid(pending.loops, pending.side), view, color, true, false);
+    for (const { objectId, loops, side } of pending) {
+      const color = shown.get(objectId)?.color;
+      if (color) this.drawMask(this.fromGrid(loops, side), view, color, objectId === state.selected, false);
     }
     if (draft?.kind === "paint") this.drawMask(draft.outline, view, draft.color, true, false);
   }
@@ -198,7 +199,7 @@ export class Stage {
 
   private drawHover(state: WorkspaceState, view: View): void {
     const { hover } = state;
-    if (!hover || hover.frame !== state.frame || state.pending || this.draft || state.tool !== "click") return;
+    if (!hover || hover.frame !== state.frame || this.draft || state.tool !== "click") return;
     const path = this.fromGrid(hover.loops, hover.side);
     this.inSource(view, (context, pixel) => {
       // Over a mask that is there already, the line alone says enough.

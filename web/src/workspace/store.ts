@@ -38,6 +38,7 @@ export interface Hover {
   readonly isFirst: boolean;
 }
 
+/** What a prompt gives in the page's own decoder. */
 export interface Pending {
   readonly frame: number;
   readonly objectId: number;
@@ -71,9 +72,8 @@ export interface WorkspaceState {
   readonly clickAdds: boolean;
   readonly candidates: CandidateChoice | null;
   readonly hover: Hover | null;
-  /** A click whose mask is on its way. */
-  /** The mask of a click as the page sees it, until the server has answered. */
-  readonly pending: Pending | null;
+  /** Masks as the page sees them, until the server has answered. */
+  readonly pending: readonly Pending[];
   readonly job: Job | null;
   /** While tracking, show each frame as it comes; until the person goes elsewhere. */
   readonly following: boolean;
@@ -93,6 +93,8 @@ export interface WorkspaceState {
   readonly dialog: "help" | "export" | "import" | null;
   readonly decoder: DecoderState;
   readonly localMode: boolean;
+  /** The frame that the decoder in the page can answer about, and who has looked at it. */
+  readonly lookedAt: { readonly frame: number; readonly localMode: boolean } | null;
 }
 
 export const INITIAL: WorkspaceState = {
@@ -113,7 +115,7 @@ export const INITIAL: WorkspaceState = {
   clickAdds: true,
   candidates: null,
   hover: null,
-  pending: null,
+  pending: [],
   job: null,
   following: false,
   playing: false,
@@ -128,6 +130,7 @@ export const INITIAL: WorkspaceState = {
   suggestions: [],
   dialog: null,
   decoder: { state: "off", backend: null },
+  lookedAt: null,
   localMode: localStorage.getItem("masklet.local") === "1",
 };
 

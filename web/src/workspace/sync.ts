@@ -1,7 +1,7 @@
 /** Keeps the page and the server at one: changes go out in order, and news never undo what has been done since. */
 
 import * as api from "../api/client";
-import { toastError } from "../state/app";
+import { backOnline, toastError } from "../state/app";
 import { getSession, type Session } from "./session";
 import { getState, setState } from "./store";
 
@@ -67,8 +67,22 @@ export async function refreshAll(): Promise<void> {
   session.masks.invalidate();
   session.frames.retry();
   session.masks.ensure(getState().frame);
-  setState({ candidates: null, hover: null, pending: null });
+  setState({ candidates: null, hover: null, pending: [] });
   await catchUp(session).catch(toastError);
+}
+
+/** Do it; and while the server is away, wait and do it again: nothing that was done meanwhile is lost. */
+export async function patiently<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const isAway = error instanceof api.ApiError && error.status === 0;
+      if (!isAway || getSession() !== session) throw error;
+      await backOnline();
+      await new Promise((resolve) => setTimeout(resolve, 300)); // it has just come up
+    }
+  }
 }
 
 /** Run a change in order behind the others; say so when it fails and show again what the server has. */
@@ -78,7 +92,7 @@ export async function change<T>(work: () => Promise<T>): Promise<T | undefined> 
   const { history } = getState();
   setState({ history: { ...history, can_undo: true, can_redo: false } });
   try {
-    const result = await session.inOrder(work);
+    const result = await session.inOrder(() => patiently(session, work));
     refreshSoon();
     return result;
   } catch (error) {

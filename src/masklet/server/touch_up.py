@@ -1,0 +1,48 @@
+"""Clicks on a mask that was drawn by hand: they add or take away what the model sees there, and nothing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from masklet.records import BoolArray
+
+
+def touched_up(
+    drawn: BoolArray,
+    point_xy: tuple[float, float],
+    label: int,
+    seen: BoolArray,
+    things_here: Callable[[], Sequence[BoolArray]],
+) -> BoolArray:
+    """The drawn mask with the one part changed that a click is about.
+
+    Where the model agrees with the click, that is the connected part in which its mask and the drawn one differ; where
+    it does not, it is the smallest thing that it sees at the click alone.
+
+    Args:
+        drawn: (H, W).
+        point_xy: the click, source pixels.
+        label: 1 adds, 0 takes away.
+        seen: (H, W) the model's mask, given the drawn one and the click.
+        things_here: (H, W) each, the candidates for a lone click at this place; asked for only where they are needed.
+
+    Returns:
+        (H, W); the same array when there is nothing to do.
+    """
+    height, width = drawn.shape
+    x, y = min(int(point_xy[0]), width - 1), min(int(point_xy[1]), height - 1)
+    if drawn[y, x] == bool(label):
+        return drawn
+    differs = seen & ~drawn if label else drawn & ~seen
+    if not differs[y, x]:
+        here = [thing for thing in things_here() if thing[y, x]]
+        if not here:
+            return drawn
+        smallest = min(here, key=np.count_nonzero)
+        differs = smallest & ~drawn if label else smallest & drawn
+    _, parts = cv2.connectedComponents(differs.astype(np.uint8), connectivity=4)
+    part: BoolArray = parts == parts[y, x]
+    return drawn | part if label else drawn & ~part

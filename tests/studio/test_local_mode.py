@@ -1,0 +1,65 @@
+"""Local mode: the page looks at pictures itself, and the server only keeps what it says."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, expect
+
+from masklet.masks import decode_rle
+from serving import Server
+
+from .conftest import MEDIA
+from .studio_page import add_files, click, from_server, in_page, new_project, objects, open_medium, place, saved
+
+
+def test_clicks_need_no_server_and_are_kept_when_it_is_back(new_page: Callable[[], Page], tmp_path: Path) -> None:
+    own = Server(tmp_path / "data")
+    own.start()
+    try:
+        page = new_page()
+        new_project(page, own.address, "By itself")
+        add_files(page, MEDIA / "astronaut.jpg")
+        open_medium(page, "astronaut.jpg")
+        in_page(page)
+        own.stop(signal.SIGKILL)
+
+        page.mouse.click(*place(page, 0.45, 0.75))
+        expect(objects(page).locator(".status")).to_have_text(re.compile(r"\d+ %"))  # there is a mask
+        expect(page.locator(".candidate")).to_have_count(3)
+        page.locator(".candidate").nth(1).click()
+        page.keyboard.press("n")
+        page.mouse.click(*place(page, 0.43, 0.2))
+        expect(objects(page)).to_have_count(2)
+        expect(page.get_by_text("The server cannot be reached")).to_be_visible()
+
+        own.start()
+        saved(page)
+        kept = from_server(page, "masks")["frames"][0]["objects"]
+        assert [one["object_id"] for one in kept] == [1, 2]
+        areas = [int(decode_rle(one["rle"]).sum()) for one in kept]
+        assert min(areas) > 500
+        said = from_server(page, "frames/0/prompts")["prompts"]
+        assert (said["1"]["candidate"], len(said["2"]["points"])) == (1, 1)
+        page.reload()
+        expect(objects(page)).to_have_count(2)
+    finally:
+        own.stop()
+
+
+def test_the_server_corrects_what_the_page_has_answered(page: Page, server: Server) -> None:
+    new_project(page, server.address, "In turns")
+    add_files(page, MEDIA / "astronaut.jpg")
+    open_medium(page, "astronaut.jpg")
+    in_page(page)
+    click(page, 0.45, 0.75)
+    by_page = decode_rle(from_server(page, "masks")["frames"][0]["objects"][0]["rle"])
+    page.get_by_role("radio", name="Server").click()
+    click(page, 0.12, 0.75, button="right")
+    corrected = decode_rle(from_server(page, "masks")["frames"][0]["objects"][0]["rle"])
+    assert np.count_nonzero(corrected != by_page) > 0
+    assert not corrected[int(0.75 * 512), int(0.12 * 512)]

@@ -1,0 +1,76 @@
+/** Accepting masks, and going through the history. */
+
+import * as api from "../api/client";
+import type { HistoryStep } from "../api/types";
+import { plural } from "../lib/text";
+import { toast, toastError } from "../state/app";
+import { seek } from "./places";
+import { getSession } from "./session";
+import { getState, setState } from "./store";
+import { change, mediumId, patiently, refreshSoon, takeNews } from "./sync";
+
+export function acceptFrames(
+  start: number,
+  stop: number,
+  accepted: boolean,
+  objects: readonly number[] | null = null,
+): void {
+  void change(async () => {
+    const session = getSession();
+    const ids = objects && session ? objects.map((id) => session.realId(id)) : objects;
+    await api.accept(mediumId(), { start, stop, accepted, objects: ids });
+    getSession()?.masks.invalidate();
+    getSession()?.masks.ensure(getState().frame);
+    const what = stop - start === 1 ? `frame ${start}` : plural(stop - start, "frame");
+    toast(accepted ? `Accepted ${what}` : `${what[0].toUpperCase()}${what.slice(1)} open again`, {
+      label: "Undo",
+      run: () => void undo(),
+    });
+  });
+}
+
+export function isAccepted(frame: number): boolean {
+  return getState().timeline?.accepted.some(([start, stop]) => start <= frame && frame < stop) ?? false;
+}
+
+export function toggleAccepted(): void {
+  const { frame } = getState();
+  acceptFrames(frame, frame + 1, !isAccepted(frame));
+}
+
+/** Accept the in-to-out range, or everything where there is none. */
+export function acceptRange(): void {
+  const { range, medium } = getState();
+  if (medium) acceptFrames(range?.start ?? 0, range?.stop ?? medium.num_frames, true);
+}
+
+export const undo = (): Promise<void> => travel(api.undo, "Undone", "Nothing left to undo");
+export const redo = (): Promise<void> => travel(api.redo, "Redone", "Nothing to redo");
+
+/** Through the history, in order with all other changes; whether there is a step to go is for the server to say. */
+async function travel(ask: (mid: string) => Promise<HistoryStep>, done: string, nothing: string): Promise<void> {
+  const session = getSession();
+  if (!session) return;
+  setState({ candidates: null, hover: null });
+  try {
+    await session.travel(async () => {
+      const step = await patiently(session, () => ask(session.medium.id));
+      if (getSession() !== session) return;
+      setState({ history: step });
+      if (step.what === null) {
+        toast(nothing);
+        return;
+      }
+      if (step.frame_index !== null) seek(step.frame_index);
+      session.masks.invalidate();
+      session.masks.ensure(getState().frame);
+      if (!(await takeNews(session))) refreshSoon();
+      if (step.object_id !== null && getState().objects.some((one) => one.id === step.object_id)) {
+        setState({ selected: step.object_id, drafting: false });
+      }
+      toast(`${done}: ${step.what}`);
+    });
+  } catch (error) {
+    toastError(error);
+  }
+}

@@ -1,0 +1,276 @@
+/** Clicks, boxes and hand-drawn masks. */
+
+import * as api from "../api/client";
+import type { Box, GivenAnswer, Point, PromptBody, Rle, SegmentObject } from "../api/types";
+import type { LocalAnswer } from "../decoder/client";
+import type { DecodeRequest, LocalMask } from "../decoder/protocol";
+import { toast } from "../state/app";
+import { answerAtHand, dropHover, localDecode } from "./embedding";
+import { acceptFrames, undo } from "./history";
+import { makeObject, makeObjectNow, updateObject } from "./objects";
+import { bodyOf, hasMask, isTracked, NO_PROMPT, promptOf, requestFor, withPoint } from "./said";
+import { getSession, type Session } from "./session";
+import { getState, selectedObject, setState } from "./store";
+import { change, isTravelling, mediumId } from "./sync";
+
+/** Whether an object may be changed on this frame; says so if not, and shows it if it is hidden. */
+export function isOpen(object: SegmentObject): boolean {
+  const { frame } = getState();
+  if (object.locked) {
+    toast(`“${object.name}” is locked.`, { label: "Unlock", run: () => updateObject(object.id, { locked: false }) });
+    return false;
+  }
+  const mask = getSession()
+    ?.masks.get(frame)
+    ?.objects.find((one) => one.object_id === object.id);
+  if (mask?.accepted && mask.area > 0) {
+    toast(`“${object.name}” is accepted on frame ${frame}.`, {
+      label: "Take back",
+      run: () => acceptFrames(frame, frame + 1, false, [object.id]),
+    });
+    return false;
+  }
+  if (object.hidden) updateObject(object.id, { hidden: false });
+  return true;
+}
+
+/** Add to what has been said of the selected object here: shown at once as the page sees it, then asked of the server. */
+function say(extend: (before: PromptBody) => PromptBody): void {
+  const session = getSession();
+  const { frame } = getState();
+  const known = selectedObject(getState());
+  if (!session || (known && !isOpen(known))) return;
+  setState({ playing: false, candidates: null, masksVisible: true });
+  if (!isTravelling()) {
+    const target = known ?? makeObject();
+    const answer = put(session, frame, target.id, extend(promptOf(target.id)));
+    dropHover();
+    void change(answer);
+    return;
+  }
+  // An undo is on its way, so what this adds to is known only after that.
+  dropHover();
+  void change(async () => {
+    const target = await targetAfterUndo(known);
+    const said = await api.getPrompts(mediumId(), frame);
+    await put(session, frame, target.id, extend(bodyOf(said, target.id)))();
+  });
+}
+
+/** The undo may have taken away the object that was selected. */
+async function targetAfterUndo(known: SegmentObject | undefined): Promise<SegmentObject> {
+  const objects = await api.listObjects(mediumId());
+  const find = (id: number | null | undefined) => objects.find((one) => one.id === id);
+  return find(known?.id) ?? find(getState().selected) ?? (await makeObjectNow());
+}
+
+/** Show a prompt and what the page's own decoder makes of it. Returns what has the server keep it. */
+function put(session: Session, frame: number, objectId: number, prompt: PromptBody): () => Promise<void> {
+  const isDrawn = hasMask(objectId);
+  const request = requestFor(frame, objectId, prompt);
+  // Clicks on a drawn mask change that mask, and are not kept.
+  if (!isDrawn) {
+    session.said.set(`${frame}/${objectId}`, request);
+    rememberPrompt(frame, objectId, prompt);
+  }
+  const turn = session.newTurn(frame);
+  const isLast = () => session.isLastTurn(frame, turn);
+  const isWhole = getState().localMode && !isDrawn && !isTracked(frame, objectId);
+  let isAnswered = false;
+  const isHere = () => !isAnswered && isLast() && getState().frame === frame;
+  const whole = isDrawn ? null : paint(frame, objectId, prompt, request, isHere, isWhole);
+  return async () => {
+    const id = session.realId(objectId);
+    const given = isWhole ? givenOf(await whole, prompt) : null;
+    const answer = await api.putPrompt(session.medium.id, frame, id, prompt, given);
+    isAnswered = true;
+    if (!isLast()) return;
+    session.masks.set(answer.frame);
+    dropPending(frame);
+    if (given || getState().frame !== frame) return;
+    const { candidates } = answer;
+    const chosen = prompt.candidate ?? 0;
+    setState({ candidates: candidates.length > 1 ? { frame, objectId: id, list: candidates, chosen } : null });
+  };
+}
+
+/** Show what the page makes of a prompt, and then, if it is to be kept, at the size of the picture. */
+async function paint(
+  frame: number,
+  objectId: number,
+  prompt: PromptBody,
+  request: DecodeRequest,
+  isHere: () => boolean,
+  isWhole: boolean,
+): Promise<LocalAnswer | null> {
+  const known = answerAtHand(frame, request);
+  // At once, so that it is on the screen with the very next picture.
+  if (known) show(frame, objectId, known, prompt);
+  const answer = known ?? (await localDecode(frame, request));
+  if (answer && !known && isHere()) show(frame, objectId, answer, prompt);
+  if (!answer || !isWhole) return answer;
+  await painted();
+  const whole = await localDecode(frame, request, true);
+  if (whole && isHere()) showWhole(frame, objectId, whole, prompt);
+  return whole;
+}
+
+/** When what has been changed is on the screen; a page that nobody sees is not painted. */
+const painted = (): Promise<void> =>
+  new Promise((resolve) => {
+    if (document.visibilityState === "hidden") resolve();
+    else requestAnimationFrame(() => requestAnimationFrame(() => resolve()));
+  });
+
+const meant = (answer: LocalAnswer, prompt: PromptBody): LocalMask | undefined =>
+  answer.masks[prompt.candidate ?? 0] ?? answer.masks[0];
+
+/** Until the server has answered. */
+function show(frame: number, temporary: number, answer: LocalAnswer, prompt: PromptBody): void {
+  const mask = meant(answer, prompt);
+  if (!mask) return;
+  const objectId = getSession()?.realIdSoFar(temporary) ?? temporary;
+  setState((state) => ({
+    pending: [
+      ...state.pending.filter((one) => one.objectId !== objectId || one.frame !== frame),
+      { frame, objectId, loops: mask.loops, side: answer.side },
+    ],
+  }));
+}
+
+/** For good: the server will keep this very mask. */
+function showWhole(frame: number, temporary: number, answer: LocalAnswer, prompt: PromptBody): void {
+  const session = getSession();
+  const mask = meant(answer, prompt);
+  if (!session || !mask?.whole) return;
+  const objectId = session.realIdSoFar(temporary);
+  session.masks.put(frame, objectId, {
+    rle: mask.whole.rle,
+    area: mask.whole.area,
+    iou_prediction: mask.iou,
+    object_score: answer.objectScore,
+    status: answer.objectScore > 0 ? "present" : "occluded",
+  });
+  dropPending(frame);
+  const list = answer.masks.flatMap(({ whole, iou }) => (whole ? [{ rle: whole.rle, iou_prediction: iou }] : []));
+  const chosen = prompt.candidate ?? 0;
+  setState({ candidates: list.length > 1 ? { frame, objectId, list, chosen } : null });
+}
+
+function givenOf(answer: LocalAnswer | null | undefined, prompt: PromptBody): GivenAnswer | null {
+  const mask = answer ? meant(answer, prompt) : null;
+  if (!answer || !mask?.whole) return null;
+  const { rle, logits } = mask.whole;
+  const iou_prediction = Math.min(1, Math.max(0, mask.iou));
+  return { rle, logits, iou_prediction, object_score: answer.objectScore };
+}
+
+const dropPending = (frame: number): void =>
+  setState((state) => ({ pending: state.pending.filter((one) => one.frame !== frame) }));
+
+type Said = PromptBody & { readonly has_mask?: boolean };
+
+function rememberPrompt(frame: number, objectId: number, prompt: Said | null): void {
+  setState((state) => {
+    const objects = state.objects.map((one) => {
+      if (one.id !== objectId) return one;
+      const others = one.prompted_frames.filter((prompted) => prompted !== frame);
+      return { ...one, prompted_frames: prompt ? [...others, frame] : others };
+    });
+    if (state.prompts.frame !== frame) return { objects };
+    const byObject = { ...state.prompts.byObject };
+    if (prompt) byObject[String(objectId)] = { has_mask: false, ...prompt };
+    else delete byObject[String(objectId)];
+    return { objects, prompts: { frame, byObject } };
+  });
+}
+
+export function addPoint(point: Point, label: 0 | 1): void {
+  say((before) => withPoint(before, point, label));
+}
+
+export function setBox(box: Box): void {
+  say((before) => ({ ...before, box, candidate: null }));
+}
+
+export function removePoint(index: number): void {
+  const { selected } = getState();
+  const shown = promptOf(selected);
+  const [x, y] = shown.points[index];
+  if (shown.points.length === 1 && !shown.box) clearPrompt();
+  else
+    say((before) => {
+      const keep = before.points.map((point) => point[0] !== x || point[1] !== y);
+      return {
+        ...before,
+        points: before.points.filter((_, i) => keep[i]),
+        labels: before.labels.filter((_, i) => keep[i]),
+        candidate: null,
+      };
+    });
+}
+
+/** Take back all that was said of the selected object on this frame. */
+export function clearPrompt(): void {
+  const session = getSession();
+  const { selected, frame } = getState();
+  const object = selectedObject(getState());
+  if (!session || selected === null || !object || !isOpen(object)) return;
+  setState({ candidates: null, hover: null });
+  dropPending(frame);
+  rememberPrompt(frame, selected, null);
+  const turn = session.newTurn(frame);
+  void change(async () => {
+    const id = session.realId(selected);
+    const answer = await api.deletePrompt(session.medium.id, frame, id);
+    if (session.isLastTurn(frame, turn)) {
+      if (answer.frame) session.masks.set(answer.frame);
+      else session.masks.remove(frame, id);
+    }
+    toast("Cleared what was said here", { label: "Undo", run: () => void undo() });
+  });
+}
+
+export function chooseCandidate(index: number): void {
+  const session = getSession();
+  const { candidates } = getState();
+  if (!session || !candidates || index === candidates.chosen || index >= candidates.list.length) return;
+  const { frame, objectId, list } = candidates;
+  const save = put(session, frame, objectId, { ...promptOf(objectId), candidate: index });
+  // The list keeps its order, so that going back and forth compares the same three.
+  const keepList = () => {
+    if (getState().frame === frame) setState({ candidates: { frame, objectId, list, chosen: index } });
+  };
+  keepList();
+  void change(async () => {
+    await save();
+    const shown = getState().candidates;
+    if (shown?.objectId === objectId && shown.chosen === index) keepList();
+  });
+}
+
+export function cycleCandidate(): void {
+  const { candidates } = getState();
+  if (candidates) chooseCandidate((candidates.chosen + 1) % candidates.list.length);
+}
+
+/** The selected object's mask here is this, drawn by hand. */
+export function drawMask(rle: Rle): void {
+  const session = getSession();
+  const { frame } = getState();
+  const known = selectedObject(getState());
+  if (!session || (known && !isOpen(known))) return;
+  setState({ candidates: null, playing: false });
+  const isKnown = !isTravelling();
+  const early = isKnown ? (known ?? makeObject()) : null;
+  if (early) {
+    session.masks.put(frame, early.id, { rle, area: 1, iou_prediction: 1, object_score: 1, status: "present" });
+    rememberPrompt(frame, early.id, { ...NO_PROMPT, has_mask: true });
+  }
+  const turn = session.newTurn(frame);
+  void change(async () => {
+    const target = early ?? (await targetAfterUndo(known));
+    const answer = await api.putMask(session.medium.id, frame, session.realId(target.id), rle);
+    if (session.isLastTurn(frame, turn)) session.masks.set(answer.frame);
+  });
+}
