@@ -57,7 +57,10 @@ class MemoryConfig:
     """`reliable` only: a tracked frame is read when its `reliability` (0 to 1) is above this."""
     safeguards: bool = True
     """Whether a cut drops the tracked frames, a mask that explodes over the frame is refused, and an object that
-    collapses onto another one stops remembering."""
+    collapses onto another one is marked as uncertain."""
+    withhold_collapsed: bool = False
+    """With `safeguards`: whether an object that has collapsed onto another one also stops remembering until they part.
+    It costs nano two points where twins cross, even when the impostor is known (docs/tracking.md)."""
     retention: Retention = "streaming"
     """`streaming` keeps what the last and the next frame read; `editing` keeps every frame until a correction outdates
     it; `all` keeps every frame whatever is corrected, and no masks to go back to, as the official code does."""

@@ -85,7 +85,7 @@ class Stepper(Generic[A]):
             )
             for object_id, branching in chosen.items()
         }
-        self._remember(frame, chosen, direction, losers)
+        self._remember(frame, chosen, direction, losers if self.memory.withhold_collapsed else ())
         for object_id, branching in chosen.items():
             self.tracks[object_id].mark_tracked(frame.index, direction, branching.answer)
         masks = self.show(frame, chosen, verdicts)
