@@ -130,5 +130,6 @@ def test_a_full_disk_leaves_a_session(
         result = run("track", clip, "--point", "10,20", "--out", "a.json")
     assert result.status == 2
     assert "No space left on device" in result.err
+    assert "\n7 frames of" in result.out  # those that are there, and not those that waited
     assert run("track", "--resume", "a.masklet").status == 0
     assert len(coco("a.json")) == 12

@@ -136,6 +136,7 @@ class TrackRun:
             self.interrupted = True
         except MaskletError as error:
             self.failed = error
+            self.num_frames = min(self.num_frames, sinks.num_written)  # some may have waited when the disk was full
         self.seconds = watch.seconds
 
     def _add(self, masks: FrameMasks) -> None:

@@ -169,6 +169,8 @@ class Sinks(BaseSink):
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._is_raised = False
+        self.num_written = 0
+        """Frames that all of them have."""
         self._stack.callback(self._drain)
 
     @property
@@ -190,6 +192,7 @@ class Sinks(BaseSink):
             try:
                 for sink in self.sinks:
                     sink.write(*item)
+                self.num_written += 1
             except BaseException as error:
                 self._error = error
 
