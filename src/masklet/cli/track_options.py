@@ -132,8 +132,10 @@ class WayChoice(OptionGroup):
     ] = None
 
     def check(self) -> None:
-        """Raises:
-        ConfigError: there is no such direction.
+        """Refuse what can be refused before anything is opened.
+
+        Raises:
+            ConfigError: there is no such direction.
         """
         if self.direction not in DIRECTIONS:
             raise ConfigError(f"--direction must be {', '.join(DIRECTIONS)}, got {self.direction!r}")
