@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ MASK[1:3, 2:5] = True
 
 
 def row(frame_index: int, object_id: int = 1, **about: object) -> StoredMask:
-    about = {"reliability": 0.5, "direction": 1} | about
-    return StoredMask(frame_index, object_id, 0.0, encode_rle(MASK), 0.5, 3.0, **about)  # type: ignore[arg-type]
+    about = {"reliability": 0.5, "direction": 1, "rle": encode_rle(MASK)} | about
+    return StoredMask(frame_index, object_id, 0.0, iou_prediction=0.5, object_score=3.0, **about)  # type: ignore[arg-type]
 
 
 def prompt(frame_index: int, object_id: int = 1) -> SavedPrompt:
@@ -94,6 +95,35 @@ def test_a_long_operation_is_parted_by_another_one(store: AnnotationStore) -> No
     store.write([row(1)])
     store.end()
     assert [step.title for step in iter(store.undo, None)] == ["Track", "Prompt", "Track"]
+
+
+def test_masks_as_they_were_before_they_last_changed(store: AnnotationStore) -> None:
+    def pixels(index: int) -> list[str]:
+        rows = store.shown_before(index, index + 1).get(index, [])
+        return [str(one.rle["counts"]) for one in rows]
+
+    first, second, third = ({"size": [2, 3], "counts": counts} for counts in ("15", "24", "33"))
+    store.begin("Track")
+    store.write([row(0, rle=first), row(1, rle=first)])
+    store.end()
+    assert (pixels(0), pixels(1)) == ([], [])  # they have come with the last change
+    store.begin("Prompt")
+    store.write([row(1, rle=first, stale=True)])
+    store.write_prompt(replace(prompt(1), rle=second))
+    store.end()
+    assert pixels(1) == ["15"]
+    store.begin("Track what has changed")
+    store.write([row(0, rle=third), row(1, rle=second, prompted=True)])
+    store.end()
+    assert (pixels(0), pixels(1)) == (["15"], ["15"])  # the prompt's frame has not changed since the prompt
+    store.begin("Accept")
+    store.write([row(0, rle=third, accepted=True)])
+    store.end()
+    assert pixels(0) == ["15"]
+    store.undo()
+    store.undo()
+    assert (pixels(0), pixels(1)) == ([], ["15"])
+    assert store.shown_before(5, 9) == {}
 
 
 def test_a_prompt_is_shown_where_nothing_else_is(store: AnnotationStore) -> None:

@@ -214,6 +214,42 @@ def test_an_answer_of_the_pages_own_decoder_is_kept(open_studio: Open) -> None:
     assert len(engine.decoded) > before
 
 
+def test_tracking_goes_on_where_it_ended(page: Page) -> None:
+    clip = page.new_clip(10)
+    duck, swan = page.new_object(clip), page.new_object(clip)
+    page.click(clip, duck, 3)
+    page.track(clip, direction="both", stop=6)
+    page.click(clip, swan, 5)
+
+    def tracked(**body: Any) -> dict[int, set[int]]:
+        before = page.timeline(clip)["objects"]
+        page.track(clip, only_missing=True, **body)
+        return {
+            lane["object_id"]: {i for i, (a, b) in enumerate(zip(old["status"], lane["status"], strict=True)) if a != b}
+            for old, lane in zip(before, page.timeline(clip)["objects"], strict=True)
+        }
+
+    assert tracked(direction="forward", stop=8) == {duck: {6, 7}, swan: {6, 7}}
+    assert tracked(direction="both") == {duck: {8, 9}, swan: {8, 9, 4, 3, 2, 1, 0}}
+    assert tracked(direction="both") == {duck: set(), swan: set()}
+    assert all(set(of_frame) == {duck, swan} for of_frame in masks(page, clip).values())
+    assert history(page, clip)[0] == "Track what is missing"
+    refused = page.post(f"/api/v1/media/{clip}/track", json={"only_missing": True, "only_changed": True})
+    assert refused.status_code == 422
+
+
+def test_masks_to_compare_with(page: Page) -> None:
+    clip = page.new_clip()
+    duck = page.new_object(clip)
+    page.click(clip, duck)
+    page.track(clip)
+    other = np.zeros((6, 8), bool)
+    other[5, 5:] = True
+    page.put(f"/api/v1/media/{clip}/frames/2/objects/{duck}/mask", json={"rle": encode_rle(other)})
+    assert (masks(page, clip, before=True)[2][duck] == LEFT).all()
+    assert (masks(page, clip)[2][duck] == other).all()
+
+
 def test_a_mask_of_another_size_is_refused(page: Page) -> None:
     clip = page.new_clip()
     duck = page.new_object(clip)

@@ -20,7 +20,7 @@ from masklet.masks import decode_rle
 from serving import Server
 
 from .conftest import MEDIA, PATIENCE_MS
-from .studio_page import add_files, click, download, new_project, objects, open_medium, place, saved, toast
+from .studio_page import add_files, click, download, from_server, new_project, objects, open_medium, place, saved, toast
 
 
 def test_photo_to_cut_out(page: Page, server: Server, tmp_path: Path) -> None:
@@ -127,6 +127,34 @@ def test_server_killed_and_started_again(new_page: Callable[[], Page], tmp_path:
         expect(objects(page).locator(".status")).to_be_visible()
         click(page, 0.9, 0.1, button="right")
         expect(toast(page, "cannot")).to_have_count(0)
+    finally:
+        own.stop()
+
+
+def test_tracking_goes_on_after_the_server_was_killed(new_page: Callable[[], Page], tmp_path: Path) -> None:
+    own = Server(tmp_path / "data")
+    own.start()
+    try:
+        page = new_page()
+        new_project(page, own.address, "Killed while tracking")
+        add_files(page, MEDIA / "bunny.mp4")
+        open_medium(page, "bunny.mp4")
+        click(page, 0.27, 0.55)
+        for key in ("Shift+ArrowRight", "Shift+ArrowRight", *["ArrowRight"] * 4):
+            page.keyboard.press(key)
+        page.keyboard.press("o")  # the range ends here
+        page.keyboard.press("t")
+        expect(page.get_by_label("Tracking", exact=True).locator(".panel__count")).to_contain_text(
+            re.compile("^[2-9] ")
+        )
+        own.stop(signal.SIGKILL)
+        expect(page.get_by_text("The server cannot be reached")).to_be_visible()
+        own.start()
+        expect(toast(page, "tracking goes on")).to_be_visible()
+        expect(toast(page, re.compile(r"Tracked \d+ frames"))).to_be_visible()
+        saved(page)
+        frames = from_server(page, "masks")["frames"]
+        assert [one["frame_index"] for one in frames] == list(range(25))
     finally:
         own.stop()
 

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from masklet.mask_store import _COLUMNS as MASK_COLUMNS
-from masklet.mask_store import MaskStore, StoredMask
+from masklet.mask_store import MaskStore, StoredMask, _mask_of
 from masklet.masks import CocoRle, decode_rle
 from masklet.records import FloatArray, ObjectStatus, Prompt
 
@@ -44,6 +45,9 @@ class _Table(NamedTuple):
     columns: tuple[str, ...]
     keys: tuple[str, ...]
 
+
+_Place = tuple[int, int]
+"""Frame and object."""
 
 _TABLES = (
     _Table("masks", tuple(MASK_COLUMNS.split(", ")), ("object_id", "frame_index")),
@@ -224,7 +228,7 @@ class AnnotationStore(MaskStore):
         rows = self._rows(
             f"SELECT {_PROMPT_COLUMNS} FROM prompts {where}", frame_index, frame_index, object_id, object_id
         )
-        return [_prompt_of(row) for row in rows]
+        return [_prompt_of(*row) for row in rows]
 
     def prompt(self, object_id: int, frame_index: int) -> SavedPrompt | None:
         found = self.prompts(frame_index=frame_index, object_id=object_id)
@@ -269,17 +273,46 @@ class AnnotationStore(MaskStore):
         among, values = _among(object_ids)
         where = f"frame_index >= ? AND frame_index < ? AND (frame_index - ?) % ? = 0 {among}"
         values = [start, stop, start, step, *values]
-        found = {(row.frame_index, row.object_id): row for row in self._masks(f"WHERE {where}", *values)}
-        for row in self._rows(f"SELECT {_PROMPT_COLUMNS} FROM prompts WHERE {where}", *values):
-            prompt = _prompt_of(row)
-            place = (prompt.frame_index, prompt.object_id)
-            answer = prompt.stored()
-            if answer is not None and (place not in found or found[place].stale):
-                found[place] = answer
-        frames: dict[int, list[StoredMask]] = {}
-        for (frame_index, _), mask in sorted(found.items()):
-            frames.setdefault(frame_index, []).append(mask)
-        return frames
+        masks, prompts = self._known(where, *values)
+        return _by_frame(
+            {place: _shown(masks.get(place), prompts.get(place)) for place in masks.keys() | prompts.keys()}
+        )
+
+    def _known(self, where: str, *values: Any) -> tuple[dict[_Place, StoredMask], dict[_Place, SavedPrompt]]:
+        rows = self._rows(f"SELECT {_PROMPT_COLUMNS} FROM prompts WHERE {where}", *values)
+        masks = {(one.frame_index, one.object_id): one for one in self._masks(f"WHERE {where}", *values)}
+        return masks, {(one.frame_index, one.object_id): one for one in starmap(_prompt_of, rows)}
+
+    def shown_before(self, start: int, stop: int) -> dict[int, list[StoredMask]]:
+        """As `shown`, but each mask as it was before it last changed; those that came with that change are left out.
+
+        The history says how, so what lies further back than that is not known, and shown as it is.
+        """
+        where = "frame_index >= ? AND frame_index < ?"
+        masks, prompts = self._known(where, start, stop)
+        shown = _all_shown(masks, prompts)
+        before = dict(shown)
+        changed: set[_Place] = set()
+        notes: dict[int, dict[_Place, list[tuple[dict[_Place, Any], Any]]]] = {}
+        for (name, columns, _), rows, read in ((_TABLES[0], masks, _mask_of), (_TABLES[2], prompts, _prompt_of)):
+            for step, existed, *row in self._rows(
+                f"SELECT step, existed, {', '.join(columns)} FROM {name}_before "
+                f"WHERE step IN (SELECT step FROM steps WHERE NOT undone) AND {where}",
+                start,
+                stop,
+            ):
+                place = (row[columns.index("frame_index")], row[columns.index("object_id")])
+                then = read(*row) if existed else None
+                notes.setdefault(step, {}).setdefault(place, []).append((rows, then))
+        for step in sorted(notes, reverse=True):
+            for place, noted in notes[step].items():
+                for rows, then in noted:
+                    rows[place] = then
+                was = _shown(masks.get(place), prompts.get(place))
+                if place not in changed and _pixels(was) != _pixels(shown.get(place)):
+                    changed.add(place)
+                    before[place] = was
+        return _by_frame(before)
 
     def shown_frames(self) -> list[int]:
         """Of which something is known, ascending."""
@@ -337,6 +370,13 @@ class AnnotationStore(MaskStore):
             self._execute("DELETE FROM masks WHERE object_id = ? AND NOT accepted", object_id)
         else:
             self._execute("DELETE FROM masks WHERE object_id = ? AND frame_index = ?", object_id, frame_index)
+
+    def current_frames(self) -> dict[int, set[int]]:
+        """By object id, the frames with a mask that is up to date."""
+        found: dict[int, set[int]] = {}
+        for object_id, index in self._rows("SELECT object_id, frame_index FROM masks WHERE NOT stale"):
+            found.setdefault(object_id, set()).add(index)
+        return found
 
     def tracked_ids(self) -> set[int]:
         """Objects that have been tracked beyond their prompts."""
@@ -474,7 +514,7 @@ def _schema() -> list[str]:
 _SCHEMA = _schema()
 
 
-def _prompt_of(row: Sequence[Any]) -> SavedPrompt:
+def _prompt_of(*row: Any) -> SavedPrompt:
     """A row of the table, in the order of `_PROMPT_COLUMNS`."""
     frame_index, object_id, points, labels, box, candidate, mask, previous, initial, *came = row
     time_s, rle, iou, score, answer = came
@@ -495,6 +535,31 @@ def _prompt_of(row: Sequence[Any]) -> SavedPrompt:
         score,
         _unpacked(answer),
     )
+
+
+def _shown(mask: StoredMask | None, prompt: SavedPrompt | None) -> StoredMask | None:
+    """Of a mask and a prompt's answer, what is shown: the answer where the mask is none or outdated."""
+    answer = None if prompt is None else prompt.stored()
+    return answer if answer is not None and (mask is None or mask.stale) else mask
+
+
+def _all_shown(
+    masks: Mapping[_Place, StoredMask], prompts: Mapping[_Place, SavedPrompt]
+) -> dict[_Place, StoredMask | None]:
+    return {place: _shown(masks.get(place), prompts.get(place)) for place in masks.keys() | prompts.keys()}
+
+
+def _by_frame(shown: Mapping[_Place, StoredMask | None]) -> dict[int, list[StoredMask]]:
+    """Ascending, the masks of a frame by object id."""
+    frames: dict[int, list[StoredMask]] = {}
+    for (frame_index, _), mask in sorted(shown.items()):
+        if mask is not None:
+            frames.setdefault(frame_index, []).append(mask)
+    return frames
+
+
+def _pixels(mask: StoredMask | None) -> str | bytes | None:
+    return None if mask is None else mask.rle["counts"]
 
 
 def _packed(logits: FloatArray | None) -> bytes | None:

@@ -15,7 +15,7 @@ from masklet.mask_store import StoredMask
 from masklet.masks import CocoRle
 from masklet.server import database, schemas
 from masklet.server.annotations import AnnotatedObject, AnnotationStore, Mark
-from masklet.server.jobs import Job
+from masklet.server.jobs import STOPPED, Job
 from masklet.server.workspace import Given
 
 STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
@@ -172,6 +172,7 @@ def job_record_info(record: database.JobRecord) -> schemas.Job:
         fps=None,
         eta_s=None,
         message=record.message,
+        interrupted=record.message == STOPPED,
         result=result,
         created_at=record.created_at,
     )

@@ -181,6 +181,7 @@ class Job:
             "fps": self.fps,
             "eta_s": self.eta_s,
             "message": self.message,
+            "interrupted": self.has_ended and self.message == STOPPED,
             "result": result,
             "created_at": self.created_at.isoformat(),
         }

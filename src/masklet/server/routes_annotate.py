@@ -139,13 +139,17 @@ def get_masks(
     stop: Annotated[int | None, Query(ge=0, le=2**31, description="The first frame after.")] = None,
     step: Annotated[int, Query(ge=1, le=100_000)] = 1,
     objects: Annotated[str | None, Query(max_length=4000, pattern=r"^\d{1,9}(,\d{1,9})*$", examples=["1,2"])] = None,
+    before: Annotated[bool, Query(description="Each as it was before it last changed, to compare.")] = False,
 ) -> schemas.Masks:
     """Masks of at most 240 frames; frames without any are left out."""
     end = medium.num_frames if stop is None else min(stop, medium.num_frames)
     end = min(end, start + MAX_FRAMES * step)
     ids = None if objects is None else [int(part) for part in objects.split(",")]
     with studio.workspace(medium) as workspace:
-        frames = workspace.store.shown(start, end, step, ids)
+        store = workspace.store
+        frames = (
+            store.shown_before(start, min(end, start + MAX_FRAMES)) if before else store.shown(start, end, step, ids)
+        )
         return schemas.Masks(
             frames=[frame_info(index, rows, medium.fps) for index, rows in frames.items()],
             revision=workspace.store.revision,

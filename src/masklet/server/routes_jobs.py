@@ -58,6 +58,7 @@ def _track(studio: Studio, medium: Medium, body: schemas.TrackRequest, job: Job)
             stop=body.stop,
             object_ids=body.objects,
             only_changed=body.only_changed,
+            only_missing=body.only_missing,
             on_total=set_total,
         )
         done = 0
@@ -72,7 +73,9 @@ def _track(studio: Studio, medium: Medium, body: schemas.TrackRequest, job: Job)
             frames.close()
             studio.note_change(medium, workspace)
         if not done:
-            job.message = "nothing has changed, so there was nothing to track"
+            job.message = (
+                f"nothing {'is missing' if body.only_missing else 'has changed'}, so there was nothing to track"
+            )
 
 
 @router.post("/media/{mid}/everything", status_code=202, responses=TOO_BUSY)

@@ -331,6 +331,16 @@ class TrackRequest(Schema):
     only_changed: bool = Field(
         default=False, description="Go over what has changed since the last time, and nothing else."
     )
+    only_missing: bool = Field(
+        default=False,
+        description="Begin where each object's masks end: after a run that was stopped, or for new objects.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.only_changed and self.only_missing:
+            raise ValueError("only_changed and only_missing cannot both be true: run one after the other")
+        return self
 
 
 class EverythingRequest(Schema):
@@ -355,6 +365,7 @@ class Job(Schema):
     fps: float | None
     eta_s: float | None
     message: str | None
+    interrupted: bool = Field(description="The server ended before the job did: `only_missing` goes on from there.")
     result: JobResult | None
     created_at: datetime
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -478,6 +478,7 @@ class Workspace:
         stop: int | None = None,
         object_ids: Sequence[int] | None = None,
         only_changed: bool = False,
+        only_missing: bool = False,
         on_total: Callable[[int], None] = lambda total: None,
     ) -> Generator[tuple[int, list[StoredMask]], None, None]:
         """Track objects, a frame at a time; whoever wants to stop closes the generator.
@@ -488,6 +489,7 @@ class Workspace:
             stop: the first one after those.
             object_ids: which; all when left out. Locked ones are never tracked.
             only_changed: go over what has changed since the last time, and nothing else.
+            only_missing: begin where each object's masks end, seen from its first or last prompt.
             on_total: told how many frames it will be.
 
         Yields:
@@ -497,13 +499,15 @@ class Workspace:
             self._check_at_rest("track again")
             ids = self.to_track(object_ids)
             self.is_tracking = True
-            title = "Track what has changed" if only_changed else f"Track {direction.replace('both', 'both ways')}"
+            title = f"Track {direction.replace('both', 'both ways')}"
+            if only_changed or only_missing:
+                title = f"Track what {'has changed' if only_changed else 'is missing'}"
             step = self.store.begin(title)
             self.store.end()
         try:
             with self.lock:
                 self._decide(None)
-                runs, total = self._runs(direction, start, stop, ids, only_changed)
+                runs, total = self._runs(direction, start, stop, ids, only_changed, only_missing)
                 on_total(total)
             for run in runs:
                 self._run = run
@@ -541,7 +545,13 @@ class Workspace:
         return ids
 
     def _runs(
-        self, direction: Direction, start: int | None, stop: int | None, ids: list[int], only_changed: bool
+        self,
+        direction: Direction,
+        start: int | None,
+        stop: int | None,
+        ids: list[int],
+        only_changed: bool,
+        only_missing: bool,
     ) -> tuple[list[Iterator[Any]], int]:
         """The tracker's generators to go through, and how many frames they give."""
         tracker = self.tracker
@@ -558,24 +568,33 @@ class Workspace:
         runs: list[Iterator[Any]] = []
         total = 0
 
-        def forward(own: list[int]) -> None:
+        def forward(own: list[int], begin: int) -> None:
             nonlocal total
-            begin = max(low, min(first[i] for i in own))
+            begin = max(low, begin)
             if begin < high:
                 runs.append(tracker.run("forward", start=begin, stop=high, object_ids=own))
                 total += high - begin
 
-        def backward(own: list[int]) -> None:
+        def backward(own: list[int], begin: int) -> None:
             nonlocal total
-            begin = min(high - 1, max(last[i] for i in own))
+            begin = min(high - 1, begin)
             if begin >= low:
                 runs.append(tracker.run("backward", start=begin, stop=low - 1 if low else None, object_ids=own))
                 total += begin - low + 1
 
+        if only_missing:
+            if direction != "backward":
+                for begin, own in self._ends(first, 1).items():
+                    forward(own, begin)
+            if direction != "forward":
+                # Both ways is outwards from the first prompt, backward alone from the last one.
+                for begin, own in self._ends(first if direction == "both" else last, -1).items():
+                    backward(own, begin)
+            return runs, total
         if direction == "forward":
-            forward(ids)
+            forward(ids, min(first.values()))
         elif direction == "backward":
-            backward(ids)
+            backward(ids, max(last.values()))
         else:
             # Outwards from each object's first prompt, as far as the range has it.
             within = [i for i in ids if low <= first[i] < high]
@@ -583,12 +602,24 @@ class Workspace:
                 runs.append(tracker.run("both", start=low or None, stop=high, object_ids=within))
                 total += high - low
             if before := [i for i in ids if first[i] < low]:
-                forward(before)
+                forward(before, min(first[i] for i in before))
             if after := [i for i in ids if first[i] >= high]:
-                backward(after)
+                backward(after, max(last[i] for i in after))
         if not runs:
             raise TrackingError(f"no object can be tracked {direction} within frames {low} to {high - 1}")
         return runs, total
+
+    def _ends(self, begins: Mapping[int, int], step: Literal[1, -1]) -> dict[int, list[int]]:
+        """Walking from a frame of each object, where the first mask is missing; the objects by that frame."""
+        ends: dict[int, list[int]] = {}
+        known = self.store.current_frames()
+        for object_id, begin in begins.items():
+            own, index = known.get(object_id, set()), begin
+            while index in own:
+                index += step
+            if 0 <= index < self.num_frames:
+                ends.setdefault(index, []).append(object_id)
+        return ends
 
     # What there is.
 

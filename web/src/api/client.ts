@@ -220,9 +220,10 @@ export const getMasks = (
   mid: string,
   start: number,
   stop: number,
+  before: boolean,
   signal?: AbortSignal,
 ): Promise<{ frames: FrameMasks[]; revision: number }> =>
-  call("GET", `/media/${mid}/masks`, { query: { start, stop }, signal });
+  call("GET", `/media/${mid}/masks`, { query: { start, stop, before }, signal });
 export const getTimeline = (mid: string): Promise<Timeline> => call("GET", `/media/${mid}/timeline`);
 export const accept = (
   mid: string,
@@ -275,7 +276,10 @@ export function followJob(jid: string, listener: JobListener): () => void {
     listener.onMasks?.(JSON.parse(event.data) as FrameMasks);
   });
   events.onerror = () => {
-    if (events.readyState !== EventSource.CLOSED) return;
+    if (events.readyState !== EventSource.CLOSED) {
+      getMe().catch(() => {}); // says so if the server is away
+      return;
+    }
     // The server refused (a restart forgets jobs): ask once what became of it.
     getJob(jid).then(
       (job) => listener.onJob(job),
@@ -298,6 +302,7 @@ const LOST_JOB: Job = {
   fps: null,
   eta_s: null,
   message: null,
+  interrupted: true,
   result: null,
 };
 

@@ -193,6 +193,8 @@ export interface Job {
   readonly fps: number | null;
   readonly eta_s: number | null;
   readonly message: string | null;
+  /** The server ended before the job did. */
+  readonly interrupted: boolean;
   readonly result: { readonly url: string; readonly name: string; readonly bytes: number } | null;
 }
 
@@ -204,6 +206,7 @@ export interface TrackRequest {
   readonly stop: number | null;
   readonly objects: readonly number[] | null;
   readonly only_changed: boolean;
+  readonly only_missing: boolean;
 }
 
 /** The part of JSON schema that options of formats and effects use. */

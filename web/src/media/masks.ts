@@ -23,6 +23,8 @@ export class MaskCache {
     private readonly numFrames: number,
     private readonly onLoaded: () => void,
     private readonly onError: (error: unknown) => void,
+    /** Each mask as it was before it last changed, rather than as it is. */
+    private readonly before = false,
   ) {}
 
   get(frame: number): FrameMasks | undefined {
@@ -101,7 +103,7 @@ export class MaskCache {
     const start = stretch * STRETCH;
     const end = Math.min(start + STRETCH, this.numFrames);
     api
-      .getMasks(this.mediumId, start, end, stop.signal)
+      .getMasks(this.mediumId, start, end, this.before, stop.signal)
       .then(
         ({ frames }) => {
           if (epoch !== this.epoch) return;

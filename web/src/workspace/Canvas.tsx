@@ -16,7 +16,7 @@ export function Canvas() {
   const picture = useRef<HTMLCanvasElement>(null);
   const overlay = useRef<HTMLCanvasElement>(null);
   const tool = useWorkspace((state) => state.tool);
-  const split = useWorkspace((state) => state.split);
+  const compare = useWorkspace((state) => state.compare);
   const medium = useWorkspace((state) => state.medium);
   const [panning, setPanning] = useState(false);
 
@@ -71,13 +71,13 @@ export function Canvas() {
     >
       <canvas ref={picture} className="canvas__layer" />
       <canvas ref={overlay} className="canvas__layer" data-testid="overlay" />
-      {split !== null && <SplitHandle />}
+      {compare && <SplitHandle />}
     </div>
   );
 }
 
 function SplitHandle() {
-  const split = useWorkspace((state) => state.split) ?? 0.5;
+  const split = useWorkspace((state) => state.split);
   return (
     <input
       className="split"
@@ -85,7 +85,7 @@ function SplitHandle() {
       min={0}
       max={1000}
       value={Math.round(split * 1000)}
-      aria-label="Compare: picture on the left, masks on the right"
+      aria-label="Compare: what was on the left, what is on the right"
       style={{ left: `${split * 100}%` }}
       onChange={(event) => setState({ split: Number(event.currentTarget.value) / 1000 })}
       onKeyDown={(event) => event.stopPropagation()}

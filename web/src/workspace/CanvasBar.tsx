@@ -18,6 +18,7 @@ export function CanvasBar() {
         <ToolOptions />
       </div>
       <div className="float float--top">
+        <Compare />
         <Hint />
       </div>
       <div className="float float--left">
@@ -37,7 +38,8 @@ function Hint() {
   const cursor = useWorkspace((state) => state.cursor);
   const medium = useWorkspace((state) => state.medium);
   const job = useWorkspace((state) => state.job);
-  if (job) return null;
+  const compare = useWorkspace((state) => state.compare);
+  if (job || compare) return null;
   if (cursor) {
     return (
       <div className="hint">
@@ -60,6 +62,25 @@ function Hint() {
     );
   }
   return null;
+}
+
+function Compare() {
+  const compare = useWorkspace((state) => state.compare);
+  if (!compare) return null;
+  return (
+    <div className="floating floating--small">
+      <Segmented
+        label="On the left"
+        value={compare}
+        options={[
+          { value: "before", label: "Before the last change" },
+          { value: "picture", label: "Picture alone" },
+        ]}
+        onChange={actions.setCompare}
+      />
+      <IconButton small icon={X} label="End comparing" keys="Y" onClick={actions.toggleCompare} />
+    </div>
+  );
 }
 
 function Candidates() {

@@ -29,7 +29,7 @@ export function Toolbar() {
   const tool = useWorkspace((state) => state.tool);
   const clickAdds = useWorkspace((state) => state.clickAdds);
   const masksVisible = useWorkspace((state) => state.masksVisible);
-  const split = useWorkspace((state) => state.split);
+  const compare = useWorkspace((state) => state.compare);
   return (
     <div className="toolbar" role="toolbar" aria-label="Tools" aria-orientation="vertical">
       {TOOLS.map((one) => (
@@ -63,10 +63,10 @@ export function Toolbar() {
       <span className="toolbar__space" />
       <IconButton
         icon={SquareSplitHorizontal}
-        label="Compare with a split"
+        label="Compare: before and now"
         keys="Y"
-        pressed={split !== null}
-        onClick={() => setState({ split: split === null ? 0.5 : null })}
+        pressed={compare !== null}
+        onClick={actions.toggleCompare}
       />
       <IconButton
         icon={masksVisible ? Eye : EyeOff}

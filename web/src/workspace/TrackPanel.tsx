@@ -32,6 +32,8 @@ function Start() {
   const range = useWorkspace((state) => state.range);
   const looping = useWorkspace((state) => state.looping);
   const stale = actions.staleFrames(timeline?.objects ?? []);
+  const missing = actions.missingOf(timeline?.objects ?? []);
+  const isTracked = actions.isTrackedAtAll(timeline?.objects ?? []);
   const hasPrompts = objects.some((one) => one.prompted_frames.length);
   const limits = range && !looping ? range : null;
   return (
@@ -60,42 +62,41 @@ function Start() {
         ]}
         onChange={setDirection}
       />
-      {stale > 0 ? (
-        <>
-          <Button
-            variant="primary"
-            wide
-            icon={RefreshCw}
-            keys="⇧ T"
-            tip="Tracks again only where your corrections reach"
-            onClick={() => void actions.track(direction, true)}
-          >
-            Update {plural(stale, "frame")}
-          </Button>
-          <Button
-            wide
-            icon={Play}
-            keys="T"
-            tip="Tracks everything anew"
-            disabled={!hasPrompts}
-            onClick={() => void actions.track(direction)}
-          >
-            Track all again
-          </Button>
-        </>
-      ) : (
+      {stale > 0 && (
         <Button
           variant="primary"
           wide
-          icon={Play}
-          keys="T"
-          tip={hasPrompts ? "Follow all objects through the video" : "Click an object first"}
-          disabled={!hasPrompts}
-          onClick={() => void actions.track(direction)}
+          icon={RefreshCw}
+          keys="⇧ T"
+          tip="Tracks again only where your corrections reach"
+          onClick={() => void actions.track(direction, "changed")}
         >
-          Track {objects.length > 1 ? plural(objects.length, "object") : "object"}
+          Update {plural(stale, "frame")}
         </Button>
       )}
+      {missing > 0 && (
+        <Button
+          variant={stale > 0 ? undefined : "primary"}
+          wide
+          icon={Play}
+          keys="T"
+          tip="Only what has not been tracked yet; the rest stays as it is"
+          onClick={() => void actions.track(direction, "missing")}
+        >
+          Track the rest
+        </Button>
+      )}
+      <Button
+        variant={stale > 0 || missing > 0 ? undefined : "primary"}
+        wide
+        icon={Play}
+        keys={missing > 0 ? undefined : "T"}
+        tip={hasPrompts ? "Follow all objects through the video" : "Click an object first"}
+        disabled={!hasPrompts}
+        onClick={() => void actions.track(direction)}
+      >
+        {isTracked ? "Track all again" : `Track ${objects.length > 1 ? plural(objects.length, "object") : "object"}`}
+      </Button>
       <Review />
     </>
   );

@@ -13,9 +13,9 @@ import { toast, toastError } from "../state/app";
 import { refreshEmbedding } from "./embedding";
 import { undo } from "./history";
 import { getSession, Session, setSession } from "./session";
-import { getState, INITIAL, setState, type Tool } from "./store";
+import { getState, INITIAL, setState, type Tool, type WorkspaceState } from "./store";
 import { mediumId, refreshAll, takeNews } from "./sync";
-import { resumeJob } from "./tracking";
+import { goOn, resumeJob } from "./tracking";
 
 // Opening and keeping up with the server.
 
@@ -59,8 +59,7 @@ export function close(): void {
 /** The server is back, perhaps restarted: its jobs may be gone. */
 export async function reconnected(): Promise<void> {
   await refreshAll();
-  const { job } = getState();
-  if (!job) await resumeJob().catch(toastError);
+  await goOn().catch(toastError);
 }
 
 // Tools.
@@ -82,6 +81,14 @@ export function setLocalMode(localMode: boolean): void {
   setState({ localMode, hover: null });
   refreshEmbedding();
 }
+
+/** Compare with what was there before, or with the picture alone; null ends it. */
+export function setCompare(compare: WorkspaceState["compare"]): void {
+  setState({ compare, masksVisible: true });
+  if (compare === "before") getSession()?.earlier.ensure(getState().frame);
+}
+
+export const toggleCompare = (): void => setCompare(getState().compare ? null : "before");
 
 // Importing.
 

@@ -52,12 +52,14 @@ async function travel(ask: (mid: string) => Promise<HistoryStep>, done: string, 
   const session = getSession();
   if (!session) return;
   setState({ candidates: null, hover: null });
+  session.isBehind = true;
   try {
-    await session.travel(async () => {
+    await session.inOrder(async () => {
       const step = await patiently(session, () => ask(session.medium.id));
       if (getSession() !== session) return;
       setState({ history: step });
       if (step.what === null) {
+        refreshSoon();
         toast(nothing);
         return;
       }
@@ -71,6 +73,7 @@ async function travel(ask: (mid: string) => Promise<HistoryStep>, done: string, 
       toast(`${done}: ${step.what}`);
     });
   } catch (error) {
+    refreshSoon();
     toastError(error);
   }
 }

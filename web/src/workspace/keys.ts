@@ -56,7 +56,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
   {
     title: "Track and review",
     items: [
-      { keys: "T", what: "Track both ways" },
+      { keys: "T", what: "Track both ways what has not been tracked, or else all again" },
       { keys: "⇧ T", what: "Update what your corrections change" },
       { keys: "F", what: "Next frame to check" },
       { keys: "A", what: "Accept this frame" },
@@ -74,7 +74,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "H", what: "Hand" },
       { keys: "\\", what: "Hold: without masks" },
       { keys: "M", what: "Masks on, off" },
-      { keys: "Y", what: "Compare with a split" },
+      { keys: "Y", what: "Compare: before and now" },
     ],
   },
   {
@@ -143,7 +143,7 @@ function withShift(event: KeyboardEvent): boolean {
   if (event.key === "ArrowLeft") actions.step(-10);
   else if (event.key === "ArrowRight") actions.step(10);
   else if (event.key === "P") actions.seekPrompted(1);
-  else if (event.key === "T" && !job) void actions.track("both", true);
+  else if (event.key === "T" && !job) void actions.track("both", "changed");
   else if (event.key === "A") actions.acceptRange();
   else if (event.key === "L") setState((state) => ({ looping: !state.looping }));
   else if (event.key === "X") actions.setRange(null);
@@ -170,7 +170,7 @@ function plain(event: KeyboardEvent): boolean {
   else if (key === "[") actions.setBrushSize(Math.min(state.brushSize - 1, state.brushSize / 1.2));
   else if (key === "]") actions.setBrushSize(Math.max(state.brushSize + 1, state.brushSize * 1.2));
   else if (key === "m") setState({ masksVisible: !state.masksVisible });
-  else if (key === "y") setState({ split: state.split === null ? 0.5 : null });
+  else if (key === "y") actions.toggleCompare();
   else if (key === "\\") {
     if (!event.repeat) setState({ masksVisible: false });
   } else if (key === "0") setState({ view: null });
@@ -201,7 +201,7 @@ function inTime(key: string): boolean {
   else if (key === "p") actions.seekPrompted(-1);
   else if (key === "i") actions.setInPoint();
   else if (key === "o") actions.setOutPoint();
-  else if (key === "t") void actions.track("both");
+  else if (key === "t") void actions.track("both", actions.missingFrames() > 0 ? "missing" : "all");
   else if (key === "f") void actions.seekNextToCheck();
   else if (key === "a") actions.toggleAccepted();
   else return false;

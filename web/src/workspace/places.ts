@@ -10,14 +10,16 @@ import { getState, type Range, setState } from "./store";
 import { mediumId, refreshPrompts } from "./sync";
 
 export function seek(frame: number, options: { byPlayback?: boolean; byTracking?: boolean } = {}): void {
-  const { medium, frame: before } = getState();
+  const { medium, frame: before, compare } = getState();
   if (!medium) return;
   const at = Math.min(Math.max(Math.round(frame), 0), medium.num_frames - 1);
   if (!options.byTracking) setState({ following: false });
   if (!options.byPlayback) setState({ playing: false });
   if (at === before) return;
   setState({ frame: at, hover: null, candidates: null, pending: [] });
-  getSession()?.masks.ensure(at, options.byPlayback ? 60 : 0);
+  const ahead = options.byPlayback ? 60 : 0;
+  getSession()?.masks.ensure(at, ahead);
+  if (compare === "before") getSession()?.earlier.ensure(at, ahead);
   rememberFrame(at);
   settle();
 }

@@ -13,24 +13,28 @@ type Listener = () => void;
 export class Session {
   readonly frames: FrameCache;
   readonly masks: MaskCache;
+  /** To compare with. */
+  readonly earlier: MaskCache;
   readonly decoder: DecoderClient | null;
   stopFollowing: (() => void) | null = null;
   private readonly listeners = new Set<Listener>();
   private tail: Promise<unknown> = Promise.resolve();
-  private waiting = 0;
+  /** Changes that have not been answered, the one that is at work among them. */
+  waiting = 0;
   /** Grows when a change is made and when it has been answered: what was asked before says nothing after. */
   changes = 0;
   /** By frame and object, what the decoder was asked last: what the next click adds to. */
   readonly said = new Map<string, DecodeRequest>();
   private readonly realIds = new Map<number, number>();
   private readonly turns = new Map<number, number>();
-  /** Undos and redos that have not been answered. */
-  travelling = 0;
+  /** An undo or redo has been asked for, and what it leads to has not been shown yet. */
+  isBehind = false;
   closed = false;
 
   constructor(readonly medium: Medium) {
     this.frames = new FrameCache(medium, () => this.changed(), toastError);
     this.masks = new MaskCache(medium.id, medium.num_frames, () => this.changed(), toastError);
+    this.earlier = new MaskCache(medium.id, medium.num_frames, () => this.changed(), toastError, true);
     this.decoder = useApp.getState().info?.model.has_graphs
       ? new DecoderClient((decoder) => {
           if (!this.closed) setState({ decoder });
@@ -55,12 +59,6 @@ export class Session {
     const result = this.tail.then(work);
     this.tail = result.catch(() => {}).finally(() => this.count(-1));
     return result;
-  }
-
-  /** The same for going through the history. */
-  travel<T>(work: () => Promise<T>): Promise<T> {
-    this.travelling++;
-    return this.inOrder(work).finally(() => this.travelling--);
   }
 
   private count(by: 1 | -1): void {
@@ -110,6 +108,7 @@ export class Session {
     this.stopFollowing?.();
     this.frames.close();
     this.masks.close();
+    this.earlier.close();
     this.decoder?.close();
     this.listeners.clear();
   }

@@ -128,21 +128,36 @@ export class Stage {
     const { width, height } = this.size;
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    context.save();
-    if (state.split !== null) {
-      context.beginPath();
-      context.rect(state.split * width, 0, width, height);
-      context.clip();
-    }
-    if (state.masksVisible) this.drawMasks(state, view);
-    context.restore();
-    if (state.split !== null) this.drawSplit(state.split * width);
+    const split = state.split * width;
+    if (state.compare === "before") this.clipped(0, split, () => this.drawEarlier(state, view));
+    if (state.masksVisible) this.clipped(state.compare ? split : 0, width, () => this.drawMasks(state, view));
+    if (state.compare) this.drawSplit(split);
     if (state.masksVisible && !state.playing) {
       this.drawHover(state, view);
       this.drawPrompts(state, view);
     }
     this.drawDraft(state, view);
     if (state.cursor) this.drawCursor(toScreen(view, state.cursor));
+  }
+
+  private clipped(left: number, right: number, draw: () => void): void {
+    const context = this.overlayContext;
+    context.save();
+    context.beginPath();
+    context.rect(left, 0, right - left, this.size.height);
+    context.clip();
+    draw();
+    context.restore();
+  }
+
+  /** Masks as they were before they last changed. */
+  private drawEarlier(state: WorkspaceState, view: View): void {
+    for (const mask of this.session.earlier.get(state.frame)?.objects ?? []) {
+      const object = state.objects.find((one) => one.id === mask.object_id);
+      if (!object || object.hidden || mask.area === 0) continue;
+      const path = outlineOf(mask.rle, strideFor(mask.rle.size, view.scale));
+      this.drawMask(path, view, object.color, object.id === state.selected, mask.status === "uncertain");
+    }
   }
 
   private inSource(view: View, draw: (context: CanvasRenderingContext2D, pixel: number) => void): void {

@@ -81,8 +81,10 @@ export interface WorkspaceState {
   readonly looping: boolean;
   readonly range: Range | null;
   readonly masksVisible: boolean;
-  /** Where the split between picture and masks is, 0..1 of the canvas's width; null is off. */
-  readonly split: number | null;
+  /** What is on the left of the split: masks as they were before they last changed, or the picture alone. Null: no split. */
+  readonly compare: "before" | "picture" | null;
+  /** Where the split is, 0..1 of the canvas's width. */
+  readonly split: number;
   /** Null fits the picture to the canvas. */
   readonly view: View | null;
   /** Screen pixels a source pixel, as drawn last. */
@@ -122,7 +124,8 @@ export const INITIAL: WorkspaceState = {
   looping: false,
   range: null,
   masksVisible: true,
-  split: null,
+  compare: null,
+  split: 0.5,
   view: null,
   scale: 1,
   cursor: null,

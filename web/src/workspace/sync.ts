@@ -8,7 +8,7 @@ import { getState, setState } from "./store";
 export const mediumId = (): string => getState().medium?.id ?? "";
 
 /** Whether an undo or redo is on its way: what is shown is not what the next change will meet. */
-export const isTravelling = (): boolean => (getSession()?.travelling ?? 0) > 0;
+export const isTravelling = (): boolean => getSession()?.isBehind ?? false;
 
 /**
  * Ask for objects, timeline, history and the prompts of the frame that is shown, and show them.
@@ -25,10 +25,14 @@ export async function takeNews(session: Session): Promise<boolean> {
     api.getPrompts(medium.id, frame),
   ]);
   if (getSession() !== session || session.changes !== changes) return false;
+  // Changes that wait behind an undo have yet to find out what they change.
+  if (session.waiting <= 1) session.isBehind = false;
   const { selected } = getState();
   const stillThere = objects.some((one) => one.id === selected);
   setState({ objects, timeline, history, selected: stillThere ? selected : null });
   if (getState().frame === frame) setState({ prompts: { frame, byObject } });
+  session.earlier.invalidate();
+  if (getState().compare === "before") session.earlier.ensure(getState().frame);
   return true;
 }
 

@@ -1,35 +1,77 @@
 /** Tracking: started, followed as it goes, ended. */
 
 import * as api from "../api/client";
-import type { Direction, FrameMasks, Job, TimelineObject } from "../api/types";
+import type { Direction, FrameMasks, Job, TimelineObject, TrackRequest } from "../api/types";
 import { plural } from "../lib/text";
-import { toast, toastError } from "../state/app";
+import { backOnline, toast, toastError } from "../state/app";
 import { undo } from "./history";
 import { seek, settle } from "./places";
-import { getSession } from "./session";
+import { getSession, type Session } from "./session";
 import { getState, setState } from "./store";
 import { mediumId, refreshAll } from "./sync";
 
-export async function track(direction: Direction, onlyChanged = false): Promise<void> {
+/** All frames, those that corrections have outdated, or those that no run has come to. */
+export type What = "all" | "changed" | "missing";
+
+export async function track(direction: Direction, what: What = "all"): Promise<void> {
   const { range, job, looping } = getState();
   if (job && !api.isFinal(job)) return;
   const limits = range && !looping ? range : null;
+  await start({
+    direction,
+    start: limits?.start ?? null,
+    stop: limits?.stop ?? null,
+    objects: null,
+    only_changed: what === "changed",
+    only_missing: what === "missing",
+  });
+}
+
+/** What was asked last: to go on with it when the server comes back. */
+let asked: TrackRequest | null = null;
+
+async function start(request: TrackRequest): Promise<void> {
+  const session = getSession();
+  if (!session) return;
   try {
-    const started = await (getSession()?.inOrder(() =>
-      api.startTracking(mediumId(), {
-        direction,
-        start: limits?.start ?? null,
-        stop: limits?.stop ?? null,
-        objects: null,
-        only_changed: onlyChanged,
-      }),
-    ) ?? Promise.reject(new Error("no medium is open")));
+    const started = await session.inOrder(() => api.startTracking(session.medium.id, request));
+    asked = request;
     setState({ playing: false, following: true, candidates: null });
     follow(started);
   } catch (error) {
     toastError(error);
   }
 }
+
+/** The server has come back, perhaps as another process: then what it was tracking has stopped, and goes on. */
+export async function goOn(): Promise<void> {
+  const session = getSession();
+  const { job } = getState();
+  if (!session || job?.kind !== "track") return resumeJob();
+  const now = (await api.listJobs(session.medium.id)).find((one) => one.id === job.id);
+  if (!now || now.interrupted) await restart(session);
+  else follow(now);
+}
+
+/** Track on after the server has ended in the middle. */
+async function restart(session: Session): Promise<void> {
+  session.stopFollowing?.();
+  setState({ job: null });
+  await backOnline();
+  if (getSession() !== session) return;
+  await refreshAll();
+  await start({ ...(asked ?? EVERYTHING), only_missing: !asked?.only_changed });
+  toast("The server was restarted: tracking goes on from where it was");
+}
+
+const EVERYTHING: TrackRequest = {
+  direction: "both",
+  start: null,
+  stop: null,
+  objects: null,
+  only_changed: false,
+  only_missing: false,
+};
 
 export function cancelJob(): void {
   const { job } = getState();
@@ -61,7 +103,10 @@ function follow(started: Job): void {
     },
     onJob: (job) => {
       setState({ job });
-      if (api.isFinal(job)) finish(job, lanes);
+      if (!api.isFinal(job)) return;
+      if (!job.interrupted || job.kind !== "track") return finish(job, lanes);
+      lanes.stop();
+      restart(session).catch(toastError);
     },
   });
   if (api.isFinal(started)) finish(started, lanes);
@@ -136,6 +181,32 @@ class LiveLanes {
     });
     setState({ timeline: { ...timeline, objects } });
   }
+}
+
+/** How many frames lie between or beside tracked ones, or are of objects of which nothing has been tracked yet. */
+export function missingFrames(): number {
+  const { timeline } = getState();
+  return timeline ? missingOf(timeline.objects) : 0;
+}
+
+export function missingOf(lanes: readonly TimelineObject[]): number {
+  if (!isTrackedAtAll(lanes)) return 0;
+  const said = lanes.filter((lane) => lane.prompted.length);
+  return said.reduce((most, lane) => Math.max(most, lane.status.length - countKnown(lane)), 0);
+}
+
+export const isTrackedAtAll = (lanes: readonly TimelineObject[]): boolean =>
+  lanes.some((lane) => countKnown(lane) > lane.prompted.length);
+
+const known = new WeakMap<TimelineObject, number>();
+function countKnown(lane: TimelineObject): number {
+  let count = known.get(lane);
+  if (count === undefined) {
+    count = 0;
+    for (let i = 0; i < lane.status.length; i++) if (lane.status[i] !== ".") count++;
+    known.set(lane, count);
+  }
+  return count;
 }
 
 /** How many frames a correction has made out of date. */
