@@ -24,6 +24,7 @@ LAYERS = (
         "drawing",
         "engine.protocol",
         "images",
+        "kernels",
         "mask_store",
         "masklets",
         "memory_bank",

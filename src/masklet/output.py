@@ -84,3 +84,8 @@ def atomic_path(path: str | Path, *, keep_partial: bool = False) -> Iterator[Pat
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def cache_folder() -> Path:
+    """Where files lie that can be had again: `masklet` in the user's cache folder. It may not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "masklet"

@@ -22,6 +22,7 @@ from urllib.request import getproxies
 
 from masklet.errors import CheckpointError
 from masklet.model.config import OFFICIAL_CONFIGS
+from masklet.output import cache_folder
 
 EMBEDDED = ("nano",)
 """Models inside the package, as exported folders."""
@@ -66,7 +67,7 @@ def models_folder() -> Path:
     named = os.environ.get(MODELS_VARIABLE)
     if named:
         return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "masklet"
+    return cache_folder()
 
 
 def official_name(name: str | Path) -> str | None:

@@ -16,10 +16,14 @@ from masklet.allocator import keep_freed_memory
 from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
 from masklet.model.config import HieraConfig
+from masklet.model.packed import can_pack, packed
 from masklet.model.sam2 import SAM2
 from masklet.records import FloatArray
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_PACKED = ("image_encoder", "memory_attention", "memory_encoder", "mask_decoder.transformer")
+"""Parts whose linear layers are packed; what is left is small, and where precision counts."""
 
 
 class TorchEngine(StagedEngine[Tensor]):
@@ -56,8 +60,11 @@ class TorchEngine(StagedEngine[Tensor]):
         self.model = model.to(self.device).eval()
         self.dtype = PRECISIONS[precision]
         self.compiled = compiled
+        running = self.model
+        if self.device.type == "cpu" and precision == "bf16" and can_pack():
+            running = packed(self.model, _PACKED)
         self._stages: dict[StageName, Callable[..., Any]] = {
-            stage: torch.compile(getattr(model, stage)) if compiled else getattr(model, stage)
+            stage: torch.compile(getattr(running, stage)) if compiled else getattr(running, stage)
             for stage in STAGE_OUTPUTS
         }
         super().__init__(

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from masklet.model import cpu_attention
+
 _FEW_TOKENS = 32
 _CHUNK = 256
 """Queries at a time: their scores against the keys of seven memories are 30 MB, those of all queries 470 MB."""
@@ -56,6 +58,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = 
         if bias is not None:
             scores = scores + bias
         return torch.softmax(scores, dim=-1).to(values.dtype) @ values
+    if cpu_attention.takes(queries, values):
+        return cpu_attention.attend(queries, keys, values, bias)
     mask = None if bias is None else bias.to(values.dtype)[None, None, None]
     return F.scaled_dot_product_attention(queries.to(values.dtype), keys.to(values.dtype), values, attn_mask=mask)
 

@@ -7,11 +7,15 @@ Source: sam2 2b90b9f, backbones/hieradet.py; Ryali et al. 2023 (Hiera), Bolya et
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from masklet.model import cpu_attention
 from masklet.model.config import HieraConfig
+from masklet.model.packed import activated, added
 
 
 class HieraAttention(nn.Module):
@@ -24,6 +28,7 @@ class HieraAttention(nn.Module):
         self.project = nn.Linear(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to what each token read, before `project`."""
         batch, height, width, _ = x.shape
         qkv = self.qkv(x).reshape(batch, height * width, 3, self.num_heads, -1)
         queries, keys, values = qkv.unbind(2)  # (B, L, heads, C/heads)
@@ -31,8 +36,12 @@ class HieraAttention(nn.Module):
             queries = max_pool_tokens(queries.reshape(batch, height, width, -1))
             height, width = queries.shape[1:3]
             queries = queries.reshape(batch, height * width, self.num_heads, -1)
-        out = F.scaled_dot_product_attention(queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2))
-        return self.project(out.transpose(1, 2).reshape(batch, height, width, -1))  # type: ignore[no-any-return]
+        queries, keys, values = queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
+        if cpu_attention.takes(queries, values):
+            out = cpu_attention.attend(queries, keys, values)
+        else:
+            out = F.scaled_dot_product_attention(queries, keys, values)
+        return out.transpose(1, 2).reshape(batch, height, width, -1)
 
 
 class HieraBlock(nn.Module):
@@ -61,8 +70,8 @@ class HieraBlock(nn.Module):
             windows, grid = split_windows(normed, self.window)
             window = self.window // 2 if self.pool_queries else self.window
             attended = join_windows(self.attention(windows), window, grid, (height, width))
-        x = x + attended
-        return x + self.mlp_project(F.gelu(self.mlp_expand(self.norm_mlp(x))))  # type: ignore[no-any-return]
+        x = added(x, self.attention.project, attended)
+        return added(x, self.mlp_project, activated(self.mlp_expand, self.norm_mlp(x), "gelu"))
 
 
 class Hiera(nn.Module):
@@ -74,6 +83,7 @@ class Hiera(nn.Module):
         self.position_background = nn.Parameter(torch.zeros(1, config.embed_dim, *config.window_position_size))
         side = config.window_sizes[0]
         self.position_window = nn.Parameter(torch.zeros(1, config.embed_dim, side, side))
+        self._kept_positions: tuple[tuple[Any, ...], Tensor] | None = None
         self.blocks = nn.ModuleList()
         self.stage_ends = [sum(config.stages[: i + 1]) - 1 for i in range(len(config.stages))]
         channels, heads, stage = config.embed_dim, config.num_heads, 0
@@ -89,10 +99,10 @@ class Hiera(nn.Module):
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         x = self.patch_embed(pixels).permute(0, 2, 3, 1)
-        x = x + self._positions(x.shape[1], x.shape[2])
+        x = x + self._positions(x.shape[1], x.shape[2]).to(x.dtype)
         outputs = []
         for index, block in enumerate(self.blocks):
-            x = block(x)
+            x = block(x.contiguous())
             if index in self.stage_ends:
                 outputs.append(x.permute(0, 3, 1, 2))
         return outputs
@@ -106,7 +116,19 @@ class Hiera(nn.Module):
             block.requires_grad_(index >= frozen_blocks)
 
     def _positions(self, height: int, width: int) -> Tensor:
-        """(1, H, W, C): one embedding stretched over the image plus one repeated in every window."""
+        """(1, H, W, C): one embedding stretched over the image plus one repeated in every window.
+
+        Kept from image to image while neither changes; in training and in graphs it is computed.
+        """
+        background, window = self.position_background, self.position_window
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or background.is_inference():
+            return self._stretched_positions(height, width)  # parameters of inference mode do not tell when they change
+        state = (height, width, *((id(x), x.device, x.dtype, x._version) for x in (background, window)))
+        if self._kept_positions is None or self._kept_positions[0] != state:
+            self._kept_positions = state, self._stretched_positions(height, width)
+        return self._kept_positions[1]
+
+    def _stretched_positions(self, height: int, width: int) -> Tensor:
         background = F.interpolate(self.position_background, size=(height, width), mode="bicubic")
         side = self.position_window.shape[-1]
         window = self.position_window.tile(1, 1, height // side, width // side)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.model.depthwise import depthwise_conv2d
+from masklet.model.packed import activated
 
 
 class LayerNorm2d(nn.Module):
@@ -67,7 +68,7 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.depthwise(x)).permute(0, 2, 3, 1)
-        y = self.project(F.gelu(self.expand(y)))
+        y = self.project(activated(self.expand, y, "gelu"))
         return x + (self.scale * y).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 

@@ -8,11 +8,12 @@ Source: sam2 2b90b9f, memory_attention.py and sam/transformer.py `RoPEAttention`
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from masklet.model import cpu_attention
 from masklet.model.attention import Attention, attend, attend_in_chunks
 from masklet.model.layers import is_exporting
+from masklet.model.packed import activated, added
 from masklet.model.position_encoding import rotate
 
 Rotary = tuple[Tensor, Tensor]
@@ -23,6 +24,7 @@ class RotaryAttention(Attention):
 
     def forward_rotary(
         self,
+        x: Tensor,
         queries: Tensor,
         keys: Tensor,
         values: Tensor,
@@ -31,25 +33,50 @@ class RotaryAttention(Attention):
         num_spatial: int,
         bias: Tensor | None = None,
     ) -> Tensor:
-        """
+        """(1 or N, h*w, D) x plus what was read.
+
         Args:
+            x: (1 or N, h*w, D).
             queries: (1 or N, h*w, D).
             keys: (N, L, C), of which the first `num_spatial` lie on the grid; pointers behind them have no place.
             values: (N, L, C).
             rotary: tables (h*w, .) for the queries.
-            key_rotary: tables (num_spatial, .) for the keys.
+            key_rotary: tables (P, .) for the keys, over and over: that of one remembered frame.
             num_spatial: spatial keys.
             bias: (L,) added to the scores of each key.
         """
-        q = rotate(self.split(self.query(queries)), *rotary)
-        k = self.split(self.key(keys))
-        placed = rotate(k[:, :, :num_spatial], *key_rotary)
+        q, k = self.split(self.query(queries)), self.split(self.key(keys))
+        if cpu_attention.takes(q, values):
+            return self._forward_on_cpu(x, q, k, values, rotary, key_rotary, num_spatial, bias)
+        q = rotate(q, *rotary)
+        times = num_spatial // key_rotary[0].shape[0]
+        placed = rotate(k[:, :, :num_spatial], key_rotary[0].repeat(times, 1), key_rotary[1].repeat(times, 1))
         k = placed if num_spatial == keys.shape[1] else torch.cat((placed, k[:, :, num_spatial:]), dim=2)
         if self._projects_last(q, bias):
             read = self.value(self.join(attend_in_chunks(q, k, values[:, None], bias)))
         else:
             read = self.join(attend(q.expand(k.shape[0], -1, -1, -1), k, self.split(self.value(values)), bias))
-        return self.out(read)  # type: ignore[no-any-return]
+        return added(x, self.out, read)
+
+    def _forward_on_cpu(
+        self,
+        x: Tensor,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        rotary: Rotary,
+        key_rotary: Rotary,
+        num_spatial: int,
+        bias: Tensor | None,
+    ) -> Tensor:
+        """The same by the kernel, which turns queries and keys itself and takes values before they are projected."""
+        narrows = self.num_heads == 1 and self.value.in_features < self.value.out_features
+        own = values[:, None].to(queries.dtype) if narrows else self.split(self.value(values))
+        queries = queries.expand(keys.shape[0], -1, -1, -1)
+        read = self.join(
+            cpu_attention.attend(queries, keys, own, bias, rotary=rotary, key_rotary=key_rotary, num_placed=num_spatial)
+        )
+        return added(x.expand(read.shape[0], -1, -1), self.out, self.value(read) if narrows else read)
 
     def _projects_last(self, queries: Tensor, bias: Tensor | None) -> bool:
         """Whether to attend over the values as they come and project what was read.
@@ -86,10 +113,10 @@ class MemoryAttentionLayer(nn.Module):
         bias: Tensor | None,
     ) -> Tensor:
         y = self.norm_self(x)
-        x = x + self.self_attention.forward_rotary(y, y, y, rotary, rotary, x.shape[1])
+        x = self.self_attention.forward_rotary(x, y, y, y, rotary, rotary, x.shape[1])
         y = self.norm_cross(x)
-        x = x + self.cross_attention.forward_rotary(y, keys, values, rotary, key_rotary, num_spatial, bias)
-        return x + self.mlp_project(F.relu(self.mlp_expand(self.norm_mlp(x))))  # type: ignore[no-any-return]
+        x = self.cross_attention.forward_rotary(x, y, keys, values, rotary, key_rotary, num_spatial, bias)
+        return added(x, self.mlp_project, activated(self.mlp_expand, self.norm_mlp(x), "relu"))
 
 
 class MemoryAttention(nn.Module):
@@ -123,7 +150,7 @@ class MemoryAttention(nn.Module):
             memory: (N, L, C) spatial memories, then pointers.
             memory_position: (N, L, C) added to the keys only.
             rotary: tables for the grid.
-            key_rotary: the same, repeated for every spatial memory.
+            key_rotary: the same for the grid of one memory.
             num_spatial: spatial tokens in `memory`.
             bias: (L,) added to the scores of each memory token.
         """

@@ -170,7 +170,7 @@ class SAM2(nn.Module):
             torch.cat((spatial, pointer_tokens.to(spatial.dtype)), dim=1),
             torch.cat((positions, pointer_positions), dim=1).to(spatial.dtype),
             rotary,
-            (key_rotary[0].repeat(num_memories, 1), key_rotary[1].repeat(num_memories, 1)),
+            key_rotary,
             num_memories * rows * columns,
             bias,
         )

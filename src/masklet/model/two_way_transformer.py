@@ -5,10 +5,10 @@ Source: sam2 2b90b9f, sam/transformer.py `TwoWayTransformer`.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.model.attention import Attention
+from masklet.model.packed import activated
 
 
 class TwoWayBlock(nn.Module):
@@ -36,7 +36,7 @@ class TwoWayBlock(nn.Module):
         tokens = self.norm_self(tokens)
         placed_image = image + image_pos
         tokens = self.norm_tokens(tokens + self.tokens_to_image(tokens + token_pos, placed_image, image))
-        tokens = self.norm_mlp(tokens + self.mlp_project(F.relu(self.mlp_expand(tokens))))
+        tokens = self.norm_mlp(tokens + self.mlp_project(activated(self.mlp_expand, tokens, "relu")))
         image = self.norm_image(image + self.image_to_tokens(placed_image, tokens + token_pos, tokens))
         return tokens, image
 

@@ -1,0 +1,100 @@
+"""An attention kernel in C for CPUs that multiply bf16 and have no AMX, where PyTorch's own gains little from bf16.
+
+It is compiled by the machine's C compiler when it is first wanted, a second's work that is kept in the cache folder.
+Where there is no compiler, no such CPU, or `MASKLET_KERNELS=0`, `find` answers None and PyTorch's kernel is used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from masklet.output import cache_folder
+
+SOURCE = Path(__file__).with_name("attention.c")
+FLAGS = ("-O3", "-std=gnu11", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mfma", "-shared", "-fPIC")
+PACK, LANES = 64, 16
+"""As in the source: keys are laid out in blocks of so many, values in channels of so many."""
+MAX_WIDTH = 512
+
+Strides = ctypes.c_int64 * 3
+
+
+class Arguments(ctypes.Structure):
+    """`Attention` of the source, field by field."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("queries", "keys", "values", "out")),
+        *((f"{name}_strides", Strides) for name in ("query", "key", "value", "out")),
+        *((name, ctypes.c_int64) for name in ("batch", "heads", "num_queries", "num_keys", "width", "value_width")),
+        *((name, ctypes.c_void_p) for name in ("bias", "query_cosines", "query_sines", "key_cosines", "key_sines")),
+        ("key_period", ctypes.c_int64),
+        ("num_placed", ctypes.c_int64),
+        ("scale", ctypes.c_float),
+        ("packed_keys", ctypes.c_void_p),
+        ("packed_values", ctypes.c_void_p),
+        ("parallel", ctypes.c_void_p),
+        ("next", ctypes.c_int64),
+    ]
+
+
+Kernel = Callable[[Arguments], None]
+
+
+@lru_cache(maxsize=1)
+def find() -> Kernel | None:
+    """The compiled kernel, or None where it cannot be had."""
+    if os.environ.get("MASKLET_KERNELS") == "0" or not sys.platform.startswith("linux") or not _is_wanted():
+        return None
+    try:
+        function = ctypes.CDLL(str(_compiled())).masklet_attention
+    except (OSError, subprocess.SubprocessError) as error:
+        logging.getLogger(__name__).info("attention is PyTorch's own, the kernel was not built: %s", error)
+        return None
+    function.restype = None
+    return lambda arguments: function(ctypes.byref(arguments))
+
+
+def _is_wanted() -> bool:
+    """AVX512-BF16 and no AMX, for which PyTorch has a kernel."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("flags")[2].partition("\n")[0].split()
+    except OSError:
+        return False
+    return {"avx512bw", "avx512vl", "avx512_bf16"} <= set(flags) and "amx_bf16" not in flags
+
+
+def _compiled() -> Path:
+    """The library: of this source and these flags, from the cache or made now."""
+    digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    path = cache_folder() / f"attention-{digest}.so"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:  # renamed when whole: another process may look
+            made = Path(scratch) / path.name
+            compiler = os.environ.get("CC") or "cc"
+            subprocess.run(
+                [*compiler.split(), *FLAGS, str(SOURCE), "-o", str(made), "-lm"],
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
+            made.replace(path)
+    return path
+
+
+@lru_cache(maxsize=1)
+def parallel() -> int | None:
+    """Address of the OpenMP runtime that PyTorch has loaded, so that its threads are used and no second set."""
+    try:
+        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
+    except AttributeError:
+        return None

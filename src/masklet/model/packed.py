@@ -1,0 +1,78 @@
+"""Linear layers whose weights are laid out once for the CPU's bf16 instructions, with what follows them fused in.
+
+oneDNN's operators behind `torch.compile`, called without it: nothing is compiled, and nothing waits for a compiler.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Activation = Literal["relu", "gelu"]
+
+M = TypeVar("M", bound=nn.Module)
+
+_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
+
+
+class PackedLinear(nn.Module):
+    """`nn.Linear` in bf16, summed in fp32; for inference."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().bfloat16())
+        self._bias = None if linear.bias is None else linear.bias.detach().bfloat16()
+
+    def forward(self, x: Tensor, activation: Activation | None = None) -> Tensor:
+        settings: Any = (activation or "none", [], "none" if activation == "gelu" else "")
+        run = torch.ops.mkldnn._linear_pointwise
+        return run(x.bfloat16(), self._weight, self._bias, *settings)  # type: ignore[no-any-return]
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        run = torch.ops.mkldnn._linear_pointwise.binary
+        return run(x.bfloat16(), residual, self._weight, self._bias, "add")  # type: ignore[no-any-return]
+
+
+def activated(linear: nn.Module, x: Tensor, activation: Activation) -> Tensor:
+    """activation(linear(x))"""
+    if isinstance(linear, PackedLinear):
+        return linear(x, activation)  # type: ignore[no-any-return]
+    return _FUNCTIONS[activation](linear(x))
+
+
+def added(residual: Tensor, linear: nn.Module, x: Tensor) -> Tensor:
+    """residual + linear(x)"""
+    if isinstance(linear, PackedLinear) and residual.dtype == torch.bfloat16 and residual.is_contiguous():
+        return linear.added_to(residual, x)
+    return residual + linear(x)  # type: ignore[no-any-return]
+
+
+def packed(model: M, parts: tuple[str, ...]) -> M:
+    """A model that shares everything with `model` but the linear layers of `parts`, which are packed.
+
+    Args:
+        model: on the CPU; not changed.
+        parts: names of modules, as "image_encoder.trunk".
+    """
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    shadow = copy.deepcopy(model, shared)
+    for part in parts:
+        for module in list(shadow.get_submodule(part).modules()):
+            for name, child in list(module.named_children()):
+                if type(child) is nn.Linear:
+                    setattr(module, name, PackedLinear(child))
+    return shadow
+
+
+def can_pack() -> bool:
+    """Whether this PyTorch has what packed layers call. They are internal to it and may go away."""
+    mkldnn = torch.ops.mkldnn
+    return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
+        hasattr(mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
+    )
