@@ -125,7 +125,7 @@ class Setup(OptionGroup):
 def train(
     recipe: Annotated[
         str,
-        typer.Argument(help="finetune, sam2, nano-prompts, nano-images or nano-clips.", show_default=False),
+        typer.Argument(help="finetune, sam2, nano-prompts, nano-images, nano-clips or nano-whole.", show_default=False),
     ],
     data: Annotated[
         list[str],

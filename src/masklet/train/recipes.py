@@ -1,7 +1,7 @@
 """Trainings by name. A recipe is a function that returns a `TrainConfig`; deriving one is calling another.
 
-nano is made by `nano_prompts`, `nano_images` and `nano_clips` in this order, each starting from the one before
-(docs/nano.md). `finetune` goes on from any model (docs/finetune.md).
+nano is made by `nano_prompts`, `nano_images` and `nano_clips` in this order, each starting from the one before, and then
+on a GPU by `nano_whole` (docs/nano.md). `finetune` goes on from any model (docs/finetune.md).
 """
 
 from __future__ import annotations
@@ -69,6 +69,40 @@ def nano_clips(image_root: Roots, clip_root: Roots | None = None, init: str | No
         old_scale=0.4,
         frozen_trunk_stages=7,
         more_clicks_from=0.0,
+    )
+
+
+def nano_whole(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
+    """Images and clips together, in the batches of a GPU, at nano's own resolution: nearly all of the trunk learns, and
+    half of the memories are pooled, so that both speeds are practised."""
+    return TrainConfig(
+        image_root=image_root,
+        clip_root=clip_root,
+        init=init,
+        steps=860,
+        size=384,
+        images_per_step=48,
+        objects_per_image=4,
+        clips_per_step=20,
+        frames_per_clip=7,
+        min_clip_object_area=0.002,
+        clip_fraction=0.0 if clip_root is None else 0.45,
+        learning_rate=1e-3,
+        trunk_scale=0.2,
+        old_scale=0.8,
+        frozen_trunk_stages=1,
+        weight_decay=0.05,
+        warmup_steps=40,
+        more_clicks_from=0.3,
+        step=StepConfig(
+            image_clicks=3,
+            image_prompts=(0.48, 0.45, 0.07),
+            clip_prompts=(0.40, 0.25, 0.35),
+            tracks_with_candidates=True,
+            pooled_memories=0.5,
+            memory=MemoryConfig(policy="official", spatial_slots=3, max_pointers=8),
+        ),
+        workers=7,
     )
 
 
@@ -157,6 +191,7 @@ RECIPES: Mapping[str, Callable[..., TrainConfig]] = {
     "nano-prompts": nano_prompts,
     "nano-images": nano_images,
     "nano-clips": nano_clips,
+    "nano-whole": nano_whole,
     "finetune": finetune,
     "sam2": sam2,
 }
