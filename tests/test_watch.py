@@ -165,8 +165,8 @@ def test_a_detector_goes_around_a_file() -> None:
 # In the tracker.
 
 
-def test_a_cut_drops_recent_memories_and_keeps_prompted_ones() -> None:
-    for memory, kept in ((MemoryConfig(), [0]), (MemoryConfig.official(), [0, 2, 3, 4, 5, 6, 7])):
+def test_a_cut_drops_recent_memories_and_keeps_the_last_and_prompted_ones() -> None:
+    for memory, kept in ((MemoryConfig(), [0, 7]), (MemoryConfig.official(), [0, 2, 3, 4, 5, 6, 7])):
         engine = FakeEngine()
         tracker = Tracker(engine, memory=memory)
         for index in range(10):

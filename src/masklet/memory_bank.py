@@ -56,8 +56,8 @@ class MemoryConfig:
     reliability_threshold: float = 0.01
     """`reliable` only: a tracked frame is read when its `reliability` (0 to 1) is above this."""
     safeguards: bool = True
-    """Whether a cut drops the tracked frames, a mask that explodes over the frame is refused, and an object that
-    collapses onto another one is marked as uncertain."""
+    """Whether a cut drops the tracked frames but the last, a mask that explodes over the frame is refused, and an
+    object that collapses onto another one is marked as uncertain."""
     withhold_collapsed: bool = False
     """With `safeguards`: whether an object that has collapsed onto another one also stops remembering until they part.
     It costs nano two points where twins cross, even when the impostor is known (docs/tracking.md)."""
@@ -292,10 +292,14 @@ class MemoryBank(Generic[A]):
         if frame_index in self._entries:
             self._entries[frame_index].kind = "tracked"
 
-    def forget_tracked(self, *, resolved: bool = True) -> None:
-        """Forget all but the prompted frames, and but the resolved ones unless `resolved`."""
-        kept = ("prompted",) if resolved else ("prompted", "resolved")
-        self._entries = {index: entry for index, entry in self._entries.items() if entry.kind in kept}
+    def forget_tracked(self) -> None:
+        """Forget all but the prompted frames."""
+        self._entries = {index: entry for index, entry in self._entries.items() if entry.prompted}
+
+    def keep_last_tracked(self) -> None:
+        """Forget the tracked frames but for the last one; prompted and resolved ones stay."""
+        for index in sorted(self.tracked_frames, key=lambda index: index * self._direction)[:-1]:
+            self.forget(index)
 
     def fork(self) -> MemoryBank[A]:
         """A bank that remembers the same and goes its own way; handles are shared."""

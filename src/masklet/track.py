@@ -198,9 +198,12 @@ class Track(Generic[A]):
         self.hypotheses = grown
 
     def cut(self) -> None:
-        """The scene has changed: recent memories mislead, prompted ones do not."""
+        """The scene has changed: recent memories mislead, prompted ones do not.
+
+        The last one stays: with it a model that can tell when the object is gone goes on doing so (docs/lab-notes.md).
+        """
         del self.hypotheses[1:]
-        self.bank.forget_tracked(resolved=False)
+        self.bank.keep_last_tracked()
         self.bank.policy.reset()
         self.watch.cut()
 

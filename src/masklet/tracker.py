@@ -676,7 +676,7 @@ class Tracker(Generic[A]):
         return joined(self._without_hidden(masks), self._visible(kept), keep_apart=self.non_overlap)
 
     def _heed_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
-        """After a cut, what was tracked before says nothing of where things are; what was prompted still holds."""
+        """After a cut, what was tracked before says little of where things are; what was prompted still holds."""
         if not self.memory.safeguards:
             return
         ahead = None if self._position is None else (frame.index - self._position) * direction

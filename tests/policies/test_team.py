@@ -147,8 +147,8 @@ def test_resolved_frames_are_read_beside_the_prompted_ones() -> None:
     assert [index for slot, index in bank.recall(60).spatial if slot == 0] == [0, 5, 39, 49]  # 59 is the previous one
     assert (1, 59) in bank.recall(60).spatial
     assert len(bank.resolved_frames) <= 4
-    bank.forget_tracked(resolved=False)
-    assert bank.tracked_frames == ()
+    bank.keep_last_tracked()
+    assert bank.tracked_frames == (58,)
     assert 49 in bank.resolved_frames
     bank.forget_tracked()
     assert bank.resolved_frames == ()
