@@ -20,8 +20,8 @@ MEDIA = Path(__file__).parent / "media"
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(description="Cut an object out of a photo.")
     parser.add_argument("photo", nargs="?", type=Path, default=MEDIA / "coffee.jpg")
-    parser.add_argument("--point", nargs=2, type=float, default=(190, 230), metavar=("X", "Y"), help="on the object")
-    parser.add_argument("--more", nargs=2, type=float, default=(100, 330), metavar=("X", "Y"), help="on it, too")
+    parser.add_argument("--point", nargs=2, type=float, default=(290, 120), metavar=("X", "Y"), help="on the object")
+    parser.add_argument("--more", nargs=2, type=float, default=(235, 262), metavar=("X", "Y"), help="on it, too")
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--model", default="nano", help="a name, a checkpoint or an exported folder")
     given = parser.parse_args(arguments)

@@ -1,6 +1,7 @@
 """Make the README's pictures in `docs/pictures/` with masklet itself, from `examples/media`.
 
-What is drawn is what the model answers to the clicks below, unretouched: where it errs, the picture shows it.
+What is drawn is what the model answers to the clicks below, unretouched: where it errs, the picture shows it. With
+`--run runs/brain`, the picture of docs/finetune.md is made instead, from the sheets that such a training leaves.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 import masklet
 from masklet.drawing import draw_overlay
@@ -27,6 +29,8 @@ CLIP_FRAMES = (0, 30, 60, 90)
 CLIP_LEFT, CLIP_SIDE = 0, 480
 """The square of the frames that is shown: the rest is landscape."""
 GAP = 12
+SHEET_TITLE = 22
+"""Pixels above a training's sheet, where its title is."""
 
 
 def photo(model: masklet.Model) -> ByteArray:
@@ -63,11 +67,29 @@ def strip(model: masklet.Model) -> ByteArray:
     return np.hstack([part for picture in pictures for part in (gap, picture)][1:])
 
 
+def before_and_after(run: Path) -> ByteArray:
+    """The first and the last sheet of a training, side by side: truth, a click before, a click and a box after."""
+    sheets = sorted((run / "pictures").glob("*.png"))
+    before, after = read_image(sheets[0]), read_image(sheets[-1])
+    column = before.shape[1] // 3  # of truth, click and box
+    page = Image.fromarray(np.hstack([before[:, : 2 * column], after[:, column:]]))
+    pen = ImageDraw.Draw(page)
+    pen.rectangle((0, 0, page.width, SHEET_TITLE - 1), fill=page.getpixel((0, SHEET_TITLE - 1)))
+    trained = f"after {int(sheets[-1].stem)} steps"
+    for number, title in enumerate(("what is meant", "nano", trained, trained)):
+        pen.text((number * column + 6, 3), title, fill="white", font=ImageFont.load_default(size=13))
+    return np.array(page)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--out", type=Path, default=PICTURES)
+    parser.add_argument("--run", type=Path, help="a run of docs/finetune.md: make that page's picture, and no other")
     given = parser.parse_args()
+    if given.run is not None:
+        print(f"wrote {write_image(given.out / 'finetune.jpg', before_and_after(given.run))}")
+        return
     model = masklet.load(given.model)
     print(f"wrote {write_image(given.out / 'photo.jpg', photo(model))}")
     print(f"wrote {write_image(given.out / 'clip.jpg', strip(model))}")
