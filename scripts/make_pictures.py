@@ -31,6 +31,7 @@ CLIP_LEFT, CLIP_SIDE = 0, 480
 GAP = 12
 SHEET_TITLE = 22
 """Pixels above a training's sheet, where its title is."""
+SHEET_ROWS = 3
 
 
 def photo(model: masklet.Model) -> ByteArray:
@@ -72,7 +73,8 @@ def before_and_after(run: Path) -> ByteArray:
     sheets = sorted((run / "pictures").glob("*.png"))
     before, after = read_image(sheets[0]), read_image(sheets[-1])
     column = before.shape[1] // 3  # of truth, click and box
-    page = Image.fromarray(np.hstack([before[:, : 2 * column], after[:, column:]]))
+    shown = slice(0, SHEET_TITLE + SHEET_ROWS * (column + SHEET_TITLE))  # a caption is as high as the title
+    page = Image.fromarray(np.hstack([before[shown, : 2 * column], after[shown, column:]]))
     pen = ImageDraw.Draw(page)
     pen.rectangle((0, 0, page.width, SHEET_TITLE - 1), fill=page.getpixel((0, SHEET_TITLE - 1)))
     trained = f"after {int(sheets[-1].stem)} steps"

@@ -142,7 +142,7 @@ def test_bad_input(arguments: list[str], said: str, photo: Path, run: Run) -> No
 def test_results_are_not_replaced_without_force(photo: Path, engine: FakeEngine, run: Run) -> None:
     arguments = ("segment", photo, "--everything", "--points-per-side", 2)
     assert run(*arguments).status == 0
-    run(*arguments).fails_with("out/photo.overlay.jpg and 1 more exists")
+    run(*arguments).fails_with("out/photo.overlay.jpg and 1 more exist:")
     assert engine.encoded == [3]
     assert run(*arguments, "--force").status == 0
 

@@ -185,7 +185,7 @@ def test_no_photo(here: Path, run: Run) -> None:
 def test_results_are_not_replaced_without_force(photo: Path, engine: FakeEngine, run: Run) -> None:
     assert run("segment", photo, "--point", "1,2").status == 0
     before = Path("out/photo.mask.png").stat().st_mtime_ns
-    run("segment", photo, "--point", "1,2").fails_with("out/photo.overlay.jpg and 1 more exist")
+    run("segment", photo, "--point", "1,2").fails_with("out/photo.overlay.jpg and 1 more exist:")
     run("segment", photo, "--point", "1,2", "--format", "masks").fails_with("out/photo.mask.png exists")
     assert Path("out/photo.mask.png").stat().st_mtime_ns == before
     assert engine.encoded == [3]

@@ -269,6 +269,7 @@ def test_a_run_says_how_good_it_became_and_how_it_was_made(data: Path, weights: 
     assert f"| one click | {100 * measured[0]['miou@1']:.1f} | {100 * measured[1]['miou@1']:.1f} |" in card
     assert "| two | 3 |" in card
     assert "masklet train tiny" in card
+    assert f"masklet evaluate clicks {data} --clicks 3 --box --limit 1 --model {tmp_path}`" in card
     assert "| `steps` | `2` |" in card
 
 

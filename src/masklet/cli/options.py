@@ -196,5 +196,5 @@ def refuse_existing_files(paths: list[Path], force: bool) -> None:
     """
     existing = [path for path in paths if path.exists()]
     if existing and not force:
-        others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise OutputError(f"{existing[0]}{others} exists: choose another --out, or use --force to replace")
+        exist = f"and {len(existing) - 1} more exist" if len(existing) > 1 else "exists"
+        raise OutputError(f"{existing[0]} {exist}: choose another --out, or use --force to replace")

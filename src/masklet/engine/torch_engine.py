@@ -132,8 +132,8 @@ NANO_MEMORY: Mapping[str, Any] = {"spatial_slots": 3}
 
 NANO_AUTOMATIC: Mapping[str, Any] = {
     "points_per_side": 24,
-    "min_iou": 0.35,
-    "min_stability": 0.7,
+    "min_iou": 0.45,
+    "min_stability": 0.8,
     "stability_offset": 0.2,
     "min_region_area": 100,
 }

@@ -35,7 +35,7 @@ def write_card(config: TrainConfig, folder: Path, data: Mapping[str, int]) -> Pa
         f"# {config.model.name}, trained on {_names(config.image_root)}",
         _summary(config),
         "## How good it is",
-        _scores(config, validation),
+        _scores(config, validation, folder),
         "## Training data",
         _table(("source", "images"), [(name, str(count)) for name, count in data.items()]),
         f"Images: {_listed(config.image_root)}"
@@ -43,7 +43,7 @@ def write_card(config: TrainConfig, folder: Path, data: Mapping[str, int]) -> Pa
         + ". "
         "Their licence, and what may be done with a model made of them, is for you to say here.",
         "## How it was trained",
-        f"{config.steps} steps in {_minutes(log):.0f} minutes. Not at their defaults (all is in `config.json`):",
+        f"{config.steps} steps in {_minutes(log):.1f} minutes. Not at their defaults (all is in `config.json`):",
         _settings(config),
         _curve_text(log, folder),
         "## To repeat it",
@@ -80,7 +80,7 @@ def _summary(config: TrainConfig) -> str:
     )
 
 
-def _scores(config: TrainConfig, validation: Sequence[Mapping[str, Any]]) -> str:
+def _scores(config: TrainConfig, validation: Sequence[Mapping[str, Any]], folder: Path) -> str:
     if not validation:
         return "Not measured: the run had no validation data (`--validation`)."
     first, last = validation[0], validation[-1]
@@ -90,11 +90,12 @@ def _scores(config: TrainConfig, validation: Sequence[Mapping[str, Any]]) -> str
         if name in first and name in last
     ]
     count = "all" if config.validation_images is None else f"at most {config.validation_images}"
+    limit = "" if config.validation_images is None else f" --limit {config.validation_images}"
     return (
         f"Mean IoU in per cent on `{config.validation_root}` ({count} images a source), which was not trained on:\n\n"
         + _table(("prompt", f"step {first['step']}", f"step {last['step']}"), rows)
         + "\n\nAgain: `masklet evaluate clicks "
-        + f"{config.validation_root} --clicks 3 --box --model ema.pt`"
+        + f"{config.validation_root} --clicks 3 --box{limit} --model {folder}`"
     )
 
 
