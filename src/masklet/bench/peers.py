@@ -31,22 +31,22 @@ def peers(engine: TorchEngine, scene: Scene, exported: Path | None) -> tuple[dic
         scene: of one object, of that engine.
         exported: a folder of `masklet export` of the same weights, for the runtimes of graphs.
     """
-    found: dict[str, list[Contestant]] = {"encode image": [], "attend": []}
+    found: dict[str, list[Contestant]] = {"encode image": [], "attend": [], "decode masks": []}
     missing = []
     if importlib.util.find_spec("transformers") is None:
         missing.append("transformers is not installed")
     else:
-        theirs = Transformers(engine, scene)
-        found["encode image"].append(Contestant("transformers fp32", theirs.encode_image))
-        found["attend"].append(Contestant("transformers fp32", theirs.attend))
+        rivals = {"transformers fp32": Transformers(engine, scene)}
         from masklet.engine.torch_engine import computes_in_bf16
 
         if computes_in_bf16():
-            halved = Transformers(engine, scene, autocast=True)
-            found["encode image"].append(Contestant("transformers bf16", halved.encode_image))
-            found["attend"].append(Contestant("transformers bf16", halved.attend))
+            rivals["transformers bf16"] = Transformers(engine, scene, autocast=True)
         else:
             missing.append("bf16: this CPU has no instructions for it, and PyTorch's emulation is no contestant")
+        for name, theirs in rivals.items():
+            found["encode image"].append(Contestant(name, theirs.encode_image))
+            found["attend"].append(Contestant(name, theirs.attend))
+            found["decode masks"].append(Contestant(name, theirs.decode))
     pixels = engine._squared(scene.rgb, True)[None]
     graph = None if exported is None else exported / "encode_image.onnx"
     if graph is None:
@@ -81,6 +81,8 @@ class Transformers:
         embedding = scene.features.arrays["embedding"]
         self.grid = embedding.shape[-1]
         self.attended = self._attention_inputs(embedding, recall, engine.model.config.embed_dim)
+        fine = scene.features.arrays
+        self.maps = [fine["high_res_4"], fine["high_res_8"], scene.conditioned.embeddings[0][None]]
 
     def encode_image(self) -> FloatArray:
         with self._running():
@@ -91,6 +93,26 @@ class Transformers:
         with self._running():
             conditioned = self.model.memory_attention(**self.attended)
         return self._as_map(conditioned.reshape(self.grid**2, 1, -1))
+
+    def decode(self) -> FloatArray:
+        """(1, h, w) logits, as for a frame without a prompt: a click is another vector in the same place."""
+        import torch
+
+        with self._running():
+            points, labels = torch.zeros(1, 1, 1, 2), -torch.ones(1, 1, 1, dtype=torch.int32)  # and one of padding
+            sparse, dense = self.model.prompt_encoder(
+                input_points=points, input_labels=labels, input_boxes=None, input_masks=None
+            )
+            masks, ious, *_ = self.model.mask_decoder(
+                image_embeddings=self.maps[-1],
+                image_positional_embeddings=self.model.get_image_wide_positional_embeddings(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=True,
+                high_resolution_features=self.maps[:-1],
+            )
+        best = int(ious[0, 0].argmax())
+        return np.asarray(masks[0, 0, best][None].float().numpy())
 
     @contextmanager
     def _running(self) -> Iterator[None]:

@@ -58,8 +58,9 @@ class TwoWayTransformer(nn.Module):
             image_pos: (D, h, w).
         """
         token_pos = tokens
-        image_tokens = image.flatten(2).mT
-        image_pos = image_pos.flatten(1).mT.to(image.dtype)  # (h*w, D)
+        # Laid out as tokens once, where each of the seven projections would do it again.
+        image_tokens = image.flatten(2).mT.contiguous()
+        image_pos = image_pos.flatten(1).mT.to(image.dtype).contiguous()  # (h*w, D)
         for block in self.blocks:
             tokens, image_tokens = block(tokens, image_tokens, token_pos, image_pos)
         attended = self.final_attention(tokens + token_pos, image_tokens + image_pos, image_tokens)
