@@ -1,4 +1,4 @@
-"""`masklet.kernels` for tensors: attention in bf16 on CPUs.
+"""`masklet.kernels` for tensors: attention on CPUs, in fp32 or bf16.
 
 Shapes: queries (N, heads, Lq, C), keys (N, heads, Lk, C), values (N, heads, Lk, V), strided as they come.
 """
@@ -16,13 +16,15 @@ Rotary = tuple[Tensor, Tensor]
 def takes(queries: Tensor, values: Tensor) -> bool:
     """Whether the kernel is there and made for this."""
     return (
-        queries.device.type == "cpu"
-        and queries.dtype == torch.bfloat16
+        type(queries) is Tensor  # not a stand-in without memory
+        and queries.device.type == "cpu"
+        and queries.dtype in (torch.float32, torch.bfloat16)
+        and queries.dtype == values.dtype
         and not torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
         and queries.shape[-1] % 2 == 0
         and max(queries.shape[-1], values.shape[-1]) <= kernels.MAX_WIDTH
-        and kernels.find() is not None
+        and kernels.find(queries.dtype == torch.bfloat16) is not None
     )
 
 
@@ -39,8 +41,8 @@ def attend(
     """Softmax attention.
 
     Args:
-        queries: bf16.
-        keys: likewise.
+        queries: float32 or bfloat16.
+        keys: of the same type.
         values: likewise, of any width.
         bias: (Lk,) added to the scores of each key.
         rotary: float32 cosines and sines (Lq, C / 2) that turn the queries, see `position_encoding.rotate`.
@@ -50,7 +52,7 @@ def attend(
     Returns:
         (N, heads, Lq, V), laid out as (N, Lq, heads, V).
     """
-    kernel = kernels.find()
+    kernel = kernels.find(queries.dtype == torch.bfloat16)
     assert kernel is not None
     batch, heads, num_queries, width = queries.shape
     num_keys, value_width = values.shape[2:]

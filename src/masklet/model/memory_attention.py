@@ -46,7 +46,7 @@ class RotaryAttention(Attention):
             bias: (L,) added to the scores of each key.
         """
         q, k = self.split(self.query(queries)), self.split(self.key(keys))
-        if cpu_attention.takes(q, values):
+        if cpu_attention.takes(q, values.to(q.dtype)):
             return self._forward_on_cpu(x, q, k, values, rotary, key_rotary, num_spatial, bias)
         q = rotate(q, *rotary)
         times = num_spatial // key_rotary[0].shape[0]
@@ -69,8 +69,12 @@ class RotaryAttention(Attention):
         num_spatial: int,
         bias: Tensor | None,
     ) -> Tensor:
-        """The same by the kernel, which turns queries and keys itself and takes values before they are projected."""
+        """The same by the kernel, which turns queries and keys itself and takes values before they are projected.
+
+        That is done in half precision and where keys have a bias: see `_projects_last`.
+        """
         narrows = self.num_heads == 1 and self.value.in_features < self.value.out_features
+        narrows = narrows and (queries.dtype == torch.bfloat16 or bias is not None)
         own = values[:, None].to(queries.dtype) if narrows else self.split(self.value(values))
         queries = queries.expand(keys.shape[0], -1, -1, -1)
         read = self.join(

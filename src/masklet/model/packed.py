@@ -1,4 +1,4 @@
-"""Linear layers whose weights are laid out once for the CPU's bf16 instructions, with what follows them fused in.
+"""Linear layers whose weights are laid out once for the CPU's vector instructions, with what follows them fused in.
 
 oneDNN's operators behind `torch.compile`, called without it: nothing is compiled, and nothing waits for a compiler.
 """
@@ -21,22 +21,22 @@ _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gel
 
 
 class PackedLinear(nn.Module):
-    """`nn.Linear` in bf16, summed in fp32; for inference."""
+    """`nn.Linear` in float32 or bfloat16, summed in fp32; for inference."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().bfloat16())
-        self._bias = None if linear.bias is None else linear.bias.detach().bfloat16()
+        self.in_features, self.out_features, self.dtype = linear.in_features, linear.out_features, dtype
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(dtype))
+        self._bias = None if linear.bias is None else linear.bias.detach().to(dtype)
 
     def forward(self, x: Tensor, activation: Activation | None = None) -> Tensor:
         settings: Any = (activation or "none", [], "none" if activation == "gelu" else "")
         run = torch.ops.mkldnn._linear_pointwise
-        return run(x.bfloat16(), self._weight, self._bias, *settings)  # type: ignore[no-any-return]
+        return run(x.to(self.dtype), self._weight, self._bias, *settings)  # type: ignore[no-any-return]
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         run = torch.ops.mkldnn._linear_pointwise.binary
-        return run(x.bfloat16(), residual, self._weight, self._bias, "add")  # type: ignore[no-any-return]
+        return run(x.to(self.dtype), residual, self._weight, self._bias, "add")  # type: ignore[no-any-return]
 
 
 def activated(linear: nn.Module, x: Tensor, activation: Activation) -> Tensor:
@@ -48,17 +48,18 @@ def activated(linear: nn.Module, x: Tensor, activation: Activation) -> Tensor:
 
 def added(residual: Tensor, linear: nn.Module, x: Tensor) -> Tensor:
     """residual + linear(x)"""
-    if isinstance(linear, PackedLinear) and residual.dtype == torch.bfloat16 and residual.is_contiguous():
+    if isinstance(linear, PackedLinear) and residual.dtype == linear.dtype and residual.is_contiguous():
         return linear.added_to(residual, x)
     return residual + linear(x)  # type: ignore[no-any-return]
 
 
-def packed(model: M, parts: tuple[str, ...]) -> M:
+def packed(model: M, parts: tuple[str, ...], dtype: torch.dtype) -> M:
     """A model that shares everything with `model` but the linear layers of `parts`, which are packed.
 
     Args:
         model: on the CPU; not changed.
         parts: names of modules, as "image_encoder.trunk".
+        dtype: float32 or bfloat16.
     """
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     shadow = copy.deepcopy(model, shared)
@@ -66,7 +67,7 @@ def packed(model: M, parts: tuple[str, ...]) -> M:
         for module in list(shadow.get_submodule(part).modules()):
             for name, child in list(module.named_children()):
                 if type(child) is nn.Linear:
-                    setattr(module, name, PackedLinear(child))
+                    setattr(module, name, PackedLinear(child, dtype))
     return shadow
 
 
