@@ -157,7 +157,8 @@ def train(
         raise Interrupted("the same command goes on from the last checkpoint") from stop
     except FloatingPointError as error:
         raise MaskletError(str(error)) from error
-    print_line(f"{config.steps} steps; this time took {watch.seconds / 60:.0f} min")
+    took = f"{watch.seconds / 60:.0f} min" if watch.seconds >= 120 else f"{watch.seconds:.0f} s"
+    print_line(f"{config.steps} steps; this time took {took}")
     _print_scores(out)
     print_line(f"wrote {out / 'ema.pt'}, {out / 'MODEL_CARD.md'}")
     return 0
