@@ -6,6 +6,8 @@ import base64
 import io
 import json
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,13 @@ import pytest
 from PIL import Image
 
 from fake_engine import FakeEngine
+from masklet.api import Model
+from masklet.errors import EngineError
 from masklet.masks import decode_rle, encode_rle
-from masklet.server.settings import Limits
-from server.conftest import LIVE, Open, Page, png
+from masklet.records import EngineInfo
+from masklet.server.app import create_app
+from masklet.server.settings import Limits, Settings
+from server.conftest import Open, Page, png
 
 LEFT = np.zeros((6, 8), bool)
 LEFT[:, :4] = True
@@ -535,31 +541,11 @@ def test_formats_have_schemas(page: Page) -> None:
     assert all(one["options"]["type"] == "object" for one in answer["effects"])
 
 
-# Live.
+def test_a_model_without_memory_is_refused_at_once(tmp_path: Path) -> None:
+    class ImageEngine(FakeEngine):
+        @property
+        def info(self) -> EngineInfo:
+            return replace(super().info, images_only=True)
 
-
-def test_live_frames_in_masks_out(page: Page) -> None:
-    with page.websocket_connect(LIVE) as line:
-        line.send_json({"source": None, "max_side": 64})
-        line.send_json({"prompt": {"object_id": 3, "points": [[1, 1]], "labels": [1]}})
-        for number in range(3):
-            line.send_bytes(png(number))
-            answer = line.receive_json()
-            assert answer["frame_index"] == number
-            assert [one["object_id"] for one in answer["objects"]] == [3]
-            assert (decode_rle(answer["objects"][0]["rle"]) == LEFT).all()
-        line.send_text("{}}")
-        assert line.receive_json()["error"]["code"] == "invalid"
-
-
-def test_live_opens_no_address_by_itself(page: Page) -> None:
-    with page.websocket_connect(LIVE) as line:
-        line.send_json({"source": "rtsp://10.0.0.1/secret"})
-        assert "--allow-stream" in line.receive_json()["error"]["message"]
-
-
-def test_a_live_frame_that_is_none_ends_the_line_with_a_reason(page: Page) -> None:
-    with page.websocket_connect(LIVE) as line:
-        line.send_json({"source": None})
-        line.send_bytes(b"no picture")
-        assert line.receive_json()["error"]["code"] == "image"
+    with pytest.raises(EngineError, match="without a memory; give --model"):
+        create_app(Settings(data=tmp_path), Model(ImageEngine()))

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from masklet._version import __version__
 from masklet.api import Model
-from masklet.errors import MaskletError
+from masklet.errors import EngineError, MaskletError
 from masklet.server import (
     routes_annotate,
     routes_frames,
@@ -76,8 +76,14 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
         model: loaded, for everyone.
 
     Raises:
+        EngineError: the model has no memory.
         MaskletError: the data folder or the database cannot be used.
     """
+    if model.engine.info.images_only:
+        raise EngineError(
+            f"the studio cannot use {model.engine.info.name}: its weights are those of an image model, without a "
+            "memory; give --model weights of a video model"
+        )
     studio = Studio(settings, model)
 
     @asynccontextmanager

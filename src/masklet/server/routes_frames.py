@@ -111,6 +111,8 @@ def embedding(medium: MediumNow, i: FrameIndex, studio: StudioNow) -> Response:
     rgb = studio.reader(medium).frame(i).rgb
     arrays = studio.engine.encode_image(rgb, in_video=True).arrays
     wanted = {"embedding": "unconditioned", "high_res_4": "high_res_4", "high_res_8": "high_res_8"}
+    if not arrays.keys() >= set(wanted.values()):
+        raise _no_graphs(studio)
     data = safetensors({name: studio.engine.to_numpy(arrays[own]) for name, own in wanted.items()})
     return Response(data, media_type="application/octet-stream", headers={"cache-control": "private, max-age=86400"})
 
@@ -167,9 +169,10 @@ def graph(file: str, user: UserNow, studio: StudioNow) -> FileResponse:
 def _graph_folder(studio: Studio) -> Path:
     folder = getattr(studio.model.engine, "folder", None)
     if folder is None:
-        raise ApiError(
-            404,
-            "no_graphs",
-            f"{studio.engine.info.name} runs on {studio.engine.info.backend} here, which has no graphs for the page",
-        )
+        raise _no_graphs(studio)
     return Path(folder)
+
+
+def _no_graphs(studio: Studio) -> ApiError:
+    info = studio.engine.info
+    return ApiError(404, "no_graphs", f"{info.name} runs on {info.backend} here, which has no graphs for the page")

@@ -345,7 +345,12 @@ def list_assets(project: ProjectNow, studio: StudioNow) -> schemas.Assets:
 @router.get(
     "/assets/{aid}",
     response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "The file as it was sent."}},
+    responses={
+        200: {
+            "content": {"image/*": {}, "video/*": {}, "application/octet-stream": {}},
+            "description": "The file as it was sent.",
+        }
+    },
 )
 def get_asset(aid: Id, user: UserNow, studio: StudioNow) -> FileResponse:
     """An asset's file."""

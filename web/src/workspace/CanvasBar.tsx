@@ -14,11 +14,11 @@ export function CanvasBar() {
   return (
     <>
       <div className="float float--bottom">
+        <Compare />
         <Candidates />
         <ToolOptions />
       </div>
       <div className="float float--top">
-        <Compare />
         <Hint />
       </div>
       <div className="float float--left">
@@ -86,8 +86,9 @@ function Compare() {
 function Candidates() {
   const choice = useWorkspace((state) => state.candidates);
   const object = useWorkspace(selectedObject);
+  const compare = useWorkspace((state) => state.compare);
   const around = useMemo(() => choice && frameAround(choice.list), [choice]);
-  if (!choice || !around || choice.list.length < 2) return null;
+  if (!choice || !around || choice.list.length < 2 || compare) return null;
   return (
     <div className="floating candidates" role="radiogroup" aria-label="Which of these did you mean?">
       <span className="candidates__label">
@@ -227,7 +228,7 @@ function DecoderChip() {
         data-local={localMode && isReady ? "ready" : undefined}
         data-tip={isOpen ? `${how} Masks by ${decoder.backend}.` : "Loading the model into the page"}
       >
-        {isOpen ? decoder.backend : "Loading"}
+        <span className="decoder-state__name">{isOpen ? decoder.backend : "Loading"}</span>
       </span>
     </div>
   );

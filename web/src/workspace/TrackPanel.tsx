@@ -32,10 +32,10 @@ function Start() {
   const range = useWorkspace((state) => state.range);
   const looping = useWorkspace((state) => state.looping);
   const stale = actions.staleFrames(timeline?.objects ?? []);
-  const missing = actions.missingOf(timeline?.objects ?? []);
   const isTracked = actions.isTrackedAtAll(timeline?.objects ?? []);
   const hasPrompts = objects.some((one) => one.prompted_frames.length);
   const limits = range && !looping ? range : null;
+  const missing = actions.missingOf(timeline?.objects ?? [], limits);
   return (
     <>
       <header className="panel__head">

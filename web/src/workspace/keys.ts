@@ -140,16 +140,17 @@ function onCursorKey(event: KeyboardEvent, cursor: Point): boolean {
 
 function withShift(event: KeyboardEvent): boolean {
   const { job } = getState();
+  const key = event.key.length === 1 ? event.key.toUpperCase() : event.key; // caps lock turns letters over
   if (event.key === "ArrowLeft") actions.step(-10);
   else if (event.key === "ArrowRight") actions.step(10);
-  else if (event.key === "P") actions.seekPrompted(1);
-  else if (event.key === "T" && !job) void actions.track("both", "changed");
-  else if (event.key === "A") actions.acceptRange();
-  else if (event.key === "L") setState((state) => ({ looping: !state.looping }));
-  else if (event.key === "X") actions.setRange(null);
+  else if (key === "P") actions.seekPrompted(1);
+  else if (key === "T" && !job) void actions.track("both", "changed");
+  else if (key === "A") actions.acceptRange();
+  else if (key === "L") setState((state) => ({ looping: !state.looping }));
+  else if (key === "X") actions.setRange(null);
   else if (event.code === "Digit1") zoomBy(1 / devicePixelRatio / (getStage()?.view.scale ?? 1));
-  else if (event.key === "?") setState({ dialog: "help" });
-  else if (event.key === "+") zoomBy(1.25);
+  else if (key === "?") setState({ dialog: "help" });
+  else if (key === "+") zoomBy(1.25);
   else if (event.key === "Backspace" || event.key === "Delete") {
     const { selected } = getState();
     if (selected !== null) actions.deleteObject(selected);

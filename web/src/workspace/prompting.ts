@@ -1,7 +1,7 @@
 /** Clicks, boxes and hand-drawn masks. */
 
 import * as api from "../api/client";
-import type { Box, GivenAnswer, Point, PromptBody, Rle, SegmentObject } from "../api/types";
+import type { Box, Candidate, GivenAnswer, Point, PromptBody, Rle, SegmentObject } from "../api/types";
 import type { LocalAnswer } from "../decoder/client";
 import type { DecodeRequest, LocalMask } from "../decoder/protocol";
 import { toast } from "../state/app";
@@ -88,9 +88,7 @@ function put(session: Session, frame: number, objectId: number, prompt: PromptBo
     session.masks.set(answer.frame);
     dropPending(frame);
     if (given || getState().frame !== frame) return;
-    const { candidates } = answer;
-    const chosen = prompt.candidate ?? 0;
-    setState({ candidates: candidates.length > 1 ? { frame, objectId: id, list: candidates, chosen } : null });
+    offer(frame, id, answer.candidates, prompt);
   };
 }
 
@@ -153,8 +151,13 @@ function showWhole(frame: number, temporary: number, answer: LocalAnswer, prompt
   });
   dropPending(frame);
   const list = answer.masks.flatMap(({ whole, iou }) => (whole ? [{ rle: whole.rle, iou_prediction: iou }] : []));
-  const chosen = prompt.candidate ?? 0;
-  setState({ candidates: list.length > 1 ? { frame, objectId, list, chosen } : null });
+  offer(frame, objectId, list, prompt);
+}
+
+/** Answers to choose from: a click on something may mean a part or the whole; one that takes away does not ask. */
+function offer(frame: number, objectId: number, list: readonly Candidate[], prompt: PromptBody): void {
+  const isAmbiguous = list.length > 1 && prompt.labels[0] === 1;
+  setState({ candidates: isAmbiguous ? { frame, objectId, list, chosen: prompt.candidate ?? 0 } : null });
 }
 
 function givenOf(answer: LocalAnswer | null | undefined, prompt: PromptBody): GivenAnswer | null {

@@ -7,7 +7,7 @@ import { backOnline, toast, toastError } from "../state/app";
 import { undo } from "./history";
 import { seek, settle } from "./places";
 import { getSession, type Session } from "./session";
-import { getState, setState } from "./store";
+import { getState, type Range, setState } from "./store";
 import { mediumId, refreshAll } from "./sync";
 
 /** All frames, those that corrections have outdated, or those that no run has come to. */
@@ -183,16 +183,19 @@ class LiveLanes {
   }
 }
 
-/** How many frames lie between or beside tracked ones, or are of objects of which nothing has been tracked yet. */
+/** Of the range that would be tracked, how many frames no run has come to yet; 0 before the first run. */
 export function missingFrames(): number {
-  const { timeline } = getState();
-  return timeline ? missingOf(timeline.objects) : 0;
+  const { timeline, range, looping } = getState();
+  return timeline ? missingOf(timeline.objects, looping ? null : range) : 0;
 }
 
-export function missingOf(lanes: readonly TimelineObject[]): number {
+export function missingOf(lanes: readonly TimelineObject[], limits: Range | null): number {
   if (!isTrackedAtAll(lanes)) return 0;
-  const said = lanes.filter((lane) => lane.prompted.length);
-  return said.reduce((most, lane) => Math.max(most, lane.status.length - countKnown(lane)), 0);
+  const missing = (lane: TimelineObject) =>
+    limits
+      ? [...lane.status.slice(limits.start, limits.stop)].filter((letter) => letter === ".").length
+      : lane.status.length - countKnown(lane);
+  return lanes.filter((lane) => lane.prompted.length).reduce((most, lane) => Math.max(most, missing(lane)), 0);
 }
 
 export const isTrackedAtAll = (lanes: readonly TimelineObject[]): boolean =>
