@@ -1,5 +1,5 @@
 import { CircleStop, Clapperboard, Download, FileJson, Plus, Trash2 } from "lucide-react";
-import { type CSSProperties, useEffect, useMemo, useRef, useState } from "react";
+import { type CSSProperties, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import * as api from "../api/client";
 import type {
   Composition,
@@ -237,7 +237,22 @@ function Effects(props: { medium: Medium; effects: readonly Effect[]; containers
             <AddEffect effects={effects} onAdd={(use) => setOwn([...own, use])} />
           </section>
         </div>
-        <footer className="export__foot">
+        <ExportFoot
+          job={job}
+          onCancel={cancel}
+          isReady={!needsAsset}
+          onExport={() => {
+            const limits = onlyRange ? range : null;
+            run(() =>
+              api.startRender(medium.id, {
+                composition,
+                container: chosen,
+                start: limits?.start ?? null,
+                stop: limits?.stop ?? null,
+              }),
+            );
+          }}
+        >
           <label className="field">
             <span className="field__label">File</span>
             <select className="input" value={chosen} onChange={(event) => setContainer(event.currentTarget.value)}>
@@ -257,30 +272,36 @@ function Effects(props: { medium: Medium; effects: readonly Effect[]; containers
               <Switch label="Only the range" checked={onlyRange} onChange={setOnlyRange} />
             </div>
           )}
-          <JobLine job={job} onCancel={cancel} />
-          <Button
-            variant="primary"
-            large
-            wide
-            icon={Download}
-            disabled={isBusy(job) || objects.length === 0 || needsAsset}
-            onClick={() => {
-              const limits = onlyRange ? range : null;
-              run(() =>
-                api.startRender(medium.id, {
-                  composition,
-                  container: chosen,
-                  start: limits?.start ?? null,
-                  stop: limits?.stop ?? null,
-                }),
-              );
-            }}
-          >
-            {objects.length === 0 ? "Mark an object first" : "Export"}
-          </Button>
-        </footer>
+        </ExportFoot>
       </div>
     </div>
+  );
+}
+
+/** What stays in view below the options: the last choices, how far it is, and the button. */
+function ExportFoot(props: {
+  job: Job | null;
+  isReady: boolean;
+  onCancel: () => void;
+  onExport: () => void;
+  children: ReactNode;
+}) {
+  const hasObjects = useWorkspace((state) => state.objects.length > 0);
+  return (
+    <footer className="export__foot">
+      {props.children}
+      <JobLine job={props.job} onCancel={props.onCancel} />
+      <Button
+        variant="primary"
+        large
+        wide
+        icon={Download}
+        disabled={isBusy(props.job) || !hasObjects || !props.isReady}
+        onClick={props.onExport}
+      >
+        {hasObjects ? "Export" : "Mark an object first"}
+      </Button>
+    </footer>
   );
 }
 
@@ -465,28 +486,22 @@ function Data({ formats, medium }: { formats: readonly Format[]; medium: Medium 
             </section>
           )}
         </div>
-        <footer className="export__foot">
+        <ExportFoot
+          job={job}
+          onCancel={cancel}
+          isReady={objects.length > left.length}
+          onExport={() => {
+            const chosen = left.length ? objects.map((one) => one.id).filter((one) => !left.includes(one)) : null;
+            run(() =>
+              api.startExport(medium.id, { format: id, options, objects: chosen, only_accepted: onlyAccepted }),
+            );
+          }}
+        >
           <div className="field field--row">
             <span>Only accepted frames</span>
             <Switch label="Only accepted frames" checked={onlyAccepted} onChange={setOnlyAccepted} />
           </div>
-          <JobLine job={job} onCancel={cancel} />
-          <Button
-            variant="primary"
-            large
-            wide
-            icon={Download}
-            disabled={isBusy(job) || objects.length === left.length}
-            onClick={() => {
-              const chosen = left.length ? objects.map((one) => one.id).filter((one) => !left.includes(one)) : null;
-              run(() =>
-                api.startExport(medium.id, { format: id, options, objects: chosen, only_accepted: onlyAccepted }),
-              );
-            }}
-          >
-            {objects.length === 0 ? "Mark an object first" : "Export"}
-          </Button>
-        </footer>
+        </ExportFoot>
       </div>
     </div>
   );
