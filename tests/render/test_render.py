@@ -151,6 +151,20 @@ def test_a_trail_goes_where_the_object_was() -> None:
     assert np.array_equal(render_preview(medium, 0, composition), medium.source.frame(0).rgb)
 
 
+def test_what_is_said_of_an_object_goes_with_it() -> None:
+    masks = {1: square(), 2: square(80, 10, 20)}
+    trails = {2: np.array([(85.0, 80.0), (110.0, 80.0)], np.float32)}
+    green = {"effect": "color", "color": "#00ff00"}
+    for background, is_seen in ((green, False), ("blur", True)):
+        wanted = look(background, "outline", "highlight", {"effect": "trail", "width": 6.0}, cutout=[1])
+        without = look(background, cutout=[1])
+        changed = (
+            render_frame(picture(), masks, wanted, trails=trails) != render_frame(picture(), masks, without)
+        ).any(2)
+        assert changed[30:60, 30:60].any()
+        assert changed[:, 78:].any() == is_seen
+
+
 def test_a_removed_object_shows_what_other_frames_show(tmp_path: Path) -> None:
     medium = moving_clip(8)
     composition = look("none", {"effect": "remove"})

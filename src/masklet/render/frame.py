@@ -131,9 +131,11 @@ class Renderer:
         canvas = self._before_background(picture, layers, time_s)
         self._spotlight(canvas, layers)
         for layer in layers:
-            self._paint(canvas, layer)
+            if self._is_visible(layer.object_id):
+                self._paint(canvas, layer)
         for object_id, points_xy in (trails or {}).items():
-            self._trail(canvas, object_id, points_xy)
+            if self._is_visible(object_id):
+                self._trail(canvas, object_id, points_xy)
         return canvas.finished()
 
     def _layers(self, rgb: ByteArray, masks: Mapping[int, BoolArray]) -> list[_Layer]:
@@ -158,6 +160,11 @@ class Renderer:
 
     def _is_cut_out(self, object_id: int) -> bool:
         return self.composition.cutout is None or object_id in self.composition.cutout
+
+    def _is_visible(self, object_id: int) -> bool:
+        """Not where the background is another picture and the object has stayed in the old one."""
+        shows_old = (KeepBackground, BlurBackground, GrayBackground, PixelateBackground)
+        return isinstance(self.composition.background, shows_old) or self._is_cut_out(object_id)
 
     def _without(self, rgb: ByteArray, removed: list[_Layer], masks: Mapping[int, BoolArray]) -> ByteArray:
         """The picture with the removed objects painted over."""
