@@ -1,6 +1,7 @@
 /** The page's side of the model in the worker. */
 
 import * as api from "../api/client";
+import { hasGpu } from "./gpu";
 import type { DecodeRequest, FromWorker, LocalMask, ToWorker } from "./protocol";
 
 export interface DecoderState {
@@ -17,29 +18,50 @@ export interface LocalAnswer {
 
 const EMPTY: LocalAnswer = { side: 0, masks: [], objectScore: 0, ms: 0 };
 
+const newWorker = (): Worker =>
+  new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "decoder" });
+const newGpuWorker = (): Worker =>
+  new Worker(new URL("./gpuWorker.ts", import.meta.url), { type: "module", name: "decoder" });
+
 export class DecoderClient {
-  private readonly worker: Worker;
+  private worker: Worker | null = null;
+  private closed = false;
   private readonly waiting = new Map<number, (answer: LocalAnswer) => void>();
   private readonly features = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
   private readonly ready = new Set<string>();
   private nextId = 1;
 
-  constructor(private readonly onState: (state: DecoderState) => void) {
-    this.worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "decoder" });
-    this.worker.onmessage = (event: MessageEvent<FromWorker>) => this.receive(event.data);
-    this.worker.onerror = () => this.onState({ state: "failed", backend: null });
-  }
+  constructor(private readonly onState: (state: DecoderState) => void) {}
 
   async open(): Promise<void> {
     this.onState({ state: "opening", backend: null });
-    const { graphs, image_size, manifest } = await api.getGraphs();
-    this.send({
+    const [{ graphs, image_size, manifest }, isGpu] = await Promise.all([api.getGraphs(), hasGpu()]);
+    const message: ToWorker = {
       kind: "open",
       decodeUrl: new URL(graphs.decode, location.href).href,
       encodeUrl: new URL(graphs.encode_image, location.href).href,
       imageSize: image_size,
       tidiness: { maxHole: manifest.spec.max_hole ?? 0, maxPiece: manifest.spec.max_piece ?? 0 },
       stability: manifest.spec.stability_threshold ?? 0,
+    };
+    const start = (worker: Worker, onFailed: () => void) => {
+      if (this.closed) return worker.terminate();
+      this.worker = worker;
+      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+        if (data.kind === "failed") {
+          console.info("the model in the page:", data.message);
+          onFailed();
+        } else this.receive(data);
+      };
+      worker.onerror = onFailed;
+      this.send(message);
+    };
+    const fail = () => this.onState({ state: "failed", backend: null });
+    const startWasm = () => start(newWorker(), fail);
+    if (!isGpu) return startWasm();
+    start(newGpuWorker(), () => {
+      this.worker?.terminate();
+      startWasm();
     });
   }
 
@@ -73,7 +95,8 @@ export class DecoderClient {
   }
 
   close(): void {
-    this.worker.terminate();
+    this.closed = true;
+    this.worker?.terminate();
     for (const resolve of this.waiting.values()) resolve(EMPTY);
   }
 
@@ -85,12 +108,11 @@ export class DecoderClient {
   }
 
   private send(message: ToWorker, transfer: Transferable[] = []): void {
-    this.worker.postMessage(message, transfer);
+    this.worker?.postMessage(message, transfer);
   }
 
-  private receive(message: FromWorker): void {
+  private receive(message: Exclude<FromWorker, { kind: "failed" }>): void {
     if (message.kind === "opened") this.onState({ state: "ready", backend: message.backend });
-    else if (message.kind === "failed") this.onState({ state: "failed", backend: null });
     else if (message.kind === "ready") {
       this.ready.add(message.key);
       this.features.get(message.key)?.resolve();
