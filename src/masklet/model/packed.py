@@ -6,6 +6,7 @@ oneDNN's operators behind `torch.compile`, called without it: nothing is compile
 from __future__ import annotations
 
 import copy
+import platform
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
@@ -72,8 +73,7 @@ def packed(model: M, parts: tuple[str, ...], dtype: torch.dtype) -> M:
 
 
 def can_pack() -> bool:
-    """Whether this PyTorch has what packed layers call. They are internal to it and may go away."""
-    mkldnn = torch.ops.mkldnn
-    return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
-        hasattr(mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-    )
+    """Whether this is an x86 CPU, and PyTorch has the internal operators that packed layers call; they may go away."""
+    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
