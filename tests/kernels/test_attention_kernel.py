@@ -128,6 +128,7 @@ def test_without_a_compiler_pytorch_attends(
 ) -> None:
     monkeypatch.setattr(kernels, "_is_wanted", lambda half: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("MASKLET_KERNELS", raising=False)
     monkeypatch.setenv("CC", "no-such-compiler")
     kernels.find.cache_clear()
     try:
