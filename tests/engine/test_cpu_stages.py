@@ -14,12 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from masklet import kernels  # noqa: E402
 from masklet.bench.stages import Scene  # noqa: E402
-from masklet.engine.torch_engine import TorchEngine, computes_in_bf16  # noqa: E402
+from masklet.engine.torch_engine import TorchEngine  # noqa: E402
 from masklet.model.packed import can_pack  # noqa: E402
 from model.tiny import TINY, random_model  # noqa: E402
 
 pytestmark = [
-    pytest.mark.skipif(not can_pack() or not computes_in_bf16(), reason="this CPU or PyTorch has no bf16"),
+    pytest.mark.skipif(not can_pack(torch.bfloat16), reason="this CPU or PyTorch has no bf16"),
     pytest.mark.skipif(
         kernels.find(True) is None or kernels.find(False) is None, reason="the attention kernel is not to be had here"
     ),

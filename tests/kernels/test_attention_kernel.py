@@ -57,7 +57,7 @@ def test_attention(shape: tuple[int, ...], dtype: torch.dtype, tolerance: float)
     keys = drawn(batch, heads, num_keys, width, dtype=dtype)
     values = drawn(batch, heads, num_keys, value_width, dtype=dtype)
     bias = 2 * drawn(num_keys).float()
-    assert cpu_attention.takes(queries, values)
+    assert cpu_attention.takes(queries, keys, values)
     found = cpu_attention.attend(queries, keys, values, bias)
     assert found.shape == (batch, heads, num_queries, value_width)
     assert error(found, expected(queries, keys, values, bias)) < tolerance
@@ -116,11 +116,20 @@ def test_one_thread_answers_as_several() -> None:
 
 def test_gradients_and_other_types_are_left_to_pytorch() -> None:
     half = drawn(1, 1, 4, 16)
-    assert not cpu_attention.takes(half, half)  # gradients are on
+    assert not cpu_attention.takes(half, half, half)  # gradients are on
     with torch.no_grad():
-        assert not cpu_attention.takes(half.double(), half.double())
-        assert not cpu_attention.takes(half.half(), half.half())
-        assert not cpu_attention.takes(half, half.float())
+        for other in (half.double(), half.half()):
+            assert not cpu_attention.takes(other, other, other)
+        for mixed in ((half, half, half.float()), (half, half.float(), half), (half.float(), half, half)):
+            assert not cpu_attention.takes(*mixed)
+
+
+@torch.no_grad()
+def test_what_would_be_broadcast_and_nothing_to_read_are_left_to_pytorch() -> None:
+    two, one = drawn(2, 1, 40, 16), drawn(1, 1, 40, 16)
+    assert not cpu_attention.takes(two, one, one)
+    assert torch.allclose(attention.attend(two, one, one)[1:], attention.attend(two[1:], one, one), atol=1e-2)
+    assert not cpu_attention.takes(one, one[:, :, :0], one[:, :, :0])
 
 
 def test_without_a_compiler_pytorch_attends(

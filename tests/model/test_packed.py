@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the model is PyTorch's")
 
 from torch import nn  # noqa: E402
 
-from masklet.engine.torch_engine import TorchEngine, computes_in_bf16  # noqa: E402
+from masklet.engine.torch_engine import TorchEngine  # noqa: E402
 from masklet.model.packed import PackedLinear, activated, added, can_pack, packed  # noqa: E402
-from model.tiny import TINY, random_model  # noqa: E402
+from model.tiny import SIZE, TINY, random_model  # noqa: E402
 
-pytestmark = pytest.mark.skipif(not can_pack() or not computes_in_bf16(), reason="this CPU or PyTorch has no bf16")
+pytestmark = pytest.mark.skipif(not can_pack(torch.bfloat16), reason="this CPU or PyTorch has no bf16")
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 6e-3), (torch.float32, 1e-6)], ids=["bf16", "fp32"])
@@ -48,3 +52,17 @@ def test_an_engine_leaves_its_model_as_it_was(precision: str) -> None:
     assert engine.model is model
     assert not any(isinstance(module, PackedLinear) for module in model.modules())
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@torch.no_grad()
+def test_engines_with_packed_layers_can_be_copied_and_pickled() -> None:
+    linear, x = nn.Linear(48, 80), torch.randn(3, 48)
+    for dtype in (torch.float32, torch.bfloat16):
+        own = PackedLinear(linear, dtype)
+        assert torch.equal(copy.deepcopy(own)(x), own(x))
+        assert torch.equal(pickle.loads(pickle.dumps(own))(x), own(x))
+    engine = TorchEngine(random_model(TINY), device="cpu")
+    picture = {"pixels": np.full((1, SIZE, SIZE, 3), 99, np.float32)}
+    for again in (copy.deepcopy(engine), pickle.loads(pickle.dumps(engine))):
+        found, wanted = (one.run_stage("encode_image", picture)["embedding"] for one in (again, engine))
+        assert torch.equal(found, wanted)

@@ -100,7 +100,7 @@ class TrackResults(OptionGroup):
     ] = False
 
     def chosen_formats(self) -> list[str]:
-        """None when the name of `--out` decides.
+        """Empty when the name of `--out` decides.
 
         Raises:
             ConfigError: there is no such format.

@@ -61,7 +61,7 @@ class TorchEngine(StagedEngine[Tensor]):
         self.dtype = PRECISIONS[precision]
         self.compiled = compiled
         running = self.model
-        if self.device.type == "cpu" and precision != "fp16" and can_pack():
+        if self.device.type == "cpu" and can_pack(self.dtype):
             running = packed(self.model, _PACKED, self.dtype)
         self._stages: dict[StageName, Callable[..., Any]] = {
             stage: torch.compile(getattr(running, stage)) if compiled else getattr(running, stage)

@@ -1,6 +1,6 @@
 """An attention kernel in C for CPUs with AVX-512, in fp32 and in bf16, several times as fast as PyTorch's own there.
 
-It is compiled by the machine's C compiler when it is first wanted, a second's work that is kept in the cache folder.
+It is compiled by the machine's C compiler when it is first wanted, two seconds' work that is kept in the cache folder.
 Where there is no compiler, no such CPU, or `MASKLET_KERNELS=0`, `find` answers None and PyTorch's kernel is used.
 """
 
@@ -60,7 +60,12 @@ def find(half: bool) -> Kernel | None:
         return None
     try:
         function = ctypes.CDLL(str(_compiled(half))).masklet_attention
-    except (OSError, subprocess.SubprocessError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        AttributeError,
+        subprocess.SubprocessError,
+    ) as error:  # no home, damage, no cc
         logging.getLogger(__name__).info("attention is PyTorch's own, the kernel was not built: %s", error)
         return None
     function.restype = None

@@ -53,7 +53,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = 
     With a handful of tokens on one side two plain matrix products are faster than the fused kernel on CPUs, and their
     backward pass much faster (docs/lab-notes.md).
     """
-    if cpu_attention.takes(queries, values):
+    if cpu_attention.takes(queries, keys, values):
         return cpu_attention.attend(queries, keys, values, bias)
     if queries.device.type == "cpu" and min(queries.shape[2], keys.shape[2]) <= _FEW_TOKENS:
         scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)

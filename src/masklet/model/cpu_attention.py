@@ -13,17 +13,21 @@ from masklet import kernels
 Rotary = tuple[Tensor, Tensor]
 
 
-def takes(queries: Tensor, values: Tensor) -> bool:
-    """Whether the kernel is there and made for this."""
+def takes(queries: Tensor, keys: Tensor, values: Tensor) -> bool:
+    """Whether the kernel is there and made for this: it reads memory by these sizes, and nothing is broadcast."""
     return (
         type(queries) is Tensor  # not a stand-in without memory
         and queries.device.type == "cpu"
         and queries.dtype in (torch.float32, torch.bfloat16)
-        and queries.dtype == values.dtype
+        and queries.dtype == keys.dtype == values.dtype
+        and queries.shape[:2] == keys.shape[:2] == values.shape[:2]
+        and keys.shape[2] > 0
         and not torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and queries.shape[-1] % 2 == 0
         and max(queries.shape[-1], values.shape[-1]) <= kernels.MAX_WIDTH
+        and (torch.get_num_threads() == 1 or kernels.parallel() is not None)
         and kernels.find(queries.dtype == torch.bfloat16) is not None
     )
 

@@ -37,7 +37,7 @@ class HieraAttention(nn.Module):
             height, width = queries.shape[1:3]
             queries = queries.reshape(batch, height * width, self.num_heads, -1)
         queries, keys, values = queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
-        if cpu_attention.takes(queries, values):
+        if cpu_attention.takes(queries, keys, values):
             out = cpu_attention.attend(queries, keys, values)
         else:
             out = F.scaled_dot_product_attention(queries, keys, values)
@@ -99,7 +99,10 @@ class Hiera(nn.Module):
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         x = self.patch_embed(pixels).permute(0, 2, 3, 1)
-        x = x + self._positions(x.shape[1], x.shape[2]).to(x.dtype)
+        positions = self._positions(x.shape[1], x.shape[2])
+        if x.device.type == "cpu":
+            positions = positions.to(x.dtype)  # the first blocks move half the bytes in bf16
+        x = x + positions
         outputs = []
         for index, block in enumerate(self.blocks):
             x = block(x.contiguous())
@@ -123,10 +126,11 @@ class Hiera(nn.Module):
         background, window = self.position_background, self.position_window
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or background.is_inference():
             return self._stretched_positions(height, width)  # parameters of inference mode do not tell when they change
-        state = (height, width, *((id(x), x.device, x.dtype, x._version) for x in (background, window)))
-        if self._kept_positions is None or self._kept_positions[0] != state:
-            self._kept_positions = state, self._stretched_positions(height, width)
-        return self._kept_positions[1]
+        parts = ((id(x), x.data_ptr(), x.device, x.dtype, x._version) for x in (background, window))
+        state, kept = (height, width, *parts), self._kept_positions
+        if kept is None or kept[0] != state:
+            kept = self._kept_positions = state, self._stretched_positions(height, width)
+        return kept[1]
 
     def _stretched_positions(self, height: int, width: int) -> Tensor:
         background = F.interpolate(self.position_background, size=(height, width), mode="bicubic")

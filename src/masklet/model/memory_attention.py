@@ -46,7 +46,7 @@ class RotaryAttention(Attention):
             bias: (L,) added to the scores of each key.
         """
         q, k = self.split(self.query(queries)), self.split(self.key(keys))
-        if cpu_attention.takes(q, values.to(q.dtype)):
+        if cpu_attention.takes(q.expand(k.shape[0], -1, -1, -1), k, k):  # values are made to fit
             return self._forward_on_cpu(x, q, k, values, rotary, key_rotary, num_spatial, bias)
         q = rotate(q, *rotary)
         times = num_spatial // key_rotary[0].shape[0]

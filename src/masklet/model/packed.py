@@ -35,9 +35,24 @@ class PackedLinear(nn.Module):
         run = torch.ops.mkldnn._linear_pointwise
         return run(x.to(self.dtype), self._weight, self._bias, *settings)  # type: ignore[no-any-return]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
+        return self  # it never changes, and a packed weight has no storage that could be copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _repacked, (self._weight.to_dense(), self._bias, self.dtype)
+
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         run = torch.ops.mkldnn._linear_pointwise.binary
         return run(x.to(self.dtype), residual, self._weight, self._bias, "add")  # type: ignore[no-any-return]
+
+
+def _repacked(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> PackedLinear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, dtype=dtype)
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        if bias is not None:
+            linear.bias.copy_(bias)
+    return PackedLinear(linear, dtype)
 
 
 def activated(linear: nn.Module, x: Tensor, activation: Activation) -> Tensor:
@@ -72,8 +87,13 @@ def packed(model: M, parts: tuple[str, ...], dtype: torch.dtype) -> M:
     return shadow
 
 
-def can_pack() -> bool:
-    """Whether this is an x86 CPU, and PyTorch has the internal operators that packed layers call; they may go away."""
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this is an x86 CPU that computes in `dtype`, and PyTorch has the internal operators that packed layers
+    call; they may go away."""
+    if dtype not in (torch.float32, torch.bfloat16):
+        return False
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
     if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))

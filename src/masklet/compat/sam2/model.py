@@ -48,7 +48,8 @@ class SAM2Base:
             return self
         if not isinstance(self.engine, TorchEngine):
             raise EngineError(f"{self.engine.info.name} is an exported model: it stays on the CPU, got {device!r}")
-        moved = TorchEngine(self.engine.model, device=str(device), precision=self.engine.info.precision)
+        info = self.engine.info
+        moved = TorchEngine(self.engine.model, device=str(device), precision=info.precision, speed=info.speed)
         moved.spec = self.engine.spec
         self.engine = moved
         return self
