@@ -52,6 +52,9 @@ class Arguments(ctypes.Structure):
 
 Kernel = Callable[[Arguments], None]
 
+NOT_TO_BE_HAD = (OSError, subprocess.SubprocessError, RuntimeError, AttributeError)
+"""No compiler or a failing one, no home for the cache, a library without the function."""
+
 
 @lru_cache(maxsize=2)
 def find(half: bool) -> Kernel | None:
@@ -60,12 +63,7 @@ def find(half: bool) -> Kernel | None:
         return None
     try:
         function = ctypes.CDLL(str(_compiled(half))).masklet_attention
-    except (
-        OSError,
-        RuntimeError,
-        AttributeError,
-        subprocess.SubprocessError,
-    ) as error:  # no home, damage, no cc
+    except NOT_TO_BE_HAD as error:
         logging.getLogger(__name__).info("attention is PyTorch's own, the kernel was not built: %s", error)
         return None
     function.restype = None
