@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -96,6 +97,58 @@ def test_a_click_after_undoing_its_object_makes_a_new_one(page: Page, server: Se
     expect(objects(page)).to_have_count(1)
     expect(objects(page).locator(".status")).to_be_visible()
     assert len(from_server(page, "frames/0/prompts")["prompts"]) == 1
+
+
+def go(page: Page, key: str, to: int) -> None:
+    """To a frame, and stay until the page knows what has been said there."""
+    with page.expect_response(f"**/frames/{to}/prompts"):
+        page.keyboard.press(key)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_clicks_at_once_after_going_back_add_to_what_was_said(
+    page: Page, server: Server, clip: list[Path], is_new: bool
+) -> None:
+    new_project(page, server.address, "There and back")
+    add_files(page, *clip[:2])
+    page.get_by_role("button", name="One sequence").click()
+    open_medium(page, "000")
+    slowed(page, "frames/*/prompts")
+    places = [place(page, x, 0.5) for x in (0.3, 0.5, 0.7, 0.9)]
+    frame, away, back = (1, "ArrowLeft", "ArrowRight") if is_new else (0, "ArrowRight", "ArrowLeft")
+    if is_new:
+        page.keyboard.press(back)  # nothing is known of this frame, and the server has yet to name the object
+    for at in places[:2]:
+        page.mouse.click(*at)
+    saved(page)
+    go(page, away, 1 - frame)
+    page.keyboard.press(back)
+    for at in places[2:]:
+        page.mouse.click(*at)
+    saved(page)
+    page.unroute_all(behavior="ignoreErrors")
+    (said,) = from_server(page, f"frames/{frame}/prompts")["prompts"].values()
+    assert len(said["points"]) == 4
+
+
+def test_going_back_while_a_click_is_being_saved_keeps_it(page: Page, server: Server, clip: list[Path]) -> None:
+    new_project(page, server.address, "Still on its way")
+    add_files(page, *clip[:2])
+    page.get_by_role("button", name="One sequence").click()
+    open_medium(page, "000")
+    first, second, third = (place(page, x, 0.5) for x in (0.3, 0.5, 0.7))
+    page.mouse.click(*first)
+    saved(page)
+    held: list[Route] = []
+    page.route("**/prompt", lambda route: route.continue_() if held else held.append(route))
+    page.mouse.click(*second)
+    go(page, "ArrowRight", 1)
+    go(page, "ArrowLeft", 0)  # the server has not heard of the second click
+    page.mouse.click(*third)
+    held[0].continue_()
+    saved(page)
+    (said,) = from_server(page, "frames/0/prompts")["prompts"].values()
+    assert len(said["points"]) == 3
 
 
 def test_renaming_while_an_undo_is_in_flight_comes_after_it(cat: Page) -> None:

@@ -1,14 +1,14 @@
 /** Clicks, boxes and hand-drawn masks. */
 
 import * as api from "../api/client";
-import type { Box, Candidate, GivenAnswer, Point, PromptBody, Rle, SegmentObject } from "../api/types";
+import type { Box, Candidate, GivenAnswer, Point, PromptBody, PromptsOnFrame, Rle, SegmentObject } from "../api/types";
 import type { LocalAnswer } from "../decoder/client";
 import type { DecodeRequest, LocalMask } from "../decoder/protocol";
 import { toast } from "../state/app";
 import { answerAtHand, dropHover, localDecode } from "./embedding";
 import { acceptFrames, undo } from "./history";
 import { makeObject, makeObjectNow, updateObject } from "./objects";
-import { bodyOf, hasMask, isTracked, NO_PROMPT, promptOf, requestFor, withPoint } from "./said";
+import { bodyOf, hasMask, isSaidKnown, isTracked, NO_PROMPT, promptOf, requestFor, withPoint } from "./said";
 import { getSession, type Session } from "./session";
 import { getState, selectedObject, setState } from "./store";
 import { change, isTravelling, mediumId } from "./sync";
@@ -41,33 +41,46 @@ function say(extend: (before: PromptBody) => PromptBody): void {
   const known = selectedObject(getState());
   if (!session || (known && !isOpen(known))) return;
   setState({ playing: false, candidates: null, masksVisible: true });
-  if (!isTravelling()) {
+  if (!isTravelling() && (!known || isSaidKnown())) {
     const target = known ?? makeObject();
     const answer = put(session, frame, target.id, extend(promptOf(target.id)));
     dropHover();
     void change(answer);
     return;
   }
-  // An undo is on its way, so what this adds to is known only after that.
+  // An undo is on its way, or the frame has just been come to: what this adds to is for the server to say.
   dropHover();
-  void change(async () => {
+  const prepare = async () => {
     const target = await targetAfterUndo(known);
-    const said = await api.getPrompts(mediumId(), frame);
-    await put(session, frame, target.id, extend(bodyOf(said, target.id)))();
+    const said = await api.getPrompts(session.medium.id, frame);
+    if (session.waiting <= 1 && getState().frame === frame) setState({ prompts: { frame, byObject: said } });
+    return put(session, frame, target.id, extend(bodyOf(said, target.id)), said);
+  };
+  let save: (() => Promise<void>) | null = null;
+  void change(async () => {
+    // Once only: a second try after a lost answer must not add the same again.
+    save ??= await prepare();
+    await save();
   });
 }
 
-/** The undo may have taken away the object that was selected. */
+/** The server may have named the object that was selected meanwhile, or an undo may have taken it away. */
 async function targetAfterUndo(known: SegmentObject | undefined): Promise<SegmentObject> {
   const objects = await api.listObjects(mediumId());
   const find = (id: number | null | undefined) => objects.find((one) => one.id === id);
-  return find(known?.id) ?? find(getState().selected) ?? (await makeObjectNow());
+  return find(known && getSession()?.realIdSoFar(known.id)) ?? find(getState().selected) ?? (await makeObjectNow());
 }
 
-/** Show a prompt and what the page's own decoder makes of it. Returns what has the server keep it. */
-function put(session: Session, frame: number, objectId: number, prompt: PromptBody): () => Promise<void> {
-  const isDrawn = hasMask(objectId);
-  const request = requestFor(frame, objectId, prompt);
+/** Show a prompt and what the page's own decoder makes of it, after what was said (as shown, if not given). Returns what has the server keep it. */
+function put(
+  session: Session,
+  frame: number,
+  objectId: number,
+  prompt: PromptBody,
+  said?: PromptsOnFrame,
+): () => Promise<void> {
+  const isDrawn = hasMask(objectId, said);
+  const request = requestFor(frame, objectId, prompt, said);
   // Clicks on a drawn mask change that mask, and are not kept.
   if (!isDrawn) {
     session.said.set(`${frame}/${objectId}`, request);
@@ -238,6 +251,7 @@ export function chooseCandidate(index: number): void {
   const session = getSession();
   const { candidates } = getState();
   if (!session || !candidates || index === candidates.chosen || index >= candidates.list.length) return;
+  if (!isSaidKnown()) return; // what the choice belongs to would be lost
   const { frame, objectId, list } = candidates;
   const save = put(session, frame, objectId, { ...promptOf(objectId), candidate: index });
   // The list keeps its order, so that going back and forth compares the same three.

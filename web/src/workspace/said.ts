@@ -9,9 +9,16 @@ import { getState } from "./store";
 export const NO_PROMPT: PromptBody = { points: [], labels: [], box: null, candidate: null };
 
 export function promptOf(objectId: number | null): PromptBody {
-  const { prompts, frame } = getState();
-  return objectId === null || prompts.frame !== frame ? NO_PROMPT : bodyOf(prompts.byObject, objectId);
+  return objectId === null ? NO_PROMPT : bodyOf(saidHere(), objectId);
 }
+
+/** Whether the page knows what has been said on the frame that is shown; a moment after going there it does not. */
+export function isSaidKnown(): boolean {
+  const { prompts, frame } = getState();
+  return prompts.frame === frame;
+}
+
+const saidHere = (): PromptsOnFrame => (isSaidKnown() ? getState().prompts.byObject : {});
 
 export function bodyOf(said: PromptsOnFrame, objectId: number): PromptBody {
   const { points, labels, box, candidate } = said[String(objectId)] ?? NO_PROMPT;
@@ -27,10 +34,8 @@ export const withPoint = (before: PromptBody, point: Point, label: 0 | 1): Promp
 });
 
 /** Whether the object's mask on this frame has been drawn by hand. */
-export function hasMask(objectId: number | null): boolean {
-  const { prompts, frame } = getState();
-  return prompts.frame === frame && prompts.byObject[String(objectId)]?.has_mask === true;
-}
+export const hasMask = (objectId: number | null, said: PromptsOnFrame = saidHere()): boolean =>
+  said[String(objectId)]?.has_mask === true;
 
 /** Whether a mask is there that has come by tracking: then what the model remembers counts, and the page has none. */
 export function isTracked(frame: number, objectId: number): boolean {
@@ -43,12 +48,17 @@ const maskOf = (frame: number, objectId: number | null) =>
     ?.masks.get(frame)
     ?.objects.find((one) => one.object_id === objectId);
 
-/** What a prompt asks of the decoder: the points that come in addition correct what there is. */
-export function requestFor(frame: number, objectId: number | null, prompt: PromptBody): DecodeRequest {
+/** What a prompt asks of the decoder: the points that come in addition to what was said correct what there is. */
+export function requestFor(
+  frame: number,
+  objectId: number | null,
+  prompt: PromptBody,
+  said: PromptsOnFrame = saidHere(),
+): DecodeRequest {
   const before = getSession()?.said.get(`${frame}/${objectId}`) ?? null;
   const request = requestOf(prompt, before);
-  const shown = promptOf(objectId);
-  const isFirst = !shown.points.length && !shown.box;
+  const known = objectId === null ? NO_PROMPT : bodyOf(said, objectId);
+  const isFirst = !known.points.length && !known.box;
   const mask = isFirst ? maskOf(frame, objectId) : undefined;
   return mask && mask.area > 0 ? { ...request, after: null, onto: mask.rle } : request;
 }

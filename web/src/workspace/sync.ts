@@ -43,7 +43,8 @@ export async function refreshPrompts(): Promise<void> {
   const { frame } = getState();
   const { changes } = session;
   const byObject = await api.getPrompts(session.medium.id, frame);
-  if (session.changes !== changes) refreshSoon();
+  // What the server says does not tell of changes that wait.
+  if (session.waiting || session.changes !== changes) refreshSoon();
   else if (getSession() === session && getState().frame === frame) setState({ prompts: { frame, byObject } });
 }
 
