@@ -139,7 +139,13 @@ def get_masks(
     stop: Annotated[int | None, Query(ge=0, le=2**31, description="The first frame after.")] = None,
     step: Annotated[int, Query(ge=1, le=100_000)] = 1,
     objects: Annotated[str | None, Query(max_length=4000, pattern=r"^\d{1,9}(,\d{1,9})*$", examples=["1,2"])] = None,
-    before: Annotated[bool, Query(description="Each as it was before it last changed, to compare.")] = False,
+    before: Annotated[
+        bool,
+        Query(
+            description="Each as it was before it last changed, to compare: of every object and frame from start on, "
+            "whatever step and objects say."
+        ),
+    ] = False,
 ) -> schemas.Masks:
     """Masks of at most 240 frames; frames without any are left out."""
     end = medium.num_frames if stop is None else min(stop, medium.num_frames)

@@ -1,6 +1,6 @@
 /** What belongs to the open medium and is no state to draw: caches, the decoder, what is on its way. */
 
-import type { Medium } from "../api/types";
+import type { Medium, TrackRequest } from "../api/types";
 import { DecoderClient } from "../decoder/client";
 import type { DecodeRequest } from "../decoder/protocol";
 import { FrameCache } from "../media/frames";
@@ -17,6 +17,8 @@ export class Session {
   readonly earlier: MaskCache;
   readonly decoder: DecoderClient | null;
   stopFollowing: (() => void) | null = null;
+  /** What tracking was asked for last: to go on with it when the server comes back. */
+  tracked: TrackRequest | null = null;
   private readonly listeners = new Set<Listener>();
   private tail: Promise<unknown> = Promise.resolve();
   /** Changes that have not been answered, the one that is at work among them. */

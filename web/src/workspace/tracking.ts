@@ -27,19 +27,19 @@ export async function track(direction: Direction, what: What = "all"): Promise<v
   });
 }
 
-/** What was asked last: to go on with it when the server comes back. */
-let asked: TrackRequest | null = null;
-
-async function start(request: TrackRequest): Promise<void> {
+/** Returns whether it has begun; says so if not. */
+async function start(request: TrackRequest): Promise<boolean> {
   const session = getSession();
-  if (!session) return;
+  if (!session) return false;
   try {
     const started = await session.inOrder(() => api.startTracking(session.medium.id, request));
-    asked = request;
+    session.tracked = request;
     setState({ playing: false, following: true, candidates: null });
     follow(started);
+    return true;
   } catch (error) {
     toastError(error);
+    return false;
   }
 }
 
@@ -60,8 +60,9 @@ async function restart(session: Session): Promise<void> {
   await backOnline();
   if (getSession() !== session) return;
   await refreshAll();
-  await start({ ...(asked ?? EVERYTHING), only_missing: !asked?.only_changed });
-  toast("The server was restarted: tracking goes on from where it was");
+  const { tracked } = session;
+  const goesOn = await start({ ...(tracked ?? EVERYTHING), only_missing: !tracked?.only_changed });
+  if (goesOn) toast("The server was restarted: tracking goes on from where it was");
 }
 
 const EVERYTHING: TrackRequest = {
