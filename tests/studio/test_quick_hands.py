@@ -137,11 +137,13 @@ def test_going_back_while_a_click_is_being_saved_keeps_it(page: Page, server: Se
     page.get_by_role("button", name="One sequence").click()
     open_medium(page, "000")
     first, second, third = (place(page, x, 0.5) for x in (0.3, 0.5, 0.7))
-    page.mouse.click(*first)
+    with page.expect_response("**/prompt"):
+        page.mouse.click(*first)
     saved(page)
     held: list[Route] = []
     page.route("**/prompt", lambda route: route.continue_() if held else held.append(route))
-    page.mouse.click(*second)
+    with page.expect_request("**/prompt"):
+        page.mouse.click(*second)
     go(page, "ArrowRight", 1)
     go(page, "ArrowLeft", 0)  # the server has not heard of the second click
     page.mouse.click(*third)
