@@ -126,7 +126,7 @@ class Hiera(nn.Module):
         background, window = self.position_background, self.position_window
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or background.is_inference():
             return self._stretched_positions(height, width)  # parameters of inference mode do not tell when they change
-        parts = ((id(x), x.data_ptr(), x.device, x.dtype, x._version) for x in (background, window))
+        parts = ((id(x), x.device, x.dtype, x._version) for x in (background, window))
         state, kept = (height, width, *parts), self._kept_positions
         if kept is None or kept[0] != state:
             kept = self._kept_positions = state, self._stretched_positions(height, width)
