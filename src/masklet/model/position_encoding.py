@@ -99,10 +99,14 @@ class RandomFourierEncoding(nn.Module):
         return self(cell_centres(height, width, self.frequencies.device)).permute(2, 0, 1)  # type: ignore[no-any-return]
 
 
+def centres(length: int, device: torch.device | None = None) -> Tensor:
+    """(length,) centres of cells along one side of the unit square."""
+    return (torch.arange(length, dtype=torch.float32, device=device) + 0.5) / length
+
+
 def cell_centres(height: int, width: int, device: torch.device | None = None) -> Tensor:
     """(H, W, 2) centres of a grid's cells in the unit square, x first."""
-    y = (torch.arange(height, dtype=torch.float32, device=device) + 0.5) / height
-    x = (torch.arange(width, dtype=torch.float32, device=device) + 0.5) / width
+    y, x = centres(height, device), centres(width, device)
     return torch.stack((x[None].expand(height, width), y[:, None].expand(height, width)), dim=-1)
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.model.config import PromptMapsConfig
+from masklet.model.position_encoding import centres
 from masklet.records import PointLabel
 
 _BOX_EDGE_SHARPNESS = 2.5
@@ -33,7 +34,7 @@ def draw_prompts(points_01: Tensor, labels: Tensor, height: int, width: int, sig
     of them are products (or a maximum) of one factor along x and one along y, so only the last step is as large as the
     grid.
     """
-    columns, rows = _centres(width, points_01.device), _centres(height, points_01.device)
+    columns, rows = centres(width, points_01.device), centres(height, points_01.device)
     squared_x, squared_y = (columns - points_01[..., :1]) ** 2, (rows - points_01[..., 1:]) ** 2  # (N, P, w or h)
     maps, presence = [], []
     for label in (PointLabel.FOREGROUND, PointLabel.BACKGROUND):
@@ -64,11 +65,6 @@ def _draw_box(points_01: Tensor, labels: Tensor, columns: Tensor, rows: Tensor) 
     inside = _grid(insides[1], insides[0])
     farther = torch.maximum(distances[1][..., :, None], distances[0][..., None, :])
     return [inside, has_box[..., None] - inside, inside * _grid(bumps[1], bumps[0]), farther]
-
-
-def _centres(length: int, device: torch.device) -> Tensor:
-    """(length,) centres of cells along one side of the unit square."""
-    return (torch.arange(length, device=device, dtype=torch.float32) + 0.5) / length
 
 
 def _grid(along_y: Tensor, along_x: Tensor) -> Tensor:
