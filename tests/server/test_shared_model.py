@@ -9,6 +9,12 @@ from fake_engine import FakeEngine, picture
 from masklet.server.shared_model import SharedEngine, TurnLock, in_background
 
 
+def waiting(lock: TurnLock, count: int) -> None:
+    """Until so many threads wait for a lock."""
+    while len(lock._condition._waiters) < count:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+
+
 def test_a_click_comes_before_jobs_that_have_waited_longer() -> None:
     lock, order = TurnLock(), []
     lock.__enter__()
@@ -24,10 +30,10 @@ def test_a_click_comes_before_jobs_that_have_waited_longer() -> None:
     threads = [threading.Thread(target=job, args=(name,)) for name in ("job 1", "job 2")]
     for thread in threads:
         thread.start()
-    time.sleep(0.05)
+    waiting(lock, 2)
     threads.append(threading.Thread(target=click))
     threads[-1].start()
-    time.sleep(0.05)
+    waiting(lock, 3)
     lock.__exit__()
     for thread in threads:
         thread.join()

