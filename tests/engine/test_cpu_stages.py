@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from masklet import kernels  # noqa: E402
 from masklet.bench.stages import Scene  # noqa: E402
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
+from masklet.model import cpu_attention  # noqa: E402
 from masklet.model.packed import can_pack  # noqa: E402
 from model.tiny import TINY, random_model  # noqa: E402
 
@@ -65,3 +66,15 @@ def test_memory_attention_writes_no_scores(precision: str) -> None:
     assert found["_linear_pointwise"] == TINY.memory_layers * 10  # eight around two attentions, two of the MLP
     assert not found["_softmax"] + found["bmm"] + found["relu"]
     assert not any("scaled_dot_product" in name for name in found)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1)])
+@pytest.mark.parametrize("speed", ["exact", "fast"])
+def test_several_objects_without_the_kernel(
+    monkeypatch: pytest.MonkeyPatch, precision: str, tolerance: float, speed: str
+) -> None:
+    """As on machines without AVX-512 or a compiler."""
+    scene = Scene(TorchEngine(random_model(TINY), device="cpu", precision=precision, speed=speed), PHOTO, 3)
+    wanted = torch.stack(scene.attend()).float()
+    monkeypatch.setattr(cpu_attention, "takes", lambda *tensors: False)
+    assert (torch.stack(scene.attend()).float() - wanted).norm() < tolerance * wanted.norm()

@@ -62,7 +62,7 @@ def test_equally_wide_memories_are_projected_first() -> None:
     for layer in model.memory_attention.layers:
         assert isinstance(layer, MemoryAttentionLayer)
         with torch.no_grad(), patch(EXPORTING, return_value=True):
-            assert not layer.cross_attention._projects_last(torch.zeros(1), None)
+            assert not layer.cross_attention._projects_last(torch.zeros(1), None, by_kernel=False)
 
 
 def test_four_equal_keys_count_as_four() -> None:

@@ -33,6 +33,8 @@ def test_what_follows_is_fused_and_the_same(dtype: torch.dtype, tolerance: float
     mixed = added(residual, own, x)  # a residual in fp32 stays in fp32
     assert mixed.dtype == torch.float32
     assert (mixed - added(residual, linear, x)).norm() < tolerance * mixed.norm()
+    shared = residual[:1].to(dtype)  # what objects share of a frame until they look at their memories
+    assert (added(shared, own, x).float() - added(residual[:1], linear, x)).norm() < tolerance * mixed.norm()
 
 
 def test_the_model_itself_is_not_changed_and_its_tensors_are_shared() -> None:

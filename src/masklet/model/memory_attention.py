@@ -46,55 +46,43 @@ class RotaryAttention(Attention):
             bias: (L,) added to the scores of each key.
         """
         q, k = self.split(self.query(queries)), self.split(self.key(keys))
-        if cpu_attention.takes(q.expand(k.shape[0], -1, -1, -1), k, k):  # values are made to fit
-            return self._forward_on_cpu(x, q, k, values, rotary, key_rotary, num_spatial, bias)
-        q = rotate(q, *rotary)
-        times = num_spatial // key_rotary[0].shape[0]
-        placed = rotate(k[:, :, :num_spatial], key_rotary[0].repeat(times, 1), key_rotary[1].repeat(times, 1))
-        k = placed if num_spatial == keys.shape[1] else torch.cat((placed, k[:, :, num_spatial:]), dim=2)
-        if self._projects_last(q, bias):
-            read = self.value(self.join(attend_in_chunks(q, k, values[:, None], bias)))
+        expanded = (k.shape[0], -1, -1, -1)
+        by_kernel = cpu_attention.takes(q.expand(expanded), k, k)  # values are made to fit
+        projects_last = self._projects_last(q, bias, by_kernel)
+        v = values[:, None].to(q.dtype) if projects_last else self.split(self.value(values))
+        if by_kernel:  # it turns queries and keys itself
+            q = q.expand(expanded)
+            read = cpu_attention.attend(q, k, v, bias, rotary=rotary, key_rotary=key_rotary, num_placed=num_spatial)
         else:
-            read = self.join(attend(q.expand(k.shape[0], -1, -1, -1), k, self.split(self.value(values)), bias))
-        return added(x, self.out, read)
+            q, k = rotate(q, *rotary), _placed(k, key_rotary, num_spatial)
+            read = attend_in_chunks(q, k, v, bias) if projects_last else attend(q.expand(expanded), k, v, bias)
+        read = self.join(read)
+        return added(x, self.out, self.value(read) if projects_last else read)
 
-    def _forward_on_cpu(
-        self,
-        x: Tensor,
-        queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        rotary: Rotary,
-        key_rotary: Rotary,
-        num_spatial: int,
-        bias: Tensor | None,
-    ) -> Tensor:
-        """The same by the kernel, which turns queries and keys itself and takes values before they are projected.
-
-        That is done in half precision and where keys have a bias: see `_projects_last`.
-        """
-        narrows = self.num_heads == 1 and self.value.in_features < self.value.out_features
-        narrows = narrows and (queries.dtype == torch.bfloat16 or bias is not None)
-        own = values[:, None].to(queries.dtype) if narrows else self.split(self.value(values))
-        queries = queries.expand(keys.shape[0], -1, -1, -1)
-        read = self.join(
-            cpu_attention.attend(queries, keys, own, bias, rotary=rotary, key_rotary=key_rotary, num_placed=num_spatial)
-        )
-        return added(x.expand(read.shape[0], -1, -1), self.out, self.value(read) if narrows else read)
-
-    def _projects_last(self, queries: Tensor, bias: Tensor | None) -> bool:
+    def _projects_last(self, queries: Tensor, bias: Tensor | None, by_kernel: bool) -> bool:
         """Whether to attend over the values as they come and project what was read.
 
         The same but for rounding, since an attention's weights sum to 1 and a projection is linear, and a quarter of
         the work on that side: memories are narrower than their projections. Done in exported graphs, and on CPUs where
         keys have a bias, that is, where speed was asked for. Otherwise everything is computed in the order of the
-        official code, because a video of many frames makes much of rounding (docs/speed.md). GPUs and half precision
-        have fused kernels, which want keys and values of one width; gradients would need every score kept.
+        official code, because a video of many frames makes much of rounding (docs/speed.md). The kernel does it in half
+        precision, too, which rounds more than that. GPUs and PyTorch's kernels for half precision are fused for keys
+        and values of one width; gradients would need every score kept.
         """
-        narrows = self.num_heads == 1 and self.value.in_features < self.value.out_features
+        if self.num_heads > 1 or self.value.in_features >= self.value.out_features:
+            return False
+        if by_kernel:
+            return bias is not None or queries.dtype == torch.bfloat16
         is_full = queries.dtype in (torch.float32, torch.float64)
         is_plain = queries.device.type == "cpu" and is_full and not torch.is_grad_enabled()
-        return narrows and is_plain and (bias is not None or is_exporting())
+        return is_plain and (bias is not None or is_exporting())
+
+
+def _placed(keys: Tensor, rotary: Rotary, num_spatial: int) -> Tensor:
+    """(N, heads, L, C) keys, turned where they lie on a grid: the tables are one frame's, over and over."""
+    times = num_spatial // rotary[0].shape[0]
+    turned = rotate(keys[:, :, :num_spatial], rotary[0].repeat(times, 1), rotary[1].repeat(times, 1))
+    return turned if num_spatial == keys.shape[2] else torch.cat((turned, keys[:, :, num_spatial:]), dim=2)
 
 
 class MemoryAttentionLayer(nn.Module):

@@ -41,6 +41,10 @@ class PackedLinear(nn.Module):
     def __reduce__(self) -> tuple[Any, ...]:
         return _repacked, (self._weight.to_dense(), self._bias, self.dtype)
 
+    def can_add_to(self, residual: Tensor, x: Tensor) -> bool:
+        """Whether the fused operator takes this residual: it reads memory as it lies, and broadcasts nothing."""
+        return residual.dtype == self.dtype and residual.shape[:-1] == x.shape[:-1] and residual.is_contiguous()
+
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         run = torch.ops.mkldnn._linear_pointwise.binary
         return run(x.to(self.dtype), residual, self._weight, self._bias, "add")  # type: ignore[no-any-return]
@@ -63,8 +67,8 @@ def activated(linear: nn.Module, x: Tensor, activation: Activation) -> Tensor:
 
 
 def added(residual: Tensor, linear: nn.Module, x: Tensor) -> Tensor:
-    """residual + linear(x)"""
-    if isinstance(linear, PackedLinear) and residual.dtype == linear.dtype and residual.is_contiguous():
+    """residual + linear(x); one residual may serve for a batch."""
+    if isinstance(linear, PackedLinear) and linear.can_add_to(residual, x):
         return linear.added_to(residual, x)
     return residual + linear(x)  # type: ignore[no-any-return]
 
