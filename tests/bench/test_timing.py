@@ -99,6 +99,13 @@ def test_commands_run_in_their_own_processes() -> None:
         run_commands({"bad": ["no-such-command"]}, 1)
 
 
+@pytest.mark.skipif("not hasattr(__import__('os'), 'wait4')", reason="children are measured with wait4")
+def test_a_command_answers_for_its_own_memory_only() -> None:
+    own = np.ones(400_000_000, np.uint8)  # as the stages leave behind, which are measured first
+    (result,) = run_commands({"version": ["--version"]}, 1)
+    assert result.peak_bytes < own.nbytes
+
+
 def test_a_report_is_named_after_model_hardware_and_date() -> None:
     report = Report("nano", "masklet bench", CARD)
     report.add_stage("attend", 1, [Result("exact", 0.2, 0.1, 3, 0.0), Result("fast", 0.1, 0.05, 3, 0.02)])

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from masklet.bench.stages import spread
 from masklet.errors import MaskletError
+
+_LAUNCHER = Path(__file__).with_name("launch.py")
+
+
+class _Took(NamedTuple):
+    """What one run took, by the keys of `launch.py`."""
+
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ def run_commands(commands: Mapping[str, Sequence[str]], repeats: int) -> list[Co
     Raises:
         MaskletError: a command fails.
     """
-    found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in commands}
+    found: dict[str, list[_Took]] = {name: [] for name in commands}
     for turn in range(repeats + 1):
         for name, arguments in commands.items():
             with tempfile.TemporaryDirectory() as out:
@@ -52,30 +61,21 @@ def run_commands(commands: Mapping[str, Sequence[str]], repeats: int) -> list[Co
     return [
         CommandResult(
             name,
-            statistics.median(wall for wall, _, _ in runs),
-            statistics.median(cpu for _, cpu, _ in runs),
-            max(peak for _, _, peak in runs),
+            statistics.median(run.wall_s for run in runs),
+            statistics.median(run.cpu_s for run in runs),
+            max(run.peak_bytes for run in runs),
             len(runs),
         )
         for name, runs in found.items()
     ]
 
 
-def _run(arguments: Sequence[str]) -> tuple[float, float, int]:
-    """Wall and processor seconds, and peak resident bytes."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "masklet", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    assert process.stderr is not None
-    with process.stderr:
-        errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+def _run(arguments: Sequence[str]) -> _Took:
+    command = [sys.executable, "-I", "-S", str(_LAUNCHER), sys.executable, "-m", "masklet", *arguments]
+    process = subprocess.run(command, capture_output=True, check=False)
     if process.returncode:
-        raise MaskletError(f"masklet {' '.join(arguments)} failed: {errors.decode(errors='replace').strip()}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit
+        raise MaskletError(f"masklet {' '.join(arguments)} failed: {process.stderr.decode(errors='replace').strip()}")
+    return _Took(**json.loads(process.stdout))
 
 
 def starts(model: str, photo: Path, clip: Path) -> dict[str, list[str]]:
