@@ -4,6 +4,7 @@ import pytest
 
 from cli.conftest import Run
 from fake_engine import FakeEngine
+from masklet import kernels
 from masklet.errors import CheckpointError
 
 
@@ -42,12 +43,33 @@ def test_to_read(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
         assert word in result.out
 
 
-def test_with_torch(nano: None, run: Run) -> None:
+@pytest.mark.usefixtures("nano")
+def test_with_torch(run: Run) -> None:
     torch = pytest.importorskip("torch")
     found = run("doctor", "--json").json["checkpoints"]
     assert found["works"]
     assert found["backend"] == f"torch {torch.__version__}"
     assert found["why"].startswith("PyTorch sees ")
+
+
+@pytest.mark.usefixtures("nano")
+def test_whether_the_attention_kernel_is_used_and_what_to_do(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    pytest.importorskip("torch")
+    have = {
+        False: kernels.Look(lambda arguments: None, "compiled into attention.so"),
+        True: kernels.Look(None, "get a CPU"),
+    }
+    monkeypatch.setattr(kernels, "look", have.__getitem__)
+    monkeypatch.setattr(kernels, "parallel", lambda: 1)
+    out = run("doctor").out
+    assert "attention kernel, fp32: in use, compiled into attention.so" in out
+    assert "attention kernel, bf16: not in use, get a CPU" in out
+    monkeypatch.setattr(kernels, "parallel", lambda: None)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    states = run("doctor", "--json").json["attention_kernel"]
+    assert not states["fp32"]["works"]
+    assert "OMP_NUM_THREADS=1" in states["fp32"]["why"]
+    assert states["bf16"] == {"works": False, "why": "get a CPU"}
 
 
 def test_without_nano(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

@@ -135,11 +135,10 @@ def test_what_would_be_broadcast_and_nothing_to_read_are_left_to_pytorch() -> No
 def test_without_a_compiler_pytorch_attends(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(kernels, "_is_wanted", lambda half: True)
+    monkeypatch.setattr(kernels, "_unwanted", lambda half: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("MASKLET_KERNELS", raising=False)
     monkeypatch.setenv("CC", "no-such-compiler")
-    kernels.find.cache_clear()
+    kernels.look.cache_clear()
     try:
         with caplog.at_level("INFO"):
             assert kernels.find(True) is None
@@ -149,17 +148,44 @@ def test_without_a_compiler_pytorch_attends(
             found = attention.attend(queries, keys, keys)
             assert error(found, expected(queries, keys, keys, torch.zeros(50))) < 1e-2
     finally:
-        kernels.find.cache_clear()
+        kernels.look.cache_clear()
 
 
 def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASKLET_KERNELS", "0")
-    kernels.find.cache_clear()
+    kernels.look.cache_clear()
     try:
         assert kernels.find(False) is None
     finally:
         monkeypatch.undo()
-        kernels.find.cache_clear()
+        kernels.look.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file", "cc"), "no C compiler 'cc': install one"),
+        (
+            subprocess.CalledProcessError(1, "cc", stderr=b"cc: error: unknown -mavx512bf16\nmore"),
+            "unknown -mavx512bf16)",
+        ),
+        (PermissionError(13, "Permission denied", "/home/nobody"), "XDG_CACHE_HOME must be a folder"),
+    ],
+    ids=["no compiler", "an old one", "no cache"],
+)
+def test_what_hinders_it_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch, error: Exception, said: str) -> None:
+    def failing(half: bool) -> Path:
+        raise error
+
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(kernels, "_unwanted", lambda half: None)
+    monkeypatch.setattr(kernels, "_compiled", failing)
+    kernels.look.cache_clear()
+    try:
+        assert kernels.find(False) is None
+        assert said in kernels.look(False).why
+    finally:
+        kernels.look.cache_clear()
 
 
 @needs_kernel

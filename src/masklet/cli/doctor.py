@@ -44,6 +44,10 @@ def doctor(as_json: JsonOption = False) -> int:
             "h264_encoder": _or_reason(_h264),
             "nano": _or_reason(_nano),
             "checkpoints": _or_reason(_checkpoints),
+            "attention_kernel": {
+                "fp32": _or_reason(lambda: _attention(half=False)),
+                "bf16": _or_reason(lambda: _attention(half=True)),
+            },
         }
     if as_json:
         print_json(found)
@@ -126,6 +130,21 @@ def _checkpoints() -> dict[str, Any]:
     return {"backend": info.backend, "device": info.device, "precision": info.precision, "why": reason}
 
 
+def _attention(*, half: bool) -> dict[str, Any]:
+    """Whether checkpoints on CPUs have masklet's own attention, which is compiled now if it has not been."""
+    if _version("torch") is None:
+        return {"works": False, "why": 'it is for checkpoints, which need PyTorch: pip install "masklet[torch]"'}
+    import torch
+
+    from masklet import kernels
+
+    kernel, why = kernels.look(half)
+    if kernel is not None and torch.get_num_threads() > 1 and kernels.parallel() is None:
+        why = "PyTorch was built without GNU OpenMP, whose threads it needs: OMP_NUM_THREADS=1 has it on one thread"
+        kernel = None
+    return {"works": kernel is not None, "why": why}
+
+
 def _print(found: dict[str, Any]) -> None:
     cpu = found["cpu"]
     features = ", ".join(cpu["features"]) or "no vector extensions that matter here"
@@ -133,6 +152,8 @@ def _print(found: dict[str, Any]) -> None:
     print_line(f"CPU: {cpu['name']}, {cpu['cores']} cores, {features}")
     print_line(f"GPU: {found['gpu']['why']}")
     print_line(f"H.264: {found['h264_encoder']['why']}")
+    for precision, state in found["attention_kernel"].items():
+        print_line(f"attention kernel, {precision}: {'in use' if state['works'] else 'not in use'}, {state['why']}")
     print_line("")
     rows = [
         (name, found["packages"][name] or "missing", "" if extra == "core" else f"masklet[{extra}]")

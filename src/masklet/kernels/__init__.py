@@ -1,7 +1,8 @@
 """An attention kernel in C for CPUs with AVX-512, in fp32 and in bf16, several times as fast as PyTorch's own there.
 
 It is compiled by the machine's C compiler when it is first wanted, two seconds' work that is kept in the cache folder.
-Where there is no compiler, no such CPU, or `MASKLET_KERNELS=0`, `find` answers None and PyTorch's kernel is used.
+Where there is no compiler, no such CPU, or `MASKLET_KERNELS=0`, `find` answers None and PyTorch's kernel is used;
+`look` says why, and `masklet doctor` says it to users.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from masklet.output import cache_folder
 
@@ -56,29 +58,67 @@ NOT_TO_BE_HAD = (OSError, subprocess.SubprocessError, RuntimeError, AttributeErr
 """No compiler or a failing one, no home for the cache, a library without the function."""
 
 
-@lru_cache(maxsize=2)
+class Look(NamedTuple):
+    """What came of looking for the kernel."""
+
+    kernel: Kernel | None
+    why: str
+    """Where it lies; or why it cannot be had, and what to do."""
+
+
 def find(half: bool) -> Kernel | None:
     """The compiled kernel, for bf16 if `half` and else for fp32, or None where it cannot be had."""
-    if os.environ.get("MASKLET_KERNELS") == "0" or not sys.platform.startswith("linux") or not _is_wanted(half):
-        return None
+    return look(half).kernel
+
+
+@lru_cache(maxsize=2)
+def look(half: bool) -> Look:
+    """The same with the reason. Compiles it if need be; the answer stays what it is in this process."""
+    reason = _unwanted(half)
+    if reason is not None:
+        return Look(None, reason)
     try:
-        function = ctypes.CDLL(str(_compiled(half))).masklet_attention
+        path = _compiled(half)
+        function = ctypes.CDLL(str(path)).masklet_attention
     except NOT_TO_BE_HAD as error:
-        logging.getLogger(__name__).info("attention is PyTorch's own, the kernel was not built: %s", error)
-        return None
+        reason = _what_to_do(error)
+        logging.getLogger(__name__).info("attention is PyTorch's own: %s", reason)
+        return Look(None, reason)
     function.restype = None
-    return lambda arguments: function(ctypes.byref(arguments))
+    return Look(lambda arguments: function(ctypes.byref(arguments)), f"compiled into {path}")
 
 
-def _is_wanted(half: bool) -> bool:
-    """AVX-512; for bf16 its instructions for that, and no AMX, for which PyTorch has a kernel."""
+def _unwanted(half: bool) -> str | None:
+    """Why not to try. AVX-512 is wanted; for bf16 its instructions for that, and no AMX."""
+    if os.environ.get("MASKLET_KERNELS") == "0":
+        return "switched off by MASKLET_KERNELS=0: unset it"
+    if not sys.platform.startswith("linux"):
+        return f"it is for Linux, and this is {sys.platform}"
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("flags")[2].partition("\n")[0].split()
-    except OSError:
-        return False
-    if not {"avx512f", "avx512bw", "avx512vl"} <= set(flags):
-        return False
-    return not half or ("avx512_bf16" in flags and "amx_bf16" not in flags)
+    except OSError as error:
+        return f"the CPU's instructions are not to be seen: {error}"
+    wanted = ("avx512f", "avx512bw", "avx512vl", *(("avx512_bf16",) if half else ()))
+    missing = [flag for flag in wanted if flag not in flags]
+    if missing:
+        return f"this CPU lacks {', '.join(missing)}"
+    if half and "amx_bf16" in flags:
+        return "this CPU has AMX, for which PyTorch has a kernel"
+    return None
+
+
+def _what_to_do(error: Exception) -> str:
+    compiler = _compiler()[0]
+    if isinstance(error, FileNotFoundError) and error.filename == compiler:
+        return f"there is no C compiler {compiler!r}: install one, such as gcc, or name yours in CC"
+    if isinstance(error, subprocess.CalledProcessError):
+        said = (error.stderr.decode(errors="replace").strip() or str(error)).splitlines()[0]
+        return f"{compiler} does not compile it ({said}): name a newer compiler in CC, such as gcc 10"
+    return f"it could not be built ({error}): XDG_CACHE_HOME must be a folder that can be written to and run from"
+
+
+def _compiler() -> list[str]:
+    return os.environ.get("CC", "").split() or ["cc"]
 
 
 def _compiled(half: bool) -> Path:
@@ -90,13 +130,8 @@ def _compiled(half: bool) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:  # renamed when whole: another process may look
             made = Path(scratch) / path.name
-            compiler = os.environ.get("CC") or "cc"
-            subprocess.run(
-                [*compiler.split(), *flags, str(SOURCE), "-o", str(made), "-lm"],
-                check=True,
-                capture_output=True,
-                timeout=60,
-            )
+            command = [*_compiler(), *flags, str(SOURCE), "-o", str(made), "-lm"]
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
             made.replace(path)
     return path
 
