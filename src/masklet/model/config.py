@@ -96,6 +96,9 @@ class ModelConfig:
     smooth_logits: bool = False
     """Blur the low-res logits by [1 2 1] both ways (masklet's addition: see `SAM2.decode`)."""
 
+    combines_masks: bool = False
+    """In use, mask 0 becomes the weighted mean of all four (masklet's addition: see combined_mask.py)."""
+
     memory_dim: int = 64
     """C: channels of a spatial memory."""
     spatial_slots: int = 7
@@ -237,6 +240,7 @@ NANO_CONFIG = ModelConfig(
     decoder_activation="relu",
     decoder_refines=True,
     smooth_logits=True,
+    combines_masks=True,
     memory_layers=2,
     memory_mlp_dim=512,
     max_pointers=8,

@@ -228,7 +228,9 @@ _OFFICIAL_KIND = {
     "correspondence": None,
     "rope_span": None,
     "decoder_activation": "gelu",
+    "decoder_refines": False,
     "smooth_logits": False,
+    "combines_masks": False,
     "memory_mask_upscale": 4,
     "memory_mask_channels": (4, 16, 64, 256),
 }

@@ -49,11 +49,7 @@ def draw_prompts(points_01: Tensor, labels: Tensor, height: int, width: int, sig
 
 def _draw_box(points_01: Tensor, labels: Tensor, columns: Tensor, rows: Tensor) -> list[Tensor]:
     """Soft inside, outside, a bump at the centre, and the distance from it in box sizes; zeros without a box."""
-    is_top_left = (labels == PointLabel.BOX_TOP_LEFT).to(points_01.dtype)[..., None]
-    is_bottom_right = (labels == PointLabel.BOX_BOTTOM_RIGHT).to(points_01.dtype)[..., None]
-    top_left = (points_01 * is_top_left).sum(1)
-    bottom_right = (points_01 * is_bottom_right).sum(1)
-    has_box = is_top_left.amax(1)  # (N, 1)
+    top_left, bottom_right, has_box = box_corners(points_01, labels)
     insides, bumps, distances = [], [], []
     for axis, cells in enumerate((columns, rows)):
         low, high = top_left[:, axis, None], bottom_right[:, axis, None]
@@ -65,6 +61,13 @@ def _draw_box(points_01: Tensor, labels: Tensor, columns: Tensor, rows: Tensor) 
     inside = _grid(insides[1], insides[0])
     farther = torch.maximum(distances[1][..., :, None], distances[0][..., None, :])
     return [inside, has_box[..., None] - inside, inside * _grid(bumps[1], bumps[0]), farther]
+
+
+def box_corners(points_01: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of (N, P, 2) points: the box's corners, each (N, 2), zeros without a box; and (N, 1) 1 where there is one."""
+    is_top_left = (labels == PointLabel.BOX_TOP_LEFT).to(points_01.dtype)[..., None]
+    is_bottom_right = (labels == PointLabel.BOX_BOTTOM_RIGHT).to(points_01.dtype)[..., None]
+    return (points_01 * is_top_left).sum(1), (points_01 * is_bottom_right).sum(1), is_top_left.amax(1)
 
 
 def _grid(along_y: Tensor, along_x: Tensor) -> Tensor:

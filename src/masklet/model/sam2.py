@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from masklet.model.combined_mask import combine_masks
 from masklet.model.config import ModelConfig
 from masklet.model.correspondence import Correspondence
 from masklet.model.image_encoder import EncodedImage, ImageEncoder
@@ -260,6 +261,9 @@ class SAM2(nn.Module):
         logits = decoded.low_res_logits
         if self.config.smooth_logits:
             logits = smooth(logits)
+        if self.config.combines_masks and not self.training:
+            single = combine_masks(logits, decoded.iou_predictions, points_01, labels)
+            logits = torch.cat((single[:, None], logits[:, 1:]), dim=1)
         return Masks(logits, decoded.iou_predictions, decoded.object_score, mask_stability(logits[:, 0]), pointers)
 
     def encode_memory(
