@@ -42,6 +42,7 @@ LAYERS = (
         "stepper",
         "track",
         "tracker",
+        "walker",
         "ways",
         "model",
     ),

@@ -190,11 +190,11 @@ class _Writer(Generic[A]):
             "memory": asdict(tracker.memory),
             "non_overlap": tracker.non_overlap,
             "edges": None if tracker.edges is None else asdict(tracker.edges),
-            "position": tracker._position,
-            "direction": tracker._direction,
-            "legs": [leg._asdict() for leg in tracker._legs],
+            "position": tracker._walker.position,
+            "direction": tracker._walker.direction,
+            "legs": [leg._asdict() for leg in tracker._walker.legs],
             "notes": tracker.notes,
-            "cuts": tracker._cuts.state(),
+            "cuts": tracker._walker.cuts.state(),
             "collisions": sorted(tracker._stepper.collisions.allowed),
             "tracks": [self._track(object_id, track) for object_id, track in sorted(tracker._tracks.items())],
         }
@@ -302,10 +302,11 @@ class _Reader(Generic[A]):
 
     def fill(self, tracker: Tracker[A]) -> None:
         document = self.document
-        tracker._position, tracker._direction = document["position"], document["direction"]
-        tracker._legs = [Leg(**leg) for leg in document["legs"]]
+        walker = tracker._walker
+        walker.position, walker.direction = document["position"], document["direction"]
+        walker.legs = [Leg(**leg) for leg in document["legs"]]
         tracker.notes = document["notes"]
-        tracker._cuts.restore(document["cuts"])
+        walker.cuts.restore(document["cuts"])
         tracker._stepper.collisions.allowed = {(first, second) for first, second in document["collisions"]}
         tracker._tracks.update((one["object_id"], self.track(one)) for one in document["tracks"])
         if tracker._store is not None:

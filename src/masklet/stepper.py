@@ -19,7 +19,7 @@ from masklet.mask_store import MaskStore, StoredMask
 from masklet.masks import MASK_LOGIT, encode_rle, mask_logits, resolve_overlap
 from masklet.memory_bank import MemoryConfig
 from masklet.policies import Sighting, reliability
-from masklet.records import Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
 from masklet.refine import EdgeConfig, refine_edges
 from masklet.track import Branching, Given, Hypothesis, Track
 from masklet.watch import Verdict
@@ -91,6 +91,25 @@ class Stepper(Generic[A]):
         masks = self.show(frame, chosen, verdicts)
         self._keep(masks, chosen, direction)
         return masks
+
+    def preview(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> FrameMasks:
+        """What the prompts on a frame give; memory stays as it is."""
+        hypotheses = self.prepared(frame_index, direction, object_ids)
+        frame = self.view.look_at(self.read(frame_index))
+        answers = self.answer(frame, self.recall(frame_index, direction, hypotheses))
+        return self.show(frame, self.choose(frame, answers, direction))
+
+    def joined_boxes(self, frame_index: int, boxes_xyxy: FloatArray) -> BoolArray:
+        """(H, W) of an object of which each part has a box, (B, 4): the masks of all boxes together."""
+        frame = self.view.look_at(self.read(frame_index))
+        prompts = [Prompt.create(box_xyxy=box, size_hw=frame.size_hw) for box in boxes_xyxy]
+        answers = self.view.answer([Question(Recall(), prompt) for prompt in prompts])
+        shown = [
+            shown_logits(answer.chosen_logits, self.view.engine.info, prompt, frame.size_hw) > 0
+            for answer, prompt in zip(answers, prompts, strict=True)
+        ]
+        together: BoolArray = np.any(shown, axis=0)
+        return together
 
     def recall(
         self, frame_index: int, direction: int, hypotheses: Mapping[int, Sequence[Hypothesis[A]]]

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import numpy as np
+
+from masklet.errors import TrackingError
 from masklet.frame_engine import Answer
+from masklet.masks import mask_logits
 from masklet.memory_bank import MemoryBank
 from masklet.policies import Branch, Path, Sighting
 from masklet.records import Decoded, PointLabel, Prompt
@@ -40,6 +44,30 @@ class Given(Generic[A]):
         """A mask needs no memory, nor does a first prompt; but a lone "not this" means nothing without one."""
         says_what = self.prompt.box_xyxy is not None or (self.prompt.labels == PointLabel.FOREGROUND).any()
         return self.prompt.mask is None and not (self.initial and says_what)
+
+    def with_points(self, more: Prompt, low_res_size: int) -> Given[A]:
+        """What was said, and more points: they correct the logits that came with them, or the mask that was given,
+        or the last answer, or what that was to correct."""
+        logits = more.previous_logits
+        if logits is None and self.prompt.mask is not None:
+            logits = mask_logits(self.prompt.mask, low_res_size)
+        if logits is None and self.answer is None:
+            logits = self.prompt.previous_logits
+        prompt = Prompt(
+            points_xy=np.concatenate([self.prompt.points_xy, more.points_xy]),
+            labels=np.concatenate([self.prompt.labels, more.labels]),
+            box_xyxy=self.prompt.box_xyxy,
+            previous_logits=logits,
+        )
+        return Given(prompt, self.initial, self.answer if logits is None else None)
+
+    def choose(self, candidate: int) -> None:
+        """Mean another of the answer's candidates, counted from the one of highest IoU prediction."""
+        assert self.answer is not None
+        best_first = np.argsort(-np.asarray(self.answer.decoded.iou_predictions), kind="stable")
+        if not 0 <= candidate < len(best_first):
+            raise TrackingError(f"candidate must be 0 to {len(best_first) - 1}, as the prompt had, got {candidate}")
+        self.answer, self.is_remembered = self.answer.choosing(int(best_first[candidate])), False
 
 
 @dataclass(slots=True)
@@ -111,6 +139,23 @@ class Track(Generic[A]):
     def is_waiting(self, frame_index: int | None) -> bool:
         """Whether something was said on a frame that is not in memory yet."""
         return frame_index in self.given and not self.given[frame_index].is_remembered
+
+    # What is said of it.
+
+    def put_back(self, frame_index: int, given: Given[A] | None) -> None:
+        """What was said on a frame at an earlier time counts again; what is remembered of the frame does not."""
+        self.given.pop(frame_index, None)
+        for hypothesis in self.hypotheses:
+            hypothesis.bank.forget(frame_index)
+        if given is not None:
+            given.is_remembered = False
+            self.given[frame_index] = given
+
+    def count_as_tracked(self, frame_index: int) -> None:
+        """Unsay what was said on a frame; what was seen there stays in memory."""
+        del self.given[frame_index]
+        for hypothesis in self.hypotheses:
+            hypothesis.bank.count_as_tracked(frame_index)
 
     # From frame to frame.
 

@@ -8,34 +8,31 @@ which memories are rebuilt when a user goes back.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from masklet.cuts import CutDetector
 from masklet.engine.protocol import Engine
 from masklet.errors import EngineError, PromptError, TrackingError
-from masklet.frame_engine import FrameEngine, Question
-from masklet.frame_masks import joined, of_stored, rows_of, shown_logits
-from masklet.mask_store import MaskStore, StoredMask, Stretch
-from masklet.masks import mask_logits
+from masklet.frame_engine import FrameEngine
+from masklet.frame_masks import of_stored
+from masklet.mask_store import MaskStore
 from masklet.memory_bank import MemoryBank, MemoryConfig
-from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.records import Decoded, Frame, FrameMasks, Prompt
 from masklet.refine import EdgeConfig
 from masklet.stepper import Stepper, fitting
 from masklet.suggestions import Suggestion, suggest
-from masklet.track import LONGEST_GAP, Given, Hypothesis, Track
+from masklet.track import Given, Hypothesis, Track
 from masklet.video.source import FrameSource, VideoSource, open_source
-from masklet.ways import Leg, touching
+from masklet.walker import Walker
+from masklet.ways import Direction as Direction
+from masklet.ways import legs_of_run
 
 A = TypeVar("A")
-
-Direction = Literal["forward", "backward", "both"]
 
 MAX_UNDO = 64
 """Prompts that can be undone."""
@@ -87,14 +84,10 @@ class Tracker(Generic[A]):
         self.source: FrameSource | None = None if source is None else open_source(source)
         self.memory = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
         self.non_overlap = non_overlap
-        self._view = FrameEngine(
-            engine, objects_at_once
-        )  # keeps the last frame: a click on it does not encode it again
+        self._view = FrameEngine(engine, objects_at_once)  # a click on its frame does not encode it again
         is_stored = self.source is not None and not self._is_forward_only and self.memory.retention != "all"
         self._store = (store or MaskStore()) if is_stored else None
         self._undo: deque[tuple[int, int, Given[A] | None]] = deque(maxlen=MAX_UNDO)
-        self._cancelled = threading.Event()
-        self._cuts = CutDetector()
         self._stepper = Stepper(
             self._view,
             self._store,
@@ -104,12 +97,10 @@ class Tracker(Generic[A]):
             non_overlap=non_overlap,
             edges=edges,
         )
+        self._walker = Walker(self._stepper)
         self._tracks = self._stepper.tracks
         self.notes: dict[str, Any] = {}
         """What a program wants to find again in the session file, as JSON can hold it."""
-        self._legs: list[Leg] = []  # what is left of the last run
-        self._position: int | None = None  # the last frame stepped on
-        self._direction = 1
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -198,7 +189,7 @@ class Tracker(Generic[A]):
             PromptError: see `Prompt.create`.
             TrackingError: the frame does not exist, has been accepted, or a source that runs once has passed it.
         """
-        self._check_object_id(object_id)
+        _check_whole("object_id", object_id)
         self._check_frame_index(frame_index)
         self._check_not_accepted(object_id, frame_index)
         size_hw = self._size_hw(frame_index)
@@ -207,19 +198,13 @@ class Tracker(Generic[A]):
             given.append(Prompt.create(mask=mask, size_hw=size_hw))
             mask = None
         if box_xyxy is not None and np.ndim(box_xyxy) == 2 and len(np.asarray(box_xyxy)) != 1:
-            given.append(Prompt.create(mask=self._joined_boxes(frame_index, np.asarray(box_xyxy)), size_hw=size_hw))
+            parts = self._stepper.joined_boxes(frame_index, np.asarray(box_xyxy))
+            given.append(Prompt.create(mask=parts, size_hw=size_hw))
             box_xyxy = None
         if not given or points_xy is not None:
-            given.append(
-                Prompt.create(
-                    points_xy=points_xy,
-                    labels=labels,
-                    box_xyxy=None if box_xyxy is None else np.squeeze(np.asarray(box_xyxy)),
-                    mask=mask,
-                    previous_logits=previous_logits,
-                    size_hw=size_hw,
-                )
-            )
+            box = None if box_xyxy is None else np.squeeze(np.asarray(box_xyxy))
+            said = {"points_xy": points_xy, "labels": labels, "box_xyxy": box, "mask": mask}
+            given.append(Prompt.create(**said, previous_logits=previous_logits, size_hw=size_hw))
         track = self._tracks.get(object_id)
         before = None if track is None else track.given.get(frame_index)
         for row, prompt in enumerate(given):
@@ -246,12 +231,10 @@ class Tracker(Generic[A]):
             raise TrackingError(f"object {object_id} has not been prompted on frame {frame_index}")
         self._check_not_accepted(object_id, frame_index)
         self._undo.append((object_id, frame_index, track.given[frame_index]))
-        if not keep_memory:
+        if keep_memory:
+            track.count_as_tracked(frame_index)
+        else:
             self._restore(object_id, frame_index, None)
-            return
-        del track.given[frame_index]
-        for hypothesis in track.hypotheses:
-            hypothesis.bank.count_as_tracked(frame_index)
 
     def put_back(self, object_id: int, frame_index: int, prompt: Prompt, *, initial: bool) -> None:
         """Say what was said in another process, whose masks are in the store; they count as they are.
@@ -262,9 +245,7 @@ class Tracker(Generic[A]):
             prompt: what was said there, as `prompts` had it.
             initial: the object had not been tracked on this frame when it was said.
         """
-        if object_id not in self._tracks:
-            self._tracks[object_id] = self._new_track()
-        self._tracks[object_id].given[frame_index] = Given(prompt, initial)
+        self._track(object_id).given[frame_index] = Given(prompt, initial)
 
     def choose(self, object_id: int, frame_index: int, candidate: int) -> None:
         """Mean another of the candidates that `preview` had for a prompt: what comes next starts from it.
@@ -280,10 +261,7 @@ class Tracker(Generic[A]):
         given = self._known(object_id).given.get(frame_index)
         if given is None or given.answer is None or not given.is_answered:
             raise TrackingError(f"object {object_id} has no candidates on frame {frame_index}: call preview first")
-        best_first = np.argsort(-np.asarray(given.answer.decoded.iou_predictions), kind="stable")
-        if not 0 <= candidate < len(best_first):
-            raise TrackingError(f"candidate must be 0 to {len(best_first) - 1}, as the prompt had, got {candidate}")
-        given.answer, given.is_remembered = given.answer.choosing(int(best_first[candidate])), False
+        given.choose(candidate)
 
     def undo(self) -> tuple[int, int] | None:
         """Take back the last `prompt` or `unprompt`, up to 64 of them.
@@ -312,10 +290,7 @@ class Tracker(Generic[A]):
         prompted = [object_id for object_id, track in self._tracks.items() if frame_index in track.given]
         if not prompted:
             raise TrackingError(f"no object is prompted on frame {frame_index}: call prompt(...) first")
-        hypotheses = self._stepper.prepared(frame_index, self._direction, prompted)
-        frame = self._view.look_at(self._read(frame_index))
-        answers = self._stepper.answer(frame, self._stepper.recall(frame.index, self._direction, hypotheses))
-        return self._stepper.show(frame, self._stepper.choose(frame, answers, self._direction))
+        return self._stepper.preview(frame_index, self._walker.direction, prompted)
 
     # Tracking.
 
@@ -336,9 +311,9 @@ class Tracker(Generic[A]):
         if direction not in (1, -1):
             raise TrackingError(f"direction must be 1 (forward) or -1 (backward), got {direction!r}")
         for object_id, prompt in (prompts or {}).items():
-            self._check_object_id(object_id)
+            _check_whole("object_id", object_id)
             self._take(object_id, frame.index, fitting(prompt, frame.size_hw), clear=False)
-        return self._step(frame, direction, self._tracks)
+        return self._walker.step(frame, direction, self._tracks)
 
     def run(
         self,
@@ -376,21 +351,10 @@ class Tracker(Generic[A]):
         tracks = [self._tracks[object_id] for object_id in (self._tracks if ids is None else ids)]
         if not tracks:
             raise TrackingError("object_ids is empty: there is nothing to track")
-        firsts = [track.first_known for track in tracks]
-        if direction == "both":
-            beyond = start - 1 if start else None
-            legs = [Leg(-1, max(firsts), beyond, ids, shown_below=min(firsts)), Leg(1, min(firsts), stop, ids)]
-        elif direction == "backward":
-            last = max(track.last_known(self.num_frames) for track in tracks)
-            legs = [Leg(-1, last if start is None else start, stop, ids)]
-        else:
-            first = min(firsts) if start is None else start
-            if self._is_forward_only and self._position is not None:
-                first = max(first, self._position + 1)
-            legs = [Leg(1, first, stop, ids)]
-        self._legs = legs
-        self._cancelled.clear()
-        return self._go(source, legs)
+        if self._is_forward_only and self._walker.position is not None:
+            start = max(min(track.first_known for track in tracks), self._walker.position + 1)
+        self._walker.legs = legs_of_run(direction, tracks, self.num_frames, start=start, stop=stop, object_ids=ids)
+        return self._walker.run(source)
 
     def proceed(self) -> Iterator[FrameMasks]:
         """Go on with the last `run` where it was cut off: closed, cancelled, broken off, or saved and resumed.
@@ -400,12 +364,11 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: there is no source.
         """
-        self._cancelled.clear()
-        return self._go(self._source(), self._legs)
+        return self._walker.run(self._source())
 
     def is_to_come(self, frame_index: int) -> bool:
         """Whether `proceed` would still show this frame."""
-        return any(leg.shows(frame_index) for leg in self._legs)
+        return any(leg.shows(frame_index) for leg in self._walker.legs)
 
     def retrack(self) -> Iterator[FrameMasks]:
         """Track again what prompts that were given or undone since can change, and only that.
@@ -425,12 +388,11 @@ class Tracker(Generic[A]):
         source, store = self._source(), self._store
         if store is None:
             raise TrackingError("this source cannot go back, so there is nothing to track again: go on with run()")
-        self._cancelled.clear()
-        return self._retrack(source, self._outdated(store))
+        return self._walker.retrack(source, store)
 
     def cancel(self) -> None:
         """End what `run` or `retrack` is doing, after the frame at hand. To be called from any thread."""
-        self._cancelled.set()
+        self._walker.cancel()
 
     # What has been tracked.
 
@@ -440,8 +402,9 @@ class Tracker(Generic[A]):
         Masks that a later prompt has outdated are left out until they have been tracked again.
         """
         rows = [] if self._store is None else self._store.frame(frame_index)
-        shown = {row.object_id: row for row in rows if not row.stale}
-        return of_stored(frame_index, rows[0].time_s, self._visible(shown), self._frame_size()) if rows else None
+        if self.source is None or not rows:
+            return None
+        return of_stored(frame_index, rows[0].time_s, self._walker.visible(rows), self.source.info.size_hw)
 
     @property
     def tracked_frames(self) -> tuple[int, int] | None:
@@ -465,13 +428,7 @@ class Tracker(Generic[A]):
             raise TrackingError("this source keeps no masks, so none can be accepted: track a file")
         frames = frame_index if isinstance(frame_index, range) else range(frame_index, frame_index + 1)
         if not sum([self._store.accept(index, object_id, accepted) for index in frames]):
-            where = (
-                f"frame {frames[0]}"
-                if len(frames) == 1
-                else f"frames {frames[0]} to {frames[-1]}"
-                if frames
-                else "no frame"
-            )
+            where = f"frame {frames[0]}" if len(frames) == 1 else str(frames)
             raise TrackingError(f"nothing that is up to date on {where} can be accepted: track it first")
 
     def suggest_frames(self, count: int = 5) -> list[Suggestion]:
@@ -533,12 +490,11 @@ class Tracker(Generic[A]):
 
         memories, name = inherited_memories(self.engine, other, object_id)
         own_id = object_id if new_id is None else new_id
-        self._check_object_id(own_id)
+        _check_whole("object_id", own_id)
         if own_id in self._tracks:
             raise TrackingError(f"object {own_id} exists here already: give the adopted one another new_id")
-        track = self._new_track()
+        track = self._track(own_id)
         track.name, track.bank.inherited = name, memories
-        self._tracks[own_id] = track
         return own_id
 
     def reset(self) -> None:
@@ -559,146 +515,6 @@ class Tracker(Generic[A]):
 
         return save_session(self, path)
 
-    # The way through the source.
-
-    def _walk(
-        self,
-        source: FrameSource,
-        start: int,
-        stop: int | None,
-        direction: int,
-        active: Callable[[int], Iterable[int]],
-    ) -> Iterator[FrameMasks]:
-        """Step through frames, each with the objects that are active on it."""
-        self._take_in_prompts_off_the_way(start, direction, active(start))
-        for frame in source.frames(start, stop, direction):
-            if self._cancelled.is_set():
-                return
-            ids = [object_id for object_id in active(frame.index) if object_id in self._tracks]
-            self._take_in_late_prompts(ids)
-            yield self._step(frame, direction, ids)
-
-    def _go(self, source: FrameSource, legs: list[Leg]) -> Iterator[FrameMasks]:
-        """Go through the legs; what is left of them stays in the list, to be gone through another time."""
-        while legs:
-            leg = legs[0]
-            if leg.is_over(self.num_frames):
-                del legs[0]
-                continue
-            # Going both ways, an object takes part in the way back from its own first prompt on.
-            first = {i: self._tracks[i].first_known for i in self._tracks} if leg.shown_below is not None else {}
-
-            def active(frame_index: int, leg: Leg = leg, first: Mapping[int, int] = first) -> list[int]:
-                ids = list(self._tracks) if leg.object_ids is None else list(leg.object_ids)
-                return [i for i in ids if leg.shown_below is None or first.get(i, -1) >= frame_index]
-
-            for masks in self._walk(source, leg.start, leg.stop, leg.direction, active):
-                legs[0] = leg._replace(start=masks.frame_index + leg.direction)
-                # What lies between the objects' first prompts is shown on the way forward, with all objects.
-                if leg.shown_below is None or masks.frame_index < leg.shown_below:
-                    yield masks
-            if self._cancelled.is_set():
-                return
-            del legs[0]
-
-    def _outdated(self, store: MaskStore) -> list[Stretch]:
-        """What `retrack` has to go over."""
-        stretches = [stretch for stretch in store.stale() if stretch.object_id in self._tracks]
-        known = store.frames()
-        for object_id, track in self._tracks.items():
-            for index in sorted(track.given):
-                row = store.mask(object_id, index)
-                if track.is_waiting(index) and row is None and known is not None and index <= known[1]:
-                    later = [other for other in track.given if other > index]
-                    stretches.append(Stretch(object_id, index, min([known[1], *(other - 1 for other in later)]), 1))
-        return stretches
-
-    def _retrack(self, source: FrameSource, stretches: Sequence[Stretch]) -> Iterator[FrameMasks]:
-        for direction in (1, -1):
-            own = sorted((one for one in stretches if one.direction == direction), key=lambda one: one.first)
-            for group in touching(own)[::direction]:
-                first, last = min(one.first for one in group), max(one.last for one in group)
-                start, stop = (first, last + 1) if direction > 0 else (last, first - 1)
-
-                def active(frame_index: int, group: Sequence[Stretch] = group) -> list[int]:
-                    return sorted({one.object_id for one in group if one.first <= frame_index <= one.last})
-
-                yield from self._walk(source, start, stop, direction, active)
-                if self._cancelled.is_set():
-                    return
-
-    def _take_in_prompts_off_the_way(self, start: int, direction: int, object_ids: Iterable[int]) -> None:
-        """Remember prompts that the coming frames read but the way does not pass before them."""
-        if self._is_forward_only:
-            return
-        ids = [object_id for object_id in object_ids if object_id in self._tracks]
-        waiting = {
-            index
-            for object_id in ids
-            for index, given in self._tracks[object_id].given.items()
-            if not given.is_remembered
-        }
-        for index in sorted(waiting, reverse=direction < 0):
-            if (start - index) * direction > 0 or (self.memory.prompts_ahead and index != start):
-                self._remember_prompts(self._read(index), direction, ids)
-
-    def _take_in_late_prompts(self, object_ids: Iterable[int]) -> None:
-        """Remember prompts that were given on the last frame after it had been yielded."""
-        ids = [object_id for object_id in object_ids if self._tracks[object_id].is_waiting(self._position)]
-        if ids and self._position is not None:
-            self._remember_prompts(self._read(self._position), self._direction, ids)
-
-    def _remember_prompts(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
-        ids = [object_id for object_id in object_ids if self._tracks[object_id].is_waiting(frame.index)]
-        if ids:
-            self._stepper.install(self._stepper.prepared(frame.index, direction, ids))
-            self._stepper.track(frame, direction, ids)
-
-    # One frame.
-
-    def _step(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
-        stored = {} if self._store is None else {row.object_id: row for row in self._store.frame(frame.index)}
-        wanted = [object_id for object_id in object_ids if object_id not in stored or not stored[object_id].accepted]
-        self._stepper.install(self._stepper.prepared(frame.index, direction, wanted))
-        self._heed_cut(frame, direction, wanted)
-        self._position, self._direction = frame.index, direction
-        masks = self._stepper.track(frame, direction, wanted)
-        # Of the objects that were not tracked, those are shown of which something is known that still holds.
-        kept = {
-            object_id: row
-            for object_id, row in stored.items()
-            if object_id in self._tracks and object_id not in masks.object_ids
-        }
-        for object_id in [object_id for object_id, row in kept.items() if row.stale]:
-            del kept[object_id]
-            if object_id in wanted and self._store is not None:
-                self._store.drop_stale(object_id, frame.index)
-        return joined(self._without_hidden(masks), self._visible(kept), keep_apart=self.non_overlap)
-
-    def _heed_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
-        """After a cut, what was tracked before says little of where things are; what was prompted still holds."""
-        if not self.memory.safeguards:
-            return
-        ahead = None if self._position is None else (frame.index - self._position) * direction
-        if ahead == 0:
-            return
-        if ahead is None or not 0 < ahead <= LONGEST_GAP or direction != self._direction:
-            self._cuts.reset()
-        if self._cuts.is_cut(frame.rgb):
-            for object_id in object_ids:
-                self._tracks[object_id].cut()
-
-    # What is stored, and memories rebuilt from it.
-
-    def _visible(self, rows: Mapping[int, StoredMask]) -> list[StoredMask]:
-        return [
-            row for object_id, row in rows.items() if object_id in self._tracks and not self._tracks[object_id].hidden
-        ]
-
-    def _without_hidden(self, masks: FrameMasks) -> FrameMasks:
-        shown = [row for row, object_id in enumerate(masks.object_ids) if not self._tracks[object_id].hidden]
-        return masks if len(shown) == len(masks.object_ids) else rows_of(masks, shown)
-
     def _read(self, frame_index: int) -> Frame:
         if self.frame is not None and self.frame.index == frame_index:
             return self.frame
@@ -708,63 +524,29 @@ class Tracker(Generic[A]):
 
     # Prompts.
 
-    def _new_track(self) -> Track[A]:
-        return Track([Hypothesis(MemoryBank(self.memory))])
+    def _track(self, object_id: int) -> Track[A]:
+        """The object's, which is new if nothing has been said of it."""
+        if object_id not in self._tracks:
+            self._tracks[object_id] = Track([Hypothesis(MemoryBank(self.memory))])
+        return self._tracks[object_id]
 
     def _take(self, object_id: int, frame_index: int, prompt: Prompt, clear: bool) -> None:
-        track = self._tracks.get(object_id)
-        if track is None:
-            track = self._tracks[object_id] = self._new_track()
+        track = self._track(object_id)
         known = track.given.get(frame_index)
         if known is None or clear or prompt.box_xyxy is not None or prompt.mask is not None:
             initial = not self._was_tracked(object_id, frame_index) if known is None else known.initial
             track.given[frame_index] = Given(prompt, initial)
         else:
-            track.given[frame_index] = self._with_points(known, prompt)
+            track.given[frame_index] = known.with_points(prompt, self.engine.info.low_res_size)
 
     def _was_tracked(self, object_id: int, frame_index: int) -> bool:
         stored = self._store is not None and self._store.mask(object_id, frame_index) is not None
         return stored or self._tracks[object_id].has_tracked(frame_index)
 
-    def _with_points(self, known: Given[A], more: Prompt) -> Given[A]:
-        """What was said, and more points: they correct the logits that came with them, or the mask that was given,
-        or the last answer, or what that was to correct."""
-        logits = more.previous_logits
-        if logits is None and known.prompt.mask is not None:
-            logits = mask_logits(known.prompt.mask, self.engine.info.low_res_size)
-        if logits is None and known.answer is None:
-            logits = known.prompt.previous_logits
-        prompt = Prompt(
-            points_xy=np.concatenate([known.prompt.points_xy, more.points_xy]),
-            labels=np.concatenate([known.prompt.labels, more.labels]),
-            box_xyxy=known.prompt.box_xyxy,
-            previous_logits=logits,
-        )
-        return Given(prompt, known.initial, known.answer if logits is None else None)
-
-    def _joined_boxes(self, frame_index: int, boxes_xyxy: FloatArray) -> BoolArray:
-        """The mask of an object of which each part has a box: the masks of all boxes together."""
-        frame = self._view.look_at(self._read(frame_index))
-        prompts = [Prompt.create(box_xyxy=box, size_hw=frame.size_hw) for box in boxes_xyxy]
-        answers = self._view.answer([Question(Recall(), prompt) for prompt in prompts])
-        shown = [
-            shown_logits(answer.chosen_logits, self.engine.info, prompt, frame.size_hw) > 0
-            for answer, prompt in zip(answers, prompts, strict=True)
-        ]
-        together: BoolArray = np.any(shown, axis=0)
-        return together
-
     def _restore(self, object_id: int, frame_index: int, given: Given[A] | None) -> None:
         """Put back what was said of an object on a frame at an earlier time."""
-        if object_id not in self._tracks:
-            self._tracks[object_id] = self._new_track()
-        track = self._tracks[object_id]
-        track.given.pop(frame_index, None)
-        for hypothesis in track.hypotheses:
-            hypothesis.bank.forget(frame_index)
-        if given is not None:
-            given.is_remembered = False
-            track.given[frame_index] = given
+        track = self._track(object_id)
+        track.put_back(frame_index, given)
         if not track.given and not track.bank.inherited:
             self.remove(object_id)
         else:
@@ -784,10 +566,6 @@ class Tracker(Generic[A]):
             return self.source.info.size_hw
         return None if self.frame is None or self.frame.index != frame_index else self.frame.size_hw
 
-    def _frame_size(self) -> tuple[int, int]:
-        assert self.source is not None
-        return self.source.info.size_hw
-
     # Checks.
 
     def _known(self, object_id: int) -> Track[A]:
@@ -795,11 +573,6 @@ class Tracker(Generic[A]):
             known = ", ".join(map(str, self.object_ids)) or "none"
             raise TrackingError(f"object {object_id} is unknown: known are {known}")
         return self._tracks[object_id]
-
-    @staticmethod
-    def _check_object_id(object_id: int) -> None:
-        if isinstance(object_id, bool) or not isinstance(object_id, int | np.integer):
-            raise PromptError(f"object_id must be a whole number, got {object_id!r}")
 
     def _check_not_accepted(self, object_id: int, frame_index: int) -> None:
         row = None if self._store is None else self._store.mask(object_id, frame_index)
@@ -810,16 +583,14 @@ class Tracker(Generic[A]):
             )
 
     def _check_frame_index(self, frame_index: int) -> None:
-        if isinstance(frame_index, bool) or not isinstance(frame_index, int | np.integer):
-            raise PromptError(f"frame_index must be a whole number, got {frame_index!r}")
+        _check_whole("frame_index", frame_index)
         count = self.num_frames
         if frame_index < 0 or (count is not None and frame_index >= count):
             there = "" if count is None else f", and the video has {count}: the last is {count - 1}"
             raise TrackingError(f"frame {frame_index} does not exist: frames count from 0{there}")
-        if self.source is not None and count is None and self._position is not None and frame_index < self._position:
-            raise TrackingError(
-                f"frame {frame_index} has passed, and this source cannot go back: the last frame is {self._position}"
-            )
+        last = self._walker.position
+        if self.source is not None and count is None and last is not None and frame_index < last:
+            raise TrackingError(f"frame {frame_index} has passed, and this source cannot go back: the last is {last}")
 
     def _source(self) -> FrameSource:
         if self.source is None:
@@ -849,3 +620,8 @@ class Tracker(Generic[A]):
                     f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
                 )
         return source
+
+
+def _check_whole(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise PromptError(f"{name} must be a whole number, got {value!r}")

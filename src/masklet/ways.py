@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 from masklet.mask_store import Stretch
+from masklet.track import Track
+
+Direction = Literal["forward", "backward", "both"]
 
 
 class Leg(NamedTuple):
@@ -32,7 +35,47 @@ class Leg(NamedTuple):
         return is_on_way and (self.shown_below is None or frame_index < self.shown_below)
 
 
-def touching(stretches: Sequence[Stretch]) -> list[list[Stretch]]:
+def legs_of_run(
+    direction: Direction,
+    tracks: Sequence[Track[Any]],
+    num_frames: int | None,
+    *,
+    start: int | None,
+    stop: int | None,
+    object_ids: tuple[int, ...] | None,
+) -> list[Leg]:
+    """The legs of `Tracker.run`, which says what start and stop are.
+
+    Args:
+        direction: going both ways, the way back comes first.
+        tracks: the objects to track.
+        num_frames: of the video, where known.
+        start: in place of the first frame on which one of the objects can be tracked.
+        stop: the way ends before this frame.
+        object_ids: of the tracks; None has those that are added on the way tracked, too.
+    """
+    firsts = [track.first_known for track in tracks]
+    earliest = min(firsts)
+    if direction == "both":
+        back = Leg(-1, max(firsts), start - 1 if start else None, object_ids, shown_below=earliest)
+        return [back, Leg(1, earliest, stop, object_ids)]
+    if start is not None:
+        first = start
+    else:
+        first = earliest if direction == "forward" else max(track.last_known(num_frames) for track in tracks)
+    return [Leg(1 if direction == "forward" else -1, first, stop, object_ids)]
+
+
+def legs_over(stretches: Sequence[Stretch]) -> Iterator[tuple[Leg, list[Stretch]]]:
+    """Legs that go over stretches, those that touch in one; forward, then backward."""
+    for direction in (1, -1):
+        own = sorted((one for one in stretches if one.direction == direction), key=lambda one: one.first)
+        for group in _touching(own)[::direction]:
+            first, last = min(one.first for one in group), max(one.last for one in group)
+            yield (Leg(1, first, last + 1) if direction > 0 else Leg(-1, last, first - 1)), group
+
+
+def _touching(stretches: Sequence[Stretch]) -> list[list[Stretch]]:
     """Stretches, by their first frame, in groups between which there is a gap."""
     groups: list[list[Stretch]] = []
     for stretch in stretches:
