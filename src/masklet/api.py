@@ -26,7 +26,7 @@ def load(
     device: str = "auto",
     precision: str = "auto",
     image_size: int | None = None,
-    speed: str = "exact",
+    speed: str = "auto",
 ) -> Model:
     """Load a model.
 
@@ -38,7 +38,8 @@ def load(
         precision: "auto" takes what suits the device; else "fp32", "bf16", ...
         image_size: side of the square input in pixels, a multiple of 32, for a checkpoint that was trained at
             another size than 1024: official weights do not tell.
-        speed: "exact", or "fast": videos are tracked in less time, with masks that differ a little (docs/speed.md).
+        speed: "exact"; "fast", which tracks videos in less time, with masks that differ a little; or "auto" for the one
+            that suits the model: "fast" for nano, "exact" for all others (docs/speed.md).
 
     Raises:
         CheckpointError: the model is unknown, its files do not fit, or they cannot be downloaded.

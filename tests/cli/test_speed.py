@@ -33,7 +33,7 @@ def frames() -> Path:
     return Path("frames")
 
 
-@pytest.mark.parametrize(("given", "expected"), [([], "exact"), (["--speed", "fast"], "fast")])
+@pytest.mark.parametrize(("given", "expected"), [([], "auto"), (["--speed", "fast"], "fast")])
 def test_speed_reaches_the_model(run: Run, frames: Path, speeds: list[str], given: list[str], expected: str) -> None:
     answer = run("track", frames, "--point", "5,5", "--format", "masks", "--out", "out", *given)
     assert (answer.status, answer.err) == (0, "")

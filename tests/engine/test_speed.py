@@ -18,6 +18,8 @@ torch = pytest.importorskip("torch", reason="TorchEngine needs PyTorch")
 
 from masklet.engine import torch_engine  # noqa: E402
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
+from masklet.model.config import NANO_CONFIG  # noqa: E402
+from masklet.model.sam2 import SAM2  # noqa: E402
 from model.tiny import GRID, TINY, random_model  # noqa: E402
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
@@ -54,6 +56,13 @@ def test_fast_reads_a_quarter_of_the_cells() -> None:
     assert not np.array_equal(one, other)
 
 
+def test_unless_said_nano_is_fast_and_the_official_models_exact() -> None:
+    assert OnnxEngine(embedded_folder("nano")).info.speed == "fast"
+    assert OnnxEngine(embedded_folder("nano"), speed="exact").info.speed == "exact"
+    assert TorchEngine(random_model(TINY), device="cpu").info.speed == "exact"
+    assert TorchEngine(SAM2(NANO_CONFIG), device="cpu").info.speed == "fast"
+
+
 def test_engines_pool_alike() -> None:
     values = np.random.default_rng(0).random((2, 3, 5, 8, 8), np.float32)
     onnx = OnnxEngine(embedded_folder("nano"), num_threads=1).pool(values)
@@ -71,5 +80,5 @@ def test_bf16_is_chosen_only_where_speed_is_asked_for_and_the_processor_has_it(m
 
 
 def test_an_unknown_speed_is_refused() -> None:
-    with pytest.raises(EngineError, match="exact or fast, got 'faster'"):
+    with pytest.raises(EngineError, match="auto, exact or fast, got 'faster'"):
         OnnxEngine(embedded_folder("nano"), speed="faster")

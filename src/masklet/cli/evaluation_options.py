@@ -41,7 +41,7 @@ class MeasuredModel(ModelAndSpeed):
             device=self.device,
             precision=self.precision,
             num_threads=1,
-            speed=self.speed or "exact",
+            speed=self.speed or "auto",
         )
 
     def identity(self) -> str:

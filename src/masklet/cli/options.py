@@ -41,7 +41,8 @@ SpeedOption = Annotated[
     typer.Option(
         "--speed",
         metavar="NAME",
-        help="exact (the default), or fast: masks differ a little, see docs/speed.md.",
+        help="exact, or fast: less time a frame, masks differ a little, see docs/speed.md. What suits the model when "
+        "left out: fast for nano, exact for others.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -135,7 +136,7 @@ def load_model(name: str, device: str, precision: str, speed: str | None = None)
 
     path = find_model(name)
     with show_status(f"loading {name} ..."):
-        return api.load(path, device=device, precision=precision, speed=speed or "exact")
+        return api.load(path, device=device, precision=precision, speed=speed or "auto")
 
 
 def memory_config(policy: str | None, info: EngineInfo) -> MemoryConfig | None:

@@ -30,14 +30,14 @@ class OnnxEngine(StagedEngine[Array]):
     Args:
         folder: holds `model.json` and `<stage>.onnx` for each of the four stages.
         num_threads: CPU threads; 0 leaves it to onnxruntime (one a core).
-        speed: "exact" or "fast", see docs/speed.md.
+        speed: "exact", "fast", or "auto" for the one that suits the model, see docs/speed.md.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version.
         EngineError: unknown speed, or graphs that were exported before there was one.
     """
 
-    def __init__(self, folder: str | Path, *, num_threads: int = 0, speed: str = "exact") -> None:
+    def __init__(self, folder: str | Path, *, num_threads: int = 0, speed: str = "auto") -> None:
         self.folder = Path(folder)
         spec = read_spec(self.folder)
         options = onnxruntime.SessionOptions()

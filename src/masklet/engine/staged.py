@@ -107,6 +107,8 @@ class ModelSpec:
     """The weights came without a memory."""
     memory_dim: int = 64
     """Channels of a spatial memory that memory attention reads; those of the correspondence are behind them."""
+    speed: str = "exact"
+    """Of `SPEEDS`, which suits the model: what "auto" means."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -132,9 +134,9 @@ class StagedEngine(ABC, Generic[A]):
     splits_memory: bool = True
     """Whether the stage `attend` takes what is matched apart; graphs that were exported earlier do not."""
 
-    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "exact") -> None:
-        if speed not in SPEEDS:
-            raise EngineError(f"speed must be {' or '.join(SPEEDS)}, got {speed!r}")
+    def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "auto") -> None:
+        if speed not in ("auto", *SPEEDS):
+            raise EngineError(f"speed must be auto, {' or '.join(SPEEDS)}, got {speed!r}")
         self.spec = spec
         self.info = EngineInfo(
             name=spec.name,
@@ -149,7 +151,7 @@ class StagedEngine(ABC, Generic[A]):
             max_hole=spec.max_hole,
             max_piece=spec.max_piece,
             images_only=spec.images_only,
-            speed=speed,
+            speed=spec.speed if speed == "auto" else speed,
         )
 
     # What an engine of its own kind provides.

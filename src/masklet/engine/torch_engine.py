@@ -32,9 +32,9 @@ class TorchEngine(StagedEngine[Tensor]):
     Args:
         model: used as it is, moved to the device and set to evaluation mode.
         device: "auto" (CUDA, then Apple's MPS, then the CPU), or a torch device.
-        precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA, and where `speed` is "fast" on CPUs that compute in
-            it; else fp32.
-        speed: "exact" or "fast", see docs/speed.md.
+        precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA, and where "fast" is asked for on CPUs that
+            compute in it; else fp32.
+        speed: "exact", "fast", or "auto" for the one that suits the model, see docs/speed.md.
         compiled: run the stages through `torch.compile`, which takes a minute at their first runs and needs a compiler.
             Numbers of objects, memories and points may change without another one.
 
@@ -48,7 +48,7 @@ class TorchEngine(StagedEngine[Tensor]):
         *,
         device: str = "auto",
         precision: str = "auto",
-        speed: str = "exact",
+        speed: str = "auto",
         compiled: bool = False,
     ) -> None:
         self.device = _device(device)
@@ -165,6 +165,7 @@ def spec_of(model: SAM2) -> ModelSpec:
         max_piece=0.0 if is_official else 0.1,
         images_only=config.images_only,
         memory_dim=config.memory_dim,
+        speed="exact" if is_official else "fast",
     )
 
 

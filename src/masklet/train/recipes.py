@@ -137,7 +137,8 @@ def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None
         recompute=is_official,
         step=StepConfig(
             image_prompts=(0.6, 0.35, 0.05),
-            tracks_with_candidates=is_official,
+            tracks_with_candidates=True,
+            pooled_memories=0.0 if is_official else 0.5,
             memory=MemoryConfig(policy="official", spatial_slots=model.spatial_slots, max_pointers=model.max_pointers),
         ),
         log_every=10,
