@@ -69,6 +69,13 @@ def test_rle_without_compression() -> None:
         {"size": [2, 3], "counts": 6},
         {"size": [2, 3], "counts": "!"},
         {"size": [2, 3], "counts": "o"},
+        {"size": [2, 3], "counts": ["a"]},
+        {"size": [2, 3], "counts": [1.5, 4.5]},
+        {"size": [2, 3], "counts": [[1, 2], 3]},
+        {"size": [2, 3], "counts": [2**70]},
+        {"size": [2, 3], "counts": [2**63 - 1, 2**63 - 1, 8]},  # 6 in 64 bits
+        {"size": [-2, -3], "counts": [6]},
+        {"size": [2, 3], "counts": "o" * 40 + "0"},  # a run of 200 bits
     ],
 )
 def test_a_bad_rle_is_refused(rle: dict[str, object]) -> None:

@@ -5,12 +5,12 @@ Masks are bool (H, W); logits are float32, foreground where > 0. Nothing here kn
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -47,20 +47,28 @@ def decode_rle(rle: CocoRle | Mapping[str, Any]) -> BoolArray:
         counts = rle["counts"]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"an RLE must have size [H, W] and counts, got {str(rle)[:80]}") from error
-    if isinstance(counts, list):
-        runs = np.asarray(counts, dtype=np.int64)
-    elif isinstance(counts, str | bytes):
+    if isinstance(counts, str | bytes):
         runs = _decompress_runs(counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
+    elif isinstance(counts, list):
+        runs = _whole_numbers(counts)
     else:
         raise DataError(f"RLE counts must be a str, bytes or a list of runs, got {type(counts).__name__}")
-    # pycocotools trusts its input and reads out of bounds on a bad one, so the runs are laid out here.
-    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
-        raise DataError(f"RLE counts must add up to {height} x {width} = {height * width} pixels, got {runs.sum()}")
+    # pycocotools trusts its input and reads out of bounds on a bad one, so the runs are laid out here; and they are
+    # added up as Python's integers, since numpy's come round to any number beyond 2^63.
+    if min(height, width, *runs) < 0 or sum(runs) != height * width:
+        raise DataError(f"RLE counts must add up to {height} x {width} = {height * width} pixels, got {sum(runs)}")
     values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(width, height).T
+    return np.repeat(values, np.array(runs, np.int64)).reshape(width, height).T
 
 
-def _decompress_runs(counts: bytes) -> NDArray[np.int64]:
+def _whole_numbers(counts: list[Any]) -> list[int]:
+    try:
+        return [operator.index(count) for count in counts]
+    except TypeError as error:
+        raise DataError(f"RLE counts must be whole numbers, got {str(counts)[:60]}") from error
+
+
+def _decompress_runs(counts: bytes) -> list[int]:
     """Runs from COCO's characters: 5 bits each, offset 48, bit 6 means more follows; from the fourth run on,
     each is the difference to the run two before.
 
@@ -73,6 +81,8 @@ def _decompress_runs(counts: bytes) -> NDArray[np.int64]:
         while more:
             if position >= len(counts):
                 raise DataError("RLE counts break off in the middle of a run")
+            if shift > 60:
+                raise DataError("RLE counts hold a run of more than 2^60 pixels")
             bits = counts[position] - 48
             if not 0 <= bits < 64:
                 raise DataError(f"RLE counts hold a character that COCO does not use: {chr(counts[position])!r}")
@@ -83,7 +93,7 @@ def _decompress_runs(counts: bytes) -> NDArray[np.int64]:
             if not more and bits & 0x10:
                 value -= 1 << shift
         runs.append(value + runs[-2] if len(runs) > 2 else value)
-    return np.asarray(runs, dtype=np.int64)
+    return runs
 
 
 def run_lengths(mask: BoolArray) -> list[int]:

@@ -239,7 +239,7 @@ class Conditioned(Generic[A]):
     """Image features seen by N objects through their memories: what the mask decoder reads."""
 
     embeddings: tuple[A, ...]
-    """One (D, h/4, w/4) a object."""
+    """(N,) a (D, h/4, w/4) each."""
     features: ImageFeatures[A]
 
 

@@ -163,6 +163,7 @@ class _Writer(Generic[A]):
     def __init__(self, engine: Engine[A], file: zipfile.ZipFile) -> None:
         self._engine = engine
         self._file = file
+        self._num_arrays = 0
         self._names: dict[int, str] = {}
         self._kept: list[object] = []  # so that no handle is freed and its id used for another one
 
@@ -265,7 +266,8 @@ class _Writer(Generic[A]):
         return self._names[id(handle)]
 
     def _array(self, array: FloatArray) -> str:
-        name = f"arrays/{sum(entry.startswith('arrays/') for entry in self._file.namelist())}.npy"
+        name = f"arrays/{self._num_arrays}.npy"
+        self._num_arrays += 1
         with self._file.open(name, "w", force_zip64=True) as entry:
             np.lib.format.write_array(entry, np.asarray(array, np.float32), allow_pickle=False)
         return name

@@ -108,4 +108,4 @@ def read_spec(folder: Path) -> ModelSpec:
     version = document.get("format_version") if isinstance(document, dict) else None
     if version != FORMAT_VERSION:
         raise CheckpointError(f"{path}: format_version must be {FORMAT_VERSION}, got {version!r}: export it again")
-    return ModelSpec.from_dict(document["spec"])
+    return ModelSpec.from_dict(document.get("spec") or {})

@@ -11,6 +11,7 @@ from torch import Tensor
 from masklet import kernels
 
 Rotary = tuple[Tensor, Tensor]
+"""Cosines and sines, see `position_encoding.rotary_table`."""
 
 
 def takes(queries: Tensor, keys: Tensor, values: Tensor) -> bool:

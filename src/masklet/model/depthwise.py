@@ -77,12 +77,10 @@ class _DepthwiseConv2d(torch.autograd.Function):
 
 
 def _weight_gradient(grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """Gradient of a stride-1 depthwise convolution's weight, in 3 x 3 pieces where the kernel is larger."""
+    """Gradient of a stride-1 depthwise convolution's weight, in 3 x 3 pieces where the kernel is 5 x 5."""
     channels, kernel = weight.shape[0], weight.shape[-1]
-    if kernel not in (3, 5):
+    if kernel != 5:
         return _native_weight_gradient(grad, x, weight, kernel // 2)
-    if kernel == 3:
-        return _native_weight_gradient(grad, x, weight, 1)
     height, width = x.shape[2:]
     padded = F.pad(x, (2, 2, 2, 2))
     corner = weight[:, :, :3, :3].contiguous()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -75,6 +74,3 @@ class ConvNeXtBlock(nn.Module):
 def is_exporting() -> bool:
     """Whether a graph is being traced. Releases of PyTorch before 2.7 do not tell that from being compiled."""
     return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.model.layers import ACTIVATIONS, MLP, DepthwiseConv2d, LayerNorm2d
+from masklet.model.layers import MLP, DepthwiseConv2d, LayerNorm2d
+from masklet.model.packed import ACTIVATIONS
 from masklet.model.two_way_transformer import TwoWayTransformer
 
 NUM_MASKS = 4

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from masklet.model import cpu_attention
 from masklet.model.attention import Attention, attend, attend_in_chunks
+from masklet.model.cpu_attention import Rotary
 from masklet.model.layers import is_exporting
 from masklet.model.packed import activated, added
 from masklet.model.position_encoding import rotate
-
-Rotary = tuple[Tensor, Tensor]
 
 
 class RotaryAttention(Attention):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -18,7 +18,7 @@ Activation = Literal["relu", "gelu"]
 
 M = TypeVar("M", bound=nn.Module)
 
-_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
 class PackedLinear(nn.Module):
@@ -63,7 +63,7 @@ def activated(linear: nn.Module, x: Tensor, activation: Activation) -> Tensor:
     """activation(linear(x))"""
     if isinstance(linear, PackedLinear):
         return linear(x, activation)  # type: ignore[no-any-return]
-    return _FUNCTIONS[activation](linear(x))
+    return ACTIVATIONS[activation](linear(x))
 
 
 def added(residual: Tensor, linear: nn.Module, x: Tensor) -> Tensor:
