@@ -136,6 +136,11 @@ def test_images_come_from_files_and_pillow(tmp_path: Path, engine: FakeEngine) -
         ({"mask": np.ones(SIZE_HW), "previous_logits": np.zeros((4, 4))}, "exclude each other"),
         ({"points_xy": POINT, "previous_logits": np.zeros((3, 4, 4))}, r"\(4, 4\).* got \(3, 4, 4\)"),
         ({"previous_logits": np.full((4, 4), np.nan)}, "must be finite"),
+        ({"points_xy": [(1, 2), (3,)]}, r"points_xy must be numbers of shape \(P, 2\), got \[\(1, 2\), \(3,\)\]"),
+        ({"points_xy": POINT, "labels": ["in"]}, r"labels must be 1 \(foreground\) .* got \['in'\]"),
+        ({"points_xy": [(1, 2), (3, 4)], "labels": [1, [0]]}, r"labels must be 1 \(foreground\) .* got \[1, \[0\]\]"),
+        ({"box_xyxy": [1, 2, 3, [4]]}, "box_xyxy must be four numbers"),
+        ({"mask": [[1, 0], [1]]}, r"mask must be \(H, W\) of bool or numbers, got \[\[1, 0\], \[1\]\]"),
     ],
 )
 def test_bad_prompts(image: EncodedImage[int], arguments: dict[str, Any], text: str) -> None:

@@ -92,7 +92,7 @@ class Prompt:
             raise PromptError("the prompt is empty: give at least one point, a box or a mask")
         logits = None
         if previous_logits is not None:
-            logits = np.squeeze(np.asarray(previous_logits, dtype=np.float32))
+            logits = np.squeeze(_numbers("previous_logits", previous_logits, "numbers of shape (h, w)"))
             if logits.ndim != 2 or not np.isfinite(logits).all():
                 raise PromptError(
                     f"previous_logits must be finite and (h, w) as in SegmentResult.low_res_logits[k], "
@@ -106,25 +106,29 @@ class Prompt:
         return len(self.points_xy) + (2 if self.box_xyxy is not None else 0)
 
 
+def _numbers(name: str, given: ArrayLike, form: str) -> FloatArray:
+    try:
+        return np.asarray(given, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{name} must be {form}, got {str(given)[:80]}") from error
+
+
 def _checked_points(
     points_xy: ArrayLike | None, labels: ArrayLike | None, size_hw: tuple[int, int] | None
 ) -> tuple[FloatArray, NDArray[np.int32]]:
-    if points_xy is None or np.size(points_xy) == 0:
-        if labels is not None and np.size(labels):
-            raise PromptError(f"labels came without points_xy: got {np.size(labels)} labels and no point")
+    points = _numbers("points_xy", () if points_xy is None else points_xy, "numbers of shape (P, 2)")
+    given = None if labels is None else _numbers("labels", labels, "1 (foreground) or 0 (background) for each point")
+    if points.size == 0:
+        if given is not None and given.size:
+            raise PromptError(f"labels came without points_xy: got {given.size} labels and no point")
         return np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
-    try:
-        points = np.asarray(points_xy, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise PromptError(f"points_xy must be numbers of shape (P, 2), got {points_xy!r}") from error
     if points.ndim != 2 or points.shape[1] != 2:
         raise PromptError(f"points_xy must be (P, 2) as [(x, y), ...], got shape {points.shape}")
     if not np.isfinite(points).all():
         raise PromptError(f"points_xy must be finite, got {points.tolist()}")
-    if labels is None:
+    if given is None:
         point_labels = np.ones(len(points), np.int32)
     else:
-        given = np.asarray(labels)
         if given.shape != (len(points),):
             raise PromptError(f"labels must be ({len(points)},), got {given.shape}: give one label per point")
         if not np.isin(given, (0, 1)).all():
@@ -143,10 +147,7 @@ def _checked_points(
 
 
 def _checked_box(box_xyxy: ArrayLike, size_hw: tuple[int, int] | None) -> FloatArray:
-    try:
-        box = np.asarray(box_xyxy, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise PromptError(f"box_xyxy must be four numbers, got {box_xyxy!r}") from error
+    box = _numbers("box_xyxy", box_xyxy, "four numbers")
     if box.shape != (4,) or not np.isfinite(box).all():
         raise PromptError(f"box_xyxy must be four finite numbers (left, top, right, bottom), got {box.tolist()}")
     left, top, right, bottom = box.tolist()
@@ -166,7 +167,7 @@ def _checked_box(box_xyxy: ArrayLike, size_hw: tuple[int, int] | None) -> FloatA
 
 
 def _checked_mask(mask: ArrayLike, size_hw: tuple[int, int] | None) -> BoolArray:
-    array = np.asarray(mask)
+    array = np.asarray(mask) if isinstance(mask, np.ndarray) else _numbers("mask", mask, "(H, W) of bool or numbers")
     if array.ndim != 2:
         raise PromptError(f"mask must be (H, W), got shape {array.shape}")
     if size_hw is not None and array.shape != tuple(size_hw):

@@ -202,4 +202,4 @@ def _is_ambiguous(prompt: Prompt) -> bool:
 
 
 def _is_empty(values: ArrayLike | None) -> bool:
-    return values is None or np.size(values) == 0
+    return values is None or np.asarray(values, object).size == 0  # also of what is no array, which prompts then refuse

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from masklet.datasets.jsonfile import segmentation_mask
 from masklet.errors import ConfigError, DataError, OutputError
 from masklet.formats import FORMATS, Cancelled, export_masks, import_masks
 from masklet.images import read_image
@@ -305,12 +306,24 @@ def test_what_does_not_fit_is_passed_over_and_named() -> None:
     assert len(found.skipped) == 4
 
 
+def damaged_zip() -> bytes:
+    """One whose deflated data are not."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("00001.png", b"a" * 4000)
+    content = bytearray(buffer.getvalue())
+    begin = content.index(b"00001.png") + len(b"00001.png")
+    content[begin : begin + 4] = b"\xff" * 4
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         ({}, "no file was given"),
         ({"a.txt": b"hello"}, "nothing to import was found"),
         ({"a.zip": b"hello"}, "is no .zip"),
+        ({"a.zip": damaged_zip()}, "a.zip is no .zip, or is damaged"),
         ({"a.json": b"{"}, "is not JSON"),
         ({"a.json": b"{}"}, "has no field 'images'"),
         ({"a.json": b"{}", "b.json": b"{}"}, "expected one .json"),
@@ -320,6 +333,24 @@ def test_what_does_not_fit_is_passed_over_and_named() -> None:
 def test_what_cannot_be_imported(files: dict[str, bytes], message: str) -> None:
     with pytest.raises(DataError, match=message):
         import_masks(files, size_hw=SIZE, num_frames=6)
+
+
+def test_what_else_lies_beside_the_masks_does_no_harm() -> None:
+    png = io.BytesIO()
+    Image.fromarray(blob(1).astype(np.uint8)).save(png, "PNG")
+    found = import_masks({"00002.png": png.getvalue(), "objects.json": b"[1, 2]"}, size_hw=SIZE, num_frames=6)
+    assert list(read_back(found.masklets)) == [(2, 1)]
+    images: list[dict[str, object]] = [{"id": 0, "file_name": "0.jpg", "frame_index": 0}]
+    document = json.loads(coco_of(images, [{"id": 1, "image_id": 0, **SQUARE}]))
+    document["categories"] = ["cup", *document["categories"]]
+    found = import_masks({"x.json": json.dumps(document).encode()}, size_hw=SIZE, num_frames=6)
+    assert found.masklets.objects[0].class_name == "cup"
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masklet.datasets.jsonfile.decode_rle", lambda rle: pytest.fail("decoded"))
+    with pytest.raises(DataError, match="here: the mask is 90000 x 80000"):
+        segmentation_mask({"size": [80000, 90000], "counts": [80000 * 90000]}, SIZE, "here")
 
 
 def test_names_in_a_zip_lead_nowhere(tmp_path: Path) -> None:

@@ -259,10 +259,11 @@ def test_masks_to_compare_with(page: Page) -> None:
 def test_a_mask_of_another_size_is_refused(page: Page) -> None:
     clip = page.new_clip()
     duck = page.new_object(clip)
-    wrong = encode_rle(np.ones((3, 3), bool))
-    answer = page.put(f"/api/v1/media/{clip}/frames/2/objects/{duck}/mask", json={"rle": wrong})
-    assert answer.status_code == 422
-    assert "[6, 8]" in answer.json()["error"]["message"]
+    huge = {"size": [2**16, 2**16], "counts": "PPPPPP4"}  # one run: a few bytes that would be 4 GB
+    for wrong in (encode_rle(np.ones((3, 3), bool)), huge):
+        answer = page.put(f"/api/v1/media/{clip}/frames/2/objects/{duck}/mask", json={"rle": wrong})
+        assert answer.status_code == 422
+        assert "[6, 8]" in answer.json()["error"]["message"]
     broken = {"size": [6, 8], "counts": "~~~"}
     answer = page.put(f"/api/v1/media/{clip}/frames/2/objects/{duck}/mask", json={"rle": broken})
     assert answer.status_code == 422

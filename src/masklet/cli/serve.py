@@ -80,7 +80,7 @@ def serve(
         from masklet.server.security import new_token
         from masklet.server.settings import LOOPBACK, Limits, Settings
     if log_level not in ("debug", "info", "warning", "error"):
-        raise ConfigError(f"log_level must be debug, info, warning or error, got {log_level!r}")
+        raise ConfigError(f"--log-level must be debug, info, warning or error, got {log_level!r}")
     sock = listen(host, port)
     own_port = sock.getsockname()[1]
     settings = Settings(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -194,7 +193,9 @@ def _with_settings(config: TrainConfig, settings: list[str]) -> TrainConfig:
 
 def _print_scores(out: Path) -> None:
     """First and last measurement, where there was one."""
-    lines = _lines(out / "validation.jsonl")
+    from masklet.train.record import VALIDATION, read_lines
+
+    lines = read_lines(out / VALIDATION)
     if len(lines) > 1:
         first, last = lines[0], lines[-1]
         rows = [(name, f"{100 * first[name]:.1f}", f"{100 * last[name]:.1f}") for name in last if name != "step"]
@@ -254,11 +255,13 @@ def _torchrun(processes: int) -> list[str]:
 @contextmanager
 def _watching(out: Path, report: ProgressReport) -> Iterator[None]:
     """Move the bar as the run's log grows."""
+    from masklet.train.record import LOG, read_lines
+
     finished = threading.Event()
 
     def watch() -> None:
         while not finished.wait(_WATCH_EVERY_S):
-            lines = _lines(out / "log.jsonl")
+            lines = read_lines(out / LOG)
             if lines:
                 report.update(int(lines[-1]["step"]), _status(lines[-1]))
 
@@ -278,11 +281,3 @@ def _status(line: dict[str, Any]) -> str:
 
 
 _IOUS = {"image_click": "click", "image_box": "box", "image_last": "last", "tracked": "tracked"}
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        texts = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(text) for text in texts if text.endswith("}\n")]  # the last may be being written
-    except (OSError, ValueError):  # not there yet
-        return []

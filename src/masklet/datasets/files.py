@@ -172,12 +172,11 @@ def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
         DataError: there is none, or an object has no number.
     """
     indexed = _by_stem(folder, MASK_SUFFIXES)
-    if indexed:
-        paths = list(indexed.values())
-        siblings = tuple(paths[row * len(paths) // _SIBLINGS] for row in range(min(_SIBLINGS, len(paths))))
     folders = [path for path in sorted(folder.iterdir(), key=natural_order) if path.is_dir()]
     known = set(stems)
     if indexed:
+        paths = list(indexed.values())
+        siblings = tuple(paths[row * len(paths) // _SIBLINGS] for row in range(min(_SIBLINGS, len(paths))))
         masks: dict[str, MaskFile] = {stem: IndexedMask(path, siblings) for stem, path in indexed.items()}
         own = [path for path in folders if path.name in known and path.name not in indexed]
         return masks | {path.name: _objects_in(path) for path in own}

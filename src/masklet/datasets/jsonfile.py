@@ -57,18 +57,18 @@ def segmentation_mask(segmentation: Any, size_hw: tuple[int, int], where: str) -
         DataError: it is neither, or a polygon has not x and y for three points or more.
     """
     if isinstance(segmentation, Mapping):
-        if isinstance(segmentation.get("counts"), str) and segmentation.get("size") == list(size_hw):
+        size = segmentation.get("size")
+        if isinstance(size, list) and len(size) == 2 and size != list(size_hw):  # before it is decoded, however large
+            raise DataError(
+                f"{where}: the mask is {size[1]} x {size[0]} (width x height), its image {size_hw[1]} x {size_hw[0]}: "
+                "a mask must have the size of its image"
+            )
+        if isinstance(segmentation.get("counts"), str) and size == list(size_hw):
             return CocoRle(size=list(size_hw), counts=segmentation["counts"])  # decoded, and checked, when asked for
         try:
-            mask = decode_rle(segmentation)
+            return decode_rle(segmentation)
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
-        if mask.shape != size_hw:
-            raise DataError(
-                f"{where}: the mask is {mask.shape[1]} x {mask.shape[0]} (width x height), its image "
-                f"{size_hw[1]} x {size_hw[0]}: a mask must have the size of its image"
-            )
-        return mask
     if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
         raise DataError(f"{where}: segmentation must be polygons or an RLE, got {type(segmentation).__name__}")
     polygons = [_polygon(points, where) for points in segmentation]

@@ -16,8 +16,6 @@ from masklet.formats.table import CSV
 from masklet.formats.yolo import YOLO_BOXES, YOLO_SEGMENT
 from masklet.masklets import LabelledMedium
 
-_ALL: tuple[Format[Any], ...] = (COCO, PNG, YOLO_SEGMENT, YOLO_BOXES, DAVIS, SAV, CSV, GIF, CUTOUT)
-
 FORMATS: dict[str, Format[Any]] = {
     one.id: one for one in (COCO, PNG, YOLO_SEGMENT, YOLO_BOXES, DAVIS, SAV, CSV, GIF, CUTOUT)
 }

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -139,7 +140,9 @@ def _read_document(documents: Sequence[Path], reading: _Reading, format: str) ->
 def _read_coco(document: Any, name: str, reading: _Reading) -> None:
     images = field_of(document, "images", list, name)
     categories = {
-        record["id"]: str(record.get("name", "")) for record in document.get("categories", []) if "id" in record
+        record["id"]: str(record.get("name", ""))
+        for record in document.get("categories", [])
+        if isinstance(record, dict) and "id" in record
     }
     frames = _frames_of(images, reading)
     numbers = _numbers(document)
@@ -242,7 +245,8 @@ def _read_pictures(folder: Path, reading: _Reading) -> None:
         _read_picture(file, stem, frames[stem], reading)
     described = next(iter(sorted(root.glob(OBJECTS_NAME))), None)
     if described is not None:
-        for one in parse_json(read_bytes(described), OBJECTS_NAME).get("objects", []):
+        document = parse_json(read_bytes(described), OBJECTS_NAME)
+        for one in document.get("objects", []) if isinstance(document, dict) else []:  # or else it is not ours
             if isinstance(one, dict) and one.get("id") in reading.objects:
                 color = parse_color(one["color"]) if one.get("color") else None
                 about = ObjectInfo(one["id"], str(one.get("name") or ""), str(one.get("class_name") or ""), color)
@@ -330,7 +334,7 @@ def _unzip(content: str | Path | bytes, folder: Path, name: str) -> None:
                 if "__MACOSX" not in one.filename:
                     with archive.open(one) as source, _inside(folder, one.filename).open("wb") as target:
                         shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise DataError(f"{name} is no .zip, or is damaged: {error}") from error
 
 

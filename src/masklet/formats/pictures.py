@@ -12,15 +12,12 @@ from masklet.images import write_image
 from masklet.masks import mask_box_xyxy
 from masklet.render import Composition, render_frame, render_video
 from masklet.render.composition import Highlight, Outline, TransparentBackground
-from masklet.schema import Options, integer_field, number_field, switch_field
+from masklet.schema import Options, number_field, switch_field
 from masklet.video.gif import GifOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OverlayGifOptions(Options):
-    label = "gif"
-    width: int = integer_field(480, 32, 1920, "Width at most, pixels")
-    fps: float = number_field(12.5, 1, 50, "Frames a second at most")
+class OverlayGifOptions(GifOptions):
     outline: bool = switch_field(True, "With outlines")
 
 

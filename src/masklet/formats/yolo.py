@@ -29,10 +29,8 @@ class YoloOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class YoloSegmentOptions(Options):
+class YoloSegmentOptions(YoloOptions):
     label = "yolo-segment"
-    images: bool = switch_field(True, "With the images as JPEG")
-    step: int = integer_field(1, 1, 1000, "Of a video, every n-th frame")
     tolerance: float = number_field(0.5, 0, 20, "How far polygons may stray to be simpler, pixels")
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from masklet.errors import MaskletError
 from masklet.server.database import Database, JobRecord, new_id, now
@@ -90,7 +90,6 @@ class Job:
     done: int = 0
     total: int | None = None
     message: str | None = None
-    result_path: Path | None = None
     result_name: str | None = None
     result_bytes: int | None = None
     created_at: datetime = field(default_factory=now)
@@ -359,23 +358,25 @@ class Jobs:
     def _end(self, job: Job, state: State, message: str | None) -> None:
         job.state, job.message = state, message
         self.num_ended[job.kind, state] = self.num_ended.get((job.kind, state), 0) + 1
-        try:
-            self._record(job)
-        finally:
-            job.tell(state, job.document())
+        self._record(job)
+        job.tell(state, job.document())
 
     def _record(self, job: Job) -> None:
-        with self._database.session() as session:
-            session.execute(
-                update(JobRecord)
-                .where(JobRecord.id == job.id)
-                .values(
-                    state=job.state,
-                    done=job.done,
-                    total=job.total,
-                    message=job.message,
-                    result_name=job.result_name,
-                    result_bytes=job.result_bytes,
-                    ended_at=now() if job.has_ended else None,
+        """Keep how a job stands. Where that fails, as on a full disk, who listens is told all the same, and the next
+        job is done."""
+        stands = update(JobRecord).where(JobRecord.id == job.id)
+        try:
+            with self._database.session() as session:
+                session.execute(
+                    stands.values(
+                        state=job.state,
+                        done=job.done,
+                        total=job.total,
+                        message=job.message,
+                        result_name=job.result_name,
+                        result_bytes=job.result_bytes,
+                        ended_at=now() if job.has_ended else None,
+                    )
                 )
-            )
+        except SQLAlchemyError:
+            logger.exception("job %s (%s) is %s, which could not be kept", job.id, job.kind, job.state)

@@ -55,6 +55,15 @@ class ShownRows:
         return self._span
 
 
+def _masklets(store: AnnotationStore, *, only_shown: bool) -> Masklets:
+    objects = tuple(
+        ObjectInfo(one.object_id, one.name, one.class_name, parse_color(one.color))
+        for one in store.objects()
+        if not (only_shown and one.hidden)
+    )
+    return Masklets(ShownRows(store), objects)
+
+
 @contextmanager
 def labelled(
     studio: Studio,
@@ -67,12 +76,7 @@ def labelled(
 ) -> Iterator[LabelledMedium]:
     """A medium with its masks, as exports and renders take it, with a source of its own."""
     with studio.workspace(medium) as workspace:
-        objects = tuple(
-            ObjectInfo(one.object_id, one.name, one.class_name, parse_color(one.color))
-            for one in workspace.store.objects()
-            if not (only_shown and one.hidden)
-        )
-        masklets = Masklets(ShownRows(workspace.store), objects).only(object_ids, accepted=only_accepted)
+        masklets = _masklets(workspace.store, only_shown=only_shown).only(object_ids, accepted=only_accepted)
         source = studio.open_frames(medium)()
         try:
             stem = name or file_stem(medium.name)
@@ -274,16 +278,11 @@ def preview(
     assets = _assets(studio, user, composition)
     width = min(body.width or max(WIDTHS), max(WIDTHS))
     with studio.workspace(medium) as workspace:
-        objects = tuple(
-            ObjectInfo(one.object_id, one.name, one.class_name, parse_color(one.color))
-            for one in workspace.store.objects()
-            if not one.hidden
-        )
         reader = studio.reader(medium)
         given = LabelledMedium(
             file_stem(medium.name),
             cast(FrameSource, reader),
-            Masklets(ShownRows(workspace.store), objects),
+            _masklets(workspace.store, only_shown=True),
             is_image=medium.kind == "image",
         )
         picture = render_preview(given, i, composition, width=width, assets=assets)

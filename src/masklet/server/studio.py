@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from masklet.server.settings import Settings
 from masklet.server.shared_model import SharedEngine
 from masklet.server.workspace import NotFoundError, Workspace, Workspaces
 from masklet.video.source import FrameSource, open_source
+
+logger = logging.getLogger("masklet.server")
 
 SWEEP_SECONDS = 30.0
 
@@ -54,6 +57,7 @@ class Studio:
         self._readers: OrderedDict[str, FrameReader] = OrderedDict()
         self._reader_lock = threading.Lock()
         self._stopping = threading.Event()
+        self._looked_for_results = 0.0
         self._sweeper = threading.Thread(target=self._sweep, name="masklet-sweep", daemon=True)
         self._sweeper.start()
 
@@ -195,14 +199,18 @@ class Studio:
 
     def _sweep(self) -> None:
         """Close what nobody uses, remove results that nobody fetched."""
-        last_results = 0.0
         while not self._stopping.wait(SWEEP_SECONDS):
-            with suppress(Exception):
-                self.workspaces.close_idle()
-                self._close_idle_readers()
-                if time.monotonic() - last_results > 3600:
-                    last_results = time.monotonic()
-                    self._remove_old_results()
+            self._tidy()
+
+    def _tidy(self) -> None:
+        try:
+            self.workspaces.close_idle()
+            self._close_idle_readers()
+            if time.monotonic() - self._looked_for_results > 3600:
+                self._looked_for_results = time.monotonic()
+                self._remove_old_results()
+        except Exception:  # the next time may go better
+            logger.exception("could not close or remove what nobody uses")
 
     def _close_idle_readers(self) -> None:
         oldest = time.monotonic() - self.limits.idle_seconds

@@ -712,11 +712,10 @@ class Workspace:
         return self.store.mask(object_id, frame_index) is None
 
     def _fitting(self, rle: CocoRle) -> BoolArray:
-        mask = decode_rle(rle)
-        if mask.shape != self.size_hw:
+        if tuple(rle["size"]) != self.size_hw:  # before it is decoded: a few bytes can stand for gigabytes
             height, width = self.size_hw
-            raise PromptError(f"rle must have size [{height}, {width}] as the frames have, got {list(mask.shape)}")
-        return mask
+            raise PromptError(f"rle must have size [{height}, {width}] as the frames have, got {list(rle['size'])}")
+        return decode_rle(rle)
 
     def _check_at_rest(self, what: str) -> None:
         if self.is_tracking:

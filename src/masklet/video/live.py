@@ -17,7 +17,7 @@ import numpy as np
 from masklet.errors import ImageError, VideoError
 from masklet.images import read_image
 from masklet.records import ByteArray, Frame
-from masklet.video.base import BaseSource, VideoInfo
+from masklet.video.base import DEFAULT_FPS, BaseSource, VideoInfo
 
 
 class _ForwardSource(BaseSource):
@@ -31,7 +31,7 @@ class _ForwardSource(BaseSource):
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
         # No reading ahead: it would take frames that the next reader wants, or make those of a camera older.
         if step == 0:
-            raise ValueError("step must not be 0")
+            raise ValueError("step must not be 0, got 0: this source runs forwards, with 1")
         if step < 0:
             raise VideoError(f"{self.info.name} cannot run backwards: its frames come once, in order")
         if start < self._next_index:
@@ -45,7 +45,7 @@ class _ForwardSource(BaseSource):
 class IteratorSource(_ForwardSource):
     """An iterable of (H, W, 3) RGB images of one size, or of anything else that `read_image` takes."""
 
-    def __init__(self, images: Iterable[Any], *, fps: float = 24.0, name: str = "the iterator") -> None:
+    def __init__(self, images: Iterable[Any], *, fps: float = DEFAULT_FPS, name: str = "the iterator") -> None:
         """Take the first image, to know the size.
 
         Raises:

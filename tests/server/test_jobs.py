@@ -1,0 +1,77 @@
+"""What goes on by itself in a server, and goes on when something fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from masklet.server import studio
+from masklet.server.database import Database, Project
+from masklet.server.jobs import WORKERS, Job, Jobs
+from masklet.server.settings import Limits
+
+from .conftest import Open
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_full_disk_ends_jobs_and_not_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'studio.db'}")
+    user = database.user_named("anna")
+    with database.session() as session:
+        project = Project(user_id=user.id, name="Birds", classes=[])
+        session.add(project)
+    jobs, go_on = Jobs(database, Limits()), threading.Event()
+
+    @contextmanager
+    def full_disk() -> Iterator[Session]:
+        raise OperationalError("update", {}, OSError("database or disk is full"))
+        yield
+
+    def submit() -> Job:
+        return jobs.submit(Job("export", user.id, project.id, None, lambda job: bool(go_on.wait(20)) or None))
+
+    first = [submit() for _ in range(WORKERS)]
+    wait_for(lambda: all(job.started_s and job.state == "running" for job in first))
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "session", full_disk)
+        go_on.set()
+        wait_for(lambda: jobs.num_ended.get(("export", "done")) == WORKERS)
+        wait_for(lambda: caplog.text.count("could not be kept") >= WORKERS)
+    later = submit()
+    wait_for(lambda: later.has_ended)
+    jobs.close()
+    record = jobs.record(later.id)
+    assert record is not None
+    assert record.state == "done"
+    database.close()
+
+
+def test_what_cannot_be_closed_is_said_and_tried_again(
+    open_studio: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[int] = []
+
+    def fail(self: object) -> int:
+        tried.append(1)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(studio, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr("masklet.server.workspace.Workspaces.close_idle", fail)
+    open_studio()
+    wait_for(lambda: len(tried) > 2)
+    assert "no space left" in caplog.text
