@@ -207,12 +207,6 @@ def size_text(count: float) -> str:
     raise AssertionError
 
 
-def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
-    """2.jpg before 10.jpg."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return tuple(("", int(part), part) if part.isdecimal() else (part, -1, part) for part in parts)
-
-
 def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[Found | str]:
     """What files are, found out in another process; or why they are not taken."""
     document = {

@@ -18,11 +18,12 @@ from masklet.server.convert import medium_info, project_info
 from masklet.server.database import new_id
 from masklet.server.depends import Id, MediumNow, ProjectNow, StudioNow, UserNow
 from masklet.server.errors import ApiError
-from masklet.server.ingest import Form, Upload, natural_key, probe, receive, scratch
+from masklet.server.ingest import Form, Upload, probe, receive, scratch
 from masklet.server.probe import Found
 from masklet.server.security import COOKIE
 from masklet.server.studio import Studio
 from masklet.server.workspace import COLORS
+from masklet.video.source import natural_key
 
 router = APIRouter(tags=["projects"])
 

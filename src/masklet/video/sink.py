@@ -242,6 +242,27 @@ def open_sinks(
             place cannot be written.
     """
     out = Path(out)
+
+    def new_sink(name: str, path: Path) -> Sink:
+        if name == "masks":
+            return MaskPngSink(path, per_object=per_object)
+        if name == "nifti":
+            return NiftiSink(path, info)
+        if name == "coco":
+            return CocoSink(path, info)
+        in_order = OverlaySink(path, info, prompts=prompts) if name == "overlay" else TiffSink(path, info)
+        return in_order if source is None else InOrder(in_order, source)
+
+    with ExitStack() as stack:
+        sinks = [
+            stack.enter_context(new_sink(name, path)) for name, path in _places(out, formats, info, force=force).items()
+        ]
+        stack.pop_all()  # all are open: from here on they belong to the result
+    return Sinks(out, sinks)
+
+
+def _places(out: Path, formats: Sequence[str], info: VideoInfo, *, force: bool) -> dict[str, Path]:
+    """Where each format goes, if it can; see `open_sinks`."""
     named = next((name for name, (_, ends) in _PLACES.items() if ends and out.name.lower().endswith(ends)), None)
     chosen = list(dict.fromkeys(formats)) or [named or "overlay"]
     unknown = [name for name in chosen if name not in FORMATS]
@@ -261,22 +282,4 @@ def open_sinks(
         origin = info.path.removeprefix("file:") if info.path is not None else info.name
         if Path(origin).absolute() == path.absolute():
             raise OutputError(f"{path} is the source itself: choose another name")
-    with ExitStack() as opened:
-        sinks: list[Sink] = []
-        for name, path in paths.items():
-            sink: Sink
-            if name == "overlay":
-                sink = OverlaySink(path, info, prompts=prompts)
-                sink = sink if source is None else InOrder(sink, source)
-            elif name == "masks":
-                sink = MaskPngSink(path, per_object=per_object)
-            elif name == "tiff":
-                sink = TiffSink(path, info)
-                sink = sink if source is None else InOrder(sink, source)
-            elif name == "nifti":
-                sink = NiftiSink(path, info)
-            else:
-                sink = CocoSink(path, info)
-            sinks.append(opened.enter_context(sink))
-        opened.pop_all()  # all are open: from here on they belong to the result
-    return Sinks(out, sinks)
+    return paths

@@ -180,10 +180,10 @@ def image_files(folder: Path) -> list[Path]:
     except OSError as error:
         raise VideoError(f"cannot read the folder {folder}: {error.strerror or error}") from error
     names = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
-    return sorted(names, key=lambda path: _natural_key(path.name))
+    return sorted(names, key=lambda path: natural_key(path.name))
 
 
-def _natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
+def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
     """Digits compare as numbers; the text itself breaks ties, so that 1.jpg and 01.jpg keep an order."""
     parts = re.split(r"(\d+)", name.casefold())
     return tuple(("", int(part), part) if part.isdigit() else (part, -1, part) for part in parts)
