@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from masklet.errors import OutputError
 from masklet.mask_store import StoredMask
 from masklet.masks import encode_rle
-from masklet.server.annotations import AnnotatedObject, AnnotationStore, SavedPrompt
+from masklet.server.annotations import MAX_TURNS, AnnotatedObject, AnnotationStore, SavedPrompt, Step
 
 MASK = np.zeros((6, 8), bool)
 MASK[1:3, 2:5] = True
@@ -58,6 +59,47 @@ def test_undo_and_redo_cover_whatever_changed(store: AnnotationStore) -> None:
     assert [step.title for step in iter(store.redo, None)] == ["New object", "Track", "Prompt"]
     again = (store.marks(), store.prompts(), store.stale())
     assert str(again) == str(after)
+
+
+def test_the_same_wish_twice_is_done_once(store: AnnotationStore, tmp_path: Path) -> None:
+    for name in ("ape", "bear", "cat", "dog"):
+        store.begin(name)
+        store.write_object(AnnotatedObject(1, name))
+        store.end()
+
+    def asked(how: Callable[[str], Step | None], key: str) -> tuple[str | None, str]:
+        step = how(key)
+        return step and step.title, store.objects()[0].name
+
+    assert [asked(store.undo, "a"), asked(store.undo, "a")] == [("dog", "cat")] * 2
+    revision = store.revision
+    store.close()  # the answer was lost since the server ended
+    store = AnnotationStore(tmp_path / "annotations.db")
+    assert (asked(store.undo, "a"), store.revision) == (("dog", "cat"), revision)
+    assert asked(store.undo, "b") == ("cat", "bear")
+    assert [asked(store.redo, "a"), asked(store.redo, "a")] == [("cat", "cat")] * 2  # a redo is another wish
+    store.begin("eel")
+    store.write_object(AnnotatedObject(1, "eel"))
+    store.end()
+    assert asked(store.undo, "b") == ("cat", "eel")  # late, but answered, and nothing is done
+    for index in range(MAX_TURNS):
+        store.undo(f"undo {index}")
+        store.redo(f"redo {index}")
+    assert len(store._rows("SELECT turn FROM turns")) == MAX_TURNS
+    store.close()
+
+
+def test_an_undo_that_fails_midway_leaves_all_as_it_was(store: AnnotationStore) -> None:
+    store.begin("New object")
+    store.write_object(AnnotatedObject(1, "cat"))
+    store.end()
+    store._execute("CREATE TRIGGER full BEFORE UPDATE OF undone ON steps BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(OutputError, match="full"):
+        store.undo("a")
+    assert ([one.name for one in store.objects()], store.history()) == (["cat"], ("New object", None))
+    store._execute("DROP TRIGGER full")
+    assert store.undo("a") is not None
+    assert (store.objects(), store.history()) == ([], (None, "New object"))
 
 
 def test_a_new_operation_ends_what_could_be_redone(store: AnnotationStore) -> None:

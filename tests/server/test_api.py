@@ -417,6 +417,18 @@ def test_undo_and_redo_of_everything(page: Page) -> None:
     assert again == states[:-1][::-1] if len(again) < len(states) else again == states[::-1]
 
 
+def test_an_undo_that_is_sent_again_is_not_done_again(page: Page) -> None:
+    clip = page.new_clip(2)
+    for name in ("duck", "goose", "swan"):
+        page.new_object(clip, name=name)
+    headers = {"Idempotency-Key": "first"}
+    answers = [page.post(f"/api/v1/media/{clip}/undo", headers=headers).json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert answers[0]["what"] == "New object swan"
+    assert page.post(f"/api/v1/media/{clip}/undo", headers={"Idempotency-Key": "x" * 101}).status_code == 422
+    assert [one["name"] for one in page.get(f"/api/v1/media/{clip}/objects").json()["objects"]] == ["duck", "goose"]
+
+
 def test_a_restart_changes_nothing(open_studio: Open) -> None:
     page = open_studio()
     project = page.new_project("Ducks")

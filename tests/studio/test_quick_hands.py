@@ -11,7 +11,18 @@ from playwright.sync_api import Page, Route, expect
 from serving import Server
 
 from .conftest import MEDIA
-from .studio_page import add_files, click, from_server, new_project, objects, open_medium, place, saved
+from .studio_page import (
+    add_files,
+    click,
+    from_server,
+    medium_id,
+    new_project,
+    objects,
+    open_medium,
+    place,
+    saved,
+    toast,
+)
 
 NAMES = ["Object 1", "Ape", "Bear", "Cat", "Dog"]
 
@@ -162,3 +173,134 @@ def test_renaming_while_an_undo_is_in_flight_comes_after_it(cat: Page) -> None:
     is_named(cat, NAMES[-2])  # the last name was undone before, and is no part of the history any more
     cat.keyboard.press("Control+Shift+Z")
     is_named(cat, "Eel")
+
+
+def holding(page: Page, pattern: str) -> list[Route]:
+    """Requests that go on only when they are told to."""
+    held: list[Route] = []
+    page.route(pattern, lambda route: held.append(route))
+    return held
+
+
+def area(page: Page, frame: int = 0) -> int:
+    """Of the one mask that the server has there."""
+    (mask,) = next(one for one in from_server(page, "masks")["frames"] if one["frame_index"] == frame)["objects"]
+    return int(mask["area"])
+
+
+def stroke(page: Page, *fractions: tuple[float, float]) -> None:
+    """With the tool in hand, from place to place."""
+    first, *rest = (place(page, x, y) for x, y in fractions)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for to in rest:
+        page.mouse.move(*to, steps=3)
+    page.mouse.up()
+
+
+CORNER = ((0.02, 0.03), (0.06, 0.03))
+
+
+@pytest.mark.parametrize("tool", ["b", "l"])
+def test_a_stroke_before_the_masks_have_come_touches_up_what_is_there(page: Page, server: Server, tool: str) -> None:
+    new_project(page, server.address, "Brush in hand")
+    add_files(page, MEDIA / "cat.jpg")
+    open_medium(page, "cat.jpg")
+    click(page, 0.5, 0.5)
+    before = area(page)
+    held = holding(page, "**/masks?*")
+    with page.expect_request("**/masks?*"):
+        page.reload()
+    expect(objects(page)).to_have_attribute("aria-current", "true")
+    page.keyboard.press(tool)
+    stroke(page, *CORNER, (0.06, 0.08))
+    page.wait_for_timeout(100)
+    held[-1].continue_()  # the first one, if there were two, went with the page
+    saved(page)
+    assert before < area(page) < 1.2 * before
+
+
+def test_a_stroke_while_a_click_is_being_saved_adds_to_the_clicks_mask(page: Page, server: Server) -> None:
+    new_project(page, server.address, "Click and brush")
+    add_files(page, MEDIA / "cat.jpg")
+    open_medium(page, "cat.jpg")
+    held = holding(page, "**/prompt")
+    with page.expect_request("**/prompt"):
+        page.mouse.click(*place(page, 0.5, 0.5))
+    page.keyboard.press("b")
+    stroke(page, *CORNER)
+    with page.expect_response("**/prompt") as answer:
+        held[0].continue_()
+    (clicked,) = answer.value.json()["frame"]["objects"]
+    saved(page)
+    assert clicked["area"] < area(page) < 1.2 * clicked["area"]
+
+
+def test_strokes_in_a_row_add_up(page: Page, server: Server) -> None:
+    new_project(page, server.address, "By hand")
+    add_files(page, MEDIA / "cat.jpg")
+    open_medium(page, "cat.jpg")
+    page.keyboard.press("b")
+    slowed(page, "mask", "objects")
+    stroke(page, (0.1, 0.1), (0.2, 0.1))
+    saved(page)
+    one = area(page)
+    stroke(page, (0.1, 0.3), (0.2, 0.3))
+    stroke(page, (0.1, 0.5), (0.2, 0.5))
+    saved(page)
+    assert abs(area(page) - 3 * one) < 0.1 * one  # ends are round
+
+
+@pytest.mark.parametrize("which", ["undo", "redo"])
+def test_a_lost_answer_does_not_undo_or_redo_twice(cat: Page, which: str) -> None:
+    at = 4
+    if which == "redo":
+        for _ in range(4):
+            cat.keyboard.press("Control+z")
+        at = 0
+        is_named(cat, NAMES[at])
+    lost: list[Route] = []
+
+    def lose(route: Route) -> None:
+        answer = route.fetch()  # the server has done it
+        if lost:
+            route.fulfill(response=answer)
+        else:
+            lost.append(route)
+            route.abort()
+
+    cat.route(f"**/{which}", lose)
+    cat.keyboard.press("Control+z" if which == "undo" else "Control+Shift+Z")
+    is_named(cat, NAMES[at + (1 if which == "redo" else -1)])
+    assert lost
+    cat.keyboard.press("Control+z" if which == "undo" else "Control+Shift+Z")  # another one is another step
+    is_named(cat, NAMES[at + (2 if which == "redo" else -2)])
+
+
+def test_a_run_that_was_asked_for_elsewhere_stays_there(page: Page, server: Server, clip: list[Path]) -> None:
+    new_project(page, server.address, "On to the next")
+    for count, paths in enumerate((clip[:4], clip[4:]), start=1):
+        add_files(page, *paths)
+        page.get_by_role("button", name="One sequence").click()
+        expect(page.locator(".card__link")).to_have_count(count)
+    page.locator(".card__link").first.click()
+    expect(page.get_by_label("Objects", exact=True)).to_be_visible()
+    click(page, 0.27, 0.55)
+    first = medium_id(page)
+    held = holding(page, "**/track")
+    with page.expect_request("**/track"):
+        page.keyboard.press("t")
+    page.keyboard.press("Control+ArrowRight")
+    expect(page.locator(".topbar__count")).to_have_text("2 / 2")
+    slider = page.get_by_role("slider", name="Frame", exact=True)
+    expect(slider).to_have_attribute("aria-valuenow", "0")
+    with page.expect_response("**/track"):
+        held[0].continue_()
+    page.wait_for_timeout(1500)  # had it been taken for a run of this medium, its frames would have come by now
+    expect(slider).to_have_attribute("aria-valuenow", "0")
+    expect(toast(page, "Tracked")).to_have_count(0)
+    page.keyboard.press("Control+ArrowLeft")  # it went on where it belongs
+    expect(page.locator(".topbar__count")).to_have_text("1 / 2")
+    page.wait_for_function(
+        "async (mid) => (await (await fetch(`/api/v1/media/${mid}/masks`)).json()).frames.length === 4", arg=first
+    )

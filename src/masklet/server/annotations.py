@@ -28,6 +28,9 @@ from masklet.records import FloatArray, ObjectStatus, Prompt
 MAX_STEPS = 200
 """Operations that can be undone."""
 
+MAX_TURNS = 100
+"""Undone and redone steps that are remembered, so that a wish which comes twice is done once."""
+
 ABSENT_SCORE = -10.0
 """Object score of a mask by which the user has said that the object is not there."""
 
@@ -53,6 +56,11 @@ _TABLES = (
     _Table("masks", tuple(MASK_COLUMNS.split(", ")), ("object_id", "frame_index")),
     _Table("objects", tuple(_OBJECT_COLUMNS.split(", ")), ("object_id",)),
     _Table("prompts", tuple(_PROMPT_COLUMNS.split(", ")), ("object_id", "frame_index")),
+)
+
+_FORGET_STEP = (
+    *(f"DELETE FROM {table.name}_before WHERE step = ?" for table in _TABLES),
+    "DELETE FROM steps WHERE step = ?",
 )
 
 
@@ -412,16 +420,20 @@ class AnnotationStore(MaskStore):
     def abandon(self, step: int) -> None:
         """An operation has failed: everything as it was before."""
         with self._lock:
-            self._swap(step)
-            self._forget_steps("step = ?", step)
+            self._swap(step, *((command, (step,)) for command in _FORGET_STEP))
 
-    def undo(self) -> Step | None:
-        """Take back the last operation. None: there is none."""
-        return self._turn_over("WHERE NOT undone ORDER BY step DESC", undone=True)
+    def undo(self, key: str | None = None) -> Step | None:
+        """Take back the last operation. None: there is none.
 
-    def redo(self) -> Step | None:
-        """Do again what was undone last. None: there is nothing."""
-        return self._turn_over("WHERE undone ORDER BY step", undone=False)
+        Args:
+            key: names this wish. The same wish a second time, whose answer was lost, gets the same answer again and
+                does nothing; so also after a restart, as long as no more than `MAX_TURNS` others came in between.
+        """
+        return self._turn_over("WHERE NOT undone ORDER BY step DESC", undone=True, key=key)
+
+    def redo(self, key: str | None = None) -> Step | None:
+        """Do again what was undone last. None: there is nothing. `key` as in `undo`."""
+        return self._turn_over("WHERE undone ORDER BY step", undone=False, key=key)
 
     def history(self) -> tuple[str | None, str | None]:
         """What could be undone, and redone."""
@@ -432,19 +444,35 @@ class AnnotationStore(MaskStore):
         undo, redo = (rows[0][0] if rows else None for rows in titles)
         return undo, redo
 
-    def _turn_over(self, which: str, *, undone: bool) -> Step | None:
+    def _turn_over(self, which: str, *, undone: bool, key: str | None) -> Step | None:
         with self._lock:
-            rows = self._rows(f"SELECT step, title, frame_index, object_id FROM steps {which} LIMIT 1")
+            done = self._rows(
+                "SELECT step, title, frame_index, object_id FROM turns WHERE key = ? AND undone = ?", key, undone
+            )
+            rows = done or self._rows(f"SELECT step, title, frame_index, object_id FROM steps {which} LIMIT 1")
             if not rows:
                 return None
             step = Step(*rows[0])
-            self._swap(step.step)
-            self._execute("UPDATE steps SET undone = ? WHERE step = ?", undone, step.step)
-            self.touch()
+            if not done:
+                remembered = (
+                    ("INSERT INTO turns VALUES (NULL, ?, ?, ?, ?, ?, ?)", (key, undone, *step)),
+                    ("DELETE FROM turns WHERE turn <= (SELECT max(turn) FROM turns) - ?", (MAX_TURNS,)),
+                )
+                self._swap(
+                    step.step,
+                    ("UPDATE steps SET undone = ? WHERE step = ?", (undone, step.step)),
+                    ("UPDATE state SET revision = revision + 1", ()),
+                    *(remembered if key is not None else ()),
+                )
             return step
 
-    def _swap(self, step: int) -> None:
-        """Rows that an operation changed, and what is noted of them, change places: all of them or none."""
+    def _swap(self, step: int, *notes: tuple[str, tuple[Any, ...]]) -> None:
+        """Rows that an operation changed, and what is noted of them, change places: all of them or none.
+
+        Args:
+            step: the operation.
+            notes: commands and their values that belong to it: what the process's end must not part from it.
+        """
         with self._guarded():
             execute = self._database.execute
             execute("BEGIN IMMEDIATE")
@@ -465,6 +493,8 @@ class AnnotationStore(MaskStore):
                     execute(f"DELETE FROM {name}_before WHERE step = {int(step)}")
                     execute(f"INSERT INTO {name}_before SELECT * FROM temp.swapped")
                     execute("DROP TABLE temp.swapped")
+                for command, values in notes:
+                    execute(command, values)
                 execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:
@@ -474,9 +504,8 @@ class AnnotationStore(MaskStore):
     def _forget_steps(self, where: str, *values: Any) -> None:
         steps = [step for (step,) in self._rows(f"SELECT step FROM steps WHERE {where}", *values)]
         for step in steps:
-            for table in _TABLES:
-                self._execute(f"DELETE FROM {table.name}_before WHERE step = ?", step)
-            self._execute("DELETE FROM steps WHERE step = ?", step)
+            for command in _FORGET_STEP:
+                self._execute(command, step)
 
     def _insert(self, command: str, *values: Any) -> int:
         with self._guarded():
@@ -490,6 +519,8 @@ def _schema() -> list[str]:
         "CREATE TABLE IF NOT EXISTS steps "
         "(step INTEGER PRIMARY KEY AUTOINCREMENT, title, frame_index, object_id, undone)",
         "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, step, revision)",
+        "CREATE TABLE IF NOT EXISTS turns "
+        "(turn INTEGER PRIMARY KEY AUTOINCREMENT, key, undone, step, title, frame_index, object_id)",
     ]
     for name, columns, keys in _TABLES:
         commands.append(

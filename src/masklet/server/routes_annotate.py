@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 
 from masklet.server import schemas
 from masklet.server.convert import frame_info, given_answer, object_info, objects_info, timeline_info
@@ -203,21 +203,32 @@ def get_suggestions(
         )
 
 
+WishKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=100,
+        description="Names this wish. Sent again with the same key, because no answer came, it is not done again.",
+    ),
+]
+
+
 @router.post("/media/{mid}/undo")
-def undo(medium: MediumNow, studio: StudioNow) -> schemas.HistoryAnswer:
+def undo(medium: MediumNow, studio: StudioNow, key: WishKey = None) -> schemas.HistoryAnswer:
     """Take back the last operation: a prompt, a hand edit, an object, an acceptance, an import, a tracking run."""
-    return _turn_over(medium, studio, is_undo=True)
+    return _turn_over(medium, studio, key, is_undo=True)
 
 
 @router.post("/media/{mid}/redo")
-def redo(medium: MediumNow, studio: StudioNow) -> schemas.HistoryAnswer:
+def redo(medium: MediumNow, studio: StudioNow, key: WishKey = None) -> schemas.HistoryAnswer:
     """Do again what was undone last."""
-    return _turn_over(medium, studio, is_undo=False)
+    return _turn_over(medium, studio, key, is_undo=False)
 
 
-def _turn_over(medium: Medium, studio: Studio, *, is_undo: bool) -> schemas.HistoryAnswer:
+def _turn_over(medium: Medium, studio: Studio, key: str | None, *, is_undo: bool) -> schemas.HistoryAnswer:
     with studio.workspace(medium) as workspace:
-        step = workspace.undo() if is_undo else workspace.redo()
+        step = workspace.undo(key) if is_undo else workspace.redo(key)
         revision = studio.note_change(medium, workspace)
         return schemas.HistoryAnswer(
             **_history(workspace),

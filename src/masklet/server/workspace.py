@@ -453,11 +453,13 @@ class Workspace:
 
     # History.
 
-    def undo(self) -> Step | None:
-        return self._turn_over(self.store.undo)
+    def undo(self, key: str | None = None) -> Step | None:
+        """Take back the last operation; see `AnnotationStore.undo`."""
+        return self._turn_over(partial(self.store.undo, key))
 
-    def redo(self) -> Step | None:
-        return self._turn_over(self.store.redo)
+    def redo(self, key: str | None = None) -> Step | None:
+        """Do again what was undone last; see `AnnotationStore.redo`."""
+        return self._turn_over(partial(self.store.redo, key))
 
     def _turn_over(self, how: Callable[[], Step | None]) -> Step | None:
         self._check_at_rest("undo or redo")  # at once, not after the frame in work

@@ -78,9 +78,10 @@ async function toError(response: Response): Promise<ApiError> {
 async function send(
   method: Method,
   path: string,
-  options: { query?: Query; json?: unknown; form?: FormData; signal?: AbortSignal } = {},
+  options: { query?: Query; json?: unknown; form?: FormData; signal?: AbortSignal; key?: string } = {},
 ): Promise<Response> {
   const headers: Record<string, string> = {};
+  if (options.key !== undefined) headers["Idempotency-Key"] = options.key;
   if (method !== "GET") headers["X-Masklet"] = "1";
   if (options.json !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
@@ -231,8 +232,11 @@ export const accept = (
 ): Promise<unknown> => call("POST", `/media/${mid}/accept`, { json: range });
 export const getSuggestions = async (mid: string, k: number): Promise<Suggestion[]> =>
   (await call<{ suggestions: Suggestion[] }>("GET", `/media/${mid}/suggestions`, { query: { k } })).suggestions;
-export const undo = (mid: string): Promise<HistoryStep> => call("POST", `/media/${mid}/undo`);
-export const redo = (mid: string): Promise<HistoryStep> => call("POST", `/media/${mid}/redo`);
+/** Undo a step. `key` names the wish: sent again with the same one, since no answer came, it is not done again. */
+export const undo = (mid: string, key: string): Promise<HistoryStep> => call("POST", `/media/${mid}/undo`, { key });
+export const redo = (mid: string, key: string): Promise<HistoryStep> => call("POST", `/media/${mid}/redo`, { key });
+/** A name for a wish, unlike all others. (`crypto.randomUUID` is missing where a page came without HTTPS.) */
+export const newKey = (): string => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 export const getHistory = (mid: string): Promise<History> => call("GET", `/media/${mid}/history`);
 export function importMasks(mid: string, format: string, files: readonly File[]): Promise<ImportReport> {
   const form = new FormData();

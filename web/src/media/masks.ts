@@ -8,14 +8,25 @@ import { decodeRle } from "../lib/rle";
 const STRETCH = 30;
 const MAX_STRETCHES = 120;
 
+const stretchOf = (frame: number): number => Math.floor(frame / STRETCH);
+
 type MadeMask = Pick<ObjectMask, "rle" | "area" | "iou_prediction" | "object_score" | "status">;
+
+/** A stretch that is on its way. */
+interface Loading {
+  readonly stop: AbortController;
+  /** Frames that have become known in the meantime, and masks that were put on others: those are newer. */
+  readonly frames: Set<number>;
+  readonly masks: Map<number, Set<number>>;
+}
 
 export class MaskCache {
   private readonly frames = new Map<number, FrameMasks>();
   /** Stretches that are as the server has them, in order of use. */
   private readonly fresh = new Set<number>();
-  /** What is on its way, and the frames that have become known in the meantime: those are newer. */
-  private readonly loading = new Map<number, { readonly stop: AbortController; readonly newer: Set<number> }>();
+  /** Frames of other stretches that are as the server has them: it has answered about them. */
+  private readonly answered = new Set<number>();
+  private readonly loading = new Map<number, Loading>();
   private epoch = 0;
 
   constructor(
@@ -31,10 +42,21 @@ export class MaskCache {
     return this.frames.get(frame);
   }
 
+  /** Whether what is shown of a frame is what the server has there. */
+  isKnown(frame: number): boolean {
+    return this.fresh.has(stretchOf(frame)) || this.answered.has(frame);
+  }
+
+  /** The server has said what is on a frame. */
   set(masks: FrameMasks): void {
+    this.answered.add(masks.frame_index);
+    this.loading.get(stretchOf(masks.frame_index))?.frames.add(masks.frame_index);
+    this.keep(masks);
+  }
+
+  private keep(masks: FrameMasks): void {
     this.frames.delete(masks.frame_index);
     this.frames.set(masks.frame_index, masks);
-    this.loading.get(Math.floor(masks.frame_index / STRETCH))?.newer.add(masks.frame_index);
     this.forgetOldest();
     this.onLoaded();
   }
@@ -50,8 +72,10 @@ export class MaskCache {
       accepted: false,
       review: false,
     };
+    const loading = this.loading.get(stretchOf(frame));
+    loading?.masks.set(frame, (loading.masks.get(frame) ?? new Set()).add(objectId));
     const others = known?.objects.filter((one) => one.object_id !== objectId) ?? [];
-    this.set({ frame_index: frame, time_s: 0, accepted: false, ...known, objects: [...others, mask] });
+    this.keep({ frame_index: frame, time_s: 0, accepted: false, ...known, objects: [...others, mask] });
   }
 
   /** An object has got its real name. */
@@ -59,7 +83,8 @@ export class MaskCache {
     for (const masks of [...this.frames.values()]) {
       if (!masks.objects.some((mask) => mask.object_id === temporary)) continue;
       const rename = (mask: ObjectMask) => (mask.object_id === temporary ? { ...mask, object_id: real } : mask);
-      this.set({ ...masks, objects: masks.objects.map(rename) });
+      this.loading.get(stretchOf(masks.frame_index))?.masks.get(masks.frame_index)?.add(real);
+      this.keep({ ...masks, objects: masks.objects.map(rename) });
     }
   }
 
@@ -74,6 +99,7 @@ export class MaskCache {
   invalidate(): void {
     this.epoch++;
     this.fresh.clear();
+    this.answered.clear();
     for (const { stop } of this.loading.values()) stop.abort();
     this.loading.clear();
   }
@@ -84,8 +110,8 @@ export class MaskCache {
 
   /** See to it that the masks of `frame`, and then those after it, are here. */
   ensure(frame: number, ahead = 0): void {
-    const first = Math.floor(frame / STRETCH);
-    const last = Math.floor(Math.min(frame + ahead, this.numFrames - 1) / STRETCH);
+    const first = stretchOf(frame);
+    const last = stretchOf(Math.min(frame + ahead, this.numFrames - 1));
     for (let stretch = first; stretch <= last; stretch++) this.load(stretch);
   }
 
@@ -98,7 +124,7 @@ export class MaskCache {
     if (this.loading.has(stretch)) return;
     const stop = new AbortController();
     const { epoch } = this;
-    const own = { stop, newer: new Set<number>() };
+    const own: Loading = { stop, frames: new Set(), masks: new Map() };
     this.loading.set(stretch, own);
     const start = stretch * STRETCH;
     const end = Math.min(start + STRETCH, this.numFrames);
@@ -107,8 +133,9 @@ export class MaskCache {
       .then(
         ({ frames }) => {
           if (epoch !== this.epoch) return;
-          for (let frame = start; frame < end; frame++) if (!own.newer.has(frame)) this.frames.delete(frame);
-          for (const masks of frames) if (!own.newer.has(masks.frame_index)) this.frames.set(masks.frame_index, masks);
+          const came = new Map(frames.map((masks) => [masks.frame_index, masks]));
+          for (let frame = start; frame < end; frame++)
+            if (!own.frames.has(frame)) this.take(frame, came.get(frame), own);
           this.fresh.add(stretch);
           this.forgetOldest();
           this.onLoaded();
@@ -122,17 +149,35 @@ export class MaskCache {
       });
   }
 
+  /** What the server has on a frame, but for the masks that have been put there meanwhile. */
+  private take(frame: number, came: FrameMasks | undefined, { masks }: Loading): void {
+    const put = masks.get(frame);
+    const shown = this.frames.get(frame);
+    this.frames.delete(frame);
+    if (put && shown) {
+      const objects = [
+        ...(came?.objects ?? []).filter((mask) => !put.has(mask.object_id)),
+        ...shown.objects.filter((mask) => put.has(mask.object_id)),
+      ];
+      this.frames.set(frame, { ...(came ?? shown), objects });
+    } else if (came) this.frames.set(frame, came);
+  }
+
   private forgetOldest(): void {
     // Frames that came one by one while tracking are kept no longer than those that were asked for.
     for (const frame of this.frames.keys()) {
       if (this.frames.size <= MAX_STRETCHES * STRETCH) break;
       this.frames.delete(frame);
-      this.fresh.delete(Math.floor(frame / STRETCH));
+      this.answered.delete(frame);
+      this.fresh.delete(stretchOf(frame));
     }
     for (const stretch of this.fresh) {
       if (this.fresh.size <= MAX_STRETCHES) return;
       this.fresh.delete(stretch);
-      for (let frame = stretch * STRETCH; frame < (stretch + 1) * STRETCH; frame++) this.frames.delete(frame);
+      for (let frame = stretch * STRETCH; frame < (stretch + 1) * STRETCH; frame++) {
+        this.frames.delete(frame);
+        this.answered.delete(frame);
+      }
     }
   }
 }

@@ -12,7 +12,7 @@ import { HelpDialog } from "./HelpDialog";
 import { ImportDialog } from "./ImportDialog";
 import { listenToKeys } from "./keys";
 import { ObjectsPanel } from "./ObjectsPanel";
-import { getState, isVideo, setState, useWorkspace } from "./store";
+import { isVideo, setState, useWorkspace } from "./store";
 import { Timeline } from "./Timeline";
 import { Toolbar } from "./Toolbar";
 import { TopBar } from "./TopBar";
@@ -30,12 +30,7 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
     void actions.open(pid, mid, startFrame);
     const stopKeys = listenToKeys();
     const stopBack = onReconnected(() => void actions.reconnected());
-    const onLeaving = (event: BeforeUnloadEvent) => {
-      if (getState().saving > 0) event.preventDefault();
-    };
-    window.addEventListener("beforeunload", onLeaving);
     return () => {
-      window.removeEventListener("beforeunload", onLeaving);
       stopKeys();
       stopBack();
       actions.close();

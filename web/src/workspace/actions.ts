@@ -14,7 +14,7 @@ import { refreshEmbedding } from "./embedding";
 import { undo } from "./history";
 import { getSession, Session, setSession } from "./session";
 import { getState, INITIAL, setState, type Tool, type WorkspaceState } from "./store";
-import { mediumId, refreshAll, takeNews } from "./sync";
+import { refreshAll, takeNews } from "./sync";
 import { goOn, resumeJob } from "./tracking";
 
 // Opening and keeping up with the server.
@@ -94,8 +94,9 @@ export const toggleCompare = (): void => setCompare(getState().compare ? null : 
 
 export async function importMasks(format: string, files: readonly File[]): Promise<boolean> {
   try {
-    const report = await getSession()?.inOrder(() => api.importMasks(mediumId(), format, files));
-    if (!report) return false;
+    const session = getSession();
+    const report = await session?.inOrder(() => api.importMasks(session.medium.id, format, files));
+    if (!report || getSession() !== session) return false;
     await refreshAll();
     const skipped = report.skipped.length ? `; left out: ${report.skipped.slice(0, 3).join(", ")}` : "";
     toast(`Imported ${plural(report.num_masks, "mask")} of ${plural(report.objects.length, "object")}${skipped}`, {

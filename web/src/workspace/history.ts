@@ -7,7 +7,7 @@ import { toast, toastError } from "../state/app";
 import { seek } from "./places";
 import { getSession } from "./session";
 import { getState, setState } from "./store";
-import { change, mediumId, patiently, refreshSoon, takeNews } from "./sync";
+import { change, patiently, refreshSoon, takeNews } from "./sync";
 
 export function acceptFrames(
   start: number,
@@ -15,12 +15,12 @@ export function acceptFrames(
   accepted: boolean,
   objects: readonly number[] | null = null,
 ): void {
-  void change(async () => {
-    const session = getSession();
-    const ids = objects && session ? objects.map((id) => session.realId(id)) : objects;
-    await api.accept(mediumId(), { start, stop, accepted, objects: ids });
-    getSession()?.masks.invalidate();
-    getSession()?.masks.ensure(getState().frame);
+  void change(async (session) => {
+    const ids = objects?.map((id) => session.realId(id)) ?? null;
+    await api.accept(session.medium.id, { start, stop, accepted, objects: ids });
+    if (getSession() !== session) return;
+    session.masks.invalidate();
+    session.masks.ensure(getState().frame);
     const what = stop - start === 1 ? `frame ${start}` : plural(stop - start, "frame");
     toast(accepted ? `Accepted ${what}` : `${what[0].toUpperCase()}${what.slice(1)} open again`, {
       label: "Undo",
@@ -48,14 +48,19 @@ export const undo = (): Promise<void> => travel(api.undo, "Undone", "Nothing lef
 export const redo = (): Promise<void> => travel(api.redo, "Redone", "Nothing to redo");
 
 /** Through the history, in order with all other changes; whether there is a step to go is for the server to say. */
-async function travel(ask: (mid: string) => Promise<HistoryStep>, done: string, nothing: string): Promise<void> {
+async function travel(
+  ask: (mid: string, key: string) => Promise<HistoryStep>,
+  done: string,
+  nothing: string,
+): Promise<void> {
   const session = getSession();
   if (!session) return;
+  const key = api.newKey();
   setState({ candidates: null, hover: null });
   session.isBehind = true;
   try {
     await session.inOrder(async () => {
-      const step = await patiently(session, () => ask(session.medium.id));
+      const step = await patiently(() => ask(session.medium.id, key));
       if (getSession() !== session) return;
       setState({ history: step });
       if (step.what === null) {

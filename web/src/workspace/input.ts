@@ -1,9 +1,9 @@
 /** Mouse, pen and fingers on the canvas, turned into actions. */
 
-import type { Point } from "../api/types";
+import type { Point, Rle } from "../api/types";
 import { toPath, traceBitmap } from "../lib/contour";
 import { fillPolygon, strokeLine } from "../lib/paint";
-import { type Bitmap, decodeRle, emptyBitmap, encodeRle, rleContains } from "../lib/rle";
+import { type Bitmap, decodeRle, emptyBitmap, rleContains } from "../lib/rle";
 import { keepVisible, pan, pinch, toScreen, toSource, type View, zoomAt } from "../lib/view";
 import * as actions from "./actions";
 import { hoverAt, setHovering } from "./embedding";
@@ -21,8 +21,18 @@ type Gesture =
   | { readonly kind: "pan"; last: Point }
   | { readonly kind: "pinch"; last: readonly [Point, Point] }
   | { readonly kind: "press"; readonly from: Point; readonly button: number; readonly slack: number; isBox: boolean }
-  | { readonly kind: "paint"; readonly bitmap: Bitmap; readonly value: 0 | 1; last: Point }
+  | Painting
   | { readonly kind: "lasso"; readonly points: Point[]; readonly adds: boolean };
+
+/** Strokes on a mask. `before` is what the mask was, undefined where the page does not know it yet. */
+interface Painting {
+  readonly kind: "paint";
+  readonly before: Rle | null | undefined;
+  readonly bitmap: Bitmap;
+  readonly value: 0 | 1;
+  readonly radius: number;
+  readonly path: Point[];
+}
 
 export class CanvasInput {
   private gesture: Gesture | null = null;
@@ -117,7 +127,9 @@ export class CanvasInput {
     if (tool === "lasso") this.gesture = { kind: "lasso", points: [from], adds: !subtracts };
     else {
       const value = (tool === "brush") !== subtracts ? 1 : 0;
-      this.gesture = { kind: "paint", bitmap: this.currentBitmap(), value, last: from };
+      const radius = getState().brushSize / 2;
+      const before = actions.maskToEdit();
+      this.gesture = { kind: "paint", before, bitmap: this.shownBitmap(), value, radius, path: [from] };
       this.paintTo(this.gesture, from);
     }
   }
@@ -187,7 +199,7 @@ export class CanvasInput {
     this.gesture = null;
     this.stage.draft = null;
     if (gesture.kind === "pan") this.onPanning(false);
-    else if (gesture.kind === "paint") actions.drawMask(encodeRle(gesture.bitmap));
+    else if (gesture.kind === "paint") this.finishPainting(gesture);
     else if (gesture.kind === "lasso") this.finishLasso(gesture.points, gesture.adds);
     else if (gesture.isBox && draft?.kind === "box") {
       const [x0, y0, x1, y1] = draft.box;
@@ -265,29 +277,36 @@ export class CanvasInput {
     return found >= 0 ? found : null;
   }
 
-  private currentBitmap(): Bitmap {
+  /** What a stroke is seen on while it is drawn. */
+  private shownBitmap(): Bitmap {
     const { selected, frame } = getState();
     const mask = this.session.masks.get(frame)?.objects.find((one) => one.object_id === selected);
     return mask ? decodeRle(mask.rle) : emptyBitmap(this.session.medium.width, this.session.medium.height);
   }
 
-  private paintTo(gesture: Extract<Gesture, { kind: "paint" }>, to: Point): void {
+  private paintTo({ bitmap, path, radius, value }: Painting, to: Point): void {
     const state = getState();
-    strokeLine(gesture.bitmap, gesture.last, to, state.brushSize / 2, gesture.value);
-    gesture.last = to;
+    strokeLine(bitmap, path[path.length - 1], to, radius, value);
+    path.push(to);
     this.stage.draft = {
       kind: "paint",
       objectId: state.selected,
-      outline: toPath(traceBitmap(gesture.bitmap), 1, 1),
+      outline: toPath(traceBitmap(bitmap), 1, 1),
       color: colorOfDraft(state),
     };
     this.stage.schedule();
   }
 
+  private finishPainting({ before, bitmap, path, radius, value }: Painting): void {
+    const again = (mask: Bitmap) => {
+      for (let i = 1; i < path.length; i++) strokeLine(mask, path[i - 1], path[i], radius, value);
+    };
+    // Where the mask has changed under the brush, or come in only now, the strokes are put on what it is.
+    const isSame = before !== undefined && before === actions.maskToEdit();
+    actions.drawMask(again, isSame ? bitmap : null);
+  }
+
   private finishLasso(points: readonly Point[], adds: boolean): void {
-    if (points.length < 3) return;
-    const bitmap = this.currentBitmap();
-    fillPolygon(bitmap, points, adds ? 1 : 0);
-    actions.drawMask(encodeRle(bitmap));
+    if (points.length >= 3) actions.drawMask((mask) => fillPolygon(mask, points, adds ? 1 : 0));
   }
 }

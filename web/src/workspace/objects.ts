@@ -4,9 +4,9 @@ import * as api from "../api/client";
 import type { ObjectFields, SegmentObject } from "../api/types";
 import { toast, useApp } from "../state/app";
 import { undo } from "./history";
-import { getSession } from "./session";
+import { getSession, type Session } from "./session";
 import { getState, setState } from "./store";
-import { change, mediumId } from "./sync";
+import { change } from "./sync";
 
 /** What the server has not named yet: ids below 0, exchanged for its own when they come. */
 let nextTemporary = -1;
@@ -23,29 +23,30 @@ export function makeObject(): SegmentObject {
     prompted_frames: [],
   };
   setState((state) => ({ objects: [...state.objects, made], selected: made.id, drafting: false }));
-  const session = getSession();
   let isSecondTry = false;
-  void change(async () => {
+  void change(async (session) => {
     // A server that was killed may have made it and not said so.
-    const orphan = isSecondTry ? await findOrphan() : undefined;
+    const orphan = isSecondTry ? await findOrphan(session) : undefined;
     isSecondTry = true;
-    const created = orphan ?? (await api.createObject(mediumId(), { color: made.color }));
-    session?.exchange(made.id, created.id);
-    exchangeId(made.id, created);
+    const created = orphan ?? (await api.createObject(session.medium.id, { color: made.color }));
+    session.exchange(made.id, created.id);
+    if (getSession() === session) exchangeId(session, made.id, created);
   });
   return made;
 }
 
 /** The same when its turn has come already. */
-export async function makeObjectNow(): Promise<SegmentObject> {
-  const created = await api.createObject(mediumId(), { color: nextColor() });
-  setState((state) => ({ objects: [...state.objects, created], selected: created.id, drafting: false }));
+export async function makeObjectNow(session: Session): Promise<SegmentObject> {
+  const created = await api.createObject(session.medium.id, { color: nextColor() });
+  if (getSession() === session)
+    setState((state) => ({ objects: [...state.objects, created], selected: created.id, drafting: false }));
   return created;
 }
 
-async function findOrphan(): Promise<SegmentObject | undefined> {
+async function findOrphan(session: Session): Promise<SegmentObject | undefined> {
+  if (getSession() !== session) return undefined; // nobody remembers which objects there were
   const known = new Set(getState().objects.map((one) => one.id));
-  const listed = await api.listObjects(mediumId());
+  const listed = await api.listObjects(session.medium.id);
   return listed.find((one) => !known.has(one.id) && !one.prompted_frames.length);
 }
 
@@ -57,9 +58,9 @@ function nextColor(): string | undefined {
   return [...colors].sort((a, b) => count(a) - count(b))[0];
 }
 
-function exchangeId(temporary: number, created: SegmentObject): void {
+function exchangeId(session: Session, temporary: number, created: SegmentObject): void {
   const { id } = created;
-  getSession()?.masks.exchange(temporary, id);
+  session.masks.exchange(temporary, id);
   setState((state) => {
     const byObject = { ...state.prompts.byObject };
     const said = byObject[String(temporary)];
@@ -84,8 +85,7 @@ export function updateObject(id: number, fields: ObjectFields): void {
   setState((state) => ({
     objects: state.objects.map((one) => (one.id === id ? { ...one, ...fields } : one)),
   }));
-  const session = getSession();
-  void change(() => api.updateObject(mediumId(), session?.realId(id) ?? id, fields)).then(() => {
+  void change((session) => api.updateObject(session.medium.id, session.realId(id), fields)).then(() => {
     if (fields.class_name === undefined) return;
     const { project } = getState();
     if (project)
@@ -104,8 +104,7 @@ export function deleteObject(id: number): void {
   const rest = objects.filter((one) => one.id !== id);
   const next = selected === id ? (rest[Math.min(at, rest.length - 1)]?.id ?? null) : selected;
   setState({ objects: rest, selected: next, candidates: null });
-  const session = getSession();
-  void change(() => api.deleteObject(mediumId(), session?.realId(id) ?? id)).then(() => {
+  void change((session) => api.deleteObject(session.medium.id, session.realId(id))).then(() => {
     getSession()?.masks.invalidate();
     getSession()?.masks.ensure(getState().frame);
     toast(`Deleted “${gone.name}”`, { label: "Undo", run: () => void undo() });

@@ -7,7 +7,7 @@ import { refreshEmbedding } from "./embedding";
 import { select } from "./selection";
 import { getSession } from "./session";
 import { getState, type Range, setState } from "./store";
-import { mediumId, refreshPrompts } from "./sync";
+import { refreshPrompts } from "./sync";
 
 export function seek(frame: number, options: { byPlayback?: boolean; byTracking?: boolean } = {}): void {
   const { medium, frame: before, compare } = getState();
@@ -50,8 +50,11 @@ export function seekPrompted(direction: 1 | -1): void {
 }
 
 export async function seekNextToCheck(): Promise<void> {
+  const session = getSession();
+  if (!session) return;
   try {
-    const suggestions = await api.getSuggestions(mediumId(), 5);
+    const suggestions = await api.getSuggestions(session.medium.id, 5);
+    if (getSession() !== session) return;
     setState({ suggestions });
     const { frame } = getState();
     const next = suggestions.find((one) => one.frame_index !== frame) ?? suggestions[0];

@@ -4,6 +4,7 @@ import * as api from "../api/client";
 import type { Box, Candidate, GivenAnswer, Point, PromptBody, PromptsOnFrame, Rle, SegmentObject } from "../api/types";
 import type { LocalAnswer } from "../decoder/client";
 import type { DecodeRequest, LocalMask } from "../decoder/protocol";
+import { type Bitmap, decodeRle, emptyBitmap, encodeRle } from "../lib/rle";
 import { toast } from "../state/app";
 import { answerAtHand, dropHover, localDecode } from "./embedding";
 import { acceptFrames, undo } from "./history";
@@ -11,7 +12,7 @@ import { makeObject, makeObjectNow, updateObject } from "./objects";
 import { bodyOf, hasMask, isSaidKnown, isTracked, NO_PROMPT, promptOf, requestFor, withPoint } from "./said";
 import { getSession, type Session } from "./session";
 import { getState, selectedObject, setState } from "./store";
-import { change, isTravelling, mediumId } from "./sync";
+import { change, isTravelling } from "./sync";
 
 /** Whether an object may be changed on this frame; says so if not, and shows it if it is hidden. */
 export function isOpen(object: SegmentObject): boolean {
@@ -50,8 +51,9 @@ function say(extend: (before: PromptBody) => PromptBody): void {
   }
   // An undo is on its way, or the frame has just been come to: what this adds to is for the server to say.
   dropHover();
+  if (known) session.awaitMask(frame, known.id);
   const prepare = async () => {
-    const target = await targetAfterUndo(known);
+    const target = await targetAfterUndo(session, known);
     const said = await api.getPrompts(session.medium.id, frame);
     if (session.waiting <= 1 && getState().frame === frame) setState({ prompts: { frame, byObject: said } });
     return put(session, frame, target.id, extend(bodyOf(said, target.id)), said);
@@ -65,10 +67,11 @@ function say(extend: (before: PromptBody) => PromptBody): void {
 }
 
 /** The server may have named the object that was selected meanwhile, or an undo may have taken it away. */
-async function targetAfterUndo(known: SegmentObject | undefined): Promise<SegmentObject> {
-  const objects = await api.listObjects(mediumId());
+async function targetAfterUndo(session: Session, known: SegmentObject | undefined): Promise<SegmentObject> {
+  const objects = await api.listObjects(session.medium.id);
   const find = (id: number | null | undefined) => objects.find((one) => one.id === id);
-  return find(known && getSession()?.realIdSoFar(known.id)) ?? find(getState().selected) ?? (await makeObjectNow());
+  const selected = getSession() === session ? getState().selected : null;
+  return find(known && session.realIdSoFar(known.id)) ?? find(selected) ?? (await makeObjectNow(session));
 }
 
 /** Show a prompt and what the page's own decoder makes of it, after what was said (as shown, if not given). Returns what has the server keep it. */
@@ -86,8 +89,9 @@ function put(
     session.said.set(`${frame}/${objectId}`, request);
     rememberPrompt(frame, objectId, prompt);
   }
+  session.awaitMask(frame, objectId);
   const turn = session.newTurn(frame);
-  const isLast = () => session.isLastTurn(frame, turn);
+  const isLast = () => getSession() === session && session.isLastTurn(frame, turn);
   const isWhole = getState().localMode && !isDrawn && !isTracked(frame, objectId);
   let isAnswered = false;
   const isHere = () => !isAnswered && isLast() && getState().frame === frame;
@@ -98,7 +102,7 @@ function put(
     const answer = await api.putPrompt(session.medium.id, frame, id, prompt, given);
     isAnswered = true;
     if (!isLast()) return;
-    session.masks.set(answer.frame);
+    session.showAnswer(answer.frame);
     dropPending(frame);
     if (given || getState().frame !== frame) return;
     offer(frame, id, answer.candidates, prompt);
@@ -162,6 +166,7 @@ function showWhole(frame: number, temporary: number, answer: LocalAnswer, prompt
     object_score: answer.objectScore,
     status: answer.objectScore > 0 ? "present" : "occluded",
   });
+  session.settle(frame, objectId);
   dropPending(frame);
   const list = answer.masks.flatMap(({ whole, iou }) => (whole ? [{ rle: whole.rle, iou_prediction: iou }] : []));
   offer(frame, objectId, list, prompt);
@@ -235,13 +240,17 @@ export function clearPrompt(): void {
   setState({ candidates: null, hover: null });
   dropPending(frame);
   rememberPrompt(frame, selected, null);
+  session.awaitMask(frame, selected);
   const turn = session.newTurn(frame);
   void change(async () => {
     const id = session.realId(selected);
     const answer = await api.deletePrompt(session.medium.id, frame, id);
     if (session.isLastTurn(frame, turn)) {
-      if (answer.frame) session.masks.set(answer.frame);
-      else session.masks.remove(frame, id);
+      if (answer.frame) session.showAnswer(answer.frame);
+      else {
+        session.masks.remove(frame, id);
+        session.settleFrame(frame);
+      }
     }
     toast("Cleared what was said here", { label: "Undo", run: () => void undo() });
   });
@@ -271,23 +280,65 @@ export function cycleCandidate(): void {
   if (candidates) chooseCandidate((candidates.chosen + 1) % candidates.list.length);
 }
 
-/** The selected object's mask here is this, drawn by hand. */
-export function drawMask(rle: Rle): void {
+/** Adds to a mask, or takes away from it, in place. */
+export type Edit = (mask: Bitmap) => void;
+
+/**
+ * The selected object's mask on this frame, as all that has been done leaves it; null where it has none.
+ *
+ * Undefined while that is for the server to say: the frame's masks have not come in, or it is working one out.
+ */
+export function maskToEdit(): Rle | null | undefined {
+  const session = getSession();
+  const { frame } = getState();
+  const object = selectedObject(getState());
+  if (!session || isTravelling()) return undefined;
+  if (!object) return null;
+  if (session.isAwaited(frame, object.id)) return undefined;
+  // Of an object that the server has not named, it has no masks.
+  if (object.id >= 0 && !session.masks.isKnown(frame)) return undefined;
+  const mask = session.masks.get(frame)?.objects.find((one) => one.object_id === object.id);
+  return mask?.rle ?? null;
+}
+
+/**
+ * Change the selected object's mask here by hand: at once where the page knows it, else in turn, where the server has it.
+ *
+ * @param made what the edit has made of `maskToEdit`, where the page has that already.
+ */
+export function drawMask(edit: Edit, made: Bitmap | null = null): void {
   const session = getSession();
   const { frame } = getState();
   const known = selectedObject(getState());
   if (!session || (known && !isOpen(known))) return;
   setState({ candidates: null, playing: false });
-  const isKnown = !isTravelling();
-  const early = isKnown ? (known ?? makeObject()) : null;
-  if (early) {
-    session.masks.put(frame, early.id, { rle, area: 1, iou_prediction: 1, object_score: 1, status: "present" });
-    rememberPrompt(frame, early.id, { ...NO_PROMPT, has_mask: true });
-  }
+  const before = maskToEdit();
+  let drawn: { readonly target: SegmentObject; readonly rle: Rle } | null = null;
+  if (before !== undefined) {
+    const target = known ?? makeObject();
+    const rle = made ? encodeRle(made) : edited(session, before, edit);
+    session.masks.put(frame, target.id, { rle, area: 1, iou_prediction: 1, object_score: 1, status: "present" });
+    rememberPrompt(frame, target.id, { ...NO_PROMPT, has_mask: true });
+    drawn = { target, rle };
+  } else if (known) session.awaitMask(frame, known.id);
   const turn = session.newTurn(frame);
   void change(async () => {
-    const target = early ?? (await targetAfterUndo(known));
-    const answer = await api.putMask(session.medium.id, frame, session.realId(target.id), rle);
-    if (session.isLastTurn(frame, turn)) session.masks.set(answer.frame);
+    // Once only: a second try after a lost answer must not edit what the first has made.
+    drawn ??= await drawOnSaved(session, frame, known, edit);
+    const answer = await api.putMask(session.medium.id, frame, session.realId(drawn.target.id), drawn.rle);
+    if (session.isLastTurn(frame, turn)) session.showAnswer(answer.frame);
   });
+}
+
+async function drawOnSaved(session: Session, frame: number, known: SegmentObject | undefined, edit: Edit) {
+  const target = await targetAfterUndo(session, known);
+  const { frames } = await api.getMasks(session.medium.id, frame, frame + 1, false);
+  const before = frames[0]?.objects.find((one) => one.object_id === target.id);
+  return { target, rle: edited(session, before?.rle ?? null, edit) };
+}
+
+function edited({ medium }: Session, before: Rle | null, edit: Edit): Rle {
+  const bitmap = before ? decodeRle(before) : emptyBitmap(medium.width, medium.height);
+  edit(bitmap);
+  return encodeRle(bitmap);
 }

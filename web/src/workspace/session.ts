@@ -1,6 +1,6 @@
 /** What belongs to the open medium and is no state to draw: caches, the decoder, what is on its way. */
 
-import type { Medium, TrackRequest } from "../api/types";
+import type { FrameMasks, Medium, TrackRequest } from "../api/types";
 import { DecoderClient } from "../decoder/client";
 import type { DecodeRequest } from "../decoder/protocol";
 import { FrameCache } from "../media/frames";
@@ -9,6 +9,12 @@ import { toastError, useApp } from "../state/app";
 import { setState } from "./store";
 
 type Listener = () => void;
+
+/** Changes of all media that have not been answered, also of those that are closed. */
+let unsaved = 0;
+window.addEventListener("beforeunload", (event) => {
+  if (unsaved > 0) event.preventDefault();
+});
 
 export class Session {
   readonly frames: FrameCache;
@@ -27,6 +33,8 @@ export class Session {
   changes = 0;
   /** By frame and object, what the decoder was asked last: what the next click adds to. */
   readonly said = new Map<string, DecodeRequest>();
+  /** Places (as in `said`) whose masks the server is working out: what is shown is not what the next edit meets. */
+  private readonly awaited = new Set<string>();
   private readonly realIds = new Map<number, number>();
   private readonly turns = new Map<number, number>();
   /** An undo or redo has been asked for, and what it leads to has not been shown yet. */
@@ -65,7 +73,9 @@ export class Session {
 
   private count(by: 1 | -1): void {
     this.waiting += by;
+    unsaved += by;
     this.changes++;
+    if (this.waiting === 0) this.awaited.clear();
     if (!this.closed) setState({ saving: this.waiting });
   }
 
@@ -76,6 +86,34 @@ export class Session {
       const [frame, id] = place.split("/");
       if (Number(id) === temporary) this.said.set(`${frame}/${real}`, request);
     }
+    for (const place of this.awaited) {
+      const [frame, id] = place.split("/");
+      if (Number(id) === temporary) this.awaited.add(`${frame}/${real}`);
+    }
+  }
+
+  /** What a change makes of a mask is for the server to say. */
+  awaitMask(frame: number, objectId: number): void {
+    this.awaited.add(`${frame}/${objectId}`);
+  }
+
+  isAwaited(frame: number, objectId: number): boolean {
+    return this.awaited.has(`${frame}/${objectId}`);
+  }
+
+  /** The page has an object's mask as the server will have it. */
+  settle(frame: number, objectId: number): void {
+    this.awaited.delete(`${frame}/${objectId}`);
+  }
+
+  /** The server has answered the last change that was made on a frame. */
+  showAnswer(masks: FrameMasks): void {
+    this.masks.set(masks);
+    this.settleFrame(masks.frame_index);
+  }
+
+  settleFrame(frame: number): void {
+    for (const place of this.awaited) if (place.startsWith(`${frame}/`)) this.awaited.delete(place);
   }
 
   /** The server's id of an object: known once the turn of a change has come, unless the object could not be made. */

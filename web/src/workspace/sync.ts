@@ -5,8 +5,6 @@ import { backOnline, toastError } from "../state/app";
 import { getSession, type Session } from "./session";
 import { getState, setState } from "./store";
 
-export const mediumId = (): string => getState().medium?.id ?? "";
-
 /** Whether an undo or redo is on its way: what is shown is not what the next change will meet. */
 export const isTravelling = (): boolean => getSession()?.isBehind ?? false;
 
@@ -76,14 +74,13 @@ export async function refreshAll(): Promise<void> {
   await catchUp(session).catch(toastError);
 }
 
-/** Do it; and while the server is away, wait and do it again: nothing that was done meanwhile is lost. */
-export async function patiently<T>(session: Session, work: () => Promise<T>): Promise<T> {
+/** Do it; and while the server is away, wait and do it again: nothing is lost, also if somebody goes to another medium. */
+export async function patiently<T>(work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await work();
     } catch (error) {
-      const isAway = error instanceof api.ApiError && error.status === 0;
-      if (!isAway || getSession() !== session) throw error;
+      if (!(error instanceof api.ApiError && error.status === 0)) throw error;
       await backOnline();
       await new Promise((resolve) => setTimeout(resolve, 300)); // it has just come up
     }
@@ -91,13 +88,14 @@ export async function patiently<T>(session: Session, work: () => Promise<T>): Pr
 }
 
 /** Run a change in order behind the others; say so when it fails and show again what the server has. */
-export async function change<T>(work: () => Promise<T>): Promise<T | undefined> {
+export async function change<T>(work: (session: Session) => Promise<T>): Promise<T | undefined> {
+  // What is changed belongs to the medium that is open now, also if another one is by the time of its turn.
   const session = getSession();
   if (!session) return undefined;
   const { history } = getState();
   setState({ history: { ...history, can_undo: true, can_redo: false } });
   try {
-    const result = await session.inOrder(() => patiently(session, work));
+    const result = await session.inOrder(() => patiently(() => work(session)));
     refreshSoon();
     return result;
   } catch (error) {

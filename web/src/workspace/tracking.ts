@@ -8,7 +8,7 @@ import { undo } from "./history";
 import { seek, settle } from "./places";
 import { getSession, type Session } from "./session";
 import { getState, type Range, setState } from "./store";
-import { mediumId, refreshAll } from "./sync";
+import { refreshAll } from "./sync";
 
 /** All frames, those that corrections have outdated, or those that no run has come to. */
 export type What = "all" | "changed" | "missing";
@@ -27,15 +27,16 @@ export async function track(direction: Direction, what: What = "all"): Promise<v
   });
 }
 
-/** Returns whether it has begun; says so if not. */
+/** Returns whether it has begun and is followed; says so if it has not. */
 async function start(request: TrackRequest): Promise<boolean> {
   const session = getSession();
   if (!session) return false;
   try {
     const started = await session.inOrder(() => api.startTracking(session.medium.id, request));
     session.tracked = request;
+    if (getSession() !== session) return false; // it goes on there, for whoever comes back
     setState({ playing: false, following: true, candidates: null });
-    follow(started);
+    follow(session, started);
     return true;
   } catch (error) {
     toastError(error);
@@ -50,7 +51,7 @@ export async function goOn(): Promise<void> {
   if (!session || job?.kind !== "track") return resumeJob();
   const now = (await api.listJobs(session.medium.id)).find((one) => one.id === job.id);
   if (!now || now.interrupted) await restart(session);
-  else follow(now);
+  else follow(session, now);
 }
 
 /** Track on after the server has ended in the middle. */
@@ -80,19 +81,22 @@ export function cancelJob(): void {
 }
 
 export function findEverything(): void {
-  void api.findEverything(mediumId()).then(follow, toastError);
+  const session = getSession();
+  if (session) void api.findEverything(session.medium.id).then((started) => follow(session, started), toastError);
 }
 
 /** After a reload, go on watching what is still running. */
 export async function resumeJob(): Promise<void> {
-  const jobs = await api.listJobs(mediumId());
-  const running = jobs.find((job) => !api.isFinal(job) && (job.kind === "track" || job.kind === "everything"));
-  if (running) follow(running);
-}
-
-function follow(started: Job): void {
   const session = getSession();
   if (!session) return;
+  const jobs = await api.listJobs(session.medium.id);
+  const running = jobs.find((job) => !api.isFinal(job) && (job.kind === "track" || job.kind === "everything"));
+  if (running) follow(session, running);
+}
+
+/** Watch a job of the medium that is open; one of another medium runs on unseen. */
+function follow(session: Session, started: Job): void {
+  if (getSession() !== session) return;
   session.stopFollowing?.();
   setState({ job: started });
   const lanes = new LiveLanes();
