@@ -13,6 +13,7 @@ from PIL import Image
 
 from masklet.errors import ImageError, OutputError
 from masklet.images import read_image, write_image, write_label_map
+from masklet.video.base import made_smaller
 
 RAMP_16 = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
 RAMP_8 = np.rint(RAMP_16 / 257).astype(np.uint8)
@@ -195,3 +196,22 @@ def test_label_maps_refuse_what_does_not_fit(number: int, tmp_path: Path) -> Non
     with pytest.raises(OutputError, match="numbers from 0 to 65535"):
         write_label_map(tmp_path / "labels.png", np.array([[0, number]], np.int32))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_jpeg_is_decoded_no_larger_than_it_is_wanted(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    smooth = np.linspace(0, 255, 200 * 304 * 3).reshape(200, 304, 3).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(smooth).save(buffer, "JPEG", quality=95, exif=exif)
+    whole = read_image(buffer.getvalue())
+    loaded = []
+    convert = Image.Image.convert
+    monkeypatch.setattr(Image.Image, "convert", lambda image, mode: loaded.append(image.size) or convert(image, mode))
+    for part, wanted in ((1, 0.51), (2, 0.5), (4, 0.2), (8, 0.01)):
+        height, width = whole.shape[:2]
+        small = read_image(buffer.getvalue(), at_least_hw=(round(height * wanted), round(width * wanted)))
+        assert small.shape[:2] == (-(-height // part), -(-width // part))
+        assert loaded[-1] == small.shape[1::-1]
+        assert np.abs(small.astype(int) - made_smaller(whole, small.shape[:2])).mean() < 3

@@ -23,13 +23,18 @@ from masklet.records import BoolArray, ByteArray
 MAX_PIXELS = 178_956_970
 """Largest image read: 512 MB as RGB. Pillow's own limit against decompression bombs."""
 
+ORIENTATION_TAG = 0x0112
+"""EXIF; from 5 on width and height change places."""
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 """File names that are taken for images when a folder is searched; lower case."""
 
 ImageSource = str | Path | bytes | Image.Image | NDArray[np.generic]
 
 
-def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ByteArray:
+def read_image(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, at_least_hw: tuple[int, int] | None = None
+) -> ByteArray:
     """Read one image as upright RGB.
 
     What is done with the less usual kinds:
@@ -43,6 +48,8 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ByteArra
         source: a path, the bytes of a file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or
             (H, W, 4) RGBA of bool, uint8, uint16 or float in [0, 1].
         max_pixels: larger images are refused before they are decoded.
+        at_least_hw: all that is wanted is an upright picture of this height and width: a JPEG is then decoded to a
+            half, a quarter or an eighth of its size (rounded up) where that is enough.
 
     Returns:
         (H, W, 3) uint8, contiguous and the caller's own.
@@ -53,11 +60,11 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ByteArra
     if isinstance(source, np.ndarray):
         return _array_to_rgb(source, max_pixels)
     if isinstance(source, Image.Image):
-        return _decode(source, "the PIL image", max_pixels)
+        return _decode(source, "the PIL image", max_pixels, at_least_hw)
     if isinstance(source, bytes):
         if not source:
             raise ImageError("the image is empty: got 0 bytes")
-        return _open_and_decode(io.BytesIO(source), "the image", max_pixels)
+        return _open_and_decode(io.BytesIO(source), "the image", max_pixels, at_least_hw)
     if not isinstance(source, str | Path):
         raise ImageError(f"an image must be a path, bytes, a PIL image or an array, got {type(source).__name__}")
     path = Path(source)
@@ -68,7 +75,7 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ByteArra
             if not file.read(1):
                 raise ImageError(f"{path} is empty: got 0 bytes")
             file.seek(0)
-            return _open_and_decode(file, str(path), max_pixels)
+            return _open_and_decode(file, str(path), max_pixels, at_least_hw)
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -77,7 +84,7 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ByteArra
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _open_and_decode(file: IO[bytes], name: str, max_pixels: int) -> ByteArray:
+def _open_and_decode(file: IO[bytes], name: str, max_pixels: int, at_least_hw: tuple[int, int] | None) -> ByteArray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `max_pixels` decides
@@ -91,12 +98,16 @@ def _open_and_decode(file: IO[bytes], name: str, max_pixels: int) -> ByteArray:
     except Exception as error:  # a damaged header: each of Pillow's readers raises its own kind
         raise ImageError(f"{name} is damaged: {error}") from error
     with image:
-        return _decode(image, name, max_pixels)
+        return _decode(image, name, max_pixels, at_least_hw)
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> ByteArray:
+def _decode(image: Image.Image, name: str, max_pixels: int, at_least_hw: tuple[int, int] | None) -> ByteArray:
     _check_size(image.height, image.width, name, max_pixels)
     try:
+        if at_least_hw is not None:
+            height, width = at_least_hw
+            is_turned = image.getexif().get(ORIENTATION_TAG, 1) >= 5
+            image.draft(None, (height, width) if is_turned else (width, height))
         image.load()
         return _pil_to_rgb(image)
     except Exception as error:  # as above, and again only when the pixels are decoded

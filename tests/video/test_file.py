@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 from masklet.errors import VideoError
+from masklet.records import ByteArray
+from masklet.video import file as video_file
+from masklet.video.base import made_smaller
 from masklet.video.file import VideoFileSource
 
 from .clips import MakeClip, is_upright, number_of, write_tone
@@ -51,6 +55,56 @@ def test_frames_are_numbered_exactly_however_they_are_reached(make_clip: MakeCli
                 frame = source.frame(index)
                 assert (frame.index, number_of(frame.rgb)) == (index, index)
                 assert frame.time_s == frames[index].time_s
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_small_pictures_are_the_frames_made_smaller(make_clip: MakeClip, kind: str) -> None:
+    options = {"size_hw": (64, 96)} | KINDS[kind]
+    with VideoFileSource(make_clip(**options)) as source:
+        count, (height, width) = source.info.num_frames or 0, source.info.size_hw
+        size_hw = (height // 2, width // 2)
+        for index in (count - 1, 0, count // 2, count // 2 - 1, count // 3):
+            if index < 0:
+                continue
+            key = source.key_frame(index)
+            for place, picture in ((index, source.picture(index, size_hw)), (key, source.key_picture(key, size_hw))):
+                expected = made_smaller(source.frame(place).rgb, size_hw)
+                assert (picture.shape, picture.dtype) == ((*size_hw, 3), np.uint8)
+                assert np.abs(picture.astype(int) - expected).mean() < 4
+                assert number_of(picture) == place
+        with pytest.raises(VideoError, match="does not exist"):
+            source.picture(count, size_hw)
+
+
+def test_nothing_is_decoded_or_converted_in_vain(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int | None] = []
+    converted: list[int] = []
+
+    def counted(*given: Any) -> Iterator[av.VideoFrame]:
+        for frame in decode(*given):
+            decoded.append(frame.pts)
+            yield frame
+
+    def weighed(source: VideoFileSource, frame: av.VideoFrame, size_hw: tuple[int, int]) -> ByteArray:
+        rgb = to_rgb(source, frame, size_hw)
+        converted.append(rgb.nbytes)
+        return rgb
+
+    decode, to_rgb = video_file._decode, VideoFileSource._to_rgb
+    path = make_clip(count=60, gop=30, size_hw=(96, 128))
+    with VideoFileSource(path) as source:
+        monkeypatch.setattr(video_file, "_decode", counted)
+        monkeypatch.setattr(VideoFileSource, "_to_rgb", weighed)
+        for index in (30, 32, 31, 34, 33, 31, 30):  # of several who ask at once any may be first
+            source.picture(index, (24, 32))
+        assert len(decoded) == 5
+        assert converted == [24 * 32 * 3] * 7
+        source.frame(33)  # another size of what is there
+        source.key_picture(0, (24, 32))
+        assert len(decoded) == 5
+        source.picture(35, (24, 32))  # whoever plays has stayed where he was
+        source.picture(59, (24, 32))
+        assert len(decoded) == 30
 
 
 @pytest.mark.parametrize(

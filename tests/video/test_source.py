@@ -50,6 +50,23 @@ def test_a_frame_of_another_size_is_named(tmp_path: Path) -> None:
         assert caught.value.frame_index == 1
 
 
+def test_small_pictures_of_files(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", ["0.jpg", "1.png", "2.jpg", "3.jpg"])
+    Image.fromarray(numbered_frame(2, (20, 10))).save(folder / "2.jpg")
+    (folder / "3.jpg").write_bytes((folder / "3.jpg").read_bytes()[:400])
+    paths = [folder / name for name in ("0.jpg", "1.png", "2.jpg", "3.jpg")]
+    for source in (open_source(folder), open_source(paths)):
+        for index in (0, 1):
+            picture = source.picture(index, (12, 16))
+            assert (picture.shape, number_of(picture)) == ((12, 16, 3), index)
+        with pytest.raises(VideoError, match="10 x 20, the first frame is 64 x 48"):
+            source.picture(2, (12, 16))
+        with pytest.raises(VideoError, match=r"truncated|damaged"):
+            source.picture(3, (12, 16))
+        with pytest.raises(VideoError, match="does not exist"):
+            source.picture(4, (12, 16))
+
+
 def test_a_truncated_frame_is_named(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "frames", ["0.jpg", "1.jpg"])
     (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:400])

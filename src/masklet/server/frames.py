@@ -17,10 +17,11 @@ import numpy as np
 
 from masklet.output import atomic_path
 from masklet.records import ByteArray, Frame
+from masklet.video.base import made_smaller
 from masklet.video.file import VideoFileSource
 from masklet.video.source import FrameSource, VideoInfo
 
-WIDTHS = (160, 320, 480, 640, 960, 1280, 1920)
+WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
 """In which frames are served, besides their own; few, so that they are found in the cache."""
 
 QUALITY = 88
@@ -69,6 +70,17 @@ class FrameReader:
                 self._recent.popitem(last=False)
             return frame
 
+    def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        """One frame, made smaller. Frames are not decoded to their full size for that, and none is kept.
+
+        Raises:
+            VideoError: as `frame`.
+        """
+        with self._lock:
+            self.used_at = time.monotonic()
+            known = self._recent.get(index)
+            return self.source.picture(index, size_hw) if known is None else made_smaller(known.rgb, size_hw)
+
     @property
     def info(self) -> VideoInfo:
         return self.source.info
@@ -83,18 +95,19 @@ class FrameReader:
     def thumbnails(self, indices: Sequence[int], height: int) -> list[ByteArray]:
         """Small pictures of frames, all of one size; of far apart ones the key frames before them."""
         spacing = min((b - a for a, b in itertools.pairwise(indices)), default=0)
-        source = self.source
-        pictures: list[ByteArray] = []
-        for index in indices:
-            place = index
+        full_height, full_width = self.info.size_hw
+        size_hw = (height, max(1, round(height * full_width / full_height)))
+        return [self._thumbnail(index, size_hw, spacing) for index in indices]
+
+    def _thumbnail(self, index: int, size_hw: tuple[int, int], spacing: int) -> ByteArray:
+        with self._lock:
+            source = self.source
             if spacing >= SPARSE and isinstance(source, VideoFileSource):
-                with self._lock:
-                    key = source.key_frame(index)
-                place = key if index - key < 2 * spacing else index
-            rgb = self.frame(place).rgb
-            width = max(1, round(height * rgb.shape[1] / rgb.shape[0]))
-            pictures.append(np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
-        return pictures
+                key = source.key_frame(index)
+                if index - key < 2 * spacing:
+                    self.used_at = time.monotonic()
+                    return source.key_picture(key, size_hw)
+            return self.picture(index, size_hw)
 
     def close(self) -> None:
         """Free its memory; the next frame opens the medium again."""
@@ -108,10 +121,14 @@ class FrameReader:
 def to_jpeg(rgb: ByteArray, *, width: int | None = None, quality: int = QUALITY) -> bytes:
     """A JPEG of a picture, made smaller if it is wider than `width`."""
     if width is not None and width < rgb.shape[1]:
-        height = max(1, round(rgb.shape[0] * width / rgb.shape[1]))
-        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        rgb = made_smaller(rgb, size_at(width, (rgb.shape[0], rgb.shape[1])))
     _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes()
+
+
+def size_at(width: int, size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a picture that is made this wide."""
+    return max(1, round(size_hw[0] * width / size_hw[1])), width
 
 
 def to_png(rgba: ByteArray) -> bytes:

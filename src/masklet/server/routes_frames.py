@@ -19,7 +19,7 @@ from masklet.server import schemas
 from masklet.server.database import Medium
 from masklet.server.depends import FrameIndex, MediumNow, StudioNow, UserNow, check_frame
 from masklet.server.errors import ApiError
-from masklet.server.frames import QUALITY, THUMBNAIL_QUALITY, WIDTHS, spread, strip_of, to_jpeg
+from masklet.server.frames import QUALITY, THUMBNAIL_QUALITY, WIDTHS, size_at, spread, strip_of, to_jpeg
 from masklet.server.studio import Studio
 
 router = APIRouter(tags=["frames"])
@@ -72,8 +72,11 @@ async def frame(
         wide = None
 
     def make() -> bytes:
-        rgb = studio.reader(medium).frame(i).rgb
-        return to_jpeg(rgb, width=wide, quality=QUALITY if (wide or 10**9) > 480 else THUMBNAIL_QUALITY)
+        reader = studio.reader(medium)
+        if wide is None:
+            return to_jpeg(reader.frame(i).rgb)
+        rgb = reader.picture(i, size_at(wide, (medium.height, medium.width)))
+        return to_jpeg(rgb, quality=QUALITY if wide > 480 else THUMBNAIL_QUALITY)
 
     return await _picture(studio, medium, request, f"{i}-{wide or 'full'}.jpg", make)
 

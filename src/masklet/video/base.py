@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -119,6 +120,21 @@ class FrameSource(Protocol):
         """
         ...
 
+    def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        """One frame made smaller, for eyes: decoded or converted in that size where the format allows.
+
+        Args:
+            index: of the frame.
+            size_hw: not larger than the frame.
+
+        Returns:
+            (h, w, 3), near to `frame` resized with an area filter, and not equal.
+
+        Raises:
+            VideoError: as `frame`.
+        """
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> FrameSource: ...
@@ -139,6 +155,9 @@ class BaseSource(ABC):
 
     @abstractmethod
     def frame(self, index: int) -> Frame: ...
+
+    def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        return made_smaller(self.frame(index).rgb, size_hw)
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
         if step == 0:
@@ -166,6 +185,13 @@ class BaseSource(ABC):
         self.close()
 
 
+def made_smaller(rgb: ByteArray, size_hw: tuple[int, int]) -> ByteArray:
+    """(h, w, 3) by an area filter."""
+    if rgb.shape[:2] == size_hw:
+        return rgb
+    return np.asarray(cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
 class StillSource(BaseSource):
     """Images that can be read in any order; a subclass makes them by their number."""
 
@@ -190,6 +216,10 @@ class StillSource(BaseSource):
     @abstractmethod
     def _image(self, index: int) -> ByteArray: ...
 
+    def _small_image(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        """The image at any size that is not below this one: in full, unless a subclass knows better."""
+        return self._image(index)
+
     @abstractmethod
     def _label(self, index: int) -> str:
         """What a message calls the image."""
@@ -205,6 +235,14 @@ class StillSource(BaseSource):
                 frame_index=index,
             )
         return Frame(index, rgb, index / self._info.fps)
+
+    def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        self._check_index(index)
+        rgb = self._small_image(index, size_hw)
+        height, width = self._info.size_hw
+        if rgb.shape[:2] not in [(-(-height // part), -(-width // part)) for part in (1, 2, 4, 8)]:
+            rgb = self.frame(index).rgb  # which says what is wrong with its size
+        return made_smaller(rgb, size_hw)
 
     def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
         count = self._info.num_frames or 0

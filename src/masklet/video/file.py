@@ -7,6 +7,7 @@ which is made by one pass over the file without decoding when it is first needed
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
@@ -23,6 +24,7 @@ from av.buffer import Buffer
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -111,7 +113,9 @@ class VideoFileSource(BaseSource):
         self._is_scanned = False
         self._num_packets = 0
         self._cursor: _Cursor | None = None
-        self._recent: OrderedDict[int, Frame] = OrderedDict()
+        self._key_frames: _KeyFrames | None = None
+        self._recent: OrderedDict[int, VideoFrame] = OrderedDict()
+        self._last: Frame | None = None
         self._promised_frames: int | None = None
         """More than `info.num_frames` when the file breaks off."""
 
@@ -156,17 +160,41 @@ class VideoFileSource(BaseSource):
         return self._info
 
     def frame(self, index: int) -> Frame:
+        if self._last is None or self._last.index != index:
+            self._last = self._to_frame(self._decoded(index), index)
+        return self._last
+
+    def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        return self._to_rgb(self._decoded(index), size_hw)
+
+    def key_picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        """As `picture`, of a key frame (see there), which alone is decoded: whoever plays stays where he is."""
+        self._check_index(index)
+        timeline = self._get_timeline()
+        if timeline is None or index in self._recent or index >= len(timeline.pts):
+            return self.picture(index, size_hw)
+        if self._key_frames is None:
+            self._key_frames = _KeyFrames(self)
+        decoded = self._key_frames.read(int(timeline.pts[index]))
+        return self.picture(index, size_hw) if decoded is None else self._to_rgb(decoded, size_hw)
+
+    def _decoded(self, index: int) -> VideoFrame:
+        """As the decoder left it, so that any size can be made of it. The last ones are kept."""
         self._check_index(index)
         if index in self._recent:
             self._recent.move_to_end(index)
             return self._recent[index]
         if self._cursor is None:
             self._cursor = _Cursor(self)
-        # Someone who steps back by one will do so again: keep what is decoded on the way there.
-        going_back = bool(self._recent) and index < next(reversed(self._recent))
-        first = max(0, index - self._chunk_frames // 2) if going_back else index
-        for found in self._cursor.read(first, index + 1):
-            self._recent[found.index] = found
+        # Someone who steps back by one will do so again: begin earlier. And keep what is decoded on the way anyhow: of
+        # several who ask at once for frames that follow each other, any may be first.
+        first = max(0, index - self._chunk_frames // 2)
+        if self._cursor.next_index == index:
+            first = index
+        elif self._cursor.next_index < index:
+            first = max(first, self._cursor.next_index, self._key_index(index))
+        for place, decoded in self._cursor.decoded(first, index + 1):
+            self._recent[place] = decoded
             while len(self._recent) > self._chunk_frames:
                 self._recent.popitem(last=False)
         if index not in self._recent:
@@ -176,9 +204,11 @@ class VideoFileSource(BaseSource):
 
     def close(self) -> None:
         self._recent.clear()
-        if self._cursor is not None:
-            self._cursor.close()
-            self._cursor = None
+        self._last = None
+        for reader in (self._cursor, self._key_frames):
+            if reader is not None:
+                reader.close()
+        self._cursor = self._key_frames = None
 
     def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
         cursor = _Cursor(self)
@@ -313,13 +343,24 @@ class VideoFileSource(BaseSource):
         return _Timeline(pts[pts >= known_keys[0]], np.unique(np.array(known_keys, dtype=np.int64)))
 
     def _to_frame(self, decoded: VideoFrame, index: int) -> Frame:
-        height, width = self._stored_hw  # a stream that changes its size goes on in the first one
-        matrix = self._untagged_matrix if decoded.colorspace == 2 else None  # 2: unspecified
-        rgb = decoded.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=matrix)
         time_s = index / self._fps
         if self._has_stamps and decoded.pts is not None and self._first_pts is not None:
             time_s = float((decoded.pts - self._first_pts) * self._time_base)
-        return Frame(index, self._orientation.apply(np.asarray(rgb, np.uint8)), time_s)
+        return Frame(index, self._to_rgb(decoded, self._info.size_hw), time_s)
+
+    def _to_rgb(self, decoded: VideoFrame, size_hw: tuple[int, int]) -> ByteArray:
+        """Upright (h, w, 3); a stream that changes its size goes on in the first one."""
+        height, width = size_hw[::-1] if self._orientation.transpose else size_hw
+        matrix = self._untagged_matrix if decoded.colorspace == 2 else None  # 2: unspecified
+        is_smaller = (height, width) != self._stored_hw
+        rgb = decoded.to_ndarray(
+            format="rgb24",
+            width=width,
+            height=height,
+            src_colorspace=matrix,
+            interpolation=Interpolation.AREA if is_smaller else None,
+        )
+        return self._orientation.apply(np.asarray(rgb, np.uint8))
 
 
 class _Cursor:
@@ -339,6 +380,11 @@ class _Cursor:
 
     def read(self, start: int, stop: int | None, step: int = 1) -> Iterator[Frame]:
         """The frames `range(start, stop, step)`, `step` > 0, as far as they exist."""
+        for index, decoded in self.decoded(start, stop, step):
+            yield self._source._to_frame(decoded, index)
+
+    def decoded(self, start: int, stop: int | None, step: int = 1) -> Iterator[tuple[int, VideoFrame]]:
+        """The same as the decoder leaves them, with their numbers."""
         if stop is not None and start >= stop:
             return
         pending = self._go_to(start)
@@ -357,7 +403,7 @@ class _Cursor:
             index, decoded = item
             self.next_index = index + 1
             if index >= start and (index - start) % step == 0:
-                yield self._source._to_frame(decoded, index)
+                yield index, decoded
             if stop is not None and index + 1 >= stop:
                 return
 
@@ -413,6 +459,35 @@ class _Cursor:
             return next(self._decoded, None)
         except av.FFmpegError:
             return None
+
+
+class _KeyFrames:
+    """A decoder that decodes key frames alone."""
+
+    MAX_PACKETS = 200
+    """Between where seeking lands and the key frame that was meant."""
+
+    def __init__(self, source: VideoFileSource) -> None:
+        self._container = source._open()
+        self._stream = _video_stream(self._container, source._name)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def read(self, pts: int) -> VideoFrame | None:
+        """The one with this time stamp. None: it cannot be had alone."""
+        context = self._stream.codec_context
+        try:
+            self._container.seek(pts, stream=self._stream, backward=True)
+            for packet in itertools.islice(self._container.demux(self._stream), self.MAX_PACKETS):
+                if packet.pts == pts and packet.is_keyframe:
+                    found = [*context.decode(packet), *context.decode(None)]  # at once, not after those behind it
+                    return next((frame for frame in found if frame.pts == pts), None)
+        except av.FFmpegError:
+            return None
+        finally:
+            context.flush_buffers()
+        return None
 
 
 def _decode(

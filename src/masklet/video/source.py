@@ -132,8 +132,11 @@ class FolderSource(StillSource):
         super().__init__(str(folder), len(self.files), fps)
 
     def _image(self, index: int) -> ByteArray:
+        return self._small_image(index, None)
+
+    def _small_image(self, index: int, size_hw: tuple[int, int] | None) -> ByteArray:
         try:
-            return read_image(self.files[index])
+            return read_image(self.files[index], at_least_hw=size_hw)
         except ImageError as error:
             raise VideoError(str(error), frame_index=index) from error
 
@@ -160,8 +163,11 @@ class ArraySource(StillSource):
         super().__init__(name, len(images), fps)
 
     def _image(self, index: int) -> ByteArray:
+        return self._small_image(index, None)
+
+    def _small_image(self, index: int, size_hw: tuple[int, int] | None) -> ByteArray:
         try:
-            return read_image(self._images[index])
+            return read_image(self._images[index], at_least_hw=size_hw)
         except ImageError as error:
             raise VideoError(f"{self._label(index)}: {error}", frame_index=index) from error
 

@@ -5,7 +5,7 @@ import type { Medium } from "../api/types";
 import { Lru } from "../lib/lru";
 
 /** Widths that the server scales frames to; `null` is the source's own. */
-const WIDTHS = [320, 640, 960, 1280, 1920] as const;
+const WIDTHS = [320, 640, 960, 1280, 1920, 2560] as const;
 
 export type FrameWidth = (typeof WIDTHS)[number] | null;
 
