@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from serving import Server
 
@@ -175,17 +176,25 @@ def test_renaming_while_an_undo_is_in_flight_comes_after_it(cat: Page) -> None:
     is_named(cat, "Eel")
 
 
-def holding(page: Page, pattern: str) -> list[Route]:
+class Held:
     """Requests that go on only when they are told to."""
-    held: list[Route] = []
 
-    def hold(
-        route: Route,
-    ) -> None:  # (playwright keeps notes on a handler, and a method of a list has no room for them)
-        held.append(route)
+    def __init__(self, page: Page, pattern: str) -> None:
+        self.waiting: list[Route] | None = []
+        page.route(pattern, self.hold)
 
-    page.route(pattern, hold)
-    return held
+    def hold(self, route: Route) -> None:
+        if self.waiting is None:
+            route.continue_()
+        else:
+            self.waiting.append(route)
+
+    def release(self) -> None:
+        """Let all go, and those that come later."""
+        waiting, self.waiting = self.waiting or [], None
+        for route in waiting:
+            with suppress(Error):  # some went with the page that was there before
+                route.continue_()
 
 
 def area(page: Page, frame: int = 0) -> int:
@@ -214,14 +223,14 @@ def test_a_stroke_before_the_masks_have_come_touches_up_what_is_there(page: Page
     open_medium(page, "cat.jpg")
     click(page, 0.5, 0.5)
     before = area(page)
-    held = holding(page, "**/masks?*")
+    held = Held(page, "**/masks?*")
     with page.expect_request("**/masks?*"):
         page.reload()
     expect(objects(page)).to_have_attribute("aria-current", "true")
     page.keyboard.press(tool)
     stroke(page, *CORNER, (0.06, 0.08))
     page.wait_for_timeout(100)
-    held[-1].continue_()  # the first one, if there were two, went with the page
+    held.release()
     saved(page)
     assert before < area(page) < 1.2 * before
 
@@ -230,13 +239,13 @@ def test_a_stroke_while_a_click_is_being_saved_adds_to_the_clicks_mask(page: Pag
     new_project(page, server.address, "Click and brush")
     add_files(page, MEDIA / "cat.jpg")
     open_medium(page, "cat.jpg")
-    held = holding(page, "**/prompt")
+    held = Held(page, "**/prompt")
     with page.expect_request("**/prompt"):
         page.mouse.click(*place(page, 0.5, 0.5))
     page.keyboard.press("b")
     stroke(page, *CORNER)
     with page.expect_response("**/prompt") as answer:
-        held[0].continue_()
+        held.release()
     (clicked,) = answer.value.json()["frame"]["objects"]
     saved(page)
     assert clicked["area"] < area(page) < 1.2 * clicked["area"]
@@ -293,7 +302,7 @@ def test_a_run_that_was_asked_for_elsewhere_stays_there(page: Page, server: Serv
     expect(page.get_by_label("Objects", exact=True)).to_be_visible()
     click(page, 0.27, 0.55)
     first = medium_id(page)
-    held = holding(page, "**/track")
+    held = Held(page, "**/track")
     with page.expect_request("**/track"):
         page.keyboard.press("t")
     page.keyboard.press("Control+ArrowRight")
@@ -301,7 +310,7 @@ def test_a_run_that_was_asked_for_elsewhere_stays_there(page: Page, server: Serv
     slider = page.get_by_role("slider", name="Frame", exact=True)
     expect(slider).to_have_attribute("aria-valuenow", "0")
     with page.expect_response("**/track"):
-        held[0].continue_()
+        held.release()
     page.wait_for_timeout(1500)  # had it been taken for a run of this medium, its frames would have come by now
     expect(slider).to_have_attribute("aria-valuenow", "0")
     expect(toast(page, "Tracked")).to_have_count(0)
@@ -310,3 +319,32 @@ def test_a_run_that_was_asked_for_elsewhere_stays_there(page: Page, server: Serv
     page.wait_for_function(
         "async (mid) => (await (await fetch(`/api/v1/media/${mid}/masks`)).json()).frames.length === 4", arg=first
     )
+
+
+COUNT_DECODES = """
+window.decodes = 0;
+const post = Worker.prototype.postMessage;
+Worker.prototype.postMessage = function (message, ...rest) {
+  if (message.kind === "decode") window.decodes++;
+  return post.call(this, message, ...rest);
+};
+"""
+
+
+def test_a_finger_that_is_down_has_its_answer_when_it_goes_up(page: Page, server: Server) -> None:
+    page.add_init_script(COUNT_DECODES)
+    new_project(page, server.address, "Touch")
+    add_files(page, MEDIA / "cat.jpg")
+    open_medium(page, "cat.jpg")
+    expect(page.locator(".decoder-state[data-state=ready]")).to_be_visible()
+    x, y = place(page, 0.5, 0.5)
+    assert page.evaluate("decodes") == 0
+    touch = page.context.new_cdp_session(page)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    page.wait_for_function("decodes === 1")
+    page.wait_for_timeout(500)
+    with page.expect_response("**/prompt"):
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    saved(page)
+    expect(objects(page).locator(".status")).to_be_visible()
+    assert page.evaluate("decodes") == 1  # it was painted from what was at hand

@@ -89,6 +89,20 @@ export function hoverAt(at: Point | null, label: 0 | 1): void {
   else if (!asking) void answerHover();
 }
 
+/** What a click would ask, and of which object; null is a new one. */
+function clickAt(at: Point, label: 0 | 1): { readonly id: number | null; readonly request: DecodeRequest } {
+  const { frame, selected, drafting } = getState();
+  const id = drafting ? null : selected;
+  return { id, request: requestFor(frame, id, withPoint(promptOf(id), at, label)) };
+}
+
+/** The button or a finger is down: have the answer at hand when it goes up. Under a resting mouse it is there already. */
+export function foresee(at: Point, label: 0 | 1): void {
+  const { frame } = getState();
+  const { request } = clickAt(at, label);
+  if (!answerAtHand(frame, request)) void localDecode(frame, request);
+}
+
 async function answerHover(): Promise<void> {
   asking = true;
   try {
@@ -96,11 +110,10 @@ async function answerHover(): Promise<void> {
       const { at, label } = next;
       const asked = epoch;
       next = null;
-      const { frame, selected, drafting } = getState();
-      const object = selectedObject(getState());
-      if (object?.locked) return;
-      const id = drafting ? null : selected;
-      const answer = await localDecode(frame, requestFor(frame, id, withPoint(promptOf(id), at, label)));
+      if (selectedObject(getState())?.locked) return;
+      const { frame } = getState();
+      const { id, request } = clickAt(at, label);
+      const answer = await localDecode(frame, request);
       const best = answer?.masks[0];
       if (getState().frame !== frame || getState().tool !== "click" || !answer) return;
       const hover = best

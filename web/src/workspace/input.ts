@@ -6,7 +6,7 @@ import { fillPolygon, strokeLine } from "../lib/paint";
 import { type Bitmap, decodeRle, emptyBitmap, rleContains } from "../lib/rle";
 import { keepVisible, pan, pinch, toScreen, toSource, type View, zoomAt } from "../lib/view";
 import * as actions from "./actions";
-import { hoverAt, setHovering } from "./embedding";
+import { foresee, hoverAt, setHovering } from "./embedding";
 import { held } from "./held";
 import { promptOf } from "./said";
 import type { Session } from "./session";
@@ -120,6 +120,9 @@ export class CanvasInput {
     if (tool === "click" || tool === "box") {
       const slack = CLICK_SLACK[event.pointerType as keyof typeof CLICK_SLACK] ?? CLICK_SLACK.mouse;
       this.gesture = { kind: "press", from: at, button: event.button, slack, isBox: false };
+      const from = this.source(at);
+      if (tool === "click" && this.inPicture(from) && this.ownPointAt(at) === null && this.strangerAt(from) === null)
+        foresee(this.clamped(from), getState().clickAdds !== subtracts ? 1 : 0);
       return;
     }
     if (!this.mayDraw()) return;
