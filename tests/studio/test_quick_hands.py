@@ -342,7 +342,7 @@ def test_a_finger_that_is_down_has_its_answer_when_it_goes_up(page: Page, server
     assert page.evaluate("asked") == 0
     touch = page.context.new_cdp_session(page)
     touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
-    page.wait_for_function("answered === 1")
+    page.wait_for_function("() => window.answered === 1")
     with page.expect_response("**/prompt"):
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     saved(page)
