@@ -15,11 +15,10 @@ from PIL import Image
 
 from masklet.datasets.records import MAX_OBJECT_ID, VOID, IndexedLabels, Labels, MaskLabels
 from masklet.errors import DataError, ImageError
-from masklet.images import IMAGE_SUFFIXES, read_image
+from masklet.images import IMAGE_SUFFIXES, ORIENTATION_TAG, read_image
 from masklet.records import BoolArray, ByteArray
 
 MASK_SUFFIXES = frozenset({".png"})
-_EXIF_ORIENTATION = 0x0112
 VOID_FILE = -1
 """In place of an object's id: `void.png`."""
 _SIBLINGS = 5
@@ -273,7 +272,7 @@ def header_size_hw(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = "exif" in image.info and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            turned = "exif" in image.info and image.getexif().get(ORIENTATION_TAG, 1) >= 5
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
     return (width, height) if turned else (height, width)

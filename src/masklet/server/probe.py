@@ -17,12 +17,12 @@ from typing import Any
 
 import av
 import cv2
-import numpy as np
 from PIL import Image
 
 from masklet.errors import MaskletError
 from masklet.images import IMAGE_SUFFIXES, read_image
 from masklet.records import ByteArray
+from masklet.video.base import made_smaller
 from masklet.video.dicom import DICOM_SUFFIXES
 from masklet.video.nifti import NIFTI_SUFFIXES
 from masklet.video.source import open_source
@@ -153,8 +153,7 @@ def _check_container(path: Path) -> None:
 def _write_thumbnail(rgb: ByteArray, path: Path) -> None:
     height, width = rgb.shape[:2]
     scale = min(1.0, THUMBNAIL[0] / width, THUMBNAIL[1] / height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = made_smaller(rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
     Image.fromarray(small).save(path, format="JPEG", quality=82)
 
 

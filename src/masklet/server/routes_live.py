@@ -11,8 +11,6 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import anyio
-import cv2
-import numpy as np
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import Field, ValidationError
 
@@ -29,6 +27,7 @@ from masklet.server.frames import to_jpeg
 from masklet.server.shared_model import in_background
 from masklet.server.studio import Studio
 from masklet.tracker import Tracker
+from masklet.video.base import made_smaller
 from masklet.video.source import FrameSource, open_source
 
 router = APIRouter(tags=["live"])
@@ -107,8 +106,7 @@ class LiveTracker:
         """One frame, made smaller if need be."""
         scale = min(1.0, self._max_side / max(rgb.shape[:2]))
         if scale < 1:
-            size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-            rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+            rgb = made_smaller(rgb, (max(1, round(rgb.shape[0] * scale)), max(1, round(rgb.shape[1] * scale))))
         size_hw = (rgb.shape[0], rgb.shape[1])
         if self._size_hw not in (None, size_hw):
             raise PromptError("the frames of a live stream must have one size: open another line for others")
