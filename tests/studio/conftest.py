@@ -66,6 +66,8 @@ def new_page(browser: api.Browser) -> Iterator[Callable[[], api.Page]]:
     api.expect.set_options(timeout=PATIENCE_MS)
     yield make
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")  # a route that is still at work would fail the next story
         context.close()
     assert errors == []
 
