@@ -63,7 +63,7 @@ SLOW_FETCH = r"""
 def slowed(page: Page, *endings: str) -> None:
     """The server takes its time over requests whose address ends so, until the page is loaded anew.
 
-    It is the page that waits: a route that waits in Python may be waiting still when the test is over, and fails the next.
+    It is the page that waits: a route that waits in Python may still do so when the story is over, and fails the next.
     """
     page.evaluate(SLOW_FETCH, endings)
 
