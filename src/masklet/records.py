@@ -269,6 +269,11 @@ class Decoded(Generic[A]):
         return self.iou_predictions[self.chosen]
 
     @property
+    def best_first(self) -> tuple[int, ...]:
+        """(K,) the candidates' places, that of the highest IoU prediction first."""
+        return tuple(int(place) for place in np.argsort(-np.asarray(self.iou_predictions), kind="stable"))
+
+    @property
     def is_present(self) -> bool:
         return self.object_score > 0
 

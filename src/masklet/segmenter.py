@@ -182,7 +182,7 @@ class EncodedImage(Generic[A]):
         return [results[row] for row in range(len(prompts))]
 
     def _result(self, decoded: Decoded[A], prompt: Prompt) -> SegmentResult:
-        best_first = np.argsort(-np.asarray(decoded.iou_predictions), kind="stable")
+        best_first = list(decoded.best_first)
         logits = self.engine.to_numpy(decoded.low_res_logits)[best_first]
         full = np.stack([shown_logits(plane, self.engine.info, prompt, self.size_hw) for plane in logits])
         if self._refine is not None:

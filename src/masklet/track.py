@@ -64,10 +64,10 @@ class Given(Generic[A]):
     def choose(self, candidate: int) -> None:
         """Mean another of the answer's candidates, counted from the one of highest IoU prediction."""
         assert self.answer is not None
-        best_first = np.argsort(-np.asarray(self.answer.decoded.iou_predictions), kind="stable")
+        best_first = self.answer.decoded.best_first
         if not 0 <= candidate < len(best_first):
             raise TrackingError(f"candidate must be 0 to {len(best_first) - 1}, as the prompt had, got {candidate}")
-        self.answer, self.is_remembered = self.answer.choosing(int(best_first[candidate])), False
+        self.answer, self.is_remembered = self.answer.choosing(best_first[candidate]), False
 
 
 @dataclass(slots=True)

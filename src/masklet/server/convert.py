@@ -16,7 +16,7 @@ from masklet.masks import CocoRle
 from masklet.server import database, schemas
 from masklet.server.annotations import AnnotatedObject, AnnotationStore, Mark
 from masklet.server.jobs import STOPPED, Job
-from masklet.server.workspace import Given
+from masklet.server.prompted_tracker import GivenAnswer
 
 STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
 
@@ -178,7 +178,7 @@ def job_record_info(record: database.JobRecord) -> schemas.Job:
     )
 
 
-def given_answer(given: schemas.GivenAnswer, side: int) -> Given:
+def given_answer(given: schemas.GivenAnswer, side: int) -> GivenAnswer:
     """What the page's own decoder has answered.
 
     Raises:
@@ -191,4 +191,4 @@ def given_answer(given: schemas.GivenAnswer, side: int) -> Given:
     if logits.size != side * side or not np.isfinite(logits).all():
         raise PromptError(f"answer.logits must be base64 of {side} x {side} finite float32, got {logits.size} numbers")
     rle = CocoRle(size=given.rle.size, counts=given.rle.counts)
-    return Given(rle, given.iou_prediction, given.object_score, logits.reshape(side, side).astype(np.float32))
+    return GivenAnswer(rle, given.iou_prediction, given.object_score, logits.reshape(side, side).astype(np.float32))

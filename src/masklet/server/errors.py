@@ -14,7 +14,14 @@ from masklet.errors import (
     TrackingError,
     VideoError,
 )
-from masklet.server.workspace import ConflictError, NotFoundError
+
+
+class ConflictError(MaskletError, ValueError):
+    """What is asked does not go with the state of things: a locked object, a medium that is being tracked."""
+
+
+class NotFoundError(MaskletError, LookupError):
+    """There is no such thing, or it is another user's."""
 
 
 class ApiError(MaskletError):

@@ -15,10 +15,10 @@ from masklet.server import schemas
 from masklet.server.convert import frame_info, job_info, job_record_info
 from masklet.server.database import JobRecord, Medium, User
 from masklet.server.depends import Id, MediumNow, StudioNow, UserNow, check_frame
-from masklet.server.errors import ApiError
+from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.jobs import ENDED, Job
 from masklet.server.studio import Studio
-from masklet.server.workspace import NewObject, NotFoundError
+from masklet.server.workspace import NewObject
 
 router = APIRouter(tags=["jobs"])
 
