@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from masklet.server.errors import ConflictError
 from masklet.server.workspace import Workspace
@@ -43,8 +43,7 @@ class Workspaces:
             crowd = [one for one in self._open if not self._users.get(one)]
             surplus = crowd[: max(0, len(self._open) - self.limit)]
             closing = [self._open.pop(one) for one in surplus]
-        for one in closing:
-            one.close()
+        _close(closing)
         try:
             yield workspace
         finally:
@@ -64,8 +63,7 @@ class Workspaces:
                 if not self._users.get(key) and now - workspace.used_at > self.idle_seconds
             ]
             closing = [self._open.pop(key) for key in idle]
-        for workspace in closing:
-            workspace.close()
+        _close(closing)
         return len(closing)
 
     def discard(self, key: str) -> None:
@@ -77,13 +75,24 @@ class Workspaces:
         with self._lock:
             if self._users.get(key):
                 raise ConflictError("it is in use: stop what is going on with it first")
-            workspace = self._open.pop(key, None)
-        if workspace is not None:
-            workspace.close()
+            closing = [self._open.pop(key)] if key in self._open else []
+        _close(closing)
 
     def close(self) -> None:
         with self._lock:
             closing = list(self._open.values())
             self._open.clear()
-        for workspace in closing:
-            workspace.close()
+        _close(closing)
+
+
+def _close(workspaces: Iterable[Workspace]) -> None:
+    """Close what has been taken out: all of it, also where one cannot be closed.
+
+    Not under the lock, or everybody would wait. So a medium may be opened anew while its former workspace is still
+    closing, and that does no harm: who uses a workspace is counted under the lock under which it is taken out, so
+    nobody has the former one any more and it has nothing left to write; and of the file of annotations SQLite serves
+    both, the newcomer waiting where closing tidies up.
+    """
+    with ExitStack() as stack:
+        for workspace in workspaces:
+            stack.callback(workspace.close)
