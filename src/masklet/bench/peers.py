@@ -37,7 +37,7 @@ def peers(engine: TorchEngine, scene: Scene, exported: Path | None) -> tuple[dic
         missing.append("transformers is not installed")
     else:
         rivals = {"transformers fp32": Transformers(engine, scene)}
-        from masklet.engine.torch_engine import computes_in_bf16
+        from masklet.model.packed import computes_in_bf16
 
         if computes_in_bf16():
             rivals["transformers bf16"] = Transformers(engine, scene, autocast=True)

@@ -16,7 +16,7 @@ from masklet.allocator import keep_freed_memory
 from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
 from masklet.model.config import HieraConfig
-from masklet.model.packed import can_pack, packed
+from masklet.model.packed import can_pack, computes_in_bf16, packed
 from masklet.model.sam2 import SAM2
 from masklet.records import FloatArray
 
@@ -167,11 +167,6 @@ def spec_of(model: SAM2) -> ModelSpec:
         memory_dim=config.memory_dim,
         speed="exact" if is_official else "fast",
     )
-
-
-def computes_in_bf16() -> bool:
-    """Whether the CPU has instructions for bf16. Without them PyTorch emulates it, some 75 times slower than fp32."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _auto_precision(device: torch.device, speed: str) -> str:

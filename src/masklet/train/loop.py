@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from masklet.allocator import keep_freed_memory
-from masklet.engine.torch_engine import computes_in_bf16
 from masklet.errors import CheckpointError, ConfigError, OutputError
 from masklet.model.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from masklet.model.packed import computes_in_bf16
 from masklet.model.sam2 import SAM2
 from masklet.output import atomic_path, make_folder
 from masklet.train.adapters import add_adapters, plain_weights
