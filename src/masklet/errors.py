@@ -7,6 +7,8 @@ one HTTP status.
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class MaskletError(Exception):
     """Base of every error that masklet raises on purpose."""
@@ -32,8 +34,16 @@ class OutputError(MaskletError, OSError):
     """A result that cannot be written: it exists already, or its place is not writable."""
 
 
+DataFault = Literal["bad labels", "cannot be read", "sizes differ", "more than 255 objects"]
+
+
 class DataError(MaskletError, ValueError):
-    """A data set that cannot be used: a missing folder, a mask without its image, sizes that differ."""
+    """A data set that cannot be used: a missing folder, a mask without its image, sizes that differ; `fault` is what
+    reports count it as."""
+
+    def __init__(self, message: str, fault: DataFault = "bad labels") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class CheckpointError(MaskletError, RuntimeError):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from masklet.datasets import VOID, Dataset, open_dataset
 from masklet.datasets.check import check_dataset
@@ -37,19 +38,23 @@ def test_a_report_counts(tmp_path: Path) -> None:
 
 
 def test_a_report_goes_on_after_each_fault(tmp_path: Path) -> None:
-    root = write_images(tmp_path / "cats", "abcdefg")
+    root = write_images(tmp_path / "cats", "abcdefghi")
     (root / "masks/a.png").unlink()
     (root / "images/b.jpg").unlink()
     save(root / "masks/c.png", ids({1: (0, 0, 5, 5)}, (20, 20)))
     (root / "masks/d.png").write_bytes(b"")
     save(root / "masks/e.png", ids({}))
     save(root / "masks/f.png", ids({1: (0, 0, 2, 2), 200: (10, 10, 30, 30)}))
+    Image.fromarray(np.full((40, 60), 300, np.uint16)).save(root / "masks/h.png")
+    Image.new("RGB", (60, 40), (200, 30, 30)).save(root / "masks/i.png")
     _, kinds, has_errors = examine(tmp_path)
     assert has_errors
     assert kinds == {
         "does not pair": 2,
         "sizes differ": 1,
         "cannot be read": 1,
+        "more than 255 objects": 1,
+        "bad labels": 1,
         "no object": 1,
         "tiny objects": 1,
         "ids jump": 1,

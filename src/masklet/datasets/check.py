@@ -238,9 +238,4 @@ def _list(ids: Sequence[int]) -> str:
 
 
 def _kind_of(error: MaskletError) -> str:
-    message = str(error)
-    if "must have the size of its image" in message:
-        return "sizes differ"
-    if "at most" in message or "one byte a pixel" in message:
-        return "more than 255 objects"
-    return "bad labels" if isinstance(error, DataError) and "cannot be read" not in message else "cannot be read"
+    return error.fault if isinstance(error, DataError) else "cannot be read"

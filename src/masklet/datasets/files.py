@@ -34,7 +34,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", "cannot be read") from error
 
 
 def decode_rgb(data: bytes, where: str) -> ByteArray:
@@ -53,7 +53,7 @@ def decode_rgb(data: bytes, where: str) -> ByteArray:
     try:
         return read_image(data)
     except ImageError as error:
-        raise DataError(f"{where} cannot be read: {error}") from error
+        raise DataError(f"{where} cannot be read: {error}", "cannot be read") from error
 
 
 def decode_ids(data: bytes, where: str) -> ByteArray:
@@ -66,7 +66,7 @@ def decode_ids(data: bytes, where: str) -> ByteArray:
         with Image.open(io.BytesIO(data)) as image:
             mode, ids = image.mode, np.array(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{where} cannot be read as a mask: {error}") from error
+        raise DataError(f"{where} cannot be read as a mask: {error}", "cannot be read") from error
     if ids.ndim == 3:  # a few masks of DAVIS 2016 are saved as RGB or RGBA
         channels = ids[..., : 1 if mode == "LA" else 3]
         if (channels != channels[..., :1]).any() or not np.isin(channels, (0, VOID)).all():
@@ -81,7 +81,8 @@ def decode_ids(data: bytes, where: str) -> ByteArray:
         if ids.min() < 0 or ids.max() > VOID:
             raise DataError(
                 f"{where} has labels from {ids.min()} to {ids.max()}: an indexed mask holds at most {MAX_OBJECT_ID} "
-                f"objects, 1 to {MAX_OBJECT_ID}, and {VOID} for void; keep one PNG an object instead"
+                f"objects, 1 to {MAX_OBJECT_ID}, and {VOID} for void; keep one PNG an object instead",
+                "more than 255 objects",
             )
         ids = ids.astype(np.uint8)
     return np.ascontiguousarray(ids)
@@ -274,7 +275,7 @@ def header_size_hw(path: Path) -> tuple[int, int]:
             width, height = image.size
             turned = "exif" in image.info and image.getexif().get(ORIENTATION_TAG, 1) >= 5
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
+        raise DataError(f"{path} cannot be read as an image: {error}", "cannot be read") from error
     return (width, height) if turned else (height, width)
 
 
@@ -301,5 +302,6 @@ def _file_of(mask: MaskFile) -> Path:
 def _size_error(mask: Path, mask_hw: tuple[int, int], image: Path, image_hw: tuple[int, int]) -> DataError:
     return DataError(
         f"{mask} is {mask_hw[1]} x {mask_hw[0]} (width x height) but {image} is {image_hw[1]} x {image_hw[0]}: "
-        f"a mask must have the size of its image"
+        f"a mask must have the size of its image",
+        "sizes differ",
     )

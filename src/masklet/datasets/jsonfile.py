@@ -11,6 +11,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from masklet.datasets.files import read_bytes
+from masklet.datasets.records import size_error
 from masklet.errors import DataError
 from masklet.masks import CocoRle, decode_rle
 from masklet.records import BoolArray
@@ -59,10 +60,7 @@ def segmentation_mask(segmentation: Any, size_hw: tuple[int, int], where: str) -
     if isinstance(segmentation, Mapping):
         size = segmentation.get("size")
         if isinstance(size, list) and len(size) == 2 and size != list(size_hw):  # before it is decoded, however large
-            raise DataError(
-                f"{where}: the mask is {size[1]} x {size[0]} (width x height), its image {size_hw[1]} x {size_hw[0]}: "
-                "a mask must have the size of its image"
-            )
+            raise size_error(where, (size[0], size[1]), size_hw)
         if isinstance(segmentation.get("counts"), str) and size == list(size_hw):
             return CocoRle(size=list(size_hw), counts=segmentation["counts"])  # decoded, and checked, when asked for
         try:

@@ -143,10 +143,7 @@ class MaskLabels(Labels):
         except DataError as error:
             raise DataError(f"{self.where}, object {object_id}: {error}") from error
         if mask.shape != self.size:
-            raise DataError(
-                f"{self.where}, object {object_id}: the mask is {mask.shape[1]} x {mask.shape[0]} (width x height), "
-                f"the image {self.size[1]} x {self.size[0]}: a mask must have the size of its image"
-            )
+            raise size_error(f"{self.where}, object {object_id}", (mask.shape[0], mask.shape[1]), self.size)
         return mask
 
     def areas(self) -> dict[int, int]:
@@ -157,7 +154,8 @@ class MaskLabels(Labels):
         if largest > MAX_OBJECT_ID:
             raise DataError(
                 f"{self.where} has object id {largest}, and one byte a pixel holds 1 to {MAX_OBJECT_ID}: "
-                "renumber the objects, or keep one mask an object"
+                "renumber the objects, or keep one mask an object",
+                "more than 255 objects",
             )
         ids = np.zeros(self.size, np.uint8)
         if self.void_mask is not None:
@@ -415,8 +413,13 @@ def check_aligned(where: str, rgb: ByteArray, labels: Labels) -> None:
         DataError: they differ.
     """
     if rgb.shape[:2] != labels.size_hw:
-        height, width = labels.size_hw
-        raise DataError(
-            f"{where}: the mask is {width} x {height} (width x height), its image {rgb.shape[1]} x {rgb.shape[0]}: "
-            "a mask must have the size of its image"
-        )
+        raise size_error(where, labels.size_hw, (rgb.shape[0], rgb.shape[1]))
+
+
+def size_error(where: str, mask_hw: tuple[int, int], image_hw: tuple[int, int]) -> DataError:
+    """A mask has another size than its image."""
+    return DataError(
+        f"{where}: the mask is {mask_hw[1]} x {mask_hw[0]} (width x height), its image {image_hw[1]} x {image_hw[0]}: "
+        "a mask must have the size of its image",
+        "sizes differ",
+    )

@@ -79,7 +79,7 @@ class ShardFile:
                 file.seek(self.member.offset)
                 data = file.read(self.member.size)
         except OSError as error:
-            raise DataError(f"{self.shard} cannot be read: {error.strerror or error}") from error
+            raise DataError(f"{self.shard} cannot be read: {error.strerror or error}", "cannot be read") from error
         if len(data) < self.member.size:
             raise DataError(f"{self.shard} is cut off in the middle of {self.member.name}: fetch it again")
         return data
@@ -296,9 +296,9 @@ def _read_headers(shard: Path) -> list[Member]:
             rest = file.read(tarfile.BLOCKSIZE)
     except tarfile.ReadError as error:
         hint = "it is compressed: unpack it" if _is_compressed(shard) else "it is cut off, or no tar: fetch it again"
-        raise DataError(f"{shard} cannot be read as a shard ({error}): {hint}") from error
+        raise DataError(f"{shard} cannot be read as a shard ({error}): {hint}", "cannot be read") from error
     except OSError as error:
-        raise DataError(f"{shard} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{shard} cannot be read: {error.strerror or error}", "cannot be read") from error
     if not rest or any(rest):  # a whole archive ends in blocks of zeros
         raise DataError(f"{shard} is cut off after {members[-1].name if members else 'nothing'}: fetch it again")
     return members
