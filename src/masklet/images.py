@@ -23,8 +23,9 @@ from masklet.records import BoolArray, ByteArray
 MAX_PIXELS = 178_956_970
 """Largest image read: 512 MB as RGB. Pillow's own limit against decompression bombs."""
 
-ORIENTATION_TAG = 0x0112
-"""EXIF; from 5 on width and height change places."""
+_ORIENTATION_TAG = 0x0112  # of EXIF; from 5 on width and height change places
+_WIDTH_TAG = 0x0100  # of TIFF
+_PNG_EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 """File names that are taken for images when a folder is searched; lower case."""
@@ -106,8 +107,7 @@ def _decode(image: Image.Image, name: str, max_pixels: int, at_least_hw: tuple[i
     try:
         if at_least_hw is not None:
             height, width = at_least_hw
-            is_turned = image.getexif().get(ORIENTATION_TAG, 1) >= 5
-            image.draft(None, (height, width) if is_turned else (width, height))
+            image.draft(None, (height, width) if is_turned(image) else (width, height))
         image.load()
         return _pil_to_rgb(image)
     except Exception as error:  # as above, and again only when the pixels are decoded
@@ -178,6 +178,19 @@ def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
             f"{name} is too large: {width} x {height} = {height * width / 1e6:.0f} million pixels, the limit is "
             f"{max_pixels / 1e6:.0f} million; resize it first"
         )
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether width and height of an opened image change places when it is made upright: by EXIF, a TIFF tag or XMP.
+
+    Of a PNG counts what stands before the pixels, where writers put it: to look behind them is to decode them.
+    """
+    if image.format == "PNG" and not image.info.keys() & _PNG_EXIF:
+        return False
+    stored_width = getattr(image, "tag_v2", {}).get(_WIDTH_TAG, image.width)
+    if stored_width != image.width:  # a TIFF whose size newer versions of Pillow have turned already
+        return False
+    return bool(image.getexif().get(_ORIENTATION_TAG, 1) >= 5)
 
 
 def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
