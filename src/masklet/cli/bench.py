@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from masklet.records import ByteArray
 
 PARTS = ("stages", "commands", "peers")
-SPEEDS = ("exact", "fast")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 EPILOG = examples(
@@ -71,6 +70,10 @@ def bench(
     ] = None,
 ) -> int:
     """Measure speed: stages, whole commands, and other implementations beside them. The last line is JSON."""
+    from masklet.bench.card import card
+    from masklet.bench.report import Report
+    from masklet.engine.staged import SPEEDS
+
     chosen = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
     speeds = split_list(speed, of=SPEEDS, name="--speed")
     precisions = split_list(precision, of=PRECISIONS, name="--precision")
@@ -84,9 +87,6 @@ def bench(
         raise ConfigError("commands load a model by its name: leave --random-weights out")
     if "commands" in chosen and not hasattr(os, "wait4"):
         raise EngineError("commands can only be measured on Linux and macOS: choose stages")
-    from masklet.bench.card import card
-    from masklet.bench.report import Report
-
     report = Report(model, command_line.get(), card(threads))
     for line in report.card_lines():
         print_line(line)
