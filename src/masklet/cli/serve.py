@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from masklet.cli.command import MaskletCommand
 from masklet.cli.console import print_line, show_status, stderr
-from masklet.cli.options import DeviceOption, ModelOption, PrecisionOption, examples
+from masklet.cli.groups import OptionGroup, with_groups
+from masklet.cli.options import ModelChoice, examples
+from masklet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from masklet.server.security import Accounts
+    from masklet.server.settings import Settings
 
 EPILOG = examples(
     ("The studio on this machine", "masklet serve"),
@@ -33,12 +39,14 @@ DatabaseOption = Annotated[
 ]
 
 
-def serve(
-    data: DataOption = Path(DEFAULT_DATA),
+class ServerChoice(OptionGroup):
+    """Where the server listens, what it keeps where, who may come in, and how much."""
+
+    data: DataOption = Path(DEFAULT_DATA)
     host: Annotated[str, typer.Option(help="Where to listen. Anything but this machine itself needs a token.")] = (
         "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(help="0 takes any that is free.", min=0, max=65535)] = 8100,
+    )
+    port: Annotated[int, typer.Option(help="0 takes any that is free.", min=0, max=65535)] = 8100
     token: Annotated[
         str | None,
         typer.Option(
@@ -46,68 +54,72 @@ def serve(
             help="Whoever shows it is let in, as the user admin. On other hosts than this machine one is made up and "
             "printed when none is given and nobody has one yet.",
         ),
-    ] = None,
-    database: DatabaseOption = "",
+    ] = None
+    database: DatabaseOption = ""
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A name by which browsers call the server. Repeat for more.")
-    ] = None,
+    ] = None
     allow_stream: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="A host whose RTSP streams users may have opened. Repeat for more."),
-    ] = None,
-    https: Annotated[bool, typer.Option("--https", help="A proxy in front speaks HTTPS: cookies need it.")] = False,
-    max_upload: Annotated[float, typer.Option(help="GB that one upload may have.", min=0.001)] = 20.0,
-    max_hours: Annotated[float, typer.Option(help="That one video may last.", min=0.001)] = 6.0,
+    ] = None
+    https: Annotated[bool, typer.Option("--https", help="A proxy in front speaks HTTPS: cookies need it.")] = False
+    max_upload: Annotated[float, typer.Option(help="GB that one upload may have.", min=0.001)] = 20.0
+    max_hours: Annotated[float, typer.Option(help="That one video may last.", min=0.001)] = 6.0
+
+    def settings(self, port: int) -> Settings:
+        """What the server is told; `port` is the one that it has got."""
+        from masklet.server.settings import LOOPBACK, Limits, Settings
+
+        return Settings(
+            data=self.data.expanduser(),
+            database=self.database,
+            host=self.host,
+            port=port,
+            needs_login=self.host not in LOOPBACK or self.token is not None,
+            allowed_hosts=frozenset(name.lower() for name in self.allow_host or ()),
+            is_https=self.https,
+            stream_hosts=frozenset(name.lower() for name in self.allow_stream or ()),
+            limits=Limits(max_bytes=int(self.max_upload * 2**30), max_seconds=self.max_hours * 3600),
+        )
+
+    def address(self, port: int) -> str:
+        """By which a browser on this machine calls it."""
+        host = f"[{self.host}]" if ":" in self.host else "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        return f"http://{host}:{port}/"
+
+
+@with_groups
+def serve(
+    server: ServerChoice,
+    *,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page when the server runs.")] = True,
     sample: Annotated[
         Path | None, typer.Option(help="A folder of images and videos for a first project, made once.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
-    model: ModelOption = "nano",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
+    model: ModelChoice,
 ) -> int:
     """Open the studio: segment and track in the browser."""
-    from masklet.api import load
     from masklet.engine.open import needs_extra
-    from masklet.errors import ConfigError
 
     with needs_extra("server", "masklet serve"):
         from masklet.server.app import create_app
         from masklet.server.run import listen
         from masklet.server.run import serve as run_server
         from masklet.server.sample import add_sample
-        from masklet.server.security import new_token
-        from masklet.server.settings import LOOPBACK, Limits, Settings
     if log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"--log-level must be debug, info, warning or error, got {log_level!r}")
-    sock = listen(host, port)
-    own_port = sock.getsockname()[1]
-    settings = Settings(
-        data=data.expanduser(),
-        database=database,
-        host=host,
-        port=own_port,
-        needs_login=host not in LOOPBACK or token is not None,
-        allowed_hosts=frozenset(name.lower() for name in allow_host or ()),
-        is_https=https,
-        stream_hosts=frozenset(name.lower() for name in allow_stream or ()),
-        limits=Limits(max_bytes=int(max_upload * 2**30), max_seconds=max_hours * 3600),
-    )
-    with show_status(f"loading {model} ..."):
-        loaded = load(model, device=device, precision=precision)
+    sock = listen(server.host, server.port)
+    port = sock.getsockname()[1]
+    settings = server.settings(port)
+    loaded = model.load()
+    with show_status(f"opening {settings.data} ..."):
         app = create_app(settings, loaded)
-        studio = app.state.studio
-        made = None
-        if settings.needs_login:
-            if token is None and not studio.accounts.names():
-                made = token = new_token()
-            if token is not None:
-                studio.accounts.set_token("admin", token)
+        made = _let_in_admin(app.state.studio.accounts, server.token) if settings.needs_login else None
         if sample is not None:
-            add_sample(studio, sample)
-    shown_host = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
-    address = f"http://{shown_host}:{own_port}/"
+            add_sample(app.state.studio, sample)
+    address = server.address(port)
 
     def on_start() -> None:
         print_line(f"masklet studio: {address}")
@@ -121,6 +133,21 @@ def serve(
 
     run_server(app, sock, on_start=on_start, log_level=log_level)
     return 0
+
+
+def _let_in_admin(accounts: Accounts, token: str | None) -> str | None:
+    """Give the user admin a token: the one that was asked for, or one made up where nobody could come in.
+
+    Returns:
+        The one that was made up.
+    """
+    from masklet.server.security import new_token
+
+    made = new_token() if token is None and not accounts.names() else None
+    given = made if token is None else token
+    if given is not None:
+        accounts.set_token("admin", given)
+    return made
 
 
 users_app = typer.Typer(help="Who may use a server: users and their tokens.", no_args_is_help=True)
