@@ -377,12 +377,28 @@ def test_both_ways_goes_outwards_from_each_objects_first_prompt() -> None:
     assert engine.encoded.count(0) == 1
 
 
+def test_both_ways_asks_nothing_of_objects_that_are_not_to_be_tracked() -> None:
+    tracker, _ = tracker_of(10)
+    tracker.prompt(1, 5, **CLICK)
+    tracker.prompt(2, 8, **CLICK)
+    tracker.prompt(3, 8, **CLICK)
+    tracker.unprompt(3, 8, keep_memory=True)  # nothing is said of it any more
+    run = tracker.run("both", start=3, stop=7, object_ids=[1])
+    assert shown(run) == [(index, (1,)) for index in (4, 3, 5, 6)]
+    with pytest.raises(TrackingError, match="objects' first prompts, on frames 5 to 8: got start 3 and stop 7"):
+        tracker.run("both", start=3, stop=7, object_ids=[1, 2])
+    with pytest.raises(TrackingError, match="nothing is said of object 3 any more"):
+        tracker.run("both", start=3, stop=7)
+    with pytest.raises(TrackingError, match="object_ids is empty"):
+        tracker.run("both", object_ids=[])
+
+
 def test_both_ways_within_start_and_stop() -> None:
     tracker, _ = tracker_of(10)
     tracker.prompt(1, 5, **CLICK)
     assert [index for index, _ in shown(tracker.run("both", start=3, stop=7))] == [4, 3, 5, 6]
     assert [index for index, _ in shown(tracker.run("both", start=5, stop=7))] == [5, 6]
-    with pytest.raises(TrackingError, match="must enclose the first prompts of all objects, on frames 5 to 5"):
+    with pytest.raises(TrackingError, match="must enclose the objects' first prompts, on frames 5 to 5"):
         tracker.run("both", start=6)
 
 

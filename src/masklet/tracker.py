@@ -347,13 +347,13 @@ class Tracker(Generic[A]):
                 start elsewhere than it is.
         """
         ids = None if object_ids is None else tuple(object_id for object_id in object_ids if self._known(object_id))
-        source = self._check_run(direction, start, stop)
-        tracks = [self._tracks[object_id] for object_id in (self._tracks if ids is None else ids)]
-        if not tracks:
-            raise TrackingError("object_ids is empty: there is nothing to track")
+        tracks = {object_id: self._tracks[object_id] for object_id in (self._tracks if ids is None else ids)}
+        source = self._check_run(direction, start, stop, tracks)
         if self._is_forward_only and self._walker.position is not None:
-            start = max(min(track.first_known for track in tracks), self._walker.position + 1)
-        self._walker.legs = legs_of_run(direction, tracks, self.num_frames, start=start, stop=stop, object_ids=ids)
+            start = max(min(track.first_known for track in tracks.values()), self._walker.position + 1)
+        self._walker.legs = legs_of_run(
+            direction, list(tracks.values()), self.num_frames, start=start, stop=stop, object_ids=ids
+        )
         return self._walker.run(source)
 
     def proceed(self) -> Iterator[FrameMasks]:
@@ -597,13 +597,17 @@ class Tracker(Generic[A]):
             raise TrackingError("there is no source to run through: give one to Tracker(...), or call step(frame)")
         return self.source
 
-    def _check_run(self, direction: str, start: int | None, stop: int | None) -> FrameSource:
+    def _check_run(
+        self, direction: str, start: int | None, stop: int | None, tracks: Mapping[int, Track[A]]
+    ) -> FrameSource:
         source = self._source()
         if direction not in ("forward", "backward", "both"):
             raise TrackingError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
         if not self._tracks:
             raise TrackingError("nothing to track yet: say what the objects are with prompt(...) first")
-        for object_id, track in self._tracks.items():
+        if not tracks:
+            raise TrackingError("object_ids is empty: there is nothing to track")
+        for object_id, track in tracks.items():
             if not track.given and not track.bank.inherited:
                 raise TrackingError(f"nothing is said of object {object_id} any more: prompt it, or remove it")
         if self._is_forward_only and direction != "forward":
@@ -613,10 +617,10 @@ class Tracker(Generic[A]):
         if start is not None:
             self._check_frame_index(start)
         if direction == "both":
-            firsts = [track.first_known for track in self._tracks.values()]
+            firsts = [track.first_known for track in tracks.values()]
             if (start or 0) > min(firsts) or (stop is not None and stop <= max(firsts)):
                 raise TrackingError(
-                    f"going both ways, start and stop must enclose the first prompts of all objects, on frames "
+                    f"going both ways, start and stop must enclose the objects' first prompts, on frames "
                     f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
                 )
         return source

@@ -68,7 +68,8 @@ class Walker(Generic[A]):
     def _on_leg(self, leg: Leg) -> Active:
         tracks = self.stepper.tracks
         # Going both ways, an object takes part in the way back from its own first prompt on.
-        first = {i: tracks[i].first_known for i in tracks} if leg.shown_below is not None else None
+        known = tuple(tracks) if leg.object_ids is None else [i for i in leg.object_ids if i in tracks]
+        first = {i: tracks[i].first_known for i in known} if leg.shown_below is not None else None
 
         def active(frame_index: int) -> list[int]:
             ids = tuple(tracks) if leg.object_ids is None else leg.object_ids

@@ -341,6 +341,18 @@ def test_a_range_is_tracked_in_any_direction(page: Page, body: dict[str, Any], t
     assert events[-1][1]["done"] == len(tracked)
 
 
+def test_both_ways_within_a_range_that_has_the_first_prompt_of_one_object_alone(page: Page) -> None:
+    clip = page.new_clip(10)
+    duck, swan = page.new_object(clip), page.new_object(clip)
+    page.click(clip, duck, 3)
+    page.click(clip, swan, 8)
+    assert page.track(clip, direction="both", start=2, stop=6)[-1][0] == "done"
+    assert {index: set(found) for index, found in masks(page, clip).items()} == {
+        **{index: {duck, swan} for index in range(2, 6)},
+        8: {swan},
+    }
+
+
 def test_a_correction_is_tracked_and_nothing_else(page: Page) -> None:
     clip = page.new_clip(10)
     duck = page.new_object(clip)
