@@ -429,6 +429,42 @@ def test_undo_and_redo_of_everything(page: Page) -> None:
     assert again == states[:-1][::-1] if len(again) < len(states) else again == states[::-1]
 
 
+def test_a_change_that_is_sent_again_is_not_done_again(open_studio: Open) -> None:
+    page = open_studio()
+    clip = page.new_clip(4)
+    media = f"/api/v1/media/{clip}"
+    titles = []
+
+    def twice(method: str, path: str, **body: Any) -> Any:
+        """The second time to a server that has been started anew: the answer was lost with the first."""
+        nonlocal page
+        answers = []
+        for _ in range(2):
+            answer = page.request(
+                method, media + path, json=body or None, headers={"Idempotency-Key": f"{len(titles)}"}
+            )
+            assert answer.status_code < 300, answer.text
+            answers.append((answer.status_code, answer.content))
+            page = open_studio()
+        assert answers[0] == answers[1]
+        titles.append(page.get(f"{media}/history").json()["undo"])
+        return answer.json() if answer.content else None
+
+    duck = twice("POST", "/objects", name="duck")["id"]
+    on_frame = f"/frames/0/objects/{duck}"
+    twice("PUT", f"{on_frame}/prompt", points=[[1, 1]], labels=[1])
+    corrected = twice("PUT", f"{on_frame}/prompt", points=[[1, 1], [5, 2]], labels=[1, 0])
+    twice("POST", "/accept", start=0, stop=1)
+    twice("POST", "/accept", start=0, stop=1, accepted=False)
+    twice("DELETE", f"{on_frame}/prompt")
+    twice("PUT", f"{on_frame}/mask", rle=corrected["frame"]["objects"][0]["rle"])
+    twice("DELETE", f"/objects/{duck}")
+    undone = [page.post(f"{media}/undo").json()["what"] for _ in range(len(titles) + 1)]
+    assert undone == [*reversed(titles), None]
+    page.post(f"{media}/redo", headers={"Idempotency-Key": "same"})
+    assert page.post(f"{media}/undo", headers={"Idempotency-Key": "same"}).json()["what"] == titles[0]
+
+
 def test_an_undo_that_is_sent_again_is_not_done_again(page: Page) -> None:
     clip = page.new_clip(2)
     for name in ("duck", "goose", "swan"):

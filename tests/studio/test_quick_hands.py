@@ -300,6 +300,48 @@ def test_a_lost_answer_does_not_undo_or_redo_twice(cat: Page, which: str) -> Non
     is_named(cat, NAMES[at + (2 if which == "redo" else -2)])
 
 
+def test_a_lost_answer_does_not_change_anything_twice(page: Page, server: Server) -> None:
+    new_project(page, server.address, "Once")
+    add_files(page, MEDIA / "cat.jpg")
+    open_medium(page, "cat.jpg")
+    media = f"{server.address}/api/v1/media/{medium_id(page)}"
+    lost: list[tuple[str, str, str]] = []
+
+    def lose(route: Route) -> None:
+        """The first answer to every change."""
+        asked = route.request
+        if asked.method == "GET":
+            route.fallback()
+            return
+        wish = (asked.method, asked.url, asked.headers["idempotency-key"])
+        answer = route.fetch()  # the server has done it
+        if wish in lost:
+            route.fulfill(response=answer)
+        else:
+            lost.append(wish)
+            route.abort()
+
+    page.route(f"{media}/**", lose)
+    for x in (0.5, 0.6):
+        click(page, x, 0.5)
+    page.keyboard.press("Shift+A")
+    saved(page)
+    page.keyboard.press("Shift+Backspace")
+    expect(toast(page, "Deleted")).to_have_count(1)
+    saved(page)
+    page.unroute_all(behavior="wait")
+    assert [method for method, _, _ in lost] == ["POST", "PUT", "PUT", "POST", "DELETE"]
+    undone = [page.request.post(f"{media}/undo", headers={"X-Masklet": "1"}).json()["what"] for _ in range(6)]
+    assert undone == [
+        "Delete Object 1",
+        "Accept frame 0",
+        "Prompt for Object 1",
+        "Prompt for Object 1",
+        "New object Object 1",
+        None,
+    ]
+
+
 def test_a_run_that_was_asked_for_elsewhere_stays_there(page: Page, server: Server, clip: list[Path]) -> None:
     new_project(page, server.address, "On to the next")
     for count, paths in enumerate((clip[:4], clip[4:]), start=1):

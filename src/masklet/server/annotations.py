@@ -31,6 +31,9 @@ MAX_STEPS = 200
 MAX_TURNS = 100
 """Undone and redone steps that are remembered, so that a wish which comes twice is done once."""
 
+MAX_ANSWERS = 100
+"""Answers to other wishes that are remembered, to the same end."""
+
 ABSENT_SCORE = -10.0
 """Object score of a mask by which the user has said that the object is not there."""
 
@@ -191,6 +194,19 @@ class AnnotationStore(MaskStore):
         """Say that something has changed."""
         self._execute("UPDATE state SET revision = revision + 1")
         return self.revision
+
+    # Wishes that come twice, because the first answer was lost.
+
+    def answer(self, key: str) -> str | None:
+        """What a wish was answered with; None when it is new, or more than `MAX_ANSWERS` others came since."""
+        rows = self._rows("SELECT answer FROM answers WHERE key = ?", key)
+        return str(rows[0][0]) if rows else None
+
+    def remember(self, key: str, answer: str) -> None:
+        """Keep what a wish has been answered with."""
+        with self._lock:
+            self._execute("INSERT INTO answers VALUES (NULL, ?, ?)", key, answer)
+            self._execute("DELETE FROM answers WHERE number <= (SELECT max(number) FROM answers) - ?", MAX_ANSWERS)
 
     # Objects.
 
@@ -521,6 +537,7 @@ def _schema() -> list[str]:
         "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, step, revision)",
         "CREATE TABLE IF NOT EXISTS turns "
         "(turn INTEGER PRIMARY KEY AUTOINCREMENT, key, undone, step, title, frame_index, object_id)",
+        "CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY AUTOINCREMENT, key, answer)",
     ]
     for name, columns, keys in _TABLES:
         commands.append(

@@ -16,7 +16,7 @@ from masklet.masks import CocoRle
 from masklet.server import database, schemas
 from masklet.server.annotations import AnnotatedObject, AnnotationStore, Mark
 from masklet.server.jobs import STOPPED, Job
-from masklet.server.prompted_tracker import GivenAnswer
+from masklet.server.prompted_tracker import Candidate, GivenAnswer
 
 STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
 
@@ -175,6 +175,12 @@ def job_record_info(record: database.JobRecord) -> schemas.Job:
         interrupted=record.message == STOPPED,
         result=result,
         created_at=record.created_at,
+    )
+
+
+def candidate_info(one: Candidate) -> schemas.CandidateMask:
+    return schemas.CandidateMask(
+        rle=schemas.Rle(size=one.rle["size"], counts=one.rle["counts"]), iou_prediction=round(one.iou_prediction, 4)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
-from fastapi import Depends, Path
+from fastapi import Depends, Header, Path, Request
 from starlette.requests import HTTPConnection
 
 from masklet.server.database import Medium, Project, User
@@ -60,3 +60,23 @@ def check_frame(medium: Medium, frame_index: int) -> None:
         raise ApiError(
             404, "no_frame", f"there is no frame {frame_index}: {medium.name} has {medium.num_frames}, counted from 0"
         )
+
+
+def wish_key(
+    request: Request,
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=100,
+            description="Names this wish. Sent again with the same key, because no answer came, it is not done again "
+            "and answered as before.",
+        ),
+    ] = None,
+) -> str | None:
+    """What a wish is remembered by: requests that belong to one change may share a key."""
+    return None if key is None else f"{request.method} {request.url.path} {key}"
+
+
+WishKey = Annotated[str | None, Depends(wish_key)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
 
 from masklet.server import schemas
-from masklet.server.convert import frame_info, given_answer, object_info, objects_info, timeline_info
+from masklet.server.convert import candidate_info, frame_info, given_answer, object_info, objects_info, timeline_info
 from masklet.server.database import Medium
-from masklet.server.depends import FrameIndex, MediumNow, ObjectId, StudioNow, check_frame
+from masklet.server.depends import FrameIndex, MediumNow, ObjectId, StudioNow, WishKey, check_frame
 from masklet.server.errors import ApiError
 from masklet.server.studio import Studio
 from masklet.server.workspace import Workspace
@@ -27,6 +29,26 @@ REASONS = {
 }
 
 
+A = TypeVar("A", bound=BaseModel)
+
+
+class _Done(BaseModel):
+    """An answer that says nothing else."""
+
+
+def _once(workspace: Workspace, key: str | None, kind: type[A], work: Callable[[], A]) -> A:
+    """Do what is asked and answer; or, where the same wish has been answered already, only answer again."""
+    if key is None:
+        return work()
+    with workspace.lock:  # the first one may be at work still
+        known = workspace.store.answer(key)
+        if known is not None:
+            return kind.model_validate_json(known)
+        answer = work()
+        workspace.store.remember(key, answer.model_dump_json())
+        return answer
+
+
 def _frame(medium: Medium, workspace: Workspace, frame_index: int) -> schemas.FrameMasks:
     return frame_info(frame_index, workspace.masks(frame_index), medium.fps)
 
@@ -38,11 +60,17 @@ def list_objects(medium: MediumNow, studio: StudioNow) -> schemas.Objects:
 
 
 @router.post("/media/{mid}/objects", status_code=201)
-def create_object(body: schemas.ObjectCreate, medium: MediumNow, studio: StudioNow) -> schemas.Object:
+def create_object(
+    body: schemas.ObjectCreate, medium: MediumNow, studio: StudioNow, key: WishKey = None
+) -> schemas.Object:
     with studio.workspace(medium) as workspace:
-        one = workspace.create_object(name=body.name, class_name=body.class_name, color=body.color)
-        studio.note_change(medium, workspace)
-        return object_info(one, [])
+
+        def create() -> schemas.Object:
+            one = workspace.create_object(name=body.name, class_name=body.class_name, color=body.color)
+            studio.note_change(medium, workspace)
+            return object_info(one, [])
+
+        return _once(workspace, key, schemas.Object, create)
 
 
 @router.patch("/media/{mid}/objects/{oid}")
@@ -55,61 +83,81 @@ def change_object(body: schemas.ObjectChange, medium: MediumNow, oid: ObjectId, 
 
 
 @router.delete("/media/{mid}/objects/{oid}", status_code=204)
-def delete_object(medium: MediumNow, oid: ObjectId, studio: StudioNow) -> Response:
+def delete_object(medium: MediumNow, oid: ObjectId, studio: StudioNow, key: WishKey = None) -> Response:
     """With its prompts and masks; it can be undone."""
     with studio.workspace(medium) as workspace:
-        workspace.delete_object(oid)
-        studio.note_change(medium, workspace)
+
+        def delete() -> _Done:
+            workspace.delete_object(oid)
+            studio.note_change(medium, workspace)
+            return _Done()
+
+        _once(workspace, key, _Done, delete)
     return Response(status_code=204)
 
 
 @router.put("/media/{mid}/frames/{i}/objects/{oid}/prompt")
 def set_prompt(
-    body: schemas.PromptRequest, medium: MediumNow, i: FrameIndex, oid: ObjectId, studio: StudioNow
+    body: schemas.PromptRequest,
+    medium: MediumNow,
+    i: FrameIndex,
+    oid: ObjectId,
+    studio: StudioNow,
+    key: WishKey = None,
 ) -> schemas.PromptAnswer:
     """Say what an object is on a frame, in place of what was said there before."""
     with studio.workspace(medium) as workspace:
-        candidates = workspace.prompt(
-            oid,
-            i,
-            points_xy=[(x, y) for x, y in body.points],
-            labels=body.labels,
-            box_xyxy=None if body.box is None else (body.box[0], body.box[1], body.box[2], body.box[3]),
-            candidate=body.candidate,
-            given=None if body.answer is None else given_answer(body.answer, studio.engine.info.low_res_size),
-        )
-        return schemas.PromptAnswer(
-            frame=_frame(medium, workspace, i),
-            candidates=[
-                schemas.CandidateMask(
-                    rle=schemas.Rle(size=one.rle["size"], counts=one.rle["counts"]),
-                    iou_prediction=round(one.iou_prediction, 4),
-                )
-                for one in candidates
-            ],
-            revision=studio.note_change(medium, workspace),
-        )
+
+        def say() -> schemas.PromptAnswer:
+            candidates = workspace.prompt(
+                oid,
+                i,
+                points_xy=[(x, y) for x, y in body.points],
+                labels=body.labels,
+                box_xyxy=None if body.box is None else (body.box[0], body.box[1], body.box[2], body.box[3]),
+                candidate=body.candidate,
+                given=None if body.answer is None else given_answer(body.answer, studio.engine.info.low_res_size),
+            )
+            return schemas.PromptAnswer(
+                frame=_frame(medium, workspace, i),
+                candidates=[candidate_info(one) for one in candidates],
+                revision=studio.note_change(medium, workspace),
+            )
+
+        return _once(workspace, key, schemas.PromptAnswer, say)
 
 
 @router.delete("/media/{mid}/frames/{i}/objects/{oid}/prompt")
-def delete_prompt(medium: MediumNow, i: FrameIndex, oid: ObjectId, studio: StudioNow) -> schemas.FrameAnswer:
+def delete_prompt(
+    medium: MediumNow, i: FrameIndex, oid: ObjectId, studio: StudioNow, key: WishKey = None
+) -> schemas.FrameAnswer:
     """Unsay what was said of an object on a frame."""
     with studio.workspace(medium) as workspace:
-        workspace.unprompt(oid, i)
-        rows = workspace.masks(i)
-        return schemas.FrameAnswer(
-            frame=frame_info(i, rows, medium.fps) if rows else None, revision=studio.note_change(medium, workspace)
-        )
+
+        def unsay() -> schemas.FrameAnswer:
+            workspace.unprompt(oid, i)
+            rows = workspace.masks(i)
+            return schemas.FrameAnswer(
+                frame=frame_info(i, rows, medium.fps) if rows else None, revision=studio.note_change(medium, workspace)
+            )
+
+        return _once(workspace, key, schemas.FrameAnswer, unsay)
 
 
 @router.put("/media/{mid}/frames/{i}/objects/{oid}/mask")
 def set_mask(
-    body: schemas.MaskRequest, medium: MediumNow, i: FrameIndex, oid: ObjectId, studio: StudioNow
+    body: schemas.MaskRequest, medium: MediumNow, i: FrameIndex, oid: ObjectId, studio: StudioNow, key: WishKey = None
 ) -> schemas.FrameAnswer:
     """Say that an object's mask on a frame is this one; an empty one says that it is not there."""
     with studio.workspace(medium) as workspace:
-        workspace.draw(oid, i, {"size": body.rle.size, "counts": body.rle.counts})
-        return schemas.FrameAnswer(frame=_frame(medium, workspace, i), revision=studio.note_change(medium, workspace))
+
+        def draw() -> schemas.FrameAnswer:
+            workspace.draw(oid, i, {"size": body.rle.size, "counts": body.rle.counts})
+            return schemas.FrameAnswer(
+                frame=_frame(medium, workspace, i), revision=studio.note_change(medium, workspace)
+            )
+
+        return _once(workspace, key, schemas.FrameAnswer, draw)
 
 
 @router.get("/media/{mid}/frames/{i}/prompts")
@@ -170,7 +218,9 @@ def get_timeline(medium: MediumNow, studio: StudioNow) -> schemas.Timeline:
 
 
 @router.post("/media/{mid}/accept")
-def accept(body: schemas.AcceptRequest, medium: MediumNow, studio: StudioNow) -> schemas.AcceptAnswer:
+def accept(
+    body: schemas.AcceptRequest, medium: MediumNow, studio: StudioNow, key: WishKey = None
+) -> schemas.AcceptAnswer:
     """Say that masks are good, so that nothing changes them; or take that back."""
     if not body.start < body.stop <= medium.num_frames:
         raise ApiError(
@@ -180,8 +230,12 @@ def accept(body: schemas.AcceptRequest, medium: MediumNow, studio: StudioNow) ->
             "stop",
         )
     with studio.workspace(medium) as workspace:
-        count = workspace.accept(body.start, body.stop, object_ids=body.objects, accepted=body.accepted)
-        return schemas.AcceptAnswer(num_masks=count, revision=studio.note_change(medium, workspace))
+
+        def settle() -> schemas.AcceptAnswer:
+            count = workspace.accept(body.start, body.stop, object_ids=body.objects, accepted=body.accepted)
+            return schemas.AcceptAnswer(num_masks=count, revision=studio.note_change(medium, workspace))
+
+        return _once(workspace, key, schemas.AcceptAnswer, settle)
 
 
 @router.get("/media/{mid}/suggestions")
@@ -201,17 +255,6 @@ def get_suggestions(
                 for one in workspace.suggestions(k)
             ]
         )
-
-
-WishKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=100,
-        description="Names this wish. Sent again with the same key, because no answer came, it is not done again.",
-    ),
-]
 
 
 @router.post("/media/{mid}/undo")

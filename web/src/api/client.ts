@@ -179,15 +179,19 @@ export async function fetchBlob(url: string, signal?: AbortSignal): Promise<Blob
   return response.blob();
 }
 
-// Objects.
+// Objects. Whatever takes a `key` is a wish: sent again with the same one, since no answer came, it is not done again.
+
+/** A name for a wish, unlike all others. (`crypto.randomUUID` is missing where a page came without HTTPS.) */
+export const newKey = (): string => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 
 export const listObjects = async (mid: string): Promise<SegmentObject[]> =>
   (await call<{ objects: SegmentObject[] }>("GET", `/media/${mid}/objects`)).objects;
-export const createObject = (mid: string, fields: ObjectFields = {}): Promise<SegmentObject> =>
-  call("POST", `/media/${mid}/objects`, { json: fields });
+export const createObject = (mid: string, fields: ObjectFields, key: string): Promise<SegmentObject> =>
+  call("POST", `/media/${mid}/objects`, { json: fields, key });
 export const updateObject = (mid: string, oid: number, fields: ObjectFields): Promise<SegmentObject> =>
   call("PATCH", `/media/${mid}/objects/${oid}`, { json: fields });
-export const deleteObject = (mid: string, oid: number): Promise<void> => call("DELETE", `/media/${mid}/objects/${oid}`);
+export const deleteObject = (mid: string, oid: number, key: string): Promise<void> =>
+  call("DELETE", `/media/${mid}/objects/${oid}`, { key });
 
 // Prompts and hand edits.
 
@@ -196,22 +200,25 @@ export const putPrompt = (
   frame: number,
   oid: number,
   prompt: PromptBody,
-  answer: GivenAnswer | null = null,
+  answer: GivenAnswer | null,
+  key: string,
 ): Promise<PromptAnswer> =>
-  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { json: { ...prompt, answer } });
+  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { json: { ...prompt, answer }, key });
 export const deletePrompt = (
   mid: string,
   frame: number,
   oid: number,
+  key: string,
 ): Promise<{ frame: FrameMasks | null; revision: number }> =>
-  call("DELETE", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`);
+  call("DELETE", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { key });
 export const putMask = (
   mid: string,
   frame: number,
   oid: number,
   rle: Rle,
+  key: string,
 ): Promise<{ frame: FrameMasks; revision: number }> =>
-  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/mask`, { json: { rle } });
+  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/mask`, { json: { rle }, key });
 export const getPrompts = async (mid: string, frame: number, signal?: AbortSignal): Promise<PromptsOnFrame> =>
   (await call<{ prompts: PromptsOnFrame }>("GET", `/media/${mid}/frames/${frame}/prompts`, { signal })).prompts;
 
@@ -229,14 +236,12 @@ export const getTimeline = (mid: string): Promise<Timeline> => call("GET", `/med
 export const accept = (
   mid: string,
   range: { start: number; stop: number; accepted: boolean; objects: readonly number[] | null },
-): Promise<unknown> => call("POST", `/media/${mid}/accept`, { json: range });
+  key: string,
+): Promise<unknown> => call("POST", `/media/${mid}/accept`, { json: range, key });
 export const getSuggestions = async (mid: string, k: number): Promise<Suggestion[]> =>
   (await call<{ suggestions: Suggestion[] }>("GET", `/media/${mid}/suggestions`, { query: { k } })).suggestions;
-/** Undo a step. `key` names the wish: sent again with the same one, since no answer came, it is not done again. */
 export const undo = (mid: string, key: string): Promise<HistoryStep> => call("POST", `/media/${mid}/undo`, { key });
 export const redo = (mid: string, key: string): Promise<HistoryStep> => call("POST", `/media/${mid}/redo`, { key });
-/** A name for a wish, unlike all others. (`crypto.randomUUID` is missing where a page came without HTTPS.) */
-export const newKey = (): string => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 export const getHistory = (mid: string): Promise<History> => call("GET", `/media/${mid}/history`);
 export function importMasks(mid: string, format: string, files: readonly File[]): Promise<ImportReport> {
   const form = new FormData();

@@ -15,9 +15,9 @@ export function acceptFrames(
   accepted: boolean,
   objects: readonly number[] | null = null,
 ): void {
-  void change(async (session) => {
+  void change(async (session, key) => {
     const ids = objects?.map((id) => session.realId(id)) ?? null;
-    await api.accept(session.medium.id, { start, stop, accepted, objects: ids });
+    await api.accept(session.medium.id, { start, stop, accepted, objects: ids }, key);
     if (getSession() !== session) return;
     session.masks.invalidate();
     session.masks.ensure(getState().frame);

@@ -23,12 +23,8 @@ export function makeObject(): SegmentObject {
     prompted_frames: [],
   };
   setState((state) => ({ objects: [...state.objects, made], selected: made.id, drafting: false }));
-  let isSecondTry = false;
-  void change(async (session) => {
-    // A server that was killed may have made it and not said so.
-    const orphan = isSecondTry ? await findOrphan(session) : undefined;
-    isSecondTry = true;
-    const created = orphan ?? (await api.createObject(session.medium.id, { color: made.color }));
+  void change(async (session, key) => {
+    const created = await api.createObject(session.medium.id, { color: made.color }, key);
     session.exchange(made.id, created.id);
     if (getSession() === session) exchangeId(session, made.id, created);
   });
@@ -36,18 +32,11 @@ export function makeObject(): SegmentObject {
 }
 
 /** The same when its turn has come already. */
-export async function makeObjectNow(session: Session): Promise<SegmentObject> {
-  const created = await api.createObject(session.medium.id, { color: nextColor() });
+export async function makeObjectNow(session: Session, key: string): Promise<SegmentObject> {
+  const created = await api.createObject(session.medium.id, { color: nextColor() }, key);
   if (getSession() === session)
     setState((state) => ({ objects: [...state.objects, created], selected: created.id, drafting: false }));
   return created;
-}
-
-async function findOrphan(session: Session): Promise<SegmentObject | undefined> {
-  if (getSession() !== session) return undefined; // nobody remembers which objects there were
-  const known = new Set(getState().objects.map((one) => one.id));
-  const listed = await api.listObjects(session.medium.id);
-  return listed.find((one) => !known.has(one.id) && !one.prompted_frames.length);
 }
 
 /** The first colour that the fewest objects have. */
@@ -104,7 +93,7 @@ export function deleteObject(id: number): void {
   const rest = objects.filter((one) => one.id !== id);
   const next = selected === id ? (rest[Math.min(at, rest.length - 1)]?.id ?? null) : selected;
   setState({ objects: rest, selected: next, candidates: null });
-  void change((session) => api.deleteObject(session.medium.id, session.realId(id))).then(() => {
+  void change((session, key) => api.deleteObject(session.medium.id, session.realId(id), key)).then(() => {
     getSession()?.masks.invalidate();
     getSession()?.masks.ensure(getState().frame);
     toast(`Deleted “${gone.name}”`, { label: "Undo", run: () => void undo() });

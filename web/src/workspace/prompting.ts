@@ -46,42 +46,43 @@ function say(extend: (before: PromptBody) => PromptBody): void {
     const target = known ?? makeObject();
     const answer = put(session, frame, target.id, extend(promptOf(target.id)));
     dropHover();
-    void change(answer);
+    void change((_, key) => answer(key));
     return;
   }
   // An undo is on its way, or the frame has just been come to: what this adds to is for the server to say.
   dropHover();
   if (known) session.awaitMask(frame, known.id);
-  const prepare = async () => {
-    const target = await targetAfterUndo(session, known);
+  const prepare = async (key: string) => {
+    const target = await targetAfterUndo(session, known, key);
     const said = await api.getPrompts(session.medium.id, frame);
     if (session.waiting <= 1 && getState().frame === frame) setState({ prompts: { frame, byObject: said } });
     return put(session, frame, target.id, extend(bodyOf(said, target.id)), said);
   };
-  let save: (() => Promise<void>) | null = null;
-  void change(async () => {
+  let save: Save | null = null;
+  void change(async (_, key) => {
     // Once only: a second try after a lost answer must not add the same again.
-    save ??= await prepare();
-    await save();
+    save ??= await prepare(key);
+    await save(key);
   });
 }
 
 /** The server may have named the object that was selected meanwhile, or an undo may have taken it away. */
-async function targetAfterUndo(session: Session, known: SegmentObject | undefined): Promise<SegmentObject> {
+async function targetAfterUndo(
+  session: Session,
+  known: SegmentObject | undefined,
+  key: string,
+): Promise<SegmentObject> {
   const objects = await api.listObjects(session.medium.id);
   const find = (id: number | null | undefined) => objects.find((one) => one.id === id);
   const selected = getSession() === session ? getState().selected : null;
-  return find(known && session.realIdSoFar(known.id)) ?? find(selected) ?? (await makeObjectNow(session));
+  return find(known && session.realIdSoFar(known.id)) ?? find(selected) ?? (await makeObjectNow(session, key));
 }
 
+/** Has the server keep what has been said, as a wish of that key. */
+type Save = (key: string) => Promise<void>;
+
 /** Show a prompt and what the page's own decoder makes of it, after what was said (as shown, if not given). Returns what has the server keep it. */
-function put(
-  session: Session,
-  frame: number,
-  objectId: number,
-  prompt: PromptBody,
-  said?: PromptsOnFrame,
-): () => Promise<void> {
+function put(session: Session, frame: number, objectId: number, prompt: PromptBody, said?: PromptsOnFrame): Save {
   const isDrawn = hasMask(objectId, said);
   const request = requestFor(frame, objectId, prompt, said);
   // Clicks on a drawn mask change that mask, and are not kept.
@@ -96,10 +97,10 @@ function put(
   let isAnswered = false;
   const isHere = () => !isAnswered && isLast() && getState().frame === frame;
   const whole = isDrawn ? null : paint(frame, objectId, prompt, request, isHere, isWhole);
-  return async () => {
+  return async (key) => {
     const id = session.realId(objectId);
     const given = isWhole ? givenOf(await whole, prompt) : null;
-    const answer = await api.putPrompt(session.medium.id, frame, id, prompt, given);
+    const answer = await api.putPrompt(session.medium.id, frame, id, prompt, given, key);
     isAnswered = true;
     if (!isLast()) return;
     session.showAnswer(answer.frame);
@@ -242,9 +243,9 @@ export function clearPrompt(): void {
   rememberPrompt(frame, selected, null);
   session.awaitMask(frame, selected);
   const turn = session.newTurn(frame);
-  void change(async () => {
+  void change(async (_, key) => {
     const id = session.realId(selected);
-    const answer = await api.deletePrompt(session.medium.id, frame, id);
+    const answer = await api.deletePrompt(session.medium.id, frame, id, key);
     if (session.isLastTurn(frame, turn)) {
       if (answer.frame) session.showAnswer(answer.frame);
       else {
@@ -268,8 +269,8 @@ export function chooseCandidate(index: number): void {
     if (getState().frame === frame) setState({ candidates: { frame, objectId, list, chosen: index } });
   };
   keepList();
-  void change(async () => {
-    await save();
+  void change(async (_, key) => {
+    await save(key);
     const shown = getState().candidates;
     if (shown?.objectId === objectId && shown.chosen === index) keepList();
   });
@@ -322,16 +323,16 @@ export function drawMask(edit: Edit, made: Bitmap | null = null): void {
     drawn = { target, rle };
   } else if (known) session.awaitMask(frame, known.id);
   const turn = session.newTurn(frame);
-  void change(async () => {
+  void change(async (_, key) => {
     // Once only: a second try after a lost answer must not edit what the first has made.
-    drawn ??= await drawOnSaved(session, frame, known, edit);
-    const answer = await api.putMask(session.medium.id, frame, session.realId(drawn.target.id), drawn.rle);
+    drawn ??= await drawOnSaved(session, frame, known, edit, key);
+    const answer = await api.putMask(session.medium.id, frame, session.realId(drawn.target.id), drawn.rle, key);
     if (session.isLastTurn(frame, turn)) session.showAnswer(answer.frame);
   });
 }
 
-async function drawOnSaved(session: Session, frame: number, known: SegmentObject | undefined, edit: Edit) {
-  const target = await targetAfterUndo(session, known);
+async function drawOnSaved(session: Session, frame: number, known: SegmentObject | undefined, edit: Edit, key: string) {
+  const target = await targetAfterUndo(session, known, key);
   const { frames } = await api.getMasks(session.medium.id, frame, frame + 1, false);
   const before = frames[0]?.objects.find((one) => one.object_id === target.id);
   return { target, rle: edited(session, before?.rle ?? null, edit) };

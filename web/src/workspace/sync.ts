@@ -87,15 +87,20 @@ export async function patiently<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Run a change in order behind the others; say so when it fails and show again what the server has. */
-export async function change<T>(work: (session: Session) => Promise<T>): Promise<T | undefined> {
+/**
+ * Run a change in order behind the others; say so when it fails and show again what the server has.
+ *
+ * @param work may be run again when the server was away. The key is the same then: with it, no request is done twice.
+ */
+export async function change<T>(work: (session: Session, key: string) => Promise<T>): Promise<T | undefined> {
   // What is changed belongs to the medium that is open now, also if another one is by the time of its turn.
   const session = getSession();
   if (!session) return undefined;
   const { history } = getState();
+  const key = api.newKey();
   setState({ history: { ...history, can_undo: true, can_redo: false } });
   try {
-    const result = await session.inOrder(() => patiently(() => work(session)));
+    const result = await session.inOrder(() => patiently(() => work(session, key)));
     refreshSoon();
     return result;
   } catch (error) {
