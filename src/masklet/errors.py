@@ -35,6 +35,7 @@ class OutputError(MaskletError, OSError):
 
 
 DataFault = Literal["bad labels", "cannot be read", "sizes differ", "more than 255 objects"]
+"""What reports on data sets count an error as."""
 
 
 class DataError(MaskletError, ValueError):

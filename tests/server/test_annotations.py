@@ -12,7 +12,7 @@ import pytest
 from masklet.errors import OutputError
 from masklet.mask_store import StoredMask
 from masklet.masks import encode_rle
-from masklet.server.annotations import MAX_TURNS, AnnotatedObject, AnnotationStore, SavedPrompt, Step
+from masklet.server.annotations import MAX_ANSWERS, MAX_TURNS, AnnotatedObject, AnnotationStore, SavedPrompt, Step
 
 MASK = np.zeros((6, 8), bool)
 MASK[1:3, 2:5] = True
@@ -87,6 +87,20 @@ def test_the_same_wish_twice_is_done_once(store: AnnotationStore, tmp_path: Path
         store.redo(f"redo {index}")
     assert len(store._rows("SELECT turn FROM turns")) == MAX_TURNS
     store.close()
+
+
+def test_answers_are_remembered_for_a_while_and_in_the_file(store: AnnotationStore, tmp_path: Path) -> None:
+    for number in range(MAX_ANSWERS + 1):
+        assert store.answer(f"wish {number}") is None
+        store.remember(f"wish {number}", f"answer {number}")
+    store.close()
+    again = AnnotationStore(tmp_path / "annotations.db")
+    assert [again.answer(f"wish {number}") for number in (0, 1, MAX_ANSWERS)] == [
+        None,
+        "answer 1",
+        f"answer {MAX_ANSWERS}",
+    ]
+    again.close()
 
 
 def test_an_undo_that_fails_midway_leaves_all_as_it_was(store: AnnotationStore) -> None:

@@ -31,8 +31,8 @@ MAX_STEPS = 200
 MAX_TURNS = 100
 """Undone and redone steps that are remembered, so that a wish which comes twice is done once."""
 
-MAX_ANSWERS = 100
-"""Answers to other wishes that are remembered, to the same end."""
+MAX_ANSWERS = 20
+"""Answers to other wishes that are remembered, to the same end. Fewer, as they hold masks."""
 
 ABSENT_SCORE = -10.0
 """Object score of a mask by which the user has said that the object is not there."""

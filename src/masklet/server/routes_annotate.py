@@ -231,11 +231,11 @@ def accept(
         )
     with studio.workspace(medium) as workspace:
 
-        def settle() -> schemas.AcceptAnswer:
+        def mark() -> schemas.AcceptAnswer:
             count = workspace.accept(body.start, body.stop, object_ids=body.objects, accepted=body.accepted)
             return schemas.AcceptAnswer(num_masks=count, revision=studio.note_change(medium, workspace))
 
-        return _once(workspace, key, schemas.AcceptAnswer, settle)
+        return _once(workspace, key, schemas.AcceptAnswer, mark)
 
 
 @router.get("/media/{mid}/suggestions")
