@@ -132,6 +132,7 @@ def serve(
             webbrowser.open(address)
 
     run_server(app, sock, on_start=on_start, log_level=log_level)
+    stderr().print(f"stopped; everything is kept in {settings.data}", soft_wrap=True)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -68,4 +69,5 @@ def serve(app: FastAPI, sock: socket.socket, *, on_start: Callable[[], None] = l
         ws_max_queue=2,
     )
     logging.getLogger("masklet.server").setLevel(log_level.upper())
-    _Server(config, app.state.studio, on_start).run([sock])
+    with suppress(KeyboardInterrupt):  # uvicorn raises it once more when all is shut down: stopped so is stopped well
+        _Server(config, app.state.studio, on_start).run([sock])

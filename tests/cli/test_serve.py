@@ -1,0 +1,24 @@
+"""`masklet serve`: the way it is ended is no mishap."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from serving import Server
+
+def test_ctrl_c_stops_it_well(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
+    server.start()
+    process = server.process
+    assert process is not None
+    assert process.stdout is not None
+    try:
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        server.stop()
+    assert f"stopped; everything is kept in {tmp_path / 'data'}" in said
+    assert "interrupted" not in said
