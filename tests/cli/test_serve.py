@@ -7,6 +7,7 @@ from pathlib import Path
 
 from serving import Server
 
+
 def test_ctrl_c_stops_it_well(tmp_path: Path) -> None:
     server = Server(tmp_path / "data")
     server.start()
