@@ -53,6 +53,21 @@ def place(page: Page, x: float, y: float) -> tuple[float, float]:
     return canvas["x"] + left + x * width * scale, canvas["y"] + top + y * height * scale
 
 
+IS_PAINTED = """
+([x, y, isPainted]) => {
+  const overlay = document.querySelector("[data-view]");
+  const { left, top } = overlay.getBoundingClientRect();
+  const { data } = overlay.getContext("2d").getImageData(x - left, y - top, 1, 1);
+  return data[3] > 0 === isPainted;
+}
+"""
+
+
+def painted(page: Page, x: float, y: float, is_painted: bool = True) -> None:
+    """Wait until something (a mask) is drawn over this place of the picture, or nothing."""
+    page.wait_for_function(IS_PAINTED, arg=[*place(page, x, y), is_painted])
+
+
 def click(page: Page, x: float, y: float, *, button: str = "left") -> None:
     """Click on the picture and wait until what it changes is saved."""
     page.mouse.click(*place(page, x, y), button="right" if button == "right" else "left")

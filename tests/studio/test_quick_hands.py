@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, Page, Route, expect
 
+from masklet.masks import decode_rle
 from serving import Server
 
 from .conftest import MEDIA
@@ -20,6 +21,7 @@ from .studio_page import (
     new_project,
     objects,
     open_medium,
+    painted,
     place,
     saved,
     toast,
@@ -272,6 +274,72 @@ def test_strokes_in_a_row_add_up(page: Page, server: Server) -> None:
     stroke(page, (0.1, 0.5), (0.2, 0.5))
     saved(page)
     assert abs(area(page) - 3 * one) < 0.1 * one  # ends are round
+
+
+@pytest.fixture
+def clicked_twice(page: Page, server: Server) -> Held:
+    """A photo with an object and the brush in hand; the server has yet to answer a second click."""
+    new_project(page, server.address, "Strokes that wait")
+    add_files(page, MEDIA / "cat.jpg")
+    open_medium(page, "cat.jpg")
+    click(page, 0.5, 0.5)
+    held = Held(page, "**/prompt")
+    with page.expect_request("**/prompt"):
+        page.mouse.click(*place(page, 0.5, 0.6))
+    page.keyboard.press("b")
+    return held
+
+
+def has(page: Page, *fractions: tuple[float, float]) -> list[bool]:
+    """Whether the one mask that the server has covers these places."""
+    (mask,) = from_server(page, "masks")["frames"][0]["objects"]
+    pixels = decode_rle(mask["rle"])
+    height, width = pixels.shape
+    return [bool(pixels[int(y * height), int(x * width)]) for x, y in fractions]
+
+
+def test_strokes_that_wait_for_the_server_are_seen(page: Page, clicked_twice: Held) -> None:
+    drawn, within, cut = CORNER[0], (0.93, 0.06), (0.4, 0.5)
+    painted(page, *cut)
+    stroke(page, *CORNER)
+    painted(page, *drawn)
+    page.keyboard.press("l")
+    stroke(page, (0.9, 0.03), (0.96, 0.03), (0.96, 0.1), (0.9, 0.1))
+    painted(page, *within)
+    page.keyboard.press("e")
+    stroke(page, cut, (0.42, 0.5))
+    painted(page, *cut, False)
+    for place_of_stroke in (drawn, within):  # the first ones are still there
+        painted(page, *place_of_stroke)
+    clicked_twice.release()
+    saved(page)
+    assert has(page, drawn, within, cut) == [True, True, False]
+    for at, is_there in ((drawn, True), (within, True), (cut, False)):
+        painted(page, *at, is_there)
+
+
+def test_a_stroke_that_the_server_refuses_goes_away(page: Page, clicked_twice: Held) -> None:
+    refusal = {"error": {"code": "refused", "message": "Not this one.", "field": None}}
+    page.route("**/mask", lambda route: route.fulfill(status=422, json=refusal))
+    stroke(page, *CORNER)
+    painted(page, *CORNER[0])
+    clicked_twice.release()
+    expect(toast(page, "Not this one")).to_be_visible()
+    painted(page, *CORNER[0], False)
+    painted(page, 0.4, 0.5)  # what was clicked stays
+    saved(page)
+
+
+def test_a_stroke_that_is_undone_while_it_waits_goes_away(page: Page, clicked_twice: Held) -> None:
+    stroke(page, *CORNER)
+    painted(page, *CORNER[0])
+    page.keyboard.press("Control+z")
+    clicked_twice.release()
+    expect(toast(page, "Undone")).to_be_visible()
+    painted(page, *CORNER[0], False)
+    painted(page, 0.4, 0.5)
+    saved(page)
+    assert has(page, CORNER[0]) == [False]
 
 
 @pytest.mark.parametrize("which", ["undo", "redo"])

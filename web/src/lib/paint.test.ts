@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fillPolygon, strokeLine } from "./paint";
+import { fillLoops, fillPolygon, strokeLine } from "./paint";
 import { emptyBitmap } from "./rle";
 
 const sum = (data: Uint8Array) => data.reduce((total, value) => total + value, 0);
@@ -41,4 +41,13 @@ test("a polygon has the area that it has", () => {
     0,
   );
   expect(bitmap.data[14 * 20 + 6]).toBe(1);
+});
+
+test("loops of a coarser grid are filled at its scale, but for their holes", () => {
+  const bitmap = emptyBitmap(40, 20);
+  const outer = Float32Array.of(0, 0, 10, 0, 10, 10, 0, 10);
+  const hole = Float32Array.of(2, 2, 2, 4, 4, 4, 4, 2);
+  fillLoops(bitmap, [outer, hole], 1, [4, 2]);
+  expect(sum(bitmap.data)).toBe(40 * 20 - 8 * 4);
+  expect([7, 8, 15, 16].map((x) => bitmap.data[5 * 40 + x])).toEqual([1, 0, 0, 1]);
 });

@@ -3,15 +3,16 @@
 import type { Point, Rle } from "../api/types";
 import { toPath, traceBitmap } from "../lib/contour";
 import { fillPolygon, strokeLine } from "../lib/paint";
-import { type Bitmap, decodeRle, emptyBitmap, rleContains } from "../lib/rle";
+import { type Bitmap, rleContains } from "../lib/rle";
 import { keepVisible, pan, pinch, toScreen, toSource, type View, zoomAt } from "../lib/view";
 import * as actions from "./actions";
 import { foresee, hoverAt, setHovering } from "./embedding";
 import { held } from "./held";
 import { promptOf } from "./said";
 import type { Session } from "./session";
-import { colorOfDraft, type Stage } from "./stage";
+import type { Stage } from "./stage";
 import { getState, selectedObject, setState } from "./store";
+import { bitmapOf, colorOfDraft, lookOf } from "./strokes";
 
 /** Pixels on the screen that a press may move and still be a click. */
 const CLICK_SLACK = { mouse: 4, pen: 6, touch: 10 } as const;
@@ -132,7 +133,8 @@ export class CanvasInput {
       const value = (tool === "brush") !== subtracts ? 1 : 0;
       const radius = getState().brushSize / 2;
       const before = actions.maskToEdit();
-      this.gesture = { kind: "paint", before, bitmap: this.shownBitmap(), value, radius, path: [from] };
+      const bitmap = bitmapOf(lookOf(this.session, getState().selected), this.session.medium);
+      this.gesture = { kind: "paint", before, bitmap, value, radius, path: [from] };
       this.paintTo(this.gesture, from);
     }
   }
@@ -278,13 +280,6 @@ export class CanvasInput {
       return Math.hypot(x - at[0], y - at[1]) <= POINT_RADIUS;
     });
     return found >= 0 ? found : null;
-  }
-
-  /** What a stroke is seen on while it is drawn. */
-  private shownBitmap(): Bitmap {
-    const { selected, frame } = getState();
-    const mask = this.session.masks.get(frame)?.objects.find((one) => one.object_id === selected);
-    return mask ? decodeRle(mask.rle) : emptyBitmap(this.session.medium.width, this.session.medium.height);
   }
 
   private paintTo({ bitmap, path, radius, value }: Painting, to: Point): void {

@@ -55,7 +55,7 @@ function exchangeId(session: Session, temporary: number, created: SegmentObject)
     const said = byObject[String(temporary)];
     delete byObject[String(temporary)];
     if (said) byObject[String(id)] = said;
-    const own = <T extends { readonly objectId: number }>(one: T): T =>
+    const own = <T extends { readonly objectId: number | null }>(one: T): T =>
       one.objectId === temporary ? { ...one, objectId: id } : one;
     return {
       objects: state.objects.map((one) =>
@@ -65,6 +65,7 @@ function exchangeId(session: Session, temporary: number, created: SegmentObject)
       renaming: state.renaming === temporary ? id : state.renaming,
       prompts: { ...state.prompts, byObject },
       pending: state.pending.map(own),
+      strokes: state.strokes.map(own),
       candidates: state.candidates && own(state.candidates),
     };
   });
@@ -92,7 +93,8 @@ export function deleteObject(id: number): void {
   const at = objects.indexOf(gone);
   const rest = objects.filter((one) => one.id !== id);
   const next = selected === id ? (rest[Math.min(at, rest.length - 1)]?.id ?? null) : selected;
-  setState({ objects: rest, selected: next, candidates: null });
+  const strokes = getState().strokes.filter((one) => one.objectId !== id);
+  setState({ objects: rest, selected: next, candidates: null, strokes });
   void change((session, key) => api.deleteObject(session.medium.id, session.realId(id), key)).then(() => {
     getSession()?.masks.invalidate();
     getSession()?.masks.ensure(getState().frame);

@@ -4,6 +4,7 @@ import * as api from "../api/client";
 import type { Box, Candidate, GivenAnswer, Point, PromptBody, PromptsOnFrame, Rle, SegmentObject } from "../api/types";
 import type { LocalAnswer } from "../decoder/client";
 import type { DecodeRequest, LocalMask } from "../decoder/protocol";
+import type { Edit } from "../lib/paint";
 import { type Bitmap, decodeRle, emptyBitmap, encodeRle } from "../lib/rle";
 import { toast } from "../state/app";
 import { answerAtHand, dropHover, localDecode } from "./embedding";
@@ -12,6 +13,7 @@ import { makeObject, makeObjectNow, updateObject } from "./objects";
 import { bodyOf, hasMask, isSaidKnown, isTracked, NO_PROMPT, promptOf, requestFor, withPoint } from "./said";
 import { getSession, type Session } from "./session";
 import { getState, selectedObject, setState } from "./store";
+import { hideStroke, showStroke } from "./strokes";
 import { change, isTravelling } from "./sync";
 
 /** Whether an object may be changed on this frame; says so if not, and shows it if it is hidden. */
@@ -281,9 +283,6 @@ export function cycleCandidate(): void {
   if (candidates) chooseCandidate((candidates.chosen + 1) % candidates.list.length);
 }
 
-/** Adds to a mask, or takes away from it, in place. */
-export type Edit = (mask: Bitmap) => void;
-
 /**
  * The selected object's mask on this frame, as all that has been done leaves it; null where it has none.
  *
@@ -314,24 +313,46 @@ export function drawMask(edit: Edit, made: Bitmap | null = null): void {
   if (!session || (known && !isOpen(known))) return;
   setState({ candidates: null, playing: false });
   const before = maskToEdit();
-  let drawn: { readonly target: SegmentObject; readonly rle: Rle } | null = null;
+  let drawn: Drawn | null = null;
   if (before !== undefined) {
     const target = known ?? makeObject();
     const rle = made ? encodeRle(made) : edited(session, before, edit);
-    session.masks.put(frame, target.id, { rle, area: 1, iou_prediction: 1, object_score: 1, status: "present" });
-    rememberPrompt(frame, target.id, { ...NO_PROMPT, has_mask: true });
     drawn = { target, rle };
+    putDrawn(session, frame, drawn);
+    rememberPrompt(frame, target.id, { ...NO_PROMPT, has_mask: true });
   } else if (known) session.awaitMask(frame, known.id);
+  showStroke(drawn?.target.id ?? known?.id ?? null, edit);
   const turn = session.newTurn(frame);
-  void change(async (_, key) => {
+  const under = getState().pending.find((one) => one.frame === frame && one.objectId === known?.id)?.loops;
+  const work = async (_: Session, key: string) => {
     // Once only: a second try after a lost answer must not edit what the first has made.
-    drawn ??= await drawOnSaved(session, frame, known, edit, key);
+    if (!drawn) {
+      drawn = await drawOnSaved(session, frame, known, edit, key);
+      putDrawn(session, frame, drawn);
+      // The click that it was drawn on is part of it now.
+      setState((state) => ({ pending: state.pending.filter((one) => one.loops !== under) }));
+    }
     const answer = await api.putMask(session.medium.id, frame, session.realId(drawn.target.id), drawn.rle, key);
     if (session.isLastTurn(frame, turn)) session.showAnswer(answer.frame);
-  });
+  };
+  void change(work).then(() => hideStroke(edit));
 }
 
-async function drawOnSaved(session: Session, frame: number, known: SegmentObject | undefined, edit: Edit, key: string) {
+interface Drawn {
+  readonly target: SegmentObject;
+  readonly rle: Rle;
+}
+
+const putDrawn = (session: Session, frame: number, { target, rle }: Drawn): void =>
+  session.masks.put(frame, target.id, { rle, area: 1, iou_prediction: 1, object_score: 1, status: "present" });
+
+async function drawOnSaved(
+  session: Session,
+  frame: number,
+  known: SegmentObject | undefined,
+  edit: Edit,
+  key: string,
+): Promise<Drawn> {
   const target = await targetAfterUndo(session, known, key);
   const { frames } = await api.getMasks(session.medium.id, frame, frame + 1, false);
   const before = frames[0]?.objects.find((one) => one.object_id === target.id);

@@ -7,14 +7,13 @@ import { type FrameWidth, widthFor } from "../media/frames";
 import { outlineOf, strideFor } from "../media/masks";
 import type { Session } from "./session";
 import { getState, setState, type WorkspaceState } from "./store";
+import { outlineOfLook, strokedLooks } from "./strokes";
 
 /** A gesture that is not finished. */
 export type Draft =
   | { readonly kind: "box"; readonly box: Box }
   | { readonly kind: "lasso"; readonly points: readonly Point[]; readonly adds: boolean }
   | { readonly kind: "paint"; readonly objectId: number | null; readonly outline: Path2D; readonly color: string };
-
-const NEW_OBJECT_COLOR = "#8ab4ff";
 
 export class Stage {
   size: Size = { width: 1, height: 1 };
@@ -176,16 +175,23 @@ export class Stage {
     const shown = new Map(state.objects.filter((one) => !one.hidden).map((one) => [one.id, one]));
     const painted = draft?.kind === "paint" ? draft.objectId : undefined;
     const pending = state.pending.filter((one) => one.frame === state.frame);
+    const stroked = strokedLooks(this.session).filter((look) => look.objectId !== painted);
+    const isStroked = (id: number) => id === painted || stroked.some((look) => look.objectId === id);
     const isPending = (id: number) => pending.some((one) => one.objectId === id);
     for (const mask of masks?.objects ?? []) {
       const object = shown.get(mask.object_id);
-      if (!object || mask.area === 0 || mask.object_id === painted || isPending(mask.object_id)) continue;
+      if (!object || mask.area === 0 || isStroked(mask.object_id) || isPending(mask.object_id)) continue;
       const path = outlineOf(mask.rle, strideFor(mask.rle.size, view.scale));
       this.drawMask(path, view, object.color, object.id === state.selected, mask.status === "uncertain");
     }
     for (const { objectId, loops, side } of pending) {
       const color = shown.get(objectId)?.color;
-      if (color) this.drawMask(this.fromGrid(loops, side), view, color, objectId === state.selected, false);
+      if (color && !isStroked(objectId))
+        this.drawMask(this.fromGrid(loops, side), view, color, objectId === state.selected, false);
+    }
+    for (const look of stroked) {
+      const isSelected = look.objectId === state.selected;
+      this.drawMask(outlineOfLook(look, this.session.medium), view, look.color, isSelected, false);
     }
     if (draft?.kind === "paint") this.drawMask(draft.outline, view, draft.color, true, false);
   }
@@ -356,6 +362,3 @@ export class Stage {
     }
   }
 }
-
-export const colorOfDraft = (state: WorkspaceState): string =>
-  state.objects.find((one) => one.id === state.selected)?.color ?? NEW_OBJECT_COLOR;

@@ -15,6 +15,7 @@ import type {
 } from "../api/types";
 import type { DecoderState } from "../decoder/client";
 import type { Loop } from "../lib/contour";
+import type { Edit } from "../lib/paint";
 import type { View } from "../lib/view";
 
 export type Tool = "click" | "box" | "brush" | "eraser" | "lasso" | "hand";
@@ -46,6 +47,15 @@ export interface Pending {
   readonly side: number;
 }
 
+/** What a hand has changed of a mask. */
+export interface Stroke {
+  readonly frame: number;
+  /** Null where it is for the server to say. */
+  readonly objectId: number | null;
+  readonly color: string;
+  readonly edit: Edit;
+}
+
 export interface Range {
   readonly start: number;
   readonly stop: number;
@@ -74,6 +84,8 @@ export interface WorkspaceState {
   readonly hover: Hover | null;
   /** Masks as the page sees them, until the server has answered. */
   readonly pending: readonly Pending[];
+  /** Those that the server has not answered, in the order in which they were made. */
+  readonly strokes: readonly Stroke[];
   readonly job: Job | null;
   /** While tracking, show each frame as it comes; until the person goes elsewhere. */
   readonly following: boolean;
@@ -118,6 +130,7 @@ export const INITIAL: WorkspaceState = {
   candidates: null,
   hover: null,
   pending: [],
+  strokes: [],
   job: null,
   following: false,
   playing: false,
