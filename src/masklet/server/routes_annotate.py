@@ -22,7 +22,7 @@ MAX_FRAMES = 240
 """Of one request for masks."""
 
 REASONS = {
-    "present": "The model is not sure of this mask",
+    "present": "Nothing stands out; of this mask the model is less sure than of others",
     "uncertain": "Something speaks against this mask",
     "occluded": "The object is hidden from here on",
     "lost": "The object has been lost",

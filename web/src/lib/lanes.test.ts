@@ -1,5 +1,15 @@
 import { expect, test } from "vitest";
-import { clock, frameToX, laneSegments, lowestConfidence, reveal, ticks, xToFrame, zoomWindow } from "./lanes";
+import {
+  clock,
+  columnsToCheck,
+  frameToX,
+  laneSegments,
+  lowestConfidence,
+  reveal,
+  ticks,
+  xToFrame,
+  zoomWindow,
+} from "./lanes";
 
 const all = (numFrames: number, width: number) => ({ start: 0, stop: numFrames, width });
 
@@ -18,17 +28,21 @@ test("one bad frame in an hour is still to be seen", () => {
   expect(segments[1].x1 - segments[1].x0).toBeCloseTo(1);
 });
 
-test("confidence takes the lowest object and frame of a pixel", () => {
-  expect([
-    ...lowestConfidence(
-      [
-        [90, 80, 70, 60],
-        [-1, -1, 95, 20],
-      ],
-      all(4, 2),
-    ),
-  ]).toEqual([80, 20]);
+test("confidence takes the lowest object and frame of a pixel, of masks that are there", () => {
+  const lanes = [
+    { status: "pppp", iou: [90, 80, 70, 60] },
+    { status: ".opu", iou: [-1, 5, 95, 20] },
+  ];
+  expect([...lowestConfidence(lanes, all(4, 2))]).toEqual([80, 20]);
+  expect([...lowestConfidence([{ status: "ol", iou: [3, 0] }], all(2, 2))]).toEqual([-1, -1]);
   expect([...lowestConfidence([], all(4, 2))]).toEqual([-1, -1]);
+});
+
+test("columns to check are those of the frames that the server names, however many share a pixel", () => {
+  expect([...columnsToCheck([1, 3], all(4, 8))]).toEqual([0, 0, 1, 1, 0, 0, 1, 1]);
+  expect([...columnsToCheck([5, 99_999], all(100_000, 4))]).toEqual([1, 0, 0, 1]);
+  expect([...columnsToCheck([5], { start: 6, stop: 10, width: 4 })]).toEqual([0, 0, 0, 0]);
+  expect([...columnsToCheck([], all(4, 2))]).toEqual([0, 0]);
 });
 
 test("frames and pixels are inverse", () => {

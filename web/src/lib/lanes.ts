@@ -63,21 +63,47 @@ export function laneSegments(status: string, window: Window): Segment[] {
   return segments;
 }
 
-/** Smallest confidence (0..100) for each pixel column; -1 where there is none. */
-export function lowestConfidence(lanes: readonly (readonly number[])[], window: Window): Int16Array {
+/** A lane as the confidence row needs it. */
+export interface Sureness {
+  /** As `LEVELS` has it, a letter a frame. */
+  readonly status: string;
+  /** 0..100 a frame. */
+  readonly iou: readonly number[];
+}
+
+/** Smallest confidence (0..100) for each pixel column; -1 where there is no mask: of one that is not there nobody is sure. */
+export function lowestConfidence(lanes: readonly Sureness[], window: Window): Int16Array {
   const columns = new Int16Array(Math.max(0, Math.round(window.width))).fill(-1);
-  const span = (window.stop - window.start) / columns.length;
   for (let x = 0; x < columns.length; x++) {
-    const from = Math.max(0, Math.floor(window.start + x * span));
-    const to = Math.max(from + 1, Math.floor(window.start + (x + 1) * span));
-    for (const lane of lanes) {
-      for (let frame = from; frame < to && frame < lane.length; frame++) {
-        const value = lane[frame];
-        if (value >= 0 && (columns[x] < 0 || value < columns[x])) columns[x] = value;
+    const [from, to] = framesOf(window, columns.length, x);
+    for (const { status, iou } of lanes) {
+      for (let frame = from; frame < to && frame < status.length; frame++) {
+        if (status[frame] !== "p" && status[frame] !== "u") continue;
+        if (columns[x] < 0 || iou[frame] < columns[x]) columns[x] = iou[frame];
       }
     }
   }
   return columns;
+}
+
+/** For each pixel column, 1 where it shows a frame to check. @param review frames, ascending. */
+export function columnsToCheck(review: readonly number[], window: Window): Uint8Array {
+  const columns = new Uint8Array(Math.max(0, Math.round(window.width)));
+  let next = 0;
+  for (let x = 0; x < columns.length; x++) {
+    const [from, to] = framesOf(window, columns.length, x);
+    while (next > 0 && review[next - 1] >= from) next--; // a wide frame covers several columns
+    while (next < review.length && review[next] < from) next++;
+    if (review[next] < to) columns[x] = 1;
+  }
+  return columns;
+}
+
+/** The frames [from, to) that a pixel column shows. */
+function framesOf(window: Window, width: number, x: number): [from: number, to: number] {
+  const span = (window.stop - window.start) / width;
+  const from = Math.max(0, Math.floor(window.start + x * span));
+  return [from, Math.max(from + 1, Math.floor(window.start + (x + 1) * span))];
 }
 
 const SECONDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];

@@ -166,7 +166,12 @@ export function Timeline() {
               onClick={() => setWindow((shown) => ({ ...shown, start: 0, stop: numFrames }))}
             />
           </div>
-          <span className="timeline__label">Confidence</span>
+          <span
+            className="timeline__label"
+            data-tip="How sure the model is of the mask it doubts most. Amber: to check, since that is unusual for the object"
+          >
+            Confidence
+          </span>
         </div>
         <div className="timeline__list" style={{ transform: `translateY(${-scrollTop}px)` }}>
           {objects.map((one) => (

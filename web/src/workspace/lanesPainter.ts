@@ -1,7 +1,7 @@
 /** Draws ruler, film strip, confidence and the objects' lanes on canvases. */
 
 import type { Timeline } from "../api/types";
-import { frameToX, laneSegments, lowestConfidence, ticks, type Window } from "../lib/lanes";
+import { columnsToCheck, frameToX, laneSegments, lowestConfidence, ticks, type Window } from "../lib/lanes";
 
 export const RULER = 22;
 export const STRIP = 46;
@@ -81,12 +81,13 @@ export function paintHead(
   const height = CONFIDENCE - 6;
   context.fillStyle = theme.lane;
   context.fillRect(0, top, end, height);
-  const lanes = data.timeline?.objects.map((lane) => lane.iou) ?? [];
-  const columns = lowestConfidence(lanes, window);
+  const columns = lowestConfidence(data.timeline?.objects ?? [], window);
+  const toCheck = columnsToCheck(data.timeline?.review ?? [], window);
   for (let x = 0; x < columns.length; x++) {
     const value = columns[x];
     if (value < 0) continue;
-    context.fillStyle = value >= 70 ? theme.present : value >= 45 ? theme.uncertain : theme.lost;
+    // What is to be checked is judged where the object was tracked, and not by the height of a bar.
+    context.fillStyle = toCheck[x] ? theme.uncertain : theme.present;
     context.globalAlpha = 0.75;
     const bar = Math.max(1.5, (value / 100) * height);
     context.fillRect(x, top + height - bar, 1, bar);

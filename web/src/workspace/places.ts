@@ -1,6 +1,7 @@
 /** Going from frame to frame. */
 
 import * as api from "../api/client";
+import { nextToCheck } from "../lib/review";
 import { toast, toastError } from "../state/app";
 import { rememberFrame } from "../state/route";
 import { refreshEmbedding } from "./embedding";
@@ -56,8 +57,7 @@ export async function seekNextToCheck(): Promise<void> {
     const suggestions = await api.getSuggestions(session.medium.id, 5);
     if (getSession() !== session) return;
     setState({ suggestions });
-    const { frame } = getState();
-    const next = suggestions.find((one) => one.frame_index !== frame) ?? suggestions[0];
+    const next = nextToCheck(suggestions, getState().frame);
     if (!next) {
       toast("Nothing to check: no frame stands out.");
       return;

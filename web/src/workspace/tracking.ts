@@ -2,6 +2,7 @@
 
 import * as api from "../api/client";
 import type { Direction, FrameMasks, Job, TimelineObject, TrackRequest } from "../api/types";
+import { withFrames } from "../lib/liveLanes";
 import { plural } from "../lib/text";
 import { backOnline, toast, toastError } from "../state/app";
 import { undo } from "./history";
@@ -102,8 +103,9 @@ function follow(session: Session, started: Job): void {
   const lanes = new LiveLanes();
   session.stopFollowing = api.followJob(started.id, {
     onMasks: (masks) => {
-      session.masks.set(merged(session.masks.get(masks.frame_index), masks));
-      lanes.add(masks);
+      const all = merged(session.masks.get(masks.frame_index), masks);
+      session.masks.set(all);
+      lanes.add(all);
       if (getState().following) seek(masks.frame_index, { byPlayback: true, byTracking: true });
     },
     onJob: (job) => {
@@ -138,8 +140,6 @@ function merged(before: FrameMasks | undefined, fresh: FrameMasks): FrameMasks {
   return { ...fresh, objects: [...before.objects.filter((mask) => !ids.has(mask.object_id)), ...fresh.objects] };
 }
 
-const LETTERS = { present: "p", uncertain: "u", occluded: "o", lost: "l" } as const;
-
 /** Fills the timeline's lanes while masks come in, a few times a second. */
 class LiveLanes {
   private waiting: FrameMasks[] = [];
@@ -157,34 +157,8 @@ class LiveLanes {
   private flush(): void {
     const { timeline } = getState();
     if (!timeline || !this.waiting.length) return;
-    const byObject = new Map<number, { frame: number; letter: string; iou: number }[]>();
-    for (const masks of this.waiting) {
-      for (const mask of masks.objects) {
-        const entry = {
-          frame: masks.frame_index,
-          letter: LETTERS[mask.status],
-          iou: Math.round(mask.iou_prediction * 100),
-        };
-        const entries = byObject.get(mask.object_id);
-        if (entries) entries.push(entry);
-        else byObject.set(mask.object_id, [entry]);
-      }
-    }
+    setState({ timeline: withFrames(timeline, this.waiting) });
     this.waiting = [];
-    const objects: TimelineObject[] = timeline.objects.map((lane) => {
-      const entries = byObject.get(lane.object_id);
-      if (!entries) return lane;
-      const iou = [...lane.iou];
-      for (const entry of entries) iou[entry.frame] = entry.iou;
-      // Only the stretch that changed is taken apart: the string may be an hour long.
-      const first = Math.min(...entries.map((entry) => entry.frame));
-      const last = Math.max(...entries.map((entry) => entry.frame));
-      const middle = [...lane.status.slice(first, last + 1)];
-      for (const entry of entries) middle[entry.frame - first] = entry.letter;
-      const status = lane.status.slice(0, first) + middle.join("") + lane.status.slice(last + 1);
-      return { ...lane, status, iou };
-    });
-    setState({ timeline: { ...timeline, objects } });
   }
 }
 

@@ -1,0 +1,53 @@
+/** A timeline while masks come in one by one, as the server will have it when all have come. */
+
+import type { FrameMasks, Status, Timeline, TimelineObject } from "../api/types";
+import type { Level } from "./lanes";
+
+const LETTERS: Readonly<Record<Status, Level>> = { present: "p", uncertain: "u", occluded: "o", lost: "l" };
+
+interface Entry {
+  readonly frame: number;
+  readonly letter: Level;
+  readonly iou: number;
+}
+
+/** @param frames each with all that is known of it. */
+export function withFrames(timeline: Timeline, frames: readonly FrameMasks[]): Timeline {
+  const byObject = new Map<number, Entry[]>();
+  for (const masks of frames) {
+    for (const mask of masks.objects) {
+      const letter = LETTERS[mask.status];
+      const entry = { frame: masks.frame_index, letter, iou: Math.round(mask.iou_prediction * 100) };
+      const entries = byObject.get(mask.object_id);
+      if (entries) entries.push(entry);
+      else byObject.set(mask.object_id, [entry]);
+    }
+  }
+  const objects = timeline.objects.map((lane) => {
+    const entries = byObject.get(lane.object_id);
+    return entries ? withEntries(lane, entries) : lane;
+  });
+  return { ...timeline, objects, review: reviewWith(timeline.review, frames) };
+}
+
+function withEntries(lane: TimelineObject, entries: readonly Entry[]): TimelineObject {
+  const iou = [...lane.iou];
+  for (const entry of entries) iou[entry.frame] = entry.iou;
+  // Only the stretch that changed is taken apart: the string may be an hour long.
+  const first = Math.min(...entries.map((entry) => entry.frame));
+  const last = Math.max(...entries.map((entry) => entry.frame));
+  const middle = [...lane.status.slice(first, last + 1)];
+  for (const entry of entries) middle[entry.frame - first] = entry.letter;
+  const status = lane.status.slice(0, first) + middle.join("") + lane.status.slice(last + 1);
+  return { ...lane, status, iou };
+}
+
+/** The tracker judges which masks a person should look at; what somebody has said or accepted needs no look. */
+function reviewWith(before: readonly number[], frames: readonly FrameMasks[]): number[] {
+  const review = new Set(before);
+  for (const { frame_index, objects } of frames) {
+    if (objects.some((mask) => mask.review && !mask.prompted && !mask.accepted)) review.add(frame_index);
+    else review.delete(frame_index);
+  }
+  return [...review].sort((a, b) => a - b);
+}
