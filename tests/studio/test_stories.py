@@ -80,6 +80,45 @@ def test_two_objects_tracked_corrected_exported(page: Page, server: Server, clip
         assert mask.sum() == one["area"]
 
 
+LOOKS_LIKE = """
+(expected) => {
+  const row = document.querySelector(".timeline__canvas");
+  const { data, width } = row.getContext("2d").getImageData(0, 90, row.width, 1); // just above the bars' feet
+  const looks = expected.map((_, frame) => {
+    const at = 4 * Math.floor(((frame + 0.5) / expected.length) * width);
+    const redness = data[at] - data[at + 1];
+    return redness > 20 ? "to check" : redness < -20 ? "fine" : "nothing";
+  });
+  return looks.join() === expected.join();
+}
+"""
+
+
+def test_the_confidence_row_marks_what_the_tracker_would_have_checked(
+    page: Page, server: Server, clip: list[Path]
+) -> None:
+    new_project(page, server.address, "One rule")
+    add_files(page, *clip)
+    page.get_by_role("button", name="One sequence").click()
+    open_medium(page, "000")
+    click(page, 0.75, 0.33)  # the stone, of which nano is never sure
+    said = page.locator(".review__line span").first
+    expect(said).to_have_text("Not tracked yet")
+    page.keyboard.press("t")
+    expect(toast(page, "Tracked")).to_be_visible()
+    saved(page)
+    timeline = from_server(page, "timeline")
+    assert min(timeline["objects"][0]["iou"]) < 70
+    review = timeline["review"]
+    expect(said).to_have_text(f"{len(review)} frames to check" if review else "Nothing stands out")
+    looks = ["to check" if frame in review else "fine" for frame in range(len(clip))]
+    page.wait_for_function(LOOKS_LIKE, arg=looks)
+
+    page.keyboard.press("Shift+A")
+    expect(toast(page, f"Accepted {len(clip)} masks")).to_be_visible()
+    expect(page.locator(".review__share")).to_have_text("100 % accepted")
+
+
 def read_json(path: Path) -> dict[str, list[dict[str, object]]] | object:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:

@@ -22,7 +22,7 @@ MAX_FRAMES = 240
 """Of one request for masks."""
 
 REASONS = {
-    "present": "Nothing stands out; of this mask the model is less sure than of others",
+    "present": "Nothing stands out; the model is least sure here",
     "uncertain": "Something speaks against this mask",
     "occluded": "The object is hidden from here on",
     "lost": "The object has been lost",

@@ -237,7 +237,7 @@ export const accept = (
   mid: string,
   range: { start: number; stop: number; accepted: boolean; objects: readonly number[] | null },
   key: string,
-): Promise<unknown> => call("POST", `/media/${mid}/accept`, { json: range, key });
+): Promise<{ num_masks: number }> => call("POST", `/media/${mid}/accept`, { json: range, key });
 export const getSuggestions = async (mid: string, k: number): Promise<Suggestion[]> =>
   (await call<{ suggestions: Suggestion[] }>("GET", `/media/${mid}/suggestions`, { query: { k } })).suggestions;
 export const undo = (mid: string, key: string): Promise<HistoryStep> => call("POST", `/media/${mid}/undo`, { key });

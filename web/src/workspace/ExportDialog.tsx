@@ -411,7 +411,12 @@ function Preview({ composition, medium, ready }: { composition: Composition; med
     <figure className="preview">
       <div className="preview__picture" style={{ "--ratio": medium.width / medium.height } as CSSProperties}>
         {url && <img src={url} alt="Preview" />}
-        {(busy || !url) && ready && !error && (
+        {ready && !error && !url && (
+          <p className="preview__text preview__text--busy">
+            <Spinner label="Making a preview" /> Making a preview…
+          </p>
+        )}
+        {ready && !error && url && busy && (
           <span className="preview__busy">
             <Spinner label="Making a preview" />
           </span>

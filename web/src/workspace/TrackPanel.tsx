@@ -110,10 +110,12 @@ function Review() {
   const numAccepted = timeline.accepted.reduce((sum, [start, stop]) => sum + stop - start, 0);
   const isAccepted = timeline.accepted.some(([start, stop]) => start <= frame && frame < stop);
   const numReview = timeline.review.length;
+  const isTracked = actions.isTrackedAtAll(timeline.objects);
+  const settled = isTracked ? "Nothing stands out" : "Not tracked yet";
   return (
     <div className="review">
       <div className="review__line">
-        <span>{numReview ? `${plural(numReview, "frame")} to check` : "Nothing stands out"}</span>
+        <span>{numReview ? `${plural(numReview, "frame")} to check` : settled}</span>
         <span className="num review__share">{Math.round((100 * numAccepted) / medium.num_frames)} % accepted</span>
       </div>
       <Progress value={numAccepted / medium.num_frames} label="Accepted frames" />
@@ -122,6 +124,7 @@ function Review() {
           icon={Crosshair}
           tip="Go where a click helps most"
           keys="F"
+          disabled={!isTracked}
           onClick={() => void actions.seekNextToCheck()}
         >
           Next to check

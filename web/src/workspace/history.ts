@@ -17,11 +17,12 @@ export function acceptFrames(
 ): void {
   void change(async (session, key) => {
     const ids = objects?.map((id) => session.realId(id)) ?? null;
-    await api.accept(session.medium.id, { start, stop, accepted, objects: ids }, key);
+    const { num_masks } = await api.accept(session.medium.id, { start, stop, accepted, objects: ids }, key);
     if (getSession() !== session) return;
     session.masks.invalidate();
     session.masks.ensure(getState().frame);
-    const what = stop - start === 1 ? `frame ${start}` : plural(stop - start, "frame");
+    // Of a range, what was up to date: that may be less than there are frames.
+    const what = stop - start === 1 ? `frame ${start}` : plural(num_masks, "mask");
     toast(accepted ? `Accepted ${what}` : `${what[0].toUpperCase()}${what.slice(1)} open again`, {
       label: "Undo",
       run: () => void undo(),

@@ -59,7 +59,7 @@ export async function seekNextToCheck(): Promise<void> {
     setState({ suggestions });
     const next = nextToCheck(suggestions, getState().frame);
     if (!next) {
-      toast("Nothing to check: no frame stands out.");
+      toast("Nothing to check: no tracked frame stands out.");
       return;
     }
     seek(next.frame_index);
