@@ -56,7 +56,6 @@ export async function seekNextToCheck(): Promise<void> {
   try {
     const suggestions = await api.getSuggestions(session.medium.id, 5);
     if (getSession() !== session) return;
-    setState({ suggestions });
     const next = nextToCheck(suggestions, getState().frame);
     if (!next) {
       toast("Nothing to check: no tracked frame stands out.");

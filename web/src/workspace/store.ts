@@ -10,7 +10,6 @@ import type {
   Project,
   PromptsOnFrame,
   SegmentObject,
-  Suggestion,
   Timeline,
 } from "../api/types";
 import type { DecoderState } from "../decoder/client";
@@ -103,7 +102,6 @@ export interface WorkspaceState {
   readonly scale: number;
   readonly cursor: Point | null;
   readonly saving: number;
-  readonly suggestions: readonly Suggestion[];
   readonly dialog: "help" | "export" | "import" | null;
   readonly decoder: DecoderState;
   readonly localMode: boolean;
@@ -143,7 +141,6 @@ export const INITIAL: WorkspaceState = {
   scale: 1,
   cursor: null,
   saving: 0,
-  suggestions: [],
   dialog: null,
   decoder: { state: "off", backend: null },
   lookedAt: null,
