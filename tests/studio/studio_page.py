@@ -27,6 +27,13 @@ def open_medium(page: Page, name: str) -> None:
     expect(page.get_by_label("Objects", exact=True)).to_be_visible()
 
 
+def open_photo(page: Page, address: str, project: str, photo: Path) -> None:
+    """In a project of its own."""
+    new_project(page, address, project)
+    add_files(page, photo)
+    open_medium(page, photo.name)
+
+
 def medium_id(page: Page) -> str:
     """Of the medium that is open, from the page's address."""
     return page.url.rsplit("/", 1)[1].split("?")[0]

@@ -11,7 +11,7 @@ from masklet.masks import decode_rle, mask_logits
 from serving import Server
 
 from .conftest import MEDIA, STATIC
-from .studio_page import add_files, medium_id, new_project, open_medium
+from .studio_page import medium_id, open_photo
 
 POINT = (230.0, 300.0)
 MORE = (60.0, 380.0)
@@ -60,9 +60,7 @@ async ({ worker: url, size, point, more, face, frame, embedding }) => {
 
 
 def test_page_and_python_give_the_same_mask(page: Page, server: Server) -> None:
-    new_project(page, server.address, "Decoder")
-    add_files(page, MEDIA / "astronaut.jpg")
-    open_medium(page, "astronaut.jpg")
+    open_photo(page, server.address, "Decoder", MEDIA / "astronaut.jpg")
     mid = medium_id(page)
     worker = next((STATIC / "assets").glob("worker-*.js"))
     answers = page.evaluate(

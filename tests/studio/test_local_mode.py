@@ -14,7 +14,15 @@ from masklet.masks import decode_rle
 from serving import Server
 
 from .conftest import MEDIA
-from .studio_page import add_files, click, from_server, in_page, new_project, objects, open_medium, place, saved
+from .studio_page import (
+    click,
+    from_server,
+    in_page,
+    objects,
+    open_photo,
+    place,
+    saved,
+)
 
 
 def test_clicks_need_no_server_and_are_kept_when_it_is_back(new_page: Callable[[], Page], tmp_path: Path) -> None:
@@ -22,9 +30,7 @@ def test_clicks_need_no_server_and_are_kept_when_it_is_back(new_page: Callable[[
     own.start()
     try:
         page = new_page()
-        new_project(page, own.address, "By itself")
-        add_files(page, MEDIA / "astronaut.jpg")
-        open_medium(page, "astronaut.jpg")
+        open_photo(page, own.address, "By itself", MEDIA / "astronaut.jpg")
         in_page(page)
         own.stop(signal.SIGKILL)
 
@@ -52,9 +58,7 @@ def test_clicks_need_no_server_and_are_kept_when_it_is_back(new_page: Callable[[
 
 
 def test_the_server_corrects_what_the_page_has_answered(page: Page, server: Server) -> None:
-    new_project(page, server.address, "In turns")
-    add_files(page, MEDIA / "astronaut.jpg")
-    open_medium(page, "astronaut.jpg")
+    open_photo(page, server.address, "In turns", MEDIA / "astronaut.jpg")
     in_page(page)
     click(page, 0.45, 0.75)
     by_page = decode_rle(from_server(page, "masks")["frames"][0]["objects"][0]["rle"])

@@ -21,6 +21,7 @@ from .studio_page import (
     new_project,
     objects,
     open_medium,
+    open_photo,
     painted,
     place,
     saved,
@@ -33,9 +34,7 @@ NAMES = ["Object 1", "Ape", "Bear", "Cat", "Dog"]
 @pytest.fixture
 def cat(page: Page, server: Server) -> Page:
     """A photo with one object that has been clicked on and been given the names, one after the other."""
-    new_project(page, server.address, "Quick hands")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "Quick hands", MEDIA / "cat.jpg")
     click(page, 0.5, 0.5)
     for name in NAMES[1:]:
         rename(page, name)
@@ -91,9 +90,7 @@ def test_undo_and_redo_hammered(cat: Page, is_slow: bool) -> None:
 
 
 def test_a_click_while_an_undo_is_in_flight_adds_to_what_is_left(page: Page, server: Server) -> None:
-    new_project(page, server.address, "Quick clicks")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "Quick clicks", MEDIA / "cat.jpg")
     for x in (0.5, 0.6):
         click(page, x, 0.5)
     slowed(page, "undo")
@@ -108,9 +105,7 @@ def test_a_click_while_an_undo_is_in_flight_adds_to_what_is_left(page: Page, ser
 
 
 def test_a_click_after_undoing_its_object_makes_a_new_one(page: Page, server: Server) -> None:
-    new_project(page, server.address, "Gone")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "Gone", MEDIA / "cat.jpg")
     click(page, 0.5, 0.5)
     slowed(page, "undo")
     page.keyboard.press("Control+z")
@@ -228,9 +223,7 @@ CORNER = ((0.02, 0.03), (0.06, 0.03))
 
 @pytest.mark.parametrize("tool", ["b", "l"])
 def test_a_stroke_before_the_masks_have_come_touches_up_what_is_there(page: Page, server: Server, tool: str) -> None:
-    new_project(page, server.address, "Brush in hand")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "Brush in hand", MEDIA / "cat.jpg")
     click(page, 0.5, 0.5)
     before = area(page)
     held = Held(page, "**/masks?*")
@@ -246,9 +239,7 @@ def test_a_stroke_before_the_masks_have_come_touches_up_what_is_there(page: Page
 
 
 def test_a_stroke_while_a_click_is_being_saved_adds_to_the_clicks_mask(page: Page, server: Server) -> None:
-    new_project(page, server.address, "Click and brush")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "Click and brush", MEDIA / "cat.jpg")
     held = Held(page, "**/prompt")
     with page.expect_request("**/prompt"):
         page.mouse.click(*place(page, 0.5, 0.5))
@@ -262,9 +253,7 @@ def test_a_stroke_while_a_click_is_being_saved_adds_to_the_clicks_mask(page: Pag
 
 
 def test_strokes_in_a_row_add_up(page: Page, server: Server) -> None:
-    new_project(page, server.address, "By hand")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "By hand", MEDIA / "cat.jpg")
     page.keyboard.press("b")
     slowed(page, "mask", "objects")
     stroke(page, (0.1, 0.1), (0.2, 0.1))
@@ -279,9 +268,7 @@ def test_strokes_in_a_row_add_up(page: Page, server: Server) -> None:
 @pytest.fixture
 def clicked_twice(page: Page, server: Server) -> Held:
     """A photo with an object and the brush in hand; the server has yet to answer a second click."""
-    new_project(page, server.address, "Strokes that wait")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "Strokes that wait", MEDIA / "cat.jpg")
     click(page, 0.5, 0.5)
     held = Held(page, "**/prompt")
     with page.expect_request("**/prompt"):
@@ -369,9 +356,7 @@ def test_a_lost_answer_does_not_undo_or_redo_twice(cat: Page, which: str) -> Non
 
 
 def test_a_lost_answer_does_not_change_anything_twice(page: Page, server: Server) -> None:
-    new_project(page, server.address, "Once")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "Once", MEDIA / "cat.jpg")
     media = f"{server.address}/api/v1/media/{medium_id(page)}"
     lost: list[tuple[str, str, str]] = []
 
@@ -452,9 +437,7 @@ Worker.prototype.postMessage = function (message, ...rest) {
 
 def test_a_finger_that_is_down_has_its_answer_when_it_goes_up(page: Page, server: Server) -> None:
     page.add_init_script(COUNT_DECODES)
-    new_project(page, server.address, "Touch")
-    add_files(page, MEDIA / "cat.jpg")
-    open_medium(page, "cat.jpg")
+    open_photo(page, server.address, "Touch", MEDIA / "cat.jpg")
     expect(page.locator(".decoder-state[data-state=ready]")).to_be_visible()
     x, y = place(page, 0.5, 0.5)
     assert page.evaluate("asked") == 0

@@ -19,13 +19,23 @@ from masklet.masks import decode_rle
 from serving import Server
 
 from .conftest import MEDIA, PATIENCE_MS
-from .studio_page import add_files, click, download, from_server, new_project, objects, open_medium, place, saved, toast
+from .studio_page import (
+    add_files,
+    click,
+    download,
+    from_server,
+    new_project,
+    objects,
+    open_medium,
+    open_photo,
+    place,
+    saved,
+    toast,
+)
 
 
 def test_photo_to_cut_out(page: Page, server: Server, tmp_path: Path) -> None:
-    new_project(page, server.address, "A photo")
-    add_files(page, MEDIA / "astronaut.jpg")
-    open_medium(page, "astronaut.jpg")
+    open_photo(page, server.address, "A photo", MEDIA / "astronaut.jpg")
     click(page, 0.45, 0.75)
     expect(objects(page)).to_have_count(1)
     expect(page.locator(".candidates")).to_be_visible()  # one click is ambiguous: three to choose from
@@ -149,9 +159,7 @@ def test_server_killed_and_started_again(new_page: Callable[[], Page], tmp_path:
     own.start()
     try:
         page = new_page()
-        new_project(page, own.address, "Killed")
-        add_files(page, MEDIA / "cat.jpg")
-        open_medium(page, "cat.jpg")
+        open_photo(page, own.address, "Killed", MEDIA / "cat.jpg")
         click(page, 0.5, 0.5)
         expect(objects(page)).to_have_count(1)
 
@@ -259,9 +267,7 @@ def test_two_people_at_once(new_page: Callable[[], Page], tmp_path: Path) -> Non
             page.get_by_label("Token").fill(secret)
             page.get_by_role("button", name="Enter").click()
             expect(page.get_by_role("heading", name="Projects")).to_be_visible()
-            new_project(page, own.address, name)
-            add_files(page, MEDIA / "cat.jpg")
-            open_medium(page, "cat.jpg")
+            open_photo(page, own.address, name, MEDIA / "cat.jpg")
         for page in people.values():
             page.mouse.click(*place(page, 0.5, 0.5))  # both before either has its answer
         for page in people.values():
@@ -285,9 +291,7 @@ def test_two_fingers_zoom_and_a_tap_clicks(browser: Browser, server: Server) -> 
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     try:
-        new_project(page, server.address, "By touch")
-        add_files(page, MEDIA / "cat.jpg")
-        open_medium(page, "cat.jpg")
+        open_photo(page, server.address, "By touch", MEDIA / "cat.jpg")
         page.touchscreen.tap(*place(page, 0.5, 0.5))
         expect(objects(page)).to_have_count(1)
 
