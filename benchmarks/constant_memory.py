@@ -99,8 +99,8 @@ def watch_size(sizes: list[float]) -> None:
 
 
 def run_python(clip: Path, count: int, engine: Any, out: Path) -> None:
-    from masklet.tracker import Tracker
-    from masklet.video.sink import open_sinks
+    from masklet.formats.sink import open_sinks
+    from masklet.tracking.tracker import Tracker
 
     with looped(clip, count) as source:
         tracker = Tracker(engine, source)
@@ -117,12 +117,12 @@ def run_cli(clip: Path, count: int, engine: Any, out: Path) -> None:
     from contextlib import redirect_stdout
 
     import masklet.api
-    import masklet.video.source
+    import masklet.media.source
     from masklet.cli import main as masklet_main
 
     masklet.api.load = lambda *_, **__: masklet.api.Model(engine)  # type: ignore[assignment]
     source = looped(clip, count)  # made before its own opener is put in the place of the usual one
-    masklet.video.source.open_source = lambda *_, **__: source  # type: ignore[assignment]
+    masklet.media.source.open_source = lambda *_, **__: source  # type: ignore[assignment]
     boxes = [f"{object_id}:{','.join(map(str, box))}" for object_id, box in enumerate(boxes_xyxy(source), start=1)]
     options = [part for box in boxes for part in ("--box", box)]
     with redirect_stdout(sys.stderr):
@@ -136,9 +136,9 @@ def looped(clip: Path, count: int) -> Any:
     """A clip played again and again, as a video of `count` frames: nothing is kept in memory but the clip's file."""
     from dataclasses import replace
 
+    from masklet.media.base import BaseSource, VideoInfo
+    from masklet.media.source import open_source
     from masklet.records import Frame
-    from masklet.video.base import BaseSource, VideoInfo
-    from masklet.video.source import open_source
 
     inner = open_source(clip)
     length = inner.info.num_frames or 1

@@ -53,7 +53,7 @@ def main() -> None:
 
 def seconds_a_frame(model: Any, clip: Path, count: int, num_frames: int, *, at_once: int) -> tuple[float, Any]:
     """The median, and the masks of the last frame."""
-    from masklet.tracker import Tracker
+    from masklet.tracking.tracker import Tracker
 
     tracker = Tracker(model.engine, clip, objects_at_once=at_once)
     assert tracker.source is not None

@@ -54,9 +54,9 @@ def main() -> None:
 
 def run(engine: Any, clip: Path, box_xyxy: Any, count: int, *, aside: bool) -> float:
     """Seconds for so many frames, from the file to the outputs."""
-    from masklet.tracker import Tracker
-    from masklet.video.sink import open_sinks
-    from masklet.video.source import open_source
+    from masklet.formats.sink import open_sinks
+    from masklet.media.source import open_source
+    from masklet.tracking.tracker import Tracker
 
     with tempfile.TemporaryDirectory() as folder, open_source(clip) as source:
         if not aside:

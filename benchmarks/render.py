@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from masklet.media.source import open_source
 from masklet.records import BoolArray, ByteArray
 from masklet.render import EFFECTS, Composition, Renderer
 from masklet.render.plate import CleanPlate
-from masklet.video.source import open_source
 
 CLIP = Path(__file__).parents[1] / "examples" / "media" / "bunny.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}

@@ -23,10 +23,10 @@ from typing import Any
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from serving import Server
-from studio.studio_page import add_files, new_project, open_medium, place, saved
+from tests.serving import Server
+from tests.studio.studio_page import add_files, new_project, open_medium, place, saved
 
 MEDIA = Path(__file__).parents[1] / "examples" / "media"
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import masklet
-from masklet.drawing import cutout, draw_overlay
-from masklet.images import read_image, write_image
+from masklet.masks.drawing import cutout, draw_overlay
+from masklet.media.images import read_image, write_image
 
 MEDIA = Path(__file__).parent / "media"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import masklet
+from masklet.media.source import open_source
 from masklet.records import ByteArray
-from masklet.video.source import open_source
 
 MEDIA = Path(__file__).parent / "media"
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import masklet
-from masklet.video.sink import OverlaySink
-from masklet.video.source import open_source
+from masklet.formats.sink import OverlaySink
+from masklet.media.source import open_source
 
 MEDIA = Path(__file__).parent / "media"
 

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import masklet
-from masklet.drawing import draw_overlay
-from masklet.images import read_image, write_image
+from masklet.masks.drawing import draw_overlay
+from masklet.media.images import read_image, write_image
+from masklet.media.source import open_source
 from masklet.records import ByteArray, Prompt
-from masklet.video.source import open_source
 
 ROOT = Path(__file__).parent.parent
 MEDIA, PICTURES = ROOT / "examples" / "media", ROOT / "docs" / "pictures"

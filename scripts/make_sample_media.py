@@ -12,7 +12,7 @@ from pathlib import Path
 
 import av
 
-from masklet.images import read_image, write_image
+from masklet.media.images import read_image, write_image
 
 TARGET = Path(__file__).parent.parent / "examples" / "media"
 

@@ -16,9 +16,9 @@ import pytest
 from masklet.cli import main as masklet_command
 from masklet.engine.onnx_engine import SPEC_FILE
 from masklet.engine.open import embedded_folder
-from masklet.images import read_image
-from masklet.video.source import open_source
-from serving import Server
+from masklet.media.images import read_image
+from masklet.media.source import open_source
+from tests.serving import Server
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"

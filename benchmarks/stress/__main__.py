@@ -17,8 +17,8 @@ from masklet.datasets import open_dataset
 from masklet.engine.open import open_engine
 from masklet.errors import ConfigError, MaskletError
 from masklet.evaluation.running import RunOptions, Unit, run_units
+from masklet.memory.policies import check_policy
 from masklet.output import atomic_path
-from masklet.policies import check_policy
 
 app = typer.Typer(add_completion=False)
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets import ImageExample, open_dataset
-from masklet.images import read_image
-from masklet.masks import largest_component, mask_box_xyxy
+from masklet.masks.operations import largest_component, mask_box_xyxy
+from masklet.media.images import read_image
+from masklet.media.source import open_source
 from masklet.records import BoolArray, ByteArray
-from masklet.video.source import open_source
 
 MEDIA = Path(__file__).parents[2] / "examples" / "media"
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from benchmarks.stress.judge import Verdict
 from benchmarks.stress.run import Footage, Result, Task
-from masklet.drawing import draw_overlay
-from masklet.masks import decode_rle
+from masklet.formats.sink import OverlaySink
+from masklet.masks.drawing import draw_overlay
+from masklet.masks.operations import decode_rle
+from masklet.media.base import VideoInfo
 from masklet.output import atomic_path
 from masklet.records import BoolArray, ByteArray, Frame, FrameMasks
-from masklet.video.base import VideoInfo
-from masklet.video.sink import OverlaySink
 
 Results = Mapping[tuple[str, str], Result]
 """By clip and policy."""

@@ -21,11 +21,11 @@ from masklet.datasets import ClipExample
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError
 from masklet.evaluation.running import Tick
-from masklet.masks import CocoRle, encode_rle
-from masklet.memory_bank import MemoryConfig
+from masklet.masks.operations import CocoRle, encode_rle
+from masklet.memory.bank import MemoryConfig
 from masklet.output import atomic_path
 from masklet.records import ByteArray, Conditioned, Decoded, Frame, FrameMemory, ImageFeatures, Prompt, Recall
-from masklet.tracker import Tracker
+from masklet.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)

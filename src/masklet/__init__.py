@@ -12,7 +12,6 @@ from masklet._version import __version__
 
 if TYPE_CHECKING:
     from masklet.api import Model, load, resume
-    from masklet.automatic import AutomaticConfig, AutomaticMask
     from masklet.errors import (
         CheckpointError,
         ConfigError,
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
         TrackingError,
         VideoError,
     )
-    from masklet.memory_bank import MemoryConfig
+    from masklet.memory.bank import MemoryConfig
     from masklet.records import Frame, FrameMasks, PointLabel, Prompt, SegmentResult
-    from masklet.segmenter import EncodedImage, Segmenter
-    from masklet.tracker import Tracker
+    from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask
+    from masklet.segmentation.segmenter import EncodedImage, Segmenter
+    from masklet.tracking.tracker import Tracker
 
 __all__ = [
     "AutomaticConfig",
@@ -61,18 +61,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AutomaticConfig": "automatic",
-    "AutomaticMask": "automatic",
-    "EncodedImage": "segmenter",
+    "AutomaticConfig": "segmentation.automatic",
+    "AutomaticMask": "segmentation.automatic",
+    "EncodedImage": "segmentation.segmenter",
     "Frame": "records",
     "FrameMasks": "records",
-    "MemoryConfig": "memory_bank",
+    "MemoryConfig": "memory.bank",
     "Model": "api",
     "PointLabel": "records",
     "Prompt": "records",
     "SegmentResult": "records",
-    "Segmenter": "segmenter",
-    "Tracker": "tracker",
+    "Segmenter": "segmentation.segmenter",
+    "Tracker": "tracking.tracker",
     "load": "api",
     "resume": "api",
 }

@@ -10,12 +10,12 @@ from typing import Any
 
 from masklet.engine.protocol import Engine
 from masklet.errors import CheckpointError, SessionError
-from masklet.memory_bank import MemoryConfig
+from masklet.masks.edges import EdgeConfig
+from masklet.media.source import VideoSource
+from masklet.memory.bank import MemoryConfig
 from masklet.records import EngineInfo
-from masklet.refine import EdgeConfig
-from masklet.segmenter import Segmenter
-from masklet.tracker import Tracker
-from masklet.video.source import VideoSource
+from masklet.segmentation.segmenter import Segmenter
+from masklet.tracking.tracker import Tracker
 
 DEFAULT_MODEL = "nano"
 
@@ -66,7 +66,7 @@ def resume(
         SessionError: the file is damaged, no session, or of another model or video; or its model is not there.
         VideoError: the video cannot be opened.
     """
-    from masklet.session import model_of, resume_session, session_about
+    from masklet.tracking.session import model_of, resume_session, session_about
 
     if model is None:
         about = session_about(path)["model"]

@@ -12,7 +12,7 @@ from masklet.bench.peers import peers  # noqa: E402
 from masklet.bench.stages import Scene, contestants  # noqa: E402
 from masklet.bench.timing import compete  # noqa: E402
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
-from model.tiny import TINY, random_model  # noqa: E402
+from tests.model.tiny import TINY, random_model  # noqa: E402
 
 
 def test_transformers_answers_as_masklet_does() -> None:

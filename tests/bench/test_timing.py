@@ -16,8 +16,8 @@ from masklet.bench.timing import Contestant, Result, compete, deviation
 from masklet.engine.onnx_engine import OnnxEngine
 from masklet.engine.open import embedded_folder
 from masklet.errors import MaskletError
+from masklet.media.source import open_source
 from masklet.records import FloatArray
-from masklet.video.source import open_source
 
 CARD = {
     "date": "2026-11-23",

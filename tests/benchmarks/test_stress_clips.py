@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from benchmarks.stress.film import SIZE_HW, Actor, Film, Pose, View
 from benchmarks.stress.materials import Materials
 from benchmarks.stress.run import StressTask, follow, load_result, save_result
 from benchmarks.stress.scenes import SCENES, StressClip, make_clip
-
-from fake_engine import FakeEngine
 from masklet.records import ByteArray
+from tests.fake_engine import FakeEngine
 
 FRAMES = 40
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.stress.judge import VOID, Sight, judge, see
 
+from benchmarks.stress.judge import VOID, Sight, judge, see
 from masklet.records import BoolArray, ByteArray
 
 

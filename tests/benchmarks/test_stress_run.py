@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from benchmarks.stress.run import Shared
-from tests.fake_engine import FakeEngine, frame
 
-from masklet.memory_bank import MemoryConfig
+from benchmarks.stress.run import Shared
+from masklet.memory.bank import MemoryConfig
 from masklet.records import FrameMasks, Prompt
-from masklet.tracker import Tracker
+from masklet.tracking.tracker import Tracker
+from tests.fake_engine import FakeEngine, frame
 
 
 def follow(trackers: list[Tracker[int]], count: int) -> list[list[FrameMasks]]:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fake_engine import FakeEngine
 from masklet.api import Model
 from masklet.cli import main
-from masklet.images import write_image
+from masklet.media.images import write_image
 from masklet.records import ByteArray
+from tests.fake_engine import FakeEngine
 
 SIZE_HW = (48, 64)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_stages_of_nano_are_printed_and_kept(run: Run, tmp_path: Path) -> None:

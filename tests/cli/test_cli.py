@@ -11,9 +11,9 @@ import pytest
 import typer
 
 import masklet
-from cli.conftest import Run
 from masklet.cli import app, main
 from masklet.errors import CheckpointError, OutputError
+from tests.cli.conftest import Run
 
 EVALUATED_DATA = ["--layout", "--split", "--resolution", "--limit", "--max-images"]
 EVALUATION_RUN = ["--json", "--out", "--worst", "--worst-count", "--processes", "-p", "--force", "-f"]

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cli.conftest import Run
-from cli.test_models import TOY
 from masklet.model.checkpoint import Checkpoint, Layout, read_checkpoint, save_checkpoint
 from masklet.model.config import NANO_CONFIG
 from masklet.model.sam2 import SAM2
+from tests.cli.conftest import Run
+from tests.cli.test_models import TOY
 
 NAMES: dict[Layout, str] = {"sam2": "model.pt", "masklet": "model.safetensors", "transformers": "model"}
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cli.conftest import Run
-from data_sets.tiny import write_images
+from tests.cli.conftest import Run
+from tests.datasets.tiny import write_images
 
 
 def test_a_good_data_set(run: Run, here: Path) -> None:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from cli.conftest import Run
-from fake_engine import FakeEngine
-from masklet import kernels
 from masklet.errors import CheckpointError
+from masklet.model import kernels
+from tests.cli.conftest import Run
+from tests.fake_engine import FakeEngine
 
 
 @pytest.fixture

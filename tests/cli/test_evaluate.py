@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.conftest import SIZE_HW, Run, numbered
-from fake_engine import FakeEngine
-from masklet.images import write_image
+from masklet.media.images import write_image
 from masklet.records import ByteArray
+from tests.cli.conftest import SIZE_HW, Run, numbered
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("engine")
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.conftest import SIZE_HW, Run, numbered
-from fake_engine import FakeEngine
-from masklet.automatic import AutomaticMask
-from masklet.images import read_image, write_image
-from masklet.masks import decode_rle, encode_rle
+from masklet.masks.operations import decode_rle, encode_rle
+from masklet.media.images import read_image, write_image
+from masklet.segmentation.automatic import AutomaticMask
+from tests.cli.conftest import SIZE_HW, Run, numbered
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -68,13 +68,13 @@ def test_many_masks(count: int, mode: str, photo: Path, monkeypatch: pytest.Monk
         found.append(AutomaticMask(encode_rle(mask), 6, box, 0.9, 0.99, (2.0 * x, 4.0 * y), (0, 0, 64, 48)))
 
     def everything(*arguments: object, on_progress: object) -> list[AutomaticMask]:
-        from masklet.automatic import AutomaticProgress
+        from masklet.segmentation.automatic import AutomaticProgress
 
         assert callable(on_progress)
         on_progress(AutomaticProgress(1, 1, count, count, count, count))
         return found
 
-    monkeypatch.setattr("masklet.segmenter.segment_everything", everything)
+    monkeypatch.setattr("masklet.segmentation.segmenter.segment_everything", everything)
     assert run("segment", photo, "--everything").status == 0
     with Image.open("out/photo.masks.png") as image:
         assert image.mode == mode

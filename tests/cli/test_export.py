@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_a_folder_that_runs_without_torch(here: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

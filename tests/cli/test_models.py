@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cli.conftest import Run
 from masklet.cli import models
 from masklet.model.checkpoint import Checkpoint, Layout, save_checkpoint
 from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS, HieraConfig, ModelConfig
 from masklet.model.sam2 import SAM2
+from tests.cli.conftest import Run
 
 TOY = ModelConfig(
     name="sam2.1-toy",

@@ -9,8 +9,8 @@ from PIL import Image
 
 from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_file, with_scope
 from masklet.errors import PromptError
-from masklet.images import write_image
-from masklet.masks import encode_rle
+from masklet.masks.operations import encode_rle
+from masklet.media.images import write_image
 
 SIZE_HW = (6, 8)
 

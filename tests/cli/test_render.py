@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.conftest import SIZE_HW, Run
-from masklet.images import write_image
+from masklet.media.images import write_image
+from tests.cli.conftest import SIZE_HW, Run
 
 
 @pytest.fixture

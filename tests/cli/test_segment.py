@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.conftest import SIZE_HW, Run, numbered
-from fake_engine import FakeEngine
-from masklet.images import read_image, write_image
-from masklet.masks import decode_rle
+from masklet.masks.operations import decode_rle
+from masklet.media.images import read_image, write_image
+from tests.cli.conftest import SIZE_HW, Run, numbered
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("engine")
 

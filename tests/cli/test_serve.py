@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from serving import Server
+from tests.serving import Server
 
 
 def test_ctrl_c_stops_it_well(tmp_path: Path) -> None:

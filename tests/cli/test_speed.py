@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import Run, numbered
-from fake_engine import FakeEngine
 from masklet.api import Model
-from masklet.images import write_image
+from masklet.media.images import write_image
+from tests.cli.conftest import Run, numbered
+from tests.fake_engine import FakeEngine
 
 
 @pytest.fixture

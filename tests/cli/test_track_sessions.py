@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import Run
-from cli.test_track import before_frame, num_frames
-from fake_engine import FakeEngine
-from masklet.session import session_about
+from masklet.tracking.session import session_about
+from tests.cli.conftest import Run
+from tests.cli.test_track import before_frame, num_frames
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_a_session(
     clip: Path, engine: FakeEngine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from masklet.errors import OutputError
-    from masklet.video.sink import CocoSink
+    from masklet.formats.sink import CocoSink
 
     write = CocoSink.write
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import masklet.train
-from cli.conftest import Run
 from masklet.cli import train as command
 from masklet.cli.console import ProgressReport
+from tests.cli.conftest import Run
 
 
 @pytest.fixture

@@ -30,13 +30,13 @@ from masklet.errors import (  # noqa: E402
     TrackingError,
     VideoError,
 )
-from masklet.masks import decode_rle, upsample_logits  # noqa: E402
-from masklet.memory_bank import MemoryConfig  # noqa: E402
+from masklet.masks.operations import decode_rle, upsample_logits  # noqa: E402
+from masklet.memory.bank import MemoryConfig  # noqa: E402
 from masklet.model.checkpoint import Checkpoint, save_checkpoint  # noqa: E402
 from masklet.records import ByteArray  # noqa: E402
-from masklet.segmenter import Segmenter  # noqa: E402
-from masklet.tracker import Tracker  # noqa: E402
-from model.tiny import TINY, random_model  # noqa: E402
+from masklet.segmentation.segmenter import Segmenter  # noqa: E402
+from masklet.tracking.tracker import Tracker  # noqa: E402
+from tests.model.tiny import TINY, random_model  # noqa: E402
 
 HEIGHT, WIDTH = 90, 120
 LOW_RES = TINY.image_size // 4

@@ -12,12 +12,11 @@ torch = pytest.importorskip("torch", reason="stages of PyTorch")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from masklet import kernels  # noqa: E402
 from masklet.bench.stages import Scene  # noqa: E402
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
-from masklet.model import cpu_attention  # noqa: E402
+from masklet.model import cpu_attention, kernels  # noqa: E402
 from masklet.model.packed import can_pack  # noqa: E402
-from model.tiny import TINY, random_model  # noqa: E402
+from tests.model.tiny import TINY, random_model  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(not can_pack(torch.bfloat16), reason="this CPU or PyTorch has no bf16"),

@@ -14,11 +14,11 @@ from masklet.engine.open import embedded_folder, open_engine
 from masklet.engine.protocol import Engine
 from masklet.engine.staged import ModelSpec
 from masklet.errors import CheckpointError, EngineError
-from masklet.images import read_image
-from masklet.memory_bank import MemoryConfig
+from masklet.media.images import read_image
+from masklet.memory.bank import MemoryConfig
 from masklet.records import BoolArray, ByteArray, Decoded, Frame, Prompt, Recall
-from masklet.segmenter import Segmenter
-from masklet.tracker import Tracker
+from masklet.segmentation.segmenter import Segmenter
+from masklet.tracking.tracker import Tracker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NANO_WEIGHTS = REPOSITORY / "weights" / "nano.safetensors"

@@ -20,7 +20,7 @@ from masklet.engine import torch_engine  # noqa: E402
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
 from masklet.model.config import NANO_CONFIG  # noqa: E402
 from masklet.model.sam2 import SAM2  # noqa: E402
-from model.tiny import GRID, TINY, random_model  # noqa: E402
+from tests.model.tiny import GRID, TINY, random_model  # noqa: E402
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
 

@@ -13,7 +13,7 @@ from masklet.engine.onnx_engine import OnnxEngine
 from masklet.engine.open import embedded_folder
 from masklet.engine.staged import StageName
 from masklet.records import Frame, Prompt, Recall
-from masklet.tracker import Tracker
+from masklet.tracking.tracker import Tracker
 
 
 class Counting(OnnxEngine):
@@ -45,7 +45,7 @@ def test_a_frame_is_four_runs_whatever_the_number_of_objects(engine: Counting) -
 
 
 def test_a_second_click_runs_the_decoder_alone(engine: Counting) -> None:
-    from masklet.segmenter import Segmenter
+    from masklet.segmentation.segmenter import Segmenter
 
     image = Segmenter(engine).set_image(np.zeros((48, 64, 3), np.uint8))
     image.predict(points_xy=[(30, 20)])
@@ -85,7 +85,7 @@ def test_operations_of_each_stage(name: str) -> None:
 
     from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS
     from masklet.model.sam2 import SAM2
-    from model.work import count_operations
+    from tests.model.work import count_operations
 
     config = NANO_CONFIG if name == "nano" else OFFICIAL_CONFIGS[name]
     slots = 4 if name == "nano" else config.spatial_slots

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.automatic import AutomaticConfig
 from masklet.errors import DataError
 from masklet.evaluation.everything import evaluate_everything, image_recall, score_images
 from masklet.evaluation.records import FoundMask, ImageMasks
-from masklet.masks import encode_rle
+from masklet.masks.operations import encode_rle
+from masklet.segmentation.automatic import AutomaticConfig
 
 from .oracle import OracleEngine, rectangle, write_pair
 

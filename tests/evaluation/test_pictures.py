@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.automatic import AutomaticConfig
 from masklet.datasets import open_dataset
 from masklet.errors import DataError
 from masklet.evaluation.clicks import evaluate_clicks
@@ -13,7 +12,8 @@ from masklet.evaluation.everything import evaluate_everything
 from masklet.evaluation.interactive import evaluate_interactive
 from masklet.evaluation.pictures import save_worst
 from masklet.evaluation.vos import evaluate_vos
-from masklet.images import read_image
+from masklet.media.images import read_image
+from masklet.segmentation.automatic import AutomaticConfig
 
 from .oracle import OracleEngine, rectangle, write_pair
 

@@ -16,11 +16,11 @@ from pycocotools import mask as coco_mask
 from masklet.datasets.jsonfile import segmentation_mask
 from masklet.errors import ConfigError, DataError, OutputError
 from masklet.formats import FORMATS, Cancelled, export_masks, import_masks
-from masklet.images import read_image
-from masklet.masklets import LabelledMedium, Masklets, ObjectInfo
-from masklet.masks import decode_rle
+from masklet.masks.operations import decode_rle
+from masklet.media.images import read_image
+from masklet.media.source import ArraySource
 from masklet.records import BoolArray
-from masklet.video.source import ArraySource
+from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo
 
 SIZE = (37, 51)
 OBJECTS = (ObjectInfo(1, "Anna", "person", (255, 0, 0)), ObjectInfo(7, "", "dog"))

@@ -30,8 +30,8 @@ from masklet.model.checkpoint import (
 from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS, ModelConfig
 from masklet.model.foreign import config_to_transformers
 from masklet.model.sam2 import SAM2
-from masklet.segmenter import Segmenter
-from masklet.tracker import Tracker
+from masklet.segmentation.segmenter import Segmenter
+from masklet.tracking.tracker import Tracker
 
 from .tiny import TINY, TINY_OLD, random_model
 

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.engine.torch_engine import TorchEngine
-from masklet.memory_bank import MemoryConfig
+from masklet.memory.bank import MemoryConfig
 from masklet.model.config import OFFICIAL_CONFIGS
 from masklet.records import BoolArray, FrameMasks, Prompt
-from masklet.segmenter import Segmenter
-from masklet.tracker import Tracker
+from masklet.segmentation.segmenter import Segmenter
+from masklet.tracking.tracker import Tracker
 
 from .reference import TOLERANCE, DoublePrecision, Pair, assert_close, normalised, open_pair, pictures
 from .tiny import SIZE, TINY, TINY_OLD

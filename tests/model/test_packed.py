@@ -14,7 +14,7 @@ from torch import nn  # noqa: E402
 
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
 from masklet.model.packed import PackedLinear, activated, added, can_pack, packed  # noqa: E402
-from model.tiny import SIZE, TINY, random_model  # noqa: E402
+from tests.model.tiny import SIZE, TINY, random_model  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not can_pack(torch.bfloat16), reason="this CPU or PyTorch has no bf16")
 

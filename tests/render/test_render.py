@@ -12,14 +12,14 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tests.video.clips import write_tone
 
 from masklet.errors import ConfigError, DataError, MaskletError, OutputError, VideoError
-from masklet.masklets import LabelledMedium, Masklets, ObjectInfo
+from masklet.media.source import ArraySource, open_source
 from masklet.records import BoolArray, ByteArray
 from masklet.render import EFFECTS, Composition, render_frame, render_preview, render_video
 from masklet.render.backdrop import fitted
-from masklet.video.source import ArraySource, open_source
+from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo
+from tests.media.clips import write_tone
 
 SIZE = (90, 120)
 INSIDE = (slice(38, 52), slice(38, 52))

@@ -13,12 +13,13 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from fake_engine import FakeEngine, picture
 from masklet.api import Model
-from masklet.server import routes_projects, routes_results
 from masklet.server.app import create_app
-from masklet.server.probe import Found, Refused, look
+from masklet.server.routes import projects as routes_projects
+from masklet.server.routes import results as routes_results
 from masklet.server.settings import Limits, Settings
+from masklet.server.uploads.probe import Found, Refused, look
+from tests.fake_engine import FakeEngine, picture
 
 HOST = "http://127.0.0.1:8100"
 LIVE = "ws://127.0.0.1:8100/api/v1/live"

@@ -6,14 +6,14 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fake_engine import FakeEngine
 from masklet.api import Model
 from masklet.records import ByteArray, ImageFeatures
 from masklet.server.app import create_app
 from masklet.server.run import listen, serve
 from masklet.server.settings import Settings
+from tests.fake_engine import FakeEngine
 
 
 class SlowEngine(FakeEngine):

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fake_engine import FakeEngine
 from masklet.api import Model
 from masklet.errors import EngineError
-from masklet.masks import decode_rle, encode_rle
+from masklet.masks.operations import decode_rle, encode_rle
 from masklet.records import EngineInfo
 from masklet.server.app import create_app
 from masklet.server.settings import Limits, Settings
-from server.conftest import Open, Page, png
+from tests.fake_engine import FakeEngine
+from tests.server.conftest import Open, Page, png
 
 LEFT = np.zeros((6, 8), bool)
 LEFT[:, :4] = True

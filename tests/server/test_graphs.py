@@ -12,12 +12,12 @@ import onnxruntime
 import pytest
 
 import masklet
-from masklet.frame_masks import shown_logits
-from masklet.masks import decode_rle
+from masklet.masks.operations import decode_rle
 from masklet.records import Prompt
 from masklet.server.app import create_app
 from masklet.server.settings import Settings
-from server.conftest import OWN_PAGE, Page
+from masklet.tracking.frame_masks import shown_logits
+from tests.server.conftest import OWN_PAGE, Page
 
 PHOTO = Path(masklet.__file__).parents[2] / "examples" / "media" / "cat.jpg"
 

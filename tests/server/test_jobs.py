@@ -71,7 +71,7 @@ def test_what_cannot_be_closed_is_said_and_tried_again(
         raise OSError("no space left")
 
     monkeypatch.setattr(studio, "SWEEP_SECONDS", 0.01)
-    monkeypatch.setattr("masklet.server.open_media.Workspaces.close_idle", fail)
+    monkeypatch.setattr("masklet.server.annotation.open_media.Workspaces.close_idle", fail)
     open_studio()
     wait_for(lambda: len(tried) > 2)
     assert "no space left" in caplog.text

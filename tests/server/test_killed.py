@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fake_engine import picture
-from masklet.images import write_image
+from masklet.media.images import write_image
 from masklet.server.client import Studio, StudioError
+from tests.fake_engine import picture
 
 FRAMES = 60
 

@@ -17,13 +17,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from fake_engine import FakeEngine
 from masklet.api import Model
-from masklet.server import routes_projects, routes_results
 from masklet.server.app import create_app
+from masklet.server.routes import projects as routes_projects
+from masklet.server.routes import results as routes_results
 from masklet.server.settings import Limits
 from masklet.server.settings import Settings as ServerSettings
-from server.conftest import OWN_PAGE, Page, png, probe_here
+from tests.fake_engine import FakeEngine
+from tests.server.conftest import OWN_PAGE, Page, png, probe_here
 
 EXAMPLES = 3
 """Requests an operation, always the same ones: enough to see that it answers as described. More by hand."""

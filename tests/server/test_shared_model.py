@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from fake_engine import FakeEngine, picture
 from masklet.server.shared_model import SharedEngine, TurnLock, in_background
+from tests.fake_engine import FakeEngine, picture
 
 
 def waiting(lock: TurnLock, count: int) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from fake_engine import FakeEngine
 from masklet.errors import ConfigError
 from masklet.records import ByteArray, ImageFeatures
-from masklet.server.ingest import probe, shown_name
-from masklet.server.probe import Found, safe_suffix
 from masklet.server.security import FAILURES_A_MINUTE
 from masklet.server.settings import Limits
-from server.conftest import LIVE, Open, Page, png
+from masklet.server.uploads.ingest import probe, shown_name
+from masklet.server.uploads.probe import Found, safe_suffix
+from tests.fake_engine import FakeEngine
+from tests.server.conftest import LIVE, Open, Page, png
 
 TOKEN = "correct horse battery staple"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from masklet.video.source import open_source
-from serving import Server
+from masklet.media.source import open_source
+from tests.serving import Server
 
 MEDIA = Path(__file__).parents[2] / "examples" / "media"
 STATIC = Path(__file__).parents[2] / "src" / "masklet" / "server" / "static"

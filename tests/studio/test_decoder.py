@@ -7,8 +7,8 @@ import numpy as np
 from playwright.sync_api import Page
 
 import masklet
-from masklet.masks import decode_rle, mask_logits
-from serving import Server
+from masklet.masks.operations import decode_rle, mask_logits
+from tests.serving import Server
 
 from .conftest import MEDIA, STATIC
 from .studio_page import medium_id, open_photo

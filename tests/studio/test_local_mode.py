@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from masklet.masks import decode_rle
-from serving import Server
+from masklet.masks.operations import decode_rle
+from tests.serving import Server
 
 from .conftest import MEDIA
 from .studio_page import (

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, Page, Route, expect
 
-from masklet.masks import decode_rle
-from serving import Server
+from masklet.masks.operations import decode_rle
+from tests.serving import Server
 
 from .conftest import MEDIA
 from .studio_page import (

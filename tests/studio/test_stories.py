@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from masklet.masks import decode_rle
-from serving import Server
+from masklet.masks.operations import decode_rle
+from tests.serving import Server
 
 from .conftest import MEDIA, PATIENCE_MS
 from .studio_page import (

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.train.tiny_data import write_data
 from torch import nn
 
 from masklet.errors import CheckpointError, ConfigError, OutputError
@@ -25,6 +24,7 @@ from masklet.train.config import LoraConfig, TrainConfig
 from masklet.train.loop import Part, Trainer, train
 from masklet.train.recipes import RECIPES
 from masklet.train.steps import StepConfig
+from tests.train.tiny_data import write_data
 
 SIZE = 64
 TINY = dataclasses.replace(NANO_CONFIG, image_size=SIZE, memory_layers=1, decoder_depth=1, memory_fuser_blocks=1)

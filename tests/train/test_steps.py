@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.model.tiny import SIZE, random_model
 
 from masklet.engine.torch_engine import TorchEngine
-from masklet.memory_bank import MemoryConfig
+from masklet.memory.bank import MemoryConfig
 from masklet.model.sam2 import SAM2
 from masklet.train.distillation import Teacher
 from masklet.train.losses import LossWeights, distillation_loss
 from masklet.train.prompts import PointPrompts, PromptKind, clicks, first_prompts
 from masklet.train.steps import StepConfig, StepResult, clip_step, draw_corrected_frames, image_step
+from tests.model.tiny import SIZE, random_model
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "train_losses.txt"
 SAM2_STEPS = StepConfig(

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from masklet.media.base import VideoInfo
+from masklet.media.writer import VideoWriter, h264
 from masklet.records import ByteArray
-from masklet.video.base import VideoInfo
-from masklet.video.writer import VideoWriter, h264
 
 
 def picture(size_hw: tuple[int, int] = (480, 854), shift: int = 0) -> ByteArray:

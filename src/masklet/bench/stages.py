@@ -9,7 +9,7 @@ import numpy as np
 
 from masklet.bench.timing import Contestant
 from masklet.engine.protocol import Engine
-from masklet.memory_bank import MemoryConfig
+from masklet.memory.bank import MemoryConfig
 from masklet.records import ByteArray, FloatArray, Prompt, Recall
 
 STAGES = ("encode image", "attend", "decode masks", "encode memory")

@@ -117,7 +117,7 @@ def _number(text: str, name: str) -> int:
 
 def _first_frame(clip: Path | None) -> ByteArray:
     from masklet.bench.material import picture
-    from masklet.video.source import open_source
+    from masklet.media.source import open_source
 
     if clip is None:
         return picture()
@@ -231,7 +231,7 @@ def _measure_commands(
 
     from masklet.bench.commands import run_commands, seconds_a_frame, starts, tracks
     from masklet.bench.material import write_clip
-    from masklet.video.source import open_source
+    from masklet.media.source import open_source
 
     video = write_clip(scratch / "clip.mp4", lengths[1]) if clip is None else clip
     photo = scratch / "photo.png"

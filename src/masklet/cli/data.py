@@ -82,7 +82,7 @@ def check(
         result = check_dataset(data, found, progress=_counting(report))
     if sheet is not None:
         from masklet.datasets.sheet import contact_sheet
-        from masklet.images import write_image
+        from masklet.media.images import write_image
 
         with show_status("drawing the sheet"):
             write_image(sheet, contact_sheet(data, count=count))

@@ -136,7 +136,7 @@ def _attention(*, half: bool) -> dict[str, Any]:
         return {"works": False, "why": 'it is for checkpoints, which need PyTorch: pip install "masklet[torch]"'}
     import torch
 
-    from masklet import kernels
+    from masklet.model import kernels
 
     kernel, why = kernels.look(half)
     if kernel is not None and torch.get_num_threads() > 1 and kernels.parallel() is None:

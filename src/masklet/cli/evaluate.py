@@ -252,8 +252,8 @@ def everything(
     how: Evaluation,
 ) -> int:
     """Find everything in images without prompts: AR@1000 and AP, as COCO defines them, of objects as one class."""
-    from masklet.automatic import AutomaticConfig
     from masklet.evaluation.everything import evaluate_everything
+    from masklet.segmentation.automatic import AutomaticConfig
 
     changes = {} if points_per_side is None else {"points_per_side": points_per_side}
 

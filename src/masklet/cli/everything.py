@@ -15,8 +15,8 @@ from masklet.cli.images import COCO_NAME, Batch, Job, Results, list_images
 
 if TYPE_CHECKING:
     from masklet.api import Model
-    from masklet.automatic import AutomaticConfig, AutomaticMask, AutomaticProgress
     from masklet.records import ByteArray
+    from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, AutomaticProgress
 
 FORMATS = ("overlay", "masks", "coco")
 MAX_LABELLED = 12
@@ -80,7 +80,7 @@ class EverythingChoice(OptionGroup):
 
 def segment_everything(images: Sequence[Path], changes: dict[str, Any], results: Results) -> int:
     """Find everything in each image; `changes` are fields of `AutomaticConfig` that were asked for."""
-    from masklet.automatic import AutomaticConfig
+    from masklet.segmentation.automatic import AutomaticConfig
 
     AutomaticConfig(**changes)  # says what is wrong with them before a model is loaded
     chosen = results.chosen_formats(FORMATS, "--format with --everything")
@@ -155,7 +155,7 @@ class _Found:
 
     def annotations(self) -> list[dict[str, Any]]:
         """`score` is the IoU prediction, `object_id` the number in the PNG."""
-        from masklet.video.coco import coco_annotation
+        from masklet.formats.coco_file import coco_annotation
 
         return [
             coco_annotation(
@@ -177,7 +177,7 @@ def _find(
     show: Callable[[AutomaticProgress], None],
 ) -> Callable[[float], _Found]:
     """Segment; what comes back writes."""
-    from masklet.automatic import label_map
+    from masklet.segmentation.automatic import label_map
 
     counts: list[AutomaticProgress] = []
 
@@ -199,8 +199,8 @@ def _find(
 def _write(paths: Mapping[str, Path], rgb: ByteArray, masks: Sequence[AutomaticMask], labels: Any) -> None:
     import numpy as np
 
-    from masklet.drawing import draw_overlay, draw_regions, neighbor_colors
-    from masklet.images import write_image, write_label_map
+    from masklet.masks.drawing import draw_overlay, draw_regions, neighbor_colors
+    from masklet.media.images import write_image, write_label_map
 
     colors = neighbor_colors(labels)
     if "masks" in paths:

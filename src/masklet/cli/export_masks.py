@@ -23,7 +23,7 @@ from masklet.cli.options import RESULT_PANEL, Switches, examples, out_option
 from masklet.errors import ConfigError
 
 if TYPE_CHECKING:
-    from masklet.masklets import Masklets
+    from masklet.tracking.masklets import Masklets
 
 EPILOG = examples(
     ("COCO", "masklet export-masks job.masklet --format coco --out coco.json"),

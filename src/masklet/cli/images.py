@@ -105,7 +105,7 @@ class Batch(Generic[D]):
             job: the image.
             segment: takes the pixels and answers with what writes the results, given the seconds it all took.
         """
-        from masklet.images import read_image
+        from masklet.media.images import read_image
 
         watch = Stopwatch()
         try:
@@ -190,7 +190,7 @@ def list_images(paths: Iterable[Path]) -> list[Path]:
 def _expanded(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    from masklet.images import IMAGE_SUFFIXES
+    from masklet.media.images import IMAGE_SUFFIXES
 
     found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
     if not found:

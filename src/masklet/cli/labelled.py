@@ -14,7 +14,7 @@ from masklet.cli.options import Switches
 from masklet.errors import ConfigError
 
 if TYPE_CHECKING:
-    from masklet.masklets import LabelledMedium
+    from masklet.tracking.masklets import LabelledMedium
 
 SourceArgument = Annotated[
     Path, typer.Argument(metavar="SOURCE", help="A session (.masklet) of masklet track --save, an image, or a video.")

@@ -16,7 +16,7 @@ from masklet.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from masklet.api import Model
-    from masklet.memory_bank import MemoryConfig
+    from masklet.memory.bank import MemoryConfig
     from masklet.records import EngineInfo
 
 PROMPT_PANEL, RESULT_PANEL, MODEL_PANEL = "Prompts", "Results", "Model"
@@ -145,7 +145,7 @@ def memory_config(policy: str | None, info: EngineInfo) -> MemoryConfig | None:
     Raises:
         ConfigError: no policy has that name.
     """
-    from masklet.memory_bank import MemoryConfig
+    from masklet.memory.bank import MemoryConfig
 
     if policy is None:
         return None

@@ -276,8 +276,8 @@ def _read_mask(mask: Path | Mapping[str, Any]) -> BoolArray:
     from PIL import Image
 
     from masklet.errors import DataError
-    from masklet.images import read_image
-    from masklet.masks import decode_rle
+    from masklet.masks.operations import decode_rle
+    from masklet.media.images import read_image
 
     if isinstance(mask, Mapping):
         try:

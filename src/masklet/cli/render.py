@@ -25,9 +25,9 @@ from masklet.cli.options import Switches, examples, out_option
 from masklet.errors import ConfigError
 
 if TYPE_CHECKING:
+    from masklet.media.source import VideoInfo
     from masklet.render import Composition
     from masklet.render.video import Rendered
-    from masklet.video.source import VideoInfo
 
 LOOK_PANEL = "Look"
 
@@ -196,7 +196,7 @@ def _print_json(
 
 def _background(text: str, assets: dict[str, str | Path]) -> dict[str, Any]:
     """'blur,strength=0.5', '#00ff00', or 'beach.jpg,fit=contain'."""
-    from masklet.images import IMAGE_SUFFIXES
+    from masklet.media.images import IMAGE_SUFFIXES
 
     name, _, options = text.partition(",")
     if name.startswith("#"):

@@ -27,7 +27,7 @@ from masklet.errors import ConfigError, PromptError
 
 if TYPE_CHECKING:
     from masklet.api import Model
-    from masklet.masks import CocoRle
+    from masklet.masks.operations import CocoRle
     from masklet.records import ByteArray, Prompt, SegmentResult
 
 FORMATS = ("overlay", "masks", "cutouts", "coco")
@@ -257,7 +257,7 @@ class _Segmented:
         }
 
     def annotations(self) -> list[dict[str, Any]]:
-        from masklet.video.coco import coco_annotation
+        from masklet.formats.coco_file import coco_annotation
 
         return [
             coco_annotation(
@@ -283,7 +283,7 @@ class _Work:
 
     def segment(self, job: Job[_Kind], asked: Sequence[ObjectPrompt], rgb: ByteArray) -> Callable[[float], _Segmented]:
         """Segment; what comes back writes."""
-        from masklet.refine import EdgeConfig
+        from masklet.masks.edges import EdgeConfig
 
         prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in asked]
         segmenter = self.model.segmenter(edges=EdgeConfig() if self.refine_edges else None)
@@ -301,8 +301,8 @@ class _Work:
     ) -> None:
         import numpy as np
 
-        from masklet.drawing import cutout, draw_overlay
-        from masklet.images import write_image
+        from masklet.masks.drawing import cutout, draw_overlay
+        from masklet.media.images import write_image
 
         object_ids = list(prompts)
         for (kind, object_id, candidate), path in job.paths.items():
@@ -329,7 +329,7 @@ class _Work:
         results: Sequence[SegmentResult],
         seconds: float,
     ) -> _Segmented:
-        from masklet.masks import encode_rle, mask_box_xyxy
+        from masklet.masks.operations import encode_rle, mask_box_xyxy
 
         rows = []
         for object_id, result in zip(object_ids, results, strict=True):

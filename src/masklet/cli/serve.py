@@ -107,7 +107,7 @@ def serve(
         from masklet.server.app import create_app
         from masklet.server.run import listen
         from masklet.server.run import serve as run_server
-        from masklet.server.sample import add_sample
+        from masklet.server.uploads.sample import add_sample
     if log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"--log-level must be debug, info, warning or error, got {log_level!r}")
     sock = listen(server.host, server.port)

@@ -35,10 +35,10 @@ from masklet.cli.track_run import Seen, TrackRun, written
 from masklet.errors import ConfigError, OutputError, PromptError
 
 if TYPE_CHECKING:
+    from masklet.formats.sink import Sinks
+    from masklet.media.source import FrameSource, VideoInfo
     from masklet.records import EngineInfo, Frame, FrameMasks, Prompt
-    from masklet.tracker import Tracker
-    from masklet.video.sink import Sinks
-    from masklet.video.source import FrameSource, VideoInfo
+    from masklet.tracking.tracker import Tracker
 
 EPILOG = examples(
     ("An overlay video", "masklet track clip.mp4 --object 1 --frame 0 --point 210,350 --out out/clip.mp4"),
@@ -129,7 +129,7 @@ class _Results:
         )
 
     def open(self, info: VideoInfo, prompts: Mapping[int, Mapping[int, Prompt]], source: FrameSource | None) -> Sinks:
-        from masklet.video.sink import open_sinks
+        from masklet.formats.sink import open_sinks
 
         return open_sinks(
             self.place(info),
@@ -147,7 +147,7 @@ def _opened(
     video: str | None, session: Path | None, way: WayChoice, masks: MaskChoice, model: ModelAndSpeed
 ) -> Iterator[Tracker[Any]]:
     """A tracker for the video, new or out of a session file."""
-    from masklet.video.source import open_source
+    from masklet.media.source import open_source
 
     window = way.shown_values()
     if session is None:
@@ -159,7 +159,7 @@ def _opened(
         return
     if masks.policy is not None:
         raise ConfigError("--policy belongs to the beginning: a session goes on with the policy that it has")
-    from masklet.session import model_of, resume_session, session_about
+    from masklet.tracking.session import model_of, resume_session, session_about
 
     about = session_about(session)
     if video is None and about["video"] is not None:
@@ -212,7 +212,7 @@ def _way(
         way, total = _taken_up(tracker, run.stopped), info.num_frames
     way = run.until_stopped(way)
     if stabilise:
-        from masklet.stabilise import stabilised
+        from masklet.masks.stabilise import stabilised
 
         way = stabilised(way)  # its last frames are those that wait in it when the way ends
     return way, total

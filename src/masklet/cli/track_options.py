@@ -21,8 +21,8 @@ from masklet.cli.prompts import ObjectPrompt, read_prompt_file
 from masklet.errors import ConfigError, PromptError
 
 if TYPE_CHECKING:
-    from masklet.refine import EdgeConfig
-    from masklet.video.source import VideoInfo
+    from masklet.masks.edges import EdgeConfig
+    from masklet.media.source import VideoInfo
 
 FORMATS = ("overlay", "masks", "coco", "tiff", "nifti")
 DIRECTIONS = ("forward", "backward", "both")
@@ -263,6 +263,6 @@ class MaskChoice(OptionGroup):
     def edges(self) -> EdgeConfig | None:
         if not self.refine_edges:
             return None
-        from masklet.refine import EdgeConfig
+        from masklet.masks.edges import EdgeConfig
 
         return EdgeConfig()

@@ -23,10 +23,10 @@ from masklet.cli.console import (
 from masklet.errors import MaskletError, VideoError
 
 if TYPE_CHECKING:
+    from masklet.formats.sink import Sinks
+    from masklet.media.source import VideoInfo
     from masklet.records import Frame, FrameMasks
-    from masklet.tracker import Tracker
-    from masklet.video.sink import Sinks
-    from masklet.video.source import VideoInfo
+    from masklet.tracking.tracker import Tracker
 
 SAVE_EVERY_S = 60.0
 """How much work at most is lost when the machine goes down."""

@@ -16,7 +16,7 @@ from masklet.datasets.files import Faults, decode_rgb, header_size_hw, read_byte
 from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import Dataset, ImageExample, Labels, MaskLabels
 from masklet.errors import DataError
-from masklet.masks import CocoRle, decode_rle
+from masklet.masks.operations import CocoRle, decode_rle
 from masklet.records import BoolArray, ByteArray
 
 _PREFIXES = ("instances_", "_annotations.")

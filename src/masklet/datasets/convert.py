@@ -24,11 +24,11 @@ from masklet.datasets.records import MAX_OBJECT_ID, ClipExample, Dataset, ImageE
 from masklet.datasets.sav import FPS, LABEL_STEP
 from masklet.datasets.shards import INDEX_NAME, index_document
 from masklet.errors import DataError, OutputError
-from masklet.images import encode_jpeg
-from masklet.masks import encode_rle, mask_box_xyxy
+from masklet.masks.indexed_png import indexed_png
+from masklet.masks.operations import encode_rle, mask_box_xyxy
+from masklet.media.images import encode_jpeg
 from masklet.output import make_folder
 from masklet.records import BoolArray, ByteArray
-from masklet.video.labels import indexed_png
 
 JPEG_QUALITY = 95
 """Of frames that had no file of their own."""

@@ -15,7 +15,7 @@ from PIL import Image
 
 from masklet.datasets.records import MAX_OBJECT_ID, VOID, IndexedLabels, Labels, MaskLabels
 from masklet.errors import DataError, ImageError
-from masklet.images import IMAGE_SUFFIXES, is_turned, read_image
+from masklet.media.images import IMAGE_SUFFIXES, is_turned, read_image
 from masklet.records import BoolArray, ByteArray
 
 MASK_SUFFIXES = frozenset({".png"})

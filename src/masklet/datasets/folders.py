@@ -12,9 +12,9 @@ from pathlib import Path
 from masklet.datasets.files import Faults, MaskFile, decode_rgb, match, read_bytes, refuse
 from masklet.datasets.records import ClipExample, Dataset, ImageExample, Labels
 from masklet.errors import DataError
+from masklet.media.base import DEFAULT_FPS, FrameSource
+from masklet.media.source import ArraySource
 from masklet.records import ByteArray
-from masklet.video.base import DEFAULT_FPS, FrameSource
-from masklet.video.source import ArraySource
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from masklet.datasets.files import read_bytes
 from masklet.datasets.records import size_error
 from masklet.errors import DataError
-from masklet.masks import CocoRle, decode_rle
+from masklet.masks.operations import CocoRle, decode_rle
 from masklet.records import BoolArray
 
 

@@ -13,9 +13,9 @@ from typing import TypeVar, overload
 import numpy as np
 
 from masklet.errors import DataError
-from masklet.masks import CocoRle, decode_rle
+from masklet.masks.operations import CocoRle, decode_rle
+from masklet.media.base import FrameSource
 from masklet.records import BoolArray, ByteArray
-from masklet.video.base import FrameSource
 
 VOID = 255
 """In an indexed mask: pixels that nobody judged."""

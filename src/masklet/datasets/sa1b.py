@@ -16,7 +16,7 @@ from masklet.datasets.files import Faults, decode_rgb, natural_order, read_bytes
 from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
 from masklet.datasets.records import Concatenated, Dataset, ImageExample, Labels, LazySequence, MaskLabels
 from masklet.errors import DataError
-from masklet.masks import decode_rle
+from masklet.masks.operations import decode_rle
 from masklet.records import ByteArray
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")

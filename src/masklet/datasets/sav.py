@@ -21,10 +21,10 @@ from masklet.datasets.files import Faults, natural_order, refuse
 from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import ClipExample, Dataset, Labels, MaskLabels
 from masklet.errors import DataError, VideoError
-from masklet.masks import CocoRle
+from masklet.masks.operations import CocoRle
+from masklet.media.base import FrameSource
+from masklet.media.source import open_source
 from masklet.records import BoolArray, ByteArray
-from masklet.video.base import FrameSource
-from masklet.video.source import open_source
 
 LABEL_STEP = 4
 """Frames of the video for one labelled frame: 24 against 6 a second."""

@@ -40,9 +40,9 @@ from masklet.datasets.records import (
 )
 from masklet.datasets.sa1b import labels_from_json
 from masklet.errors import DataError
+from masklet.media.base import DEFAULT_FPS, FrameSource
+from masklet.media.source import ArraySource
 from masklet.records import ByteArray
-from masklet.video.base import DEFAULT_FPS, FrameSource
-from masklet.video.source import ArraySource
 
 INDEX_NAME = "shards.json"
 WINDOW = 8

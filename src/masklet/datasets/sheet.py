@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from masklet.datasets.records import ClipExample, Dataset, ImageExample, Labels, T, by_source
-from masklet.drawing import draw_overlay
 from masklet.errors import MaskletError
+from masklet.masks.drawing import draw_overlay
 from masklet.records import BoolArray, ByteArray
 
 WIDTH = 1600

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import CheckpointError, EngineError
-from masklet.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
-from masklet.masks import mask_logits, square_mask
+from masklet.masks.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
+from masklet.masks.operations import mask_logits, square_mask
 from masklet.records import (
     ByteArray,
     Conditioned,
@@ -84,8 +84,8 @@ class ModelSpec:
     spatial_slots: int
     max_pointers: int
     resize: Literal["area", "antialias"]
-    """How images are squared, see `masklet.geometry`: "antialias" is as the official code does it, which is another
-    filter for frames of videos."""
+    """How images are squared, see `masklet.masks.geometry`: "antialias" is as the official code does it, which is
+    another filter for frames of videos."""
     mask_prompt_kernel: tuple[tuple[float, ...], ...]
     """(4, 4) weights that reduce a mask prompt to logits at a quarter of the size."""
     mask_prompt_bias: float

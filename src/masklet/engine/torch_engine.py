@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.allocator import keep_freed_memory
 from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
+from masklet.model.allocator import keep_freed_memory
 from masklet.model.config import HieraConfig
 from masklet.model.packed import can_pack, computes_in_bf16, packed
 from masklet.model.sam2 import SAM2

@@ -21,9 +21,9 @@ from masklet.evaluation.records import ObjectClicks
 from masklet.evaluation.report import NOC_LEVELS, NOC_MAX, ClicksReport
 from masklet.evaluation.running import RunOptions, Tick, Unit, run_units, spread
 from masklet.evaluation.vos import Roots
-from masklet.masks import encode_rle, mask_box_xyxy
+from masklet.masks.operations import encode_rle, mask_box_xyxy
 from masklet.records import BoolArray, ByteArray, FloatArray, Prompt, SegmentResult
-from masklet.segmenter import Segmenter
+from masklet.segmentation.segmenter import Segmenter
 
 BATCH_SIZE = 32
 """Objects decoded together; more saves no time and costs three full-size masks each."""

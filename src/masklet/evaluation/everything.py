@@ -17,7 +17,6 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from masklet.automatic import AutomaticConfig, segment_everything
 from masklet.datasets import ImageExample, Labels
 from masklet.engine.protocol import Engine
 from masklet.errors import DataError
@@ -26,7 +25,8 @@ from masklet.evaluation.records import FoundMask, ImageMasks, Scores
 from masklet.evaluation.report import EverythingReport
 from masklet.evaluation.running import RunOptions, Tick, run_units
 from masklet.evaluation.vos import Roots
-from masklet.masks import encode_rle
+from masklet.masks.operations import encode_rle
+from masklet.segmentation.automatic import AutomaticConfig, segment_everything
 
 MAX_MASKS = 1000
 """Masks an image that count, the best ranked first."""

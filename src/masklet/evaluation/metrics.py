@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from masklet.errors import DataError
-from masklet.masks import largest_component
+from masklet.masks.operations import largest_component
 from masklet.records import BoolArray, FloatArray
 
 BOUNDARY_TOLERANCE = 0.008

@@ -16,8 +16,8 @@ from masklet.datasets import ClipExample, ImageExample, Labels
 from masklet.evaluation.metrics import Click
 from masklet.evaluation.records import ImageMasks, ObjectClicks, ObjectRounds, ObjectTrack
 from masklet.evaluation.report import ClicksReport, EverythingReport, InteractiveReport, Report, VosReport
-from masklet.images import write_image
-from masklet.masks import CocoRle, decode_rle
+from masklet.masks.operations import CocoRle, decode_rle
+from masklet.media.images import write_image
 from masklet.records import BoolArray, ByteArray
 
 Example = ImageExample | ClipExample

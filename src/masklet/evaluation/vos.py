@@ -16,7 +16,6 @@ import numpy as np
 from masklet.datasets import ClipExample, Dataset, open_datasets
 from masklet.datasets.folders import FolderClip
 from masklet.datasets.records import MAX_OBJECT_ID
-from masklet.drawing import color_of
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError, OutputError
 from masklet.evaluation.judging import ClipJudge
@@ -25,11 +24,12 @@ from masklet.evaluation.records import ObjectTrack
 from masklet.evaluation.report import VosReport
 from masklet.evaluation.rules import RULES, VosRules, read_groups
 from masklet.evaluation.running import RunOptions, Tick, Unit, choose, run_units
-from masklet.images import write_label_map
-from masklet.masks import mask_box_xyxy
-from masklet.memory_bank import MemoryConfig
+from masklet.masks.drawing import color_of
+from masklet.masks.operations import mask_box_xyxy
+from masklet.media.images import write_label_map
+from masklet.memory.bank import MemoryConfig
 from masklet.records import BoolArray, FrameMasks
-from masklet.tracker import Tracker
+from masklet.tracking.tracker import Tracker
 
 PromptKind = Literal["mask", "click", "box"]
 Roots = Dataset | str | Path | Iterable[str | Path]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from masklet.errors import DataError
-from masklet.mask_store import StoredMask
-from masklet.masklets import LabelledMedium
 from masklet.schema import Options
+from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.masklets import LabelledMedium
 
 Kind = Literal["image", "video"]
 Progress = Callable[[int, int], None]

@@ -8,11 +8,11 @@ from typing import Any
 from pycocotools import mask as coco_mask
 
 from masklet.formats.base import Format, Job, frame_name, frame_time
-from masklet.mask_store import StoredMask
-from masklet.masklets import LabelledMedium
-from masklet.masks import mask_polygons
+from masklet.formats.coco_file import CocoFile, coco_annotation
+from masklet.masks.operations import mask_polygons
 from masklet.schema import Options, choice_field, number_field
-from masklet.video.coco import CocoFile, coco_annotation
+from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.masklets import LabelledMedium
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from masklet.formats.png import DAVIS, PNG
 from masklet.formats.sav import SAV
 from masklet.formats.table import CSV
 from masklet.formats.yolo import YOLO_BOXES, YOLO_SEGMENT
-from masklet.masklets import LabelledMedium
+from masklet.tracking.masklets import LabelledMedium
 
 FORMATS: dict[str, Format[Any]] = {
     one.id: one for one in (COCO, PNG, YOLO_SEGMENT, YOLO_BOXES, DAVIS, SAV, CSV, GIF, CUTOUT)

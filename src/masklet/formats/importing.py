@@ -21,10 +21,10 @@ from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
 from masklet.datasets.sav import LABEL_STEP
 from masklet.errors import ConfigError, DataError, MaskletError
 from masklet.formats.png import OBJECTS_NAME
-from masklet.mask_store import MaskStore
-from masklet.masklets import DEFAULT_CLASS, Masklets, ObjectInfo, given_mask, parse_color
-from masklet.masks import decode_rle
+from masklet.masks.operations import decode_rle
 from masklet.records import BoolArray
+from masklet.tracking.mask_store import MaskStore
+from masklet.tracking.masklets import DEFAULT_CLASS, Masklets, ObjectInfo, given_mask, parse_color
 
 IMPORT_FORMATS = {
     "coco": "a COCO .json: polygons or RLE",

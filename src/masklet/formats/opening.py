@@ -6,10 +6,10 @@ from pathlib import Path
 
 from masklet.errors import DataError
 from masklet.formats.importing import import_masks
-from masklet.images import IMAGE_SUFFIXES, read_image
-from masklet.masklets import LabelledMedium, Masklets, ObjectInfo
-from masklet.session import session_about, session_masks
-from masklet.video.source import ArraySource, VideoSource, open_source
+from masklet.media.images import IMAGE_SUFFIXES, read_image
+from masklet.media.source import ArraySource, VideoSource, open_source
+from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo
+from masklet.tracking.session import session_about, session_masks
 
 SESSION_SUFFIX = ".masklet"
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from masklet.errors import DataError
 from masklet.formats.base import Cancelled, Format, Job
-from masklet.images import write_image
-from masklet.masks import mask_box_xyxy
+from masklet.masks.operations import mask_box_xyxy
+from masklet.media.gif import GifOptions
+from masklet.media.images import write_image
 from masklet.render import Composition, render_frame, render_video
 from masklet.render.composition import Highlight, Outline, TransparentBackground
 from masklet.schema import Options, number_field, switch_field
-from masklet.video.gif import GifOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

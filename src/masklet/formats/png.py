@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from masklet.datasets.records import MAX_OBJECT_ID, MaskLabels
 from masklet.errors import DataError
 from masklet.formats.base import Format, Job
-from masklet.images import encode_jpeg
-from masklet.mask_store import StoredMask
-from masklet.masklets import LabelledMedium, color_text
+from masklet.masks.indexed_png import binary_png, indexed_png
+from masklet.media.images import encode_jpeg
+from masklet.output import OutputFolder
 from masklet.records import BoolArray, ByteArray
 from masklet.schema import Options, choice_field, switch_field
-from masklet.video.labels import binary_png, indexed_png
-from masklet.video.tree import Tree
+from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.masklets import LabelledMedium, color_text
 
 JPEG_QUALITY = 95
 OBJECTS_NAME = "objects.json"
@@ -37,7 +37,7 @@ class DavisOptions(Options):
 
 
 def _write_png(job: Job[PngOptions]) -> None:
-    with Tree(job.out) as tree:
+    with OutputFolder(job.out) as tree:
         for medium, frame_index, rows in job.frames():
             folder = "" if len(job.media) == 1 else f"{medium.name}/"
             stem = medium.name if medium.is_image else f"{frame_index:05d}"
@@ -53,7 +53,7 @@ def _write_png(job: Job[PngOptions]) -> None:
 
 
 def _write_davis(job: Job[DavisOptions]) -> None:
-    with Tree(job.out) as tree:
+    with OutputFolder(job.out) as tree:
         for medium, frame_index, rows in job.frames():
             job.num_masks += sum(bool(row.mask.any()) for row in rows)
             tree.write(f"Annotations/{medium.name}/{frame_index:05d}.png", indexed_png(_flat(job, medium, rows)))

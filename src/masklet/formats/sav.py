@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from masklet.datasets.sav import LABEL_STEP
 from masklet.errors import OutputError
 from masklet.formats.base import Format, Job
-from masklet.masks import CocoRle, encode_rle
+from masklet.masks.operations import CocoRle, encode_rle
 from masklet.output import atomic_path
 from masklet.schema import Options, integer_field
 

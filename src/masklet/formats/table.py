@@ -9,7 +9,7 @@ import numpy as np
 
 from masklet.errors import OutputError
 from masklet.formats.base import Format, Job, frame_time
-from masklet.masks import mask_box_xyxy
+from masklet.masks.operations import mask_box_xyxy
 from masklet.output import atomic_path
 from masklet.schema import Options, switch_field
 

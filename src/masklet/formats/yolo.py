@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from masklet.formats.base import Format, Job, frame_name
-from masklet.images import encode_jpeg
-from masklet.mask_store import StoredMask
-from masklet.masklets import LabelledMedium
-from masklet.masks import mask_box_xyxy, mask_polygons
+from masklet.masks.operations import mask_box_xyxy, mask_polygons
+from masklet.media.images import encode_jpeg
+from masklet.output import OutputFolder
 from masklet.records import BoolArray, FloatArray
 from masklet.schema import Options, integer_field, number_field, switch_field
-from masklet.video.tree import Tree
+from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.masklets import LabelledMedium
 
 JPEG_QUALITY = 95
 
@@ -43,7 +43,7 @@ def _write_boxes(job: Job[YoloOptions]) -> None:
 
 
 def _write(job: Job[YoloSegmentOptions] | Job[YoloOptions], tolerance: float | None) -> None:
-    with Tree(job.out) as tree:
+    with OutputFolder(job.out) as tree:
         wanted: dict[str, set[int]] = {}
         for medium, frame_index, rows in job.frames():
             if frame_index % job.options.step:

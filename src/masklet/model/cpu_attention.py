@@ -1,4 +1,4 @@
-"""`masklet.kernels` for tensors: attention on CPUs, in fp32 or bf16.
+"""`masklet.model.kernels` for tensors: attention on CPUs, in fp32 or bf16.
 
 Shapes: queries (N, heads, Lq, C), keys (N, heads, Lk, C), values (N, heads, Lk, V), strided as they come.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from masklet import kernels
+from masklet.model import kernels
 
 Rotary = tuple[Tensor, Tensor]
 """Cosines and sines, see `position_encoding.rotary_table`."""

@@ -5,10 +5,10 @@ render_frame(rgb, {1: mask}, composition)
 render_video(medium, composition, "out.mp4")
 """
 
+from masklet.media.gif import GifOptions
 from masklet.render.composition import EFFECTS, Composition, Edges, Effect, find_effect
 from masklet.render.frame import Renderer, render_frame
 from masklet.render.video import CONTAINERS, Container, Rendered, render_preview, render_video
-from masklet.video.gif import GifOptions
 
 __all__ = [
     "CONTAINERS",

@@ -9,14 +9,14 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from masklet.drawing import Color
 from masklet.errors import ConfigError, VideoError
-from masklet.images import ImageSource, read_image
-from masklet.masklets import parse_color
+from masklet.masks.drawing import Color
+from masklet.media.base import FrameSource
+from masklet.media.images import ImageSource, read_image
+from masklet.media.source import open_source
 from masklet.records import ByteArray, Frame
 from masklet.render.composition import Composition, ImageBackground, VideoBackground
-from masklet.video.base import FrameSource
-from masklet.video.source import open_source
+from masklet.tracking.masklets import parse_color
 
 Asset = str | Path | ByteArray
 """A file, or an image in memory."""

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from masklet.drawing import Color
 from masklet.errors import DataError
-from masklet.masklets import ObjectInfo, parse_color
+from masklet.masks.drawing import Color
 from masklet.records import BoolArray, ByteArray, FloatArray
 from masklet.render import paint
 from masklet.render.backdrop import Asset, open_backdrop
@@ -39,6 +38,7 @@ from masklet.render.composition import (
 )
 from masklet.render.matte import Matte, blend, blurred, own_colors, soft_matte, union, unit_of, window_around
 from masklet.render.plate import CleanPlate, fill_from_surroundings
+from masklet.tracking.masklets import ObjectInfo, parse_color
 
 _BLUR = 32.0
 """Sigma of the background's blur at full strength, units."""

@@ -1,7 +1,7 @@
 """Soft edges: from a mask of yes and no, and the picture, to how much of each pixel belongs to the object.
 
-A guided filter makes the mask a linear function of colour in a narrow band along its outline (see `masklet.refine`), so
-that the edge follows hair, leaves and blurred contours instead of stairs. All work is done within the object's box.
+A guided filter makes the mask a linear function of colour in a narrow band along its outline (`masklet.masks.edges`),
+so that the edge follows hair, leaves and blurred contours instead of stairs. All work is done within the object's box.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from masklet.masks.edges import guided_coefficients, near_thin_parts, outline_band
 from masklet.records import BoolArray, ByteArray, FloatArray
-from masklet.refine import guided_coefficients, near_thin_parts, outline_band
 from masklet.render.composition import Edges
 
 _BAND = 3.0

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
-from masklet.drawing import Color
+from masklet.masks.drawing import Color
 from masklet.records import ByteArray, FloatArray
 from masklet.render.matte import Matte, Window, blend, blurred
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from masklet.masklets import Masklets
 from masklet.records import BoolArray, FloatArray
 from masklet.render.composition import Composition, Trail
+from masklet.tracking.masklets import Masklets
 
 
 class Trails:

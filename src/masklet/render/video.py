@@ -15,19 +15,17 @@ import numpy as np
 from PIL import Image
 
 from masklet.errors import ConfigError, OutputError, VideoError
-from masklet.images import write_image
-from masklet.masklets import LabelledMedium
-from masklet.output import check_writable
+from masklet.media.gif import GifOptions, GifWriter
+from masklet.media.images import write_image
+from masklet.media.writer import VideoWriter, h264, prores, vp9
+from masklet.output import OutputFolder, check_space, check_writable
 from masklet.records import BoolArray, ByteArray, Frame
 from masklet.render.backdrop import Asset
 from masklet.render.composition import Composition, Remove
 from masklet.render.frame import Renderer
 from masklet.render.plate import CleanPlate
 from masklet.render.trails import Trails
-from masklet.video.gif import GifOptions, GifWriter
-from masklet.video.sink_base import check_space
-from masklet.video.tree import Tree
-from masklet.video.writer import VideoWriter, h264, prores, vp9
+from masklet.tracking.masklets import LabelledMedium
 
 Progress = Callable[[int, int | None], None]
 """Called with (frames done, frames in all)."""
@@ -246,7 +244,7 @@ class _Pngs:
     """A PNG a frame, in a folder or a .zip."""
 
     def __init__(self, path: Path) -> None:
-        self._tree = Tree(path)
+        self._tree = OutputFolder(path)
         self._count = 0
 
     def write(self, picture: ByteArray, time_s: float) -> None:

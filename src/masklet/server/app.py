@@ -18,17 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from masklet._version import __version__
 from masklet.api import Model
 from masklet.errors import EngineError, MaskletError
-from masklet.server import (
-    routes_annotate,
-    routes_frames,
-    routes_jobs,
-    routes_live,
-    routes_projects,
-    routes_results,
-    schemas,
-)
+from masklet.server import schemas
 from masklet.server.convert import BASE
 from masklet.server.errors import ApiError, as_api_error
+from masklet.server.routes import annotate, frames, jobs, live, projects, results
 from masklet.server.security import Guard, error_response
 from masklet.server.settings import Settings
 from masklet.server.studio import Studio
@@ -107,7 +100,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     )
     app.state.studio = studio
     api = APIRouter(prefix=BASE, responses=ERROR_ANSWERS)
-    for module in (routes_projects, routes_frames, routes_annotate, routes_jobs, routes_results, routes_live):
+    for module in (projects, frames, annotate, jobs, results, live):
         api.include_router(module.router)
     app.include_router(api)
     _add_health(app, studio)

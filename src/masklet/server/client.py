@@ -27,7 +27,7 @@ from typing import IO, Any, cast
 from urllib.parse import quote, urlencode
 
 from masklet.errors import MaskletError
-from masklet.masks import decode_rle, encode_rle
+from masklet.masks.operations import decode_rle, encode_rle
 from masklet.output import atomic_path
 from masklet.records import BoolArray
 

@@ -11,12 +11,12 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from masklet.errors import PromptError
-from masklet.mask_store import StoredMask
-from masklet.masks import CocoRle
+from masklet.masks.operations import CocoRle
 from masklet.server import database, schemas
-from masklet.server.annotations import AnnotatedObject, AnnotationStore, Mark
+from masklet.server.annotation.prompted_tracker import Candidate, GivenAnswer
+from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark
 from masklet.server.jobs import STOPPED, Job
-from masklet.server.prompted_tracker import Candidate, GivenAnswer
+from masklet.tracking.mask_store import StoredMask
 
 STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
 

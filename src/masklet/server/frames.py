@@ -15,11 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from masklet.media.base import made_smaller
+from masklet.media.source import FrameSource, VideoInfo
+from masklet.media.video_file import VideoFileSource
 from masklet.output import atomic_path
 from masklet.records import ByteArray, Frame
-from masklet.video.base import made_smaller
-from masklet.video.file import VideoFileSource
-from masklet.video.source import FrameSource, VideoInfo
 
 WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
 """In which frames are served, besides their own; few, so that they are found in the cache."""

@@ -15,18 +15,18 @@ from pathlib import Path
 from sqlalchemy import update
 
 from masklet.api import Model
-from masklet.server.annotations import AnnotationStore
+from masklet.media.source import FrameSource, open_source
+from masklet.server.annotation.open_media import Workspaces
+from masklet.server.annotation.store import AnnotationStore
+from masklet.server.annotation.workspace import Workspace
 from masklet.server.database import Asset, Database, JobRecord, Medium, Project, User, media_folder, now
 from masklet.server.errors import NotFoundError
 from masklet.server.frames import FrameReader, PictureCache
 from masklet.server.jobs import Jobs
 from masklet.server.metrics import Metrics
-from masklet.server.open_media import Workspaces
 from masklet.server.security import Accounts
 from masklet.server.settings import Settings
 from masklet.server.shared_model import SharedEngine
-from masklet.server.workspace import Workspace
-from masklet.video.source import FrameSource, open_source
 
 logger = logging.getLogger("masklet.server")
 

@@ -22,7 +22,7 @@ import torch
 
 from masklet.datasets.mixture import mixture_clips, open_mixture, shares
 from masklet.datasets.records import ClipExample, flatten_alike
-from masklet.geometry import to_square_area
+from masklet.masks.geometry import to_square_area
 from masklet.records import BoolArray, ByteArray, FloatArray
 from masklet.train.augment import (
     CUTOUT_MARGIN_PX,

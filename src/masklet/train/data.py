@@ -20,7 +20,7 @@ from masklet.datasets.mixture import mixture_images, open_mixture, shares
 from masklet.datasets.records import ImageExample, by_source
 from masklet.datasets.shards import ShardImages
 from masklet.errors import ConfigError, DataError
-from masklet.geometry import to_square_area
+from masklet.masks.geometry import to_square_area
 from masklet.records import BoolArray, ByteArray
 from masklet.train.augment import (
     VOID,

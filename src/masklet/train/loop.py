@@ -24,8 +24,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from masklet.allocator import keep_freed_memory
 from masklet.errors import CheckpointError, ConfigError, OutputError
+from masklet.model.allocator import keep_freed_memory
 from masklet.model.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from masklet.model.packed import computes_in_bf16
 from masklet.model.sam2 import SAM2

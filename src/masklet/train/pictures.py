@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from masklet.drawing import draw_overlay
 from masklet.engine.protocol import Engine
 from masklet.evaluation.metrics import next_click
-from masklet.images import write_image
-from masklet.masks import mask_box_xyxy, mask_iou
+from masklet.masks.drawing import draw_overlay
+from masklet.masks.operations import mask_box_xyxy, mask_iou
+from masklet.media.images import write_image
 from masklet.records import BoolArray, ByteArray, Prompt
-from masklet.segmenter import Segmenter
+from masklet.segmentation.segmenter import Segmenter
 
 TILE = 256
 """Side of one picture in a sheet, pixels."""

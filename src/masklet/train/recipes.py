@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from masklet.memory_bank import MemoryConfig
+from masklet.memory.bank import MemoryConfig
 from masklet.model.checkpoint import read_checkpoint
 from masklet.model.config import HieraConfig
 from masklet.train.config import TrainConfig

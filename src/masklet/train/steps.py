@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from masklet.memory_bank import MemoryBank, MemoryConfig
+from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.model.sam2 import SAM2, Features, Masks
 from masklet.records import FrameMemory, Recall
 from masklet.train.distillation import Teacher

@@ -1,4 +1,4 @@
-/** Small holes and stray pieces of a mask, as `masklet.masks.tidied_logits` treats them: what is shown, not fed back. */
+/** Small holes and stray pieces of a mask, as `masklet.masks.operations.tidied_logits` treats them: what is shown, not fed back. */
 
 import type { Point } from "../api/types";
 

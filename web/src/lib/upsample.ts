@@ -1,4 +1,4 @@
-/** From the decoder's grid of logits to the size of the picture, as `masklet.masks.upsample_logits` does it, and back. */
+/** From the decoder's grid of logits to the size of the picture, as `masklet.masks.operations.upsample_logits` does it, and back. */
 
 import type { Rle } from "../api/types";
 import { decodeRle, encodeCounts } from "./rle";

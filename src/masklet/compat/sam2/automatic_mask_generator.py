@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from masklet.automatic import AutomaticConfig, AutomaticMask, Box, segment_everything
 from masklet.compat.sam2.model import engine_of
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.errors import ConfigError
-from masklet.images import ImageSource, read_image
-from masklet.masks import run_lengths
+from masklet.masks.operations import run_lengths
+from masklet.media.images import ImageSource, read_image
+from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, Box, segment_everything
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -88,7 +88,7 @@ class SAM2AutomaticMaskGenerator:
         """The masks, as dicts with the official keys.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or what `masklet.images.read_image` takes.
+            image: (H, W, 3) uint8 RGB, or what `masklet.media.images.read_image` takes.
 
         Returns:
             segmentation, area (pixels), bbox and crop_box ([x, y, width, height]; of bbox as SAM has it, one less than

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from masklet.automatic import LOGIT_LIMIT
 from masklet.compat.sam2.model import SAM2Base, engine_of, make_prompt, to_array, to_pixels
 from masklet.errors import PromptError
-from masklet.images import ImageSource
-from masklet.masks import upsample_logits, without_small_parts
+from masklet.masks.operations import upsample_logits, without_small_parts
+from masklet.media.images import ImageSource
 from masklet.records import FloatArray, Prompt
-from masklet.segmenter import EncodedImage, Segmenter
+from masklet.segmentation.automatic import LOGIT_LIMIT
+from masklet.segmentation.segmenter import EncodedImage, Segmenter
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from masklet.compat.sam2.model import SAM2Base, engine_of, to_array, to_pixels
 from masklet.errors import ConfigError, MaskletError, PromptError, TrackingError, VideoError
-from masklet.masks import without_small_parts
-from masklet.memory_bank import MemoryConfig
+from masklet.masks.operations import without_small_parts
+from masklet.media.source import VideoSource, open_source
+from masklet.memory.bank import MemoryConfig
 from masklet.records import Decoded, FloatArray, FrameMemory, ImageFeatures
-from masklet.stepper import PREVIOUS_LOGIT_LIMIT
-from masklet.tracker import Tracker
-from masklet.video.source import VideoSource, open_source
+from masklet.tracking.stepper import PREVIOUS_LOGIT_LIMIT
+from masklet.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -1,0 +1,118 @@
+"""NIfTI volumes, as brain imaging keeps them. Needs nibabel: the extra `nifti`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import VideoError
+from masklet.media.base import DEFAULT_FPS, VolumeInfo
+from masklet.media.volume import VolumeSource, Window, needed
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
+
+
+class NiftiSource(VolumeSource):
+    """A NIfTI (or MGH) volume: slices along its third axis, or frames in time where each volume is one slice.
+
+    Slices are shown as radiologists look at them: up is the head, or the front where the head is not in view; left on
+    the screen is the patient's right, or the front. Their order is that of the file. None of this changes the label
+    volume, which has the file's own grid.
+    """
+
+    def __init__(self, path: str | Path, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> None:
+        """Open the file. A compressed one is unpacked into memory as it is stored; else slices are read as needed.
+
+        Raises:
+            VideoError: the file is missing, damaged, no volume, or a series of volumes.
+            EngineError: nibabel is not installed.
+        """
+        nibabel = needed("nibabel", "nifti")
+        self._path = Path(path)
+        try:
+            image = nibabel.load(self._path)
+            stored = (
+                image.dataobj.get_unscaled() if hasattr(image.dataobj, "get_unscaled") else np.asarray(image.dataobj)
+            )
+        except FileNotFoundError as error:
+            raise VideoError(f"no such volume: {path}") from error
+        except Exception as error:  # nibabel, gzip and numpy each have their own
+            raise VideoError(f"{path} cannot be read as a volume: {error}") from error
+        if not isinstance(image, nibabel.spatialimages.SpatialImage):
+            raise VideoError(f"{path} holds no volume but {type(image).__name__.removesuffix('Image')} data")
+        if stored.dtype.names:  # RGB24: three bytes with names
+            stored = stored.view((np.uint8, len(stored.dtype.names)))[..., :3]
+            stored, colors = np.moveaxis(stored, -1, 0), True
+        else:
+            stored, colors = stored[None], False
+        shape = tuple(int(side) for side in stored.shape[1:])
+        while len(shape) > 3 and 1 in shape[2:]:
+            axis = 1 + 2 + shape[2:].index(1)
+            stored = stored.squeeze(axis)
+            shape = tuple(int(side) for side in stored.shape[1:])
+        if len(shape) == 2:
+            stored, shape = stored[..., None], (*shape, 1)
+        if len(shape) != 3 or not all(shape):
+            raise VideoError(
+                f"{path} must be one volume, got the shape {tuple(map(int, image.shape))}: split a series into volumes "
+                "(nibabel.four_to_three, fslsplit) and take one"
+            )
+        slope, intercept = getattr(image.dataobj, "slope", 1.0), getattr(image.dataobj, "inter", 0.0)
+        self._scale = float(slope), float(intercept)
+        self._calibrated = _calibrated(image.header)
+        axes, flips = _radiological(nibabel.orientations.io_orientation(image.affine)[:, :2])
+        volume = VolumeInfo(
+            shape=(shape[0], shape[1], shape[2]),
+            axes=axes,
+            flips=flips,
+            affine=np.asarray(image.affine, np.float64),
+            header_path=self._path.absolute() if str(path).lower().endswith((".nii", ".nii.gz")) else None,
+        )
+        self._planes = [volume.as_frames(plane) for plane in stored]
+        self._is_color = colors
+        super().__init__(str(path), shape[2], fps, window, "nifti", volume)
+
+    def _own_range(self) -> tuple[float, float] | None:
+        return self._calibrated
+
+    def _values(self, index: int) -> NDArray[Any]:
+        try:
+            if self._is_color:
+                return np.stack([plane[index] for plane in self._planes], axis=-1)
+            values: NDArray[Any] = np.asarray(self._planes[0][index])
+        except (OSError, ValueError) as error:
+            raise VideoError(f"{self._label(index)} cannot be read: {error}", frame_index=index) from error
+        if self._scale == (1.0, 0.0):
+            return values
+        return values.astype(np.float32) * np.float32(self._scale[0]) + np.float32(self._scale[1])
+
+    def _label(self, index: int) -> str:
+        return f"slice {index} of {self._path}"
+
+
+def _calibrated(header: Any) -> tuple[float, float] | None:
+    """The values that a NIfTI file wants shown as black and white; most files do not say."""
+    if "cal_min" not in header.keys():  # noqa: SIM118 (a header is no mapping)
+        return None
+    low, high = float(header["cal_min"]), float(header["cal_max"])
+    return (low, high) if high > low else None
+
+
+def _radiological(orientation: NDArray[Any]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """How slices along the third axis are shown: rows and columns run to the left, back and feet.
+
+    Args:
+        orientation: (3, 2) nibabel's: for each axis of the array the one of the world (0 right, 1 front, 2 top) that it
+            runs along, and 1 or -1, whether with or against it. NaN for an axis of no extent.
+
+    Returns:
+        `axes` and `flips` of `VolumeInfo`.
+    """
+    world = [2 if not np.isfinite(axis) else int(axis) for axis in orientation[:, 0]]
+    rows = 0 if world[0] > world[1] else 1
+    columns = 1 - rows
+    flips = [bool(orientation[axis, 1] > 0) for axis in (rows, columns)]
+    return (2, rows, columns), (False, flips[0], flips[1])

@@ -1,0 +1,151 @@
+"""Image stacks: TIFF files with a page a frame."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from masklet.errors import VideoError
+from masklet.media.base import DEFAULT_FPS, VolumeInfo
+from masklet.media.images import read_image
+from masklet.media.volume import VolumeSource, Window
+from masklet.records import Frame
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+class TiffStackSource(VolumeSource):
+    """A TIFF with a page a frame, as microscopes and ImageJ write it. Spacing comes from ImageJ's or OME's notes."""
+
+    def __init__(self, path: str | Path, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> None:
+        """Count the pages and read the first.
+
+        Raises:
+            VideoError: the file is missing, empty or damaged, is no TIFF, or its pages are not a plain stack.
+        """
+        self._path = Path(path)
+        self._is_cut = False
+        self._lock = threading.Lock()  # a pass runs in its own thread, and there is one file position
+        try:
+            self._file = Image.open(self._path)
+        except FileNotFoundError as error:
+            raise VideoError(f"no such image stack: {path}") from error
+        except UnidentifiedImageError as error:
+            raise VideoError(f"{path} is not a TIFF that Pillow reads, or it is cut off") from error
+        except Exception as error:  # a damaged header: Pillow's readers raise all kinds
+            raise VideoError(f"cannot read {path}: {error}") from error
+        try:
+            count = self._count_pages()
+            self._file.seek(0)  # whose notes are those of the stack
+            notes = str(self._file.tag_v2.get(270, ""))  # type: ignore[attr-defined]
+            self._check_notes(notes, count)
+            width, height = self._file.size
+            slice_mm, row_mm, column_mm = _tiff_spacing_mm(self._file, notes)
+            volume = VolumeInfo(
+                shape=(width, height, count),
+                axes=(2, 1, 0),
+                flips=(False, False, False),
+                affine=np.diag([column_mm, row_mm, slice_mm, 1.0]),
+            )
+            super().__init__(str(path), count, fps, window, "tiff", volume)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _count_pages(self) -> int:
+        """Pages that can be reached: each says where the next one is, and in a cut file one of them is wrong."""
+        count = 1
+        try:
+            while True:
+                self._file.seek(count)
+                count += 1
+        except EOFError:
+            return count
+        except Exception:  # as above
+            self._is_cut = True
+            return count
+
+    def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
+        yield from super()._read(start, stop, step)
+        count = self.info.num_frames or 0
+        if self._is_cut and step > 0 and (stop is None or stop > count):
+            raise VideoError(
+                f"{self._path} breaks off after {count} pages: the file is truncated or damaged", frame_index=count
+            )
+
+    def _check_notes(self, notes: str, count: int) -> None:
+        channels = re.search(r'\bchannels=(\d+)|SizeC="(\d+)"', notes)
+        if channels and _one_of(channels) > 1 and len(self._file.getbands()) == 1:
+            raise VideoError(
+                f"{self._path} has {_one_of(channels):.0f} channels as pages of their own: save one of them, or a "
+                "colour stack"
+            )
+        promised = re.search(r"\bimages=(\d+)", notes)
+        if promised and _one_of(promised) > count == 1:
+            raise VideoError(
+                f"{self._path}: ImageJ wrote {_one_of(promised):.0f} images as one page, as it does beyond 4 GB: save "
+                "it as BigTIFF, or as a folder of images"
+            )
+
+    def _values(self, index: int) -> NDArray[Any]:
+        with self._lock:
+            try:
+                self._file.seek(index)
+                if self._file.mode in ("I", "F") or self._file.mode.startswith("I;16"):
+                    return np.array(self._file)
+                return read_image(self._file.copy())
+            except Exception as error:  # as above
+                raise VideoError(
+                    f"{self._path}: page {index} is truncated or damaged: {error}", frame_index=index
+                ) from error
+
+    def _label(self, index: int) -> str:
+        return f"page {index} of {self._path}"
+
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
+
+
+def _one_of(match: re.Match[str]) -> float:
+    """The number in whichever group matched."""
+    return next(float(group) for group in match.groups() if group)
+
+
+_MM = {
+    "m": 1e3,
+    "cm": 10.0,
+    "mm": 1.0,
+    "um": 1e-3,
+    "µm": 1e-3,
+    "\\u00B5m": 1e-3,
+    "micron": 1e-3,
+    "nm": 1e-6,
+    "inch": 25.4,
+}
+
+
+def _tiff_spacing_mm(image: Image.Image, notes: str) -> tuple[float, float, float]:
+    """Between slices, rows and columns; 1 where the file does not say."""
+    if ome := [re.search(rf'PhysicalSize{axis}="([\d.eE+-]+)"', notes) for axis in "ZYX"]:
+        unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', notes)
+        in_mm = _MM.get(unit.group(1) if unit else "µm", 1e-3)
+        if ome[1] and ome[2]:
+            row, column = _one_of(ome[1]) * in_mm, _one_of(ome[2]) * in_mm
+            return (_one_of(ome[0]) * in_mm if ome[0] else row), row, column
+    if not notes.startswith("ImageJ"):
+        return 1.0, 1.0, 1.0  # the resolution of other TIFFs is one for printing
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    unit = re.search(r"^unit=(.+)$", notes, re.MULTILINE)
+    in_mm = _MM.get(unit.group(1).strip() if unit else "", 1.0)
+    per_unit = [float(tags.get(tag, 0) or 0) for tag in (283, 282)]
+    row, column = (in_mm / density if density > 0 else 1.0 for density in per_unit)
+    spacing = re.search(r"^spacing=([\d.eE+-]+)$", notes, re.MULTILINE)
+    return (abs(float(spacing.group(1))) * in_mm if spacing else row), row, column

@@ -1,0 +1,557 @@
+"""Video files through FFmpeg: any container and codec, upright, exact frame numbers, in bounded memory.
+
+How frames are numbered: frame i is the i-th in order of presentation. Passes from the start just count. Everything
+else (random access, backwards, counting on after a damaged packet) looks time stamps up in a timeline of the packets,
+which is made by one pass over the file without decoding when it is first needed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from av.buffer import Buffer
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from masklet.errors import VideoError
+from masklet.media.base import BaseSource, VideoInfo
+from masklet.records import ByteArray, Frame
+
+CHUNK_BYTES = 192 * 2**20
+"""Frames decoded at once when running backwards: at least 4, at most 32."""
+
+SLACK_FRAMES = 2
+"""Frames at the end that may be missing without a word: encoders and cutters leave such ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Timeline:
+    """Where each frame lies in time, in units of the stream's time base."""
+
+    pts: NDArray[np.int64]
+    """(F,) ascending."""
+    key_pts: NDArray[np.int64]
+    """(G,) ascending: frames from which decoding can start."""
+
+    def index_of(self, pts: int) -> int | None:
+        place = int(np.searchsorted(self.pts, pts))
+        return place if place < len(self.pts) and self.pts[place] == pts else None
+
+    def keys_before(self, index: int) -> list[int]:
+        """Time stamps of the key frames at or before a frame, nearest first."""
+        count = int(np.searchsorted(self.key_pts, self.pts[index], side="right"))
+        return [int(pts) for pts in self.key_pts[:count][::-1]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Orientation:
+    """How stored frames become upright: transpose, then flip."""
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+    rotation_degrees: int = 0
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> _Orientation:
+        """From FFmpeg's display matrix: x' = a x + c y, y' = b x + d y, y down; turned to the nearest axis."""
+        side_data = frame.side_data.get("DISPLAYMATRIX")
+        if side_data is None:
+            return cls()
+        a, b, _, c, d = np.frombuffer(bytes(cast(Buffer, side_data)), dtype=np.int32)[:5].tolist()
+        sign = -1 if a * d < b * c else 1  # a mirrored picture is mirrored after it was turned
+        degrees = round(math.degrees(math.atan2(b, sign * a)) / 90) * 90 % 360
+        if abs(b) > abs(a):
+            return cls(True, c < 0, b < 0, degrees)
+        return cls(False, a < 0, d < 0, degrees)
+
+    def apply(self, rgb: ByteArray) -> ByteArray:
+        if self.transpose:
+            rgb = np.asarray(cv2.transpose(rgb), np.uint8)
+        if self.flip_x or self.flip_y:
+            code = -1 if self.flip_x and self.flip_y else (1 if self.flip_x else 0)
+            rgb = np.asarray(cv2.flip(rgb, code), np.uint8)
+        return rgb
+
+
+class VideoFileSource(BaseSource):
+    """A video file, or an http(s) address of one.
+
+    Every pass of `frames` opens the file anew, so several may run at once, each in its own thread; `frame` keeps one
+    reader and the frames around the last one asked for, and belongs to one thread.
+
+    A file that breaks off (its index or its duration promise more than there is) delivers what is there, and then
+    raises `VideoError`. A single damaged packet in the middle costs its frame, and the numbers of the rest stand.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the file, find its video stream and decode one frame.
+
+        Raises:
+            VideoError: the file is missing, empty, not a video, has no video stream, or no frame can be decoded.
+        """
+        self._name = str(path)
+        self._is_url = "://" in self._name
+        if not self._is_url:
+            _check_file(Path(path))
+        self._timeline: _Timeline | None = None
+        self._is_scanned = False
+        self._num_packets = 0
+        self._cursor: _Cursor | None = None
+        self._key_frames: _KeyFrames | None = None
+        self._recent: OrderedDict[int, VideoFrame] = OrderedDict()
+        self._last: Frame | None = None
+        self._promised_frames: int | None = None
+        """More than `info.num_frames` when the file breaks off."""
+
+        with self._open() as container:
+            stream = _video_stream(container, self._name)
+            first = None
+            with suppress(av.FFmpegError):
+                first = next(_decode(container, stream), None)
+            if first is None:
+                raise VideoError(f"{self._name}: no frame of its {_codec(stream)} video can be decoded", frame_index=0)
+            self._orientation = _Orientation.of(first)
+            self._stored_hw = (first.height, first.width)
+            # Streams without a declared colour matrix mean BT.709 from 720 lines on, as players assume.
+            self._untagged_matrix = "ITU709" if first.height >= 720 else "ITU601"
+            # AVI counts packets in decoding order, which is not the order of presentation when there are B frames.
+            self._has_stamps = not (container.format.name == "avi" and stream.codec_context.has_b_frames)
+            self._first_pts = first.pts
+            self._time_base = stream.time_base or Fraction(1, 1000)
+            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+            self._fps = float(rate)
+            duration_s = _duration_s(container, stream)
+            num_frames = self._count(container, stream, duration_s)
+            size_hw = self._stored_hw[::-1] if self._orientation.transpose else self._stored_hw
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            self._info = VideoInfo(
+                name=self._name,
+                size_hw=size_hw,
+                fps=self._fps,
+                num_frames=num_frames,
+                duration_s=num_frames / self._fps if num_frames and self._is_cut else duration_s,
+                codec=_codec(stream),
+                has_audio=bool(container.streams.audio),
+                rotation_degrees=self._orientation.rotation_degrees,
+                path=self._address,
+                start_s=float((first.pts or 0) * self._time_base),
+                time_base=self._time_base,
+                pixel_aspect=1 / aspect if self._orientation.transpose else aspect,
+            )
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._info
+
+    def frame(self, index: int) -> Frame:
+        if self._last is None or self._last.index != index:
+            self._last = self._to_frame(self._decoded(index), index)
+        return self._last
+
+    def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        return self._to_rgb(self._decoded(index), size_hw)
+
+    def key_picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        """As `picture`, of a key frame (see there), which alone is decoded: whoever plays stays where he is."""
+        self._check_index(index)
+        timeline = self._get_timeline()
+        if timeline is None or index in self._recent or index >= len(timeline.pts):
+            return self.picture(index, size_hw)
+        if self._key_frames is None:
+            self._key_frames = _KeyFrames(self)
+        decoded = self._key_frames.read(int(timeline.pts[index]))
+        return self.picture(index, size_hw) if decoded is None else self._to_rgb(decoded, size_hw)
+
+    def _decoded(self, index: int) -> VideoFrame:
+        """As the decoder left it, so that any size can be made of it. The last ones are kept."""
+        self._check_index(index)
+        if index in self._recent:
+            self._recent.move_to_end(index)
+            return self._recent[index]
+        if self._cursor is None:
+            self._cursor = _Cursor(self)
+        # Someone who steps back by one will do so again: begin earlier. And keep what is decoded on the way anyhow: of
+        # several who ask at once for frames that follow each other, any may be first.
+        first = max(0, index - self._chunk_frames // 2)
+        if self._cursor.next_index == index:
+            first = index
+        elif self._cursor.next_index < index:
+            first = max(first, self._cursor.next_index, self._key_index(index))
+        for place, decoded in self._cursor.decoded(first, index + 1):
+            self._recent[place] = decoded
+            while len(self._recent) > self._chunk_frames:
+                self._recent.popitem(last=False)
+        if index not in self._recent:
+            raise VideoError(f"{self._name}: frame {index} cannot be decoded", frame_index=index)
+        self._recent.move_to_end(index)
+        return self._recent[index]
+
+    def close(self) -> None:
+        self._recent.clear()
+        self._last = None
+        for reader in (self._cursor, self._key_frames):
+            if reader is not None:
+                reader.close()
+        self._cursor = self._key_frames = None
+
+    def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
+        cursor = _Cursor(self)
+        try:
+            if step > 0:
+                yield from self._forwards(cursor, start, stop, step)
+            else:
+                yield from self._backwards(cursor, start, -1 if stop is None else stop, step)
+        finally:
+            cursor.close()
+
+    def _forwards(self, cursor: _Cursor, start: int, stop: int | None, step: int) -> Iterator[Frame]:
+        last = start - 1
+        for frame in cursor.read(start, stop, step):
+            last = frame.index
+            yield frame
+        count = self._info.num_frames
+        if count is None or (stop is not None and stop < count):
+            return
+        missing = count - cursor.next_index
+        if self._is_cut or missing > SLACK_FRAMES:
+            at = max(last + 1, cursor.next_index)
+            promised = f" of about {self._promised_frames}" if self._is_cut else f" of {count}"
+            raise VideoError(
+                f"{self._name} breaks off after {at}{promised} frames ({at / self._fps:.1f} s): the file is truncated "
+                "or damaged",
+                frame_index=at,
+            )
+
+    def _backwards(self, cursor: _Cursor, start: int, stop: int, step: int) -> Iterator[Frame]:
+        wanted = range(start, stop, step)
+        position = 0
+        while position < len(wanted):
+            highest = wanted[position]
+            lowest = max(highest - self._chunk_frames * -step + 1, self._key_index(highest), stop + 1)
+            end = position + len(range(highest, lowest - 1, step))
+            lowest = wanted[end - 1]
+            chunk = list(cursor.read(lowest, highest + 1, -step))
+            if not chunk:
+                raise VideoError(f"{self._name}: frame {highest} cannot be decoded", frame_index=highest)
+            yield from reversed(chunk)
+            position = end
+
+    def key_frame(self, index: int) -> int:
+        """The key frame at or before a frame: decoding it alone is enough."""
+        self._check_index(index)
+        return self._key_index(index)
+
+    def _key_index(self, index: int) -> int:
+        timeline = self._get_timeline()
+        if timeline is None or index >= len(timeline.pts):
+            return 0
+        keys = timeline.keys_before(index)
+        return (timeline.index_of(keys[0]) or 0) if keys else 0
+
+    @property
+    def _chunk_frames(self) -> int:
+        height, width = self._stored_hw
+        return max(4, min(32, CHUNK_BYTES // (3 * height * width)))
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._promised_frames is not None
+
+    @property
+    def _address(self) -> str:
+        # "file:" keeps FFmpeg from taking a name with a colon for an address
+        return self._name if self._is_url else f"file:{self._name}"
+
+    def _open(self) -> InputContainer:
+        try:
+            # A local playlist must not make FFmpeg fetch addresses from the network.
+            options = {} if self._is_url else {"protocol_whitelist": "file"}
+            return av.open(self._address, mode="r", options=options, timeout=(20, 20) if self._is_url else None)
+        except (av.FFmpegError, UnicodeError) as error:
+            hint = ""
+            if not self._is_url and b"ftyp" in _head(self._name):
+                hint = "; it begins like an MP4: its index at the end is missing, so it was probably cut off"
+            reason = getattr(error, "strerror", None) or str(error)
+            raise VideoError(f"cannot open {self._name} as a video: {reason}{hint}", frame_index=None) from error
+
+    def _count(self, container: InputContainer, stream: VideoStream, duration_s: float | None) -> int | None:
+        """Frames that are there; sets `_promised_frames` when the file says there should be clearly more."""
+        if "mov" in container.format.name and stream.frames:
+            entries = list(getattr(stream, "index_entries", ()))  # the sample table: no packet has to be read
+            if entries:
+                end = math.inf if self._is_url else Path(self._name).stat().st_size
+                shown = [entry for entry in entries if not entry.is_discard]
+                there = sum(1 for entry in shown if entry.pos + entry.size <= end)
+                if there < len(shown):
+                    self._promised_frames = len(shown)
+                return there
+            return stream.frames
+        if self._is_url:
+            return stream.frames or None
+        timeline = self._get_timeline()
+        there = len(timeline.pts) if timeline else self._num_packets
+        promised = stream.frames or round((duration_s or 0) * self._fps)
+        # A duration is a rounded number and may be the audio's: clearly more means over half a second and 3 %.
+        if promised > there + max(0.5 * self._fps, 0.03 * promised, SLACK_FRAMES):
+            self._promised_frames = promised
+        return there
+
+    def _get_timeline(self) -> _Timeline | None:
+        """Made once; None when time stamps cannot tell frames apart, so that they can only be counted."""
+        if not self._is_scanned:
+            self._is_scanned = True
+            self._timeline = self._scan()
+        return self._timeline
+
+    def _scan(self) -> _Timeline | None:
+        """Read all packets without decoding them; also sets `_num_packets`."""
+        stamps: list[int | None] = []
+        keys: list[int | None] = []
+        with self._open() as container:
+            stream = _video_stream(container, self._name)
+            # What breaks reading here breaks it again for whoever decodes, and is reported there.
+            with suppress(av.FFmpegError):
+                for packet in _whole_packets(container, stream):
+                    if packet.size == 0 or packet.is_discard:
+                        continue
+                    stamps.append(packet.pts)
+                    if packet.is_keyframe:
+                        keys.append(packet.pts)
+        self._num_packets = len(stamps)
+        known = [pts for pts in stamps if pts is not None]
+        known_keys = [pts for pts in keys if pts is not None]
+        if not self._has_stamps or not known_keys or len(set(known)) < len(stamps):
+            return None
+        pts = np.unique(np.array(known, dtype=np.int64))
+        # What comes before the first key frame can never be decoded.
+        return _Timeline(pts[pts >= known_keys[0]], np.unique(np.array(known_keys, dtype=np.int64)))
+
+    def _to_frame(self, decoded: VideoFrame, index: int) -> Frame:
+        time_s = index / self._fps
+        if self._has_stamps and decoded.pts is not None and self._first_pts is not None:
+            time_s = float((decoded.pts - self._first_pts) * self._time_base)
+        return Frame(index, self._to_rgb(decoded, self._info.size_hw), time_s)
+
+    def _to_rgb(self, decoded: VideoFrame, size_hw: tuple[int, int]) -> ByteArray:
+        """Upright (h, w, 3); a stream that changes its size goes on in the first one."""
+        height, width = size_hw[::-1] if self._orientation.transpose else size_hw
+        matrix = self._untagged_matrix if decoded.colorspace == 2 else None  # 2: unspecified
+        is_smaller = (height, width) != self._stored_hw
+        rgb = decoded.to_ndarray(
+            format="rgb24",
+            width=width,
+            height=height,
+            src_colorspace=matrix,
+            interpolation=Interpolation.AREA if is_smaller else None,
+        )
+        return self._orientation.apply(np.asarray(rgb, np.uint8))
+
+
+class _Cursor:
+    """One open decoder: reads ranges, going on where it is when that is nearer than a key frame."""
+
+    def __init__(self, source: VideoFileSource) -> None:
+        self._source = source
+        self._container: InputContainer | None = None
+        self._decoded: Iterator[tuple[int, VideoFrame]] = iter(())
+        self.next_index = 0
+        """The frame after the last one that was decoded."""
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def read(self, start: int, stop: int | None, step: int = 1) -> Iterator[Frame]:
+        """The frames `range(start, stop, step)`, `step` > 0, as far as they exist."""
+        for index, decoded in self.decoded(start, stop, step):
+            yield self._source._to_frame(decoded, index)
+
+    def decoded(self, start: int, stop: int | None, step: int = 1) -> Iterator[tuple[int, VideoFrame]]:
+        """The same as the decoder leaves them, with their numbers."""
+        if stop is not None and start >= stop:
+            return
+        pending = self._go_to(start)
+        while True:
+            try:
+                item = pending or next(self._decoded, None)
+            except av.FFmpegError as error:
+                raise VideoError(
+                    f"{self._source._name}: reading failed after frame {self.next_index - 1}: "
+                    f"{error.strerror or error}",
+                    frame_index=self.next_index,
+                ) from error
+            pending = None
+            if item is None:
+                return
+            index, decoded = item
+            self.next_index = index + 1
+            if index >= start and (index - start) % step == 0:
+                yield index, decoded
+            if stop is not None and index + 1 >= stop:
+                return
+
+    def _go_to(self, index: int) -> tuple[int, VideoFrame] | None:
+        """Make a frame at or before `index` the next one, and return it if finding out has decoded it."""
+        if self._container is not None and self.next_index == index:
+            return None
+        if index == 0:
+            self._restart()
+            return None
+        timeline = self._source._get_timeline()
+        if timeline is None or index >= len(timeline.pts):
+            if self._container is None or self.next_index > index:
+                self._restart()
+            return None
+        keys = timeline.keys_before(index)
+        nearest = timeline.index_of(keys[0]) if keys else None
+        if self._container is not None and nearest is not None and nearest <= self.next_index <= index:
+            return None
+        # Containers seek by decoding time, or roughly: land, look, and go back one key frame further if too far.
+        for pts in keys[:-1]:
+            landed = self._seek(pts)
+            if landed is not None and landed[0] <= index:
+                return landed
+        self._restart()
+        return None
+
+    def _restart(self) -> None:
+        self.close()
+        self._container = self._source._open()
+        stream = _video_stream(self._container, self._source._name)
+        stream.thread_type = "AUTO"  # frames in parallel too; FFmpeg's own default is slices
+        self._decoded = self._counted(_decode(self._container, stream, self._source._get_timeline))
+        self.next_index = 0
+
+    def _counted(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+        count = 0
+        for frame in frames:
+            timeline = self._source._timeline
+            index = timeline.index_of(frame.pts) if timeline is not None and frame.pts is not None else count
+            if index is not None:
+                yield index, frame
+                count = index + 1
+
+    def _seek(self, pts: int) -> tuple[int, VideoFrame] | None:
+        if self._container is None:
+            self._restart()
+        assert self._container is not None
+        stream = _video_stream(self._container, self._source._name)
+        try:
+            self._container.seek(pts, stream=stream, backward=True)
+            self._decoded = self._counted(_decode(self._container, stream, self._source._get_timeline))
+            return next(self._decoded, None)
+        except av.FFmpegError:
+            return None
+
+
+class _KeyFrames:
+    """A decoder that decodes key frames alone."""
+
+    MAX_PACKETS = 200
+    """Between where seeking lands and the key frame that was meant."""
+
+    def __init__(self, source: VideoFileSource) -> None:
+        self._container = source._open()
+        self._stream = _video_stream(self._container, source._name)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def read(self, pts: int) -> VideoFrame | None:
+        """The one with this time stamp. None: it cannot be had alone."""
+        context = self._stream.codec_context
+        try:
+            self._container.seek(pts, stream=self._stream, backward=True)
+            for packet in itertools.islice(self._container.demux(self._stream), self.MAX_PACKETS):
+                if packet.pts == pts and packet.is_keyframe:
+                    found = [*context.decode(packet), *context.decode(None)]  # at once, not after those behind it
+                    return next((frame for frame in found if frame.pts == pts), None)
+        except av.FFmpegError:
+            return None
+        finally:
+            context.flush_buffers()
+        return None
+
+
+def _decode(
+    container: InputContainer, stream: VideoStream, on_damage: Callable[[], object] = lambda: None
+) -> Iterator[VideoFrame]:
+    """All frames from where the container is; damaged packets are passed over, after `on_damage`."""
+    for packet in _whole_packets(container, stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            on_damage()
+            continue
+        yield from frames
+
+
+def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """All packets but a last one that is cut: it would take the frames before it along, since PyAV loses what a
+    decoder still holds when draining it fails."""
+    held: Packet[VideoStream] | None = None
+    for packet in container.demux(stream):
+        if held is not None and not (held.is_corrupt and packet.size == 0):
+            yield held
+        held = packet
+    if held is not None:
+        yield held
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:  # a song's cover is no video
+            return stream
+    kinds = sorted({stream.type for stream in container.streams})
+    raise VideoError(f"{name} has no video stream: it holds {', '.join(kinds) or 'nothing'}")
+
+
+def _codec(stream: VideoStream) -> str:
+    return stream.codec_context.name if stream.codec_context is not None else "unknown"
+
+
+def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = stream.metadata.get("DURATION", "")  # Matroska: "00:00:04.004000000"
+    if tag.count(":") == 2:
+        hours, minutes, seconds = tag.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise VideoError(f"{path} is a folder, expected a video file")
+        if path.stat().st_size == 0:
+            raise VideoError(f"{path} is empty: got 0 bytes")
+        path.open("rb").close()
+    except VideoError:
+        raise
+    except FileNotFoundError as error:
+        raise VideoError(f"no such video: {path}") from error
+    except OSError as error:
+        raise VideoError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _head(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(64)

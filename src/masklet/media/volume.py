@@ -1,0 +1,97 @@
+"""Stacks of slices as videos: a slice is a frame. What TIFF, DICOM and NIfTI share.
+
+How values become 8 bits. Slices of 8 bits stay as they are. All others are cut to one range of values, the same for the
+whole stack, so that brightness never jumps from slice to slice: a) the window that the caller gives; b) DICOM's own
+(Window Center and Width of the middle slice), NIfTI's own (`cal_min`, `cal_max`); c) from the 0.5th to the 99.5th
+percentile of sixteen slices spread over the stack. So 12 bits in a 16-bit file are as bright as they should be; for
+the full range of 16 bits give the window (32768, 65536). NIfTI does not say what was measured: for CT give a window.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import EngineError, ImageError, VideoError
+from masklet.media.base import StillSource, VolumeInfo
+from masklet.media.images import read_image
+from masklet.records import ByteArray
+
+Window = tuple[float, float]
+"""(center, width) in the units of the stack: Hounsfield units for CT."""
+
+
+class VolumeSource(StillSource):
+    """Cuts values to 8 bits; a subclass reads them."""
+
+    _is_inverted = False
+    """The lowest value is white, as on a film."""
+
+    def __init__(
+        self, name: str, count: int, fps: float, window: Window | None, codec: str, volume: VolumeInfo | None
+    ) -> None:
+        self._range: tuple[float, float] | None = None
+        first = self._values(0)
+        if first.dtype != np.uint8:
+            self._range = _checked_window(window) if window else (self._own_range() or self._percentiles(count))
+        if volume is not None:
+            volume = replace(volume, value_range=self._range)
+        super().__init__(name, count, fps, codec=codec, volume=volume)
+
+    @abstractmethod
+    def _values(self, index: int) -> NDArray[Any]:
+        """(H, W) of any type, or (H, W, 3) uint8.
+
+        Raises:
+            VideoError: the slice cannot be read.
+        """
+
+    def _own_range(self) -> tuple[float, float] | None:
+        """The values that the file wants shown as black and white."""
+        return None
+
+    def _percentiles(self, count: int) -> tuple[float, float]:
+        indices = sorted({round(part) for part in np.linspace(0, count - 1, min(16, count))})
+        samples = []
+        for index in indices:
+            with suppress(VideoError):  # a damaged slice is reported when its turn comes
+                values = self._values(index).ravel()[::7]
+                samples.append(values[np.isfinite(values)])
+        values = np.concatenate(samples).astype(np.float64)
+        if not values.size:
+            return 0.0, 1.0
+        low, high = np.percentile(values, (0.5, 99.5)).tolist()
+        return (low, high) if high > low else (float(values.min()), float(values.max()))
+
+    def _image(self, index: int) -> ByteArray:
+        values = self._values(index)
+        if values.dtype != np.uint8:
+            assert self._range is not None
+            low, high = self._range
+            scaled = (values.astype(np.float32) - low) * (255 / ((high - low) or 1.0))
+            values = np.rint(np.nan_to_num(scaled, nan=0.0)).clip(0, 255).astype(np.uint8)
+            values = 255 - values if self._is_inverted else values
+        try:
+            return read_image(values)
+        except ImageError as error:
+            raise VideoError(f"{self._label(index)}: {error}", frame_index=index) from error
+
+
+def needed(module: str, extra: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise EngineError(f'this source needs {module}: pip install "masklet[{extra}]"') from error
+
+
+def _checked_window(window: Window) -> tuple[float, float]:
+    center, width = window
+    if not (np.isfinite(center) and np.isfinite(width) and width > 0):
+        raise VideoError(f"window must be (center, width) with a width above 0, got {window}")
+    return center - width / 2, center + width / 2

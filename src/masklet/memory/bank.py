@@ -1,0 +1,406 @@
+"""Everything one object remembers, and which of it is read for the next frame.
+
+Policy on integers: the bank knows frame numbers, scores and opaque handles, no arrays, no engine and no video. One
+bank belongs to one object; forgetting the object is dropping its bank.
+
+Which tracked frames are read for a frame, its policy says (`masklet.memory.policies`). What would not be read again is
+dropped as soon as a frame is written, so a bank does not grow with the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeVar, get_args
+
+from masklet.errors import ConfigError
+from masklet.memory.policies import Reads, Team, View, check_policy, make_policy, reliability
+from masklet.records import EngineInfo, FrameMemory, Recall
+
+A = TypeVar("A")
+
+Retention = Literal["streaming", "editing", "all"]
+Kind = Literal["prompted", "resolved", "tracked"]
+"""Prompted by the user; as good as that, in the policy's opinion; or neither."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryConfig:
+    """What an object remembers. The defaults are masklet's; `MemoryConfig.official()` is SAM 2 to the letter."""
+
+    policy: str = "reliable"
+    """A name in `masklet.memory.policies.POLICIES`, or several joined by '+'. `reliable`: tracked frames are read when
+    the object was really there; `official`: the last ones, whatever they show."""
+    spatial_slots: int = 7
+    """Kinds of memory that the model tells apart: prompted frames share the first, tracked frames have one each.
+    The tracker lowers it to what the model was trained for."""
+    max_pointers: int = 16
+    """Object pointers span this many frames: one prompted or present, and up to `max_pointers - 1` tracked ones."""
+    max_prompted: int | None = 4
+    """Prompted frames read at once, the closest in time; None reads all, and time per frame grows with their number."""
+    max_prompted_kept: int | None = 32
+    """Prompted frames kept; beyond it the one farthest in time goes. None keeps all: memory then grows with the
+    prompts, though never with the video."""
+    max_resolved: int = 3
+    """Frames read beside the prompted ones because the policy wrote them as resolved, within `max_prompted`."""
+    memory_stride: int = 1
+    """`official` only: all but the newest of the tracked frames lie on a grid of this many frames."""
+    prompts_ahead: bool = False
+    """Whether a frame also reads prompted frames that lie ahead of it in the direction of tracking."""
+    corrections_stay: bool = True
+    """Whether a click on an already tracked frame makes it a prompted frame. Otherwise it is an ordinary frame,
+    forgotten after a few more."""
+    absent_as_empty: bool = False
+    """Whether a click on a frame where the object was judged absent corrects an empty mask. Otherwise it corrects the
+    logits that the decoder gave all the same."""
+    reliability_threshold: float = 0.01
+    """`reliable` only: a tracked frame is read when its `reliability` (0 to 1) is above this."""
+    safeguards: bool = True
+    """Whether a cut drops the tracked frames but the last, a mask that explodes over the frame is refused, and an
+    object that collapses onto another one is marked as uncertain."""
+    withhold_collapsed: bool = False
+    """With `safeguards`: whether an object that has collapsed onto another one also stops remembering until they part.
+    It costs nano two points where twins cross, even when the impostor is known (docs/tracking.md)."""
+    retention: Retention = "streaming"
+    """`streaming` keeps what the last and the next frame read; `editing` keeps every frame until a correction outdates
+    it; `all` keeps every frame whatever is corrected, and no masks to go back to, as the official code does."""
+
+    def __post_init__(self) -> None:
+        check_policy(self.policy)
+        _check_choice("retention", self.retention, get_args(Retention))
+        _check_at_least("spatial_slots", self.spatial_slots, 1)
+        _check_at_least("max_pointers", self.max_pointers, 2)
+        _check_at_least("memory_stride", self.memory_stride, 1)
+        _check_at_least("max_resolved", self.max_resolved, 0)
+        if self.max_prompted is not None:
+            _check_at_least("max_prompted", self.max_prompted, 2)
+        if self.max_prompted_kept is not None:
+            _check_at_least("max_prompted_kept", self.max_prompted_kept, self.max_prompted or 1)
+        if not 0 <= self.reliability_threshold < 1:
+            raise ConfigError(f"reliability_threshold must be in [0, 1), got {self.reliability_threshold!r}")
+
+    @classmethod
+    def official(cls, **changes: Any) -> MemoryConfig:
+        """SAM 2's own rules; `changes` are fields to set otherwise.
+
+        Source: sam2 2b90b9f, sam2_base.py `_prepare_memory_conditioned_features`, and the released configurations.
+        """
+        rules: dict[str, Any] = {
+            "policy": "official",
+            "max_prompted": None,
+            "max_prompted_kept": None,
+            "prompts_ahead": True,
+            "corrections_stay": False,
+            "safeguards": False,
+            "absent_as_empty": True,
+        }
+        return cls(**(rules | changes))
+
+    @classmethod
+    def for_engine(cls, info: EngineInfo) -> MemoryConfig:
+        """The default rules at the sizes that a model was trained for, with the settings that its makers chose."""
+        sizes = {"spatial_slots": info.spatial_slots, "max_pointers": info.max_pointers}
+        return cls(**(sizes | dict(info.defaults)))
+
+    def fitted_to(self, info: EngineInfo) -> MemoryConfig:
+        """These rules with no more memory slots than the model has temporal encodings for."""
+        return replace(self, spatial_slots=min(self.spatial_slots, info.spatial_slots))
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+@dataclass(slots=True)
+class _Entry(Generic[A]):
+    """One remembered frame. The spatial memory is the large part; it may go before the pointer does."""
+
+    spatial: A | None
+    pointer: A
+    kind: Kind
+    reliability: float
+
+    @property
+    def prompted(self) -> bool:
+        return self.kind == "prompted"
+
+
+class MemoryBank(Generic[A]):
+    """The memory of one object: `write` after each frame, `recall` before the next.
+
+    Args:
+        config: the rules; masklet's defaults when left out.
+        policy: asked what to read; made by `config.policy` when left out.
+    """
+
+    def __init__(self, config: MemoryConfig | None = None, policy: Team | None = None) -> None:
+        self.config = config or MemoryConfig()
+        self.policy = make_policy(self.config) if policy is None else policy
+        self.inherited: tuple[FrameMemory[A], ...] = ()
+        """What another video has taught of the object: read in slot 0 as far as `max_prompted` leaves room."""
+        self._entries: dict[int, _Entry[A]] = {}
+        self._direction = 1
+
+    @property
+    def prompted_frames(self) -> tuple[int, ...]:
+        """Remembered prompted frames, ascending."""
+        return self._frames_of("prompted")
+
+    @property
+    def resolved_frames(self) -> tuple[int, ...]:
+        """Remembered frames that the policy put beside the prompted ones, ascending."""
+        return self._frames_of("resolved")
+
+    @property
+    def tracked_frames(self) -> tuple[int, ...]:
+        """Remembered tracked frames, ascending."""
+        return self._frames_of("tracked")
+
+    @property
+    def num_spatial(self) -> int:
+        """Spatial memories held: the large part, see `FrameMemory.spatial`."""
+        return sum(entry.spatial is not None for entry in self._entries.values())
+
+    @property
+    def direction(self) -> int:
+        """In which tracking went when something was written last."""
+        return self._direction
+
+    @property
+    def prompted_memories(self) -> tuple[FrameMemory[A], ...]:
+        """What another video could learn of the object: of its prompted frames, and of what it inherited itself."""
+        own = [self._entries[index] for index in self.prompted_frames]
+        return (*self.inherited, *(FrameMemory(one.spatial, one.pointer) for one in own if one.spatial is not None))
+
+    def __len__(self) -> int:
+        """Frames remembered, at least by their pointer."""
+        return len(self._entries)
+
+    def __contains__(self, frame_index: int) -> bool:
+        return frame_index in self._entries
+
+    def write(
+        self,
+        frame_index: int,
+        memory: FrameMemory[A],
+        *,
+        prompted: bool,
+        iou_prediction: float,
+        object_score: float,
+        direction: int = 1,
+        resolved: bool = False,
+        reliable: float | None = None,
+    ) -> None:
+        """Remember one frame, replacing what was remembered of it, and drop what is not going to be read.
+
+        Args:
+            frame_index: the frame, from 0.
+            memory: handles from `Engine.encode_memory`.
+            prompted: whether it is read as a prompted frame: in slot 0, until more than `max_prompted_kept` are.
+            iou_prediction: of the chosen mask, in [0, 1].
+            object_score: logit, present where > 0.
+            direction: which way tracking goes, 1 forward or -1 backward. Turning round forgets the tracked frames
+                when retention is `streaming`: they lie on the other side of every frame to come.
+            resolved: whether a tracked frame is read in slot 0, too: see `masklet.memory.policies.Write`.
+            reliable: how sure the mask is to show the object, 0 to 1; by the two scores when left out.
+        """
+        streaming = self.config.retention == "streaming"
+        if streaming and direction != self._direction:
+            self.forget_tracked()
+        self._direction = direction
+        score = reliability(object_score, iou_prediction) if reliable is None else reliable
+        kind: Kind = "prompted" if prompted else "resolved" if resolved else "tracked"
+        self._entries[frame_index] = _Entry(memory.spatial, memory.pointer, kind, score)
+        if streaming:
+            self._drop_unread(frame_index, direction)
+        self._drop_prompted(frame_index)
+
+    def recall(self, frame_index: int, *, direction: int = 1, num_frames: int | None = None) -> Recall[A]:
+        """What is read for one frame. A frame never reads itself, so a frame can be decoded again.
+
+        a) Prompted frames, the closest `max_prompted`, in slot 0; those ahead only with `prompts_ahead`. If they are
+           fewer, up to `max_resolved` resolved frames behind, the closest, but not the previous frame.
+           Memories inherited from another video fill up what is left of `max_prompted`.
+        b) Tracked frames as the policy says; a frame that a) left out stands in as a tracked one.
+        c) The pointers of all of these that lie behind in the direction of tracking.
+
+        Args:
+            frame_index: the frame to be decoded.
+            direction: which way tracking goes, 1 forward or -1 backward.
+            num_frames: frames of the video, where known: a shorter video has a shorter pointer span.
+
+        Returns:
+            Handles by slot and distance; empty when there is nothing to read in slot 0: then the object is not
+            known here yet, seen in the direction of tracking.
+        """
+        span = self.config.max_pointers if num_frames is None else min(num_frames, self.config.max_pointers)
+        first, reads = self._reads(frame_index, direction, span)
+        limit = self.config.max_prompted
+        inherited = self.inherited if limit is None else self.inherited[: max(0, limit - len(first))]
+        if not first and not inherited:
+            return Recall(pointer_span=span)
+        spatial = [(0, self._entries[index]) for index in first]
+        spatial += [(slot, self._entries[index]) for slot, index in reads.spatial]
+        ages = [(age, index) for index in first if (age := (frame_index - index) * direction) > 0]
+        ages += reads.pointers
+        # What was learnt elsewhere was as long ago as a tracked frame can be.
+        return Recall(
+            spatial=(
+                *((0, memory.spatial) for memory in inherited),
+                *((slot, entry.spatial) for slot, entry in spatial if entry.spatial is not None),
+            ),
+            pointers=(
+                *((max(1, span - 1), memory.pointer) for memory in inherited),
+                *((age, self._entries[index].pointer) for age, index in ages),
+            ),
+            pointer_span=span,
+        )
+
+    def lacks(self, reliabilities: Mapping[int, float], frame_index: int, direction: int) -> list[int]:
+        """Which frames would be read for one frame, if these were remembered, the nearest last; none if all are.
+
+        For rebuilding memories of which only the masks are left.
+
+        Args:
+            reliabilities: of frames behind the one to be read for, by frame index.
+            frame_index: the frame to be read for.
+            direction: which way tracking goes.
+        """
+        first = self._first(frame_index, direction)
+        unread = {index: sure for index, sure in reliabilities.items() if index not in first}
+        view = View(frame_index, direction, self.config.max_pointers, unread, len(first))
+        wanted = [index for _, index in self.policy.read(view).spatial if index in unread]
+        turned = direction != self._direction
+        known = {index for index, one in self._entries.items() if one.spatial is not None}
+        known = {index for index in known if self._entries[index].prompted or not turned}
+        if known.issuperset(wanted):
+            return []
+        return sorted(wanted, key=lambda index: index * direction)
+
+    def forget(self, frame_index: int) -> None:
+        """Forget one frame, if it is remembered at all."""
+        self._entries.pop(frame_index, None)
+
+    def count_as_tracked(self, frame_index: int) -> None:
+        """Read one frame as a tracked one from now on, if it is remembered at all."""
+        if frame_index in self._entries:
+            self._entries[frame_index].kind = "tracked"
+
+    def forget_tracked(self) -> None:
+        """Forget all but the prompted frames."""
+        self._entries = {index: entry for index, entry in self._entries.items() if entry.prompted}
+
+    def keep_last_tracked(self) -> None:
+        """Forget the tracked frames but for the last one; prompted and resolved ones stay."""
+        for index in sorted(self.tracked_frames, key=lambda index: index * self._direction)[:-1]:
+            self.forget(index)
+
+    def fork(self) -> MemoryBank[A]:
+        """A bank that remembers the same and goes its own way; handles are shared."""
+        other: MemoryBank[A] = MemoryBank(self.config, self.policy.fork())
+        other._entries = {index: replace(entry) for index, entry in self._entries.items()}
+        other._direction = self._direction
+        other.inherited = self.inherited
+        return other
+
+    def export(self) -> list[tuple[int, Kind, float, A | None, A]]:
+        """Frame index, kind, reliability, spatial memory and pointer of each remembered frame."""
+        return [(index, one.kind, one.reliability, one.spatial, one.pointer) for index, one in self._entries.items()]
+
+    def restore(self, entries: Iterable[tuple[int, Kind, float, A | None, A]], direction: int) -> None:
+        """Take up what `export` gave."""
+        self._entries = {index: _Entry(spatial, pointer, kind, sure) for index, kind, sure, spatial, pointer in entries}
+        self._direction = direction
+
+    def _frames_of(self, kind: Kind) -> tuple[int, ...]:
+        return tuple(sorted(index for index, entry in self._entries.items() if entry.kind == kind))
+
+    def _reads(self, frame_index: int, direction: int, span: int) -> tuple[list[int], Reads]:
+        """Frames read in slot 0 and tracked frames to be read, all of them remembered."""
+        first = self._first(frame_index, direction)
+        if not first and not self.inherited:
+            return [], Reads([], [])
+        turned = direction != self._direction and self.config.retention == "streaming"
+        candidates = {
+            index: entry.reliability
+            for index, entry in self._entries.items()
+            if index not in first and (frame_index - index) * direction > 0 and not (turned and not entry.prompted)
+        }
+        reads = self.policy.read(View(frame_index, direction, span, candidates, len(first)))
+        return first, Reads(*([(key, index) for key, index in part if index in candidates] for part in reads))
+
+    def _first(self, frame_index: int, direction: int) -> list[int]:
+        """Frames read in slot 0."""
+        eligible = [
+            index
+            for index in self.prompted_frames
+            if index != frame_index and (self.config.prompts_ahead or (frame_index - index) * direction > 0)
+        ]
+        first = closest_frames(frame_index, eligible, self.config.max_prompted)
+        return first + self._resolved(frame_index, direction, len(first)) if first or self.inherited else []
+
+    def _resolved(self, frame_index: int, direction: int, num_prompted: int) -> list[int]:
+        """Resolved frames to be read in slot 0, ascending in time of tracking."""
+        room = self.config.max_resolved
+        if self.config.max_prompted is not None:
+            room = min(room, self.config.max_prompted - num_prompted)
+        behind = [index for index in self.resolved_frames if (frame_index - index) * direction > 1]
+        return sorted(behind, key=lambda index: index * direction)[-room:] if room > 0 else []
+
+    def _drop_unread(self, frame_index: int, direction: int) -> None:
+        """Drop tracked frames that neither this frame, should it be corrected, nor the next one reads.
+
+        What the next frame does not read, no later one does: every policy reads the nearest of what qualifies.
+        """
+        nearby = (frame_index, frame_index + direction)
+        spatial, pointers = {frame_index}, {frame_index}
+        for seen_from in nearby:
+            first, reads = self._reads(seen_from, direction, self.config.max_pointers)
+            spatial |= {*first, *(index for _, index in reads.spatial)}
+            pointers |= {index for _, index in reads.pointers}
+        for index, entry in list(self._entries.items()):
+            if entry.prompted:
+                continue
+            if index not in spatial:
+                entry.spatial = None
+            if index not in spatial and index not in pointers:
+                del self._entries[index]
+
+    def _drop_prompted(self, frame_index: int) -> None:
+        limit = self.config.max_prompted_kept
+        prompted = sorted(self.prompted_frames, key=lambda index: abs(frame_index - index))
+        if limit is not None:
+            for index in prompted[limit:]:
+                del self._entries[index]
+
+
+def closest_frames(frame_index: int, frames: Iterable[int], count: int | None) -> list[int]:
+    """Choose the frames closest in time to one frame.
+
+    a) the closest before it,
+    b) the closest at or after it,
+    c) others by distance, until there are `count`; of two equally far the earlier.
+
+    Args:
+        frame_index: the frame to be near to.
+        frames: what can be chosen, any order.
+        count: how many at most, at least 2; None chooses all.
+
+    Returns:
+        The chosen frames, ascending.
+
+    Source: sam2 2b90b9f, sam2_utils.py `select_closest_cond_frames`.
+    """
+    remaining = sorted(frames, key=lambda index: (abs(frame_index - index), index))
+    if count is None or len(remaining) <= count:
+        return sorted(remaining)
+    before = [index for index in remaining if index < frame_index][:1]
+    after = [index for index in remaining if index >= frame_index][:1]
+    others = [index for index in remaining if index not in before + after]
+    return sorted((before + after + others)[:count])

@@ -1,0 +1,458 @@
+"""Everything in an image: clicks on a grid, and of all that they find, the good and distinct masks.
+
+A full-size mask exists one at a time: what stays is kept as run lengths, so a 4K image takes no more memory for a
+thousand masks than for one. Like the segmenter, this moves handles between the parts of an engine and knows no tensors.
+
+Source: Kirillov et al., Segment Anything (2023), section 5 and appendix B; defaults as in sam2 2b90b9f,
+automatic_mask_generator.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.engine.protocol import Engine
+from masklet.errors import ConfigError
+from masklet.masks.geometry import box_nms, crop_boxes
+from masklet.masks.operations import (
+    CocoRle,
+    decode_rle,
+    encode_rle,
+    fill_holes,
+    mask_box_xyxy,
+    mask_polygons,
+    remove_small_components,
+    upsample_logits,
+    without_small_parts,
+)
+from masklet.records import (
+    BoolArray,
+    ByteArray,
+    Decoded,
+    EngineInfo,
+    FloatArray,
+    ImageFeatures,
+    PointLabel,
+    Prompt,
+    Recall,
+)
+
+A = TypeVar("A")
+
+Order = Literal["area", "iou", "crop"]
+Box = tuple[int, int, int, int]
+
+INNER_EDGE = 20
+"""A mask that comes within this many pixels of a crop's edge, where the image goes on, is taken for cut off.
+Source: sam2 2b90b9f, utils/amg.py `is_box_near_crop_edge`."""
+
+LOGIT_LIMIT = 32.0
+"""Logits fed back are clipped to its negative and itself. Source: sam2 2b90b9f, sam2_image_predictor.py `_predict`."""
+
+MIN_CROP_SIDE = 16
+"""Pixels; smaller crops show nothing."""
+
+MAX_CROP_LAYERS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutomaticConfig:
+    """How everything in an image is found. The defaults are the official ones; official names are in parentheses.
+
+    They suit large models. `for_engine` gives those that suit any model.
+    """
+
+    points_per_side: int = 32
+    """Clicks along a side of the grid: its square is their number (points_per_side)."""
+    point_grids: Sequence[ArrayLike] | None = None
+    """Own clicks in place of the grid: one (P, 2) array of x and y a crop layer, in fractions of the crop, 0 to 1. The
+    last one also serves the layers beyond it (point_grids)."""
+    points_per_batch: int = 64
+    """Clicks decoded at once: more is faster on a GPU and takes more memory (points_per_batch)."""
+    multimask: bool = True
+    """Three candidates a click, for part, whole and group; or one (multimask_output)."""
+    refine: bool = False
+    """Feed each candidate's logits back with its click once; four times slower with three candidates (use_m2m)."""
+    min_iou: float = 0.80
+    """Candidates whose IoU the model rates lower go, 0 to 1 (pred_iou_thresh)."""
+    min_stability: float = 0.95
+    """Candidates less stable than this go, 0 to 1: the IoU of the masks at thresholds `stability_offset` above and
+    below `mask_threshold` (stability_score_thresh)."""
+    stability_offset: float = 1.0
+    """Logits, above 0 (stability_score_offset)."""
+    mask_threshold: float = 0.0
+    """Logit above which a pixel is foreground (mask_threshold)."""
+    nms_iou: float = 0.7
+    """Of two masks whose boxes overlap by more than this IoU, the one of lower IoU prediction goes (box_nms_thresh)."""
+    crop_layers: int = 0
+    """Beyond the whole image, layer n asks again in 2^n x 2^n crops, for what is small (crop_n_layers)."""
+    crop_nms_iou: float = 0.7
+    """As `nms_iou`, between crops: the mask from the smaller crop stays (crop_nms_thresh)."""
+    crop_overlap: float = 512 / 1500
+    """How far the crops of layer 1 overlap, as a fraction of the image's shorter side; halved with each further layer
+    (crop_overlap_ratio)."""
+    crop_points_divisor: int = 1
+    """The grid of layer n has `points_per_side / crop_points_divisor^n` clicks a side
+    (crop_n_points_downscale_factor)."""
+    min_region_area: int = 0
+    """Holes and separate pieces of fewer pixels than this are filled and removed in what is left, and then new
+    duplicates; 0 = leave all as it is (min_mask_region_area of SAM 1, in pixels of the image)."""
+    low_res_region_area: int = 0
+    """Holes and pieces of up to so many pixels of the low-res logits are filled and removed in each candidate before it
+    is judged; what `refine` feeds back has them still. SAM 2's own rule (min_mask_region_area)."""
+    order: Order = "area"
+    """`area`: the largest mask first; `iou`: that of the highest IoU prediction; `crop`: those of the smallest
+    crops, and in each that of the highest IoU prediction, as the official code has them."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("points_per_side", 1), ("points_per_batch", 1), ("crop_points_divisor", 1)):
+            _check_integer(name, getattr(self, name), least, None)
+        _check_integer("crop_layers", self.crop_layers, 0, MAX_CROP_LAYERS)
+        _check_integer("min_region_area", self.min_region_area, 0, None)
+        _check_integer("low_res_region_area", self.low_res_region_area, 0, None)
+        for name in ("min_iou", "min_stability", "nms_iou", "crop_nms_iou"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ConfigError(f"{name} must be in [0, 1], got {value!r}")
+        if not 0 <= self.crop_overlap < 1:
+            raise ConfigError(f"crop_overlap must be in [0, 1), got {self.crop_overlap!r}")
+        if not 0 < self.stability_offset < np.inf:
+            raise ConfigError(f"stability_offset must be above 0, got {self.stability_offset!r}")
+        if not np.isfinite(self.mask_threshold):
+            raise ConfigError(f"mask_threshold must be a finite logit, got {self.mask_threshold!r}")
+        if self.order not in get_args(Order):
+            raise ConfigError(f"order must be one of {', '.join(get_args(Order))}, got {self.order!r}")
+        if self.point_grids is not None:  # as tuples: configurations can be compared, and nobody changes them
+            object.__setattr__(self, "point_grids", _checked_grids(self.point_grids))
+
+    @classmethod
+    def for_engine(cls, info: EngineInfo, **changes: Any) -> AutomaticConfig:
+        """The settings that a model's makers chose; `changes` are fields to set otherwise."""
+        return cls(**(dict(info.automatic_defaults) | changes))
+
+    def grid(self, layer: int) -> FloatArray:
+        """(P, 2) clicks in each crop of a layer, in fractions of the crop; layer 0 is the whole image."""
+        if self.point_grids is not None:
+            return np.asarray(self.point_grids[min(layer, len(self.point_grids) - 1)], np.float32)
+        side = max(1, self.points_per_side // self.crop_points_divisor**layer)
+        centers = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
+        return np.stack(np.meshgrid(centers, centers), axis=-1).reshape(-1, 2)
+
+    @property
+    def num_points(self) -> int:
+        """Clicks an image takes, over all crops."""
+        return sum(4**layer * len(self.grid(layer)) for layer in range(self.crop_layers + 1))
+
+
+def _check_integer(name: str, value: object, least: int, most: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ConfigError(f"{name} must be a whole number {limits}, got {value!r}")
+
+
+def _checked_grids(grids: Sequence[ArrayLike]) -> tuple[tuple[tuple[float, float], ...], ...]:
+    if not len(grids):
+        raise ConfigError("point_grids is empty: give at least one (P, 2) array, or leave it out for a regular grid")
+    checked = []
+    for layer, grid in enumerate(grids):
+        try:
+            points = np.asarray(grid, np.float32)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"point_grids[{layer}] must be numbers of shape (P, 2), got {grid!r}") from error
+        if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+            raise ConfigError(
+                f"point_grids[{layer}] must be (P, 2) with at least one point, got {points.shape}: it is a list of "
+                "such arrays, one a crop layer"
+            )
+        outside = ~((points >= 0) & (points <= 1)).all(axis=1)
+        if outside.any():
+            x, y = points[outside][0].tolist()
+            raise ConfigError(
+                f"point_grids[{layer}] must be in [0, 1], got ({x:g}, {y:g}): divide x by the width and y by the height"
+            )
+        checked.append(tuple((float(x), float(y)) for x, y in points))
+    return tuple(checked)
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticMask:
+    """One mask that was found. It is kept as run lengths; `mask` and `polygons` are made when they are asked for."""
+
+    rle: CocoRle
+    """Of the whole image, ready for JSON."""
+    area: int
+    """Pixels."""
+    box_xyxy: Box
+    """Tight, in source pixels: left, top, right, bottom; right and bottom one past the last pixel."""
+    iou_prediction: float
+    """How good the model thinks the mask is, in [0, 1]."""
+    stability: float
+    """In [0, 1]; see `AutomaticConfig.min_stability`."""
+    point_xy: tuple[float, float]
+    """The click that found it, source pixels."""
+    crop_box_xyxy: Box
+    """What the model saw of the image, source pixels."""
+
+    @property
+    def mask(self) -> BoolArray:
+        """(H, W), decoded anew each time."""
+        return decode_rle(self.rle)
+
+    def polygons(self, tolerance: float = 0.0) -> list[FloatArray]:
+        """The mask's outlines, (P, 2) source pixels each; see `masklet.masks.operations.mask_polygons`."""
+        return mask_polygons(self.mask, tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticProgress:
+    """How far a run is, and what became of the candidates so far: each count is of what is left of the one before."""
+
+    points_done: int
+    points_total: int
+    candidates: int = 0
+    """Masks that the model answered with."""
+    sure: int = 0
+    """Of which: rated well enough by the model itself."""
+    stable: int = 0
+    """Of which: stable enough, and neither empty nor cut off by the edge of a crop."""
+    distinct: int = 0
+    """Of which: no duplicates. Complete when a crop is; in the end, the number of masks."""
+
+
+OnProgress = Callable[[AutomaticProgress], None]
+
+
+def segment_everything(
+    engine: Engine[Any],
+    rgb: ByteArray,
+    config: AutomaticConfig | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+) -> list[AutomaticMask]:
+    """Find everything in an image.
+
+    Args:
+        engine: runs the model; it encodes the image once a crop.
+        rgb: (H, W, 3) uint8.
+        config: what is asked and what stays; what suits the model when left out.
+        on_progress: called after each batch of clicks, and once more at the end.
+
+    Returns:
+        The masks in `config.order`; they may overlap and lie in each other. Empty when none was good enough.
+
+    Raises:
+        ConfigError: the image is too small for so many crops.
+    """
+    config = config or AutomaticConfig.for_engine(engine.info)
+    size_hw = rgb.shape[0], rgb.shape[1]
+    crops = _crops(size_hw, config)
+    progress = _Progress(config.num_points, on_progress)
+    found: list[AutomaticMask] = []
+    for box, layer in crops:
+        found += _Crop(engine, rgb, box, config).find(config.grid(layer), progress)
+    if len(crops) > 1:
+        found = _without_duplicates(found, [-_area(mask.crop_box_xyxy) for mask in found], config.crop_nms_iou)
+    progress.add(distinct=len(found) - progress.now.distinct)
+    progress.report()
+    if config.order == "area":
+        return sorted(found, key=lambda mask: -mask.area)
+    if config.order == "iou":
+        return sorted(found, key=lambda mask: -mask.iou_prediction)
+    return found
+
+
+def label_map(found: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArray[np.int32]:
+    """All masks as one map, the smaller above the larger.
+
+    Returns:
+        (H, W) int32: the place of a mask in `found`, counted from 1; 0 where there is none.
+    """
+    labels = np.zeros(size_hw, np.int32)
+    for number, mask in sorted(enumerate(found, start=1), key=lambda pair: -pair[1].area):
+        labels[mask.mask] = number
+    return labels
+
+
+class _Progress:
+    """Counts, and tells."""
+
+    def __init__(self, points_total: int, on_progress: OnProgress | None) -> None:
+        self.now = AutomaticProgress(0, points_total)
+        self._on_progress = on_progress
+
+    def add(self, **counts: int) -> None:
+        self.now = replace(self.now, **{name: getattr(self.now, name) + count for name, count in counts.items()})
+
+    def report(self) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self.now)
+
+
+class _Crop(Generic[A]):
+    """Asks in one crop. Its two buffers are used again for every candidate: fresh ones cost more than the resizing."""
+
+    def __init__(self, engine: Engine[A], rgb: ByteArray, box_xyxy: Box, config: AutomaticConfig) -> None:
+        left, top, right, bottom = box_xyxy
+        self.engine = engine
+        self.box_xyxy = box_xyxy
+        self.config = config
+        self.size_hw = bottom - top, right - left
+        self.features: ImageFeatures[A] = engine.encode_image(np.ascontiguousarray(rgb[top:bottom, left:right]))
+        self.image_xyxy: Box = (0, 0, rgb.shape[1], rgb.shape[0])
+        self._logits = np.empty(self.size_hw, np.float32)
+        self._image_mask = np.zeros(rgb.shape[:2], np.bool_, order="F")  # column by column, as RLE counts
+
+    def find(self, grid: FloatArray, progress: _Progress) -> list[AutomaticMask]:
+        """The distinct masks at these clicks, (P, 2) fractions of the crop, the best IoU prediction first."""
+        size_xy = np.array(self.size_hw[::-1], np.float32)
+        points = np.minimum(grid * size_xy, np.nextafter(size_xy, np.float32(0)))  # 1.0 is in the last pixel
+        per_batch, least = self.config.points_per_batch, self.config.min_iou
+        found: list[AutomaticMask] = []
+        for first in range(0, len(points), per_batch):
+            batch = points[first : first + per_batch]
+            for point_xy, answer in self._ask(batch):
+                sure = [row for row, iou in enumerate(answer.iou_predictions) if iou >= least]
+                logits = self.engine.to_numpy(answer.low_res_logits) if sure else np.zeros((0, 0, 0), np.float32)
+                masks = [self._measure(logits[row], answer.iou_predictions[row], point_xy) for row in sure]
+                stable = [mask for mask in masks if mask is not None]
+                progress.add(candidates=len(answer.iou_predictions), sure=len(sure), stable=len(stable))
+                found += stable
+            progress.add(points_done=len(batch))
+            progress.report()
+        found = self._distinct(found)
+        if self.config.min_region_area:
+            cleaned = [_cleaned(mask, self.config.min_region_area - 1) for mask in found]
+            found = self._distinct([mask for mask in cleaned if mask is not None])  # boxes may have come to be alike
+        progress.add(distinct=len(found))
+        return found
+
+    def _distinct(self, found: Sequence[AutomaticMask]) -> list[AutomaticMask]:
+        return _without_duplicates(found, [mask.iou_prediction for mask in found], self.config.nms_iou)
+
+    def _ask(self, points_xy: FloatArray) -> list[tuple[FloatArray, Decoded[A]]]:
+        """The model's answers at (P, 2) pixels of the crop, each with its click."""
+        answers = self._decode([_click(point) for point in points_xy], self.config.multimask)
+        if not self.config.refine:
+            return list(zip(points_xy, answers, strict=True))
+        again = [
+            _click(point, np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT))
+            for point, answer in zip(points_xy, answers, strict=True)
+            for logits in self.engine.to_numpy(answer.low_res_logits)
+        ]
+        refined: list[Decoded[A]] = []
+        for first in range(0, len(again), self.config.points_per_batch):
+            refined += self._decode(again[first : first + self.config.points_per_batch], multimask=False)
+        return [(prompt.points_xy[0], answer) for prompt, answer in zip(again, refined, strict=True)]
+
+    def _decode(self, prompts: Sequence[Prompt], multimask: bool) -> list[Decoded[A]]:
+        conditioned = self.engine.attend(self.features, [Recall()] * len(prompts))
+        return self.engine.decode(conditioned, prompts, multimask=multimask)
+
+    def _measure(self, low_res_logits: FloatArray, iou_prediction: float, point_xy: FloatArray) -> AutomaticMask | None:
+        """The record of a candidate, of (h, w) logits; None when it is unstable, empty or cut off."""
+        config, (left, top, _, _) = self.config, self.box_xyxy
+        if config.low_res_region_area:
+            low_res_logits = without_small_parts(low_res_logits, config.low_res_region_area, config.low_res_region_area)
+        rows, columns = _window(low_res_logits > config.mask_threshold - config.stability_offset, self.size_hw)
+        logits = upsample_logits(low_res_logits, self.size_hw, out=self._logits)[rows, columns]
+        inner = np.count_nonzero(logits > config.mask_threshold + config.stability_offset)
+        outer = np.count_nonzero(logits > config.mask_threshold - config.stability_offset)
+        stability = float(inner / outer) if outer else 0.0
+        if stability < config.min_stability:
+            return None
+        mask = logits > config.mask_threshold
+        box = mask_box_xyxy(mask)
+        if box is None:
+            return None
+        x, y = left + columns.start, top + rows.start
+        box_xyxy = (x + int(box[0]), y + int(box[1]), x + int(box[2]), y + int(box[3]))
+        if _is_cut_off(box_xyxy, self.box_xyxy, self.image_xyxy):
+            return None
+        place = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
+        self._image_mask[place] = mask
+        rle = encode_rle(self._image_mask)
+        self._image_mask[place] = False
+        return AutomaticMask(
+            rle=rle,
+            area=int(np.count_nonzero(mask)),
+            box_xyxy=box_xyxy,
+            iou_prediction=float(iou_prediction),
+            stability=stability,
+            point_xy=(left + float(point_xy[0]), top + float(point_xy[1])),
+            crop_box_xyxy=self.box_xyxy,
+        )
+
+
+def _click(point_xy: FloatArray, previous_logits: FloatArray | None = None) -> Prompt:
+    """One point on the object; no checks, since the points are ours."""
+    return Prompt(point_xy[None], np.array([PointLabel.FOREGROUND], np.int32), previous_logits=previous_logits)
+
+
+def _window(foreground: BoolArray, size_hw: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the source that bilinear upsampling of (h, w) logits can make foreground."""
+    if not foreground.any():
+        return slice(0, 0), slice(0, 0)
+    sides = []
+    for axis, size in enumerate(size_hw):
+        places = np.flatnonzero(foreground.any(axis=1 - axis))
+        scale = size / foreground.shape[axis]
+        # a low-res pixel reaches as far as the centres of its neighbours
+        first, last = math.floor((places[0] - 0.5) * scale - 0.5), math.ceil((places[-1] + 1.5) * scale - 0.5)
+        sides.append(slice(max(0, first), min(size, last + 1)))
+    return sides[0], sides[1]
+
+
+def _cleaned(found: AutomaticMask, max_area: int) -> AutomaticMask | None:
+    """Without holes and pieces of at most this area; None when nothing is left."""
+    mask = remove_small_components(fill_holes(found.mask, max_area), max_area)
+    box = mask_box_xyxy(mask)
+    if box is None:
+        return None
+    left, top, right, bottom = (int(edge) for edge in box)
+    area = int(np.count_nonzero(mask))
+    return replace(found, rle=encode_rle(mask), area=area, box_xyxy=(left, top, right, bottom))
+
+
+def _crops(size_hw: tuple[int, int], config: AutomaticConfig) -> list[tuple[Box, int]]:
+    """(box, layer): the whole image, then the crops of each layer."""
+    height, width = size_hw
+    crops = [((0, 0, width, height), 0)]
+    for layer in range(1, config.crop_layers + 1):
+        boxes = crop_boxes(size_hw, 2**layer, config.crop_overlap * 2 / 2**layer)
+        if min(min(right - left, bottom - top) for left, top, right, bottom in boxes) < MIN_CROP_SIDE:
+            raise ConfigError(
+                f"crop_layers={config.crop_layers} cuts the image, {width} x {height}, into crops of less than "
+                f"{MIN_CROP_SIDE} pixels: use at most {layer - 1}"
+            )
+        crops += [(box, layer) for box in boxes]
+    return crops
+
+
+def _is_cut_off(box_xyxy: Box, crop_xyxy: Box, image_xyxy: Box) -> bool:
+    """Whether a mask ends near an edge of its crop where the image goes on: another crop sees more of it."""
+    return any(
+        abs(edge - crop_edge) <= INNER_EDGE < abs(edge - image_edge)
+        for edge, crop_edge, image_edge in zip(_to_last_pixel(box_xyxy), crop_xyxy, image_xyxy, strict=True)
+    )
+
+
+def _without_duplicates(found: Sequence[AutomaticMask], scores: Sequence[float], max_iou: float) -> list[AutomaticMask]:
+    boxes = np.array([_to_last_pixel(mask.box_xyxy) for mask in found], np.float32).reshape(-1, 4)
+    return [found[row] for row in box_nms(boxes, np.array(scores, np.float64), max_iou)]
+
+
+def _to_last_pixel(box_xyxy: Box) -> Box:
+    """Right and bottom at the last pixel and not past it. SAM measures so; its thresholds are for such boxes."""
+    left, top, right, bottom = box_xyxy
+    return left, top, right - 1, bottom - 1
+
+
+def _area(box_xyxy: Box) -> int:
+    left, top, right, bottom = box_xyxy
+    return (right - left) * (bottom - top)

@@ -1,0 +1,274 @@
+"""The tracker of a medium that is open, what it answers to prompts, and how the answers are kept.
+
+The annotations on disk are the truth. The tracker is made from them when it is first needed, and anew after anything
+that it could not follow (undo, deleting, importing); making it costs nothing, as it encodes frames only when asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from masklet.errors import PromptError
+from masklet.masks.operations import CocoRle, decode_rle, encode_rle, mask_logits
+from masklet.media.source import FrameSource
+from masklet.records import BoolArray, FloatArray
+from masklet.server.annotation.store import ABSENT_SCORE, AnnotationStore, SavedPrompt
+from masklet.server.annotation.touch_up import touched_up
+from masklet.server.shared_model import SharedEngine
+from masklet.tracking.frame_engine import Answer
+from masklet.tracking.frame_masks import shown_logits
+from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One answer to a prompt."""
+
+    rle: CocoRle
+    iou_prediction: float
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """An answer to a prompt that the page's own decoder has worked out."""
+
+    rle: CocoRle
+    iou_prediction: float
+    object_score: float
+    logits: FloatArray
+    """(h, w) of the chosen candidate."""
+
+
+class PromptedTracker:
+    """A tracker with the prompts of a medium. One thread at a time: the workspace's lock sees to that.
+
+    Args:
+        engine: the shared model.
+        store: the medium's annotations.
+        open_frames: opens the medium.
+        size_hw: of its frames.
+    """
+
+    def __init__(
+        self,
+        engine: SharedEngine,
+        store: AnnotationStore,
+        open_frames: Callable[[], FrameSource],
+        size_hw: tuple[int, int],
+    ) -> None:
+        self.engine = engine
+        self.store = store
+        self.size_hw = size_hw
+        self._open_frames = open_frames
+        self._source: FrameSource | None = None
+        self._tracker: Tracker[Any] | None = None
+        self._undecided: dict[tuple[int, int], int] = {}  # candidates to be chosen once their prompts are answered
+
+    @property
+    def source(self) -> FrameSource:
+        """The medium as the tracker reads it."""
+        if self._source is None:
+            self._source = self._open_frames()
+        return self._source
+
+    @property
+    def tracker(self) -> Tracker[Any]:
+        """Made from the annotations when it is needed."""
+        if self._tracker is None:
+            self._tracker = Tracker(self.engine, self.source, store=self.store)
+            for said in self.store.prompts():
+                if not said.says_absent:
+                    self._tracker.put_back(said.object_id, said.frame_index, said.prompt, initial=said.initial)
+                    if said.candidate is not None and said.is_lone_click:
+                        self._undecided[said.object_id, said.frame_index] = said.candidate
+        return self._tracker
+
+    def time_s(self, frame_index: int) -> float:
+        """When a frame is shown, as near as frames per second say it."""
+        return frame_index / (self.source.info.fps or 1.0)
+
+    def reload(self) -> None:
+        """Make the tracker anew when it is next needed."""
+        self._tracker = None
+        self._undecided.clear()
+
+    def close(self) -> None:
+        """Let go of the medium and of memory."""
+        self.reload()
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def decide(self, frames: Iterable[int] | None = None) -> None:
+        """Choose the candidates that were chosen before the tracker was made: on these frames, or on all."""
+        among = None if frames is None else set(frames)
+        for place in [place for place in self._undecided if among is None or place[1] in among]:
+            object_id, frame_index = place
+            candidate = self._undecided.pop(place)
+            self.tracker.preview(frame_index)
+            self.tracker.choose(object_id, frame_index, candidate)
+
+    # What is said, and kept with what comes of it.
+
+    def say(self, new: SavedPrompt) -> list[Candidate]:
+        """Give a prompt to the tracker, and keep what it answers.
+
+        Returns:
+            The candidates, the one of highest IoU prediction first.
+        """
+        tracker, place = self.tracker, (new.object_id, new.frame_index)
+        if new.candidate is not None and len(new.points_xy) > 1 and new.previous_logits is None:
+            first = replace(new, points_xy=new.points_xy[:1], labels=new.labels[:1])
+            answer = self._answer(first)
+            new = replace(new, previous_logits=_half(answer.chosen_logits))
+        answer = self._answer(new)
+        masks = tracker.preview(new.frame_index)
+        row = masks.object_ids.index(new.object_id)
+        self._undecided.pop(place, None)
+        self.store.write_prompt(
+            replace(
+                new,
+                time_s=masks.time_s,
+                rle=encode_rle(masks.masks[row]),
+                iou_prediction=float(masks.iou_predictions[row]),
+                object_score=float(masks.object_scores[row]),
+                answer_logits=_half(answer.chosen_logits),
+            )
+        )
+        return self._candidates(answer, new)
+
+    def keep(self, new: SavedPrompt, given: GivenAnswer) -> list[Candidate]:
+        """Take an answer that was worked out elsewhere. The tracker is made anew when it is next needed."""
+        rle = encode_rle(fitting_mask(given.rle, self.size_hw))
+        self._outdate(new)
+        self.store.write_prompt(
+            replace(
+                new,
+                time_s=self.time_s(new.frame_index),
+                rle=rle,
+                iou_prediction=given.iou_prediction,
+                object_score=given.object_score,
+                answer_logits=_half(given.logits),
+            )
+        )
+        self.reload()
+        return [Candidate(rle, given.iou_prediction)]
+
+    def touch_up(self, drawn: BoolArray, new: SavedPrompt) -> list[Candidate]:
+        """Clicks on a drawn mask, (H, W), make another drawn mask."""
+        mask = drawn
+        for point, label in zip(new.points_xy, new.labels, strict=True):
+            click = replace(new, points_xy=(point,), labels=(label,), candidate=None)
+            told = replace(click, previous_logits=_half(mask_logits(mask, self.engine.info.low_res_size)))
+            lone = replace(click, labels=(1,))
+            mask = touched_up(mask, point, label, self._seen(told)[0], partial(self._seen, lone))
+        return self.say(replace(new, points_xy=(), labels=(), candidate=None, mask=encode_rle(mask)))
+
+    def say_absent(self, new: SavedPrompt) -> None:
+        """Keep that an object is not on a frame; `new.mask` is empty. The tracker has to be made anew."""
+        assert new.mask is not None
+        time_s = self.time_s(new.frame_index)
+        self._outdate(new)
+        self.store.write(
+            [
+                StoredMask(
+                    frame_index=new.frame_index,
+                    object_id=new.object_id,
+                    time_s=time_s,
+                    rle=new.mask,
+                    iou_prediction=1.0,
+                    object_score=ABSENT_SCORE,
+                    reliability=0.0,
+                    direction=1,
+                    prompted=True,
+                    status="occluded",
+                    accepted=True,
+                )
+            ]
+        )
+        self.store.write_prompt(
+            replace(new, time_s=time_s, rle=new.mask, iou_prediction=1.0, object_score=ABSENT_SCORE)
+        )
+
+    def _outdate(self, new: SavedPrompt) -> None:
+        """Mark what a prompt can change that the tracker is not told of."""
+        said = [one.frame_index for one in self.store.prompts(object_id=new.object_id)]
+        self.store.outdate(new.object_id, new.frame_index, [index for index in said if index != new.frame_index])
+
+    # What the model answers.
+
+    def _answer(self, new: SavedPrompt) -> Answer[Any]:
+        """What the decoder says to a prompt, the meant candidate chosen."""
+        tracker = self.tracker
+        prompt = new.prompt
+        tracker.prompt(
+            new.object_id,
+            new.frame_index,
+            points_xy=new.points_xy or None,
+            labels=new.labels or None,
+            box_xyxy=new.box_xyxy,
+            mask=prompt.mask,
+            previous_logits=new.previous_logits,
+            clear=True,
+        )
+        self.decide([new.frame_index])
+        tracker.preview(new.frame_index)
+        if new.candidate is not None and new.is_lone_click:
+            tracker.choose(new.object_id, new.frame_index, new.candidate)
+            tracker.preview(new.frame_index)
+        decoded = tracker.answers[new.object_id]
+        return Answer(decoded, self.engine.to_numpy(decoded.low_res_logits))
+
+    def _candidates(self, answer: Answer[Any], said: SavedPrompt) -> list[Candidate]:
+        if said.mask is not None:
+            return [Candidate(said.mask, 1.0)]
+        ious = answer.decoded.iou_predictions
+        return [
+            Candidate(encode_rle(self._shown(answer, place, said)), float(ious[place]))
+            for place in answer.decoded.best_first
+        ]
+
+    def _seen(self, said: SavedPrompt) -> list[BoolArray]:
+        """The masks of a prompt's candidates, that of the highest IoU prediction first."""
+        answer = self._answer(said)
+        return [self._shown(answer, place, said) for place in answer.decoded.best_first]
+
+    def _shown(self, answer: Answer[Any], place: int, said: SavedPrompt) -> BoolArray:
+        """The mask of one candidate."""
+        return np.asarray(shown_logits(answer.logits[place], self.engine.info, said.prompt, self.size_hw) > 0)
+
+
+def corrected_logits(before: SavedPrompt | None, new: SavedPrompt) -> FloatArray | None:
+    """The logits that the newer of a prompt's points correct; None where it starts afresh."""
+    if before is None or before.says_absent:
+        return None
+    if before.mask is not None:  # a box in place of what was drawn
+        return None
+    count = len(before.points_xy)
+    is_longer = len(new.points_xy) > count and new.points_xy[:count] == before.points_xy
+    same = new.labels[:count] == before.labels and new.box_xyxy == before.box_xyxy
+    is_meant = new.candidate is None or new.candidate == before.candidate
+    return before.answer_logits if is_longer and same and is_meant else None
+
+
+def fitting_mask(rle: CocoRle, size_hw: tuple[int, int]) -> BoolArray:
+    """(H, W), decoded.
+
+    Raises:
+        PromptError: it is of another size.
+    """
+    if tuple(rle["size"]) != size_hw:  # before it is decoded: a few bytes can stand for gigabytes
+        height, width = size_hw
+        raise PromptError(f"rle must have size [{height}, {width}] as the frames have, got {list(rle['size'])}")
+    return decode_rle(rle)
+
+
+def _half(logits: FloatArray) -> FloatArray:
+    """As they are kept, so that a prompt gives the same mask before and after a restart."""
+    return np.asarray(logits.clip(-32, 32).astype(np.float16), np.float32)

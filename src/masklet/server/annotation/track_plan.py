@@ -1,0 +1,95 @@
+"""Which runs of the tracker a wish to track comes down to: frames and objects, decided on integers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from masklet.tracking.tracker import Direction
+
+
+class PlannedRun(NamedTuple):
+    """One run, as `Tracker.run` takes it."""
+
+    direction: Direction
+    start: int | None
+    stop: int | None
+    object_ids: tuple[int, ...]
+    num_frames: int
+    """That it gives."""
+
+
+def runs_over(direction: Direction, prompted: Mapping[int, Collection[int]], frames: range) -> Iterator[PlannedRun]:
+    """Track objects through frames, whatever is known of them.
+
+    Args:
+        direction: both is outwards from each object's first prompt, as far as the frames have it.
+        prompted: by object, the frames on which something was said of it; at least one.
+        frames: that may change, not empty.
+    """
+    first = {object_id: min(said) for object_id, said in prompted.items()}
+    last = {object_id: max(said) for object_id, said in prompted.items()}
+    if direction == "forward":
+        yield from _forward(first, min(first.values()), frames)
+    elif direction == "backward":
+        yield from _backward(last, max(last.values()), frames)
+    else:
+        if within := tuple(object_id for object_id in first if first[object_id] in frames):
+            yield PlannedRun("both", frames.start or None, frames.stop, within, len(frames))
+        if before := [object_id for object_id in first if first[object_id] < frames.start]:
+            yield from _forward(before, min(first[object_id] for object_id in before), frames)
+        if after := [object_id for object_id in first if first[object_id] >= frames.stop]:
+            yield from _backward(after, max(last[object_id] for object_id in after), frames)
+
+
+def runs_to_the_missing(
+    direction: Direction,
+    prompted: Mapping[int, Collection[int]],
+    current: Mapping[int, Collection[int]],
+    frames: range,
+    num_frames: int,
+) -> Iterator[PlannedRun]:
+    """Begin where each object's masks end, seen from its first or last prompt.
+
+    Args:
+        direction: both is outwards from the first prompt, backward alone from the last one.
+        prompted: as in `runs_over`.
+        current: by object, the frames with a mask that is up to date; objects without any may be left out.
+        frames: that may change, not empty.
+        num_frames: of the medium.
+    """
+    first = {object_id: min(said) for object_id, said in prompted.items()}
+    last = {object_id: max(said) for object_id, said in prompted.items()}
+    if direction != "backward":
+        for begin, object_ids in _ends(first, current, 1, num_frames).items():
+            yield from _forward(object_ids, begin, frames)
+    if direction != "forward":
+        for begin, object_ids in _ends(first if direction == "both" else last, current, -1, num_frames).items():
+            yield from _backward(object_ids, begin, frames)
+
+
+def _forward(object_ids: Collection[int], begin: int, frames: range) -> Iterator[PlannedRun]:
+    begin = max(frames.start, begin)
+    if begin < frames.stop:
+        yield PlannedRun("forward", begin, frames.stop, tuple(object_ids), frames.stop - begin)
+
+
+def _backward(object_ids: Collection[int], begin: int, frames: range) -> Iterator[PlannedRun]:
+    begin = min(frames.stop - 1, begin)
+    if begin >= frames.start:
+        before = frames.start - 1 if frames.start else None
+        yield PlannedRun("backward", begin, before, tuple(object_ids), begin - frames.start + 1)
+
+
+def _ends(
+    begins: Mapping[int, int], current: Mapping[int, Collection[int]], step: Literal[1, -1], num_frames: int
+) -> dict[int, list[int]]:
+    """Walking from a frame of each object, where the first mask is missing; the objects by that frame."""
+    ends: dict[int, list[int]] = {}
+    for object_id, begin in begins.items():
+        own, index = current.get(object_id, ()), begin
+        while index in own:
+            index += step
+        if 0 <= index < num_frames:
+            ends.setdefault(index, []).append(object_id)
+    return ends

@@ -1,0 +1,199 @@
+"""Jobs: tracking, everything in an image, their progress as it goes, their results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, StreamingResponse
+
+from masklet.segmentation.automatic import AutomaticConfig, AutomaticProgress, segment_everything
+from masklet.server import schemas
+from masklet.server.annotation.workspace import NewObject
+from masklet.server.convert import frame_info, job_info, job_record_info
+from masklet.server.database import JobRecord, Medium, User
+from masklet.server.depends import Id, MediumNow, StudioNow, UserNow, check_frame
+from masklet.server.errors import ApiError, NotFoundError
+from masklet.server.jobs import ENDED, Job
+from masklet.server.studio import Studio
+
+router = APIRouter(tags=["jobs"])
+
+HEARTBEAT_S = 15.0
+"""After which a silent event stream says that it is alive."""
+
+TOO_BUSY: dict[int | str, dict[str, Any]] = {
+    409: {"model": schemas.ErrorAnswer, "description": "The medium is being tracked, or there is nothing to track."},
+    429: {"model": schemas.ErrorAnswer, "description": "You have too many jobs."},
+    503: {"model": schemas.ErrorAnswer, "description": "The queue is full."},
+}
+
+
+@router.post("/media/{mid}/track", status_code=202, responses=TOO_BUSY)
+def track(body: schemas.TrackRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.Job:
+    """Track objects through the video. Masks are kept frame by frame; a cancelled job loses none of them."""
+    stop = medium.num_frames if body.stop is None else body.stop
+    if (body.start or 0) >= min(stop, medium.num_frames):
+        raise ApiError(
+            422, "range", f"start must be below stop and {medium.num_frames}, got {body.start} and {body.stop}", "start"
+        )
+    studio.jobs.check("track", user.id, medium.id)
+    with studio.workspace(medium) as workspace, workspace.lock:
+        workspace.to_track(body.objects)  # what cannot be, is said at once
+    job = Job("track", user.id, medium.project_id, medium.id, partial(_track, studio, medium, body))
+    return job_info(studio.jobs.submit(job))
+
+
+def _track(studio: Studio, medium: Medium, body: schemas.TrackRequest, job: Job) -> None:
+    def set_total(total: int) -> None:
+        job.total = total
+
+    with studio.workspace(medium) as workspace:
+        frames = workspace.track(
+            body.direction,
+            start=body.start,
+            stop=body.stop,
+            object_ids=body.objects,
+            only_changed=body.only_changed,
+            only_missing=body.only_missing,
+            on_total=set_total,
+        )
+        done = 0
+        try:
+            for frame_index, rows in frames:
+                done += 1
+                studio.metrics.frames.inc()
+                job.tell("masks", frame_info(frame_index, rows, medium.fps).model_dump(mode="json"))
+                job.progress(done)
+            job.total = done
+        finally:
+            frames.close()
+            studio.note_change(medium, workspace)
+        if not done:
+            job.message = (
+                f"nothing {'is missing' if body.only_missing else 'has changed'}, so there was nothing to track"
+            )
+
+
+@router.post("/media/{mid}/everything", status_code=202, responses=TOO_BUSY)
+def everything(body: schemas.EverythingRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.Job:
+    """Find everything in a frame without being told what: each mask becomes an object."""
+    check_frame(medium, body.frame_index)
+    job = Job("everything", user.id, medium.project_id, medium.id, partial(_everything, studio, medium, body))
+    return job_info(studio.jobs.submit(job))
+
+
+def _everything(studio: Studio, medium: Medium, body: schemas.EverythingRequest, job: Job) -> None:
+    rgb = studio.reader(medium).frame(body.frame_index).rgb
+
+    def on_progress(progress: AutomaticProgress) -> None:
+        job.progress(progress.points_done, progress.points_total)
+
+    found = segment_everything(
+        studio.engine, rgb, AutomaticConfig.for_engine(studio.engine.info), on_progress=on_progress
+    )
+    best = sorted(found, key=lambda one: one.iou_prediction, reverse=True)[: body.max_masks]
+    new = [NewObject("", {body.frame_index: one.rle}, iou_prediction=one.iou_prediction) for one in best]
+    with studio.workspace(medium) as workspace:
+        if new:
+            workspace.add_objects(f"Find everything: {len(new)} objects", new)
+        studio.note_change(medium, workspace)
+    job.message = f"{len(new)} objects found" if new else "nothing was found"
+
+
+@router.get("/jobs")
+def list_jobs(
+    user: UserNow, studio: StudioNow, media_id: Annotated[str | None, Query(max_length=16)] = None
+) -> schemas.JobList:
+    """Your jobs, newest first."""
+    alive = {job.id: job for job in studio.jobs.of_user(user.id, media_id)}
+    listed = [
+        job_info(alive[record.id]) if record.id in alive else job_record_info(record)
+        for record in studio.jobs.records(user.id, media_id)
+    ]
+    return schemas.JobList(jobs=listed)
+
+
+@router.get("/jobs/{jid}")
+def get_job(jid: Id, user: UserNow, studio: StudioNow) -> schemas.Job:
+    found = _job(studio, user, jid)
+    return job_info(found) if isinstance(found, Job) else job_record_info(found)
+
+
+@router.post("/jobs/{jid}/cancel")
+def cancel(jid: Id, user: UserNow, studio: StudioNow) -> schemas.Job:
+    """Stop after the frame at hand; what is done stays."""
+    found = _job(studio, user, jid)
+    if isinstance(found, JobRecord):
+        return job_record_info(found)
+    if not found.has_ended:
+        studio.jobs.cancel(found)
+    return job_info(found)
+
+
+@router.get(
+    "/jobs/{jid}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Events: progress, masks, done, ..."}},
+)
+async def events(jid: Id, user: UserNow, studio: StudioNow) -> StreamingResponse:
+    """Server-sent events: `progress` (a job), `masks` (a frame's, as it is tracked), and at the end `done`, `failed`
+    or `cancelled` (a job). Whoever comes back begins with how things stand."""
+    found = _job(studio, user, jid)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    stream = _stream(studio, found) if isinstance(found, Job) else _ended(found)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+async def _stream(studio: Studio, job: Job) -> AsyncIterator[str]:
+    listener = job.listen()
+    waited = 0.0
+    try:
+        while not studio.is_stopping:
+            event = await listener.next(1.0)
+            if event is None:
+                waited += 1.0
+                if waited >= HEARTBEAT_S:
+                    waited = 0.0
+                    yield ": still here\n\n"
+                continue
+            waited = 0.0
+            yield _event(event.name, event.data, event.number)
+            if event.name in ENDED:
+                return
+    finally:
+        job.leave(listener)
+
+
+async def _ended(record: JobRecord) -> AsyncIterator[str]:
+    yield _event(record.state, job_record_info(record).model_dump(mode="json"), 0)
+
+
+def _event(name: str, data: object, number: int) -> str:
+    return f"id: {number}\nevent: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+@router.get(
+    "/jobs/{jid}/result",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "The file."}},
+)
+def result(jid: Id, user: UserNow, studio: StudioNow) -> FileResponse:
+    """The file that a job has made."""
+    found = _job(studio, user, jid)
+    if found.state != "done":
+        raise ApiError(409, "not_done", f"the job is {found.state}: it has no result")
+    files = [path for path in studio.result_folder(jid).glob("*") if path.is_file()]
+    if not files or found.result_name is None:
+        raise NotFoundError("the job has no file, or it has been removed meanwhile: run it again")
+    return FileResponse(files[0], filename=found.result_name, headers={"cache-control": "private, no-store"})
+
+
+def _job(studio: Studio, user: User, job_id: str) -> Job | JobRecord:
+    found = studio.jobs.find(job_id) or studio.jobs.record(job_id)
+    if found is None or found.user_id != user.id:
+        raise NotFoundError("there is no such job")
+    return found

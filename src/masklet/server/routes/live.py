@@ -1,0 +1,306 @@
+"""Live: frames in, masks out, over one WebSocket; in constant memory, and never late: frames are dropped instead."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import anyio
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import Field, ValidationError
+
+from masklet.errors import MaskletError, PromptError
+from masklet.masks.operations import encode_rle
+from masklet.media.base import made_smaller
+from masklet.media.images import read_image
+from masklet.media.source import FrameSource, open_source
+from masklet.records import ByteArray, Frame, FrameMasks, Prompt
+from masklet.server import schemas
+from masklet.server.convert import mask_info
+from masklet.server.depends import studio_of
+from masklet.server.errors import ApiError, as_api_error
+from masklet.server.frames import to_jpeg
+from masklet.server.shared_model import in_background
+from masklet.server.studio import Studio
+from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.tracker import Tracker
+
+router = APIRouter(tags=["live"])
+
+IDLE_SECONDS = 60.0
+"""Without a word from the other side, after which the line is closed."""
+
+MAX_OBJECTS = 32
+MAX_LIVE_PIXELS = 8_300_000
+"""Of a frame as it is sent: 4K."""
+
+POLICY_VIOLATION, TRY_AGAIN_LATER, UNSUPPORTED = 1008, 1013, 1003
+
+
+class LiveStart(schemas.Schema):
+    """The first message."""
+
+    source: str | None = Field(
+        None, max_length=500, description="An address that the server opens; or frames are sent."
+    )
+    max_side: Annotated[int, Field(ge=64, le=2048)] = 640
+    """Larger frames are made smaller first."""
+
+
+class LivePrompt(schemas.PromptRequest):
+    """What an object is, in pixels of the frames as they are sent, on the next frame to be looked at."""
+
+    object_id: Annotated[int, Field(ge=0, le=2**31)] = 1
+    candidate: Literal[None] = None
+
+
+class LiveMessage(schemas.Schema):
+    """Any later text message."""
+
+    prompt: LivePrompt | None = None
+    remove: Annotated[int, Field(ge=0, le=2**31)] | None = Field(default=None, description="An object to forget.")
+
+
+class LiveTracker:
+    """One stream's objects.
+
+    Args:
+        studio: has the model.
+        max_side: of a frame, pixels.
+    """
+
+    def __init__(self, studio: Studio, max_side: int) -> None:
+        self._tracker: Tracker[object] = Tracker(studio.engine)
+        self._max_side = max_side
+        self._began_s = time.monotonic()
+        self._size_hw: tuple[int, int] | None = None
+        self._count = 0
+        self._times: list[float] = []
+        self.waiting: dict[int, LivePrompt] = {}
+        """Prompts for the next frame."""
+
+    @property
+    def fps(self) -> float:
+        """Lately."""
+        times = self._times
+        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
+
+    def say(self, message: LiveMessage) -> None:
+        """Take in what the other side says."""
+        if message.prompt is not None:
+            known = {*self._tracker.object_ids, *self.waiting, message.prompt.object_id}
+            if len(known) > MAX_OBJECTS:
+                raise PromptError(f"a live stream may have {MAX_OBJECTS} objects")
+            self.waiting[message.prompt.object_id] = message.prompt
+        if message.remove is not None:
+            self.waiting.pop(message.remove, None)
+            if message.remove in self._tracker.object_ids:
+                self._tracker.remove(message.remove)
+
+    def step(self, rgb: ByteArray) -> FrameMasks:
+        """One frame, made smaller if need be."""
+        scale = min(1.0, self._max_side / max(rgb.shape[:2]))
+        if scale < 1:
+            rgb = made_smaller(rgb, (max(1, round(rgb.shape[0] * scale)), max(1, round(rgb.shape[1] * scale))))
+        size_hw = (rgb.shape[0], rgb.shape[1])
+        if self._size_hw not in (None, size_hw):
+            raise PromptError("the frames of a live stream must have one size: open another line for others")
+        self._size_hw = size_hw
+        waiting, self.waiting = self.waiting, {}
+        prompts = {object_id: _scaled(said, scale, size_hw) for object_id, said in waiting.items()}
+        frame = Frame(self._count, rgb, time.monotonic() - self._began_s)
+        self._count += 1
+        with in_background():
+            masks = self._tracker.step(frame, prompts)
+        self._times = [*self._times[-20:], time.monotonic()]
+        return masks
+
+
+def _scaled(said: LivePrompt, scale: float, size_hw: tuple[int, int]) -> Prompt:
+    return Prompt.create(
+        points_xy=[[x * scale, y * scale] for x, y in said.points] or None,
+        labels=said.labels or None,
+        box_xyxy=None if said.box is None else [value * scale for value in said.box],
+        size_hw=size_hw,
+    )
+
+
+@router.websocket("/live")
+async def live(socket: WebSocket) -> None:
+    """See docs/studio.md: a text message to begin, then frames (binary JPEG, PNG or WebP) and prompts (text) in, masks
+    (text) out."""
+    studio = studio_of(socket)
+    try:
+        user = studio.accounts.user_of(socket)
+    except ApiError:
+        user = None
+    if user is None:
+        await socket.close(POLICY_VIOLATION, "log in first")
+        return
+    if not studio.live_streams.acquire(blocking=False):
+        await socket.close(TRY_AGAIN_LATER, "too many live streams: try again later")
+        return
+    try:
+        await socket.accept()
+        await _talk(socket, studio)
+    except WebSocketDisconnect:
+        pass
+    except (MaskletError, ValidationError, asyncio.TimeoutError) as error:
+        await _say_goodbye(socket, error)
+    finally:
+        studio.live_streams.release()
+
+
+async def _say_goodbye(socket: WebSocket, error: Exception) -> None:
+    if isinstance(error, MaskletError):
+        answer = as_api_error(error)
+    elif isinstance(error, ValidationError):
+        first = error.errors()[0]
+        answer = ApiError(422, "invalid", f"{'.'.join(map(str, first['loc'])) or 'the message'}: {first['msg']}")
+    else:
+        answer = ApiError(408, "idle", f"nothing came for {IDLE_SECONDS:.0f} s")
+    with suppress(RuntimeError, WebSocketDisconnect):
+        body = schemas.ErrorBody(code=answer.code, message=str(answer), field=answer.field)
+        await socket.send_text(schemas.ErrorAnswer(error=body).model_dump_json())
+        await socket.close(UNSUPPORTED)
+
+
+async def _talk(socket: WebSocket, studio: Studio) -> None:
+    start = LiveStart.model_validate_json(await asyncio.wait_for(socket.receive_text(), IDLE_SECONDS))
+    tracker = LiveTracker(studio, start.max_side)
+    source = None if start.source is None else await _open(studio, start.source)
+    newest = _Newest()
+    listening = asyncio.create_task(_listen(socket, tracker, newest, is_sending=source is None))
+    try:
+        if source is not None:
+            await _show(socket, studio, tracker, source, listening)
+        else:
+            await _answer(socket, studio, tracker, newest, listening)
+    finally:
+        listening.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await listening
+        if source is not None:
+            await anyio.to_thread.run_sync(source.close)
+
+
+class _Newest:
+    """The last frame that came; one that nobody has taken by then is dropped and counted."""
+
+    def __init__(self) -> None:
+        self._data: bytes | None = None
+        self._came = asyncio.Event()
+        self.dropped = 0
+
+    def put(self, data: bytes) -> None:
+        self.dropped += self._data is not None
+        self._data = data
+        self._came.set()
+
+    async def take(self) -> bytes:
+        await self._came.wait()
+        self._came.clear()
+        data, self._data = self._data, None
+        assert data is not None
+        return data
+
+
+async def _listen(socket: WebSocket, tracker: LiveTracker, newest: _Newest, *, is_sending: bool) -> None:
+    while True:
+        limit = IDLE_SECONDS if is_sending else None
+        message = await asyncio.wait_for(socket.receive(), limit)
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1000))
+        if message.get("bytes") is not None:
+            newest.put(message["bytes"])
+        elif message.get("text") is not None:
+            tracker.say(LiveMessage.model_validate_json(message["text"]))
+
+
+async def _answer(
+    socket: WebSocket, studio: Studio, tracker: LiveTracker, newest: _Newest, listening: asyncio.Task[None]
+) -> None:
+    """Frames that are sent."""
+
+    def work(data: bytes) -> str:
+        return _text(tracker.step(read_image(data, max_pixels=MAX_LIVE_PIXELS)), newest.dropped, tracker.fps)
+
+    while not studio.is_stopping:
+        taking = asyncio.create_task(newest.take())
+        done, _ = await asyncio.wait({taking, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if listening in done:
+            taking.cancel()
+            listening.result()
+            return
+        await socket.send_text(await anyio.to_thread.run_sync(work, taking.result()))
+
+
+async def _show(
+    socket: WebSocket, studio: Studio, tracker: LiveTracker, source: FrameSource, listening: asyncio.Task[None]
+) -> None:
+    """Frames of a stream that the server has opened: each is sent as JPEG, and then its masks."""
+    frames: Iterator[Frame] = source.frames()
+    last_s = 0.0
+    dropped = 0
+    while not (studio.is_stopping or listening.done()):
+        frame = await anyio.to_thread.run_sync(next, frames, None)
+        if frame is None:
+            return
+        masks = await anyio.to_thread.run_sync(tracker.step, frame.rgb)
+        dropped += max(0, round((frame.time_s - last_s) * source.info.fps) - 1)
+        last_s = frame.time_s
+        picture = await anyio.to_thread.run_sync(partial(to_jpeg, frame.rgb, width=1280))
+        await socket.send_bytes(picture)
+        await socket.send_text(_text(masks, dropped, tracker.fps))
+    if listening.done():
+        listening.result()
+
+
+async def _open(studio: Studio, address: str) -> FrameSource:
+    host = (urlsplit(address).hostname or "").lower()
+    if urlsplit(address).scheme not in ("rtsp", "rtsps") or host not in studio.settings.stream_hosts:
+        raise ApiError(
+            403,
+            "stream",
+            "this server opens no such address: it is started with --allow-stream HOST for rtsp://HOST/...",
+        )
+    return await anyio.to_thread.run_sync(open_source, address)
+
+
+def _text(masks: FrameMasks, dropped: int, fps: float) -> str:
+    rows = [
+        mask_info(
+            StoredMask(
+                frame_index=masks.frame_index,
+                object_id=object_id,
+                time_s=masks.time_s,
+                rle=encode_rle(masks.masks[row]),
+                iou_prediction=float(masks.iou_predictions[row]),
+                object_score=float(masks.object_scores[row]),
+                reliability=0.0,
+                direction=1,
+                prompted=bool(masks.prompted[row]),
+                status=masks.statuses[row] if masks.statuses else "present",
+                review=masks.review is not None and bool(masks.review[row]),
+            )
+        )
+        for row, object_id in enumerate(masks.object_ids)
+    ]
+    return LiveFrame(
+        frame_index=masks.frame_index, time_s=round(masks.time_s, 4), objects=rows, dropped=dropped, fps=round(fps, 2)
+    ).model_dump_json()
+
+
+class LiveFrame(schemas.Schema):
+    """What comes out."""
+
+    frame_index: int
+    time_s: float
+    objects: list[schemas.ObjectMask]
+    dropped: int
+    fps: float

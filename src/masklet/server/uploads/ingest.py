@@ -1,0 +1,241 @@
+"""Uploads: streamed to disk and counted on the way, then looked at in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import anyio
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from masklet.server.errors import ApiError
+from masklet.server.settings import Limits
+from masklet.server.uploads.probe import Found, safe_suffix
+
+CHUNK_FLUSH = 2**20
+"""Bytes that are gathered before they are written, in a thread."""
+
+MAX_FIELD_BYTES = 64 * 2**10
+
+SECONDS_PER_FILE = 0.5
+"""That each further file of an upload may take to be looked at."""
+
+
+@dataclass(slots=True)
+class Upload:
+    """One file of an upload, on disk under a name of ours."""
+
+    name: str
+    """As the sender calls it, without control characters; it is shown and never opened."""
+    path: Path
+    num_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Form:
+    """What a multipart request held."""
+
+    files: list[Upload] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def scratch(data: Path) -> Iterator[Path]:
+    """A folder for an upload, gone afterwards."""
+    parent = data / "tmp"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def receive(request: Request, folder: Path, limits: Limits) -> Form:
+    """Write the files of a multipart request into a folder.
+
+    Raises:
+        ApiError: it is no such request, or larger than may be; what had come is removed by the caller.
+    """
+    content_type, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get(b"boundary")
+    if content_type != b"multipart/form-data" or not boundary:
+        raise ApiError(415, "not_multipart", "send files as multipart/form-data, in fields called files", "files")
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit():
+        _check_bytes(int(announced), limits)
+    writer = _FormWriter(folder, limits)
+    total = 0
+    try:
+        parser = MultipartParser(boundary, writer.callbacks())
+        pending = bytearray()
+        async for chunk in request.stream():
+            total += len(chunk)
+            _check_bytes(total, limits)
+            pending += chunk
+            if len(pending) >= CHUNK_FLUSH:
+                await anyio.to_thread.run_sync(parser.write, bytes(pending))
+                pending.clear()
+        await anyio.to_thread.run_sync(parser.write, bytes(pending))
+        parser.finalize()
+    except MultipartParseError as error:
+        raise ApiError(400, "bad_multipart", f"the upload is no whole multipart/form-data: {error}", "files") from error
+    except ClientDisconnect as error:
+        raise ApiError(400, "disconnected", "the upload broke off", "files") from error
+    except OSError as error:
+        raise ApiError(507, "disk", f"the upload could not be kept: {error.strerror or error}", "files") from error
+    finally:
+        writer.close()
+    if not writer.is_complete:
+        raise ApiError(400, "bad_multipart", "the upload broke off before its end", "files")
+    return writer.form
+
+
+def _check_bytes(count: int, limits: Limits) -> None:
+    if count > limits.max_bytes:
+        raise ApiError(
+            413,
+            "too_large",
+            f"an upload may have {size_text(limits.max_bytes)}, and this one has more: send fewer or smaller files",
+            "files",
+        )
+
+
+class _FormWriter:
+    """Callbacks of the parser: files go to disk, short fields into memory."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.form = Form()
+        self.is_complete = False
+        self._folder = folder
+        self._limits = limits
+        self._header = b""
+        self._value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._file: IO[bytes] | None = None
+        self._field: str | None = None
+        self._text = bytearray()
+
+    def callbacks(self) -> Any:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._header_field,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._data,
+            "on_part_end": self._end,
+            "on_end": self._finished,
+        }
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _begin(self) -> None:
+        self._headers, self._header, self._value = {}, b"", b""
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self._headers[self._header.lower()] = self._value
+        self._header, self._value = b"", b""
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        filename = options.get(b"filename")
+        self._field, self._text = None, bytearray()
+        if filename is None:
+            self._field = name
+            return
+        if len(self.form.files) >= self._limits.max_files:
+            raise ApiError(413, "too_many", f"an upload may have {self._limits.max_files:,} files", "files")
+        shown = shown_name(filename.decode("utf-8", "replace"))
+        path = self._folder / f"{len(self.form.files):06d}{safe_suffix(shown)}"
+        self.form.files.append(Upload(shown, path))
+        self._file = path.open("wb")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._file is not None:
+            self._file.write(data[start:end])
+            self.form.files[-1].num_bytes += end - start
+        else:
+            self._text += data[start:end]
+            if len(self._text) > MAX_FIELD_BYTES:
+                raise ApiError(413, "too_large", f"the field {self._field!r} is longer than 64 KiB", self._field)
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self.close()
+        elif self._field is not None and len(self.form.values) < 100:
+            self.form.values[self._field] = self._text.decode("utf-8", "replace")
+
+    def _finished(self) -> None:
+        self.is_complete = True
+
+
+def shown_name(name: str) -> str:
+    """A name as it may be shown: the last parts of a path, no control or direction characters, at most 200 letters."""
+    parts = [part for part in re.split(r"[\\/]+", name) if part not in ("", ".", "..")][-4:]
+    plain = "".join(letter for letter in "/".join(parts) if unicodedata.category(letter)[0] != "C")
+    return plain.strip()[-200:] or "unnamed"
+
+
+def size_text(count: float) -> str:
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[Found | str]:
+    """What files are, found out in another process; or why they are not taken."""
+    document = {
+        "limits": asdict(limits),
+        "items": [{"path": str(path), "thumbnail": str(thumbnails.get(path, ""))} for path in paths],
+    }
+    seconds = limits.probe_seconds + SECONDS_PER_FILE * sum(
+        sum(1 for _ in path.iterdir()) if path.is_dir() else 1 for path in paths
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "masklet.server.uploads.probe"],
+            input=json.dumps(document),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        lines, reason = done.stdout, "the file broke the decoder"
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout or b""
+        lines = said.decode() if isinstance(said, bytes) else said
+        reason = f"looking at the file took longer than {seconds:.0f} s"
+    results: list[Found | str] = []
+    for line in lines.splitlines():
+        answer = json.loads(line)
+        results.append(answer["error"] if "error" in answer else Found(**answer))
+    if len(results) < len(paths):
+        results.append(reason)
+    if len(paths) > len(results):  # the one that broke it is left out, and the rest looked at anew
+        results += probe(paths[len(results) :], limits, thumbnails)
+    return results

@@ -1,0 +1,195 @@
+"""Looks at uploaded files, in a process of its own: what they are, and whether they stay within the limits.
+
+Decoders are large and have had many holes, and a small file can ask for much memory and time. So a file is first opened
+here, with bounded memory and time, and by the demuxers of a list: none of those that open other files (playlists).
+Input is one JSON document on stdin; the answer is one JSON line a file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+from PIL import Image
+
+from masklet.errors import MaskletError
+from masklet.media.base import made_smaller
+from masklet.media.dicom import DICOM_SUFFIXES
+from masklet.media.images import IMAGE_SUFFIXES, read_image
+from masklet.media.nifti import NIFTI_SUFFIXES
+from masklet.media.source import open_source
+from masklet.media.tiff import TIFF_SUFFIXES
+from masklet.records import ByteArray
+
+MEMORY_BYTES = 8 * 2**30
+
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,asf,gif,apng,ivf,h264,hevc,av1,obu,"
+    "dv,mxf,wtv,rm,nut,yuv4mpegpipe,webp_pipe"
+)
+"""Containers of one file each."""
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("mp4", "mov", "m4v", "mkv", "webm", "avi", "ts", "mts", "m2ts", "mpg", "mpeg", "wmv", "asf", "flv", "ogv"),
+        *("ogg", "3gp", "gif", "apng", "ivf", "mxf", "dv", "y4m", "nut", "h264", "hevc", "264", "265"),
+    )
+)
+"""Names that uploads keep; others lose theirs."""
+
+THUMBNAIL = (480, 320)
+"""Width and height within which a thumbnail fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a file is."""
+
+    kind: str
+    """image or video"""
+    width: int
+    height: int
+    num_frames: int
+    fps: float
+    duration_s: float
+    has_audio: bool
+
+
+class Refused(Exception):  # noqa: N818 (it is an answer)
+    """Why a file is not taken, in a sentence for the one who sent it."""
+
+
+def safe_suffix(name: str) -> str:
+    """The part of a name by which readers know what a file is; empty unless it is of a known kind."""
+    lower = name.lower()
+    known = (*NIFTI_SUFFIXES, *TIFF_SUFFIXES, *DICOM_SUFFIXES, *IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+    return max((suffix for suffix in known if lower.endswith(suffix)), key=len, default="")
+
+
+def look(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Found:
+    """What is in a file or a folder of images.
+
+    Raises:
+        Refused: it cannot be read, or is too much.
+    """
+    if path.is_file() and path.stat().st_size == 0:
+        raise Refused("the file is empty: 0 bytes came")
+    try:
+        found, rgb = _still(path, limits) if _is_still(path) else _moving(path, limits)
+    except MaskletError as error:
+        raise Refused(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
+    if thumbnail is not None:
+        _write_thumbnail(rgb, thumbnail)
+    return found
+
+
+def _is_still(path: Path) -> bool:
+    if path.is_dir() or path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES)):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return getattr(image, "n_frames", 1) == 1 or image.format not in ("GIF", "PNG", "TIFF")
+    except Image.DecompressionBombError:
+        return True  # `read_image` says why not
+    except Exception:
+        return path.suffix in IMAGE_SUFFIXES - VIDEO_SUFFIXES
+
+
+def _still(path: Path, limits: dict[str, Any]) -> tuple[Found, ByteArray]:
+    rgb = read_image(path, max_pixels=int(limits["max_pixels"]))
+    height, width = rgb.shape[:2]
+    return Found("image", width, height, 1, 1.0, 0.0, False), rgb
+
+
+def _moving(path: Path, limits: dict[str, Any]) -> tuple[Found, ByteArray]:
+    if path.is_file() and not path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *TIFF_SUFFIXES)):
+        _check_container(path)
+    with open_source(path) as source:
+        info = source.info
+        height, width = info.size_hw
+        _check("pixels in a frame", width * height, limits["max_pixels"], f"{width} x {height} = ")
+        if not info.num_frames:
+            raise Refused("the video does not say how many frames it has")
+        _check("frames", info.num_frames, limits["max_frames"])
+        duration_s = info.duration_s or info.num_frames / info.fps
+        _check("seconds", duration_s, limits["max_seconds"])
+        if path.is_dir():
+            for index in range(info.num_frames):
+                source.frame(index)
+        rgb = source.frame(0).rgb
+    return Found("video", width, height, info.num_frames, info.fps, duration_s, info.has_audio), rgb
+
+
+def _check(what: str, came: float, limit: float, how: str = "") -> None:
+    if came > limit:
+        raise Refused(f"the file has {how}{came:,.0f} {what}, and at most {limit:,.0f} are taken")
+
+
+def _check_container(path: Path) -> None:
+    try:
+        options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+        with av.open(f"file:{path}", mode="r", options=options) as container:
+            for stream in container.streams.video:
+                context = stream.codec_context
+                if context is not None and context.width * context.height > 2**31:
+                    raise Refused("the video's frames are too large")
+    except (av.FFmpegError, UnicodeError) as error:
+        raise Refused(
+            f"the file is no image and no video that can be read ({getattr(error, 'strerror', None) or error}): "
+            "JPEG, PNG, WebP, TIFF, MP4, MOV, WebM, MKV, AVI and GIF can be"
+        ) from error
+
+
+def _write_thumbnail(rgb: ByteArray, path: Path) -> None:
+    height, width = rgb.shape[:2]
+    scale = min(1.0, THUMBNAIL[0] / width, THUMBNAIL[1] / height)
+    small = made_smaller(rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
+    Image.fromarray(small).save(path, format="JPEG", quality=82)
+
+
+def _bound(seconds: float) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows: the time limit from outside remains
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) * 2 + 5, int(seconds) * 2 + 10))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**26, 2**26))
+
+
+def answers(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """What the process says, a document a file."""
+    for item in document["items"]:
+        thumbnail = Path(item["thumbnail"]) if item.get("thumbnail") else None
+        try:
+            yield asdict(look(Path(item["path"]), document["limits"], thumbnail))
+        except Refused as error:
+            yield {"error": str(error)}
+        except MemoryError:
+            yield {"error": "the file needs more memory than is given to one upload"}
+        except Exception as error:  # a decoder's own fault is the file's
+            yield {"error": f"the file cannot be read: {type(error).__name__}: {error}"}
+
+
+def main() -> int:
+    document = json.load(sys.stdin)
+    _bound(document["limits"]["probe_seconds"])
+    cv2.setNumThreads(1)
+    for answer in answers(document):
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""A first project, so that a newcomer has something to click on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sqlalchemy import select
+
+from masklet.errors import ConfigError
+from masklet.server import database
+from masklet.server.routes.projects import take_in
+from masklet.server.security import LOCAL_USER
+from masklet.server.studio import Studio
+from masklet.server.uploads.ingest import Form, Upload, scratch
+from masklet.server.uploads.probe import safe_suffix
+
+NAME = "Sample project"
+
+
+def add_sample(studio: Studio, folder: Path) -> None:
+    """Make a project of the images and videos in a folder, unless it has been made before.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"sample must be a folder of images and videos, got {folder}")
+    user = studio.database.user_named("admin" if studio.settings.needs_login else LOCAL_USER)
+    with studio.database.session() as session:
+        if session.scalar(select(database.Project).where(database.Project.user_id == user.id).limit(1)):
+            return
+        project = database.Project(user_id=user.id, name=NAME, classes=[])
+        session.add(project)
+    with scratch(studio.settings.data) as tmp:
+        files = []
+        for number, path in enumerate(sorted(folder.iterdir())):
+            if path.is_file() and safe_suffix(path.name):
+                copy = tmp / f"{number:06d}{safe_suffix(path.name)}"
+                shutil.copyfile(path, copy)
+                files.append(Upload(path.name, copy, path.stat().st_size))
+        take_in(studio, project, Form(files), "auto", 24.0)

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.errors import ImageError, OutputError
+from masklet.media.base import made_smaller
+from masklet.media.images import read_image, write_image, write_label_map
+
+RAMP_16 = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
+RAMP_8 = np.rint(RAMP_16 / 257).astype(np.uint8)
+RGB = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def test_a_photo_held_sideways_comes_upright(tmp_path: Path) -> None:
+    image = Image.fromarray(RGB)
+    exif = image.getexif()
+    exif[0x0112] = 6  # turn clockwise to show
+    image.save(tmp_path / "photo.png", exif=exif)
+    assert (read_image(tmp_path / "photo.png") == np.rot90(RGB, -1)).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "bmp", "tiff"])
+def test_formats_without_loss(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"ein Bild ü.{suffix}"
+    Image.fromarray(RGB).save(path, **({"lossless": True} if suffix == "webp" else {}))
+    rgb = read_image(str(path))
+    assert (rgb == RGB).all()
+    assert rgb.dtype == np.uint8
+    assert rgb.flags.c_contiguous
+    assert rgb.flags.writeable
+
+
+def test_what_is_transparent_is_white() -> None:
+    rgba = np.zeros((1, 3, 4), np.uint8)
+    rgba[0, :, 0], rgba[0, :, 3] = 255, (255, 128, 0)
+    expected = [[255, 0, 0], [255, 127, 127], [255, 255, 255]]
+    for source in (png(Image.fromarray(rgba)), rgba, Image.fromarray(rgba)):
+        assert read_image(source)[0].tolist() == expected
+    palette = Image.new("P", (2, 2), 1)
+    palette.putpalette([0, 0, 0, 9, 9, 9])
+    assert read_image(png(palette))[0, 0].tolist() == [9, 9, 9]
+    assert read_image(png(palette, transparency=1))[0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif", "rgb.png", "rgb.tif"])
+def test_16_bits_are_scaled(tmp_path: Path, name: str) -> None:
+    cv2.imwrite(str(tmp_path / name), np.dstack([RAMP_16] * 3) if "rgb" in name else RAMP_16)
+    rgb = read_image(tmp_path / name)
+    assert rgb.shape == (8, 8, 3)
+    assert np.abs(rgb.astype(int) - RAMP_8[:, :, None]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.new("L", (2, 2), 7), (7, 7, 7)),
+        (Image.new("1", (2, 2), 1), (255, 255, 255)),
+        (Image.new("CMYK", (2, 2), (255, 0, 0, 0)), (0, 255, 255)),
+        (Image.new("F", (2, 2), 0.5), (128, 128, 128)),
+        (Image.fromarray(np.array([[-5.0, 20.0]], np.float32)), (0, 0, 0)),
+        (Image.fromarray(np.array([[np.nan, 1.0]], np.float32)), (0, 0, 0)),
+        (Image.fromarray(np.array([[100_000, 0]], np.int32)), (255, 255, 255)),
+    ],
+)
+def test_other_modes(image: Image.Image, expected: tuple[int, int, int]) -> None:
+    assert tuple(read_image(image)[0, 0]) == expected
+
+
+def test_of_an_animation_the_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert read_image(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
+
+
+def test_arrays() -> None:
+    assert (read_image(RGB) == RGB).all()
+    assert read_image(RGB) is not RGB
+    assert (read_image(RGB[:, :, 0]) == RGB[:, :, :1]).all()
+    assert (read_image(RGB[:, :, :1]) == RGB[:, :, :1]).all()
+    assert (read_image(RAMP_16) == RAMP_8[:, :, None]).all()
+    assert (read_image(RGB / 255) == RGB).all()
+    assert read_image(RGB[:, :, 0] > 100).max() == 255
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), r"got \(4, 4, 2\)"),
+        (np.zeros((0, 4, 3), np.uint8), "not empty"),
+        (np.zeros((2, 4, 4, 3), np.uint8), r"must be \(H, W\)"),
+        (np.zeros((4, 4), np.int64), "got int64"),
+        (np.full((4, 4), 17.0), r"\[0, 1\]"),
+        (np.full((4, 4), np.nan), r"\[0, 1\]"),
+        (42, "got int"),
+        (b"", "0 bytes"),
+        (b"no image", "not an image"),
+    ],
+)
+def test_what_is_no_image_says_why(array: Any, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason):
+        read_image(array)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    with pytest.raises(ImageError, match=r"no such image: .*photo\.jpg"):
+        read_image(path)
+    path.write_bytes(b"")
+    with pytest.raises(ImageError, match=r"photo\.jpg is empty"):
+        read_image(path)
+    path.write_text("a letter")
+    with pytest.raises(ImageError, match=r"photo\.jpg is not an image"):
+        read_image(path)
+    with pytest.raises(ImageError, match="is a folder"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif"])
+def test_a_truncated_file_is_an_error_not_half_a_picture(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(RGB.repeat(8, 0).repeat(8, 1)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ImageError, match=r"photo\.\w+ is (truncated|damaged)"):
+        read_image(path)
+
+
+def png_head(width: int, height: int) -> bytes:
+    """A PNG that promises a size and holds no pixels."""
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"")))
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_enormous_images_are_refused_before_they_are_decoded() -> None:
+    with pytest.raises(ImageError, match=r"too large: .*200000000 pixels.* exceeds limit of 178956970 pixels"):
+        read_image(png_head(10_000, 20_000))
+    with pytest.raises(ImageError, match="10000 x 9000 = 90 million pixels, the limit is 50 million"):
+        read_image(png_head(10_000, 9_000), max_pixels=50_000_000)
+    with pytest.raises(ImageError, match="the image array is too large"):
+        read_image(RGB, max_pixels=1999)
+    assert read_image(RGB, max_pixels=2000).shape == RGB.shape
+
+
+@pytest.mark.parametrize("name", ["a.png", "b.webp", "new/folder/c.bmp"])
+def test_write_and_read_again(tmp_path: Path, name: str) -> None:
+    smooth = np.repeat(RAMP_8[:, :, None], 3, axis=2).repeat(8, 0).repeat(8, 1)
+    path = write_image(tmp_path / name, smooth)
+    assert np.abs(read_image(path).astype(int) - smooth).mean() < 4
+    assert [entry.name for entry in path.parent.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_write_masks_and_alpha(tmp_path: Path) -> None:
+    mask = RGB[:, :, 0] > 100
+    assert (read_image(write_image(tmp_path / "mask.png", mask))[:, :, 0] == mask * 255).all()
+    rgba = np.dstack([RGB, RGB[:, :, 0]])
+    with Image.open(write_image(tmp_path / "cutout.png", rgba)) as image:
+        assert (np.asarray(image) == rgba).all()
+    with pytest.raises(OutputError, match="cannot write mode RGBA as JPEG"):
+        write_image(tmp_path / "cutout.jpg", rgba)
+    with pytest.raises(OutputError, match="is no image format"):
+        write_image(tmp_path / "cutout.mp4", RGB)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cutout.png", "mask.png"]
+
+
+@pytest.mark.parametrize(("largest", "mode"), [(0, "P"), (255, "P"), (256, "I;16"), (65535, "I;16")])
+def test_label_maps_keep_their_numbers(largest: int, mode: str, tmp_path: Path) -> None:
+    labels = np.array([[0, largest], [largest // 2, 1 if largest else 0]], np.int32)
+    path = write_label_map(tmp_path / "labels.png", labels, [(9, 8, 7)] * largest)
+    with Image.open(path) as image:
+        assert image.mode == mode
+        assert np.asarray(image).tolist() == labels.tolist()
+        if mode == "P":
+            assert image.convert("RGB").getpixel((0, 0)) == (0, 0, 0)
+            assert image.convert("RGB").getpixel((1, 0)) == ((9, 8, 7) if largest else (0, 0, 0))
+
+
+@pytest.mark.parametrize("number", [-1, 65536])
+def test_label_maps_refuse_what_does_not_fit(number: int, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="numbers from 0 to 65535"):
+        write_label_map(tmp_path / "labels.png", np.array([[0, number]], np.int32))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_jpeg_is_decoded_no_larger_than_it_is_wanted(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    smooth = np.linspace(0, 255, 200 * 304 * 3).reshape(200, 304, 3).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(smooth).save(buffer, "JPEG", quality=95, exif=exif)
+    whole = read_image(buffer.getvalue())
+    loaded = []
+    convert = Image.Image.convert
+    monkeypatch.setattr(Image.Image, "convert", lambda image, mode: loaded.append(image.size) or convert(image, mode))
+    for part, wanted in ((1, 0.51), (2, 0.5), (4, 0.2), (8, 0.01)):
+        height, width = whole.shape[:2]
+        small = read_image(buffer.getvalue(), at_least_hw=(round(height * wanted), round(width * wanted)))
+        assert small.shape[:2] == (-(-height // part), -(-width // part))
+        assert loaded[-1] == small.shape[1::-1]
+        assert np.abs(small.astype(int) - made_smaller(whole, small.shape[:2])).mean() < 3

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from masklet.errors import VideoError
+from masklet.media.source import ArraySource, FolderSource, IteratorSource, VideoFileSource, open_source
+
+from .clips import MakeClip, number_of, numbered_frame
+
+
+def folder_of(path: Path, names: list[str]) -> Path:
+    path.mkdir()
+    for index, name in enumerate(names):
+        Image.fromarray(numbered_frame(index)).save(path / name)
+    return path
+
+
+def video(count: int = 5) -> NDArray[np.uint8]:
+    return np.stack([numbered_frame(index) for index in range(count)])
+
+
+def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", ["f2.png", "f10.jpg", "F11.webp", "f100.bmp"])
+    (folder / "notes.txt").write_text("no image")
+    (folder / "._f2.png").write_bytes(b"what macOS leaves behind")
+    with open_source(folder, fps=10) as source:
+        assert isinstance(source, FolderSource)
+        info = source.info
+        assert (info.num_frames, info.fps, info.duration_s, info.size_hw) == (4, 10, 0.4, (48, 64))
+        frames = list(source.frames())
+        assert [number_of(frame.rgb) for frame in frames] == [0, 1, 2, 3]
+        assert [frame.time_s for frame in frames] == [0, 0.1, 0.2, 0.3]
+        assert [frame.index for frame in source.frames(3, None, -2)] == [3, 1]
+        assert number_of(source.frame(2).rgb) == 2
+
+
+def test_a_frame_of_another_size_is_named(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", ["0.png", "1.png", "2.png"])
+    Image.new("RGB", (10, 20)).save(folder / "1.png")
+    with open_source(folder) as source:
+        frames = source.frames()
+        assert next(frames).index == 0
+        with pytest.raises(VideoError, match=r"1\.png is 10 x 20, the first frame is 64 x 48") as caught:
+            next(frames)
+        assert caught.value.frame_index == 1
+
+
+def test_small_pictures_of_files(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", ["0.jpg", "1.png", "2.jpg", "3.jpg"])
+    Image.fromarray(numbered_frame(2, (20, 10))).save(folder / "2.jpg")
+    (folder / "3.jpg").write_bytes((folder / "3.jpg").read_bytes()[:400])
+    paths = [folder / name for name in ("0.jpg", "1.png", "2.jpg", "3.jpg")]
+    for source in (open_source(folder), open_source(paths)):
+        for index in (0, 1):
+            picture = source.picture(index, (12, 16))
+            assert (picture.shape, number_of(picture)) == ((12, 16, 3), index)
+        with pytest.raises(VideoError, match="10 x 20, the first frame is 64 x 48"):
+            source.picture(2, (12, 16))
+        with pytest.raises(VideoError, match=r"truncated|damaged"):
+            source.picture(3, (12, 16))
+        with pytest.raises(VideoError, match="does not exist"):
+            source.picture(4, (12, 16))
+
+
+def test_a_truncated_frame_is_named(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", ["0.jpg", "1.jpg"])
+    (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:400])
+    with open_source(folder) as source:
+        delivered = []
+        with pytest.raises(VideoError, match=r"1\.jpg is (truncated|damaged)") as caught:
+            delivered.extend(frame.index for frame in source.frames())
+        assert delivered == [0]
+        assert caught.value.frame_index == 1
+
+
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="holds no images"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize("images", [video(), list(video()), [Image.fromarray(rgb) for rgb in video()]])
+def test_images_in_memory_can_be_read_in_any_order(images: object) -> None:
+    with open_source(images) as source:  # type: ignore[arg-type]
+        assert isinstance(source, ArraySource)
+        assert source.info.num_frames == 5
+        assert [number_of(frame.rgb) for frame in source.frames(4, None, -1)] == [4, 3, 2, 1, 0]
+        assert number_of(source.frame(3).rgb) == 3
+
+
+def test_an_iterator_runs_once_and_goes_on_where_it_was_left() -> None:
+    with open_source(iter(video()), fps=5) as source:
+        assert isinstance(source, IteratorSource)
+        assert (source.info.num_frames, source.info.size_hw) == (None, (48, 64))
+        assert [number_of(frame.rgb) for frame in source.frames(0, 2)] == [0, 1]
+        assert [(frame.index, frame.time_s) for frame in source.frames(3)] == [(3, 0.6), (4, 0.8)]
+        with pytest.raises(VideoError, match=r"frame 0 .* is gone"):
+            source.frames()
+        with pytest.raises(VideoError, match="cannot run backwards"):
+            source.frames(5, 0, -1)
+        with pytest.raises(VideoError, match="no random access"):
+            source.frame(0)
+
+
+def test_an_iterator_is_not_read_ahead() -> None:
+    taken = []
+
+    def images() -> object:
+        for index in range(5):
+            taken.append(index)
+            yield numbered_frame(index)
+
+    with open_source(images()) as source:  # type: ignore[arg-type]
+        next(source.frames())
+        assert taken == [0]
+
+
+def test_an_iterator_whose_size_changes() -> None:
+    images = [numbered_frame(0), numbered_frame(1, (32, 32))]
+    with open_source(iter(images)) as source, pytest.raises(VideoError, match=r"frame 1 .* is 32 x 32") as caught:
+        list(source.frames())
+    assert caught.value.frame_index == 1
+
+
+def test_files_and_sources(make_clip: MakeClip) -> None:
+    path = make_clip()
+    with open_source(str(path)) as source:
+        assert isinstance(source, VideoFileSource)
+        assert open_source(source) is source
+    with open_source(f"file://{path}") as source:
+        assert source.info.num_frames == 12
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("nowhere.mp4", "no such video"),
+        (np.zeros((4, 4, 3), np.uint8), r"must be \(T, H, W, 3\)"),
+        ([], "empty"),
+        (iter([]), "empty"),
+        (["not an image.jpg"], "frame 0: no such image"),
+        (3.5, "got float"),
+        (None, "got NoneType"),
+    ],
+)
+def test_what_is_no_source_says_why(source: object, reason: str) -> None:
+    with pytest.raises(VideoError, match=reason):
+        open_source(source)  # type: ignore[arg-type]

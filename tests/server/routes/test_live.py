@@ -1,0 +1,121 @@
+"""The live line: frames in, masks out, never late."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.websockets import WebSocketDisconnect
+
+from masklet.masks.operations import decode_rle
+from masklet.records import ByteArray, ImageFeatures
+from masklet.server.settings import Limits
+from tests.fake_engine import FakeEngine
+from tests.server.conftest import LIVE, Open, Page, png
+
+PHOTO = Path(__file__).parents[3] / "examples" / "media" / "cat.jpg"
+CLICK = {"points": [[1, 1]], "labels": [1]}
+
+
+class HeldEngine(FakeEngine):
+    """Looks at no frame until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_look = threading.Event()
+        self.looking = threading.Event()
+        self.seen: list[int] = []
+
+    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
+        self.looking.set()
+        assert self.may_look.wait(30)
+        features = super().encode_image(rgb, in_video=in_video)
+        self.seen.append(features.arrays["number"])
+        return features
+
+
+def test_frames_in_masks_out(page: Page) -> None:
+    left = np.zeros((6, 8), bool)
+    left[:, :4] = True
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None, "max_side": 64})
+        line.send_json({"prompt": {"object_id": 3, **CLICK}})
+        for number in range(3):
+            line.send_bytes(png(number))
+            answer = line.receive_json()
+            assert answer["frame_index"] == number
+            assert [one["object_id"] for one in answer["objects"]] == [3]
+            assert (decode_rle(answer["objects"][0]["rle"]) == left).all()
+        line.send_text("{}}")
+        assert line.receive_json()["error"]["code"] == "invalid"
+
+
+def test_objects_come_and_go(page: Page) -> None:
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None})
+        shown = []
+        for number, message in enumerate(
+            [{"prompt": {"object_id": 1, **CLICK}}, {"prompt": {"object_id": 2, **CLICK}}, {"remove": 1}, {"remove": 7}]
+        ):
+            line.send_json(message)
+            line.send_bytes(png(number))
+            shown.append([one["object_id"] for one in line.receive_json()["objects"]])
+        assert shown == [[1], [1, 2], [2], [2]]
+
+
+def test_frames_give_way_to_newer_ones(open_studio: Open) -> None:
+    engine = HeldEngine()
+    page = open_studio(engine=engine)
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None})
+        line.send_json({"prompt": {"object_id": 1, **CLICK}})
+        line.send_bytes(png(0))
+        assert engine.looking.wait(30)
+        for number in range(1, 6):
+            line.send_bytes(png(number))
+        line.send_json({"remove": 9})  # messages are read in order: once this one is, so are the frames
+        page.get("/api/v1/me")
+        engine.may_look.set()
+        first = line.receive_json()
+        last = line.receive_json()
+        while last["dropped"] < 4 and last["frame_index"] < 5:  # some may have come in between
+            last = line.receive_json()
+        assert first["frame_index"] == 0
+        assert (engine.seen[0], engine.seen[-1]) == (0, 5)
+        assert last["dropped"] == 6 - len(engine.seen)
+
+
+def test_frames_of_another_size_end_the_line(page: Page) -> None:
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None, "max_side": 64})
+        line.send_bytes(png(0))
+        line.receive_json()
+        line.send_bytes(PHOTO.read_bytes())
+        assert "one size" in line.receive_json()["error"]["message"]
+
+
+def test_there_are_only_so_many_lines(open_studio: Open) -> None:
+    page = open_studio(limits=Limits(live_streams=1))
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None})
+        with pytest.raises(WebSocketDisconnect), page.websocket_connect(LIVE) as second:
+            second.receive_json()
+    with page.websocket_connect(LIVE) as line:  # the first has ended
+        line.send_json({"source": None})
+        line.send_bytes(png(0))
+        assert line.receive_json()["frame_index"] == 0
+
+
+def test_no_address_is_opened_by_itself(page: Page) -> None:
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": "rtsp://10.0.0.1/secret"})
+        assert "--allow-stream" in line.receive_json()["error"]["message"]
+
+
+def test_a_frame_that_is_none_ends_the_line_with_a_reason(page: Page) -> None:
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None})
+        line.send_bytes(b"no picture")
+        assert line.receive_json()["error"]["code"] == "image"

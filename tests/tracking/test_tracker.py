@@ -1,0 +1,621 @@
+"""The tracker, driven by an engine on integers: what it asks for, in which order, and what it keeps."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from masklet.errors import MaskletError, PromptError, TrackingError, VideoError
+from masklet.masks.edges import EdgeConfig
+from masklet.media.source import IteratorSource
+from masklet.memory.bank import MemoryConfig
+from masklet.records import ByteArray, FrameMasks, Prompt
+from masklet.tracking.tracker import Tracker
+from tests.fake_engine import LOW_RES, SIZE_HW, FakeEngine, endless, frame, picture, pictures
+
+CLICK: dict[str, Any] = {"points_xy": [(1, 1)]}
+CORRECTION: dict[str, Any] = {"points_xy": [(5, 2)], "labels": [0]}
+LEFT_HALF = np.arange(SIZE_HW[1]) < SIZE_HW[1] // 2
+
+
+def tracker_of(count: int = 10, engine: FakeEngine | None = None, **options: Any) -> tuple[Tracker[int], FakeEngine]:
+    engine = engine or FakeEngine()
+    return Tracker(engine, pictures(count), **options), engine
+
+
+def shown(results: Iterator[FrameMasks]) -> list[tuple[int, tuple[int, ...]]]:
+    return [(masks.frame_index, masks.object_ids) for masks in results]
+
+
+# Forward.
+
+
+def test_a_click_becomes_a_mask_on_every_frame() -> None:
+    tracker, engine = tracker_of(4)
+    tracker.prompt(**CLICK)
+    results = list(tracker.run())
+    assert [masks.frame_index for masks in results] == [0, 1, 2, 3]
+    assert [masks.prompted.tolist() for masks in results] == [[True], [False], [False], [False]]
+    for masks in results:
+        assert masks.object_ids == (1,)
+        assert masks.masks.shape == (1, *SIZE_HW)
+        assert masks.masks.dtype == np.bool_
+        assert (masks.mask(1) == LEFT_HALF).all()
+        assert masks.iou_predictions.tolist() == pytest.approx([0.9])
+        assert masks.object_scores.tolist() == [8.0]
+    assert engine.recall_of(0).is_empty
+    assert engine.recall_of(3).spatial == ((0, 0), (2, 1), (1, 2))
+    assert engine.memorised == [(0, (True,)), (1, (False,)), (2, (False,)), (3, (False,))]
+
+
+def test_objects_share_one_encoding_and_one_call_of_each_kind_per_frame() -> None:
+    tracker, engine = tracker_of(5)
+    for object_id in (7, 3, 5):
+        tracker.prompt(object_id, **CLICK)
+    assert shown(tracker.run()) == [(index, (3, 5, 7)) for index in range(5)]
+    assert engine.encoded == [0, 1, 2, 3, 4]
+    assert [(number, len(recalls)) for number, recalls in engine.attended] == [(index, 3) for index in range(5)]
+    assert [(number, len(prompts)) for number, prompts, _ in engine.decoded] == [(index, 3) for index in range(5)]
+    assert [(number, len(prompted)) for number, prompted in engine.memorised] == [(index, 3) for index in range(5)]
+
+
+def test_an_object_prompted_later_is_absent_before() -> None:
+    tracker, engine = tracker_of(6)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(2, 3, **CLICK)
+    assert [ids for _, ids in shown(tracker.run())] == [(1,)] * 3 + [(1, 2)] * 3
+    assert engine.prompt_of(3, row=0) is None
+    assert engine.recall_of(3, row=0).spatial == ((0, 0), (2, 1), (1, 2))
+    assert engine.recall_of(3, row=1).is_empty
+    assert engine.recall_of(5, row=1).spatial == ((0, 3), (1, 4))
+
+
+def test_frames_without_objects_are_not_encoded() -> None:
+    tracker, engine = tracker_of(6)
+    tracker.prompt(1, 4, **CLICK)
+    results = list(tracker.run(start=2))
+    assert [(masks.frame_index, masks.object_ids) for masks in results] == [(2, ()), (3, ()), (4, (1,)), (5, (1,))]
+    assert results[0].masks.shape == (0, *SIZE_HW)
+    assert engine.encoded == [4, 5]
+
+
+def test_start_after_the_prompt_takes_the_prompt_in_first() -> None:
+    tracker, engine = tracker_of(10)
+    tracker.prompt(1, 1, **CLICK)
+    assert shown(tracker.run(start=6, stop=8)) == [(6, (1,)), (7, (1,))]
+    assert engine.encoded == [1, 6, 7]
+    assert engine.recall_of(6).spatial == ((0, 1),)
+
+
+def test_an_absent_object_has_an_empty_mask_and_its_score() -> None:
+    tracker, _ = tracker_of(4, FakeEngine(lambda number: -6.0 if number == 2 else 8.0))
+    tracker.prompt(**CLICK)
+    results = list(tracker.run())
+    assert [bool(masks.masks.any()) for masks in results] == [True, True, False, True]
+    assert results[2].object_ids == (1,)
+    assert results[2].object_scores.tolist() == [-6.0]
+
+
+def test_a_second_prompt_later_in_the_video_stays_in_memory() -> None:
+    tracker, engine = tracker_of(20)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(1, 10, box_xyxy=(1, 1, 4, 4))
+    results = list(tracker.run())
+    assert engine.recall_of(10).is_empty  # said in full, so memory has no say
+    assert engine.recall_of(9).spatial[0] == (0, 0)
+    assert engine.recall_of(19).spatial[:2] == ((0, 0), (0, 10))
+    assert [masks.frame_index for masks in results if masks.prompted.any()] == [0, 10]
+
+
+def test_a_lone_negative_click_is_read_with_memory() -> None:
+    tracker, engine = tracker_of(8)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(1, 5, **CORRECTION)
+    list(tracker.run())
+    assert engine.recall_of(5).spatial == ((0, 0), (4, 1), (3, 2), (2, 3), (1, 4))
+
+
+# Prompts on one frame.
+
+
+def test_prompts_of_one_object_on_one_frame_add_up() -> None:
+    tracker, engine = tracker_of(2)
+    tracker.prompt(points_xy=[(1, 1)])
+    tracker.prompt(points_xy=[(6, 2)], labels=[0])
+    list(tracker.run())
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert prompt.points_xy.tolist() == [[1, 1], [6, 2]]
+    assert prompt.labels.tolist() == [1, 0]
+    assert prompt.previous_logits is None
+
+
+def test_points_join_a_box_and_a_new_box_replaces_both() -> None:
+    tracker, engine = tracker_of(1)
+    tracker.prompt(box_xyxy=(0, 0, 3, 3))
+    tracker.prompt(**CLICK)
+    tracker.preview(0)
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert prompt.num_points == 3
+    tracker.prompt(box_xyxy=(1, 1, 5, 5))
+    tracker.preview(0)
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert prompt.num_points == 2
+    assert prompt.previous_logits is None
+
+
+def test_clear_begins_anew() -> None:
+    tracker, engine = tracker_of(1)
+    tracker.prompt(points_xy=[(1, 1)])
+    tracker.preview()
+    tracker.prompt(points_xy=[(2, 2)], clear=True)
+    tracker.preview()
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert prompt.points_xy.tolist() == [[2, 2]]
+    assert prompt.previous_logits is None
+
+
+def test_points_correct_what_a_preview_has_shown() -> None:
+    tracker, engine = tracker_of(3)
+    tracker.prompt(**CLICK)
+    tracker.preview(0)
+    tracker.prompt(**CORRECTION)
+    tracker.preview(0)
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert prompt.previous_logits is not None
+    # The second of three candidates is the best; its logits of 41 are clamped.
+    assert prompt.previous_logits.shape == (LOW_RES, LOW_RES)
+    assert (prompt.previous_logits.min(), prompt.previous_logits.max()) == (-32, 32)
+    list(tracker.run())
+    assert [number for number, _, _ in engine.decoded] == [0, 0, 1, 2]  # the preview's answer is what is tracked
+    assert engine.encoded == [0, 1, 2]
+
+
+def test_a_preview_leaves_memory_alone() -> None:
+    tracker, engine = tracker_of(8)
+    tracker.prompt(1, 5, **CLICK)
+    masks = tracker.preview(5)
+    assert (masks.frame_index, masks.object_ids, masks.prompted.tolist()) == (5, (1,), [True])
+    assert engine.memorised == []
+    with pytest.raises(TrackingError, match="no object is prompted on frame 4"):
+        tracker.preview(4)
+
+
+def test_a_mask_prompt_is_shown_as_it_is() -> None:
+    tracker, engine = tracker_of(2)
+    mask = np.zeros(SIZE_HW, bool)
+    mask[3, 2:7] = True
+    tracker.prompt(mask=mask)
+    first, second = tracker.run()
+    assert (first.mask(1) == mask).all()
+    assert (second.mask(1) == LEFT_HALF).all()
+    assert engine.recall_of(0).is_empty
+
+
+def test_points_on_a_mask_correct_the_mask() -> None:
+    tracker, engine = tracker_of(1)
+    tracker.prompt(mask=np.ones(SIZE_HW, bool))
+    tracker.prompt(**CORRECTION)
+    list(tracker.run())
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert prompt.mask is None
+    assert prompt.previous_logits is not None
+    assert (prompt.previous_logits == 10).all()
+    tracker.prompt(points_xy=[(2, 4)])
+    tracker.preview()
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert prompt.num_points == 2
+    assert prompt.previous_logits is not None
+    assert prompt.previous_logits.max() == 32  # of the answer to the first point, no longer of the mask
+
+
+# Corrections.
+
+
+def test_a_correction_on_the_frame_just_seen_reads_memory_and_encodes_nothing_again() -> None:
+    tracker, engine = tracker_of(8)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(2, 0, **CLICK)
+    for masks in tracker.run():
+        if masks.frame_index == 4:
+            tracker.prompt(1, 4, **CORRECTION)
+    assert engine.encoded == list(range(8))
+    decoded = [(number, prompts) for number, prompts, _ in engine.decoded if number == 4]
+    assert [len(prompts) for _, prompts in decoded] == [2, 1]  # the other object is not asked again
+    prompt = decoded[1][1][0]
+    assert prompt is not None
+    assert prompt.previous_logits is not None
+    assert engine.recall_of(4).spatial == ((0, 0), (3, 1), (2, 2), (1, 3))
+    # From here on the correction is a prompted frame for the one object, and a tracked one for the other.
+    assert [slot for slot, number in engine.recall_of(7, row=0).spatial if number == 4] == [0]
+    assert [slot for slot, number in engine.recall_of(7, row=1).spatial if number == 4] == [3]
+
+
+def test_official_corrections_are_forgotten_after_six_frames() -> None:
+    tracker, engine = tracker_of(20, memory=MemoryConfig.official())
+    tracker.prompt(1, 0, **CLICK)
+    for masks in tracker.run():
+        if masks.frame_index == 4:
+            tracker.prompt(1, 4, **CORRECTION)
+    assert engine.memorised[5] == (4, (True,))
+    assert dict(engine.recall_of(5).spatial)[1] == 4
+    assert 4 not in [number for _, number in engine.recall_of(11).spatial]
+
+
+@pytest.mark.parametrize(
+    ("rules", "lowest", "highest"), [(MemoryConfig(), -32, 32), (MemoryConfig.official(), -32, -32)]
+)
+def test_a_correction_where_the_object_was_absent(rules: MemoryConfig, lowest: float, highest: float) -> None:
+    """Official: what is corrected is the empty mask that was shown. Else the decoder's second thoughts count."""
+    tracker, engine = tracker_of(8, FakeEngine(lambda number: -6.0 if number == 4 else 8.0), memory=rules)
+    tracker.prompt(1, 0, **CLICK)
+    for masks in tracker.run():
+        if masks.frame_index == 4:
+            tracker.prompt(1, 4, **CORRECTION)
+    prompt = engine.prompt_of(4)
+    assert prompt is not None
+    assert prompt.previous_logits is not None
+    assert (prompt.previous_logits.min(), prompt.previous_logits.max()) == (lowest, highest)
+
+
+def test_what_was_said_can_be_taken_back() -> None:
+    tracker, engine = tracker_of(8)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(1, 3, **CLICK)
+    list(tracker.run())
+    assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [0]
+    tracker.unprompt(1, 3, keep_memory=True)
+    assert [bool(masks.prompted.any()) for masks in tracker.run(start=3)] == [False] * 5
+    assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [2]
+    with pytest.raises(TrackingError, match="object 2 is unknown: known are 1"):
+        tracker.unprompt(2, 3, keep_memory=True)
+    tracker.unprompt(1, 0, keep_memory=True)
+    with pytest.raises(TrackingError, match="nothing is said of object 1 any more: prompt it, or remove it"):
+        tracker.run()
+
+
+def test_given_logits_are_corrected_in_place_of_the_last_answer() -> None:
+    tracker, engine = tracker_of()
+    tracker.prompt(1, 0, **CLICK)
+    tracker.preview(0)
+    own = np.full((LOW_RES, LOW_RES), 3.0)
+    tracker.prompt(1, 0, **CORRECTION, previous_logits=own, clear=True)
+    tracker.preview(0)
+    prompt = engine.prompt_of(0)
+    assert prompt is not None
+    assert len(prompt.points_xy) == 1
+    assert prompt.previous_logits is not None
+    assert (prompt.previous_logits == own).all()
+
+
+def test_the_decoders_answers_can_be_had_beside_the_masks() -> None:
+    tracker, _ = tracker_of()
+    tracker.prompt(3, 0, **CLICK)
+    assert tracker.answers == {}
+    masks = next(tracker.run())
+    assert tracker.answers.keys() == {3}
+    assert tracker.answers[3].object_score == masks.object_scores[0]
+
+
+def test_running_again_from_a_correction() -> None:
+    tracker, engine = tracker_of(8)
+    tracker.prompt(1, 0, **CLICK)
+    for masks in tracker.run():
+        if masks.frame_index == 5:
+            break
+    tracker.prompt(1, 5, **CORRECTION)
+    results = list(tracker.run(start=5))
+    assert [(masks.frame_index, bool(masks.prompted[0])) for masks in results] == [(5, True), (6, False), (7, False)]
+    assert engine.recall_of(5).spatial == ((0, 0), (4, 1), (3, 2), (2, 3), (1, 4))
+    assert engine.recall_of(6).spatial[:2] == ((0, 0), (0, 5))
+    assert engine.encoded == list(range(8))
+
+
+def test_running_again_gives_the_same() -> None:
+    tracker, engine = tracker_of(12)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(1, 6, **CLICK)
+    first = [engine.recall_of(masks.frame_index) for masks in tracker.run() if not masks.prompted.any()]
+    second = [engine.recall_of(masks.frame_index) for masks in tracker.run() if not masks.prompted.any()]
+    assert first[:5] == second[:5]
+    assert first[5:] == second[5:]
+
+
+# Backward and both ways.
+
+
+def test_backward_goes_from_the_latest_prompt_to_frame_0() -> None:
+    tracker, engine = tracker_of(10)
+    tracker.prompt(1, 3, **CLICK)
+    tracker.prompt(2, 6, **CLICK)
+    assert shown(tracker.run("backward")) == [(6, (2,)), (5, (2,)), (4, (2,)), *((i, (1, 2)) for i in (3, 2, 1, 0))]
+    assert engine.recall_of(0, row=0).spatial == ((0, 3), (2, 2), (1, 1))
+    assert engine.recall_of(0, row=0).pointers == ((3, 3), (1, 1), (2, 2))
+
+
+def test_backward_within_start_and_stop() -> None:
+    tracker, _ = tracker_of(10)
+    tracker.prompt(1, 8, **CLICK)
+    assert shown(tracker.run("backward", start=6, stop=3)) == [(6, (1,)), (5, (1,)), (4, (1,))]
+
+
+def test_both_ways_shows_every_frame_once() -> None:
+    tracker, engine = tracker_of(6)
+    tracker.prompt(1, 3, **CLICK)
+    assert shown(tracker.run("both")) == [(index, (1,)) for index in (2, 1, 0, 3, 4, 5)]
+    assert engine.recall_of(2).spatial == ((0, 3),)
+    assert engine.recall_of(4).spatial == ((0, 3),)  # not what was tracked on the way back
+    assert [number for number, _, _ in engine.decoded].count(3) == 1
+
+
+def test_both_ways_goes_outwards_from_each_objects_first_prompt() -> None:
+    tracker, engine = tracker_of(10)
+    tracker.prompt(2, 3, **CLICK)
+    tracker.prompt(1, 6, **CLICK)
+    tracker.prompt(2, 8, **CLICK)
+    results = list(tracker.run("both"))
+    assert [masks.frame_index for masks in results] == [2, 1, 0, 3, 4, 5, 6, 7, 8, 9]
+    assert all(masks.object_ids == (1, 2) for masks in results)
+    assert all((masks.masks == LEFT_HALF).all() and masks.masks.shape == (2, *SIZE_HW) for masks in results)
+    assert {masks.frame_index: masks.prompted.tolist() for masks in results if masks.prompted.any()} == {
+        3: [False, True],
+        6: [True, False],
+        8: [False, True],
+    }
+    assert engine.encoded.count(0) == 1
+
+
+def test_both_ways_asks_nothing_of_objects_that_are_not_to_be_tracked() -> None:
+    tracker, _ = tracker_of(10)
+    tracker.prompt(1, 5, **CLICK)
+    tracker.prompt(2, 8, **CLICK)
+    tracker.prompt(3, 8, **CLICK)
+    tracker.unprompt(3, 8, keep_memory=True)  # nothing is said of it any more
+    run = tracker.run("both", start=3, stop=7, object_ids=[1])
+    assert shown(run) == [(index, (1,)) for index in (4, 3, 5, 6)]
+    with pytest.raises(TrackingError, match="objects' first prompts, on frames 5 to 8: got start 3 and stop 7"):
+        tracker.run("both", start=3, stop=7, object_ids=[1, 2])
+    with pytest.raises(TrackingError, match="nothing is said of object 3 any more"):
+        tracker.run("both", start=3, stop=7)
+    with pytest.raises(TrackingError, match="object_ids is empty"):
+        tracker.run("both", object_ids=[])
+
+
+def test_both_ways_within_start_and_stop() -> None:
+    tracker, _ = tracker_of(10)
+    tracker.prompt(1, 5, **CLICK)
+    assert [index for index, _ in shown(tracker.run("both", start=3, stop=7))] == [4, 3, 5, 6]
+    assert [index for index, _ in shown(tracker.run("both", start=5, stop=7))] == [5, 6]
+    with pytest.raises(TrackingError, match="must enclose the objects' first prompts, on frames 5 to 5"):
+        tracker.run("both", start=6)
+
+
+def test_an_object_removed_on_the_way_back_is_not_shown_on_the_way_forward() -> None:
+    tracker, _ = tracker_of(8)
+    tracker.prompt(1, 2, **CLICK)
+    tracker.prompt(2, 6, **CLICK)
+    seen = []
+    for masks in tracker.run("both"):
+        seen.append((masks.frame_index, masks.object_ids))
+        if masks.frame_index == 0:
+            tracker.remove(2)
+    assert seen == [(1, (1, 2)), (0, (1, 2)), *((index, (1,)) for index in range(2, 8))]
+
+
+def test_official_reads_prompts_ahead() -> None:
+    tracker, engine = tracker_of(10, memory=MemoryConfig.official())
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(1, 8, **CLICK)
+    list(tracker.run())
+    assert engine.recall_of(3).spatial == ((0, 0), (0, 8), (2, 1), (1, 2))
+    assert engine.recall_of(3).pointers == ((3, 0), (1, 2), (2, 1))
+
+
+# Objects come and go.
+
+
+def test_an_object_added_while_tracking_runs() -> None:
+    tracker, engine = tracker_of(6)
+    tracker.prompt(1, 0, **CLICK)
+    seen = []
+    for masks in tracker.run():
+        seen.append(masks.object_ids)
+        if masks.frame_index == 2:
+            tracker.prompt(2, 2, **CLICK)
+            assert tracker.preview(2).object_ids == (2,)
+    assert seen == [(1,)] * 3 + [(1, 2)] * 3
+    assert engine.recall_of(3, row=1).spatial == ((0, 2),)
+    assert engine.encoded == list(range(6))
+
+
+def test_remove_forgets_everything_so_an_id_can_be_reused() -> None:
+    tracker, engine = tracker_of(8)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(2, 0, **CLICK)
+    seen = []
+    for masks in tracker.run():
+        seen.append(masks.object_ids)
+        if masks.frame_index == 2:
+            tracker.remove(1)
+        if masks.frame_index == 4:
+            tracker.prompt(1, 5, **CLICK)
+    assert seen == [(1, 2)] * 3 + [(2,)] * 2 + [(1, 2)] * 3
+    assert engine.recall_of(5, row=0).is_empty
+    with pytest.raises(TrackingError, match="object 9 is unknown: known are 1, 2"):
+        tracker.remove(9)
+
+
+def test_reset_forgets_all_objects() -> None:
+    tracker, _ = tracker_of()
+    tracker.prompt(1, 0, **CLICK)
+    list(tracker.run())
+    tracker.reset()
+    assert tracker.object_ids == ()
+    with pytest.raises(TrackingError, match="nothing to track yet"):
+        tracker.run()
+
+
+def test_non_overlap_gives_a_pixel_to_the_higher_logit() -> None:
+    tracker, _ = tracker_of(2, non_overlap=True)
+    tracker.prompt(1, 0, **CLICK)  # a lone click: the best of three candidates has logits of 41
+    tracker.prompt(2, 0, box_xyxy=(0, 0, 4, 4))  # a box: one candidate, with logits of 1
+    masks = next(tracker.run())
+    assert (masks.mask(1) == LEFT_HALF).all()
+    assert not masks.mask(2).any()
+    overlapping, _ = tracker_of(2)
+    overlapping.prompt(1, 0, **CLICK)
+    overlapping.prompt(2, 0, box_xyxy=(0, 0, 4, 4))
+    assert (next(overlapping.run()).masks == LEFT_HALF).all()
+
+
+# By hand, and from sources that run once.
+
+
+def test_step_by_hand_needs_no_source() -> None:
+    engine = FakeEngine()
+    tracker = Tracker(engine)
+    assert tracker.step(frame(3)).object_ids == ()
+    prompt = Prompt.create(points_xy=[(1, 1)])
+    assert tracker.step(frame(4), {5: prompt}).prompted.tolist() == [True]
+    assert tracker.step(frame(6)).object_ids == (5,)  # a frame was dropped
+    assert engine.recall_of(6).spatial == ((0, 4),)
+    with pytest.raises(TrackingError, match="no source"):
+        tracker.run()
+    with pytest.raises(PromptError, match="outside the frame"):
+        tracker.step(frame(7), {5: Prompt.create(points_xy=[(100, 1)])})
+
+
+def test_a_frame_of_the_same_number_but_other_pixels_is_encoded() -> None:
+    engine = FakeEngine()
+    tracker = Tracker(engine)
+    tracker.step(frame(0), {1: Prompt.create(points_xy=[(1, 1)])})
+    tracker.reset()
+    other = frame(0)
+    other.rgb[...] = 9
+    tracker.step(other, {1: Prompt.create(points_xy=[(1, 1)])})
+    assert len(engine.encoded) == 2
+
+
+def test_an_iterator_is_tracked_as_it_comes() -> None:
+    tracker = Tracker(FakeEngine(), endless())
+    tracker.prompt(1, 2, **CLICK)
+    assert shown(itertools.islice(tracker.run(), 3)) == [(2, (1,)), (3, (1,)), (4, (1,))]
+    with pytest.raises(TrackingError, match="frame 3 has passed"):
+        tracker.prompt(1, 3, **CLICK)
+    tracker.prompt(1, 4, **CORRECTION)
+    assert tracker.preview(4).frame_index == 4
+    assert shown(itertools.islice(tracker.run(), 2)) == [(5, (1,)), (6, (1,))]
+    with pytest.raises(TrackingError, match="has no way back"):
+        tracker.run("backward")
+    with pytest.raises(TrackingError, match="cannot start elsewhere"):
+        tracker.run(start=3)
+
+
+@pytest.mark.parametrize("memory", [MemoryConfig(), MemoryConfig.official()])
+def test_memory_does_not_grow_with_the_video(memory: MemoryConfig) -> None:
+    tracker = Tracker(FakeEngine(recording=False), endless(), memory=memory)
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(2, 0, **CLICK)
+    frames = tracker.run()
+
+    def blocks_after(count: int) -> int:
+        """Pieces of memory that Python has handed out; every kept number or record is at least one."""
+        for _ in itertools.islice(frames, count):
+            pass
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    early, late = blocks_after(100), blocks_after(1900)
+    assert late - early < 200
+
+
+def test_a_source_that_breaks_off_delivers_the_frames_before() -> None:
+    def broken() -> Iterator[ByteArray]:
+        yield from pictures(3)
+        raise VideoError("the cable is out", frame_index=3)
+
+    tracker = Tracker(FakeEngine(), IteratorSource(broken()))
+    tracker.prompt(**CLICK)
+    frames = tracker.run()
+    assert [next(frames).frame_index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(VideoError, match="the cable is out"):
+        next(frames)
+
+
+# Bad requests.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"frame_index": 10, **CLICK}, TrackingError, "frame 10 does not exist.* has 10: the last is 9"),
+        ({"frame_index": -1, **CLICK}, TrackingError, "frame -1 does not exist"),
+        ({"frame_index": 1.5, **CLICK}, PromptError, "frame_index must be a whole number, got 1.5"),
+        ({"object_id": "cat", **CLICK}, PromptError, "object_id must be a whole number, got 'cat'"),
+        ({"points_xy": [(8, 2)]}, PromptError, r"\(8, 2\) lies outside the frame, which is 8 wide and 6 high"),
+        ({"box_xyxy": (4, 4, 2, 2)}, PromptError, "left < right"),
+        ({"mask": np.ones((3, 3))}, PromptError, "8 x 6"),
+        ({}, PromptError, "empty"),
+    ],
+)
+def test_a_bad_prompt_is_refused_and_leaves_no_object(
+    arguments: dict[str, Any], error: type[MaskletError], text: str
+) -> None:
+    tracker, _ = tracker_of(10)
+    with pytest.raises(error, match=text):
+        tracker.prompt(**arguments)
+    assert tracker.object_ids == ()
+
+
+def test_bad_runs_are_refused_at_once() -> None:
+    tracker, _ = tracker_of(10)
+    with pytest.raises(TrackingError, match="nothing to track yet"):
+        tracker.run()
+    tracker.prompt(**CLICK)
+    with pytest.raises(TrackingError, match="direction must be 'forward', 'backward' or 'both', got 'up'"):
+        tracker.run("up")  # type: ignore[arg-type]
+    with pytest.raises(TrackingError, match="frame 12 does not exist"):
+        tracker.run(start=12)
+    with pytest.raises(TrackingError, match="direction must be 1"):
+        tracker.step(frame(0), direction=2)
+
+
+def test_edges_change_what_is_shown_and_nothing_that_is_remembered() -> None:
+    frames = []
+    for number in range(6):
+        rgb = np.full((48, 64, 3), 90, np.uint8)
+        rgb[:, 34:] = 230  # the engine says that the object ends at column 32
+        rgb[0, 0] = number, 0, 0
+        frames.append(rgb)
+    given = np.zeros((48, 64), bool)
+    given[10:20, 10:33] = True
+    asked, shown = [], []
+    for edges in (None, EdgeConfig()):
+        engine = FakeEngine()
+        tracker = Tracker(engine, frames, edges=edges)
+        tracker.prompt(1, 0, **CLICK)
+        tracker.prompt(2, 2, mask=given)
+        masks = list(tracker.run())
+        shown.append([one.mask(1).any(axis=0).sum() for one in masks])
+        asked.append((engine.attended, engine.memorised))
+        assert (masks[2].mask(2) == given).all()  # what the user says is exact
+    assert shown == [[32] * 6, [34] * 6]
+    assert asked[0] == asked[1]
+
+
+def test_memory_slots_fit_the_model() -> None:
+    tracker = Tracker(FakeEngine(), memory=MemoryConfig(spatial_slots=12))
+    assert tracker.memory.spatial_slots == 7
+    assert picture(70_000)[0, 0].tolist() == [112, 17, 1]
