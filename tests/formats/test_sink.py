@@ -20,8 +20,7 @@ from masklet.masks.indexed_png import davis_palette
 from masklet.masks.operations import decode_rle
 from masklet.media.source import open_source
 from masklet.records import Frame, FrameMasks
-
-from .clips import MakeClip, is_upright, masks_for, number_of, numbered_frame
+from tests.media.clips import MakeClip, is_upright, masks_for, number_of, numbered_frame
 
 
 def no_masks(frame: Frame) -> FrameMasks:

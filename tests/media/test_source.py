@@ -9,8 +9,7 @@ from PIL import Image
 
 from masklet.errors import VideoError
 from masklet.media.source import ArraySource, FolderSource, IteratorSource, VideoFileSource, open_source
-
-from .clips import MakeClip, number_of, numbered_frame
+from tests.media.clips import MakeClip, number_of, numbered_frame
 
 
 def folder_of(path: Path, names: list[str]) -> Path:

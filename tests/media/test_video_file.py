@@ -14,8 +14,7 @@ from masklet.media import video_file as video_file
 from masklet.media.base import made_smaller
 from masklet.media.video_file import VideoFileSource
 from masklet.records import ByteArray
-
-from .clips import MakeClip, is_upright, number_of, write_tone
+from tests.media.clips import MakeClip, is_upright, number_of, write_tone
 
 KINDS: dict[str, dict[str, Any]] = {
     "h264 with B frames": {"name": "clip.mp4"},

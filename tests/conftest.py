@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from .clips import MakeClip, numbered_frame, write_tone
+from tests.media.clips import MakeClip, numbered_frame, write_tone
 
 
 @pytest.fixture
