@@ -1,4 +1,4 @@
-"""Make a small data set of one's own for docs/finetune.md: slices of a human brain, and its white matter as masks.
+"""Make the sample data set of docs/tutorials/fine-tuning.md: slices of a human brain, with white matter as masks.
 
 The volume is the MNI ICBM152 template, an average of 152 MRI scans, with a map of white matter; both come inside the
 PyPI package nilearn (pip install nilearn). 20 slices are for training; those half-way between them, and slices of

@@ -1,7 +1,8 @@
 """Make the README's pictures in `docs/pictures/` with masklet itself, from `examples/media`.
 
 What is drawn is what the model answers to the clicks below, unretouched: where it errs, the picture shows it. With
-`--run runs/brain`, the picture of docs/finetune.md is made instead, from the sheets that such a training leaves.
+`--run runs/brain`, the picture of docs/tutorials/fine-tuning.md is made instead, from the sheets that such
+a training leaves.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--out", type=Path, default=PICTURES)
-    parser.add_argument("--run", type=Path, help="a run of docs/finetune.md: make that page's picture, and no other")
+    parser.add_argument("--run", type=Path, help="make only the picture of docs/tutorials/fine-tuning.md, from this run")
     given = parser.parse_args()
     if given.run is not None:
         print(f"wrote {write_image(given.out / 'finetune.jpg', before_and_after(given.run))}")

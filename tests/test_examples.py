@@ -23,7 +23,8 @@ from tests.serving import Server
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 MEDIA = EXAMPLES / "media"
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 
 HAS_NANO = (embedded_folder("nano") / SPEC_FILE).is_file()
 needs_nano = pytest.mark.skipif(not HAS_NANO, reason="the embedded model is not in the package yet")

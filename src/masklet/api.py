@@ -39,7 +39,7 @@ def load(
         image_size: side of the square input in pixels, a multiple of 32, for a checkpoint that was trained at
             another size than 1024: official weights do not tell.
         speed: "exact"; "fast", which tracks videos in less time, with masks that differ a little; or "auto" for the one
-            that suits the model: "fast" for nano, "exact" for all others (docs/speed.md).
+            that suits the model: "fast" for nano, "exact" for all others (docs/guides/speed.md).
 
     Raises:
         CheckpointError: the model is unknown, its files do not fit, or they cannot be downloaded.

@@ -362,7 +362,7 @@ class EngineInfo:
     images_only: bool = False
     """The weights came without a memory: the model segments, and a tracker refuses it."""
     speed: str = "exact"
-    """'exact', or 'fast': see docs/speed.md."""
+    """'exact', or 'fast': see docs/guides/speed.md."""
     path: str = ""
     """The file or folder that it was opened from, where that is known."""
 

@@ -32,7 +32,7 @@ EPILOG = examples(
     ("Classes", "masklet export-masks job.masklet --format yolo-segment --class 1=dog --class 2=cat --out dogs.zip"),
     ("From one format to another", "masklet export-masks clip.mp4 masks/ --format coco --out coco.json"),
     notes="Formats: coco (.json), png, yolo-segment, yolo-boxes and davis (a folder or .zip), sa-v (.json), csv, gif, "
-    "and cutout (.png, for images). docs/formats.md says what each can hold, and lists the options.",
+    "and cutout (.png, for images). docs/guides/formats.md says what each can hold, and lists the options.",
 )
 
 

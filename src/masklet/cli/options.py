@@ -41,8 +41,8 @@ SpeedOption = Annotated[
     typer.Option(
         "--speed",
         metavar="NAME",
-        help="exact, or fast: less time a frame, masks differ a little, see docs/speed.md. What suits the model when "
-        "left out: fast for nano, exact for others.",
+        help="exact, or fast: less time a frame, masks differ a little, see docs/guides/speed.md. What suits the model "
+        "when left out: fast for nano, exact for others.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -52,7 +52,7 @@ PolicyOption = Annotated[
         "--policy",
         metavar="NAME",
         help="What objects remember: reliable, official, motion, distractor, tree, or several, as motion+distractor; "
-        "docs/tracking.md says which for what. What suits the model when left out.",
+        "docs/guides/tracking.md says which for what. What suits the model when left out.",
     ),
 ]
 ForceOption = Annotated[

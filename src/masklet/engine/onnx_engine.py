@@ -30,7 +30,7 @@ class OnnxEngine(StagedEngine[Array]):
     Args:
         folder: holds `model.json` and `<stage>.onnx` for each of the four stages.
         num_threads: CPU threads; 0 leaves it to onnxruntime (one a core).
-        speed: "exact", "fast", or "auto" for the one that suits the model, see docs/speed.md.
+        speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version.

@@ -82,7 +82,7 @@ def open_engine(
         precision: "auto", "fp32", "bf16" or "fp16"; exported folders compute in fp32.
         image_size: of a checkpoint that was trained at another size than it says.
         num_threads: CPU threads; 0 leaves it to the runtime (one a core). PyTorch has one number for the process.
-        speed: "exact", "fast", or "auto" for the one that suits the model, see docs/speed.md.
+        speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
 
     Raises:
         CheckpointError: unknown name, missing or unfit files, or no way to download them.

@@ -34,7 +34,7 @@ class TorchEngine(StagedEngine[Tensor]):
         device: "auto" (CUDA, then Apple's MPS, then the CPU), or a torch device.
         precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA, and where "fast" is asked for on CPUs that
             compute in it; else fp32.
-        speed: "exact", "fast", or "auto" for the one that suits the model, see docs/speed.md.
+        speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
         compiled: run the stages through `torch.compile`, which takes a minute at their first runs and needs a compiler.
             Numbers of objects, memories and points may change without another one.
 

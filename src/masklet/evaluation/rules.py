@@ -1,7 +1,7 @@
 """Which frames and objects of a clip are judged, and what is averaged: the rules of each video benchmark.
 
 The measures J and F are the same everywhere; benchmarks differ in what they leave out and in what the mean goes over.
-`docs/evaluation.md` has the table, and where the benchmarks' own servers differ from what is done here.
+`docs/guides/evaluation.md` has the table, and where the benchmarks' own servers differ from what is done here.
 """
 
 from __future__ import annotations

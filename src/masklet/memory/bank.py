@@ -60,7 +60,7 @@ class MemoryConfig:
     object that collapses onto another one is marked as uncertain."""
     withhold_collapsed: bool = False
     """With `safeguards`: whether an object that has collapsed onto another one also stops remembering until they part.
-    It costs nano two points where twins cross, even when the impostor is known (docs/tracking.md)."""
+    It costs nano two points where twins cross, even when the impostor is known (docs/guides/tracking.md)."""
     retention: Retention = "streaming"
     """`streaming` keeps what the last and the next frame read; `editing` keeps every frame until a correction outdates
     it; `all` keeps every frame whatever is corrected, and no masks to go back to, as the official code does."""

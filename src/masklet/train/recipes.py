@@ -1,7 +1,8 @@
 """Trainings by name. A recipe is a function that returns a `TrainConfig`; deriving one is calling another.
 
 nano is made by `nano_prompts`, `nano_images` and `nano_clips` in this order, each starting from the one before, and
-then on a GPU by `nano_whole` (docs/nano.md). `finetune` goes on from any model (docs/finetune.md).
+then on a GPU by `nano_whole` (docs/model-cards/nano.md). `finetune` continues from any model
+(docs/tutorials/fine-tuning.md).
 """
 
 from __future__ import annotations

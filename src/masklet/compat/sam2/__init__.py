@@ -5,8 +5,8 @@
 
 Names, arguments, defaults, shapes and types of results are the official ones. Underneath are `Segmenter`, `Tracker` and
 `segment_everything` with `MemoryConfig.official()`: no hydra, no compiled extension, no decord, and videos from any
-file, folder or array. What differs on purpose is in docs/migrating-from-sam2.md. Results that are torch tensors there
-are so here, so this part of masklet needs the torch extra.
+file, folder or array. What differs on purpose is in docs/guides/migrating-from-sam2.md. Results that are torch
+tensors there are so here, so this part of masklet needs the torch extra.
 """
 
 from masklet.engine.open import needs_extra

@@ -132,8 +132,8 @@ def _scaled(said: LivePrompt, scale: float, size_hw: tuple[int, int]) -> Prompt:
 
 @router.websocket("/live")
 async def live(socket: WebSocket) -> None:
-    """See docs/studio.md: a text message to begin, then frames (binary JPEG, PNG or WebP) and prompts (text) in, masks
-    (text) out."""
+    """See docs/guides/server.md: a text message to begin, then frames (binary JPEG, PNG or WebP) and prompts
+    (text) in, masks (text) out."""
     studio = studio_of(socket)
     try:
         user = studio.accounts.user_of(socket)
