@@ -17,7 +17,8 @@ import masklet
 from masklet.masks.drawing import draw_overlay
 from masklet.media.images import read_image, write_image
 from masklet.media.source import open_source
-from masklet.records import ByteArray, Prompt
+from masklet.prompts import Prompt
+from masklet.records import ByteArray
 
 ROOT = Path(__file__).parent.parent
 MEDIA, PICTURES = ROOT / "examples" / "media", ROOT / "docs" / "pictures"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from masklet.prompts import Prompt
 from masklet.records import (
     ByteArray,
     Conditioned,
@@ -19,7 +20,6 @@ from masklet.records import (
     Frame,
     FrameMemory,
     ImageFeatures,
-    Prompt,
     Recall,
 )
 

@@ -24,7 +24,8 @@ from masklet.evaluation.running import Tick
 from masklet.masks.operations import CocoRle, encode_rle
 from masklet.memory.bank import MemoryConfig
 from masklet.output import atomic_path
-from masklet.records import ByteArray, Conditioned, Decoded, Frame, FrameMemory, ImageFeatures, Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import ByteArray, Conditioned, Decoded, Frame, FrameMemory, ImageFeatures, Recall
 from masklet.tracking.tracker import Tracker
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         VideoError,
     )
     from masklet.memory.bank import MemoryConfig
-    from masklet.records import Frame, FrameMasks, PointLabel, Prompt, SegmentResult
+    from masklet.prompts import PointLabel, Prompt
+    from masklet.records import Frame, FrameMasks, SegmentResult
     from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask
     from masklet.segmentation.segmenter import EncodedImage, Segmenter
     from masklet.tracking.tracker import Tracker
@@ -68,8 +69,8 @@ _HOMES = {
     "FrameMasks": "records",
     "MemoryConfig": "memory.bank",
     "Model": "api",
-    "PointLabel": "records",
-    "Prompt": "records",
+    "PointLabel": "prompts",
+    "Prompt": "prompts",
     "SegmentResult": "records",
     "Segmenter": "segmentation.segmenter",
     "Tracker": "tracking.tracker",

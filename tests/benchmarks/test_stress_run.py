@@ -6,7 +6,8 @@ import numpy as np
 
 from benchmarks.stress.run import Shared
 from masklet.memory.bank import MemoryConfig
-from masklet.records import FrameMasks, Prompt
+from masklet.prompts import Prompt
+from masklet.records import FrameMasks
 from masklet.tracking.tracker import Tracker
 from tests.fake_engine import FakeEngine, frame
 

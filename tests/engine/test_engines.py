@@ -16,7 +16,8 @@ from masklet.engine.staged import ModelSpec
 from masklet.errors import CheckpointError, EngineError
 from masklet.media.images import read_image
 from masklet.memory.bank import MemoryConfig
-from masklet.records import BoolArray, ByteArray, Decoded, Frame, Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import BoolArray, ByteArray, Decoded, Frame, Recall
 from masklet.segmentation.segmenter import Segmenter
 from masklet.tracking.tracker import Tracker
 

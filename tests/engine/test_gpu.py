@@ -17,7 +17,8 @@ from masklet.bench.stages import STAGES, Scene  # noqa: E402
 from masklet.bench.timing import deviation  # noqa: E402
 from masklet.engine.staged import StageName  # noqa: E402
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
-from masklet.records import Frame, Prompt  # noqa: E402
+from masklet.prompts import Prompt  # noqa: E402
+from masklet.records import Frame  # noqa: E402
 from masklet.tracking.tracker import Tracker  # noqa: E402
 from tests.model.tiny import TINY, random_model  # noqa: E402
 

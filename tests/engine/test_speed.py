@@ -12,7 +12,8 @@ from masklet.engine.onnx_engine import OnnxEngine
 from masklet.engine.open import embedded_folder
 from masklet.engine.staged import StageName
 from masklet.errors import EngineError
-from masklet.records import Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import Recall
 
 torch = pytest.importorskip("torch", reason="TorchEngine needs PyTorch")
 

@@ -12,7 +12,8 @@ import pytest
 from masklet.engine.onnx_engine import OnnxEngine
 from masklet.engine.open import embedded_folder
 from masklet.engine.staged import StageName
-from masklet.records import Frame, Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import Frame, Recall
 from masklet.tracking.tracker import Tracker
 
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from masklet.records import Conditioned, Decoded, EngineInfo, FrameMemory, ImageFeatures, Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import Conditioned, Decoded, EngineInfo, FrameMemory, ImageFeatures, Recall
 
 SIZE = 64
 PALETTE_STEP = 10  # an object's id times this is its red value

@@ -9,7 +9,8 @@ import pytest
 from masklet.errors import ConfigError, DataError
 from masklet.evaluation.interactive import annotation_time, evaluate_interactive
 from masklet.evaluation.running import RunOptions
-from masklet.records import Conditioned, Decoded, Prompt
+from masklet.prompts import Prompt
+from masklet.records import Conditioned, Decoded
 
 from .oracle import OracleEngine, rectangle, write_pair
 

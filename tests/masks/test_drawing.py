@@ -16,7 +16,7 @@ from masklet.masks.drawing import (
     draw_regions,
     neighbor_colors,
 )
-from masklet.records import Prompt
+from masklet.prompts import Prompt
 
 GREY = np.full((240, 320, 3), 128, np.uint8)
 

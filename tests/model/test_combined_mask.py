@@ -8,7 +8,7 @@ from torch import Tensor
 
 from masklet.model.combined_mask import box_fit, combine_masks
 from masklet.model.sam2 import SAM2
-from masklet.records import PointLabel
+from masklet.prompts import PointLabel
 
 from .tiny import TINY
 

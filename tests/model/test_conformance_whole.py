@@ -15,7 +15,8 @@ from torch import Tensor
 from masklet.engine.torch_engine import TorchEngine
 from masklet.memory.bank import MemoryConfig
 from masklet.model.config import OFFICIAL_CONFIGS
-from masklet.records import BoolArray, FrameMasks, Prompt
+from masklet.prompts import Prompt
+from masklet.records import BoolArray, FrameMasks
 from masklet.segmentation.segmenter import Segmenter
 from masklet.tracking.tracker import Tracker
 

@@ -7,7 +7,7 @@ import torch
 
 from masklet.model.config import PromptMapsConfig
 from masklet.model.prompt_maps import FinePrompts, PromptMaps, draw_prompts
-from masklet.records import PointLabel
+from masklet.prompts import PointLabel
 
 FOREGROUND, BACKGROUND, PADDING = PointLabel.FOREGROUND, PointLabel.BACKGROUND, PointLabel.PADDING
 SIGMAS = (0.05, 0.3)

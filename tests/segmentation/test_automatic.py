@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from masklet.errors import ConfigError, ImageError
 from masklet.masks.operations import mask_iou, mask_logits
 from masklet.media.images import write_image
-from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, ImageFeatures, Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, ImageFeatures, Recall
 from masklet.segmentation.automatic import (
     AutomaticConfig,
     AutomaticMask,

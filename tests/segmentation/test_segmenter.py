@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import ImageError, PromptError
-from masklet.records import Prompt
+from masklet.prompts import Prompt
 from masklet.segmentation.segmenter import EncodedImage, Segmenter
 from tests.fake_engine import LOW_RES, SIZE_HW, FakeEngine, picture
 

@@ -13,7 +13,7 @@ import pytest
 
 import masklet
 from masklet.masks.operations import decode_rle
-from masklet.records import Prompt
+from masklet.prompts import Prompt
 from masklet.server.app import create_app
 from masklet.server.settings import Settings
 from masklet.tracking.frame_masks import shown_logits

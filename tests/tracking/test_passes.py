@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from masklet.memory.bank import MemoryBank, MemoryConfig
-from masklet.records import Prompt
+from masklet.prompts import Prompt
 from masklet.tracking.mask_store import Stretch
 from masklet.tracking.passes import Direction, Leg, legs_of_run, legs_over
 from masklet.tracking.track import Given, Hypothesis, Track

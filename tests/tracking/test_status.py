@@ -9,7 +9,8 @@ import pytest
 
 from masklet.memory.bank import MemoryConfig
 from masklet.memory.policies import Sighting
-from masklet.records import ByteArray, FloatArray, Frame, Prompt
+from masklet.prompts import Prompt
+from masklet.records import ByteArray, FloatArray, Frame
 from masklet.tracking.collisions import Claim, CollisionGuard, pairwise_iou, weaker
 from masklet.tracking.mask_store import Scores
 from masklet.tracking.shot_cuts import CutDetector

@@ -15,7 +15,8 @@ from masklet.errors import MaskletError, PromptError, TrackingError, VideoError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import IteratorSource
 from masklet.memory.bank import MemoryConfig
-from masklet.records import ByteArray, FrameMasks, Prompt
+from masklet.prompts import Prompt
+from masklet.records import ByteArray, FrameMasks
 from masklet.tracking.tracker import Tracker
 from tests.fake_engine import LOW_RES, SIZE_HW, FakeEngine, endless, frame, picture, pictures
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from masklet.records import PointLabel
+from masklet.prompts import PointLabel
 from masklet.train.prompts import (
     PromptKind,
     coarse_mask_logits,

@@ -10,7 +10,8 @@ import numpy as np
 from masklet.bench.timing import Contestant
 from masklet.engine.protocol import Engine
 from masklet.memory.bank import MemoryConfig
-from masklet.records import ByteArray, FloatArray, Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import ByteArray, FloatArray, Recall
 
 STAGES = ("encode image", "attend", "decode masks", "encode memory")
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from masklet.errors import ImageError, PromptError
 
 if TYPE_CHECKING:
-    from masklet.records import BoolArray, Prompt
+    from masklet.prompts import Prompt
+    from masklet.records import BoolArray
 
 DEFAULT_OBJECT = 1
 
@@ -50,7 +51,7 @@ class ObjectPrompt:
         Raises:
             PromptError: see `Prompt.create`, here with the object's number; or the mask cannot be read.
         """
-        from masklet.records import Prompt
+        from masklet.prompts import Prompt
 
         try:
             mask = None

@@ -28,7 +28,8 @@ from masklet.errors import ConfigError, PromptError
 if TYPE_CHECKING:
     from masklet.api import Model
     from masklet.masks.operations import CocoRle
-    from masklet.records import ByteArray, Prompt, SegmentResult
+    from masklet.prompts import Prompt
+    from masklet.records import ByteArray, SegmentResult
 
 FORMATS = ("overlay", "masks", "cutouts", "coco")
 CANDIDATES = 3

@@ -37,7 +37,8 @@ from masklet.errors import ConfigError, OutputError, PromptError
 if TYPE_CHECKING:
     from masklet.formats.sink import Sinks
     from masklet.media.source import FrameSource, VideoInfo
-    from masklet.records import EngineInfo, Frame, FrameMasks, Prompt
+    from masklet.prompts import Prompt
+    from masklet.records import EngineInfo, Frame, FrameMasks
     from masklet.tracking.tracker import Tracker
 
 EPILOG = examples(

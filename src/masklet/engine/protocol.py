@@ -9,17 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from masklet.records import (
-    ByteArray,
-    Conditioned,
-    Decoded,
-    EngineInfo,
-    FloatArray,
-    FrameMemory,
-    ImageFeatures,
-    Prompt,
-    Recall,
-)
+from masklet.prompts import Prompt
+from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, FrameMemory, ImageFeatures, Recall
 
 A = TypeVar("A")
 

@@ -18,18 +18,8 @@ from numpy.typing import NDArray
 from masklet.errors import CheckpointError, EngineError
 from masklet.masks.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
 from masklet.masks.operations import mask_logits, square_mask
-from masklet.records import (
-    ByteArray,
-    Conditioned,
-    Decoded,
-    EngineInfo,
-    FloatArray,
-    FrameMemory,
-    ImageFeatures,
-    PointLabel,
-    Prompt,
-    Recall,
-)
+from masklet.prompts import PointLabel, Prompt
+from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, FrameMemory, ImageFeatures, Recall
 
 A = TypeVar("A")
 

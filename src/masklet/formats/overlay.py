@@ -10,7 +10,8 @@ from masklet.formats.sink_base import BaseSink
 from masklet.masks.drawing import draw_overlay
 from masklet.media.base import VideoInfo
 from masklet.media.writer import VideoWriter, h264
-from masklet.records import Frame, FrameMasks, Prompt
+from masklet.prompts import Prompt
+from masklet.records import Frame, FrameMasks
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 

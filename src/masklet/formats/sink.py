@@ -26,7 +26,8 @@ from masklet.formats.sink_base import BaseSink, Sink
 from masklet.masks.operations import decode_rle, encode_rle
 from masklet.media.base import FrameSource, VideoInfo
 from masklet.output import refuse_existing
-from masklet.records import Frame, FrameMasks, Prompt
+from masklet.prompts import Prompt
+from masklet.records import Frame, FrameMasks
 
 __all__ = [
     "FORMATS",

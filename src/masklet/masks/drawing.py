@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from masklet.records import BoolArray, ByteArray, PointLabel, Prompt
+from masklet.prompts import PointLabel, Prompt
+from masklet.records import BoolArray, ByteArray
 
 Color = tuple[int, int, int]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from masklet.model.layers import LayerNorm2d
 from masklet.model.position_encoding import RandomFourierEncoding
-from masklet.records import PointLabel
+from masklet.prompts import PointLabel
 
 
 class MaskDownscaler(nn.Module):

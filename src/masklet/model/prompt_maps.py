@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from masklet.model.config import PromptMapsConfig
 from masklet.model.position_encoding import centres
-from masklet.records import PointLabel
+from masklet.prompts import PointLabel
 
 _BOX_EDGE_SHARPNESS = 2.5
 """A box's edge is drawn as sigmoid(this * cells from it), so about a cell wide."""

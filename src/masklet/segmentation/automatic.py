@@ -31,17 +31,8 @@ from masklet.masks.operations import (
     upsample_logits,
     without_small_parts,
 )
-from masklet.records import (
-    BoolArray,
-    ByteArray,
-    Decoded,
-    EngineInfo,
-    FloatArray,
-    ImageFeatures,
-    PointLabel,
-    Prompt,
-    Recall,
-)
+from masklet.prompts import PointLabel, Prompt
+from masklet.records import BoolArray, ByteArray, Decoded, EngineInfo, FloatArray, ImageFeatures, Recall
 
 A = TypeVar("A")
 

@@ -12,17 +12,8 @@ from typing import Any
 import numpy as np
 
 from masklet.engine.protocol import Engine
-from masklet.records import (
-    ByteArray,
-    Conditioned,
-    Decoded,
-    EngineInfo,
-    FloatArray,
-    FrameMemory,
-    ImageFeatures,
-    Prompt,
-    Recall,
-)
+from masklet.prompts import Prompt
+from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, FrameMemory, ImageFeatures, Recall
 
 FEATURE_BYTES = 256 * 2**20
 """Features of frames that were clicked on lately, about."""

@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from masklet.engine.protocol import Engine
-from masklet.records import Decoded, FloatArray, Frame, FrameMemory, ImageFeatures, Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import Decoded, FloatArray, Frame, FrameMemory, ImageFeatures, Recall
 
 A = TypeVar("A")
 T = TypeVar("T")

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from masklet.masks.operations import tidied_logits, upsample_logits
-from masklet.records import EngineInfo, FloatArray, FrameMasks, PointLabel, Prompt
+from masklet.prompts import PointLabel, Prompt
+from masklet.records import EngineInfo, FloatArray, FrameMasks
 from masklet.tracking.mask_store import StoredMask
 
 

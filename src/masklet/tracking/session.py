@@ -29,7 +29,8 @@ from masklet.masks.operations import decode_rle, encode_rle
 from masklet.media.source import VideoSource
 from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.output import atomic_path
-from masklet.records import Decoded, FloatArray, FrameMemory, Prompt
+from masklet.prompts import Prompt
+from masklet.records import Decoded, FloatArray, FrameMemory
 from masklet.tracking.frame_engine import Answer
 from masklet.tracking.mask_store import MaskStore, StoredMask
 from masklet.tracking.passes import Leg

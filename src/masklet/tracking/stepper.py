@@ -16,7 +16,8 @@ from masklet.masks.edges import EdgeConfig, refine_edges
 from masklet.masks.operations import MASK_LOGIT, encode_rle, mask_logits, resolve_overlap
 from masklet.memory.bank import MemoryConfig
 from masklet.memory.policies import Sighting, reliability
-from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Prompt, Recall
+from masklet.prompts import Prompt
+from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Recall
 from masklet.tracking.collisions import Claim, CollisionGuard
 from masklet.tracking.frame_engine import Answer, FrameEngine, Question
 from masklet.tracking.frame_masks import shown_logits

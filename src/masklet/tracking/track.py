@@ -12,7 +12,8 @@ from masklet.errors import TrackingError
 from masklet.masks.operations import mask_logits
 from masklet.memory.bank import MemoryBank
 from masklet.memory.policies import Branch, Path, Sighting
-from masklet.records import Decoded, PointLabel, Prompt
+from masklet.prompts import PointLabel, Prompt
+from masklet.records import Decoded
 from masklet.tracking.frame_engine import Answer
 from masklet.tracking.status import Watch
 

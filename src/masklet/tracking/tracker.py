@@ -21,7 +21,8 @@ from masklet.errors import EngineError, PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import FrameSource, VideoSource, open_source
 from masklet.memory.bank import MemoryBank, MemoryConfig
-from masklet.records import Decoded, Frame, FrameMasks, Prompt
+from masklet.prompts import Prompt
+from masklet.records import Decoded, Frame, FrameMasks
 from masklet.tracking.frame_engine import FrameEngine
 from masklet.tracking.frame_masks import of_stored
 from masklet.tracking.mask_store import MaskStore

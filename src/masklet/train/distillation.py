@@ -13,7 +13,8 @@ from torch import Tensor
 
 from masklet.engine.protocol import Engine
 from masklet.errors import PromptError
-from masklet.records import FloatArray, ImageFeatures, PointLabel, Prompt, Recall
+from masklet.prompts import PointLabel, Prompt
+from masklet.records import FloatArray, ImageFeatures, Recall
 from masklet.train.prompts import PointPrompts
 
 NUM_CANDIDATES = 3

@@ -16,7 +16,8 @@ from masklet.evaluation.metrics import next_click
 from masklet.masks.drawing import draw_overlay
 from masklet.masks.operations import mask_box_xyxy, mask_iou
 from masklet.media.images import write_image
-from masklet.records import BoolArray, ByteArray, Prompt
+from masklet.prompts import Prompt
+from masklet.records import BoolArray, ByteArray
 from masklet.segmentation.segmenter import Segmenter
 
 TILE = 256

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from masklet.records import PointLabel
+from masklet.prompts import PointLabel
 
 
 class PromptKind(IntEnum):

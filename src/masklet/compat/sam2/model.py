@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from masklet.engine.staged import StagedEngine
 from masklet.errors import EngineError, PromptError
-from masklet.records import FloatArray, Prompt
+from masklet.prompts import Prompt
+from masklet.records import FloatArray
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -13,7 +13,8 @@ from masklet.compat.sam2.model import SAM2Base, engine_of, make_prompt, to_array
 from masklet.errors import PromptError
 from masklet.masks.operations import upsample_logits, without_small_parts
 from masklet.media.images import ImageSource
-from masklet.records import FloatArray, Prompt
+from masklet.prompts import Prompt
+from masklet.records import FloatArray
 from masklet.segmentation.automatic import LOGIT_LIMIT
 from masklet.segmentation.segmenter import EncodedImage, Segmenter
 

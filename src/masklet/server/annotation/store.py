@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from masklet.masks.operations import CocoRle, decode_rle
-from masklet.records import FloatArray, ObjectStatus, Prompt
+from masklet.prompts import Prompt
+from masklet.records import FloatArray, ObjectStatus
 from masklet.tracking.mask_store import _COLUMNS as MASK_COLUMNS
 from masklet.tracking.mask_store import MaskStore, StoredMask, _mask_of
 

@@ -19,7 +19,8 @@ from masklet.masks.operations import encode_rle
 from masklet.media.base import made_smaller
 from masklet.media.images import read_image
 from masklet.media.source import FrameSource, open_source
-from masklet.records import ByteArray, Frame, FrameMasks, Prompt
+from masklet.prompts import Prompt
+from masklet.records import ByteArray, Frame, FrameMasks
 from masklet.server import schemas
 from masklet.server.convert import mask_info
 from masklet.server.depends import studio_of
