@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from masklet.api import Model
 from masklet.server.app import create_app
+from masklet.server.openapi import api_document, main
 from masklet.server.routes import projects as routes_projects
 from masklet.server.routes import results as routes_results
 from masklet.server.settings import Limits
@@ -113,3 +115,33 @@ def test_every_operation_is_described(studio: Studio) -> None:
     for path, method, about in operations:
         assert about["responses"], (path, method)
         assert about.get("tags"), (path, method)
+
+
+def test_the_document_needs_no_server_and_is_the_same_every_time(studio: Studio, tmp_path: Path) -> None:
+    file = tmp_path / "openapi.json"
+    assert main([str(file)]) == 0
+    written = file.read_bytes()
+    assert main([str(file)]) == 0
+    assert file.read_bytes() == written
+    assert json.loads(written) == studio.schema.raw_schema
+    assert main(["--help", "x"]) == 2
+
+
+def test_types_can_be_generated_from_it() -> None:
+    """Each JSON answer is a schema with a name, and has all of its fields."""
+    document = api_document()
+    named = document["components"]["schemas"]
+    names = []
+    for path, own in document["paths"].items():
+        for method, about in own.items():
+            names.append(about["operationId"])
+            for status, answer in about["responses"].items():
+                for kind, content in answer.get("content", {}).items():
+                    if kind == "application/json":
+                        reference = content["schema"].get("$ref", "")
+                        assert reference.removeprefix("#/components/schemas/") in named, (path, method, status)
+    assert len(set(names)) == len(names)
+    asked = ("Request", "Create", "Change", "LocalDecode")
+    for name, about in named.items():
+        if not name.endswith(asked):
+            assert set(about.get("required", ())) == set(about["properties"]), name

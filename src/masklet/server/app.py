@@ -9,19 +9,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from masklet._version import __version__
 from masklet.api import Model
 from masklet.errors import EngineError, MaskletError
 from masklet.server import schemas
-from masklet.server.convert import BASE
 from masklet.server.errors import ApiError, as_api_error
-from masklet.server.routes import annotate, frames, jobs, live, projects, results
+from masklet.server.openapi import about_api, api_router
 from masklet.server.security import Guard, error_response
 from masklet.server.settings import Settings
 from masklet.server.studio import Studio
@@ -44,15 +42,6 @@ TYPES = {
 """Said here, as machines differ in what they think of names, and browsers believe what they are told."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-ERROR_ANSWERS: dict[int | str, dict[str, object]] = {
-    400: {"model": schemas.ErrorAnswer, "description": "The request cannot be understood."},
-    401: {"model": schemas.ErrorAnswer, "description": "Log in first."},
-    403: {"model": schemas.ErrorAnswer, "description": "The request does not come from this server's own page."},
-    404: {"model": schemas.ErrorAnswer, "description": "There is no such thing, or it is not yours."},
-    409: {"model": schemas.ErrorAnswer, "description": "It does not go with the state of things."},
-    422: {"model": schemas.ErrorAnswer, "description": "A value is out of its range."},
-}
 
 NO_PAGE = """<!doctype html><meta charset="utf-8"><title>masklet</title>
 <body style="font: 16px/1.5 system-ui; max-width: 40em; margin: 4em auto; padding: 0 1em">
@@ -88,21 +77,9 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
         finally:
             await anyio.to_thread.run_sync(studio.close)
 
-    app = FastAPI(
-        title="masklet studio",
-        version=__version__,
-        summary="Segment and track anything in images and videos.",
-        description="Masks are COCO RLE, coordinates source pixels, frames count from 0. Errors have one form.",
-        openapi_url=f"{BASE}/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
-    )
+    app = FastAPI(**about_api(), lifespan=lifespan)
     app.state.studio = studio
-    api = APIRouter(prefix=BASE, responses=ERROR_ANSWERS)
-    for module in (projects, frames, annotate, jobs, results, live):
-        api.include_router(module.router)
-    app.include_router(api)
+    app.include_router(api_router())
     _add_health(app, studio)
     _add_page(app)
     _add_errors(app)

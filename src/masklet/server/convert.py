@@ -14,7 +14,7 @@ from masklet.errors import PromptError
 from masklet.masks.operations import CocoRle
 from masklet.server import database, schemas
 from masklet.server.annotation.prompted_tracker import Candidate, GivenAnswer
-from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark
+from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark, SavedPrompt
 from masklet.server.jobs import STOPPED, Job
 from masklet.tracking.mask_store import StoredMask
 
@@ -23,9 +23,9 @@ STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"
 BASE = "/api/v1"
 
 
-def project_info(project: database.Project) -> schemas.Project:
+def project_info(project: database.Project) -> schemas.ProjectInfo:
     media = project.media
-    return schemas.Project(
+    return schemas.ProjectInfo(
         id=project.id,
         name=project.name,
         created_at=project.created_at,
@@ -40,9 +40,9 @@ def thumbnail_url(medium: database.Medium) -> str:
     return f"{BASE}/media/{medium.id}/frames/0.jpg?width=480"
 
 
-def medium_info(medium: database.Medium, store: AnnotationStore | None = None) -> schemas.Medium:
+def medium_info(medium: database.Medium, store: AnnotationStore | None = None) -> schemas.MediumInfo:
     """From the database; with the annotations at hand, as they are at this moment."""
-    return schemas.Medium(
+    return schemas.MediumInfo(
         id=medium.id,
         project_id=medium.project_id,
         kind=cast(Literal["image", "video"], medium.kind),
@@ -61,8 +61,8 @@ def medium_info(medium: database.Medium, store: AnnotationStore | None = None) -
     )
 
 
-def object_info(one: AnnotatedObject, prompted: Sequence[int]) -> schemas.Object:
-    return schemas.Object(
+def object_info(one: AnnotatedObject, prompted: Sequence[int]) -> schemas.SegmentObject:
+    return schemas.SegmentObject(
         id=one.object_id,
         name=one.name,
         class_name=one.class_name,
@@ -73,9 +73,19 @@ def object_info(one: AnnotatedObject, prompted: Sequence[int]) -> schemas.Object
     )
 
 
-def objects_info(store: AnnotationStore) -> list[schemas.Object]:
+def objects_info(store: AnnotationStore) -> list[schemas.SegmentObject]:
     prompted = store.prompted_frames()
     return [object_info(one, prompted.get(one.object_id, [])) for one in store.objects()]
+
+
+def prompt_info(prompt: SavedPrompt) -> schemas.PromptInfo:
+    return schemas.PromptInfo(
+        points=[list(point) for point in prompt.points_xy],
+        labels=[1 if label else 0 for label in prompt.labels],
+        box=None if prompt.box_xyxy is None else list(prompt.box_xyxy),
+        has_mask=prompt.mask is not None,
+        candidate=prompt.candidate,
+    )
 
 
 def mask_info(row: StoredMask) -> schemas.ObjectMask:
@@ -96,8 +106,8 @@ def mask_info(row: StoredMask) -> schemas.ObjectMask:
     )
 
 
-def frame_info(frame_index: int, rows: Sequence[StoredMask], fps: float) -> schemas.FrameMasks:
-    return schemas.FrameMasks(
+def frame_info(frame_index: int, rows: Sequence[StoredMask], fps: float) -> schemas.FrameMasksInfo:
+    return schemas.FrameMasksInfo(
         frame_index=frame_index,
         time_s=rows[0].time_s if rows else frame_index / (fps or 1.0),
         accepted=bool(rows) and all(row.accepted for row in rows),
@@ -151,17 +161,17 @@ def ranges(numbers: Iterable[int]) -> list[list[int]]:
     return found
 
 
-def job_info(job: Job) -> schemas.Job:
-    return schemas.Job.model_validate(job.document())
+def job_info(job: Job) -> schemas.JobInfo:
+    return schemas.JobInfo.model_validate(job.document())
 
 
-def job_record_info(record: database.JobRecord) -> schemas.Job:
+def job_record_info(record: database.JobRecord) -> schemas.JobInfo:
     """Of a job that ended before the server was started."""
     result = None
     if record.state == "done" and record.result_name is not None:
         url = f"{BASE}/jobs/{record.id}/result"
         result = schemas.JobResult(url=url, name=record.result_name, bytes=record.result_bytes or 0)
-    return schemas.Job(
+    return schemas.JobInfo(
         id=record.id,
         kind=cast(Literal["track", "export", "render", "everything"], record.kind),
         project_id=record.project_id,
@@ -184,7 +194,7 @@ def candidate_info(one: Candidate) -> schemas.CandidateMask:
     )
 
 
-def given_answer(given: schemas.GivenAnswer, side: int) -> GivenAnswer:
+def given_answer(given: schemas.LocalDecode, side: int) -> GivenAnswer:
     """What the page's own decoder has answered.
 
     Raises:

@@ -165,7 +165,7 @@ class Job:
             self._listeners.remove(listener)
 
     def document(self) -> dict[str, Any]:
-        """As `schemas.Job` has it."""
+        """As `schemas.JobInfo` has it."""
         result = None
         if self.state == "done" and self.result_name is not None:
             result = {"url": f"/api/v1/jobs/{self.id}/result", "name": self.result_name, "bytes": self.result_bytes}

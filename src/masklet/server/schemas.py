@@ -1,4 +1,7 @@
-"""The API's vocabulary. Coordinates are source pixels, frames count from 0, masks are COCO's compressed RLE."""
+"""Schemas of the HTTP API. Coordinates are source pixels, frames count from 0, masks are COCO's compressed RLE.
+
+The page's TypeScript types are generated from these: see `masklet.server.openapi`.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,37 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
+Point = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
+"""x, y"""
+Box = Annotated[list[Coordinate], Field(min_length=4, max_length=4)]
+"""x0, y0, x1, y1"""
+FrameRange = Annotated[list[int], Field(min_length=2, max_length=2)]
+"""[start, stop)"""
 ObjectIds = Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$", description="Red, green and blue.", examples=["#4f8cff"])]
 FrameNumber = Annotated[int, Field(ge=0, le=2**31)]
+MediumKind = Literal["image", "video"]
+MaskStatus = Literal["present", "uncertain", "occluded", "lost"]
+JobKind = Literal["track", "export", "render", "everything"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class Schema(BaseModel):
-    """Unknown fields are refused: a misspelt one would be ignored in silence."""
+    """Base of all schemas. Unknown fields are refused: a misspelt field would otherwise be ignored silently."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Responses always contain every field, so the generated types need not treat defaults as optional.
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class ErrorBody(Schema):
-    code: str = Field(description="A word for programs.", examples=["too_large"])
-    message: str = Field(description="A sentence for a person: what was expected, what came, what to do.")
-    field: str | None = Field(default=None, description="The part of the request that it is about.")
+    code: str = Field(description="A stable word for programs.", examples=["too_large"])
+    message: str = Field(description="A sentence for people: what was expected, what came, what to do.")
+    field: str | None = Field(default=None, description="The field of the request that caused the error.")
 
 
 class ErrorAnswer(Schema):
-    """What every error looks like."""
+    """The form of every error."""
 
     error: ErrorBody
 
@@ -47,40 +61,42 @@ class Rle(Schema):
 class ModelInfo(Schema):
     name: str = Field(examples=["nano"])
     backend: str = Field(examples=["onnxruntime 1.24.1"])
-    image_size: int = Field(description="Side of the model's square, pixels.")
-    has_graphs: bool = Field(description="Whether `GET /graphs` has the model for the page's own decoder.")
+    image_size: int = Field(description="Side of the model's square input, pixels.")
+    has_graphs: bool = Field(description="Whether `GET /graphs` has the model's graphs for a decoder in the browser.")
 
 
 class LimitsInfo(Schema):
-    max_bytes: int = Field(description="Of one upload.")
-    max_pixels: int = Field(description="Of one image or frame.")
-    max_frames: int = Field(description="Of one video.")
-    max_seconds: float = Field(description="Of one video.")
+    max_bytes: int = Field(description="Per upload.")
+    max_pixels: int = Field(description="Per image or frame.")
+    max_frames: int = Field(description="Per video.")
+    max_seconds: float = Field(description="Per video.")
 
 
 class UserInfo(Schema):
     name: str
 
 
-class Me(Schema):
-    """Who you are, and what this server can do."""
+class ServerInfo(Schema):
+    """The current user, the model and the limits of this server."""
 
     user: UserInfo | None = Field(description="Null until you log in.")
     needs_login: bool
     version: str
     model: ModelInfo
-    models: list[str] = Field(description="Names of models that this server could run.")
-    colors: list[str] = Field(description="That objects get one after the other.")
+    models: list[str] = Field(description="Names of the models that this server could run.")
+    colors: list[str] = Field(description="Default colours of objects, in order of their ids; repeated when used up.")
     limits: LimitsInfo
 
 
 class LoginRequest(Schema):
-    token: str = Field(min_length=1, max_length=500, description="As `masklet serve` printed it, or the admin gave it.")
+    token: str = Field(
+        min_length=1, max_length=500, description="The token that `masklet serve` printed or the admin gave you."
+    )
 
 
 class ProjectCreate(Schema):
     name: Name = Field(examples=["Birds"])
-    classes: list[Name] = Field(default_factory=list, max_length=1000, description="Names of classes to choose from.")
+    classes: list[Name] = Field(default_factory=list, max_length=1000, description="Class names to choose from.")
 
 
 class ProjectChange(Schema):
@@ -88,7 +104,7 @@ class ProjectChange(Schema):
     classes: list[Name] | None = Field(default=None, max_length=1000)
 
 
-class Project(Schema):
+class ProjectInfo(Schema):
     id: str
     name: str
     created_at: datetime
@@ -98,43 +114,42 @@ class Project(Schema):
     classes: list[str]
 
 
-class Projects(Schema):
-    projects: list[Project]
+class ProjectList(Schema):
+    projects: list[ProjectInfo]
 
 
-class Medium(Schema):
-    """An image or a video; an image is a medium of one frame."""
+class MediumInfo(Schema):
+    """An image or a video; an image is a medium with one frame."""
 
     id: str
     project_id: str
-    kind: Literal["image", "video"]
+    kind: MediumKind
     name: str
     width: int
     height: int
     num_frames: int
     fps: float
     duration_s: float
-    times_s_url: str | None = Field(default=None, description="Times of frames that are not evenly spaced.")
     has_audio: bool
     created_at: datetime
     updated_at: datetime
     thumbnail_url: str
     num_objects: int
-    revision: int = Field(description="Grows with every change of objects, prompts or masks.")
+    revision: int = Field(description="Increases with every change of objects, prompts or masks.")
 
 
-class Media(Schema):
-    media: list[Medium]
+class MediumList(Schema):
+    media: list[MediumInfo]
 
 
 class RejectedFile(Schema):
     name: str
-    message: str = Field(description="Why, in a sentence.")
+    message: str = Field(description="The reason, in a sentence.")
 
 
-class Uploaded(Schema):
-    media: list[Medium]
-    rejected: list[RejectedFile] = Field(description="Files that were not taken; the others were.")
+class UploadReport(Schema):
+    media: list[MediumInfo]
+    rejected: list[RejectedFile] = Field(description="Files that were rejected; all others were added.")
 
 
 class MediumChange(Schema):
@@ -155,7 +170,9 @@ class ObjectChange(Schema):
     hidden: bool | None = None
 
 
-class Object(Schema):
+class SegmentObject(Schema):
+    """An object of a medium."""
+
     id: int
     name: str
     class_name: str
@@ -165,52 +182,52 @@ class Object(Schema):
     prompted_frames: list[int]
 
 
-class Objects(Schema):
-    objects: list[Object]
+class ObjectList(Schema):
+    objects: list[SegmentObject]
 
 
-class GivenAnswer(Schema):
-    """What a decoder of yours has answered to the prompt: the same graph, so the same mask, and nothing to wait for."""
+class LocalDecode(Schema):
+    """The mask that a client decoded itself with the server's graphs, so that nobody waits for the server."""
 
     rle: Rle
     iou_prediction: float = Field(ge=0, le=1)
     object_score: float = Field(ge=-1000, le=1000)
     logits: str = Field(
-        max_length=600_000, description="The chosen low-res logits (S/4, S/4), little-endian float32, base64."
+        max_length=600_000,
+        description="The low-res logits (S/4, S/4) of the selected candidate: little-endian float32, base64.",
     )
 
 
 class PromptRequest(Schema):
-    """What an object is on a frame. It takes the place of what was said there before."""
+    """The prompt of one object on one frame. It replaces an earlier prompt there."""
 
-    points: list[Annotated[list[Coordinate], Field(min_length=2, max_length=2)]] = Field(
-        default_factory=list, max_length=200, description="x and y.", examples=[[[210, 350]]]
-    )
+    points: list[Point] = Field(default_factory=list, max_length=200, description="x and y.", examples=[[[210, 350]]])
     labels: list[Literal[0, 1]] = Field(
-        default_factory=list, max_length=200, description="One a point: 1 on the object, 0 not on it.", examples=[[1]]
+        default_factory=list,
+        max_length=200,
+        description="One label per point: 1 on the object, 0 not on it.",
+        examples=[[1]],
     )
-    box: Annotated[list[Coordinate], Field(min_length=4, max_length=4)] | None = Field(
-        default=None, description="Left, top, right, bottom."
-    )
+    box: Box | None = Field(default=None, description="Left, top, right, bottom.")
     candidate: Annotated[int, Field(ge=0, le=2)] | None = Field(
-        default=None, description="Of the answers to a lone click, best first, the one that is meant."
+        default=None, description="Selects one of the candidates of a single click, counted from the best."
     )
-    answer: GivenAnswer | None = Field(
+    answer: LocalDecode | None = Field(
         default=None,
-        description="Kept in place of the server's own, if the object has not been tracked here; `GET /graphs`.",
+        description="Kept instead of running the model, if the object has not been tracked on this frame.",
     )
 
     @model_validator(mode="after")
-    def _one_label_a_point(self) -> Self:
+    def _one_label_per_point(self) -> Self:
         if len(self.labels) != len(self.points):
             raise ValueError(
-                f"labels must have one entry a point: {len(self.points)} points, {len(self.labels)} labels"
+                f"labels must have one entry per point: {len(self.points)} points, {len(self.labels)} labels"
             )
         return self
 
 
 class MaskRequest(Schema):
-    rle: Rle = Field(description="The object's mask on this frame; an empty one says that it is not there.")
+    rle: Rle = Field(description="The object's mask on this frame; an empty mask marks the object as absent.")
 
 
 class ObjectMask(Schema):
@@ -218,20 +235,22 @@ class ObjectMask(Schema):
 
     object_id: int
     rle: Rle
-    box: list[float] | None = Field(description="Left, top, right, bottom; null for an empty mask.")
+    box: Box | None = Field(description="Left, top, right, bottom; null for an empty mask.")
     area: int = Field(description="Pixels.")
-    status: Literal["present", "uncertain", "occluded", "lost"]
-    iou_prediction: float = Field(description="How good the model thinks the mask is, 0 to 1.")
-    object_score: float = Field(description="Logit: the object is there where it is above 0.")
+    status: MaskStatus
+    iou_prediction: float = Field(description="The model's estimate of the mask's IoU, 0 to 1.")
+    object_score: float = Field(description="Logit; above 0 the object is visible.")
     prompted: bool
     accepted: bool
-    review: bool = Field(description="A user should have a look.")
+    review: bool = Field(description="True where a user should review the mask.")
 
 
-class FrameMasks(Schema):
+class FrameMasksInfo(Schema):
+    """All masks of one frame."""
+
     frame_index: int
     time_s: float
-    accepted: bool = Field(description="All masks here have been accepted, and there are some.")
+    accepted: bool = Field(description="True if there are masks and all of them have been accepted.")
     objects: list[ObjectMask]
 
 
@@ -241,54 +260,56 @@ class CandidateMask(Schema):
 
 
 class PromptAnswer(Schema):
-    frame: FrameMasks
-    candidates: list[CandidateMask] = Field(description="Three for a lone click, else one; best first.")
+    frame: FrameMasksInfo
+    candidates: list[CandidateMask] = Field(description="Three for a single click, otherwise one; best first.")
     revision: int
 
 
 class FrameAnswer(Schema):
-    frame: FrameMasks | None
+    frame: FrameMasksInfo | None
     revision: int
 
 
-class SavedPrompt(Schema):
-    points: list[list[float]]
-    labels: list[int]
-    box: list[float] | None
-    has_mask: bool = Field(description="Drawn by hand.")
+class PromptInfo(Schema):
+    points: list[Point]
+    labels: list[Literal[0, 1]]
+    box: Box | None
+    has_mask: bool = Field(description="True for a mask drawn by hand.")
     candidate: int | None
 
 
-class SavedPrompts(Schema):
-    prompts: dict[str, SavedPrompt] = Field(description="By object id.")
+class FramePrompts(Schema):
+    prompts: dict[str, PromptInfo] = Field(description="By object id.")
 
 
-class Masks(Schema):
-    frames: list[FrameMasks]
+class FrameMasksList(Schema):
+    frames: list[FrameMasksInfo]
     revision: int
 
 
 class TimelineObject(Schema):
     object_id: int
-    status: str = Field(description="A letter a frame: . none, p present, u uncertain, o occluded, l lost.")
-    iou: list[int] = Field(description="0 to 100 a frame; -1: none.")
+    status: str = Field(
+        description="One letter per frame: . none, p present, u uncertain, o occluded, l lost.", examples=["pppu.."]
+    )
+    iou: list[int] = Field(description="One number per frame: 0 to 100, or -1 where there is no mask.")
     prompted: list[int]
-    stale: list[list[int]] = Field(description="Ranges [start, stop) that a later prompt can change.")
+    stale: list[FrameRange] = Field(description="Ranges [start, stop) that a later prompt can change.")
 
 
 class Timeline(Schema):
     num_frames: int
     revision: int
-    accepted: list[list[int]] = Field(description="Ranges [start, stop).")
+    accepted: list[FrameRange] = Field(description="Ranges [start, stop).")
     objects: list[TimelineObject]
-    review: list[int] = Field(description="Frames to look at.")
+    review: list[int] = Field(description="Frames with a mask that a user should review.")
 
 
 class AcceptRequest(Schema):
     start: FrameNumber
-    stop: FrameNumber = Field(description="The first frame after.")
+    stop: FrameNumber = Field(description="The first frame after the range.")
     accepted: bool = True
-    objects: ObjectIds | None = Field(default=None, description="All when left out.")
+    objects: ObjectIds | None = Field(default=None, description="All objects if left out.")
 
 
 class AcceptAnswer(Schema):
@@ -296,26 +317,26 @@ class AcceptAnswer(Schema):
     revision: int
 
 
-class Suggestion(Schema):
+class SuggestionInfo(Schema):
     frame_index: int
     object_id: int
     reason: str
     score: float
 
 
-class Suggestions(Schema):
-    suggestions: list[Suggestion]
+class SuggestionList(Schema):
+    suggestions: list[SuggestionInfo]
 
 
 class History(Schema):
     can_undo: bool
     can_redo: bool
-    undo: str | None = Field(description="What would be undone.")
-    redo: str | None = Field(description="What would be redone.")
+    undo: str | None = Field(description="Title of the operation that would be undone.")
+    redo: str | None = Field(description="Title of the operation that would be redone.")
 
 
 class HistoryAnswer(History):
-    what: str | None = Field(description="What was undone or redone; null when there was nothing.")
+    what: str | None = Field(description="Title of what was undone or redone; null when there was nothing.")
     frame_index: int | None
     object_id: int | None
     revision: int
@@ -323,21 +344,17 @@ class HistoryAnswer(History):
 
 class TrackRequest(Schema):
     direction: Literal["forward", "backward", "both"] = "forward"
-    start: FrameNumber | None = Field(
-        default=None, description="The first frame that may change, whatever the direction."
-    )
-    stop: FrameNumber | None = Field(default=None, description="The first one after those.")
+    start: FrameNumber | None = Field(default=None, description="The first frame that may change, in either direction.")
+    stop: FrameNumber | None = Field(default=None, description="The first frame after those that may change.")
     objects: ObjectIds | None = None
-    only_changed: bool = Field(
-        default=False, description="Go over what has changed since the last time, and nothing else."
-    )
+    only_changed: bool = Field(default=False, description="Track only what has changed since the last run.")
     only_missing: bool = Field(
         default=False,
         description="Begin where each object's masks end: after a run that was stopped, or for new objects.",
     )
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _at_most_one_restriction(self) -> Self:
         if self.only_changed and self.only_missing:
             raise ValueError("only_changed and only_missing cannot both be true: run one after the other")
         return self
@@ -354,45 +371,50 @@ class JobResult(Schema):
     bytes: int
 
 
-class Job(Schema):
+class JobInfo(Schema):
     id: str
-    kind: Literal["track", "export", "render", "everything"]
+    kind: JobKind
     project_id: str
     media_id: str | None
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
-    done: int
+    state: JobState
+    done: int = Field(description="Frames or masks done.")
     total: int | None
-    fps: float | None
-    eta_s: float | None
+    fps: float | None = Field(description="Current speed, frames per second.")
+    eta_s: float | None = Field(description="Estimated seconds left.")
     message: str | None
-    interrupted: bool = Field(description="The server ended before the job did: `only_missing` goes on from there.")
+    interrupted: bool = Field(
+        description="True if the server stopped before the job was done; `only_missing` continues from there."
+    )
     result: JobResult | None
     created_at: datetime
 
 
 class JobList(Schema):
-    jobs: list[Job]
+    jobs: list[JobInfo]
 
 
-class Imported(Schema):
-    objects: list[Object]
+class ImportReport(Schema):
+    objects: list[SegmentObject]
     num_masks: int
     skipped: list[str] = Field(description="What was left out, and why.")
     revision: int
 
 
+class GraphUrls(Schema):
+    encode_image: str
+    attend: str
+    decode: str
+    encode_memory: str
+
+
 class Graphs(Schema):
-    """The model's own files, for a decoder in the page."""
+    """The exported model that the server runs, for a decoder in the browser."""
 
     model: str
     image_size: int
     low_res_size: int
-    mean: list[float] | None = Field(
-        default=None, description="Null: the graph takes RGB of 0 to 255 and does this itself."
-    )
-    std: list[float] | None = None
-    input: str = Field(description="How an image becomes the graph's input.")
-    graphs: dict[str, str] = Field(description="Addresses of the graphs by stage.")
+    input: str = Field(description="How to make the graph's input from an image.")
+    graphs: GraphUrls = Field(description="URL of each stage's graph.")
     manifest: dict[str, Any] = Field(description="model.json of the exported folder.")
 
 
@@ -400,10 +422,10 @@ class FormatInfo(Schema):
     id: str
     name: str
     description: str
-    for_: list[Literal["image", "video"]] = Field(alias="for")
-    suffix: str = Field(description="Of the file that comes.")
-    many_media: bool = Field(description="Whether a whole project can be exported.")
-    options: dict[str, Any] = Field(description="JSON schema.")
+    for_: list[MediumKind] = Field(alias="for")
+    suffix: str = Field(description="File suffix of the export.")
+    many_media: bool = Field(description="Whether a whole project can be exported to one file.")
+    options: dict[str, Any] = Field(description="JSON schema of the options.")
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -412,7 +434,7 @@ class EffectInfo(Schema):
     id: str
     name: str
     target: Literal["object", "background"]
-    options: dict[str, Any] = Field(description="JSON schema.")
+    options: dict[str, Any] = Field(description="JSON schema of the options.")
 
 
 class ContainerInfo(Schema):
@@ -422,10 +444,11 @@ class ContainerInfo(Schema):
     has_alpha: bool
 
 
-class Formats(Schema):
+class FormatCatalogue(Schema):
     formats: list[FormatInfo]
     effects: list[EffectInfo]
-    containers: list[ContainerInfo] = Field(description="Kinds of files that renders are written to.")
+    edges: dict[str, Any] = Field(description="JSON schema of the options for soft edges in a composition.")
+    containers: list[ContainerInfo] = Field(description="File formats for rendered videos.")
 
 
 class ExportRequest(Schema):
@@ -443,18 +466,18 @@ class RenderRequest(Schema):
 
 
 class PreviewRequest(Schema):
-    composition: dict[str, Any]
+    composition: dict[str, Any] = Field(description="See `masklet.render.Composition`.")
     width: Annotated[int, Field(ge=16, le=8192)] | None = None
 
 
 class AssetInfo(Schema):
     id: str
-    kind: Literal["image", "video"]
+    kind: MediumKind
     name: str
     url: str
 
 
-class Assets(Schema):
+class AssetList(Schema):
     assets: list[AssetInfo]
 
 

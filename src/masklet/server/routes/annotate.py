@@ -10,7 +10,15 @@ from pydantic import BaseModel
 
 from masklet.server import schemas
 from masklet.server.annotation.workspace import Workspace
-from masklet.server.convert import candidate_info, frame_info, given_answer, object_info, objects_info, timeline_info
+from masklet.server.convert import (
+    candidate_info,
+    frame_info,
+    given_answer,
+    object_info,
+    objects_info,
+    prompt_info,
+    timeline_info,
+)
 from masklet.server.database import Medium
 from masklet.server.depends import FrameIndex, MediumNow, ObjectId, StudioNow, WishKey, check_frame
 from masklet.server.errors import ApiError
@@ -49,32 +57,34 @@ def _once(workspace: Workspace, key: str | None, kind: type[A], work: Callable[[
         return answer
 
 
-def _frame(medium: Medium, workspace: Workspace, frame_index: int) -> schemas.FrameMasks:
+def _frame(medium: Medium, workspace: Workspace, frame_index: int) -> schemas.FrameMasksInfo:
     return frame_info(frame_index, workspace.masks(frame_index), medium.fps)
 
 
 @router.get("/media/{mid}/objects")
-def list_objects(medium: MediumNow, studio: StudioNow) -> schemas.Objects:
+def list_objects(medium: MediumNow, studio: StudioNow) -> schemas.ObjectList:
     with studio.workspace(medium) as workspace:
-        return schemas.Objects(objects=objects_info(workspace.store))
+        return schemas.ObjectList(objects=objects_info(workspace.store))
 
 
 @router.post("/media/{mid}/objects", status_code=201)
 def create_object(
     body: schemas.ObjectCreate, medium: MediumNow, studio: StudioNow, key: WishKey = None
-) -> schemas.Object:
+) -> schemas.SegmentObject:
     with studio.workspace(medium) as workspace:
 
-        def create() -> schemas.Object:
+        def create() -> schemas.SegmentObject:
             one = workspace.create_object(name=body.name, class_name=body.class_name, color=body.color)
             studio.note_change(medium, workspace)
             return object_info(one, [])
 
-        return _once(workspace, key, schemas.Object, create)
+        return _once(workspace, key, schemas.SegmentObject, create)
 
 
 @router.patch("/media/{mid}/objects/{oid}")
-def change_object(body: schemas.ObjectChange, medium: MediumNow, oid: ObjectId, studio: StudioNow) -> schemas.Object:
+def change_object(
+    body: schemas.ObjectChange, medium: MediumNow, oid: ObjectId, studio: StudioNow
+) -> schemas.SegmentObject:
     changes = {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
     with studio.workspace(medium) as workspace:
         one = workspace.change_object(oid, **changes)
@@ -161,22 +171,12 @@ def set_mask(
 
 
 @router.get("/media/{mid}/frames/{i}/prompts")
-def get_prompts(medium: MediumNow, i: FrameIndex, studio: StudioNow) -> schemas.SavedPrompts:
+def get_prompts(medium: MediumNow, i: FrameIndex, studio: StudioNow) -> schemas.FramePrompts:
     """What was said on a frame."""
     check_frame(medium, i)
     with studio.workspace(medium) as workspace:
-        return schemas.SavedPrompts(
-            prompts={
-                str(said.object_id): schemas.SavedPrompt(
-                    points=[list(point) for point in said.points_xy],
-                    labels=list(said.labels),
-                    box=None if said.box_xyxy is None else list(said.box_xyxy),
-                    has_mask=said.mask is not None,
-                    candidate=said.candidate,
-                )
-                for said in workspace.store.prompts(frame_index=i)
-            }
-        )
+        prompts = workspace.store.prompts(frame_index=i)
+        return schemas.FramePrompts(prompts={str(prompt.object_id): prompt_info(prompt) for prompt in prompts})
 
 
 @router.get("/media/{mid}/masks")
@@ -194,7 +194,7 @@ def get_masks(
             "whatever step and objects say."
         ),
     ] = False,
-) -> schemas.Masks:
+) -> schemas.FrameMasksList:
     """Masks of at most 240 frames; frames without any are left out."""
     end = medium.num_frames if stop is None else min(stop, medium.num_frames)
     end = min(end, start + MAX_FRAMES * step)
@@ -204,7 +204,7 @@ def get_masks(
         frames = (
             store.shown_before(start, min(end, start + MAX_FRAMES)) if before else store.shown(start, end, step, ids)
         )
-        return schemas.Masks(
+        return schemas.FrameMasksList(
             frames=[frame_info(index, rows, medium.fps) for index, rows in frames.items()],
             revision=workspace.store.revision,
         )
@@ -241,12 +241,12 @@ def accept(
 @router.get("/media/{mid}/suggestions")
 def get_suggestions(
     medium: MediumNow, studio: StudioNow, k: Annotated[int, Query(ge=1, le=100)] = 5
-) -> schemas.Suggestions:
+) -> schemas.SuggestionList:
     """The tracked frames on which a click would help most, the most useful first."""
     with studio.workspace(medium) as workspace:
-        return schemas.Suggestions(
+        return schemas.SuggestionList(
             suggestions=[
-                schemas.Suggestion(
+                schemas.SuggestionInfo(
                     frame_index=one.frame_index,
                     object_id=one.object_id,
                     reason=REASONS[one.status],

@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse
 from masklet.engine.onnx_engine import SPEC_FILE
 from masklet.engine.staged import STAGE_OUTPUTS
 from masklet.server import schemas
+from masklet.server.convert import BASE
 from masklet.server.database import Medium
 from masklet.server.depends import FrameIndex, MediumNow, StudioNow, UserNow, check_frame
 from masklet.server.errors import ApiError
@@ -139,7 +140,6 @@ def graphs(user: UserNow, studio: StudioNow) -> schemas.Graphs:
     folder = _graph_folder(studio)
     manifest = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
     info = studio.engine.info
-    names = {stage: f"{stage}.onnx" for stage in STAGE_OUTPUTS}
     return schemas.Graphs(
         model=info.name,
         image_size=info.image_size,
@@ -153,7 +153,7 @@ def graphs(user: UserNow, studio: StudioNow) -> schemas.Graphs:
             "several points, 1 to 3 the candidates for a lone click; iou_predictions (N, 4), object_score (N,), "
             "stability (N,)"
         ),
-        graphs={stage: f"/api/v1/graphs/{name}" for stage, name in names.items()},
+        graphs=schemas.GraphUrls(**{stage: f"{BASE}/graphs/{stage}.onnx" for stage in STAGE_OUTPUTS}),
         manifest=manifest,
     )
 

@@ -33,7 +33,7 @@ TOO_BUSY: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/media/{mid}/track", status_code=202, responses=TOO_BUSY)
-def track(body: schemas.TrackRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.Job:
+def track(body: schemas.TrackRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
     """Track objects through the video. Masks are kept frame by frame; a cancelled job loses none of them."""
     stop = medium.num_frames if body.stop is None else body.stop
     if (body.start or 0) >= min(stop, medium.num_frames):
@@ -79,7 +79,7 @@ def _track(studio: Studio, medium: Medium, body: schemas.TrackRequest, job: Job)
 
 
 @router.post("/media/{mid}/everything", status_code=202, responses=TOO_BUSY)
-def everything(body: schemas.EverythingRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.Job:
+def everything(body: schemas.EverythingRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
     """Find everything in a frame without being told what: each mask becomes an object."""
     check_frame(medium, body.frame_index)
     job = Job("everything", user.id, medium.project_id, medium.id, partial(_everything, studio, medium, body))
@@ -118,13 +118,13 @@ def list_jobs(
 
 
 @router.get("/jobs/{jid}")
-def get_job(jid: Id, user: UserNow, studio: StudioNow) -> schemas.Job:
+def get_job(jid: Id, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
     found = _job(studio, user, jid)
     return job_info(found) if isinstance(found, Job) else job_record_info(found)
 
 
 @router.post("/jobs/{jid}/cancel")
-def cancel(jid: Id, user: UserNow, studio: StudioNow) -> schemas.Job:
+def cancel(jid: Id, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
     """Stop after the frame at hand; what is done stays."""
     found = _job(studio, user, jid)
     if isinstance(found, JobRecord):

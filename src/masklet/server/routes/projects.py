@@ -45,14 +45,14 @@ UPLOAD_BODY: dict[str, Any] = {
 
 
 @router.get("/me", tags=["server"])
-def me(request: Request, studio: StudioNow) -> schemas.Me:
+def me(request: Request, studio: StudioNow) -> schemas.ServerInfo:
     """Who you are, and what this server can do. Works without a login."""
     try:
         user = studio.accounts.user_of(request)
     except ApiError:
         user = None
     info, limits = studio.engine.info, studio.limits
-    return schemas.Me(
+    return schemas.ServerInfo(
         user=None if user is None else schemas.UserInfo(name=user.name),
         needs_login=studio.settings.needs_login,
         version=__version__,
@@ -102,7 +102,7 @@ def logout(request: Request, studio: StudioNow) -> Response:
 
 
 @router.get("/projects")
-def list_projects(user: UserNow, studio: StudioNow) -> schemas.Projects:
+def list_projects(user: UserNow, studio: StudioNow) -> schemas.ProjectList:
     """Your projects, the one changed last first."""
     with studio.database.session() as session:
         found = session.scalars(
@@ -111,11 +111,11 @@ def list_projects(user: UserNow, studio: StudioNow) -> schemas.Projects:
             .order_by(database.Project.updated_at.desc())
             .options(selectinload(database.Project.media))
         )
-        return schemas.Projects(projects=[project_info(project) for project in found])
+        return schemas.ProjectList(projects=[project_info(project) for project in found])
 
 
 @router.post("/projects", status_code=201)
-def create_project(body: schemas.ProjectCreate, user: UserNow, studio: StudioNow) -> schemas.Project:
+def create_project(body: schemas.ProjectCreate, user: UserNow, studio: StudioNow) -> schemas.ProjectInfo:
     with studio.database.session() as session:
         project = database.Project(user_id=user.id, name=body.name, classes=body.classes)
         session.add(project)
@@ -124,13 +124,13 @@ def create_project(body: schemas.ProjectCreate, user: UserNow, studio: StudioNow
 
 
 @router.get("/projects/{pid}")
-def get_project(project: ProjectNow, studio: StudioNow) -> schemas.Project:
+def get_project(project: ProjectNow, studio: StudioNow) -> schemas.ProjectInfo:
     with studio.database.session() as session:
         return project_info(session.get_one(database.Project, project.id))
 
 
 @router.patch("/projects/{pid}")
-def change_project(body: schemas.ProjectChange, project: ProjectNow, studio: StudioNow) -> schemas.Project:
+def change_project(body: schemas.ProjectChange, project: ProjectNow, studio: StudioNow) -> schemas.ProjectInfo:
     with studio.database.session() as session:
         stored = session.get_one(database.Project, project.id)
         if body.name is not None:
@@ -161,11 +161,11 @@ def delete_project(project: ProjectNow, studio: StudioNow) -> Response:
 
 
 @router.get("/projects/{pid}/media")
-def list_media(project: ProjectNow, studio: StudioNow) -> schemas.Media:
+def list_media(project: ProjectNow, studio: StudioNow) -> schemas.MediumList:
     """In the order in which they came."""
     with studio.database.session() as session:
         stored = session.get_one(database.Project, project.id)
-        return schemas.Media(media=[medium_info(medium) for medium in stored.media])
+        return schemas.MediumList(media=[medium_info(medium) for medium in stored.media])
 
 
 @router.post(
@@ -187,7 +187,7 @@ async def upload(
         Query(alias="as", description="`sequence` makes one video of many images, in natural order of their names."),
     ] = "auto",
     fps: Annotated[float, Query(gt=0, le=1000, description="Of a sequence.")] = 24.0,
-) -> schemas.Uploaded:
+) -> schemas.UploadReport:
     """Add images and videos. A file that cannot be taken costs the others nothing; each says why."""
     with scratch(studio.settings.data) as folder:
         form = await receive(request, folder, studio.limits)
@@ -196,7 +196,7 @@ async def upload(
         return await anyio.to_thread.run_sync(take_in, studio, project, form, how, fps)
 
 
-def take_in(studio: Studio, project: database.Project, form: Form, how: str, fps: float) -> schemas.Uploaded:
+def take_in(studio: Studio, project: database.Project, form: Form, how: str, fps: float) -> schemas.UploadReport:
     added: list[database.Medium] = []
     rejected: list[schemas.RejectedFile] = []
     if how == "sequence":
@@ -214,7 +214,7 @@ def take_in(studio: Studio, project: database.Project, form: Form, how: str, fps
         first = rejected[0]
         more = f", nor could {len(rejected) - 1} others" if len(rejected) > 1 else ""
         raise ApiError(422, "rejected", f"{first.name} could not be taken{more}: {first.message}", "files")
-    return schemas.Uploaded(media=[medium_info(medium) for medium in added], rejected=rejected)
+    return schemas.UploadReport(media=[medium_info(medium) for medium in added], rejected=rejected)
 
 
 def _as_sequence(files: list[Upload]) -> tuple[Path, str, int]:
@@ -267,13 +267,13 @@ def _keep(
 
 
 @router.get("/media/{mid}")
-def get_medium(medium: MediumNow, studio: StudioNow) -> schemas.Medium:
+def get_medium(medium: MediumNow, studio: StudioNow) -> schemas.MediumInfo:
     with studio.workspace(medium) as workspace:
         return medium_info(medium, workspace.store)
 
 
 @router.patch("/media/{mid}")
-def change_medium(body: schemas.MediumChange, medium: MediumNow, studio: StudioNow) -> schemas.Medium:
+def change_medium(body: schemas.MediumChange, medium: MediumNow, studio: StudioNow) -> schemas.MediumInfo:
     with studio.database.session() as session:
         stored = session.get_one(database.Medium, medium.id)
         stored.name = body.name

@@ -19,7 +19,7 @@ from masklet.formats import FORMATS, Cancelled, Format, export_masks, find_forma
 from masklet.formats.importing import import_masks
 from masklet.masks.operations import CocoRle
 from masklet.media.source import FrameSource
-from masklet.render import CONTAINERS, EFFECTS, Composition, render_preview, render_video
+from masklet.render import CONTAINERS, EFFECTS, Composition, Edges, render_preview, render_video
 from masklet.server import database, schemas
 from masklet.server.annotation.store import AnnotationStore
 from masklet.server.annotation.workspace import NewObject
@@ -94,13 +94,14 @@ def file_stem(name: str) -> str:
 
 
 @router.get("/formats")
-def formats(user: UserNow) -> schemas.Formats:
+def formats(user: UserNow) -> schemas.FormatCatalogue:
     """What can be exported, and which effects there are; options as JSON schemas."""
-    return schemas.Formats(
+    return schemas.FormatCatalogue(
         formats=[schemas.FormatInfo.model_validate(one.to_dict()) for one in FORMATS.values()],
         effects=[
             schemas.EffectInfo(id=one.id, name=one.title, target=one.target, options=one.schema()) for one in EFFECTS
         ],
+        edges=Edges.schema(),
         containers=[
             schemas.ContainerInfo(id=one.id, name=one.name, description=one.description, has_alpha=one.has_alpha)
             for one in CONTAINERS.values()
@@ -109,14 +110,16 @@ def formats(user: UserNow) -> schemas.Formats:
 
 
 @router.post("/media/{mid}/export", status_code=202, responses=TOO_BUSY)
-def export(body: schemas.ExportRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.Job:
+def export(body: schemas.ExportRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
     """Masks of one medium as a file."""
     _check_export(body)
     return _submit_export(studio, user, medium.project_id, medium.id, [medium], body, file_stem(medium.name))
 
 
 @router.post("/projects/{pid}/export", status_code=202, responses=TOO_BUSY)
-def export_project(body: schemas.ExportRequest, project: ProjectNow, user: UserNow, studio: StudioNow) -> schemas.Job:
+def export_project(
+    body: schemas.ExportRequest, project: ProjectNow, user: UserNow, studio: StudioNow
+) -> schemas.JobInfo:
     """Masks of all media of a project as one file."""
     if not _check_export(body).many_media:
         raise ApiError(422, "format", f"{body.format} is written for one medium at a time", "format")
@@ -141,7 +144,7 @@ def _submit_export(
     media: list[Medium],
     body: schemas.ExportRequest,
     stem: str,
-) -> schemas.Job:
+) -> schemas.JobInfo:
     with studio.database.session() as session:
         classes = session.get_one(Project, project_id).classes
     work = partial(_export, studio, media, body, stem, classes, is_project=media_id is None)
@@ -214,7 +217,7 @@ def _result(studio: Studio, job: Job, name: str) -> Iterator[Path]:
 
 
 @router.post("/media/{mid}/render", status_code=202, responses=TOO_BUSY)
-def render(body: schemas.RenderRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.Job:
+def render(body: schemas.RenderRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
     """The medium with effects, as a file; sound is kept."""
     composition = Composition.from_dict(body.composition)
     assets = _assets(studio, user, composition)
@@ -332,13 +335,13 @@ def asset_info(asset: database.Asset) -> schemas.AssetInfo:
 
 
 @router.get("/projects/{pid}/assets")
-def list_assets(project: ProjectNow, studio: StudioNow) -> schemas.Assets:
+def list_assets(project: ProjectNow, studio: StudioNow) -> schemas.AssetList:
     """Backgrounds of a project, in the order in which they came."""
     with studio.database.session() as session:
         found = session.scalars(
             select(database.Asset).where(database.Asset.project_id == project.id).order_by(database.Asset.created_at)
         )
-        return schemas.Assets(assets=[asset_info(asset) for asset in found])
+        return schemas.AssetList(assets=[asset_info(asset) for asset in found])
 
 
 @router.get(
@@ -377,12 +380,12 @@ def _media_type(asset: database.Asset) -> str:
 
 
 @router.post("/media/{mid}/import", openapi_extra=UPLOAD_BODY)
-async def import_(
+async def import_file(
     medium: MediumNow,
     request: Request,
     studio: StudioNow,
     format_: Annotated[Literal["auto", "coco", "davis", "sav", "png"], Query(alias="format")] = "auto",
-) -> schemas.Imported:
+) -> schemas.ImportReport:
     """Masks that another tool has written: each object becomes one here, to be corrected."""
     with scratch(studio.settings.data) as folder:
         form = await receive(request, folder, studio.limits)
@@ -391,7 +394,7 @@ async def import_(
         return await anyio.to_thread.run_sync(_import, studio, medium, form, format_)
 
 
-def _import(studio: Studio, medium: Medium, form: Form, format_: str) -> schemas.Imported:
+def _import(studio: Studio, medium: Medium, form: Form, format_: str) -> schemas.ImportReport:
     found = import_masks(
         {upload.name: upload.path for upload in form.files},
         size_hw=(medium.height, medium.width),
@@ -415,7 +418,7 @@ def _import(studio: Studio, medium: Medium, form: Form, format_: str) -> schemas
     with studio.workspace(medium) as workspace:
         added = workspace.add_objects(f"Import {len(new)} objects", new)
         ids = {one.object_id for one in added}
-        return schemas.Imported(
+        return schemas.ImportReport(
             objects=[one for one in objects_info(workspace.store) if one.id in ids],
             num_masks=found.num_masks,
             skipped=list(found.skipped)[:100],
