@@ -39,6 +39,21 @@ def test_the_order_is_that_of_the_declaration() -> None:
     assert list(inspect.signature(area).parameters) == ["path", "factor", "width", "height"]
 
 
+@with_groups
+def copies(path: Annotated[Path | None, typer.Argument()] = None, *, sizes: Sizes) -> int:
+    typer.echo(f"{path} {sizes.width}")
+    return 0
+
+
+def test_an_argument_without_a_value_stays_an_argument() -> None:
+    """Python 3.10 wraps `Annotated` in `Optional` where the default is None, and Typer then made it an option."""
+    app = typer.Typer()
+    app.command()(copies)
+    result = CliRunner().invoke(app, ["a.png", "--width", "5"])
+    assert (result.exit_code, result.output) == (0, "a.png 5\n")
+    assert CliRunner().invoke(app, []).output == "None 3\n"
+
+
 def test_an_option_without_a_default_is_a_mistake_of_ours() -> None:
     class Bare(OptionGroup):
         width: int

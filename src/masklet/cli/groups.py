@@ -41,16 +41,17 @@ class OptionGroup:
 
 def with_groups(function: Callable[..., int]) -> Callable[..., int]:
     """The function with each parameter that is an `OptionGroup` taken apart into its options."""
-    hints = get_type_hints(function, include_extras=True)
     groups: dict[str, type[OptionGroup]] = {}
     parameters: list[inspect.Parameter] = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        kind = hints[name]
+    # Not `get_type_hints`: up to Python 3.10 it wraps `Annotated` in `Optional` where the default is None, and Typer
+    # then no longer sees an argument as one.
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        kind = parameter.annotation
         if isinstance(kind, type) and issubclass(kind, OptionGroup):
             groups[name] = kind
             parameters += kind.options()
         else:
-            parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(function)
     def command(**given: Any) -> int:
