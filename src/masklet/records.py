@@ -121,30 +121,57 @@ class Decoded(Generic[A]):
         return self.object_score > 0
 
 
+PRESENT_SCORE = 10.0
+"""Object score (logit) of an object whose mask was given, not predicted."""
+ABSENT_SCORE = -10.0
+"""Object score (logit) of an object that a user has marked as absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectResult:
+    """Tracker output for one object on one frame, without its pixels; see `tracking.mask_rows` for its other forms."""
+
+    object_id: int
+    """The user's id."""
+    iou_prediction: float
+    """In [0, 1]: how good the model thinks the mask is."""
+    object_score: float
+    """Logit: present where > 0."""
+    prompted: bool = False
+    """True where the user prompted this object on this frame."""
+    status: ObjectStatus = "present"
+    review: bool = False
+    """True where a user should review this mask: the object is uncertain, or has just been lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameMasks:
-    """What a tracker says of one frame: the rows of every field belong together."""
+    """Tracker output for one frame; row i of every field is the same object.
+
+    A field with `metadata={"row": name}` holds the field `name` of every object's `ObjectResult`.
+    """
 
     frame_index: int
     time_s: float
-    object_ids: tuple[int, ...]
+    object_ids: tuple[int, ...] = field(metadata={"row": "object_id"})
     """(N,) the user's ids, ascending."""
     masks: BoolArray
     """(N, H, W) source size; all False where the object is absent."""
-    iou_predictions: FloatArray
+    iou_predictions: FloatArray = field(metadata={"row": "iou_prediction"})
     """(N,) in [0, 1]: how good the model thinks each mask is."""
-    object_scores: FloatArray
+    object_scores: FloatArray = field(metadata={"row": "object_score"})
     """(N,) logits: present where > 0."""
-    prompted: BoolArray
+    prompted: BoolArray = field(metadata={"row": "prompted"})
     """(N,) True where the user prompted this object on this frame."""
-    statuses: tuple[ObjectStatus, ...] = ()
-    """(N,) present, uncertain, occluded or lost; empty when nobody judged."""
-    review: BoolArray | None = None
-    """(N,) True where a user should have a look: an object is uncertain, or has just been lost."""
+    statuses: tuple[ObjectStatus, ...] = field(default=(), metadata={"row": "status"})
+    """(N,) present, uncertain, occluded or lost; empty in a preview, which judges nothing."""
+    review: BoolArray | None = field(default=None, metadata={"row": "review"})
+    """(N,) True where a user should review this mask: the object is uncertain, or has just been lost. None in a
+    preview."""
 
     @property
     def needs_review(self) -> bool:
-        """Whether a user should have a look at some object on this frame."""
+        """True if a user should review some object on this frame."""
         return self.review is not None and bool(self.review.any())
 
     def mask(self, object_id: int) -> BoolArray:

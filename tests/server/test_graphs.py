@@ -13,10 +13,10 @@ import pytest
 
 import masklet
 from masklet.masks.operations import decode_rle
+from masklet.masks.shown import shown_logits
 from masklet.prompts import Prompt
 from masklet.server.app import create_app
 from masklet.server.settings import Settings
-from masklet.tracking.frame_masks import shown_logits
 from tests.server.conftest import OWN_PAGE, Page
 
 PHOTO = Path(masklet.__file__).parents[2] / "examples" / "media" / "cat.jpg"

@@ -11,14 +11,17 @@ import pytest
 
 from masklet.errors import OutputError
 from masklet.masks.operations import encode_rle
-from masklet.tracking.mask_store import MaskStore, StoredMask, Stretch
+from masklet.tracking.mask_rows import MaskRow
+from masklet.tracking.mask_store import MaskStore, Stretch
 
 
-def mask(index: int, object_id: int = 1, **fields: Any) -> StoredMask:
+def mask(index: int, object_id: int = 1, **fields: Any) -> MaskRow:
     pixels = np.zeros((3, 4), bool)
     pixels[index % 3, :2] = True
     values: dict[str, Any] = {"iou_prediction": 0.9, "object_score": 5.0, "reliability": 0.8, "direction": 1}
-    return StoredMask(index, object_id, index / 10, encode_rle(pixels), **(values | fields))
+    return MaskRow(
+        frame_index=index, object_id=object_id, time_s=index / 10, rle=encode_rle(pixels), **(values | fields)
+    )
 
 
 def filled(count: int = 20, **store: Any) -> MaskStore:

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from masklet.errors import DataError
 from masklet.schema import Options
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium
 
 Kind = Literal["image", "video"]
@@ -51,7 +51,7 @@ class Job(Generic[O]):
         """From 0."""
         return self.classes.index(medium.masklets.info(object_id).category)
 
-    def frames(self) -> Iterator[tuple[LabelledMedium, int, list[StoredMask]]]:
+    def frames(self) -> Iterator[tuple[LabelledMedium, int, list[MaskRow]]]:
         """The frames of which something is known, with what is known; absent objects have empty masks.
 
         Raises:
@@ -132,6 +132,6 @@ def frame_name(medium: LabelledMedium, frame_index: int) -> str:
     return medium.name if medium.is_image else f"{medium.name}_{frame_index:06d}"
 
 
-def frame_time(medium: LabelledMedium, row: StoredMask) -> float:
+def frame_time(medium: LabelledMedium, row: MaskRow) -> float:
     """Seconds from the beginning: the row's own, or by the medium's rate."""
     return row.time_s or row.frame_index / medium.source.info.fps

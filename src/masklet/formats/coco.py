@@ -11,7 +11,7 @@ from masklet.formats.base import Format, Job, frame_name, frame_time
 from masklet.formats.coco_file import CocoFile, coco_annotation
 from masklet.masks.operations import mask_polygons
 from masklet.schema import Options, choice_field, number_field
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium
 
 
@@ -47,7 +47,7 @@ def _write(job: Job[CocoOptions]) -> None:
             file.add(image, annotations)
 
 
-def _annotation(job: Job[CocoOptions], medium: LabelledMedium, row: StoredMask) -> dict[str, Any]:
+def _annotation(job: Job[CocoOptions], medium: LabelledMedium, row: MaskRow) -> dict[str, Any]:
     """As `CocoSink` writes it, with the object's name and what users have said of the mask."""
     segmentation: Any = row.rle
     if job.options.segmentation == "polygons":

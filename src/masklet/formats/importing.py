@@ -23,8 +23,9 @@ from masklet.errors import ConfigError, DataError, MaskletError
 from masklet.formats.png import OBJECTS_NAME
 from masklet.masks.operations import decode_rle
 from masklet.records import BoolArray
+from masklet.tracking.mask_rows import given_row
 from masklet.tracking.mask_store import MaskStore
-from masklet.tracking.masklets import DEFAULT_CLASS, Masklets, ObjectInfo, given_mask, parse_color
+from masklet.tracking.masklets import DEFAULT_CLASS, Masklets, ObjectInfo, parse_color
 
 IMPORT_FORMATS = {
     "coco": "a COCO .json: polygons or RLE",
@@ -72,7 +73,7 @@ class _Reading:
         elif not 0 <= frame_index < self.num_frames:
             self.skip(f"{where}: there is no frame {frame_index}, the medium has {self.num_frames}")
         elif mask.any():
-            self.store.write([given_mask(frame_index, object_id, mask)])
+            self.store.write([given_row(frame_index, object_id, mask)])
             self.objects.setdefault(object_id, ObjectInfo(object_id))
             self.num_masks += 1
 

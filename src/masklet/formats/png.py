@@ -14,7 +14,7 @@ from masklet.media.images import encode_jpeg
 from masklet.output import OutputFolder
 from masklet.records import BoolArray, ByteArray
 from masklet.schema import Options, choice_field, switch_field
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium, color_text
 
 JPEG_QUALITY = 95
@@ -67,7 +67,7 @@ def _write_davis(job: Job[DavisOptions]) -> None:
         tree.write("ImageSets/2017/all.txt", "".join(f"{medium.name}\n" for medium in job.media).encode())
 
 
-def _flat(job: Job[PngOptions] | Job[DavisOptions], medium: LabelledMedium, rows: Sequence[StoredMask]) -> ByteArray:
+def _flat(job: Job[PngOptions] | Job[DavisOptions], medium: LabelledMedium, rows: Sequence[MaskRow]) -> ByteArray:
     """One id a pixel."""
     masks: dict[int, BoolArray] = {row.object_id: row.mask for row in rows if row.mask.any()}
     large = [object_id for object_id in masks if not 1 <= object_id <= MAX_OBJECT_ID]

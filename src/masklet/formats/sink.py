@@ -16,18 +16,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
 from masklet.errors import OutputError
 from masklet.formats.coco_file import CocoFile, coco_annotation
 from masklet.formats.labels import MaskPngSink, NiftiSink, TiffSink
 from masklet.formats.overlay import VIDEO_SUFFIXES, OverlaySink
 from masklet.formats.sink_base import BaseSink, Sink
-from masklet.masks.operations import decode_rle, encode_rle
+from masklet.masks.operations import encode_rle
 from masklet.media.base import FrameSource, VideoInfo
 from masklet.output import refuse_existing
 from masklet.prompts import Prompt
 from masklet.records import Frame, FrameMasks
+from masklet.tracking.mask_rows import from_json, from_rows, to_json, to_rows
 
 __all__ = [
     "FORMATS",
@@ -77,14 +76,7 @@ class InOrder(BaseSink):
 
     def write(self, frame: Frame, masks: FrameMasks) -> None:
         self._places[frame.index] = self._spool.seek(0, 2)
-        record = {
-            "time_s": masks.time_s,
-            "object_ids": masks.object_ids,
-            "masks": [encode_rle(mask) for mask in masks.masks],
-            "iou_predictions": masks.iou_predictions.tolist(),
-            "object_scores": masks.object_scores.tolist(),
-            "prompted": masks.prompted.tolist(),
-        }
+        record = {"time_s": masks.time_s, "rows": [to_json(row) for row in to_rows(masks)]}
         self._spool.write(json.dumps(record).encode() + b"\n")
 
     def _replay(self) -> None:
@@ -97,16 +89,8 @@ class InOrder(BaseSink):
     def _read(self, frame: Frame) -> FrameMasks:
         self._spool.seek(self._places[frame.index])
         record = json.loads(self._spool.readline())
-        masks = [decode_rle(rle) for rle in record["masks"]]
-        return FrameMasks(
-            frame_index=frame.index,
-            time_s=record["time_s"],
-            object_ids=tuple(record["object_ids"]),
-            masks=np.stack(masks) if masks else np.zeros((0, *frame.size_hw), np.bool_),
-            iou_predictions=np.array(record["iou_predictions"], np.float32),
-            object_scores=np.array(record["object_scores"], np.float32),
-            prompted=np.array(record["prompted"], np.bool_),
-        )
+        rows = [from_json(row) for row in record["rows"]]
+        return from_rows(frame.index, record["time_s"], rows, frame.size_hw)
 
 
 class CocoSink(BaseSink):

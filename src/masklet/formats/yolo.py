@@ -15,7 +15,7 @@ from masklet.media.images import encode_jpeg
 from masklet.output import OutputFolder
 from masklet.records import BoolArray, FloatArray
 from masklet.schema import Options, integer_field, number_field, switch_field
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium
 
 JPEG_QUALITY = 95
@@ -73,7 +73,7 @@ def _images(
 
 
 def _line(
-    job: Job[YoloSegmentOptions] | Job[YoloOptions], medium: LabelledMedium, row: StoredMask, tolerance: float | None
+    job: Job[YoloSegmentOptions] | Job[YoloOptions], medium: LabelledMedium, row: MaskRow, tolerance: float | None
 ) -> str:
     """Class and coordinates as parts of width and height."""
     height, width = row.rle["size"]

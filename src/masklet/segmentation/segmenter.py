@@ -16,11 +16,11 @@ from masklet.engine.protocol import Engine
 from masklet.errors import PromptError
 from masklet.masks.edges import EdgeConfig, refine_edges
 from masklet.masks.operations import mask_logits
+from masklet.masks.shown import shown_logits
 from masklet.media.images import ImageSource, read_image
 from masklet.prompts import Prompt
 from masklet.records import Decoded, FloatArray, ImageFeatures, Recall, SegmentResult
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, OnProgress, segment_everything
-from masklet.tracking.frame_masks import shown_logits
 
 A = TypeVar("A")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
-from typing import Literal, cast
+from dataclasses import fields
+from typing import Any, Literal, cast
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -16,7 +17,7 @@ from masklet.server import database, schemas
 from masklet.server.annotation.prompted_tracker import Candidate, GivenAnswer
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark, SavedPrompt
 from masklet.server.jobs import STOPPED, Job
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import MaskRow
 
 STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
 
@@ -88,7 +89,7 @@ def prompt_info(prompt: SavedPrompt) -> schemas.PromptInfo:
     )
 
 
-def mask_info(row: StoredMask) -> schemas.ObjectMask:
+def mask_info(row: MaskRow) -> schemas.ObjectMask:
     encoded = {"size": row.rle["size"], "counts": row.rle["counts"].encode()}
     area = int(coco_mask.area(encoded))
     left, top, width, height = (float(value) for value in coco_mask.toBbox(encoded))
@@ -97,16 +98,21 @@ def mask_info(row: StoredMask) -> schemas.ObjectMask:
         rle=schemas.Rle(size=row.rle["size"], counts=row.rle["counts"]),
         box=[left, top, left + width, top + height] if area else None,
         area=area,
-        status=row.status,
-        iou_prediction=round(row.iou_prediction, 4),
-        object_score=round(row.object_score, 3),
-        prompted=row.prompted,
-        accepted=row.accepted,
-        review=row.review,
+        **{name: _rounded(name, getattr(row, name)) for name in _COPIED},
     )
 
 
-def frame_info(frame_index: int, rows: Sequence[StoredMask], fps: float) -> schemas.FrameMasksInfo:
+_COPIED = schemas.ObjectMask.model_fields.keys() & {field.name for field in fields(MaskRow)} - {"object_id", "rle"}
+"""Fields that the API has under the same name as the row."""
+
+
+def _rounded(name: str, value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 3 if name == "object_score" else 4)
+    return value
+
+
+def frame_info(frame_index: int, rows: Sequence[MaskRow], fps: float) -> schemas.FrameMasksInfo:
     return schemas.FrameMasksInfo(
         frame_index=frame_index,
         time_s=rows[0].time_s if rows else frame_index / (fps or 1.0),

@@ -11,46 +11,15 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from masklet.errors import OutputError
-from masklet.masks.operations import CocoRle, decode_rle
-from masklet.records import BoolArray, ObjectStatus
+from masklet.records import ObjectStatus
+from masklet.tracking.mask_rows import COLUMNS, MaskRow, from_values, to_values
 
 CACHE_KIB = 512
 """What SQLite may hold in memory: little, for it fills up, and a long video is to need no more than a short one."""
-
-
-@dataclass(frozen=True)
-class StoredMask:
-    """What was found of one object on one frame."""
-
-    frame_index: int
-    object_id: int
-    time_s: float
-    rle: CocoRle
-    """In source size; empty when the object was absent."""
-    iou_prediction: float
-    object_score: float
-    reliability: float
-    """0 to 1, as the memory bank had it."""
-    direction: int
-    """From which side the frame was tracked: 1 from earlier frames, -1 from later ones."""
-    prompted: bool = False
-    status: ObjectStatus = "present"
-    review: bool = False
-    accepted: bool = False
-    """Checked by the user: it is never rewritten."""
-    stale: bool = False
-    """A prompt that came later can change it."""
-
-    @cached_property
-    def mask(self) -> BoolArray:
-        """(H, W)"""
-        return decode_rle(self.rle)
 
 
 class Scores(NamedTuple):
@@ -73,10 +42,7 @@ class Stretch(NamedTuple):
     direction: int
 
 
-_COLUMNS = (
-    "frame_index, object_id, time_s, height, width, counts, iou_prediction, object_score, reliability, direction, "
-    "prompted, status, review, accepted, stale"
-)
+_COLUMNS = ", ".join(COLUMNS)
 
 
 class MaskStore:
@@ -107,53 +73,36 @@ class MaskStore:
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS masks ({_COLUMNS}, PRIMARY KEY (object_id, frame_index)) WITHOUT ROWID"
             )
+            add_columns(self._database, "masks", COLUMNS)
             self._database.execute("CREATE INDEX IF NOT EXISTS by_frame ON masks (frame_index)")
             self._database.execute("CREATE INDEX IF NOT EXISTS by_stale ON masks (stale) WHERE stale")
 
-    def write(self, masks: Iterable[StoredMask]) -> None:
+    def write(self, masks: Iterable[MaskRow]) -> None:
         """Keep masks, replacing those of the same frame and object: all of them or none."""
-        rows = [
-            (
-                mask.frame_index,
-                mask.object_id,
-                mask.time_s,
-                *mask.rle["size"],
-                mask.rle["counts"],
-                mask.iou_prediction,
-                mask.object_score,
-                mask.reliability,
-                mask.direction,
-                mask.prompted,
-                mask.status,
-                mask.review,
-                mask.accepted,
-                mask.stale,
-            )
-            for mask in masks
-        ]
+        rows = [to_values(mask) for mask in masks]
         if not rows:
             return
-        places = ", ".join("?" * len(rows[0]))
+        places = ", ".join("?" * len(COLUMNS))
         with self._guarded():
             self._database.execute("BEGIN")
             try:
-                self._database.executemany(f"INSERT OR REPLACE INTO masks VALUES ({places})", rows)
+                self._database.executemany(f"INSERT OR REPLACE INTO masks ({_COLUMNS}) VALUES ({places})", rows)
             except BaseException:
                 if self._database.in_transaction:  # a full disk has rolled back already
                     self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
 
-    def frame(self, frame_index: int) -> list[StoredMask]:
+    def frame(self, frame_index: int) -> list[MaskRow]:
         """All that is known of a frame, by object id."""
         return self._masks("WHERE frame_index = ? ORDER BY object_id", frame_index)
 
-    def mask(self, object_id: int, frame_index: int) -> StoredMask | None:
+    def mask(self, object_id: int, frame_index: int) -> MaskRow | None:
         """What is known of one object on one frame."""
         found = self._masks("WHERE object_id = ? AND frame_index = ?", object_id, frame_index)
         return found[0] if found else None
 
-    def all(self) -> Iterator[StoredMask]:
+    def all(self) -> Iterator[MaskRow]:
         """Everything, frame by frame; only a few masks are in memory at a time."""
         first, last = self.frames() or (0, -1)
         for frame_index in range(first, last + 1):
@@ -282,8 +231,8 @@ class MaskStore:
         """Let go of the file; a temporary one is removed."""
         self._database.close()
 
-    def _masks(self, where: str, *values: Any) -> list[StoredMask]:
-        return [_mask_of(*row) for row in self._rows(f"SELECT {_COLUMNS} FROM masks {where}", *values)]
+    def _masks(self, where: str, *values: Any) -> list[MaskRow]:
+        return [from_values(row) for row in self._rows(f"SELECT {_COLUMNS} FROM masks {where}", *values)]
 
     def _rows(self, command: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._guarded():
@@ -304,36 +253,9 @@ class MaskStore:
                 raise OutputError(f"cannot keep masks {where}: {error}") from error
 
 
-def _mask_of(
-    frame_index: int,
-    object_id: int,
-    time_s: float,
-    height: int,
-    width: int,
-    counts: str,
-    iou_prediction: float,
-    object_score: float,
-    reliability: float,
-    direction: int,
-    prompted: int,
-    status: ObjectStatus,
-    review: int,
-    accepted: int,
-    stale: int,
-) -> StoredMask:
-    """A row of the table, in the order of `_COLUMNS`."""
-    return StoredMask(
-        frame_index,
-        object_id,
-        time_s,
-        CocoRle(size=[height, width], counts=counts),
-        iou_prediction,
-        object_score,
-        reliability,
-        direction,
-        bool(prompted),
-        status,
-        bool(review),
-        bool(accepted),
-        bool(stale),
-    )
+def add_columns(database: sqlite3.Connection, table: str, columns: Iterable[str]) -> None:
+    """Add the columns that a table lacks because an earlier version of masklet wrote it; they hold NULL."""
+    present = {name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")}
+    for column in columns:
+        if column not in present:
+            database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")

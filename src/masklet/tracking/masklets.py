@@ -13,12 +13,12 @@ from typing import Protocol
 
 from masklet.errors import ConfigError, DataError
 from masklet.masks.drawing import Color, color_of
-from masklet.masks.operations import CocoRle, encode_rle
 from masklet.media.base import FrameSource
 from masklet.records import BoolArray
-from masklet.tracking.mask_store import MaskStore, StoredMask
+from masklet.tracking.mask_rows import MaskRow, given_row
+from masklet.tracking.mask_store import MaskStore
 
-__all__ = ["LabelledMedium", "MaskRows", "Masklets", "ObjectInfo", "color_text", "given_mask", "parse_color"]
+__all__ = ["LabelledMedium", "MaskRows", "Masklets", "ObjectInfo", "color_text", "parse_color"]
 
 DEFAULT_CLASS = "object"
 """The class of objects that have none."""
@@ -65,7 +65,7 @@ class ObjectInfo:
 class MaskRows(Protocol):
     """Where masks are kept; a `MaskStore` is one."""
 
-    def frame(self, frame_index: int) -> Sequence[StoredMask]:
+    def frame(self, frame_index: int) -> Sequence[MaskRow]:
         """All that is known of a frame, by object id."""
         ...
 
@@ -99,7 +99,7 @@ class Masklets:
         store = MaskStore()
         known = {one.object_id: one for one in objects}
         for frame_index, by_object in masks.items():
-            store.write(given_mask(frame_index, object_id, mask) for object_id, mask in by_object.items())
+            store.write(given_row(frame_index, object_id, mask) for object_id, mask in by_object.items())
             for object_id in by_object:
                 known.setdefault(object_id, ObjectInfo(object_id))
         return cls(store, tuple(known[object_id] for object_id in sorted(known)))
@@ -123,7 +123,7 @@ class Masklets:
             objects = tuple(one for one in objects if one.object_id in wanted)
         return replace(self, objects=objects, only_accepted=self.only_accepted or accepted)
 
-    def at(self, frame_index: int) -> list[StoredMask]:
+    def at(self, frame_index: int) -> list[MaskRow]:
         """What is known of a frame, by object id; an absent object has an empty mask."""
         return [
             row
@@ -156,22 +156,3 @@ class LabelledMedium:
     is_image: bool = False
     file_name: str = ""
     """The original's, for formats that point to it."""
-
-
-def given_mask(
-    frame_index: int, object_id: int, mask: BoolArray | CocoRle, *, time_s: float = 0.0, accepted: bool = False
-) -> StoredMask:
-    """A mask that was given, not predicted, as the store has it: sure of itself."""
-    rle = mask if isinstance(mask, dict) else encode_rle(mask)
-    return StoredMask(
-        frame_index,
-        object_id,
-        time_s,
-        rle,
-        iou_prediction=1.0,
-        object_score=10.0,
-        reliability=1.0,
-        direction=1,
-        prompted=True,
-        accepted=accepted,
-    )

@@ -32,7 +32,8 @@ from masklet.output import atomic_path
 from masklet.prompts import Prompt
 from masklet.records import Decoded, FloatArray, FrameMemory
 from masklet.tracking.frame_engine import Answer
-from masklet.tracking.mask_store import MaskStore, StoredMask
+from masklet.tracking.mask_rows import MaskRow, from_json, to_json
+from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.passes import Leg
 from masklet.tracking.status import Watch
 from masklet.tracking.track import Given, Hypothesis, Track
@@ -61,8 +62,8 @@ def save_session(tracker: Tracker[Any], path: str | Path) -> Path:
             document = _Writer(tracker.engine, file).document(tracker)
             if tracker._store is not None:
                 with file.open("masks.jsonl", "w", force_zip64=True) as lines:
-                    for mask in tracker._store.all():
-                        lines.write(json.dumps(asdict(mask)).encode() + b"\n")
+                    for row in tracker._store.all():
+                        lines.write(json.dumps(to_json(row)).encode() + b"\n")
             # The last entry: a file that has it is complete.
             file.writestr("session.json", json.dumps(document))
     except OSError as error:
@@ -410,14 +411,14 @@ def _unzipped(path: str | Path) -> Iterator[zipfile.ZipFile]:
 def _fill_store(file: zipfile.ZipFile, store: MaskStore) -> None:
     if "masks.jsonl" not in file.namelist():
         return
-    masks: list[StoredMask] = []
+    rows: list[MaskRow] = []
     with file.open("masks.jsonl") as lines:
         for line in lines:
-            masks.append(StoredMask(**json.loads(line)))
-            if len(masks) == 256:
-                store.write(masks)
-                masks.clear()
-    store.write(masks)
+            rows.append(from_json(json.loads(line)))
+            if len(rows) == 256:
+                store.write(rows)
+                rows.clear()
+    store.write(rows)
 
 
 def _document(path: str | Path, file: zipfile.ZipFile) -> Document:

@@ -13,15 +13,16 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from masklet.masks.edges import EdgeConfig, refine_edges
-from masklet.masks.operations import MASK_LOGIT, encode_rle, mask_logits, resolve_overlap
+from masklet.masks.operations import MASK_LOGIT, mask_logits, resolve_overlap
+from masklet.masks.shown import shown_logits
 from masklet.memory.bank import MemoryConfig
-from masklet.memory.policies import Sighting, reliability
+from masklet.memory.policies import Sighting
 from masklet.prompts import Prompt
-from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, Recall
+from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, ObjectResult, Recall
 from masklet.tracking.collisions import Claim, CollisionGuard
 from masklet.tracking.frame_engine import Answer, FrameEngine, Question
-from masklet.tracking.frame_masks import shown_logits
-from masklet.tracking.mask_store import MaskStore, StoredMask
+from masklet.tracking.mask_rows import MaskRow, from_results, to_rows
+from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.status import Verdict
 from masklet.tracking.track import Branching, Given, Hypothesis, Track
 
@@ -90,7 +91,8 @@ class Stepper(Generic[A]):
         for object_id, branching in chosen.items():
             self.tracks[object_id].mark_tracked(frame.index, direction, branching.answer)
         masks = self.show(frame, chosen, verdicts)
-        self._keep(masks, chosen, direction)
+        if self.store is not None:
+            self.store.write(to_rows(masks, direction=direction))
         return masks
 
     def preview(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> FrameMasks:
@@ -241,18 +243,18 @@ class Stepper(Generic[A]):
         else:
             for row, plane in enumerate(logits):
                 masks[row] = plane > 0
-        judged = None if verdicts is None else [verdicts[object_id] for object_id in chosen]
-        return FrameMasks(
-            frame_index=frame.index,
-            time_s=frame.time_s,
-            object_ids=tuple(chosen),
-            masks=masks,
-            iou_predictions=np.array([answer.iou_prediction for answer in self.answers.values()], np.float32),
-            object_scores=np.array([answer.object_score for answer in self.answers.values()], np.float32),
-            prompted=np.array([prompt is not None for prompt in given], np.bool_),
-            statuses=() if judged is None else tuple(verdict.status for verdict in judged),
-            review=None if judged is None else np.array([verdict.review for verdict in judged], np.bool_),
-        )
+        results = [
+            ObjectResult(
+                object_id=object_id,
+                iou_prediction=answer.iou_prediction,
+                object_score=answer.object_score,
+                prompted=prompt is not None,
+                **({} if verdicts is None else verdicts[object_id]._asdict()),
+            )
+            for (object_id, answer), prompt in zip(self.answers.items(), given, strict=True)
+        ]
+        shown = from_results(frame.index, frame.time_s, results, masks)
+        return replace(shown, statuses=(), review=None) if verdicts is None else shown
 
     def _full_logits(self, frame: Frame, branching: Branching[A], given: Given[A] | None) -> FloatArray:
         """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
@@ -267,27 +269,6 @@ class Stepper(Generic[A]):
             return logits
         return refine_edges(logits, frame.rgb, (low_res.shape[0], low_res.shape[1]), self.edges)
 
-    def _keep(self, masks: FrameMasks, chosen: Mapping[int, Branching[A]], direction: int) -> None:
-        """Store a frame's masks."""
-        if self.store is None or masks.review is None:
-            return
-        self.store.write(
-            StoredMask(
-                frame_index=masks.frame_index,
-                object_id=object_id,
-                time_s=masks.time_s,
-                rle=encode_rle(masks.masks[row]),
-                iou_prediction=float(masks.iou_predictions[row]),
-                object_score=float(masks.object_scores[row]),
-                reliability=reliability(branching.sighting.object_score, branching.sighting.iou_prediction),
-                direction=direction,
-                prompted=bool(masks.prompted[row]),
-                status=masks.statuses[row],
-                review=bool(masks.review[row]),
-            )
-            for row, (object_id, branching) in enumerate(chosen.items())
-        )
-
     def prepared(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, list[Hypothesis[A]]]:
         """What each object goes into a frame with: its hypotheses, or one rebuilt from stored masks.
 
@@ -298,7 +279,7 @@ class Stepper(Generic[A]):
         store = self.store
         if store is None or self.memory.retention == "editing":
             return ready
-        wanted: dict[int, list[StoredMask]] = {}
+        wanted: dict[int, list[MaskRow]] = {}
         for object_id in ready:
             track = self.tracks[object_id]
             if track.follows(frame_index, direction):
@@ -310,7 +291,7 @@ class Stepper(Generic[A]):
                 wanted[object_id] = rows
         return {**ready, **self._rebuilt(wanted, direction)} if wanted else ready
 
-    def _rebuilt(self, wanted: Mapping[int, Sequence[StoredMask]], direction: int) -> dict[int, list[Hypothesis[A]]]:
+    def _rebuilt(self, wanted: Mapping[int, Sequence[MaskRow]], direction: int) -> dict[int, list[Hypothesis[A]]]:
         """Hypotheses that remember stored masks, as if they had just been tracked: each frame is encoded once."""
         fresh = {}
         for object_id in wanted:

@@ -24,7 +24,7 @@ from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.prompts import Prompt
 from masklet.records import Decoded, Frame, FrameMasks
 from masklet.tracking.frame_engine import FrameEngine
-from masklet.tracking.frame_masks import of_stored
+from masklet.tracking.mask_rows import from_rows
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.passes import Direction as Direction
 from masklet.tracking.passes import legs_of_run
@@ -405,7 +405,7 @@ class Tracker(Generic[A]):
         rows = [] if self._store is None else self._store.frame(frame_index)
         if self.source is None or not rows:
             return None
-        return of_stored(frame_index, rows[0].time_s, self._walker.visible(rows), self.source.info.size_hw)
+        return from_rows(frame_index, rows[0].time_s, self._walker.visible(rows), self.source.info.size_hw)
 
     @property
     def tracked_frames(self) -> tuple[int, int] | None:

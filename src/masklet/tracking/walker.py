@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 from masklet.media.source import FrameSource
 from masklet.records import Frame, FrameMasks
-from masklet.tracking.frame_masks import joined, rows_of
-from masklet.tracking.mask_store import MaskStore, StoredMask, Stretch
+from masklet.tracking.mask_rows import MaskRow, join, take
+from masklet.tracking.mask_store import MaskStore, Stretch
 from masklet.tracking.passes import Leg, legs_over
 from masklet.tracking.shot_cuts import CutDetector
 from masklet.tracking.stepper import Stepper
@@ -144,9 +144,9 @@ class Walker(Generic[A]):
             for row in others:
                 if row.stale and row.object_id in wanted:
                     store.drop_stale(row.object_id, frame.index)
-        return joined(self._without_hidden(masks), self.visible(others), keep_apart=stepper.non_overlap)
+        return join(self._without_hidden(masks), self.visible(others), keep_apart=stepper.non_overlap)
 
-    def visible(self, stored: Iterable[StoredMask]) -> list[StoredMask]:
+    def visible(self, stored: Iterable[MaskRow]) -> list[MaskRow]:
         """Of stored masks, those that still hold and whose objects are known and not hidden."""
         tracks = self.stepper.tracks
         return [row for row in stored if not row.stale and row.object_id in tracks and not tracks[row.object_id].hidden]
@@ -154,7 +154,7 @@ class Walker(Generic[A]):
     def _without_hidden(self, masks: FrameMasks) -> FrameMasks:
         tracks = self.stepper.tracks
         shown = [row for row, object_id in enumerate(masks.object_ids) if not tracks[object_id].hidden]
-        return masks if len(shown) == len(masks.object_ids) else rows_of(masks, shown)
+        return masks if len(shown) == len(masks.object_ids) else take(masks, shown)
 
     def _heed_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
         """After a cut, what was tracked before says little of where things are; what was prompted still holds."""

@@ -12,15 +12,16 @@ import pytest
 from masklet.errors import OutputError
 from masklet.masks.operations import encode_rle
 from masklet.server.annotation.store import MAX_ANSWERS, MAX_TURNS, AnnotatedObject, AnnotationStore, SavedPrompt, Step
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import MaskRow
 
 MASK = np.zeros((6, 8), bool)
 MASK[1:3, 2:5] = True
 
 
-def row(frame_index: int, object_id: int = 1, **about: object) -> StoredMask:
-    about = {"reliability": 0.5, "direction": 1, "rle": encode_rle(MASK)} | about
-    return StoredMask(frame_index, object_id, 0.0, iou_prediction=0.5, object_score=3.0, **about)  # type: ignore[arg-type]
+def row(frame_index: int, object_id: int = 1, **about: object) -> MaskRow:
+    about = {"reliability": 0.5, "direction": 1, "rle": encode_rle(MASK), "time_s": 0.0} | about
+    scores = {"iou_prediction": 0.5, "object_score": 3.0}
+    return MaskRow(frame_index=frame_index, object_id=object_id, **scores, **about)  # type: ignore[arg-type]
 
 
 def prompt(frame_index: int, object_id: int = 1) -> SavedPrompt:

@@ -15,14 +15,14 @@ import numpy as np
 
 from masklet.errors import PromptError
 from masklet.masks.operations import CocoRle, decode_rle, encode_rle, mask_logits
+from masklet.masks.shown import shown_logits
 from masklet.media.source import FrameSource
-from masklet.records import BoolArray, FloatArray
-from masklet.server.annotation.store import ABSENT_SCORE, AnnotationStore, SavedPrompt
+from masklet.records import ABSENT_SCORE, BoolArray, FloatArray
+from masklet.server.annotation.store import AnnotationStore, SavedPrompt
 from masklet.server.annotation.touch_up import touched_up
 from masklet.server.shared_model import SharedEngine
 from masklet.tracking.frame_engine import Answer
-from masklet.tracking.frame_masks import shown_logits
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import given_row
 from masklet.tracking.tracker import Tracker
 
 
@@ -175,23 +175,10 @@ class PromptedTracker:
         assert new.mask is not None
         time_s = self.time_s(new.frame_index)
         self._outdate(new)
-        self.store.write(
-            [
-                StoredMask(
-                    frame_index=new.frame_index,
-                    object_id=new.object_id,
-                    time_s=time_s,
-                    rle=new.mask,
-                    iou_prediction=1.0,
-                    object_score=ABSENT_SCORE,
-                    reliability=0.0,
-                    direction=1,
-                    prompted=True,
-                    status="occluded",
-                    accepted=True,
-                )
-            ]
+        row = given_row(
+            new.frame_index, new.object_id, new.mask, time_s=time_s, object_score=ABSENT_SCORE, accepted=True
         )
+        self.store.write([row])
         self.store.write_prompt(
             replace(new, time_s=time_s, rle=new.mask, iou_prediction=1.0, object_score=ABSENT_SCORE)
         )

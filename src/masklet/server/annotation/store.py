@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,9 +21,10 @@ import numpy as np
 
 from masklet.masks.operations import CocoRle, decode_rle
 from masklet.prompts import Prompt
-from masklet.records import FloatArray, ObjectStatus
-from masklet.tracking.mask_store import _COLUMNS as MASK_COLUMNS
-from masklet.tracking.mask_store import MaskStore, StoredMask, _mask_of
+from masklet.records import ABSENT_SCORE, FloatArray, ObjectStatus
+from masklet.tracking.mask_rows import COLUMNS as MASK_COLUMNS
+from masklet.tracking.mask_rows import MaskRow, from_values, given_row
+from masklet.tracking.mask_store import MaskStore, add_columns
 
 MAX_STEPS = 200
 """Operations that can be undone."""
@@ -34,9 +34,6 @@ MAX_TURNS = 100
 
 MAX_ANSWERS = 20
 """Answers to other wishes that are remembered, to the same end. Fewer, as they hold masks."""
-
-ABSENT_SCORE = -10.0
-"""Object score of a mask by which the user has said that the object is not there."""
 
 _OBJECT_COLUMNS = "object_id, name, class_name, color, locked, hidden"
 _PROMPT_COLUMNS = (
@@ -57,7 +54,7 @@ _Place = tuple[int, int]
 """Frame and object."""
 
 _TABLES = (
-    _Table("masks", tuple(MASK_COLUMNS.split(", ")), ("object_id", "frame_index")),
+    _Table("masks", MASK_COLUMNS, ("object_id", "frame_index")),
     _Table("objects", tuple(_OBJECT_COLUMNS.split(", ")), ("object_id",)),
     _Table("prompts", tuple(_PROMPT_COLUMNS.split(", ")), ("object_id", "frame_index")),
 )
@@ -127,22 +124,17 @@ class SavedPrompt:
             previous_logits=self.previous_logits,
         )
 
-    def stored(self) -> StoredMask | None:
+    def stored(self) -> MaskRow | None:
         """What came of it, as a mask among others."""
         if self.rle is None:
             return None
-        is_there = self.object_score > 0
-        return StoredMask(
-            frame_index=self.frame_index,
-            object_id=self.object_id,
+        return given_row(
+            self.frame_index,
+            self.object_id,
+            self.rle,
             time_s=self.time_s,
-            rle=self.rle,
             iou_prediction=self.iou_prediction,
             object_score=self.object_score,
-            reliability=self.iou_prediction if is_there else 0.0,
-            direction=1,
-            prompted=True,
-            status="present" if is_there else "occluded",
         )
 
 
@@ -179,11 +171,23 @@ class AnnotationStore(MaskStore):
         super().__init__(path)
         with self._guarded():
             self._database.execute("BEGIN IMMEDIATE")
-            for command in _SCHEMA:
-                self._database.execute(command)
+            self._prepare()
             self._database.execute("INSERT OR IGNORE INTO state VALUES (0, NULL, 0)")
             self._database.execute("UPDATE state SET step = NULL")  # what was in work when the process ended
             self._database.execute("COMMIT")
+
+    def _prepare(self) -> None:
+        """Create what the file lacks: all of it when the file is new, else what later versions of masklet added."""
+        for command in _CREATE_TABLES:
+            self._database.execute(command)
+        for table in _TABLES:
+            add_columns(self._database, table.name, table.columns)
+            add_columns(self._database, f"{table.name}_before", table.columns)
+        existing = dict(self._database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+        for name, command in _TRIGGERS.items():
+            if existing.get(name) != command:  # it notes the columns of another version
+                self._database.execute(f"DROP TRIGGER IF EXISTS {name}")
+                self._database.execute(command)
 
     @property
     def revision(self) -> int:
@@ -253,7 +257,7 @@ class AnnotationStore(MaskStore):
         rows = self._rows(
             f"SELECT {_PROMPT_COLUMNS} FROM prompts {where}", frame_index, frame_index, object_id, object_id
         )
-        return [_prompt_of(*row) for row in rows]
+        return [_prompt_of(row) for row in rows]
 
     def prompt(self, object_id: int, frame_index: int) -> SavedPrompt | None:
         found = self.prompts(frame_index=frame_index, object_id=object_id)
@@ -293,7 +297,7 @@ class AnnotationStore(MaskStore):
 
     def shown(
         self, start: int, stop: int, step: int = 1, object_ids: Iterable[int] | None = None
-    ) -> dict[int, list[StoredMask]]:
+    ) -> dict[int, list[MaskRow]]:
         """By frame, the masks by object id. An outdated one is shown until it has been tracked again."""
         among, values = _among(object_ids)
         where = f"frame_index >= ? AND frame_index < ? AND (frame_index - ?) % ? = 0 {among}"
@@ -303,12 +307,12 @@ class AnnotationStore(MaskStore):
             {place: _shown(masks.get(place), prompts.get(place)) for place in masks.keys() | prompts.keys()}
         )
 
-    def _known(self, where: str, *values: Any) -> tuple[dict[_Place, StoredMask], dict[_Place, SavedPrompt]]:
+    def _known(self, where: str, *values: Any) -> tuple[dict[_Place, MaskRow], dict[_Place, SavedPrompt]]:
         rows = self._rows(f"SELECT {_PROMPT_COLUMNS} FROM prompts WHERE {where}", *values)
         masks = {(one.frame_index, one.object_id): one for one in self._masks(f"WHERE {where}", *values)}
-        return masks, {(one.frame_index, one.object_id): one for one in starmap(_prompt_of, rows)}
+        return masks, {(one.frame_index, one.object_id): one for one in map(_prompt_of, rows)}
 
-    def shown_before(self, start: int, stop: int) -> dict[int, list[StoredMask]]:
+    def shown_before(self, start: int, stop: int) -> dict[int, list[MaskRow]]:
         """As `shown`, but each mask as it was before it last changed; those that came with that change are left out.
 
         The history says how, so what lies further back than that is not known, and shown as it is.
@@ -319,7 +323,7 @@ class AnnotationStore(MaskStore):
         before = dict(shown)
         changed: set[_Place] = set()
         notes: dict[int, dict[_Place, list[tuple[dict[_Place, Any], Any]]]] = {}
-        for (name, columns, _), rows, read in ((_TABLES[0], masks, _mask_of), (_TABLES[2], prompts, _prompt_of)):
+        for (name, columns, _), rows, read in ((_TABLES[0], masks, from_values), (_TABLES[2], prompts, _prompt_of)):
             for step, existed, *row in self._rows(
                 f"SELECT step, existed, {', '.join(columns)} FROM {name}_before "
                 f"WHERE step IN (SELECT step FROM steps WHERE NOT undone) AND {where}",
@@ -327,7 +331,7 @@ class AnnotationStore(MaskStore):
                 stop,
             ):
                 place = (row[columns.index("frame_index")], row[columns.index("object_id")])
-                then = read(*row) if existed else None
+                then = read(row) if existed else None
                 notes.setdefault(step, {}).setdefault(place, []).append((rows, then))
         for step in sorted(notes, reverse=True):
             for place, noted in notes[step].items():
@@ -508,7 +512,7 @@ class AnnotationStore(MaskStore):
                     execute(f"DELETE FROM {name} WHERE ({places}) IN (SELECT {places} FROM {noted})")
                     execute(f"INSERT INTO {name} ({own}) SELECT {own} FROM {noted} AS noted WHERE existed")
                     execute(f"DELETE FROM {name}_before WHERE step = {int(step)}")
-                    execute(f"INSERT INTO {name}_before SELECT * FROM temp.swapped")
+                    execute(f"INSERT INTO {name}_before (step, existed, {own}) SELECT * FROM temp.swapped")
                     execute("DROP TABLE temp.swapped")
                 for command, values in notes:
                     execute(command, values)
@@ -529,7 +533,7 @@ class AnnotationStore(MaskStore):
             return int(self._database.execute(command, values).lastrowid or 0)
 
 
-def _schema() -> list[str]:
+def _table_commands() -> list[str]:
     commands = [
         "CREATE TABLE IF NOT EXISTS objects (object_id INTEGER PRIMARY KEY, name, class_name, color, locked, hidden)",
         f"CREATE TABLE IF NOT EXISTS prompts ({_PROMPT_COLUMNS}, PRIMARY KEY (object_id, frame_index)) WITHOUT ROWID",
@@ -545,25 +549,35 @@ def _schema() -> list[str]:
             f"CREATE TABLE IF NOT EXISTS {name}_before (step, existed, {', '.join(columns)}, "
             f"PRIMARY KEY (step, {', '.join(keys)})) WITHOUT ROWID"
         )
+    return commands
+
+
+def _trigger_commands() -> dict[str, str]:
+    """By name, the triggers that note how a row was before the operation in work first changes it."""
+    commands = {}
+    for name, columns, keys in _TABLES:
         for event, row in (("INSERT", "NEW"), ("UPDATE", "OLD"), ("DELETE", "OLD")):
             same = " AND ".join(f"{name}.{key} = {row}.{key}" for key in keys)
             noted = " AND ".join(f"noted.{key} = {row}.{key}" for key in keys)
             values = ", ".join(f"{row}.{column}" if column in keys else f"{name}.{column}" for column in columns)
             # Not "OR IGNORE": within a trigger the way of the statement that fired it would hold.
-            commands.append(
-                f"CREATE TRIGGER IF NOT EXISTS {name}_{event.lower()} BEFORE {event} ON {name} "
+            trigger = f"{name}_{event.lower()}"
+            commands[trigger] = (
+                f"CREATE TRIGGER {trigger} BEFORE {event} ON {name} "
                 f"WHEN (SELECT step FROM state) IS NOT NULL BEGIN "
-                f"INSERT INTO {name}_before SELECT state.step, {name}.object_id IS NOT NULL, {values} "
+                f"INSERT INTO {name}_before (step, existed, {', '.join(columns)}) "
+                f"SELECT state.step, {name}.object_id IS NOT NULL, {values} "
                 f"FROM state LEFT JOIN {name} ON {same} WHERE NOT EXISTS "
                 f"(SELECT 1 FROM {name}_before AS noted WHERE noted.step = state.step AND {noted}); END"
             )
     return commands
 
 
-_SCHEMA = _schema()
+_CREATE_TABLES = _table_commands()
+_TRIGGERS = _trigger_commands()
 
 
-def _prompt_of(*row: Any) -> SavedPrompt:
+def _prompt_of(row: Sequence[Any]) -> SavedPrompt:
     """A row of the table, in the order of `_PROMPT_COLUMNS`."""
     frame_index, object_id, points, labels, box, candidate, mask, previous, initial, *came = row
     time_s, rle, iou, score, answer = came
@@ -586,28 +600,26 @@ def _prompt_of(*row: Any) -> SavedPrompt:
     )
 
 
-def _shown(mask: StoredMask | None, prompt: SavedPrompt | None) -> StoredMask | None:
+def _shown(mask: MaskRow | None, prompt: SavedPrompt | None) -> MaskRow | None:
     """Of a mask and a prompt's answer, what is shown: the answer where the mask is none or outdated."""
     answer = None if prompt is None else prompt.stored()
     return answer if answer is not None and (mask is None or mask.stale) else mask
 
 
-def _all_shown(
-    masks: Mapping[_Place, StoredMask], prompts: Mapping[_Place, SavedPrompt]
-) -> dict[_Place, StoredMask | None]:
+def _all_shown(masks: Mapping[_Place, MaskRow], prompts: Mapping[_Place, SavedPrompt]) -> dict[_Place, MaskRow | None]:
     return {place: _shown(masks.get(place), prompts.get(place)) for place in masks.keys() | prompts.keys()}
 
 
-def _by_frame(shown: Mapping[_Place, StoredMask | None]) -> dict[int, list[StoredMask]]:
+def _by_frame(shown: Mapping[_Place, MaskRow | None]) -> dict[int, list[MaskRow]]:
     """Ascending, the masks of a frame by object id."""
-    frames: dict[int, list[StoredMask]] = {}
+    frames: dict[int, list[MaskRow]] = {}
     for (frame_index, _), mask in sorted(shown.items()):
         if mask is not None:
             frames.setdefault(frame_index, []).append(mask)
     return frames
 
 
-def _pixels(mask: StoredMask | None) -> str | bytes | None:
+def _pixels(mask: MaskRow | None) -> str | bytes | None:
     return None if mask is None else mask.rle["counts"]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from masklet.errors import TrackingError
 from masklet.masks.operations import CocoRle, decode_rle, encode_rle
 from masklet.media.source import FrameSource
-from masklet.records import FrameMasks
+from masklet.records import ABSENT_SCORE, PRESENT_SCORE, FrameMasks
 from masklet.server.annotation.prompted_tracker import (
     Candidate,
     GivenAnswer,
@@ -23,11 +23,11 @@ from masklet.server.annotation.prompted_tracker import (
     corrected_logits,
     fitting_mask,
 )
-from masklet.server.annotation.store import ABSENT_SCORE, AnnotatedObject, AnnotationStore, SavedPrompt, Step
+from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, SavedPrompt, Step
 from masklet.server.annotation.track_plan import runs_over, runs_to_the_missing
 from masklet.server.errors import ConflictError, NotFoundError
 from masklet.server.shared_model import SharedEngine, TurnLock
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import MaskRow, given_row
 from masklet.tracking.suggestions import Suggestion, suggest
 from masklet.tracking.tracker import Direction
 
@@ -149,15 +149,12 @@ class Workspace:
     def _write_masks(self, object_id: int, one: NewObject) -> None:
         first = min(one.masks)
         rows = [
-            StoredMask(
-                frame_index=index,
-                object_id=object_id,
+            given_row(
+                index,
+                object_id,
+                rle,
                 time_s=self._prompted.time_s(index),
-                rle=rle,
                 iou_prediction=one.iou_prediction,
-                object_score=10.0,
-                reliability=one.iou_prediction,
-                direction=1,
                 prompted=index == first,
             )
             for index, rle in sorted(one.masks.items())
@@ -171,7 +168,7 @@ class Workspace:
                 time_s=self._prompted.time_s(first),
                 rle=one.masks[first],
                 iou_prediction=one.iou_prediction,
-                object_score=10.0,
+                object_score=PRESENT_SCORE,
             )
         )
 
@@ -320,7 +317,7 @@ class Workspace:
         only_changed: bool = False,
         only_missing: bool = False,
         on_total: Callable[[int], None] = lambda total: None,
-    ) -> Generator[tuple[int, list[StoredMask]], None, None]:
+    ) -> Generator[tuple[int, list[MaskRow]], None, None]:
         """Track objects, a frame at a time; whoever wants to stop closes the generator.
 
         Args:
@@ -419,7 +416,7 @@ class Workspace:
 
     # What there is.
 
-    def masks(self, frame_index: int) -> list[StoredMask]:
+    def masks(self, frame_index: int) -> list[MaskRow]:
         """Of one frame, by object id."""
         return self.store.shown(frame_index, frame_index + 1).get(frame_index, [])
 

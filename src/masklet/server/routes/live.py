@@ -15,7 +15,6 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import Field, ValidationError
 
 from masklet.errors import MaskletError, PromptError
-from masklet.masks.operations import encode_rle
 from masklet.media.base import made_smaller
 from masklet.media.images import read_image
 from masklet.media.source import FrameSource, open_source
@@ -28,7 +27,7 @@ from masklet.server.errors import ApiError, as_api_error
 from masklet.server.frames import to_jpeg
 from masklet.server.shared_model import in_background
 from masklet.server.studio import Studio
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import to_rows
 from masklet.tracking.tracker import Tracker
 
 router = APIRouter(tags=["live"])
@@ -274,24 +273,7 @@ async def _open(studio: Studio, address: str) -> FrameSource:
 
 
 def _text(masks: FrameMasks, dropped: int, fps: float) -> str:
-    rows = [
-        mask_info(
-            StoredMask(
-                frame_index=masks.frame_index,
-                object_id=object_id,
-                time_s=masks.time_s,
-                rle=encode_rle(masks.masks[row]),
-                iou_prediction=float(masks.iou_predictions[row]),
-                object_score=float(masks.object_scores[row]),
-                reliability=0.0,
-                direction=1,
-                prompted=bool(masks.prompted[row]),
-                status=masks.statuses[row] if masks.statuses else "present",
-                review=masks.review is not None and bool(masks.review[row]),
-            )
-        )
-        for row, object_id in enumerate(masks.object_ids)
-    ]
+    rows = [mask_info(row) for row in to_rows(masks)]
     return LiveFrame(
         frame_index=masks.frame_index, time_s=round(masks.time_s, 4), objects=rows, dropped=dropped, fps=round(fps, 2)
     ).model_dump_json()

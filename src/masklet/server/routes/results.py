@@ -34,7 +34,7 @@ from masklet.server.routes.projects import UPLOAD_BODY
 from masklet.server.studio import Studio
 from masklet.server.uploads.ingest import Form, probe, receive, scratch
 from masklet.server.uploads.probe import safe_suffix
-from masklet.tracking.mask_store import StoredMask
+from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo, color_text, parse_color
 
 router = APIRouter(tags=["results"])
@@ -48,7 +48,7 @@ class ShownRows:
         shown = store.shown_frames()
         self._span = (shown[0], shown[-1]) if shown else None
 
-    def frame(self, frame_index: int) -> Sequence[StoredMask]:
+    def frame(self, frame_index: int) -> Sequence[MaskRow]:
         return self._store.shown(frame_index, frame_index + 1).get(frame_index, [])
 
     def frames(self) -> tuple[int, int] | None:

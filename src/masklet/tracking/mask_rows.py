@@ -1,0 +1,226 @@
+"""A row per object and frame: the stored form of a tracker's output, and every conversion from and to it.
+
+All conversions (`FrameMasks`, SQL columns, JSON) are derived from the fields of `MaskRow` and from what `FrameMasks`
+says of its own fields, so that a new field is declared in `records` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from masklet.masks.operations import CocoRle, decode_rle, encode_rle
+from masklet.memory.policies import reliability
+from masklet.records import PRESENT_SCORE, BoolArray, FrameMasks, ObjectResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRow(ObjectResult):
+    """One object on one frame, with its mask run-length encoded: what is stored and exported."""
+
+    frame_index: int
+    time_s: float
+    rle: CocoRle
+    """In source size; empty when the object was absent."""
+    reliability: float
+    """0 to 1, as the memory bank had it."""
+    direction: int
+    """The direction of tracking: 1 if the frame was reached from earlier frames, -1 from later ones."""
+    accepted: bool = False
+    """Checked by the user: it is never rewritten."""
+    stale: bool = False
+    """A prompt that came later can change it."""
+
+    @cached_property
+    def mask(self) -> BoolArray:
+        """(H, W)"""
+        return decode_rle(self.rle)
+
+
+_TYPES = get_type_hints(MaskRow)
+_RLE_COLUMNS = ("height", "width", "counts")
+COLUMNS: tuple[str, ...] = (
+    *(field.name for field in fields(MaskRow) if field.name != "rle"),
+    *_RLE_COLUMNS,
+)
+"""SQL columns of a row. A column that is NULL was not known to the version that wrote the row: the field's default
+is read in its place."""
+
+_PER_OBJECT = {field.name: field.metadata["row"] for field in fields(FrameMasks) if "row" in field.metadata}
+"""By field of `FrameMasks` that has one entry per object, the field of `MaskRow` that holds this entry."""
+
+
+def given_row(
+    frame_index: int,
+    object_id: int,
+    mask: BoolArray | CocoRle,
+    *,
+    time_s: float = 0.0,
+    iou_prediction: float = 1.0,
+    object_score: float = PRESENT_SCORE,
+    prompted: bool = True,
+    accepted: bool = False,
+) -> MaskRow:
+    """Make the row of a mask that was given (drawn, imported or answered for a prompt) and not tracked.
+
+    Args:
+        frame_index: the frame.
+        object_id: the object.
+        mask: (H, W), or its run-length encoding.
+        time_s: presentation time of the frame.
+        iou_prediction: quality of the mask, in [0, 1].
+        object_score: logit; the object is absent where it is not above 0.
+        prompted: whether the mask is the object's prompt on this frame.
+        accepted: whether a user has checked it.
+    """
+    is_present = object_score > 0
+    return MaskRow(
+        frame_index=frame_index,
+        object_id=object_id,
+        time_s=time_s,
+        rle=mask if isinstance(mask, dict) else encode_rle(mask),
+        iou_prediction=iou_prediction,
+        object_score=object_score,
+        reliability=iou_prediction if is_present else 0.0,
+        direction=1,
+        prompted=prompted,
+        status="present" if is_present else "occluded",
+        accepted=accepted,
+    )
+
+
+def to_rows(masks: FrameMasks, *, direction: int = 1) -> list[MaskRow]:
+    """Convert a frame's masks into rows, one per object.
+
+    Args:
+        masks: N objects.
+        direction: of tracking, 1 forward or -1 backward.
+    """
+    values = {row_field: _listed(getattr(masks, name)) for name, row_field in _PER_OBJECT.items()}
+    rows = []
+    for row in range(len(masks.object_ids)):
+        result = {name: entries[row] for name, entries in values.items() if entries}
+        rows.append(
+            MaskRow(
+                **result,
+                frame_index=masks.frame_index,
+                time_s=masks.time_s,
+                rle=encode_rle(masks.masks[row]),
+                reliability=reliability(result["object_score"], result["iou_prediction"]),
+                direction=direction,
+            )
+        )
+    return rows
+
+
+def from_rows(frame_index: int, time_s: float, rows: Sequence[MaskRow], size_hw: tuple[int, int]) -> FrameMasks:
+    """Convert rows of one frame back into what the tracker had returned.
+
+    Args:
+        frame_index: the frame.
+        time_s: presentation time of the frame.
+        rows: by ascending object id; may be empty.
+        size_hw: size of the frame.
+    """
+    masks = np.array([row.mask for row in rows], np.bool_).reshape(-1, *size_hw)
+    return from_results(frame_index, time_s, rows, masks)
+
+
+def from_results(frame_index: int, time_s: float, results: Sequence[ObjectResult], masks: BoolArray) -> FrameMasks:
+    """Put the results of N objects on one frame together with their masks, (N, H, W)."""
+    columns = {
+        name: _stacked([getattr(result, row_field) for result in results], _TYPES[row_field])
+        for name, row_field in _PER_OBJECT.items()
+    }
+    return FrameMasks(frame_index=frame_index, time_s=time_s, masks=masks, **columns)
+
+
+def take(masks: FrameMasks, rows: Sequence[int]) -> FrameMasks:
+    """Return some objects of a frame, by their row, in this order."""
+    chosen = list(rows)
+    columns = {name: _taken(getattr(masks, name), chosen) for name in _PER_OBJECT}
+    return replace(masks, masks=masks.masks[chosen], **columns)
+
+
+def join(masks: FrameMasks, stored: Sequence[MaskRow], *, keep_apart: bool) -> FrameMasks:
+    """Add stored rows of other objects to what has just been tracked on a frame.
+
+    Args:
+        masks: what has just been tracked.
+        stored: rows of objects that are not in `masks`.
+        keep_apart: pixels that both claim stay with the stored rows.
+
+    Returns:
+        All objects, by ascending id.
+    """
+    if not stored:
+        return masks
+    others = from_rows(masks.frame_index, masks.time_s, stored, (masks.masks.shape[1], masks.masks.shape[2]))
+    tracked = masks.masks & ~others.masks.any(axis=0) if keep_apart else masks.masks
+    columns = {name: _concatenated(getattr(others, name), getattr(masks, name)) for name in _PER_OBJECT}
+    both = replace(masks, masks=np.concatenate([others.masks, tracked]), **columns)
+    return take(both, np.argsort(both.object_ids).tolist())
+
+
+def to_values(row: MaskRow) -> tuple[Any, ...]:
+    """Return the SQL values of a row, in the order of `COLUMNS`."""
+    return (
+        *(getattr(row, name) for name in COLUMNS[: -len(_RLE_COLUMNS)]),
+        *row.rle["size"],
+        row.rle["counts"],
+    )
+
+
+def from_values(values: Iterable[Any]) -> MaskRow:
+    """Make a row from its SQL values, in the order of `COLUMNS`."""
+    *plain, height, width, counts = values
+    return _row_of(
+        dict(zip(COLUMNS, plain, strict=False)) | {"rle": CocoRle(size=[int(height), int(width)], counts=counts)}
+    )
+
+
+def to_json(row: MaskRow) -> dict[str, Any]:
+    """Return a row as JSON can hold it."""
+    return {field.name: getattr(row, field.name) for field in fields(MaskRow)}
+
+
+def from_json(record: Mapping[str, Any]) -> MaskRow:
+    """Make a row from its JSON. Fields that another version of masklet has added are passed over."""
+    return _row_of({name: record[name] for name in _TYPES.keys() & record.keys()})
+
+
+def _row_of(values: Mapping[str, Any]) -> MaskRow:
+    """Make a row; values that are None or left out get the field's default."""
+    known: dict[str, Any] = {
+        name: bool(value) if _TYPES[name] is bool else value for name, value in values.items() if value is not None
+    }
+    return MaskRow(**known)
+
+
+_ARRAY_TYPES: dict[Any, Any] = {bool: np.bool_, float: np.float32}
+
+
+def _stacked(entries: list[Any], kind: Any) -> Any:
+    """One entry per object as `FrameMasks` holds them: numbers and flags in an array, all else in a tuple."""
+    return np.array(entries, _ARRAY_TYPES[kind]) if kind in _ARRAY_TYPES else tuple(entries)
+
+
+def _listed(column: Any) -> list[Any]:
+    if column is None:
+        return []
+    return column.tolist() if isinstance(column, np.ndarray) else list(column)
+
+
+def _taken(column: Any, rows: list[int]) -> Any:
+    """Some entries of a column; one that was left out (None or empty) stays so."""
+    if column is None or isinstance(column, np.ndarray):
+        return None if column is None else column[rows]
+    return tuple(column[row] for row in rows) if column else ()
+
+
+def _concatenated(first: Any, second: Any) -> Any:
+    return np.concatenate([first, second]) if isinstance(first, np.ndarray) else first + second
