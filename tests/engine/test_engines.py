@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,14 @@ def test_a_folder_that_was_exported_earlier_still_loads() -> None:
     assert ModelSpec.from_dict(spec.to_dict() | {"tracks_with_candidates": False}) == spec
     with pytest.raises(CheckpointError, match="tracks_with_wings"):
         ModelSpec.from_dict(spec.to_dict() | {"tracks_with_wings": True})
+
+
+def test_the_embedded_model_says_the_same_as_its_configuration() -> None:
+    pytest.importorskip("torch", reason="the configuration is the torch model's")
+    from masklet.model.config import NANO_CONFIG
+
+    spec, facts = read_spec(embedded_folder("nano")).to_dict(), asdict(NANO_CONFIG.inference)
+    assert {name: spec[name] for name in facts} == facts
 
 
 def test_a_damaged_export_is_refused(tmp_path: Path) -> None:

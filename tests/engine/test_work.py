@@ -108,7 +108,9 @@ def test_operations_of_each_stage(name: str) -> None:
 
         def attend(side: int) -> object:
             memory = torch.zeros(1, slots, config.memory_dim, side, side)
-            matches = torch.zeros(1, slots, config.stored_memory_dim - config.memory_dim, grid, grid)
+            matches = torch.zeros(
+                1, slots, 0 if config.correspondence is None else config.correspondence.key_dim + 1, grid, grid
+            )
             return model.attend(
                 features.embedding,
                 memory,

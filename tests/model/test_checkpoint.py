@@ -20,7 +20,6 @@ from masklet.model.checkpoint import (
     Checkpoint,
     from_sam2,
     from_transformers,
-    load_checkpoint,
     load_model,
     read_checkpoint,
     save_checkpoint,
@@ -141,9 +140,9 @@ def test_files_of_every_layout(tmp_path: Path, checkpoint: Checkpoint, name: str
 def test_a_loaded_model_has_the_weights(tmp_path: Path, checkpoint: Checkpoint) -> None:
     half = Checkpoint(TINY, {key: value.half() for key, value in checkpoint.weights.items()})
     save_checkpoint(half, tmp_path / "half.safetensors")
-    config, weights = load_checkpoint(tmp_path / "half.safetensors")
-    assert config == TINY
-    assert_same(weights, half.weights)
+    loaded = read_checkpoint(tmp_path / "half.safetensors")
+    assert loaded.config == TINY
+    assert_same(loaded.weights, half.weights)
     model = load_model(tmp_path / "half.safetensors")
     assert_same(dict(model.state_dict()), {key: value.float() for key, value in half.weights.items()})
     assert not model.training
@@ -154,10 +153,17 @@ def test_weights_of_a_training_run(tmp_path: Path) -> None:
     model = blank(NANO_CONFIG)
     weights = {key: torch.zeros(value.shape) for key, value in model.weights.items()}
     torch.save({"config": NANO_CONFIG.to_dict(), "model": weights}, tmp_path / "ema.pt")
-    assert load_checkpoint(tmp_path / "ema.pt")[0] == NANO_CONFIG
+    assert read_checkpoint(tmp_path / "ema.pt").config == NANO_CONFIG
     torch.save({"config": {"steps": 10}, "model": weights, "optimizer": {}}, tmp_path / "last.pt")
     with pytest.raises(CheckpointError, match=r"last\.pt: this is the state of a training: give the ema\.pt"):
-        load_checkpoint(tmp_path / "last.pt")
+        read_checkpoint(tmp_path / "last.pt")
+
+
+def test_weights_written_before_configurations_had_inference_facts(tmp_path: Path) -> None:
+    weights = {key: torch.zeros(value.shape) for key, value in blank(NANO_CONFIG).weights.items()}
+    config = {name: value for name, value in NANO_CONFIG.to_dict().items() if name != "inference"}
+    torch.save({"config": config, "model": weights}, tmp_path / "ema.pt")
+    assert read_checkpoint(tmp_path / "ema.pt").config == NANO_CONFIG
 
 
 def test_bare_state_dicts_are_read(tmp_path: Path, checkpoint: Checkpoint) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -16,6 +17,25 @@ from .tiny import TINY
 @pytest.mark.parametrize("config", [TINY, NANO_CONFIG, *OFFICIAL_CONFIGS.values()], ids=lambda config: config.name)
 def test_json_there_and_back(config: ModelConfig) -> None:
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("config", [NANO_CONFIG, OFFICIAL_CONFIGS["sam2-large"]], ids=lambda config: config.name)
+def test_a_description_without_inference_facts_has_those_of_its_family(config: ModelConfig) -> None:
+    written_before = {name: value for name, value in config.to_dict().items() if name != "inference"}
+    assert ModelConfig.from_dict(written_before) == config
+    partial = written_before | {"inference": {"max_hole": 0.5}}
+    assert ModelConfig.from_dict(partial).inference == dataclasses.replace(config.inference, max_hole=0.5)
+
+
+def test_inference_facts_do_not_follow_from_the_trunk() -> None:
+    config = dataclasses.replace(OFFICIAL_CONFIGS["sam2.1-tiny"], inference=NANO_CONFIG.inference)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))).inference == NANO_CONFIG.inference
+
+
+def test_every_trunk_has_a_default_for_files_without_inference_facts() -> None:
+    for trunk in get_args(get_type_hints(ModelConfig)["trunk"]):
+        config = ModelConfig.from_dict({"trunk": {"kind": trunk.kind}})
+        assert type(config.trunk) is trunk
 
 
 def test_the_defaults_are_a_released_model() -> None:
@@ -51,6 +71,9 @@ def test_values_that_cannot_be(changes: dict[str, object], words: str) -> None:
         ({"trunk": {"kind": "hiera", "depth": 3}}, "does not fit this version of masklet.*depth"),
         ({"image_size": "large"}, "does not fit this version of masklet"),
         ({"trunk": {"kind": "resnet"}}, "trunk.kind must be one of .*got 'resnet'"),
+        ({"inference": {"resize": "cubic"}}, "inference.resize must be one of area, antialias, got 'cubic'"),
+        ({"inference": {"speed": "warp"}}, "inference.speed must be one of exact, fast, got 'warp'"),
+        ({"inference": {"wings": 2}}, "does not fit this version of masklet.*wings"),
         ({"colour": "red"}, "does not fit this version of masklet.*colour"),
     ],
 )

@@ -115,7 +115,8 @@ def test_shapes(model: SAM2) -> None:
     assert (features.keys is None) == (config.correspondence is None)
     logits, scores = torch.zeros(2, 1, QUARTER, QUARTER), torch.ones(2)
     memory = model.encode_memory(features.embedding, logits, scores, scores > 0, features.keys)
-    assert memory.shape == (2, config.stored_memory_dim, GRID, GRID)
+    matched = 0 if config.correspondence is None else config.correspondence.key_dim + 1
+    assert memory.shape == (2, config.memory_dim + matched, GRID, GRID)
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def _inspect(name: str, as_json: bool) -> int:
 def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
     config = checkpoint.config
     return {
-        "family": _family(config),
+        "family": config.family,
         "layout": checkpoint.layout,
         "model": config.name,
         "released": _is_released(config),
@@ -222,32 +222,18 @@ def _describe_exported(folder: Path) -> dict[str, Any]:
     }
 
 
-def _family(config: ModelConfig) -> str:
-    from masklet.model.config import HieraConfig
-
-    if not isinstance(config.trunk, HieraConfig):
-        return "masklet (nano's kind)"
-    return "SAM 2" if config.images_only else "SAM 2.1" if config.pointer_times else "SAM 2.0"
-
-
 def _is_released(config: ModelConfig) -> bool:
-    """Whether it is one of the eight, or nano, by all that its weights tell."""
+    """Return whether it is one of the eight, or nano, as far as its weights tell."""
     from dataclasses import replace
 
-    from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS
+    from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS, InferenceConfig
 
-    nameless = {replace(known, name="") for known in (NANO_CONFIG, *OFFICIAL_CONFIGS.values())}
-    return replace(config, name="") in nameless
+    def weights_only(config: ModelConfig) -> ModelConfig:
+        return replace(config, name="", inference=InferenceConfig())
+
+    return weights_only(config) in map(weights_only, (NANO_CONFIG, *OFFICIAL_CONFIGS.values()))
 
 
 def _description(config: ModelConfig) -> str:
-    from masklet.model.config import HieraConfig
-
-    trunk = config.trunk
-    if isinstance(trunk, HieraConfig):
-        blocks = ", ".join(str(count) for count in trunk.stages)
-        shape = f"Hiera of {trunk.embed_dim} channels in {blocks} blocks"
-    else:
-        shape = "EfficientNet-Lite0"
     memory = "no memory" if config.images_only else f"memory attention of {config.memory_layers} layers"
-    return f"like SAM 2: D={config.embed_dim}, {shape}, {memory}"
+    return f"like SAM 2: D={config.embed_dim}, {config.trunk.description}, {memory}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from torch import Tensor
 from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
 from masklet.model.allocator import keep_freed_memory
-from masklet.model.config import HieraConfig
 from masklet.model.packed import can_pack, computes_in_bf16, packed
 from masklet.model.sam2 import SAM2
 from masklet.records import FloatArray
@@ -127,24 +127,9 @@ def _mark_counts(stage: StageName, tensors: Mapping[str, Tensor]) -> None:
                 torch._dynamo.maybe_mark_dynamic(tensors[name], axis)
 
 
-NANO_MEMORY: Mapping[str, Any] = {"spatial_slots": 3}
-"""`MemoryConfig` fields for nano: slots beyond these were hardly trained and change nothing (docs/lab-notes.md)."""
-
-NANO_AUTOMATIC: Mapping[str, Any] = {
-    "points_per_side": 24,
-    "min_iou": 0.45,
-    "min_stability": 0.8,
-    "stability_offset": 0.2,
-    "min_region_area": 100,
-}
-"""`AutomaticConfig` fields for nano. It is less sure of itself than SAM 2, whose thresholds nothing of it passes; these
-were chosen on validation images, where they find most objects for the number of masks (docs/lab-notes.md)."""
-
-
 def spec_of(model: SAM2) -> ModelSpec:
-    """What engines must know of a model."""
+    """Return what an engine must know of a model: sizes and inference facts of its config, and two weights."""
     config = model.config
-    is_official = isinstance(config.trunk, HieraConfig)
     kernel = model.mask_prompt_conv.weight.detach().float().cpu()[0, 0]
     bias = model.mask_prompt_conv.bias
     assert bias is not None
@@ -153,19 +138,12 @@ def spec_of(model: SAM2) -> ModelSpec:
         image_size=config.image_size,
         spatial_slots=config.spatial_slots,
         max_pointers=config.max_pointers,
-        resize="antialias" if is_official else "area",
         mask_prompt_kernel=tuple(tuple(row) for row in kernel.tolist()),
         mask_prompt_bias=bias.detach().item(),
         has_keys=config.correspondence is not None,
-        stability_threshold=0.98 if is_official else 0.0,
-        pads_logits_alone=not is_official,
-        memory_defaults={} if is_official else NANO_MEMORY,
-        automatic_defaults={} if is_official else NANO_AUTOMATIC,
-        max_hole=0.0 if is_official else 0.01,
-        max_piece=0.0 if is_official else 0.1,
         images_only=config.images_only,
         memory_dim=config.memory_dim,
-        speed="exact" if is_official else "fast",
+        **asdict(config.inference),
     )
 
 

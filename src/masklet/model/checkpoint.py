@@ -88,12 +88,6 @@ def load_model(path: str | Path, config: ModelConfig | None = None, *, image_siz
     return model.eval()
 
 
-def load_checkpoint(path: str | Path, config: ModelConfig | None = None) -> tuple[ModelConfig, StateDict]:
-    """Configuration and weights of a checkpoint; see `read_checkpoint`."""
-    checkpoint = read_checkpoint(path, config)
-    return checkpoint.config, checkpoint.weights
-
-
 def read_checkpoint(
     path: str | Path, config: ModelConfig | None = None, *, image_size: int | None = None
 ) -> Checkpoint:

@@ -1,4 +1,7 @@
-"""What a SAM 2-family model is made of, as numbers. The defaults are SAM 2.1 base-plus; a variant names what differs.
+"""Configuration of a SAM 2-family model. The defaults are SAM 2.1 base-plus; a variant names what differs.
+
+`ModelConfig` describes the modules; its `inference` holds the facts that the weights do not tell, such as the resize
+filter and the thresholds that suit the model. Nothing else in masklet asks which family a model belongs to.
 
 Source: sam2 2b90b9f, configs/sam2.1/*.yaml and sam2_base.py. Where the YAML files override a default of the code, the
 value here is the YAML's: these are the models that were released.
@@ -8,8 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, get_args
 
 from masklet.errors import ConfigError
 
@@ -17,6 +20,9 @@ from masklet.errors import ConfigError
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HieraConfig:
     """Hiera, the transformer trunk of the official models."""
+
+    kind: ClassVar[str] = "hiera"
+    """Name of this trunk in files."""
 
     embed_dim: int = 112
     """Channels of the first stage; each later stage doubles them."""
@@ -36,15 +42,29 @@ class HieraConfig:
         """Output channels at strides 4, 8, 16 and 32."""
         return tuple(self.embed_dim * 2**i for i in range(len(self.stages)))
 
+    @property
+    def description(self) -> str:
+        """Size of the trunk in a few words, for people."""
+        blocks = ", ".join(str(count) for count in self.stages)
+        return f"Hiera of {self.embed_dim} channels in {blocks} blocks"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EfficientNetLiteConfig:
     """EfficientNet-Lite0, the convolutional trunk of nano. Its shape is fixed by the ImageNet weights."""
 
+    kind: ClassVar[str] = "efficientnet_lite0"
+    """Name of this trunk in files."""
+
     channels: tuple[int, int, int, int] = (24, 40, 112, 320)
     """Output channels at strides 4, 8, 16 and 32."""
     neck_blocks: int = 1
     """ConvNeXt blocks on the stride-16 embedding."""
+
+    @property
+    def description(self) -> str:
+        """Size of the trunk in a few words, for people."""
+        return "EfficientNet-Lite0"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +88,39 @@ class CorrespondenceConfig:
     """Channels of the matched features."""
     temperature: float = 0.07
     """Initial softmax temperature over cosine similarities; learned."""
+
+
+Resize = Literal["area", "antialias"]
+Speed = Literal["exact", "fast"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InferenceConfig:
+    """How a model is to be run: facts that its weights do not tell. The defaults are those of SAM 2."""
+
+    resize: Resize = "antialias"
+    """Filter that squares images, see `masklet.masks.geometry`. "antialias" is the official code's, which uses another
+    filter for frames of videos."""
+    stability_threshold: float = 0.98
+    """A single mask less stable than this gives way to the best candidate; 0 = never.
+    Source: sam2 2b90b9f, mask_decoder.py `_dynamic_multimask_via_stability`."""
+    pads_logits_alone: bool = False
+    """Whether logits to be corrected, without a point or box, are accompanied by a padding point."""
+    memory_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """`MemoryConfig` fields that suit the model."""
+    automatic_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """`AutomaticConfig` fields that suit the model."""
+    max_hole: float = 0.0
+    """Holes up to this fraction of a mask's area are filled in what is shown."""
+    max_piece: float = 0.0
+    """Separate pieces up to this fraction of a mask's area are left out of what is shown."""
+    speed: Speed = "exact"
+    """Speed that suits the model: the meaning of "auto"."""
+
+    def __post_init__(self) -> None:
+        for name, choices in (("resize", get_args(Resize)), ("speed", get_args(Speed))):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"inference.{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,6 +183,8 @@ class ModelConfig:
     images_only: bool = False
     """The weights came without those of the memory (transformers' `Sam2Model`): it segments, and cannot track."""
 
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+
     def __post_init__(self) -> None:
         if self.image_size % 32:
             raise ConfigError(f"image_size must be a multiple of 32, got {self.image_size}")
@@ -147,36 +202,37 @@ class ModelConfig:
         return self.image_size // 16
 
     @property
-    def stored_memory_dim(self) -> int:
-        """Channels of a spatial memory as stored: with the correspondence's keys and mask behind the memory's own."""
-        extra = 0 if self.correspondence is None else self.correspondence.key_dim + 1
-        return self.memory_dim + extra
+    def family(self) -> str:
+        """Family and version, for people. Without a memory, SAM 2.0 and 2.1 are the same model."""
+        if self.trunk.kind != HieraConfig.kind:
+            return "masklet (nano's kind)"
+        return "SAM 2" if self.images_only else "SAM 2.1" if self.pointer_times else "SAM 2.0"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `from_dict` reads them back."""
         values = dataclasses.asdict(self)
-        values["trunk"]["kind"] = "hiera" if isinstance(self.trunk, HieraConfig) else "efficientnet_lite0"
+        values["trunk"]["kind"] = self.trunk.kind
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """Inverse of `to_dict`.
+        """Inverse of `to_dict`. Missing `inference` facts are those of the trunk's family: older files have none.
 
         Raises:
             ConfigError: an unknown field or trunk.
         """
         try:
-            given = dict(values)
-            trunk = dict(given.pop("trunk"))
+            parts = dict(values)
+            trunk = dict(parts.pop("trunk"))
             kind = trunk.pop("kind", None)
-            kinds: dict[str, Any] = {"hiera": HieraConfig, "efficientnet_lite0": EfficientNetLiteConfig}
-            if kind not in kinds:
-                raise ConfigError(f"trunk.kind must be one of {sorted(kinds)}, got {kind!r}")
-            parts: dict[str, Any] = {"trunk": kinds[kind](**_tuples(trunk))}
-            for key, part in (("prompt_maps", PromptMapsConfig), ("correspondence", CorrespondenceConfig)):
-                part_values = given.pop(key, None)
-                parts[key] = None if part_values is None else part(**_tuples(part_values))
-            return cls(**_tuples(given), **parts)
+            if kind not in _TRUNKS:
+                raise ConfigError(f"trunk.kind must be one of {', '.join(sorted(_TRUNKS))}, got {kind!r}")
+            parts["trunk"] = _TRUNKS[kind](**_tuples(trunk))
+            parts["inference"] = replace(_FAMILY_INFERENCE[kind], **parts.pop("inference", {}))
+            for key, record in (("prompt_maps", PromptMapsConfig), ("correspondence", CorrespondenceConfig)):
+                if parts.get(key) is not None:
+                    parts[key] = record(**_tuples(parts[key]))
+            return cls(**_tuples(parts))
         except ConfigError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -228,6 +284,26 @@ OFFICIAL_CONFIGS: Mapping[str, ModelConfig] = {
 }
 """The eight released models by name."""
 
+NANO_INFERENCE = InferenceConfig(
+    resize="area",
+    stability_threshold=0.0,
+    pads_logits_alone=True,
+    # Memory slots beyond these were hardly trained and change nothing (docs/lab-notes.md).
+    memory_defaults={"spatial_slots": 3},
+    # nano is less sure of itself than SAM 2, whose thresholds none of its masks pass; these were chosen on validation
+    # images, where they find most objects for the number of masks (docs/lab-notes.md).
+    automatic_defaults={
+        "points_per_side": 24,
+        "min_iou": 0.45,
+        "min_stability": 0.8,
+        "stability_offset": 0.2,
+        "min_region_area": 100,
+    },
+    max_hole=0.01,
+    max_piece=0.1,
+    speed="fast",
+)
+
 NANO_CONFIG = ModelConfig(
     name="nano",
     image_size=384,
@@ -250,5 +326,17 @@ NANO_CONFIG = ModelConfig(
     rope_span=16.0,
     prompt_maps=PromptMapsConfig(fine_sigmas=(0.015, 0.06)),
     correspondence=CorrespondenceConfig(),
+    inference=NANO_INFERENCE,
 )
 """masklet's own small model: the same system on a convolutional trunk, about 5 M parameters."""
+
+_TRUNKS: Mapping[str, type[HieraConfig | EfficientNetLiteConfig]] = {
+    trunk.kind: trunk for trunk in (HieraConfig, EfficientNetLiteConfig)
+}
+"""Trunk configurations by their name in files."""
+
+_FAMILY_INFERENCE: Mapping[str, InferenceConfig] = {
+    HieraConfig.kind: InferenceConfig(),
+    EfficientNetLiteConfig.kind: NANO_INFERENCE,
+}
+"""Inference facts by trunk, for files written before `ModelConfig.inference` existed. A new trunk needs an entry."""

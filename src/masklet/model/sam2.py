@@ -139,9 +139,9 @@ class SAM2(nn.Module):
 
         Args:
             embedding: (1 or N, D, h, w).
-            memory: (N, M, C', h, w) from `encode_memory`; C' = `config.stored_memory_dim`. Or of these channels only
-                the first C = `config.memory_dim`, which memory attention reads, with the rest in `matches`; then rows
-                and columns may be fewer: cells that were averaged. What is read from them is an approximation.
+            memory: (N, M, C', h, w) from `encode_memory`; C' = C, plus K + 1 with a correspondence. Or only the first
+                C = `config.memory_dim` of these channels, which memory attention reads, with the rest in `matches`;
+                then rows and columns may be fewer: averages of cells, which is an approximation.
             slots: (N, M) integers: 0 prompted, else how many frames ago.
             pointers: (N, R, D).
             pointer_times: (N, R) frames ago over the span of pointer times.

@@ -8,11 +8,11 @@ then on a GPU by `nano_whole` (docs/model-cards/nano.md). `finetune` continues f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from masklet.memory.bank import MemoryConfig
 from masklet.model.checkpoint import read_checkpoint
-from masklet.model.config import HieraConfig
+from masklet.model.config import EfficientNetLiteConfig, HieraConfig
 from masklet.train.config import TrainConfig
 from masklet.train.initialise import starting_weights
 from masklet.train.losses import LossWeights
@@ -107,6 +107,28 @@ def nano_whole(image_root: Roots, clip_root: Roots | None = None, init: str | No
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _TrunkFinetuning:
+    """Settings of `finetune` that depend on the trunk's size and depth."""
+
+    images_per_step: int
+    learning_rate: float
+    layer_decay: float
+    frozen_trunk_stages: int
+    recompute: bool
+
+
+_FINETUNE: Mapping[str, _TrunkFinetuning] = {
+    HieraConfig.kind: _TrunkFinetuning(
+        images_per_step=2, learning_rate=5e-5, layer_decay=0.8, frozen_trunk_stages=2, recompute=True
+    ),
+    EfficientNetLiteConfig.kind: _TrunkFinetuning(
+        images_per_step=4, learning_rate=2e-4, layer_decay=1.0, frozen_trunk_stages=7, recompute=False
+    ),
+}
+"""By the trunk's kind. The whole of nano's trunk stays frozen; Hiera's attention needs its activations recomputed."""
+
+
 def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
     """A trained model and a few images of one's own: small steps, few of them, and most of the trunk left alone.
 
@@ -114,7 +136,7 @@ def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None
     """
     path = starting_weights(init or "nano")
     model = read_checkpoint(path).config
-    is_official = isinstance(model.trunk, HieraConfig)
+    trunk = _FINETUNE[model.trunk.kind]
     return TrainConfig(
         image_root=image_root,
         clip_root=clip_root,
@@ -122,24 +144,24 @@ def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None
         init=str(path),
         size=model.image_size,
         steps=150,
-        images_per_step=2 if is_official else 4,
+        images_per_step=trunk.images_per_step,
         micro_batches=2,
         objects_per_image=1,
         clips_per_step=2,
         objects_per_clip=2,
         clip_fraction=0.0 if clip_root is None else 0.5,
         real_clip_fraction=0.8,
-        learning_rate=5e-5 if is_official else 2e-4,
-        layer_decay=0.8 if is_official else 1.0,
-        frozen_trunk_stages=2 if is_official else 7,
+        learning_rate=trunk.learning_rate,
+        layer_decay=trunk.layer_decay,
+        frozen_trunk_stages=trunk.frozen_trunk_stages,
         warmup_steps=10,
         ema_decay=0.97,
         more_clicks_from=1.0,
-        recompute=is_official,
+        recompute=trunk.recompute,
         step=StepConfig(
             image_prompts=(0.6, 0.35, 0.05),
             tracks_with_candidates=True,
-            pooled_memories=0.0 if is_official else 0.5,
+            pooled_memories=0.5 if model.inference.speed == "fast" else 0.0,
             memory=MemoryConfig(policy="official", spatial_slots=model.spatial_slots, max_pointers=model.max_pointers),
         ),
         log_every=10,
