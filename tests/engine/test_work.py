@@ -108,9 +108,8 @@ def test_operations_of_each_stage(name: str) -> None:
 
         def attend(side: int) -> object:
             memory = torch.zeros(1, slots, config.memory_dim, side, side)
-            matches = torch.zeros(
-                1, slots, 0 if config.correspondence is None else config.correspondence.key_dim + 1, grid, grid
-            )
+            matched = 0 if config.correspondence is None else config.correspondence.key_dim + 1
+            matches = torch.zeros(1, slots, matched, grid, grid)
             return model.attend(
                 features.embedding,
                 memory,
