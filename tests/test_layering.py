@@ -18,7 +18,7 @@ PACKAGE = Path(masklet.__file__).parent
 LAYERS = (
     ("_version", "checks", "errors", "output", "prompts", "records", "schema"),
     ("masks",),
-    ("engine.protocol", "media", "memory"),
+    ("engine.calibration", "engine.protocol", "media", "memory"),
     ("datasets", "model", "segmentation", "tracking"),
     ("engine",),
     ("api", "bench", "compat", "evaluation", "formats", "render", "train"),
