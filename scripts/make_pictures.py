@@ -89,7 +89,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--out", type=Path, default=PICTURES)
-    parser.add_argument("--run", type=Path, help="make only the picture of docs/tutorials/fine-tuning.md, from this run")
+    parser.add_argument(
+        "--run", type=Path, help="make only the picture of docs/tutorials/fine-tuning.md, from this run"
+    )
     given = parser.parse_args()
     if given.run is not None:
         print(f"wrote {write_image(given.out / 'finetune.jpg', before_and_after(given.run))}")

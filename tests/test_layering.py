@@ -16,7 +16,9 @@ import masklet
 PACKAGE = Path(masklet.__file__).parent
 
 LAYERS = (
-    ("_version", "checks", "errors", "output", "prompts", "records", "schema"),
+    ("_version", "checks", "errors", "output", "records", "schema"),
+    ("masks.operations",),
+    ("prompts",),
     ("masks",),
     ("engine.calibration", "engine.protocol", "media", "memory"),
     ("datasets", "model", "segmentation", "tracking"),

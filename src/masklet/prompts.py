@@ -1,15 +1,42 @@
-"""Prompts: what a user says about an object, checked once, and everything that is done with it afterwards."""
+"""Prompts: what a user says about an object, checked once, and everything that is done with it afterwards.
+
+A kind of prompt is a field of `Prompt` and nothing else. Sessions, the studio's database and API, JSON files and live
+streams go through `to_dict` and `from_dict`; the tracker through `fitted`, `merged` and `in_order`; engines through
+`clicks` and `encoder_points`. None of them names a field, so a new one is added here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from masklet.errors import PromptError
+from masklet.errors import DataError, PromptError
+from masklet.masks.operations import decode_rle, encode_rle, mask_logits
 from masklet.records import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+PromptKind = Literal["points", "box", "mask", "logits"]
+
+PromptDocument = dict[str, Any]
+"""A prompt as JSON can hold it, by the names of `Prompt`'s fields; see `Prompt.to_dict`."""
+
+
+class PromptFields(TypedDict, total=False):
+    """The fields of a prompt as users give them; see `Prompt.create`."""
+
+    points_xy: ArrayLike | None
+    labels: ArrayLike | None
+    box_xyxy: ArrayLike | None
+    mask: ArrayLike | None
+    previous_logits: ArrayLike | None
 
 
 class PointLabel(IntEnum):
@@ -22,23 +49,48 @@ class PointLabel(IntEnum):
     BOX_BOTTOM_RIGHT = 3
 
 
+def _no_points() -> FloatArray:
+    return np.zeros((0, 2), np.float32)
+
+
+def _no_labels() -> NDArray[np.int32]:
+    return np.zeros(0, np.int32)
+
+
+def _typed(json_type: Any, description: str, example: Any = None) -> dict[str, Any]:
+    """Describe a field that can be typed or clicked, and so be sent to a server as it is."""
+    return {"json_type": json_type, "description": description, "example": example}
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What a user says about one object on one frame. Build it with `Prompt.create`, which checks everything.
 
-    A prompt has points, a box, both, or a mask; `previous_logits` may accompany points and a box.
+    A prompt has points, a box, both, or a mask; `previous_logits` may accompany points and a box. An image segmenter
+    also takes a mask or logits as a first guess, alone or with points and a box that correct it (`refine=True`).
     """
 
-    points_xy: FloatArray
+    points_xy: FloatArray = field(
+        default_factory=_no_points,
+        metadata=_typed(list[tuple[float, float]], "x and y of each click, in source pixels.", [[210, 350]]),
+    )
     """(P, 2) source pixels, x right, y down; (0, 2) when there are none."""
-    labels: NDArray[np.int32]
+    labels: NDArray[np.int32] = field(
+        default_factory=_no_labels,
+        metadata=_typed(list[Literal[0, 1]], "One per point: 1 on the object, 0 not on it.", [1]),
+    )
     """(P,) `PointLabel.FOREGROUND` or `BACKGROUND`."""
-    box_xyxy: FloatArray | None = None
+    box_xyxy: FloatArray | None = field(
+        default=None,
+        metadata=_typed(tuple[float, float, float, float] | None, "Left, top, right, bottom, in source pixels."),
+    )
     """(4,) source pixels: left, top, right, bottom."""
     mask: BoolArray | None = None
-    """(H, W) the object itself: it becomes the frame's mask as it is."""
+    """(H, W) the object itself: it becomes the frame's mask as it is. All False: the object is not on this frame."""
     previous_logits: FloatArray | None = None
     """(h, w) low-res logits of an earlier prediction, to be corrected by the points."""
+
+    # Making one.
 
     @classmethod
     def create(
@@ -50,7 +102,9 @@ class Prompt:
         mask: ArrayLike | None = None,
         previous_logits: ArrayLike | None = None,
         size_hw: tuple[int, int] | None = None,
-    ) -> Prompt:
+        low_res_size: int | None = None,
+        refine: bool = False,
+    ) -> Self:
         """Check and normalise what a user gave.
 
         Args:
@@ -60,35 +114,324 @@ class Prompt:
             mask: (H, W), bool or numbers (foreground where > 0).
             previous_logits: (h, w) float, from `SegmentResult.low_res_logits`.
             size_hw: the frame's size; when given, points, box and mask are checked against it.
+            low_res_size: side of the model's low-res logits; when given, `previous_logits` is checked against it.
+            refine: take a mask or logits as a first guess, alone or with points and a box that correct it.
 
         Raises:
             PromptError: nothing was given, shapes or labels do not fit, a point or box lies outside the frame,
                 the box is inside out or empty, the mask has another size or is empty, a mask comes with points.
         """
-        points, point_labels = _checked_points(points_xy, labels, size_hw)
-        box = None if box_xyxy is None else _checked_box(box_xyxy, size_hw)
-        object_mask = None if mask is None else _checked_mask(mask, size_hw)
-        if object_mask is not None and (len(points) or box is not None):
+        points, point_labels = _checked_points(points_xy, labels)
+        box = None if box_xyxy is None else _checked_box(box_xyxy)
+        object_mask = None if mask is None else _checked_mask(mask)
+        logits = None if previous_logits is None else _checked_logits(previous_logits, low_res_size)
+        prompt = cls(points, point_labels, box, object_mask, logits)
+        if size_hw is not None:
+            prompt = prompt.fitted(size_hw)
+        if refine:
+            prompt._check_one_guess()
+        elif object_mask is not None and (len(points) or box is not None):
             raise PromptError(
                 "mask cannot be combined with points or a box in one prompt: give the mask first, then correct it "
                 "with points in a second prompt"
             )
-        if object_mask is None and box is None and not len(points):
+        if prompt.is_empty and not (refine and logits is not None):
             raise PromptError("the prompt is empty: give at least one point, a box or a mask")
-        logits = None
-        if previous_logits is not None:
-            logits = np.squeeze(_numbers("previous_logits", previous_logits, "numbers of shape (h, w)"))
-            if logits.ndim != 2 or not np.isfinite(logits).all():
-                raise PromptError(
-                    f"previous_logits must be finite and (h, w) as in SegmentResult.low_res_logits[k], "
-                    f"got shape {np.shape(previous_logits)}"
-                )
-        return cls(points, point_labels, box, object_mask, logits)
+        return prompt
+
+    @classmethod
+    def of(
+        cls,
+        prompt: Prompt | None,
+        fields: PromptFields,
+        *,
+        size_hw: tuple[int, int] | None = None,
+        low_res_size: int | None = None,
+    ) -> Prompt:
+        """Return the prompt of a call that takes either a prompt or its fields; for the arguments see `create`.
+
+        Raises:
+            PromptError: both are given, or neither, or what is given does not fit.
+        """
+        given = [name for name, value in fields.items() if value is not None]
+        if prompt is None:
+            return cls.create(**fields, size_hw=size_hw, low_res_size=low_res_size, refine=True)
+        if not isinstance(prompt, Prompt):
+            raise PromptError(f"prompt must be a masklet.Prompt, got {type(prompt).__name__}: name its fields instead")
+        if given:
+            raise PromptError(f"give a prompt or its fields, got both: a Prompt and {', '.join(given)}")
+        return prompt if size_hw is None else prompt.fitted(size_hw, low_res_size)
+
+    @classmethod
+    def of_logits(cls, previous_logits: ArrayLike) -> Self:
+        """Return a prompt of (h, w) low-res logits alone: an image segmenter predicts the mask they stand for again.
+
+        Raises:
+            PromptError: they are not finite numbers of that shape.
+        """
+        return cls(previous_logits=_checked_logits(previous_logits, None))
+
+    @classmethod
+    def of_click(cls, point_xy: ArrayLike, label: int = PointLabel.FOREGROUND) -> Self:
+        """Return a prompt of one click, (2,) in source pixels."""
+        return cls.create(points_xy=np.asarray(point_xy, np.float32)[None], labels=[label])
+
+    @classmethod
+    def absent(cls, size_hw: tuple[int, int]) -> Self:
+        """Return the statement that the object is not on a frame of this size."""
+        return cls(mask=np.zeros(size_hw, np.bool_))
+
+    # Asking it.
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has neither points nor a box nor a mask; it may still have logits."""
+        return self.mask is None and not self.num_points
+
+    @property
+    def kind(self) -> PromptKind:
+        """What it consists of; where there is more than one, the first of mask, box, points, logits."""
+        if self.mask is not None:
+            return "mask"
+        if self.box_xyxy is not None:
+            return "box"
+        return "points" if len(self.clicks[1]) else "logits"
+
+    @property
+    def clicks(self) -> tuple[FloatArray, NDArray[np.int32]]:
+        """Points (P, 2) in source pixels and their labels (P,): foreground or background."""
+        return self.points_xy, self.labels
+
+    @property
+    def encoder_points(self) -> tuple[FloatArray, NDArray[np.int32]]:
+        """Points (P, 2) in source pixels and `PointLabel`s (P,) as the prompt encoder reads them: a box is two."""
+        points, labels = self.clicks
+        if self.box_xyxy is None:
+            return points, labels
+        corners = np.array([PointLabel.BOX_TOP_LEFT, PointLabel.BOX_BOTTOM_RIGHT], np.int32)
+        return np.concatenate([self.box_xyxy.reshape(2, 2), points]), np.concatenate([corners, labels])
 
     @property
     def num_points(self) -> int:
         """Points as the prompt encoder counts them: a box is two."""
-        return len(self.points_xy) + (2 if self.box_xyxy is not None else 0)
+        return len(self.encoder_points[1])
+
+    @property
+    def foreground_xy(self) -> FloatArray:
+        """(P, 2) the clicks on the object."""
+        points, labels = self.clicks
+        on_object: FloatArray = points[labels == PointLabel.FOREGROUND]
+        return on_object
+
+    @property
+    def is_single_click(self) -> bool:
+        """Whether it is one click and no box: it may mean a part, the whole or a group."""
+        return self.num_points == 1
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether several masks may be meant: a single click that corrects nothing."""
+        return self.is_single_click and self.previous_logits is None
+
+    @property
+    def locates_object(self) -> bool:
+        """Whether it says where the object is; a single "not this" does not."""
+        return self.mask is not None or self.box_xyxy is not None or len(self.foreground_xy) > 0
+
+    @property
+    def says_absent(self) -> bool:
+        """Whether it says that the object is not on the frame, see `absent`."""
+        return self.mask is not None and not self.mask.any()
+
+    @property
+    def replaces_earlier(self) -> bool:
+        """Whether it replaces what was said about the object on this frame before; points are added to it."""
+        return self.mask is not None or self.box_xyxy is not None
+
+    # Changing it: each returns another prompt.
+
+    def fitted(self, size_hw: tuple[int, int], low_res_size: int | None = None) -> Self:
+        """Check the prompt against a frame whose size was not known when it was made, and return it.
+
+        Args:
+            size_hw: the frame's size.
+            low_res_size: side of the model's low-res logits; when given, `previous_logits` is checked against it.
+
+        Raises:
+            PromptError: a point or box lies outside the frame, or the mask or the logits have another size.
+        """
+        _check_inside(self.clicks[0], self.box_xyxy, size_hw)
+        if self.mask is not None and self.mask.shape != tuple(size_hw):
+            raise PromptError(
+                f"mask must have the size of the frame, {size_hw[1]} x {size_hw[0]} (width x height), "
+                f"got {self.mask.shape[1]} x {self.mask.shape[0]}"
+            )
+        if self.previous_logits is not None:
+            _checked_logits(self.previous_logits, low_res_size)
+        return self
+
+    def scaled(self, factor: float) -> Self:
+        """Return the prompt for a frame that is `factor` times as large; logits stay as they are."""
+        mask = self.mask
+        if mask is not None:
+            rows, columns = (_nearest(side, factor) for side in mask.shape)
+            mask = mask[np.ix_(rows, columns)]
+        box = None if self.box_xyxy is None else self.box_xyxy * np.float32(factor)
+        return replace(self, points_xy=self.points_xy * np.float32(factor), box_xyxy=box, mask=mask)
+
+    def merged(self, other: Prompt) -> Prompt:
+        """Return this prompt and what `other` adds to it: points join, a box or mask replaces everything.
+
+        A mask of this prompt gives way to points of the other: what they correct is in `previous_logits`.
+        """
+        if other.replaces_earlier:
+            return other
+        return replace(
+            self,
+            points_xy=np.concatenate([self.points_xy, other.points_xy]),
+            labels=np.concatenate([self.labels, other.labels]),
+            mask=None,
+            previous_logits=self.previous_logits if other.previous_logits is None else other.previous_logits,
+        )
+
+    def extends(self, other: Prompt) -> bool:
+        """Whether this prompt is `other` with points added at the end; logits do not count."""
+        (points, labels), (first_points, first_labels) = self.encoder_points, other.encoder_points
+        count = len(first_labels)
+        return (
+            len(labels) > count
+            and self.mask is None
+            and other.mask is None
+            and bool((points[:count] == first_points).all() and (labels[:count] == first_labels).all())
+            and (self.box_xyxy is None) == (other.box_xyxy is None)
+        )
+
+    def in_order(self) -> list[Prompt]:
+        """Return the prompts that a tracker takes one after the other: a mask first, then the points that correct it.
+
+        Raises:
+            PromptError: it is of logits alone, or has a mask and a box.
+        """
+        if self.is_empty:
+            raise PromptError("the prompt is empty: give at least one point, a box or a mask")
+        if self.mask is None or not self.num_points:
+            return [self]
+        if self.box_xyxy is not None:
+            raise PromptError(
+                "mask cannot be combined with a box in one prompt: give the mask first, then correct it with points "
+                "in a second prompt"
+            )
+        return [type(self)(mask=self.mask), replace(self, mask=None)]
+
+    def with_logits_for_mask(self, low_res_size: int) -> Self:
+        """Return the prompt with its mask as (low_res_size, low_res_size) logits, to be corrected."""
+        if self.mask is None:
+            return self
+        self._check_one_guess()
+        return replace(self, mask=None, previous_logits=mask_logits(self.mask, low_res_size))
+
+    def _check_one_guess(self) -> None:
+        if self.mask is not None and self.previous_logits is not None:
+            raise PromptError("mask and previous_logits exclude each other: the points can correct only one of them")
+
+    # Writing it down.
+
+    def to_dict(self, store_array: Callable[[FloatArray], Any] | None = None) -> PromptDocument:
+        """Return the prompt as JSON can hold it, by the names of its fields; masks as COCO RLE.
+
+        Args:
+            store_array: keeps an array of floats elsewhere, and returns what the document says in its place. Without
+                one, arrays are base64 of little-endian float32 with their shape.
+        """
+        store = store_array or _array_to_json
+        return {
+            name: None if getattr(self, name) is None else _to_json(name, getattr(self, name), store)
+            for name in FIELD_NAMES
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any], load_array: Callable[[Any], FloatArray] | None = None) -> Self:
+        """Return the prompt that `to_dict` wrote. Fields that are missing have their default, others are ignored.
+
+        Args:
+            document: as `to_dict` made it.
+            load_array: the inverse of `store_array`.
+
+        Raises:
+            PromptError: it is not a prompt.
+        """
+        load = load_array or _array_from_json
+        there = [name for name in FIELD_NAMES if document.get(name) is not None]
+        values = {name: _from_json(name, document[name], load) for name in there}
+        if isinstance(values.get("mask"), np.ndarray) and not values["mask"].any():
+            return cls.absent(values["mask"].shape)
+        return cls.create(**values, refine=True)
+
+
+FIELD_NAMES = tuple(item.name for item in fields(Prompt))
+"""Everything that a prompt can consist of."""
+
+
+class TypedField(NamedTuple):
+    """A field of `Prompt` that a user can type or click, so that it can be sent as JSON as it is."""
+
+    name: str
+    short_name: str
+    """Its name in the studio's API and database."""
+    json_type: Any
+    description: str
+    example: Any
+
+
+SHORT_NAMES = {name: name.split("_")[0] for name in FIELD_NAMES}
+"""By field name, the name in the studio's API and database: `points_xy` is `points`, `box_xyxy` is `box`."""
+
+TYPED_FIELDS = tuple(
+    TypedField(item.name, SHORT_NAMES[item.name], **item.metadata) for item in fields(Prompt) if item.metadata
+)
+_TYPED_NAMES = frozenset(item.name for item in TYPED_FIELDS)
+
+
+def _nearest(side: int, factor: float) -> NDArray[np.intp]:
+    """Pixels of the old side for each of the new one."""
+    count = max(1, round(side * factor))
+    return ((np.arange(count) + 0.5) * side / count).astype(np.intp)
+
+
+def _to_json(name: str, value: NDArray[Any], store_array: Callable[[FloatArray], Any]) -> Any:
+    if name in _TYPED_NAMES:
+        # The shortest decimals that mean these float32: 0.1, not 0.10000000149.
+        return [_to_json(name, row, store_array) if row.ndim else _json_number(row) for row in value]
+    return encode_rle(value) if value.dtype == np.bool_ else store_array(value)
+
+
+def _from_json(name: str, value: Any, load_array: Callable[[Any], FloatArray]) -> Any:
+    if name in _TYPED_NAMES:
+        return value
+    if isinstance(value, Mapping) and "counts" in value:
+        try:
+            return decode_rle(value)
+        except DataError as error:
+            raise PromptError(f"{name}: {error}") from error
+    return load_array(value)
+
+
+def _json_number(value: Any) -> float | int:
+    """Return a numpy number as JSON's, with the fewest digits that mean it."""
+    return int(value) if np.issubdtype(np.asarray(value).dtype, np.integer) else float(str(value))
+
+
+def _array_to_json(array: FloatArray) -> dict[str, Any]:
+    data = np.ascontiguousarray(array, "<f4")
+    return {"shape": list(data.shape), "float32": base64.b64encode(data.tobytes()).decode("ascii")}
+
+
+def _array_from_json(value: Any) -> FloatArray:
+    try:
+        data = np.frombuffer(base64.b64decode(value["float32"], validate=True), "<f4")
+        return np.asarray(data.reshape(value["shape"]), np.float32)
+    except (TypeError, KeyError, ValueError) as error:
+        raise PromptError(f"an array must be base64 of float32 and its shape, got {str(value)[:80]}") from error
 
 
 def _numbers(name: str, given: ArrayLike, form: str) -> FloatArray:
@@ -98,9 +441,7 @@ def _numbers(name: str, given: ArrayLike, form: str) -> FloatArray:
         raise PromptError(f"{name} must be {form}, got {str(given)[:80]}") from error
 
 
-def _checked_points(
-    points_xy: ArrayLike | None, labels: ArrayLike | None, size_hw: tuple[int, int] | None
-) -> tuple[FloatArray, NDArray[np.int32]]:
+def _checked_points(points_xy: ArrayLike | None, labels: ArrayLike | None) -> tuple[FloatArray, NDArray[np.int32]]:
     points = _numbers("points_xy", () if points_xy is None else points_xy, "numbers of shape (P, 2)")
     given = None if labels is None else _numbers("labels", labels, "1 (foreground) or 0 (background) for each point")
     if points.size == 0:
@@ -119,19 +460,10 @@ def _checked_points(
         if not np.isin(given, (0, 1)).all():
             raise PromptError(f"labels must be 1 (foreground) or 0 (background), got {given.tolist()}")
         point_labels = given.astype(np.int32)
-    if size_hw is not None:
-        height, width = size_hw
-        outside = (points < 0).any(1) | (points[:, 0] >= width) | (points[:, 1] >= height)
-        if outside.any():
-            x, y = points[outside][0].tolist()
-            raise PromptError(
-                f"point ({x:g}, {y:g}) lies outside the frame, which is {width} wide and {height} high: "
-                f"x must be in [0, {width}) and y in [0, {height})"
-            )
     return points, point_labels
 
 
-def _checked_box(box_xyxy: ArrayLike, size_hw: tuple[int, int] | None) -> FloatArray:
+def _checked_box(box_xyxy: ArrayLike) -> FloatArray:
     box = _numbers("box_xyxy", box_xyxy, "four numbers")
     if box.shape != (4,) or not np.isfinite(box).all():
         raise PromptError(f"box_xyxy must be four finite numbers (left, top, right, bottom), got {box.tolist()}")
@@ -141,26 +473,44 @@ def _checked_box(box_xyxy: ArrayLike, size_hw: tuple[int, int] | None) -> FloatA
             f"box_xyxy must be (left, top, right, bottom) with left < right and top < bottom, "
             f"got ({left:g}, {top:g}, {right:g}, {bottom:g})"
         )
-    if size_hw is not None:
-        height, width = size_hw
+    return box
+
+
+def _checked_mask(mask: ArrayLike) -> BoolArray:
+    array = np.asarray(mask) if isinstance(mask, np.ndarray) else _numbers("mask", mask, "(H, W) of bool or numbers")
+    if array.ndim != 2:
+        raise PromptError(f"mask must be (H, W), got shape {array.shape}")
+    foreground: BoolArray = array > 0
+    if not foreground.any():
+        raise PromptError("mask is empty: no pixel is foreground")
+    return foreground
+
+
+def _checked_logits(previous_logits: ArrayLike, low_res_size: int | None) -> FloatArray:
+    logits = np.squeeze(_numbers("previous_logits", previous_logits, "numbers of shape (h, w)"))
+    side = low_res_size
+    if logits.ndim != 2 or not np.isfinite(logits).all() or (side is not None and logits.shape != (side, side)):
+        form = "(h, w)" if side is None else f"({side}, {side})"
+        raise PromptError(
+            f"previous_logits must be finite and {form}, as in SegmentResult.low_res_logits[k], "
+            f"got {np.shape(previous_logits)}"
+        )
+    return logits
+
+
+def _check_inside(points_xy: FloatArray, box_xyxy: FloatArray | None, size_hw: tuple[int, int]) -> None:
+    height, width = size_hw
+    outside = (points_xy < 0).any(1) | (points_xy[:, 0] >= width) | (points_xy[:, 1] >= height)
+    if outside.any():
+        x, y = points_xy[outside][0].tolist()
+        raise PromptError(
+            f"point ({x:g}, {y:g}) lies outside the frame, which is {width} wide and {height} high: "
+            f"x must be in [0, {width}) and y in [0, {height})"
+        )
+    if box_xyxy is not None:
+        left, top, right, bottom = box_xyxy.tolist()
         if left < 0 or top < 0 or right > width or bottom > height:
             raise PromptError(
                 f"box ({left:g}, {top:g}, {right:g}, {bottom:g}) lies outside the frame, which is {width} wide and "
                 f"{height} high"
             )
-    return box
-
-
-def _checked_mask(mask: ArrayLike, size_hw: tuple[int, int] | None) -> BoolArray:
-    array = np.asarray(mask) if isinstance(mask, np.ndarray) else _numbers("mask", mask, "(H, W) of bool or numbers")
-    if array.ndim != 2:
-        raise PromptError(f"mask must be (H, W), got shape {array.shape}")
-    if size_hw is not None and array.shape != tuple(size_hw):
-        raise PromptError(
-            f"mask must have the size of the frame, {size_hw[1]} x {size_hw[0]} (width x height), "
-            f"got {array.shape[1]} x {array.shape[0]}"
-        )
-    foreground: BoolArray = array > 0
-    if not foreground.any():
-        raise PromptError("mask is empty: no pixel is foreground")
-    return foreground

@@ -30,13 +30,13 @@ def image(engine: FakeEngine) -> EncodedImage[int]:
 
 def test_one_encoding_answers_many_prompts(image: EncodedImage[int], engine: FakeEngine) -> None:
     for _ in range(3):
-        image.predict(POINT)
+        image.predict(points_xy=POINT)
     assert engine.encoded == [7]
     assert image.size_hw == SIZE_HW
 
 
 def test_candidates_come_best_first(image: EncodedImage[int]) -> None:
-    result = image.predict(POINT, [1])
+    result = image.predict(points_xy=POINT, labels=[1])
     assert result.masks.shape == (3, *SIZE_HW)
     assert result.iou_predictions.tolist() == pytest.approx([0.9, 0.7, 0.5])
     assert result.low_res_logits[:, 0, 0].tolist() == [41, 81, 1]  # in the order of the masks
@@ -63,8 +63,8 @@ def test_only_a_lone_point_is_ambiguous(image: EncodedImage[int], arguments: dic
 
 
 def test_logits_can_be_fed_back(image: EncodedImage[int], engine: FakeEngine) -> None:
-    first = image.predict(POINT)
-    image.predict([(1, 1), (6, 2)], [1, 0], previous_logits=first.low_res_logits[0])
+    first = image.predict(points_xy=POINT)
+    image.predict(points_xy=[(1, 1), (6, 2)], labels=[1, 0], previous_logits=first.low_res_logits[0])
     prompt = engine.prompt_of(7)
     assert prompt is not None
     assert prompt.previous_logits is not None
@@ -77,7 +77,7 @@ def test_a_rough_mask_becomes_logits(
 ) -> None:
     mask = np.zeros(SIZE_HW, bool)
     mask[:, :4] = True
-    image.predict(points, mask=mask)
+    image.predict(points_xy=points, mask=mask)
     prompt = engine.prompt_of(7)
     assert prompt is not None
     assert prompt.mask is None
@@ -107,7 +107,7 @@ def test_many_prompts_make_one_batch_of_each_kind_and_keep_their_order(
 
 
 def test_an_image_that_shows_no_object_still_has_its_mask() -> None:
-    result = Segmenter(FakeEngine(lambda number: -4.0)).set_image(picture(0)).predict(POINT)
+    result = Segmenter(FakeEngine(lambda number: -4.0)).set_image(picture(0)).predict(points_xy=POINT)
     assert result.mask.any()
     assert result.object_score == -4.0
 

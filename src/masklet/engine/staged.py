@@ -339,22 +339,13 @@ class StagedEngine(ABC, Generic[A]):
 
         Source: sam2 2b90b9f, sam2_base.py `_forward_sam_heads` and sam/prompt_encoder.py `_embed_points`.
         """
-        points: list[FloatArray] = []
-        labels: list[int] = []
-        if prompt is not None and prompt.box_xyxy is not None:
-            points.append(prompt.box_xyxy.reshape(2, 2))
-            labels += [PointLabel.BOX_TOP_LEFT, PointLabel.BOX_BOTTOM_RIGHT]
-        if prompt is not None and len(prompt.points_xy):
-            points.append(prompt.points_xy)
-            labels += prompt.labels.tolist()
-        is_logits_alone = prompt is not None and not labels and prompt.mask is None
-        if is_logits_alone and not self.spec.pads_logits_alone:
+        points, labels = (Prompt() if prompt is None else prompt).encoder_points
+        if prompt is not None and prompt.kind == "logits" and not self.spec.pads_logits_alone:
             return np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        padding = 1 if labels else 2
-        labels += [PointLabel.PADDING] * padding
-        points.append(np.zeros((padding, 2), np.float32))
-        square = points_to_square(np.concatenate(points), size_hw, self.spec.image_size)
-        return square.astype(np.float32), np.array(labels, np.int64)
+        padding = 1 if len(labels) else 2
+        padded = np.concatenate([points, np.zeros((padding, 2), np.float32)])
+        square = points_to_square(padded, size_hw, self.spec.image_size)
+        return square.astype(np.float32), np.array([*labels, *[PointLabel.PADDING] * padding], np.int64)
 
     def _mask_input(self, prompt: Prompt) -> FloatArray | None:
         """(h, w) logits for the prompt encoder: fed back, or reduced from a mask prompt by the model's own kernel."""

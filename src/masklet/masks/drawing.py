@@ -202,7 +202,7 @@ def _look(color: Color, unit: float) -> tuple[ByteArray, ByteArray]:
 def _draw_prompt(canvas: ByteArray, prompt: Prompt, color: Color, unit: float) -> None:
     if prompt.box_xyxy is not None:
         _draw_dashed_box(canvas, prompt.box_xyxy.tolist(), color, unit)
-    for (x, y), label in zip(prompt.points_xy.tolist(), prompt.labels.tolist(), strict=True):
+    for (x, y), label in zip(*prompt.clicks, strict=True):
         _draw_click(canvas, x, y, label == PointLabel.FOREGROUND, unit)
 
 
@@ -301,7 +301,7 @@ def _place_chips(
     height, width = canvas.shape[:2]
     taken: list[tuple[int, int, int, int]] = []
     for prompt in prompts.values():
-        for x, y in prompt.points_xy.tolist():
+        for x, y in prompt.clicks[0].tolist():
             reach = round(8 * unit)
             taken.append((round(x) - reach, round(y) - reach, round(x) + reach, round(y) + reach))
     corner_y = height

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from masklet.masks.operations import tidied_logits, upsample_logits
-from masklet.prompts import PointLabel, Prompt
+from masklet.prompts import Prompt
 from masklet.records import EngineInfo, FloatArray
 
 
@@ -25,7 +25,7 @@ def shown_logits(
         clicked = None
         if prompt is not None:
             per_pixel = np.array(low_res_logits.shape[::-1]) / np.array(size_hw[::-1])
-            clicked = prompt.points_xy[prompt.labels == PointLabel.FOREGROUND] * per_pixel
+            clicked = prompt.foreground_xy * per_pixel
         low_res_logits = tidied_logits(
             low_res_logits, max_hole=info.max_hole, max_piece=info.max_piece, kept_xy=clicked
         )

@@ -31,7 +31,7 @@ from masklet.masks.operations import (
     upsample_logits,
     without_small_parts,
 )
-from masklet.prompts import PointLabel, Prompt
+from masklet.prompts import Prompt
 from masklet.records import BoolArray, ByteArray, Decoded, EngineInfo, FloatArray, ImageFeatures, Recall
 
 A = TypeVar("A")
@@ -382,7 +382,7 @@ class _Crop(Generic[A]):
 
 def _click(point_xy: FloatArray, previous_logits: FloatArray | None = None) -> Prompt:
     """One point on the object; no checks, since the points are ours."""
-    return Prompt(point_xy[None], np.array([PointLabel.FOREGROUND], np.int32), previous_logits=previous_logits)
+    return replace(Prompt.of_click(point_xy), previous_logits=previous_logits)
 
 
 def _window(foreground: BoolArray, size_hw: tuple[int, int]) -> tuple[slice, slice]:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from masklet.engine.protocol import Engine
-from masklet.errors import PromptError
 from masklet.masks.edges import EdgeConfig, refine_edges
-from masklet.masks.operations import mask_logits
 from masklet.masks.shown import shown_logits
 from masklet.media.images import ImageSource, read_image
-from masklet.prompts import Prompt
+from masklet.prompts import Prompt, PromptFields
 from masklet.records import Decoded, FloatArray, ImageFeatures, Recall, SegmentResult
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, OnProgress, segment_everything
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 A = TypeVar("A")
 
@@ -87,49 +87,55 @@ class EncodedImage(Generic[A]):
         return self.features.size_hw
 
     def predict(
-        self,
-        points_xy: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-        box_xyxy: ArrayLike | None = None,
-        *,
-        mask: ArrayLike | None = None,
-        previous_logits: ArrayLike | None = None,
-        multimask: bool | None = None,
+        self, prompt: Prompt | None = None, *, multimask: bool | None = None, **fields: Unpack[PromptFields]
     ) -> SegmentResult:
         """Segment one object.
 
+        A single click is often ambiguous: on a shirt it may mean the shirt, the person or the group. Ask for three
+        candidates then, and take the one of the highest IoU prediction, or let a user choose. With a box or with more
+        clicks one mask is usually meant, and a single answer is the better one.
+
+        To correct a mask, predict again with all clicks so far and the low-res logits of the chosen candidate as
+        `previous_logits`. The model then sees its own answer, and the new clicks change it where it is wrong. Without
+        them it would start again from the clicks alone, and what was right could be lost.
+
         Args:
+            prompt: what the object is; or give its fields.
+            multimask: three candidates (True) or one (False). None gives three to a single click that corrects
+                nothing, and one to all else.
             points_xy: (P, 2) source pixels, x right, y down.
             labels: (P,) 1 on the object, 0 not on it; all 1 when left out.
             box_xyxy: (4,) source pixels around the object.
             mask: (H, W) a rough mask to start from, alone or with points and a box.
-            previous_logits: (h, w) from `SegmentResult.low_res_logits`, to be corrected by the points.
-            multimask: three candidates (True) or one (False). None gives three to a lone point, which may mean a
-                part, a whole or a group, and one to all else.
+            previous_logits: (h, w) `SegmentResult.low_res_logits[k]` of an earlier prediction, to be corrected by the
+                points. They come from the same image: logits of another one mean nothing here.
 
         Returns:
-            The candidates, the one of highest IoU prediction first.
+            The candidates, the one of the highest IoU prediction first.
 
         Raises:
             PromptError: see `Prompt.create`; or both mask and previous_logits are given.
         """
-        return self._decode([self._ready(points_xy, labels, box_xyxy, mask, previous_logits)], multimask)[0]
+        side = self.engine.info.low_res_size
+        checked = Prompt.of(prompt, fields, size_hw=self.size_hw, low_res_size=side)
+        return self._decode([checked.with_logits_for_mask(side)], multimask)[0]
 
     def predict_many(self, prompts: Sequence[Prompt], *, multimask: bool | None = None) -> list[SegmentResult]:
         """Segment several objects, or one in several ways, in one batch.
 
         Args:
-            prompts: one an object. A mask is a rough one, as in `predict`.
+            prompts: one per object. A mask is a rough one, as in `predict`.
             multimask: as in `predict`; None decides for each prompt.
 
         Returns:
-            One result a prompt, in their order.
+            One result per prompt, in their order.
 
         Raises:
             PromptError: a prompt does not fit the image.
         """
-        ready = [self._ready(p.points_xy, p.labels, p.box_xyxy, p.mask, p.previous_logits) for p in prompts]
-        return self._decode(ready, multimask)
+        side = self.engine.info.low_res_size
+        fitted = [prompt.fitted(self.size_hw, side).with_logits_for_mask(side) for prompt in prompts]
+        return self._decode(fitted, multimask)
 
     def decode(self, prompts: Sequence[Prompt], *, multimask: bool) -> list[Decoded[A]]:
         """The decoder's own answers, one a prompt, candidates in its order and as handles of the engine.
@@ -141,40 +147,8 @@ class EncodedImage(Generic[A]):
         conditioned = self.engine.attend(self.features, [Recall()] * len(prompts))
         return self.engine.decode(conditioned, prompts, multimask=multimask)
 
-    def _ready(
-        self,
-        points_xy: ArrayLike | None,
-        labels: ArrayLike | None,
-        box_xyxy: ArrayLike | None,
-        mask: ArrayLike | None,
-        previous_logits: ArrayLike | None,
-    ) -> Prompt:
-        """The prompt checked against this image, and as the engine is to see it: with logits in place of a mask."""
-        side = self.engine.info.low_res_size
-        logits: FloatArray | None = None
-        if mask is not None:
-            if previous_logits is not None:
-                raise PromptError(
-                    "mask and previous_logits exclude each other: the points can correct only one of them"
-                )
-            rough = Prompt.create(mask=mask, size_hw=self.size_hw).mask
-            assert rough is not None
-            logits = mask_logits(rough, side)
-        elif previous_logits is not None:
-            logits = np.squeeze(np.asarray(previous_logits, np.float32))
-            if logits.shape != (side, side) or not np.isfinite(logits).all():
-                raise PromptError(
-                    f"previous_logits must be finite and ({side}, {side}), as in SegmentResult.low_res_logits, "
-                    f"got {np.shape(previous_logits)}"
-                )
-        if logits is not None and box_xyxy is None and _is_empty(points_xy) and _is_empty(labels):
-            return Prompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int32), previous_logits=logits)
-        return Prompt.create(
-            points_xy=points_xy, labels=labels, box_xyxy=box_xyxy, previous_logits=logits, size_hw=self.size_hw
-        )
-
     def _decode(self, prompts: Sequence[Prompt], multimask: bool | None) -> list[SegmentResult]:
-        several = [_is_ambiguous(prompt) if multimask is None else multimask for prompt in prompts]
+        several = [prompt.is_ambiguous if multimask is None else multimask for prompt in prompts]
         results: dict[int, SegmentResult] = {}
         for choice in sorted(set(several)):  # the number of candidates is one for a whole batch
             rows = [row for row, wanted in enumerate(several) if wanted == choice]
@@ -195,12 +169,3 @@ class EncodedImage(Generic[A]):
             low_res_logits=logits,
             object_score=decoded.object_score,
         )
-
-
-def _is_ambiguous(prompt: Prompt) -> bool:
-    """One lone point may mean a part, the whole or a group; everything else says which."""
-    return prompt.num_points == 1 and prompt.previous_logits is None
-
-
-def _is_empty(values: ArrayLike | None) -> bool:
-    return values is None or np.asarray(values, object).size == 0  # also of what is no array, which prompts then refuse

@@ -25,7 +25,6 @@ from masklet._version import __version__
 from masklet.engine.protocol import Engine
 from masklet.errors import DataError, MaskletError, OutputError, SessionError, TrackingError
 from masklet.masks.edges import EdgeConfig
-from masklet.masks.operations import decode_rle, encode_rle
 from masklet.media.source import VideoSource
 from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.output import atomic_path
@@ -217,14 +216,9 @@ class _Writer(Generic[A]):
         }
 
     def _given(self, frame_index: int, given: Given[A]) -> Document:
-        prompt = given.prompt
         return {
             "frame_index": frame_index,
-            "points_xy": prompt.points_xy.tolist(),
-            "labels": prompt.labels.tolist(),
-            "box_xyxy": None if prompt.box_xyxy is None else prompt.box_xyxy.tolist(),
-            "mask": None if prompt.mask is None else encode_rle(prompt.mask),
-            "previous_logits": None if prompt.previous_logits is None else self._array(prompt.previous_logits),
+            **given.prompt.to_dict(self._array),
             "initial": given.initial,
             "answer": None if given.answer is None else self._answer(given.answer),
             "is_answered": given.is_answered,
@@ -332,13 +326,7 @@ class _Reader(Generic[A]):
 
     def _given(self, given: Mapping[str, Any]) -> Given[A]:
         return Given(
-            Prompt.create(
-                points_xy=given["points_xy"],
-                labels=given["labels"],
-                box_xyxy=given["box_xyxy"],
-                mask=None if given["mask"] is None else decode_rle(given["mask"]),
-                previous_logits=None if given["previous_logits"] is None else self._array(given["previous_logits"]),
-            ),
+            Prompt.from_dict(given, self._array),
             initial=given["initial"],
             answer=None if given["answer"] is None else self._answer(given["answer"]),
             is_answered=given["is_answered"],

@@ -158,7 +158,7 @@ class Stepper(Generic[A]):
 
     def _to_decode(self, object_id: int, given: Given[A], frame: Frame) -> Prompt:
         """The prompt as the engine is to see it: with the logits that it corrects."""
-        prompt = fitting(given.prompt, frame.size_hw)
+        prompt = given.prompt.fitted(frame.size_hw)
         if prompt.mask is not None or prompt.previous_logits is not None:
             return prompt
         latest = self.tracks[object_id].latest_answer
@@ -324,15 +324,3 @@ class Stepper(Generic[A]):
     def install(self, hypotheses: Mapping[int, list[Hypothesis[A]]]) -> None:
         for object_id, own in hypotheses.items():
             self.tracks[object_id].hypotheses = own
-
-
-def fitting(prompt: Prompt, size_hw: tuple[int, int]) -> Prompt:
-    """The prompt, checked against a frame that was not known when it was made."""
-    return Prompt.create(
-        points_xy=prompt.points_xy,
-        labels=prompt.labels,
-        box_xyxy=prompt.box_xyxy,
-        mask=prompt.mask,
-        previous_logits=prompt.previous_logits,
-        size_hw=size_hw,
-    )

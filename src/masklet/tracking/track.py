@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-import numpy as np
-
 from masklet.errors import TrackingError
-from masklet.masks.operations import mask_logits
 from masklet.memory.bank import MemoryBank
 from masklet.memory.policies import Branch, Path, Sighting
-from masklet.prompts import PointLabel, Prompt
+from masklet.prompts import Prompt
 from masklet.records import Decoded
 from masklet.tracking.frame_engine import Answer
 from masklet.tracking.status import Watch
@@ -43,24 +40,16 @@ class Given(Generic[A]):
     @property
     def reads_memory(self) -> bool:
         """A mask needs no memory, nor does a first prompt; but a lone "not this" means nothing without one."""
-        says_what = self.prompt.box_xyxy is not None or (self.prompt.labels == PointLabel.FOREGROUND).any()
-        return self.prompt.mask is None and not (self.initial and says_what)
+        return self.prompt.kind != "mask" and not (self.initial and self.prompt.locates_object)
 
     def with_points(self, more: Prompt, low_res_size: int) -> Given[A]:
         """What was said, and more points: they correct the logits that came with them, or the mask that was given,
         or the last answer, or what that was to correct."""
-        logits = more.previous_logits
-        if logits is None and self.prompt.mask is not None:
-            logits = mask_logits(self.prompt.mask, low_res_size)
-        if logits is None and self.answer is None:
-            logits = self.prompt.previous_logits
-        prompt = Prompt(
-            points_xy=np.concatenate([self.prompt.points_xy, more.points_xy]),
-            labels=np.concatenate([self.prompt.labels, more.labels]),
-            box_xyxy=self.prompt.box_xyxy,
-            previous_logits=logits,
-        )
-        return Given(prompt, self.initial, self.answer if logits is None else None)
+        before = self.prompt.with_logits_for_mask(low_res_size)
+        if self.answer is not None and self.prompt.mask is None:
+            before = replace(before, previous_logits=None)  # the answer is what is corrected now
+        prompt = before.merged(more)
+        return Given(prompt, self.initial, self.answer if prompt.previous_logits is None else None)
 
     def choose(self, candidate: int) -> None:
         """Mean another of the answer's candidates, counted from the one of highest IoU prediction."""

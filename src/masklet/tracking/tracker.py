@@ -11,27 +11,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from masklet.engine.protocol import Engine
 from masklet.errors import EngineError, PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import FrameSource, VideoSource, open_source
 from masklet.memory.bank import MemoryBank, MemoryConfig
-from masklet.prompts import Prompt
+from masklet.prompts import Prompt, PromptFields
 from masklet.records import Decoded, Frame, FrameMasks
 from masklet.tracking.frame_engine import FrameEngine
 from masklet.tracking.mask_rows import from_rows
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.passes import Direction as Direction
 from masklet.tracking.passes import legs_of_run
-from masklet.tracking.stepper import Stepper, fitting
+from masklet.tracking.stepper import Stepper
 from masklet.tracking.suggestions import Suggestion, suggest
 from masklet.tracking.track import Given, Hypothesis, Track
 from masklet.tracking.walker import Walker
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 A = TypeVar("A")
 
@@ -159,13 +161,10 @@ class Tracker(Generic[A]):
         self,
         object_id: int = 1,
         frame_index: int = 0,
+        prompt: Prompt | None = None,
         *,
-        points_xy: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-        box_xyxy: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
-        previous_logits: ArrayLike | None = None,
         clear: bool = False,
+        **fields: Unpack[PromptFields],
     ) -> None:
         """Say what an object is on one frame. It takes effect when the frame is reached, or in `preview`.
 
@@ -179,12 +178,13 @@ class Tracker(Generic[A]):
         Args:
             object_id: any whole number; a new one begins a new object.
             frame_index: the frame, from 0.
+            prompt: what the object is; or give its fields, as in `Prompt.create`.
+            clear: forget what was said of this object on this frame before.
             points_xy: (P, 2) source pixels, x right, y down.
             labels: (P,) 1 on the object, 0 not on it; all 1 when left out.
             box_xyxy: (4,) source pixels around the object; or (B, 4) around its parts, whose masks are joined.
             mask: (H, W) the object itself; with points, these correct it.
             previous_logits: (h, w) low-res logits that points or a box correct, in place of the last answer here.
-            clear: forget what was said of this object on this frame before.
 
         Raises:
             PromptError: see `Prompt.create`.
@@ -193,23 +193,11 @@ class Tracker(Generic[A]):
         _check_whole("object_id", object_id)
         self._check_frame_index(frame_index)
         self._check_not_accepted(object_id, frame_index)
-        size_hw = self._size_hw(frame_index)
-        given: list[Prompt] = []
-        if mask is not None and points_xy is not None and box_xyxy is None:
-            given.append(Prompt.create(mask=mask, size_hw=size_hw))
-            mask = None
-        if box_xyxy is not None and np.ndim(box_xyxy) == 2 and len(np.asarray(box_xyxy)) != 1:
-            parts = self._stepper.joined_boxes(frame_index, np.asarray(box_xyxy))
-            given.append(Prompt.create(mask=parts, size_hw=size_hw))
-            box_xyxy = None
-        if not given or points_xy is not None:
-            box = None if box_xyxy is None else np.squeeze(np.asarray(box_xyxy))
-            said = {"points_xy": points_xy, "labels": labels, "box_xyxy": box, "mask": mask}
-            given.append(Prompt.create(**said, previous_logits=previous_logits, size_hw=size_hw))
+        prompts = self._prompts(frame_index, prompt, fields)
         track = self._tracks.get(object_id)
         before = None if track is None else track.given.get(frame_index)
-        for row, prompt in enumerate(given):
-            self._take(object_id, frame_index, prompt, clear and row == 0)
+        for row, part in enumerate(prompts):
+            self._take(object_id, frame_index, part, clear and row == 0)
         self._undo.append((object_id, frame_index, before))
         self._outdate(object_id, frame_index)
 
@@ -313,7 +301,7 @@ class Tracker(Generic[A]):
             raise TrackingError(f"direction must be 1 (forward) or -1 (backward), got {direction!r}")
         for object_id, prompt in (prompts or {}).items():
             _check_whole("object_id", object_id)
-            self._take(object_id, frame.index, fitting(prompt, frame.size_hw), clear=False)
+            self._take(object_id, frame.index, prompt.fitted(frame.size_hw), clear=False)
         return self._walker.step(frame, direction, self._tracks)
 
     def run(
@@ -524,6 +512,20 @@ class Tracker(Generic[A]):
         return self.source.frame(frame_index)
 
     # Prompts.
+
+    def _prompts(self, frame_index: int, prompt: Prompt | None, fields: PromptFields) -> list[Prompt]:
+        """Return the prompts that `prompt` was given as, to be taken one after the other."""
+        size_hw = self._size_hw(frame_index)
+        boxes = fields.get("box_xyxy")
+        if boxes is None or np.ndim(boxes) < 2:
+            return Prompt.of(prompt, fields, size_hw=size_hw).in_order()
+        if len(np.asarray(boxes)) == 1:
+            return Prompt.of(prompt, {**fields, "box_xyxy": np.asarray(boxes)[0]}, size_hw=size_hw).in_order()
+        parts = Prompt.create(mask=self._stepper.joined_boxes(frame_index, np.asarray(boxes)), size_hw=size_hw)
+        rest: PromptFields = {**fields, "box_xyxy": None}
+        if all(value is None for value in rest.values()):
+            return [parts]
+        return [parts, *Prompt.of(prompt, rest, size_hw=size_hw).in_order()]
 
     def _track(self, object_id: int) -> Track[A]:
         """The object's, which is new if nothing has been said of it."""

@@ -125,7 +125,7 @@ def make_prompt(
         PromptError: see `Prompt.create`.
     """
     if points_xy is None and box_xyxy is None and previous_logits is not None:
-        return Prompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int32), previous_logits=previous_logits)
+        return Prompt.of_logits(previous_logits)
     return Prompt.create(
         points_xy=points_xy, labels=labels, box_xyxy=box_xyxy, previous_logits=previous_logits, size_hw=size_hw
     )
