@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from masklet.errors import ConfigError
-from masklet.memory.policies import Reads, Team, View, check_policy, make_policy, reliability
+from masklet.memory.policies import CombinedPolicy, Reads, View, check_policy, make_policy, reliability
 from masklet.records import EngineInfo, FrameMemory, Recall
 
 A = TypeVar("A")
@@ -139,7 +139,7 @@ class MemoryBank(Generic[A]):
         policy: asked what to read; made by `config.policy` when left out.
     """
 
-    def __init__(self, config: MemoryConfig | None = None, policy: Team | None = None) -> None:
+    def __init__(self, config: MemoryConfig | None = None, policy: CombinedPolicy | None = None) -> None:
         self.config = config or MemoryConfig()
         self.policy = make_policy(self.config) if policy is None else policy
         self.inherited: tuple[FrameMemory[A], ...] = ()

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from masklet.errors import TrackingError
 from masklet.memory.bank import MemoryBank
-from masklet.memory.policies import Branch, Path, Sighting
+from masklet.memory.policies import Branch, CandidateTrack, Sighting
 from masklet.prompts import Prompt
 from masklet.records import Decoded
 from masklet.tracking.frame_engine import Answer
@@ -189,7 +189,7 @@ class Track(Generic[A]):
         if is_prompted:
             return Branching((Branch(0, answers[0].decoded.chosen, 0.0),), (answers[0],), (sightings[0],))
         paths = [
-            hypothesis.bank.policy.path(hypothesis.score, sighting)
+            hypothesis.bank.policy.candidate_track(hypothesis.score, sighting)
             for hypothesis, sighting in zip(self.hypotheses, sightings, strict=True)
         ]
         branches = self.bank.policy.select(paths)
@@ -201,17 +201,17 @@ class Track(Generic[A]):
             refused=not sound,
         )
 
-    def _sound(self, paths: Sequence[Path], branches: Sequence[Branch]) -> Sequence[Branch]:
+    def _sound(self, paths: Sequence[CandidateTrack], branches: Sequence[Branch]) -> Sequence[Branch]:
         """The branches whose masks have not exploded; or else the next best candidate; or nothing."""
 
         def is_sound(path: int, candidate: int) -> bool:
             sighting = paths[path].sighting
             return not (sighting.is_present and self.watch.has_exploded(sighting.areas[candidate]))
 
-        sound = [branch for branch in branches if is_sound(branch.path, branch.candidate)]
+        sound = [branch for branch in branches if is_sound(branch.track, branch.candidate)]
         if sound:
             return sound
-        path = branches[0].path
+        path = branches[0].track
         ratings = paths[path].ratings
         least = SECOND_CHOICE * ratings[branches[0].candidate]
         others = [
@@ -223,12 +223,12 @@ class Track(Generic[A]):
 
     def go_on(self, branching: Branching[A]) -> None:
         """Have one hypothesis a branch; a bank that several go on with is copied."""
-        banks = {branch.path: self.hypotheses[branch.path].bank for branch in branching.branches}
+        banks = {branch.track: self.hypotheses[branch.track].bank for branch in branching.branches}
         untouched = set(banks)
         grown = []
         for branch in branching.branches:
-            bank = banks[branch.path] if branch.path in untouched else banks[branch.path].fork()
-            untouched.discard(branch.path)
+            bank = banks[branch.track] if branch.track in untouched else banks[branch.track].fork()
+            untouched.discard(branch.track)
             grown.append(Hypothesis(bank, branch.score))
         self.hypotheses = grown
 

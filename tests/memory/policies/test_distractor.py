@@ -7,7 +7,7 @@ import pytest
 from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.memory.policies import View
 from masklet.memory.policies.base import Sighting
-from masklet.memory.policies.distractor import Distractor, has_rival
+from masklet.memory.policies.distractor import DistractorPolicy, has_rival
 from masklet.records import FrameMemory
 from tests.memory.policies.scenes import sighting
 
@@ -19,8 +19,8 @@ def told_apart(frame_index: int, **changes: object) -> Sighting:
     return sighting(frame_index, [MINE, TWIN], [0.9, 0.7], **changes)  # type: ignore[arg-type]
 
 
-def begun() -> Distractor:
-    policy = Distractor(MemoryConfig())
+def begun() -> DistractorPolicy:
+    policy = DistractorPolicy(MemoryConfig())
     for index in range(6):
         policy.write(sighting(index, [MINE], prompted=index == 0))
     return policy
@@ -60,22 +60,22 @@ def test_the_next_one_is_at_least_six_frames_later() -> None:
 
 
 def test_the_prompt_may_be_on_any_frame_and_time_may_run_backward() -> None:
-    policy = Distractor(MemoryConfig())
+    policy = DistractorPolicy(MemoryConfig())
     policy.write(told_apart(40, prompted=True))
     kept = [index for index in range(39, 25, -1) if policy.write(told_apart(index, direction=-1)).resolved]
     assert kept == [34, 28]
 
 
 def test_recent_memories_are_the_previous_frame_and_a_grid_of_five_without_absences() -> None:
-    policy = Distractor(MemoryConfig())
+    policy = DistractorPolicy(MemoryConfig())
     view = View(33, 1, 16, {index: 0.0 if index == 25 else 0.9 for index in range(1, 33)}, num_prompted=1)
     assert policy.read(view).spatial == [(6, 5), (5, 10), (4, 15), (3, 20), (2, 30), (1, 32)]
 
 
 def test_kept_frames_take_the_places_of_recent_ones_down_to_half() -> None:
     view = View(33, 1, 16, dict.fromkeys(range(1, 33), 0.9), num_prompted=4)
-    assert [index for _, index in Distractor(MemoryConfig()).read(view).spatial] == [25, 30, 32]
-    few = Distractor(MemoryConfig(spatial_slots=4))
+    assert [index for _, index in DistractorPolicy(MemoryConfig()).read(view).spatial] == [25, 30, 32]
+    few = DistractorPolicy(MemoryConfig(spatial_slots=4))
     assert [index for _, index in few.read(view).spatial] == [30, 32]
 
 
@@ -101,6 +101,6 @@ def test_in_a_bank_the_kept_frames_stay_and_memory_is_bounded() -> None:
 
 
 def test_what_it_has_learnt_is_saved() -> None:
-    policy, other = begun(), Distractor(MemoryConfig())
+    policy, other = begun(), DistractorPolicy(MemoryConfig())
     other.restore(json.loads(json.dumps(policy.state())))
     assert [policy.write(told_apart(i)) for i in range(6, 14)] == [other.write(told_apart(i)) for i in range(6, 14)]

@@ -6,7 +6,7 @@ import pytest
 
 from masklet.memory.bank import MemoryConfig
 from masklet.memory.policies import make_policy
-from masklet.memory.policies.motion import MAX_COAST, STABLE_FRAMES, BoxFilter, Motion
+from masklet.memory.policies.motion import MAX_COAST, STABLE_FRAMES, BoxFilter, MotionPolicy
 from tests.memory.policies.scenes import sighting
 
 TALL = 6
@@ -16,8 +16,8 @@ def going_right(frame_index: int) -> tuple[int, int, int, int]:
     return frame_index // 2, 5, frame_index // 2 + 4, 5 + TALL
 
 
-def taught(direction: int = 1, frames: int = STABLE_FRAMES + 1, start: int = 0) -> Motion:
-    motion = Motion(MemoryConfig())
+def taught(direction: int = 1, frames: int = STABLE_FRAMES + 1, start: int = 0) -> MotionPolicy:
+    motion = MotionPolicy(MemoryConfig())
     for step in range(frames):
         index = start + step * direction
         seen = sighting(index, [going_right(index)], prompted=step == 0, direction=direction)
@@ -106,7 +106,7 @@ def test_rating_a_frame_again_does_not_move_time_on() -> None:
 
 
 def test_a_filter_that_is_saved_and_restored_expects_the_same() -> None:
-    motion, other = taught(), Motion(MemoryConfig())
+    motion, other = taught(), MotionPolicy(MemoryConfig())
     other.restore(json.loads(json.dumps(motion.state())))
     seen = sighting(16, [going_right(14), going_right(18)])
     assert other.rate(seen) == motion.rate(seen)

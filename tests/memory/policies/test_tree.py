@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from masklet.memory.bank import MemoryConfig
-from masklet.memory.policies import Branch, Path
-from masklet.memory.policies.tree import Tree
+from masklet.memory.policies import Branch, CandidateTrack
+from masklet.memory.policies.tree import TreePolicy
 from masklet.tracking.tracker import Tracker
 from tests.fake_engine import FakeEngine, pictures
 from tests.memory.policies.scenes import sighting
@@ -15,48 +15,48 @@ from tests.memory.policies.scenes import sighting
 BOX = (2, 2, 8, 8)
 
 
-def path(score: float, ious: Sequence[float], object_score: float = 8.0) -> Path:
+def track(score: float, ious: Sequence[float], object_score: float = 8.0) -> CandidateTrack:
     seen = sighting(5, [BOX] * len(ious), ious, object_score=object_score)
-    return Path(score, seen, seen.iou_predictions)
+    return CandidateTrack(score, seen, seen.iou_predictions)
 
 
 def ways(branches: list[Branch] | None) -> list[tuple[int, int]]:
     assert branches is not None
-    return [(branch.path, branch.candidate) for branch in branches]
+    return [(branch.track, branch.candidate) for branch in branches]
 
 
 def test_after_a_prompt_the_three_candidates_are_three_ways() -> None:
-    branches = Tree(MemoryConfig()).select([path(0.0, (0.5, 0.9, 0.7))])
+    branches = TreePolicy(MemoryConfig()).select([track(0.0, (0.5, 0.9, 0.7))])
     assert ways(branches) == [(0, 1), (0, 2), (0, 0)]
     assert branches is not None
     assert branches[0].score == pytest.approx(math.log(0.9), abs=1e-4)
 
 
 def test_when_sure_the_three_best_of_nine_go_on() -> None:
-    paths = [path(-0.1, (0.9, 0.8, 0.2)), path(-0.5, (0.9, 0.1, 0.1)), path(-5.0, (0.99, 0.9, 0.9))]
-    assert ways(Tree(MemoryConfig()).select(paths)) == [(0, 0), (0, 1), (1, 0)]
+    tracks = [track(-0.1, (0.9, 0.8, 0.2)), track(-0.5, (0.9, 0.1, 0.1)), track(-5.0, (0.99, 0.9, 0.9))]
+    assert ways(TreePolicy(MemoryConfig()).select(tracks)) == [(0, 0), (0, 1), (1, 0)]
 
 
 def test_when_unsure_ways_that_say_the_same_are_one() -> None:
-    paths = [path(-0.1, (0.9, 0.9, 0.2), 1.0), path(-0.5, (0.9, 0.5, 0.1), 1.0)]
-    assert ways(Tree(MemoryConfig()).select(paths)) == [(0, 0), (1, 1), (0, 2)]
+    tracks = [track(-0.1, (0.9, 0.9, 0.2), 1.0), track(-0.5, (0.9, 0.5, 0.1), 1.0)]
+    assert ways(TreePolicy(MemoryConfig()).select(tracks)) == [(0, 0), (1, 1), (0, 2)]
 
 
 def test_absent_and_present_differ_at_the_same_iou() -> None:
-    paths = [path(-0.1, (0.9, 0.9, 0.9), 1.0), path(-0.2, (0.9, 0.9, 0.9), -1.0)]
-    kept = ways(Tree(MemoryConfig()).select(paths))
+    tracks = [track(-0.1, (0.9, 0.9, 0.9), 1.0), track(-0.2, (0.9, 0.9, 0.9), -1.0)]
+    kept = ways(TreePolicy(MemoryConfig()).select(tracks))
     assert (0, 0) in kept
     assert (1, 0) in kept
     assert len(kept) == 3
 
 
 def test_when_too_few_differ_paths_that_would_end_go_on() -> None:
-    paths = [path(-0.1, (0.9,) * 3, 1.0), path(-0.2, (0.9,) * 3, 1.0), path(-0.3, (0.9,) * 3, 1.0)]
-    assert ways(Tree(MemoryConfig()).select(paths)) == [(0, 0), (1, 0), (2, 0)]
+    tracks = [track(-0.1, (0.9,) * 3, 1.0), track(-0.2, (0.9,) * 3, 1.0), track(-0.3, (0.9,) * 3, 1.0)]
+    assert ways(TreePolicy(MemoryConfig()).select(tracks)) == [(0, 0), (1, 0), (2, 0)]
 
 
 def test_poor_and_absent_frames_are_not_read_again() -> None:
-    tree = Tree(MemoryConfig())
+    tree = TreePolicy(MemoryConfig())
     assert tree.write(sighting(3, [BOX], [0.1])).reliability == 0
     assert tree.write(sighting(3, [BOX], object_score=-1)).reliability == 0
     assert tree.write(sighting(3, [BOX], [0.2])).reliability is None

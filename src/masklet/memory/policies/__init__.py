@@ -1,41 +1,43 @@
-"""Memory policies by name: which frames an object reads, which candidate it is, what it remembers.
+"""Memory policies: which frames an object reads, which candidate mask it continues with, which frames it remembers.
 
 How to write one
 ----------------
 
-A policy is a small class with no arrays in it but a low-res mask or two: derive from `Policy` (in `base.py`), put it in
-a module of its own beside this one, and enter it in `POLICIES` under its name. Each object gets its own, made as
-`YourPolicy(config)`, so whatever it learns it keeps in plain attributes. Override what you have an opinion on:
+A policy is a small class that sees numbers and low-res masks, never features. Derive from `Policy` (in `base.py`) and
+register the class under a name. The tracker makes one instance per object, so state is kept in plain attributes.
+Override the methods in which your policy has a rule of its own:
 
 `read(view) -> Reads`
-    Before a frame. Of the tracked frames behind it, with their reliabilities, which are read in which slot, and which
-    object pointers at which distance. Prompted frames are no concern of yours: the bank reads them in slot 0. One rule
-    must hold, or streaming would drop what you need: *what the next frame does not read, no later one does*. It holds
-    by itself when you read the nearest of what qualifies.
+    Called before a frame is decoded. Choose which tracked frames behind it are read in which slot, and which object
+    pointers at which distance. The bank itself reads prompted frames in slot 0. One rule must hold, or streaming would
+    drop frames that you need: *a frame that the next frame does not read is never read later*. It holds automatically
+    if you read the nearest frames that qualify.
 
 `rate(sighting) -> ratings`
-    On a frame without a prompt, after decoding: how likely each candidate is the object. `sighting` has their IoU
-    predictions, areas, boxes and low-res masks.
+    Called after decoding, on frames without a prompt. Rate each candidate mask: how likely is it the object? `sighting`
+    has the IoU predictions, areas, boxes and low-res masks of the candidates.
 
-`select(paths) -> branches`
-    For policies that keep several ways open. Each path has the score that it came with, its sighting and its ratings;
-    answer with the branches to go on with, best first. Each gets a bank and a copy of you (`fork`). All are decoded in
-    one batch with all objects. A prompt settles it: one path goes on from there.
+`select(tracks) -> branches`
+    For policies that follow several candidate tracks. Each has its score so far, its sighting and its ratings; return
+    the branches to continue with, best first. Each branch gets its own bank and its own copy of the policy (`fork`).
+    All branches of all objects are decoded in one batch. A prompt ends the ambiguity: one track continues from there.
 
 `write(sighting) -> Write`
-    After the choice, once on every frame, prompted ones too: learn from it, and say whether the frame is remembered,
-    how reliable it is, and whether it is as good as a prompted one (`resolved`). The first call is the first prompt.
+    Called once per frame after the choice, on prompted frames too. Update your state, and return whether the frame is
+    remembered, how reliable it is, and whether it counts as much as a prompted frame (`resolved`). The first call is
+    for the first prompt.
 
 `reset()`
-    There was a cut, or tracking turned round or jumped: forget what a motion model would carry over.
+    Called after a shot cut, a jump or a change of direction: drop what a motion model would extrapolate.
 
 `state()` and `restore(state)`
-    What you have learnt, as JSON can hold it. Without them a session that is saved and resumed would differ.
+    Your state as plain JSON values. Without them a session that was saved and resumed would behave differently.
 
-Policies combine: `"motion+distractor"` asks both, see `Team`. So have an opinion only where you have something to say:
-a policy that only rates leaves reading to the other.
+Policies combine: `"motion+distractor"` asks both, see `CombinedPolicy`. Return None wherever you have no rule of your
+own: a policy that only rates leaves reading to the others.
 
-Test it on integers, as `tests/policies/` does: a `View` is numbers, a `Sighting` takes boolean grids of any size.
+Test a policy on integers, as `tests/memory/policies/` does: a `View` is numbers, a `Sighting` takes boolean grids of
+any size.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ from masklet.errors import ConfigError
 from masklet.memory.policies.base import (
     Box,
     Branch,
-    Path,
+    CandidateTrack,
     Policy,
     Reads,
     Sighting,
@@ -57,12 +59,12 @@ from masklet.memory.policies.base import (
     box_of,
     reliability,
 )
-from masklet.memory.policies.distractor import Distractor
-from masklet.memory.policies.motion import Motion
-from masklet.memory.policies.official import Official
-from masklet.memory.policies.reliable import Reliable
-from masklet.memory.policies.team import Team
-from masklet.memory.policies.tree import Tree
+from masklet.memory.policies.combined import CombinedPolicy
+from masklet.memory.policies.distractor import DistractorPolicy
+from masklet.memory.policies.motion import MotionPolicy
+from masklet.memory.policies.official import OfficialPolicy
+from masklet.memory.policies.reliable import ReliablePolicy
+from masklet.memory.policies.tree import TreePolicy
 
 if TYPE_CHECKING:
     from masklet.memory.bank import MemoryConfig
@@ -71,11 +73,11 @@ __all__ = [
     "POLICIES",
     "Box",
     "Branch",
-    "Path",
+    "CandidateTrack",
+    "CombinedPolicy",
     "Policy",
     "Reads",
     "Sighting",
-    "Team",
     "View",
     "Write",
     "box_iou",
@@ -86,16 +88,16 @@ __all__ = [
 ]
 
 POLICIES: Mapping[str, type[Policy]] = {
-    "reliable": Reliable,
-    "official": Official,
-    "motion": Motion,
-    "distractor": Distractor,
-    "tree": Tree,
+    "reliable": ReliablePolicy,
+    "official": OfficialPolicy,
+    "motion": MotionPolicy,
+    "distractor": DistractorPolicy,
+    "tree": TreePolicy,
 }
 
 
 def check_policy(name: str) -> tuple[str, ...]:
-    """The policies that a name stands for: `"motion"` is one, `"motion+distractor"` are two.
+    """Split a name into those of its policies: `"motion"` is one, `"motion+distractor"` are two.
 
     Raises:
         ConfigError: there is no such policy, or one is named twice.
@@ -109,6 +111,6 @@ def check_policy(name: str) -> tuple[str, ...]:
     return names
 
 
-def make_policy(config: MemoryConfig) -> Team:
-    """The policies of one object, as `config.policy` names them."""
-    return Team({name: POLICIES[name](config) for name in check_policy(config.policy)}, config)
+def make_policy(config: MemoryConfig) -> CombinedPolicy:
+    """Make the policies of one object, as `config.policy` names them."""
+    return CombinedPolicy({name: POLICIES[name](config) for name in check_policy(config.policy)}, config)

@@ -1,7 +1,7 @@
-"""What a memory policy is asked, what it answers, and the answers of one that has no opinion.
+"""Base class of memory policies, and the records that they receive and return.
 
-Plain numbers and small boolean grids: a policy knows no engine, no handle, no video. See the package's docstring for
-how to write one.
+Plain numbers and small boolean grids: a policy knows nothing of engines, array handles or videos. The package's
+docstring says how to write one.
 """
 
 from __future__ import annotations
@@ -24,50 +24,51 @@ Box = tuple[float, float, float, float]
 
 
 class View(NamedTuple):
-    """The frame to be read for, and what could be read for it."""
+    """Input of `Policy.read`: a frame that is about to be decoded, and the remembered frames behind it."""
 
     frame_index: int
+    """The frame about to be decoded, from 0."""
     direction: int
     """1 forward, -1 backward."""
     pointer_span: int
-    """Frames over which pointer times are normalised: no tracked pointer is farther away than `pointer_span - 1`."""
+    """Frames over which pointer times are normalised: a tracked pointer is at most `pointer_span - 1` frames away."""
     reliability: Mapping[int, float]
-    """Of each remembered frame behind this one that is not read in slot 0, by its frame index; 0 to 1."""
+    """Reliability, 0 to 1, by frame index, of each remembered frame behind this one that is not read in slot 0."""
     num_prompted: int = 0
-    """Frames that are read in slot 0: prompted ones, and those that a policy had written as resolved."""
+    """Number of frames read in slot 0: prompted frames, and those that a policy wrote as resolved."""
 
 
 class Reads(NamedTuple):
-    """Which frames are read for one frame, in reading order. Frames that are not remembered are passed over."""
+    """Output of `Policy.read`: the frames to read, in reading order. Frames that are not remembered are skipped."""
 
     spatial: list[tuple[int, int]]
-    """(slot, frame index)"""
+    """(slot, frame index) of each spatial memory; slots count from 1, the most recent."""
     pointers: list[tuple[int, int]]
-    """(frames ago, frame index)"""
+    """(frames ago, frame index) of each object pointer."""
 
 
 class Write(NamedTuple):
-    """What becomes of a frame that has been looked at."""
+    """Output of `Policy.write`: how a decoded frame is remembered."""
 
     remember: bool = True
-    """False keeps it out of the bank, as if it had not been seen."""
+    """False keeps the frame out of the bank."""
     resolved: bool = False
-    """Remember it beside the prompted frames, in slot 0: a frame on which the object was told from its look-alikes."""
+    """Read it in slot 0 like a prompted frame: the object was told apart from its look-alikes on it."""
     reliability: float | None = None
-    """In place of `reliability(object_score, iou_prediction)`; 0 means that `read_reliable` passes it over."""
+    """Replaces `reliability(object_score, iou_prediction)`; `ReliablePolicy` skips frames of reliability 0."""
 
 
 class Sighting:
-    """What the decoder saw of one object on one frame: up to three candidates, of which one is chosen.
+    """The decoder's answer for one object on one frame: up to three candidate masks, one of them chosen.
 
     Args:
         frame_index: the frame, from 0.
         direction: which way tracking goes, 1 forward or -1 backward.
         object_score: logit, present where > 0.
-        iou_predictions: (K,) the model's own estimate for each candidate, in [0, 1].
+        iou_predictions: (K,) the model's own estimate of each candidate's IoU, in [0, 1].
         masks: (K, h, w) bool, on a small grid over the whole frame.
-        chosen: the candidate that counts.
-        prompted: whether the user said something of this object on this frame.
+        chosen: index of the candidate that counts.
+        prompted: whether the user prompted this object on this frame.
     """
 
     def __init__(
@@ -99,33 +100,33 @@ class Sighting:
 
     @property
     def area(self) -> float:
-        """Of the chosen candidate."""
+        """Area of the chosen candidate, as a fraction of the frame."""
         return self.areas[self.chosen]
 
     @property
     def box(self) -> Box | None:
-        """Of the chosen candidate; None when its mask is empty."""
+        """Box of the chosen candidate; None when its mask is empty."""
         return self.boxes[self.chosen]
 
     @cached_property
     def areas(self) -> tuple[float, ...]:
-        """(K,) of each candidate, in fractions of the frame."""
+        """(K,) area of each candidate, as a fraction of the frame."""
         return tuple(np.count_nonzero(mask) / mask.size for mask in self.masks)
 
     @cached_property
     def boxes(self) -> tuple[Box | None, ...]:
-        """(K,) tight around each candidate."""
+        """(K,) tight box around each candidate; None where a mask is empty."""
         return tuple(box_of(mask) for mask in self.masks)
 
     def choosing(self, candidate: int) -> Sighting:
-        """The same with another choice; what has been computed of the candidates stays."""
+        """Return a copy with another chosen candidate; computed areas and boxes are kept."""
         other = copy.copy(self)
         other.chosen = candidate
         return other
 
 
 def box_of(mask: BoolArray) -> Box | None:
-    """The tight box around a mask (h, w), in fractions of it."""
+    """Return the tight box around a mask (h, w), in fractions of its sides; None when it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
@@ -139,7 +140,7 @@ def box_of(mask: BoolArray) -> Box | None:
 
 
 def box_iou(first: Box | None, second: Box | None) -> float:
-    """Intersection over union; 0 where one is missing."""
+    """Return the intersection over union of two boxes; 0 if either is missing."""
     if first is None or second is None:
         return 0.0
     width = min(first[2], second[2]) - max(first[0], second[0])
@@ -150,7 +151,7 @@ def box_iou(first: Box | None, second: Box | None) -> float:
 
 
 def reliability(object_score: float, iou_prediction: float) -> float:
-    """How sure a frame's mask is to show the object, 0 (absent) to 1.
+    """Return how certain it is that a frame's mask shows the object, 0 (absent) to 1.
 
     Args:
         object_score: logit, present where > 0.
@@ -163,27 +164,30 @@ def reliability(object_score: float, iou_prediction: float) -> float:
     return math.tanh(object_score / 2) * iou_prediction  # tanh(x / 2) = 2 sigmoid(x) - 1
 
 
-class Path(NamedTuple):
-    """One way in which an object may have gone until now, and what the decoder sees at its end."""
+class CandidateTrack(NamedTuple):
+    """Input of `Policy.select`: one hypothesis of where the object has been, with the decoder's latest answer."""
 
     score: float
-    """As `Branch.score` of the frame before; 0 at a prompt."""
+    """`Branch.score` on the previous frame; 0 at a prompt."""
     sighting: Sighting
+    """The decoder's answer for this hypothesis on the current frame."""
     ratings: tuple[float, ...]
-    """(K,) of `rate`, by candidate."""
+    """(K,) rating of each candidate, from `Policy.rate`."""
 
 
 class Branch(NamedTuple):
-    """A way on: one candidate of one path."""
+    """Output of `Policy.select`: a candidate track continued with one of its candidate masks."""
 
-    path: int
+    track: int
+    """Index of the candidate track that it continues."""
     candidate: int
+    """Index of the candidate mask on the current frame."""
     score: float
-    """How good this way has been altogether."""
+    """Score of the whole track, this frame included; higher is better."""
 
 
 class Policy:
-    """The rules by which one object remembers; a base whose every answer is "no opinion".
+    """Base class: the memory rules of one object. Every default answer means "no opinion".
 
     Args:
         config: settings that all policies share.
@@ -193,38 +197,38 @@ class Policy:
         self.config = config
 
     def read(self, view: View) -> Reads | None:
-        """Which tracked frames are read for a frame. Without an opinion: as `reliable` does."""
+        """Choose the tracked frames to read for a frame. None: as `reliable` does."""
         return None
 
     def rate(self, sighting: Sighting) -> Sequence[float] | None:
-        """How likely each candidate is the object, on a frame without a prompt; the highest is chosen.
+        """Rate each candidate of a frame without a prompt: how likely is it the object? The highest is chosen.
 
-        Without an opinion the engine's choice stands, which is that of the highest IoU prediction.
+        None leaves the engine's choice, the candidate of the highest IoU prediction.
         """
         return None
 
-    def select(self, paths: Sequence[Path]) -> list[Branch] | None:
-        """With which branches to go on, best first: the first is shown. Asked of the first path's policy.
+    def select(self, tracks: Sequence[CandidateTrack]) -> list[Branch] | None:
+        """Choose the branches to continue with, best first; the first is shown. The first track's policy is asked.
 
-        Each branch gets a bank and a policy of its own. Without an opinion each path goes on with the candidate that
-        it rates highest. After a prompt there is one path.
+        Each branch gets its own bank and policy. None: each track continues with the candidate that it rates highest.
+        After a prompt there is one track.
         """
         return None
 
     def write(self, sighting: Sighting) -> Write:
-        """What becomes of the frame, the choice being made. The place to learn from it, too: called once a frame."""
+        """Decide how the frame is remembered, and update the policy's own state. Called once per frame."""
         return Write()
 
     def reset(self) -> None:
-        """What was seen before says nothing of what follows: a cut, a jump, or tracking has turned round."""
+        """Forget state that holds only for consecutive frames: called on a cut, a jump or a change of direction."""
 
     def state(self) -> dict[str, Any]:
-        """What has been learnt, as JSON can hold it, for session files."""
+        """Return the policy's state as plain JSON values, for session files."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` gave."""
+        """Set the state to a result of `state`."""
 
     def fork(self) -> Policy:
-        """A copy that learns on its own."""
+        """Return an independent copy."""
         return copy.deepcopy(self)

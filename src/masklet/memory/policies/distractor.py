@@ -31,7 +31,7 @@ MAX_BOX_IOU = 0.7
 """Of the chosen candidate's box and that box with a rival's in it, for the rival to be something else."""
 
 
-class Distractor(Policy):
+class DistractorPolicy(Policy):
     """Read frames on which there was a rival beside the prompted ones, and recent frames at wider distances.
 
     a) Recent memories: the previous frame, then frames on a grid of 5, where the object was there. Each resolved

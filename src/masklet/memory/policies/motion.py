@@ -32,7 +32,7 @@ ASPECT_MEASURED_NOISE = 1e-1
 
 
 @dataclass(slots=True)
-class Moving:
+class KalmanState:
     """One number that moves evenly, as a Kalman filter knows it."""
 
     value: float
@@ -43,7 +43,7 @@ class Moving:
     var_velocity: float
 
     @classmethod
-    def seen_first(cls, value: float, noise: float, velocity_noise: float) -> Moving:
+    def seen_first(cls, value: float, noise: float, velocity_noise: float) -> KalmanState:
         return cls(value, 0.0, noise**2, 0.0, velocity_noise**2)
 
     def predict(self, noise: float, velocity_noise: float) -> None:
@@ -77,10 +77,10 @@ class BoxFilter:
     def __init__(self, box: Box) -> None:
         x, y, aspect, height = _measured(box)
         self.parts = [
-            Moving.seen_first(x, 2 * POSITION_NOISE * height, 10 * VELOCITY_NOISE * height),
-            Moving.seen_first(y, 2 * POSITION_NOISE * height, 10 * VELOCITY_NOISE * height),
-            Moving.seen_first(aspect, ASPECT_NOISE, ASPECT_VELOCITY_NOISE),
-            Moving.seen_first(height, 2 * POSITION_NOISE * height, 10 * VELOCITY_NOISE * height),
+            KalmanState.seen_first(x, 2 * POSITION_NOISE * height, 10 * VELOCITY_NOISE * height),
+            KalmanState.seen_first(y, 2 * POSITION_NOISE * height, 10 * VELOCITY_NOISE * height),
+            KalmanState.seen_first(aspect, ASPECT_NOISE, ASPECT_VELOCITY_NOISE),
+            KalmanState.seen_first(height, 2 * POSITION_NOISE * height, 10 * VELOCITY_NOISE * height),
         ]
 
     @property
@@ -113,7 +113,7 @@ def _measured(box: Box) -> tuple[float, float, float, float]:
     return (left + right) / 2, (top + bottom) / 2, width / height, height
 
 
-class Motion(Policy):
+class MotionPolicy(Policy):
     """Choose the candidate that is where the object should be, and remember frames on which it was.
 
     a) A Kalman filter follows the box of the chosen mask. A box with an IoU prediction above 0.3 teaches it.
@@ -187,7 +187,7 @@ class Motion(Policy):
         self.reset()
         if state:
             self._filter = BoxFilter((0.0, 0.0, 1.0, 1.0))
-            self._filter.parts = [Moving(*part) for part in state["parts"]]
+            self._filter.parts = [KalmanState(*part) for part in state["parts"]]
             self._num_stable, self._last_index, self._last_seen = (
                 state[name] for name in ("num_stable", "last_index", "last_seen")
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from masklet.memory.policies.base import Policy, Reads, View
 
 
-class Official(Policy):
+class OfficialPolicy(Policy):
     """Read the frames right before this one.
 
     a) Slot 1 is the previous frame. Slot s > 1 is the (s - 1)-th frame back on a grid of `memory_stride` frames

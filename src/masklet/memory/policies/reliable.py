@@ -5,7 +5,7 @@ from __future__ import annotations
 from masklet.memory.policies.base import Policy, Reads, View
 
 
-class Reliable(Policy):
+class ReliablePolicy(Policy):
     """Read the last frames in which the object was really there.
 
     a) Walk back over what is remembered: the previous frame in any case, then every reliable one.

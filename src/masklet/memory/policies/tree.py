@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from masklet.memory.policies.base import Branch, Path, Policy, Sighting, Write
+from masklet.memory.policies.base import Branch, CandidateTrack, Policy, Sighting, Write
 
 NUM_PATHS = 3
 SURE = 2.0
@@ -14,7 +14,7 @@ MIN_IOU_TO_REMEMBER = 0.1
 """IoU prediction at or below which a frame is not read again."""
 
 
-class Tree(Policy):
+class TreePolicy(Policy):
     """Follow up to three ways at once; each frame, three candidates of each are nine ways on.
 
     a) A way's score is the sum over its frames of the logarithm of the chosen candidate's rating: its IoU prediction,
@@ -22,7 +22,7 @@ class Tree(Policy):
     b) When a way is sure whether the object is there (its object score is beyond 2 either way), the three best ways
        are kept.
     c) Else the three best that differ: of those with the same IoU prediction to two decimals, counted as negative
-       where the object is absent, one; if that leaves fewer, ways from paths that would end are added.
+       where the object is absent, one; if that leaves fewer, ways from tracks that would end are added.
     d) Read are frames with the object present and an IoU prediction above 0.1, as `reliable` reads them.
 
     Shown is the best way at each frame; a frame that has been shown is not revised when another way proves better.
@@ -31,23 +31,23 @@ class Tree(Policy):
     object score), which would be another graph.
     """
 
-    def select(self, paths: Sequence[Path]) -> list[Branch]:
+    def select(self, tracks: Sequence[CandidateTrack]) -> list[Branch]:
         branches = [
             Branch(row, candidate, path.score + math.log(max(rating, 0.0) + 1e-5))
-            for row, path in enumerate(paths)
+            for row, path in enumerate(tracks)
             for candidate, rating in enumerate(path.ratings)
         ]
         branches.sort(key=lambda branch: -branch.score)
-        if max(abs(path.sighting.object_score) for path in paths) > SURE:
+        if max(abs(path.sighting.object_score) for path in tracks) > SURE:
             return branches[:NUM_PATHS]
         kept: list[Branch] = []
         for branch in branches:
-            if len(kept) < NUM_PATHS and _kind(paths, branch) not in {_kind(paths, one) for one in kept}:
+            if len(kept) < NUM_PATHS and _kind(tracks, branch) not in {_kind(tracks, one) for one in kept}:
                 kept.append(branch)
         while len(kept) < min(NUM_PATHS, len(branches)):
             others = [branch for branch in branches if branch not in kept]
-            going_on = {branch.path for branch in kept}
-            kept.append(min(others, key=lambda branch: branch.path in going_on))  # of equals the first, the best
+            going_on = {branch.track for branch in kept}
+            kept.append(min(others, key=lambda branch: branch.track in going_on))  # of equals the first, the best
         kept.sort(key=lambda branch: -branch.score)
         return kept
 
@@ -56,7 +56,7 @@ class Tree(Policy):
         return Write(reliability=None if good or sighting.prompted else 0.0)
 
 
-def _kind(paths: Sequence[Path], branch: Branch) -> float:
-    sighting = paths[branch.path].sighting
+def _kind(tracks: Sequence[CandidateTrack], branch: Branch) -> float:
+    sighting = tracks[branch.track].sighting
     iou = round(sighting.iou_predictions[branch.candidate], 2)
     return iou if sighting.is_present else -iou

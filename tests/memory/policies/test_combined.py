@@ -13,7 +13,7 @@ from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.memory.policies import (
     POLICIES,
     Branch,
-    Path,
+    CandidateTrack,
     Policy,
     Reads,
     Sighting,
@@ -66,9 +66,9 @@ class Nearest(Policy):
 class TwoWays(Policy):
     """Keeps two ways open: the best path with its two best candidates."""
 
-    def select(self, paths: Sequence[Path]) -> list[Branch]:
-        order = sorted(range(len(paths[0].ratings)), key=lambda k: -paths[0].ratings[k])
-        return [Branch(0, candidate, paths[0].score + paths[0].ratings[candidate]) for candidate in order[:2]]
+    def select(self, tracks: Sequence[CandidateTrack]) -> list[Branch]:
+        order = sorted(range(len(tracks[0].ratings)), key=lambda k: -tracks[0].ratings[k])
+        return [Branch(0, candidate, tracks[0].score + tracks[0].ratings[candidate]) for candidate in order[:2]]
 
 
 @pytest.fixture(autouse=True)
@@ -104,30 +104,30 @@ def test_a_sighting_measures_its_candidates() -> None:
 
 
 def test_the_last_opinion_counts_and_doubts_add_up() -> None:
-    team = make_policy(MemoryConfig(policy="last+nearest"))
+    combined = make_policy(MemoryConfig(policy="last+nearest"))
     view = View(9, 1, 16, {5: 1.0, 8: 1.0})
-    assert team.read(view) == Reads([(1, 8)], [])
-    assert team.path(0.0, sighting(1, 2, 3)).ratings == (0, 1, 2)
-    assert team.write(sighting(1)) == Write(True, False, 0.25)
+    assert combined.read(view) == Reads([(1, 8)], [])
+    assert combined.candidate_track(0.0, sighting(1, 2, 3)).ratings == (0, 1, 2)
+    assert combined.write(sighting(1)) == Write(True, False, 0.25)
 
 
 def test_without_an_opinion_the_defaults_hold() -> None:
-    team = make_policy(MemoryConfig(policy="ways"))
+    combined = make_policy(MemoryConfig(policy="ways"))
     view = View(9, 1, 16, {5: 1.0, 6: 0.0, 8: 0.0})
-    assert team.read(view) == make_policy(MemoryConfig()).read(view)
-    assert team.path(0.0, sighting(1, 2)).ratings == (0.9, 0.8)
+    assert combined.read(view) == make_policy(MemoryConfig()).read(view)
+    assert combined.candidate_track(0.0, sighting(1, 2)).ratings == (0.9, 0.8)
     plain = make_policy(MemoryConfig())
-    assert plain.select([plain.path(1.5, sighting(1, 2))]) == [Branch(0, 0, 1.5)]
+    assert plain.select([plain.candidate_track(1.5, sighting(1, 2))]) == [Branch(0, 0, 1.5)]
 
 
 def test_a_fork_learns_on_its_own_and_state_goes_around() -> None:
-    team = make_policy(MemoryConfig(policy="last"))
-    team.write(sighting(1))
-    fork = team.fork()
-    team.write(sighting(1))
-    assert (team.state(), fork.state()) == ({"last": {"seen": [5, 5]}}, {"last": {"seen": [5]}})
-    fork.restore(team.state())
-    assert fork.state() == team.state()
+    combined = make_policy(MemoryConfig(policy="last"))
+    combined.write(sighting(1))
+    fork = combined.fork()
+    combined.write(sighting(1))
+    assert (combined.state(), fork.state()) == ({"last": {"seen": [5, 5]}}, {"last": {"seen": [5]}})
+    fork.restore(combined.state())
+    assert fork.state() == combined.state()
 
 
 # In the bank.
