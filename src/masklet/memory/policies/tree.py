@@ -1,4 +1,4 @@
-"""Keep several ways open, and let time tell which was right."""
+"""Follow several candidate tracks, and let later frames decide between them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Sequence
 
 from masklet.memory.policies.base import Branch, CandidateTrack, Policy, Sighting, Write
 
-NUM_PATHS = 3
-SURE = 2.0
-"""Of an object score, present or absent: above it the best ways are kept, else different ones."""
+NUM_TRACKS = 3
+CERTAIN_SCORE = 2.0
+"""Absolute object score above which the best branches are kept, else different ones."""
 MIN_IOU_TO_REMEMBER = 0.1
 """IoU prediction at or below which a frame is not read again."""
 
 
 class TreePolicy(Policy):
-    """Follow up to three ways at once; each frame, three candidates of each are nine ways on.
+    """Follow up to three candidate tracks: on each frame, three candidates of each give nine branches.
 
-    a) A way's score is the sum over its frames of the logarithm of the chosen candidate's rating: its IoU prediction,
-       unless another policy rates.
-    b) When a way is sure whether the object is there (its object score is beyond 2 either way), the three best ways
-       are kept.
-    c) Else the three best that differ: of those with the same IoU prediction to two decimals, counted as negative
-       where the object is absent, one; if that leaves fewer, ways from tracks that would end are added.
-    d) Read are frames with the object present and an IoU prediction above 0.1, as `reliable` reads them.
+    a) The score of a branch is the sum over its frames of the logarithm of the chosen candidate's rating: its IoU
+       prediction, unless another policy rates.
+    b) If a track is certain whether the object is present (its object score is beyond 2 either way), the three best
+       branches are kept.
+    c) Otherwise the three best that differ: branches with the same IoU prediction to two decimals, counted as negative
+       where the object is absent, are one. If fewer remain, branches of tracks that would end are added.
+    d) Frames are read as `reliable` reads them, if the object is present and the IoU prediction is above 0.1.
 
-    Shown is the best way at each frame; a frame that has been shown is not revised when another way proves better.
+    The best branch of each frame is shown. A frame that was shown is not revised when another track proves better.
 
     Source: SAM2Long, arXiv 2410.16268, without its modulation of memory attention (keys scaled by 0.95 to 1.05 by
     object score), which would be another graph.
@@ -33,21 +33,21 @@ class TreePolicy(Policy):
 
     def select(self, tracks: Sequence[CandidateTrack]) -> list[Branch]:
         branches = [
-            Branch(row, candidate, path.score + math.log(max(rating, 0.0) + 1e-5))
-            for row, path in enumerate(tracks)
-            for candidate, rating in enumerate(path.ratings)
+            Branch(row, candidate, track.score + math.log(max(rating, 0.0) + 1e-5))
+            for row, track in enumerate(tracks)
+            for candidate, rating in enumerate(track.ratings)
         ]
         branches.sort(key=lambda branch: -branch.score)
-        if max(abs(path.sighting.object_score) for path in tracks) > SURE:
-            return branches[:NUM_PATHS]
+        if max(abs(track.sighting.object_score) for track in tracks) > CERTAIN_SCORE:
+            return branches[:NUM_TRACKS]
         kept: list[Branch] = []
         for branch in branches:
-            if len(kept) < NUM_PATHS and _kind(tracks, branch) not in {_kind(tracks, one) for one in kept}:
+            if len(kept) < NUM_TRACKS and _kind(tracks, branch) not in {_kind(tracks, other) for other in kept}:
                 kept.append(branch)
-        while len(kept) < min(NUM_PATHS, len(branches)):
+        while len(kept) < min(NUM_TRACKS, len(branches)):
             others = [branch for branch in branches if branch not in kept]
-            going_on = {branch.track for branch in kept}
-            kept.append(min(others, key=lambda branch: branch.track in going_on))  # of equals the first, the best
+            continued = {branch.track for branch in kept}
+            kept.append(min(others, key=lambda branch: branch.track in continued))  # of equals the first, the best
         kept.sort(key=lambda branch: -branch.score)
         return kept
 
@@ -57,6 +57,7 @@ class TreePolicy(Policy):
 
 
 def _kind(tracks: Sequence[CandidateTrack], branch: Branch) -> float:
+    """Return a number that is equal for branches that say the same: IoU prediction, negative where absent."""
     sighting = tracks[branch.track].sighting
     iou = round(sighting.iou_predictions[branch.candidate], 2)
     return iou if sighting.is_present else -iou
