@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 from tests.serving import Server
+from tests.waiting import PATIENCE_S
 
 
 def test_ctrl_c_stops_it_well(tmp_path: Path) -> None:
@@ -17,7 +18,7 @@ def test_ctrl_c_stops_it_well(tmp_path: Path) -> None:
     try:
         process.send_signal(signal.SIGINT)
         said = process.stdout.read()
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
         server.stop()

@@ -21,6 +21,7 @@ from masklet.masks.operations import decode_rle
 from masklet.media.source import open_source
 from masklet.records import Frame, FrameMasks
 from tests.media.clips import MakeClip, is_upright, masks_for, number_of, numbered_frame
+from tests.waiting import PATIENCE_S
 
 
 def no_masks(frame: Frame) -> FrameMasks:
@@ -281,7 +282,7 @@ class SlowSink(BaseSink):
         self.is_finished = True
 
     def write(self, frame: Frame, masks: FrameMasks) -> None:
-        self.may_write.wait(60)
+        assert self.may_write.wait(PATIENCE_S)
         if frame.index == self.fails_at:
             raise OutputError("no more ink")
         self.written.append(frame.index)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Generator
 
 import pytest
 
 from masklet.media.base import read_ahead
+from tests.waiting import wait_until
 
 
 def test_items_come_in_order_and_at_most_depth_ahead() -> None:
@@ -19,10 +19,11 @@ def test_items_come_in_order_and_at_most_depth_ahead() -> None:
             yield number
 
     reader = read_ahead(count(), depth=3)
-    assert next(reader) == 0
-    time.sleep(0.05)
-    assert made <= 5  # one read, three waiting, one in hand
-    assert list(reader) == list(range(1, 100))
+    for number in range(100):
+        assert next(reader) == number
+        wait_until(lambda: made >= min(99, number + 4), "a thread that reads ahead")  # noqa: B023
+        assert made <= number + 4  # three waiting, one in hand
+    assert list(reader) == []
 
 
 def test_what_went_wrong_comes_after_the_items_before_it() -> None:

@@ -9,6 +9,21 @@ import pytest
 from masklet.errors import VideoError
 from masklet.media import live
 from masklet.media.live import CameraSource, StreamSource
+from masklet.records import Frame
+from tests.waiting import wait_until
+
+
+def numbered(count: int) -> np.ndarray:
+    """(4, 6, 3), every pixel of which is a number: 24 bits, as a busy machine may skip hundreds of frames."""
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[:] = count & 255, (count >> 8) & 255, count >> 16
+    return image
+
+
+def number_of(frame: Frame) -> int:
+    """The number of a frame, whose channels are in the order RGB where `numbered` has BGR."""
+    high, middle, low = (int(value) for value in frame.rgb[0, 0])
+    return low + (middle << 8) + (high << 16)
 
 
 class FakeCapture:
@@ -27,7 +42,7 @@ class FakeCapture:
     def read(self) -> tuple[bool, np.ndarray | None]:
         time.sleep(0.002)
         self.count += 1
-        return (False, None) if self.count > self.last else (True, np.full((4, 6, 3), self.count % 256, np.uint8))
+        return (False, None) if self.count > self.last else (True, numbered(self.count))
 
     def get(self, _: int) -> float:
         return 0.0
@@ -47,12 +62,11 @@ def test_a_slow_reader_gets_the_newest_frame() -> None:
         assert (info.num_frames, info.is_live, info.fps, info.size_hw) == (None, True, 30.0, (4, 6))
         frames = source.frames()
         first = next(frames)
-        while FakeCapture.newest.count < int(first.rgb[0, 0, 0]) + 20:
-            time.sleep(0.002)
+        wait_until(lambda: FakeCapture.newest.count >= number_of(first) + 20, "20 more frames")
         next(frames)  # may have been waiting since the first
         third = next(frames)
         assert (first.index, third.index) == (0, 2)
-        assert (int(third.rgb[0, 0, 0]) - int(first.rgb[0, 0, 0])) % 256 > 10
+        assert number_of(third) - number_of(first) > 10
         assert third.time_s > first.time_s
     assert not any(thread.name == "masklet-live" for thread in threading.enumerate())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +15,14 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from masklet.api import Model
+from masklet.records import ByteArray, ImageFeatures
 from masklet.server.app import create_app
 from masklet.server.routes import projects as routes_projects
 from masklet.server.routes import results as routes_results
 from masklet.server.settings import Limits, Settings
 from masklet.server.uploads.probe import Found, Refused, look
 from tests.fake_engine import FakeEngine, picture
+from tests.waiting import PATIENCE_S
 
 HOST = "http://127.0.0.1:8100"
 LIVE = "ws://127.0.0.1:8100/api/v1/live"
@@ -30,6 +33,26 @@ def png(number: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture(number)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+class HeldEngine(FakeEngine):
+    """Waits for a sign before it encodes one of the frames.
+
+    Args:
+        held_at: number of the picture, below 256.
+    """
+
+    def __init__(self, held_at: int) -> None:
+        super().__init__()
+        self.held_at = held_at
+        self.is_waiting = threading.Event()
+        self.go_on = threading.Event()
+
+    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
+        if int(rgb[0, 0, 0]) == self.held_at and not self.go_on.is_set():
+            self.is_waiting.set()
+            assert self.go_on.wait(PATIENCE_S)
+        return super().encode_image(rgb, in_video=in_video)
 
 
 def probe_here(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[Found | str]:

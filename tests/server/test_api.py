@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from masklet.records import EngineInfo
 from masklet.server.app import create_app
 from masklet.server.settings import Limits, Settings
 from tests.fake_engine import FakeEngine
-from tests.server.conftest import Open, Page, png
+from tests.server.conftest import HeldEngine, Open, Page, png
+from tests.waiting import PATIENCE_S, wait_until
 
 LEFT = np.zeros((6, 8), bool)
 LEFT[:, :4] = True
@@ -318,6 +320,24 @@ def test_masks_come_as_they_are_tracked(page: Page) -> None:
     assert page.get(f"/api/v1/media/{clip}").json()["num_objects"] == 1
 
 
+def test_who_listens_is_told_of_every_frame_from_then_on(open_studio: Open) -> None:
+    engine = HeldEngine(held_at=5)
+    page = open_studio(engine=engine)
+    clip = page.new_clip(12)
+    page.click(clip, page.new_object(clip))
+    job_id = page.post(f"/api/v1/media/{clip}/track", json={}).json()["id"]
+    assert engine.is_waiting.wait(PATIENCE_S)
+    job = page.app.state.studio.jobs.find(job_id)  # type: ignore[attr-defined]
+    events: list[tuple[str, dict[str, Any]]] = []
+    listener = threading.Thread(target=lambda: events.extend(page.events(job_id)))
+    listener.start()
+    wait_until(lambda: job._listeners, "the listener")
+    engine.go_on.set()
+    listener.join()
+    assert [data["frame_index"] for name, data in events if name == "masks"] == list(range(5, 12))
+    assert events[-1][0] == "done"
+
+
 @pytest.mark.parametrize(
     ("body", "tracked"),
     [
@@ -507,7 +527,8 @@ def test_a_restart_changes_nothing(open_studio: Open) -> None:
     assert page.post(f"/api/v1/media/{clip}/undo").json()["what"] == "Prompt for duck"
 
 
-def test_media_that_nobody_uses_are_closed(open_studio: Open) -> None:
+def test_media_that_nobody_uses_are_closed(open_studio: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masklet.server.studio.SWEEP_SECONDS", 3600.0)  # or the sweeper might close them first
     page = open_studio(limits=Limits(open_media=2))
     clips = [page.new_clip(3) for _ in range(4)]
     objects = [page.new_object(clip) for clip in clips]

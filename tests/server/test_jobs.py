@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,15 +15,8 @@ from masklet.server import studio
 from masklet.server.database import Database, Project
 from masklet.server.jobs import WORKERS, Job, Jobs
 from masklet.server.settings import Limits
-
-from .conftest import Open
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+from tests.server.conftest import Open
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def test_a_full_disk_ends_jobs_and_not_the_queue(
@@ -43,17 +35,17 @@ def test_a_full_disk_ends_jobs_and_not_the_queue(
         yield
 
     def submit() -> Job:
-        return jobs.submit(Job("export", user.id, project.id, None, lambda job: bool(go_on.wait(20)) or None))
+        return jobs.submit(Job("export", user.id, project.id, None, lambda job: bool(go_on.wait(PATIENCE_S)) or None))
 
     first = [submit() for _ in range(WORKERS)]
-    wait_for(lambda: all(job.started_s and job.state == "running" for job in first))
+    wait_until(lambda: all(job.started_s and job.state == "running" for job in first))
     with monkeypatch.context() as patch:
         patch.setattr(database, "session", full_disk)
         go_on.set()
-        wait_for(lambda: jobs.num_ended.get(("export", "done")) == WORKERS)
-        wait_for(lambda: caplog.text.count("could not be kept") >= WORKERS)
+        wait_until(lambda: jobs.num_ended.get(("export", "done")) == WORKERS)
+        wait_until(lambda: caplog.text.count("could not be kept") >= WORKERS)
     later = submit()
-    wait_for(lambda: later.has_ended)
+    wait_until(lambda: later.has_ended)
     jobs.close()
     record = jobs.record(later.id)
     assert record is not None
@@ -73,5 +65,5 @@ def test_what_cannot_be_closed_is_said_and_tried_again(
     monkeypatch.setattr(studio, "SWEEP_SECONDS", 0.01)
     monkeypatch.setattr("masklet.server.annotation.open_media.Workspaces.close_idle", fail)
     open_studio()
-    wait_for(lambda: len(tried) > 2)
+    wait_until(lambda: len(tried) > 2)
     assert "no space left" in caplog.text

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from masklet.server.shared_model import SharedEngine, TurnLock, in_background
 from tests.fake_engine import FakeEngine, picture
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def waiting(lock: TurnLock, count: int) -> None:
-    """Until so many threads wait for a lock."""
-    while len(lock._condition._waiters) < count:  # type: ignore[attr-defined]
-        time.sleep(0.001)
+    """Return when so many threads wait for a lock."""
+    wait_until(lambda: len(lock._condition._waiters) >= count, f"{count} waiting threads")  # type: ignore[attr-defined]
 
 
 def test_a_click_comes_before_jobs_that_have_waited_longer() -> None:
@@ -46,9 +45,9 @@ def test_the_thread_that_has_it_may_take_it_again() -> None:
     with lock, lock:
         pass
     taken = []
-    thread = threading.Thread(target=lambda: (lock.__enter__(), taken.append(True), lock.__exit__()))
+    thread = threading.Thread(daemon=True, target=lambda: (lock.__enter__(), taken.append(True), lock.__exit__()))
     thread.start()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert taken
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +12,13 @@ import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from masklet.errors import ConfigError
-from masklet.records import ByteArray, ImageFeatures
 from masklet.server.security import FAILURES_A_MINUTE
 from masklet.server.settings import Limits
+from masklet.server.uploads import ingest
 from masklet.server.uploads.ingest import probe, shown_name
 from masklet.server.uploads.probe import Found, safe_suffix
-from tests.fake_engine import FakeEngine
-from tests.server.conftest import LIVE, Open, Page, png
+from tests.server.conftest import LIVE, HeldEngine, Open, Page, png
+from tests.waiting import PATIENCE_S, wait_until
 
 TOKEN = "correct horse battery staple"
 
@@ -243,45 +244,39 @@ def test_files_are_looked_at_in_a_process_of_their_own(tmp_path: Path) -> None:
     assert all(isinstance(one, str) for one in found[1:]), found
 
 
-def test_a_file_that_takes_too_long_is_refused_and_the_next_one_is_not(tmp_path: Path) -> None:
-    import os
-
+def test_a_file_that_takes_too_long_is_refused_and_the_next_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = iter([3.0, PATIENCE_S])  # for the process that meets the endless file, and for the next one
+    run = subprocess.run
+    monkeypatch.setattr(
+        ingest.subprocess, "run", lambda *args, **options: run(*args, **{**options, "timeout": next(limits)})
+    )
     endless = tmp_path / "endless.png"
     os.mkfifo(endless)  # reading it waits for ever
     (tmp_path / "good.png").write_bytes(png(2))
-    found = probe([endless, tmp_path / "good.png"], Limits(probe_seconds=6.0), {})
+    found = probe([endless, tmp_path / "good.png"], Limits(), {})
     assert isinstance(found[0], str)
     assert "longer than" in found[0]
+    assert found[1] == Found("image", 8, 6, 1, 1.0, 0.0, False)
 
 
 # Jobs.
 
 
-class Slow(FakeEngine):
-    """Waits for a sign before it encodes the second frame."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go_on = threading.Event()
-        self.is_waiting = threading.Event()
-
-    def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
-        if int(rgb[0, 0, 0]) == 5 and not self.go_on.is_set():
-            self.is_waiting.set()
-            self.go_on.wait(30)
-        return super().encode_image(rgb, in_video=in_video)
-
-
 def test_the_queue_has_an_end(open_studio: Open) -> None:
-    engine = Slow()
+    engine = HeldEngine(held_at=5)
     page = open_studio(engine=engine, limits=Limits(jobs_per_user=3, queued_jobs=1))
     clips = [page.new_clip(8) for _ in range(4)]
     for clip in clips:
         page.click(clip, page.new_object(clip))
-    jobs = [page.post(f"/api/v1/media/{clip}/track", json={}).json() for clip in clips[:2]]
-    assert engine.is_waiting.wait(20)
-    while page.app.state.studio.jobs.num_queued:  # type: ignore[attr-defined]
-        time.sleep(0.01)
+    queue = page.app.state.studio.jobs  # type: ignore[attr-defined]
+    jobs = []
+    for clip in clips[:2]:
+        jobs.append(page.post(f"/api/v1/media/{clip}/track", json={}).json())
+        # Only one job may wait, so the next one is refused until a worker has taken this one.
+        wait_until(lambda: queue.num_queued == 0, "a worker that takes the job")
+    assert engine.is_waiting.wait(PATIENCE_S)
     again = page.post(f"/api/v1/media/{clips[0]}/track", json={})
     assert (again.status_code, again.json()["error"]["code"]) == (409, "tracking")
     jobs.append(page.post(f"/api/v1/media/{clips[2]}/track", json={}).json())
@@ -301,14 +296,22 @@ def test_the_queue_has_an_end(open_studio: Open) -> None:
 
 
 def test_a_server_that_stops_lets_the_frame_be_finished(open_studio: Open) -> None:
-    engine = Slow()
+    engine = HeldEngine(held_at=5)
     page = open_studio(engine=engine)
     clip = page.new_clip(40)
     page.click(clip, page.new_object(clip))
-    page.post(f"/api/v1/media/{clip}/track", json={})
-    assert engine.is_waiting.wait(20)
-    threading.Timer(0.2, engine.go_on.set).start()
+    job_id = page.post(f"/api/v1/media/{clip}/track", json={}).json()["id"]
+    assert engine.is_waiting.wait(PATIENCE_S)
+    tracking = page.app.state.studio.jobs.find(job_id)  # type: ignore[attr-defined]
+
+    def finish_the_frame_once_the_job_is_to_stop() -> None:
+        assert tracking.cancelled.wait(PATIENCE_S)
+        engine.go_on.set()
+
+    thread = threading.Thread(target=finish_the_frame_once_the_job_is_to_stop)
+    thread.start()
     page = open_studio()  # closes the other one first
+    thread.join()
     job = page.get("/api/v1/jobs").json()["jobs"][0]
     assert job["state"] == "failed"
     assert "the server was stopped" in job["message"]

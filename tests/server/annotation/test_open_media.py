@@ -14,6 +14,7 @@ from masklet.server.annotation.store import AnnotationStore
 from masklet.server.annotation.workspace import Workspace
 from masklet.server.shared_model import SharedEngine
 from tests.fake_engine import FakeEngine, picture
+from tests.waiting import PATIENCE_S
 
 
 def maker(folder: Path) -> Callable[[], Workspace]:
@@ -36,13 +37,13 @@ def test_a_medium_can_be_opened_anew_while_its_former_workspace_is_closing(tmp_p
 
     def slow_close() -> None:
         is_closing.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         close()
 
     former.close = slow_close  # type: ignore[method-assign]
     sweeper = threading.Thread(target=workspaces.close_idle)
     sweeper.start()
-    assert is_closing.wait(20)
+    assert is_closing.wait(PATIENCE_S)
     with workspaces.using("clip", maker(tmp_path)) as workspace:
         assert workspace is not former
         workspace.create_object(name="goose")
