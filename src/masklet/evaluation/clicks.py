@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from masklet.checks import check_fraction, check_whole
 from masklet.datasets import Dataset, ImageExample, Labels, open_datasets
 from masklet.datasets.records import by_source
 from masklet.engine.protocol import Engine
-from masklet.errors import ConfigError, DataError
+from masklet.errors import DataError
 from masklet.evaluation.metrics import Click, next_click, region_similarity
 from masklet.evaluation.records import ObjectClicks
 from masklet.evaluation.report import NOC_LEVELS, NOC_MAX, ClicksReport
@@ -62,10 +63,9 @@ def evaluate_clicks(
         DataError: see `open_datasets`; there is no source of a name; or no object is large enough.
     """
     for name, value in (("clicks", clicks), ("max_objects", max_objects), ("limit", limit)):
-        if value is not None and value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
-    if not 0 <= min_area < 1:
-        raise ConfigError(f"min_area is a fraction of the image and must be in [0, 1), got {min_area}")
+        if value is not None:
+            check_whole(name, value, least=1)
+    check_fraction("min_area, a fraction of the image,", min_area, below_one=True)
     units = image_units(data, sources, limit)
     work = _Clicker(clicks, box, noc, min_area, max_objects)
     settings = {"clicks": clicks, "box": box, "noc": noc, "min_area": min_area, "max_objects": max_objects}

@@ -18,9 +18,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from masklet.checks import check_choice, check_whole
 from masklet.datasets import ClipExample
 from masklet.engine.protocol import Engine
-from masklet.errors import ConfigError, DataError
+from masklet.errors import DataError
 from masklet.evaluation.metrics import boundary_measure, next_click, region_similarity
 from masklet.evaluation.records import ObjectRounds, Round, WorstFrame
 from masklet.evaluation.report import InteractiveReport
@@ -91,11 +92,8 @@ def evaluate_interactive(
         DataError: see `open_datasets`; or no clip has an object.
         VideoError: a frame cannot be read.
     """
-    if mode not in get_args(Mode):
-        raise ConfigError(f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}")
-    for name, value in (("frames", frames), ("clicks", clicks)):
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
+    check_choice("mode", mode, get_args(Mode))
+    frames, clicks = check_whole("frames", frames, least=1), check_whole("clicks", clicks, least=1)
     chosen = choose_clips(data, clips, limit)
     memory = memory or MemoryConfig.for_engine(engine.info)
     settings = {"frames": frames, "clicks": clicks, "memory": asdict(memory)}

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from masklet.checks import check_choice
 from masklet.datasets import ClipExample
-from masklet.errors import ConfigError, DataError
+from masklet.errors import DataError
 
 Since = Literal["clip", "object", "seen"]
 Group = Literal["seen", "unseen"]
@@ -83,9 +84,7 @@ def rules_named(name: str) -> VosRules:
     Raises:
         ConfigError: there are none of that name.
     """
-    if name not in RULES:
-        raise ConfigError(f"benchmark must be one of {', '.join(RULES)}, got {name!r}")
-    return RULES[name]
+    return RULES[check_choice("benchmark", name, RULES)]
 
 
 def read_groups(clips: Sequence[ClipExample]) -> GroupOf:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from masklet._version import __version__
+from masklet.checks import check_whole
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError, EngineError
 from masklet.evaluation.journal import Journal
@@ -74,8 +75,7 @@ class RunOptions:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.processes < 1:
-            raise ConfigError(f"processes must be at least 1, got {self.processes}")
+        check_whole("processes", self.processes, least=1)
 
 
 def run_units(

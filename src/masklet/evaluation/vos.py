@@ -13,11 +13,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from masklet.checks import check_choice, check_whole
 from masklet.datasets import ClipExample, Dataset, open_datasets
 from masklet.datasets.folders import FolderClip
 from masklet.datasets.records import MAX_OBJECT_ID
 from masklet.engine.protocol import Engine
-from masklet.errors import ConfigError, DataError, OutputError
+from masklet.errors import DataError, OutputError
 from masklet.evaluation.judging import ClipJudge
 from masklet.evaluation.metrics import next_click
 from masklet.evaluation.records import ObjectTrack
@@ -69,8 +70,7 @@ def evaluate_vos(
         DataError: see `open_datasets`; there is no clip of a name; or no clip has an object with a frame to judge.
         VideoError: a frame cannot be read.
     """
-    if prompt not in get_args(PromptKind):
-        raise ConfigError(f"prompt must be one of {', '.join(get_args(PromptKind))}, got {prompt!r}")
+    check_choice("prompt", prompt, get_args(PromptKind))
     rules = replace(rules, skip_last=rules.skip_last or skip_last)
     chosen = choose_clips(data, clips, limit)
     settings = {
@@ -94,8 +94,8 @@ def choose_clips(data: Roots, names: Sequence[str] | None, limit: int | None) ->
         ConfigError: limit is below 1.
         DataError: see `open_datasets`; or there is no clip of a name.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be at least 1, got {limit}")
+    if limit is not None:
+        limit = check_whole("limit", limit, least=1)
     found = data if isinstance(data, Dataset) else open_datasets(data)
     return choose(found.need_clips(), lambda clip: clip.name, names, limit)
 

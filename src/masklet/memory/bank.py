@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from masklet.errors import ConfigError
+from masklet.checks import check_choice, check_fraction, check_whole
 from masklet.memory.policies import CombinedPolicy, Reads, View, check_policy, make_policy, reliability
 from masklet.records import EngineInfo, FrameMemory, Recall
 
@@ -67,17 +67,13 @@ class MemoryConfig:
 
     def __post_init__(self) -> None:
         check_policy(self.policy)
-        _check_choice("retention", self.retention, get_args(Retention))
-        _check_at_least("spatial_slots", self.spatial_slots, 1)
-        _check_at_least("max_pointers", self.max_pointers, 2)
-        _check_at_least("memory_stride", self.memory_stride, 1)
-        _check_at_least("max_resolved", self.max_resolved, 0)
-        if self.max_prompted is not None:
-            _check_at_least("max_prompted", self.max_prompted, 2)
-        if self.max_prompted_kept is not None:
-            _check_at_least("max_prompted_kept", self.max_prompted_kept, self.max_prompted or 1)
-        if not 0 <= self.reliability_threshold < 1:
-            raise ConfigError(f"reliability_threshold must be in [0, 1), got {self.reliability_threshold!r}")
+        check_choice("retention", self.retention, get_args(Retention))
+        least = {"spatial_slots": 1, "max_pointers": 2, "memory_stride": 1, "max_resolved": 0}
+        optional = {"max_prompted": 2, "max_prompted_kept": self.max_prompted or 1}
+        for name, lowest in (least | optional).items():
+            if name in least or getattr(self, name) is not None:
+                object.__setattr__(self, name, check_whole(name, getattr(self, name), least=lowest))
+        check_fraction("reliability_threshold", self.reliability_threshold, below_one=True)
 
     @classmethod
     def official(cls, **changes: Any) -> MemoryConfig:
@@ -105,16 +101,6 @@ class MemoryConfig:
     def fitted_to(self, info: EngineInfo) -> MemoryConfig:
         """These rules with no more memory slots than the model has temporal encodings for."""
         return replace(self, spatial_slots=min(self.spatial_slots, info.spatial_slots))
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from masklet.checks import check_choice, check_fraction, check_positive, check_whole
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError
 from masklet.masks.geometry import box_nms, crop_boxes
@@ -102,23 +103,17 @@ class AutomaticConfig:
     crops, and in each that of the highest IoU prediction, as the official code has them."""
 
     def __post_init__(self) -> None:
-        for name, least in (("points_per_side", 1), ("points_per_batch", 1), ("crop_points_divisor", 1)):
-            _check_integer(name, getattr(self, name), least, None)
-        _check_integer("crop_layers", self.crop_layers, 0, MAX_CROP_LAYERS)
-        _check_integer("min_region_area", self.min_region_area, 0, None)
-        _check_integer("low_res_region_area", self.low_res_region_area, 0, None)
+        limits = {"points_per_side": (1, None), "points_per_batch": (1, None), "crop_points_divisor": (1, None)}
+        limits |= {"crop_layers": (0, MAX_CROP_LAYERS), "min_region_area": (0, None), "low_res_region_area": (0, None)}
+        for name, (least, most) in limits.items():
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least, most=most))
         for name in ("min_iou", "min_stability", "nms_iou", "crop_nms_iou"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ConfigError(f"{name} must be in [0, 1], got {value!r}")
-        if not 0 <= self.crop_overlap < 1:
-            raise ConfigError(f"crop_overlap must be in [0, 1), got {self.crop_overlap!r}")
-        if not 0 < self.stability_offset < np.inf:
-            raise ConfigError(f"stability_offset must be above 0, got {self.stability_offset!r}")
+            check_fraction(name, getattr(self, name))
+        check_fraction("crop_overlap", self.crop_overlap, below_one=True)
+        check_positive("stability_offset", self.stability_offset)
         if not np.isfinite(self.mask_threshold):
             raise ConfigError(f"mask_threshold must be a finite logit, got {self.mask_threshold!r}")
-        if self.order not in get_args(Order):
-            raise ConfigError(f"order must be one of {', '.join(get_args(Order))}, got {self.order!r}")
+        check_choice("order", self.order, get_args(Order))
         if self.point_grids is not None:  # as tuples: configurations can be compared, and nobody changes them
             object.__setattr__(self, "point_grids", _checked_grids(self.point_grids))
 
@@ -139,12 +134,6 @@ class AutomaticConfig:
     def num_points(self) -> int:
         """Clicks an image takes, over all crops."""
         return sum(4**layer * len(self.grid(layer)) for layer in range(self.crop_layers + 1))
-
-
-def _check_integer(name: str, value: object, least: int, most: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise ConfigError(f"{name} must be a whole number {limits}, got {value!r}")
 
 
 def _checked_grids(grids: Sequence[ArrayLike]) -> tuple[tuple[tuple[float, float], ...], ...]:

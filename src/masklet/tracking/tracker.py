@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from masklet.checks import check_whole
 from masklet.engine.protocol import Engine
 from masklet.errors import EngineError, PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
@@ -190,8 +191,8 @@ class Tracker(Generic[A]):
             PromptError: see `Prompt.create`.
             TrackingError: the frame does not exist, has been accepted, or a source that runs once has passed it.
         """
-        _check_whole("object_id", object_id)
-        self._check_frame_index(frame_index)
+        object_id = check_whole("object_id", object_id, error=PromptError)
+        frame_index = self._checked_frame_index(frame_index)
         self._check_not_accepted(object_id, frame_index)
         prompts = self._prompts(frame_index, prompt, fields)
         track = self._tracks.get(object_id)
@@ -300,8 +301,8 @@ class Tracker(Generic[A]):
         if direction not in (1, -1):
             raise TrackingError(f"direction must be 1 (forward) or -1 (backward), got {direction!r}")
         for object_id, prompt in (prompts or {}).items():
-            _check_whole("object_id", object_id)
-            self._take(object_id, frame.index, prompt.fitted(frame.size_hw), clear=False)
+            number = check_whole("object_id", object_id, error=PromptError)
+            self._take(number, frame.index, prompt.fitted(frame.size_hw), clear=False)
         return self._walker.step(frame, direction, self._tracks)
 
     def run(
@@ -478,8 +479,7 @@ class Tracker(Generic[A]):
         from masklet.tracking.session import inherited_memories
 
         memories, name = inherited_memories(self.engine, other, object_id)
-        own_id = object_id if new_id is None else new_id
-        _check_whole("object_id", own_id)
+        own_id = check_whole("object_id", object_id if new_id is None else new_id, error=PromptError)
         if own_id in self._tracks:
             raise TrackingError(f"object {own_id} exists here already: give the adopted one another new_id")
         track = self._track(own_id)
@@ -585,8 +585,8 @@ class Tracker(Generic[A]):
                 f"it back first, with accept({frame_index}, {object_id}, accepted=False)"
             )
 
-    def _check_frame_index(self, frame_index: int) -> None:
-        _check_whole("frame_index", frame_index)
+    def _checked_frame_index(self, frame_index: int) -> int:
+        frame_index = check_whole("frame_index", frame_index, error=PromptError)
         count = self.num_frames
         if frame_index < 0 or (count is not None and frame_index >= count):
             there = "" if count is None else f", and the video has {count}: the last is {count - 1}"
@@ -594,6 +594,7 @@ class Tracker(Generic[A]):
         last = self._walker.position
         if self.source is not None and count is None and last is not None and frame_index < last:
             raise TrackingError(f"frame {frame_index} has passed, and this source cannot go back: the last is {last}")
+        return frame_index
 
     def _source(self) -> FrameSource:
         if self.source is None:
@@ -618,7 +619,7 @@ class Tracker(Generic[A]):
         if self._is_forward_only and start is not None:
             raise TrackingError(f"this source cannot start elsewhere than it is: leave start out, got {start}")
         if start is not None:
-            self._check_frame_index(start)
+            start = self._checked_frame_index(start)
         if direction == "both":
             firsts = [track.first_known for track in tracks.values()]
             if (start or 0) > min(firsts) or (stop is not None and stop <= max(firsts)):
@@ -627,8 +628,3 @@ class Tracker(Generic[A]):
                     f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
                 )
         return source
-
-
-def _check_whole(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise PromptError(f"{name} must be a whole number, got {value!r}")

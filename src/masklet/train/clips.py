@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import torch
 
+from masklet.checks import check_fraction, check_whole
 from masklet.datasets.mixture import mixture_clips, open_mixture, shares
 from masklet.datasets.records import ClipExample, flatten_alike
 from masklet.masks.geometry import to_square_area
@@ -46,8 +47,6 @@ from masklet.train.data import (
     CutoutSampler,
     SampleStream,
     SourceSampler,
-    check_count,
-    check_fraction,
     check_size,
     open_images,
     random_cutout,
@@ -122,8 +121,8 @@ class ClipDataConfig:
 
     def __post_init__(self) -> None:
         check_size(self.size)
-        check_count("objects_per_clip", self.objects_per_clip)
-        check_count("num_frames", self.num_frames)
+        check_whole("objects_per_clip", self.objects_per_clip, least=1)
+        check_whole("num_frames", self.num_frames, least=1)
         for name in (
             "real",
             "lookalike",

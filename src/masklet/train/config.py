@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from masklet.checks import check_fraction, check_positive, check_whole
 from masklet.errors import ConfigError
 from masklet.model.config import NANO_CONFIG, ModelConfig
 from masklet.train.losses import LossWeights
@@ -125,14 +126,11 @@ class TrainConfig:
             "more_clicks_from",
             "final_rate",
         ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+            check_fraction(name, getattr(self, name))
         for name in ("learning_rate", "clip_norm", "layer_decay"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+            check_positive(name, getattr(self, name))
         for name in ("steps", "images_per_step", "objects_per_image", "log_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_whole(name, getattr(self, name), least=1)
         if self.model.images_only and self.clip_fraction:
             raise ConfigError(f"{self.model.name} is a model of images only and cannot learn from clips")
 

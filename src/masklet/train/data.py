@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 
+from masklet.checks import check_fraction, check_whole
 from masklet.datasets.mixture import mixture_images, open_mixture, shares
 from masklet.datasets.records import ImageExample, by_source
 from masklet.datasets.shards import ShardImages
@@ -236,7 +237,7 @@ class ImageDataConfig:
 
     def __post_init__(self) -> None:
         check_size(self.size)
-        check_count("objects_per_image", self.objects_per_image)
+        check_whole("objects_per_image", self.objects_per_image, least=1)
         for name in ("paste", "crop", "flip", "colour", "degrade"):
             check_fraction(f"{name}_probability", getattr(self, f"{name}_probability"))
         for name in ("min_crop_area", "min_object_area", "max_object_area"):
@@ -247,18 +248,6 @@ def check_size(size: int) -> None:
     """Raises ConfigError for a side that cannot be halved."""
     if size < 16 or size % 2:
         raise ConfigError(f"size must be an even number of pixels, at least 16, got {size}")
-
-
-def check_count(name: str, value: int) -> None:
-    """Raises ConfigError for a count below one."""
-    if value < 1:
-        raise ConfigError(f"{name} must be at least 1, got {value}")
-
-
-def check_fraction(name: str, value: float) -> None:
-    """Raises ConfigError for a value outside [0, 1]."""
-    if not 0.0 <= value <= 1.0:
-        raise ConfigError(f"{name} must be in [0, 1], got {value}")
 
 
 class ImageSample(NamedTuple):
@@ -285,7 +274,7 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
     """
 
     def __init__(self, *, seed: int, rank: int | Sequence[int] = 0, start: int = 0, batch_size: int = 1) -> None:
-        check_count("batch_size", batch_size)
+        check_whole("batch_size", batch_size, least=1)
         self._seed, self._start, self._batch_size = seed, start, batch_size
         self._ranks = (rank,) if isinstance(rank, int) else tuple(rank)
 
