@@ -7,6 +7,7 @@ handle; only the engine that made it may look inside.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -142,6 +143,12 @@ class ObjectResult:
     status: ObjectStatus = "present"
     review: bool = False
     """True where a user should review this mask: the object is uncertain, or has just been lost."""
+    confidence: float = math.nan
+    """In [0, 1], never NaN: the expected IoU of this mask after calibration. The IoU prediction when left out."""
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.confidence):
+            object.__setattr__(self, "confidence", min(1.0, max(0.0, self.iou_prediction)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,13 @@ class FrameMasks:
     review: BoolArray | None = field(default=None, metadata={"row": "review"})
     """(N,) True where a user should review this mask: the object is uncertain, or has just been lost. None in a
     preview."""
+    confidences: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32), metadata={"row": "confidence"})
+    """(N,) in [0, 1]: estimated quality of each mask, its expected IoU after calibration. The IoU predictions when
+    left out."""
+
+    def __post_init__(self) -> None:
+        if len(self.confidences) != len(self.object_ids):
+            object.__setattr__(self, "confidences", np.clip(self.iou_predictions, 0, 1))
 
     @property
     def needs_review(self) -> bool:

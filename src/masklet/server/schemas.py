@@ -240,6 +240,7 @@ class ObjectMask(Schema):
     status: MaskStatus
     iou_prediction: float = Field(description="The model's estimate of the mask's IoU, 0 to 1.")
     object_score: float = Field(description="Logit; above 0 the object is visible.")
+    confidence: float = Field(description="Expected IoU of the mask after calibration, 0 to 1.")
     prompted: bool
     accepted: bool
     review: bool = Field(description="True where a user should review the mask.")

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from masklet.engine.calibration import confidence_of, stage_of
 from masklet.masks.edges import EdgeConfig, refine_edges
 from masklet.masks.operations import MASK_LOGIT, mask_logits, resolve_overlap
 from masklet.masks.shown import shown_logits
@@ -248,6 +249,11 @@ class Stepper(Generic[A]):
                 object_id=object_id,
                 iou_prediction=answer.iou_prediction,
                 object_score=answer.object_score,
+                confidence=confidence_of(
+                    answer.iou_prediction,
+                    self.view.engine.info,
+                    stage_of(None if prompt is None else prompt.prompt),
+                ),
                 prompted=prompt is not None,
                 **({} if verdicts is None else verdicts[object_id]._asdict()),
             )

@@ -84,6 +84,7 @@ export interface ObjectMask {
   readonly status: Status;
   readonly iou_prediction: number;
   readonly object_score: number;
+  readonly confidence: number;
   readonly prompted: boolean;
   readonly accepted: boolean;
   readonly review: boolean;

@@ -18,6 +18,7 @@ const mask = (object_id: number, about: Partial<ObjectMask> = {}): ObjectMask =>
   status: "present",
   iou_prediction: 0.4,
   object_score: 3,
+  confidence: 0.4,
   prompted: false,
   accepted: false,
   review: false,
