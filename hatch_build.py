@@ -1,8 +1,8 @@
 """Build hook of hatchling: a wheel or an sdist always contains the studio's page.
 
-The page is built from web/ by scripts/build_page when it is missing or older than its sources. An editable install leaves
-it alone, so that it takes seconds; `make studio` builds the page for one. An sdist brings the page, so that a wheel
-made from it needs no npm.
+The page is built from web/ by scripts/build_page when it is missing or older than its sources. An editable install
+leaves it alone, so that it takes seconds; `make studio` builds the page for one. An sdist brings the page, so that a
+wheel made from it needs no npm.
 """
 
 from __future__ import annotations
@@ -75,7 +75,11 @@ def build(root: Path) -> None:
         raise RuntimeError(f"{BUILD} needs a POSIX shell: run it from one (Git Bash on Windows), then build again")
     # The backend's standard output belongs to the caller of the build: what the script prints goes to standard error.
     result = subprocess.run(
-        [shell, str(root / BUILD)], cwd=root, env={**os.environ, "PYTHON": sys.executable}, stdout=sys.stderr, check=False
+        [shell, str(root / BUILD)],
+        cwd=root,
+        env={**os.environ, "PYTHON": sys.executable},
+        stdout=sys.stderr,
+        check=False,
     )
     if result.returncode:
         raise RuntimeError(f"{BUILD} failed with status {result.returncode}; its reason is above")

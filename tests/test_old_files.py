@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_a_photo_still_has_its_mask(page: Page) -> None:
 def test_an_old_annotation_file_gets_the_columns_that_are_new(page: Page, tmp_path: Path) -> None:
     clip = media(page)["video"]
     page.timeline(clip)
-    with sqlite3.connect(tmp_path / "studio" / "media" / clip / "annotations.db") as database:
+    with closing(sqlite3.connect(tmp_path / "studio" / "media" / clip / "annotations.db")) as database:
         for table in ("masks", "masks_before"):
             present = {name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")}
             assert present >= set(COLUMNS)

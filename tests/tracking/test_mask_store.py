@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,4 +95,14 @@ def test_a_full_disk_is_an_error_of_ours_and_keeps_what_is_there(tmp_path: Path)
     store.close()
     with pytest.raises(OutputError, match="cannot keep masks"):
         MaskStore(tmp_path)
-    assert sqlite3.connect(tmp_path / "masks.db").execute("SELECT count(*) FROM masks").fetchone() == (40,)
+    with closing(sqlite3.connect(tmp_path / "masks.db")) as database:
+        assert database.execute("SELECT count(*) FROM masks").fetchone() == (40,)
+
+
+def test_a_store_that_is_forgotten_closes_its_database() -> None:
+    store = filled()
+    database = store._database
+    del store
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,8 @@ class MaskStore:
             self._database = sqlite3.connect(
                 "" if path is None else path, isolation_level=None, check_same_thread=False
             )
+            # Python 3.13 warns of connections that the garbage collector closes: most trackers are never closed.
+            weakref.finalize(self, self._database.close)
             self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             if path is None:
                 self._database.execute("PRAGMA synchronous = OFF")
