@@ -72,17 +72,17 @@ class Prompt:
 
     points_xy: FloatArray = field(
         default_factory=_no_points,
-        metadata=_typed(list[tuple[float, float]], "x and y of each click, in source pixels.", [[210, 350]]),
+        metadata=_typed(list[tuple[float, float]], "x and y.", [[210, 350]]),
     )
     """(P, 2) source pixels, x right, y down; (0, 2) when there are none."""
     labels: NDArray[np.int32] = field(
         default_factory=_no_labels,
-        metadata=_typed(list[Literal[0, 1]], "One per point: 1 on the object, 0 not on it.", [1]),
+        metadata=_typed(list[Literal[0, 1]], "One label per point: 1 on the object, 0 not on it.", [1]),
     )
     """(P,) `PointLabel.FOREGROUND` or `BACKGROUND`."""
     box_xyxy: FloatArray | None = field(
         default=None,
-        metadata=_typed(tuple[float, float, float, float] | None, "Left, top, right, bottom, in source pixels."),
+        metadata=_typed(tuple[float, float, float, float] | None, "Left, top, right, bottom."),
     )
     """(4,) source pixels: left, top, right, bottom."""
     mask: BoolArray | None = None
@@ -367,6 +367,24 @@ class Prompt:
             return cls.absent(values["mask"].shape)
         return cls.create(**values, refine=True)
 
+    def to_request(self) -> PromptDocument:
+        """Return what a user can type or click of it, as the studio's API takes it: by short names, without masks."""
+        document = self.to_dict()
+        return {item.short_name: document[item.name] for item in TYPED_FIELDS}
+
+    @classmethod
+    def from_request(cls, request: Any) -> Self:
+        """Return the prompt of a request that has the fields of `to_request` as attributes.
+
+        Raises:
+            PromptError: it is empty, or its values do not fit together.
+        """
+        return cls.from_dict({item.name: getattr(request, item.short_name) for item in TYPED_FIELDS})
+
+    def first_click(self) -> Self:
+        """Return the prompt as it was when only the first of its clicks had been made."""
+        return replace(self, points_xy=self.points_xy[:1], labels=self.labels[:1])
+
 
 FIELD_NAMES = tuple(item.name for item in fields(Prompt))
 """Everything that a prompt can consist of."""
@@ -390,6 +408,11 @@ TYPED_FIELDS = tuple(
     TypedField(item.name, SHORT_NAMES[item.name], **item.metadata) for item in fields(Prompt) if item.metadata
 )
 _TYPED_NAMES = frozenset(item.name for item in TYPED_FIELDS)
+
+
+def mask_document(rle: Mapping[str, Any]) -> PromptDocument:
+    """Return the document of a prompt whose mask is run-length encoded already."""
+    return {"mask": dict(rle)}
 
 
 def _nearest(side: int, factor: float) -> NDArray[np.intp]:

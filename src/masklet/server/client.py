@@ -23,13 +23,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 from masklet.errors import MaskletError
 from masklet.masks.operations import decode_rle, encode_rle
 from masklet.output import atomic_path
+from masklet.prompts import Prompt, PromptFields
 from masklet.records import BoolArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Document = dict[str, Any]
 
@@ -213,23 +217,23 @@ class Medium:
         self,
         object_id: int,
         frame_index: int = 0,
+        prompt: Prompt | None = None,
         *,
-        points_xy: Sequence[tuple[float, float]] = (),
-        labels: Sequence[int] | None = None,
-        box_xyxy: Sequence[float] | None = None,
         candidate: int | None = None,
+        **fields: Unpack[PromptFields],
     ) -> list[tuple[BoolArray, float]]:
         """Say what an object is on a frame, in place of what was said there before.
+
+        Args:
+            object_id: the object.
+            frame_index: the frame, from 0.
+            prompt: what the object is; or give its fields, as in `Prompt.create`. Masks go to `draw`.
+            candidate: selects one of the candidates of a single click, counted from the best.
 
         Returns:
             Candidates, best first: (mask, IoU prediction).
         """
-        body = {
-            "points": [list(point) for point in points_xy],
-            "labels": [1] * len(points_xy) if labels is None else list(labels),
-            "box": None if box_xyxy is None else list(box_xyxy),
-            "candidate": candidate,
-        }
+        body = {**Prompt.of(prompt, fields).to_request(), "candidate": candidate}
         answer = self._call("PUT", f"/frames/{frame_index}/objects/{object_id}/prompt", body)
         return [(decode_rle(one["rle"]), float(one["iou_prediction"])) for one in answer["candidates"]]
 

@@ -81,10 +81,8 @@ def objects_info(store: AnnotationStore) -> list[schemas.SegmentObject]:
 
 def prompt_info(prompt: SavedPrompt) -> schemas.PromptInfo:
     return schemas.PromptInfo(
-        points=[list(point) for point in prompt.points_xy],
-        labels=[1 if label else 0 for label in prompt.labels],
-        box=None if prompt.box_xyxy is None else list(prompt.box_xyxy),
-        has_mask=prompt.mask is not None,
+        **prompt.prompt.to_request(),
+        has_mask=prompt.prompt.kind == "mask",
         candidate=prompt.candidate,
     )
 

@@ -6,10 +6,12 @@ The page's TypeScript types are generated from these: see `masklet.server.openap
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from typing_extensions import Self
+
+from masklet.prompts import TYPED_FIELDS
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 Point = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
@@ -18,6 +20,8 @@ Box = Annotated[list[Coordinate], Field(min_length=4, max_length=4)]
 """x0, y0, x1, y1"""
 FrameRange = Annotated[list[int], Field(min_length=2, max_length=2)]
 """[start, stop)"""
+MAX_PROMPT_VALUES = 200
+"""Points of a prompt."""
 ObjectIds = Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$", description="Red, green and blue.", examples=["#4f8cff"])]
@@ -198,17 +202,42 @@ class LocalDecode(Schema):
     )
 
 
-class PromptRequest(Schema):
+def _api_type(json_type: Any) -> Any:
+    """Return the type of a prompt's field as the API checks it: numbers in bounds, lists of a length in bounds."""
+    inner = get_args(json_type)
+    if json_type is float:
+        return Coordinate
+    if get_origin(json_type) is tuple:
+        return Annotated[list[Coordinate], Field(min_length=len(inner), max_length=len(inner))]
+    if get_origin(json_type) is list:
+        return Annotated[list[_api_type(inner[0])], Field(max_length=MAX_PROMPT_VALUES)]  # type: ignore[misc]
+    return _api_type(inner[0]) | None if type(None) in inner else json_type
+
+
+def _prompt_fields() -> dict[str, Any]:
+    """Return the fields of `masklet.Prompt` that a user can type or click, as `create_model` takes them."""
+    declared = {}
+    for item in TYPED_FIELDS:
+        is_optional = type(None) in get_args(item.json_type)
+        default: dict[str, Any] = {"default": None} if is_optional else {"default_factory": list}
+        examples = None if item.example is None else [item.example]
+        field = Field(**default, description=item.description, examples=examples)
+        declared[item.short_name] = (_api_type(item.json_type), field)
+    return declared
+
+
+if TYPE_CHECKING:
+
+    class PromptFieldsInfo(Schema):
+        """The fields of a prompt; see `_prompt_fields`."""
+
+else:
+    PromptFieldsInfo = create_model("PromptFieldsInfo", __base__=Schema, **_prompt_fields())
+
+
+class PromptRequest(PromptFieldsInfo):
     """The prompt of one object on one frame. It replaces an earlier prompt there."""
 
-    points: list[Point] = Field(default_factory=list, max_length=200, description="x and y.", examples=[[[210, 350]]])
-    labels: list[Literal[0, 1]] = Field(
-        default_factory=list,
-        max_length=200,
-        description="One label per point: 1 on the object, 0 not on it.",
-        examples=[[1]],
-    )
-    box: Box | None = Field(default=None, description="Left, top, right, bottom.")
     candidate: Annotated[int, Field(ge=0, le=2)] | None = Field(
         default=None, description="Selects one of the candidates of a single click, counted from the best."
     )
@@ -216,14 +245,6 @@ class PromptRequest(Schema):
         default=None,
         description="Kept instead of running the model, if the object has not been tracked on this frame.",
     )
-
-    @model_validator(mode="after")
-    def _one_label_per_point(self) -> Self:
-        if len(self.labels) != len(self.points):
-            raise ValueError(
-                f"labels must have one entry per point: {len(self.points)} points, {len(self.labels)} labels"
-            )
-        return self
 
 
 class MaskRequest(Schema):
@@ -271,10 +292,7 @@ class FrameAnswer(Schema):
     revision: int
 
 
-class PromptInfo(Schema):
-    points: list[Point]
-    labels: list[Literal[0, 1]]
-    box: Box | None
+class PromptInfo(PromptFieldsInfo):
     has_mask: bool = Field(description="True for a mask drawn by hand.")
     candidate: int | None
 

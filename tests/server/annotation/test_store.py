@@ -11,6 +11,7 @@ import pytest
 
 from masklet.errors import OutputError
 from masklet.masks.operations import encode_rle
+from masklet.prompts import Prompt
 from masklet.server.annotation.store import MAX_ANSWERS, MAX_TURNS, AnnotatedObject, AnnotationStore, SavedPrompt, Step
 from masklet.tracking.mask_rows import MaskRow
 
@@ -26,9 +27,8 @@ def row(frame_index: int, object_id: int = 1, **about: object) -> MaskRow:
 
 def prompt(frame_index: int, object_id: int = 1) -> SavedPrompt:
     logits = np.full((4, 4), 1.5, np.float32)
-    return SavedPrompt(
-        object_id, frame_index, ((1.0, 2.0),), (1,), rle=encode_rle(MASK), object_score=2.0, previous_logits=logits
-    )
+    said = Prompt.create(points_xy=[(1, 2)], previous_logits=logits)
+    return SavedPrompt.of(object_id, frame_index, said, rle=encode_rle(MASK), object_score=2.0)
 
 
 @pytest.fixture
@@ -200,9 +200,9 @@ def test_everything_is_there_after_the_file_was_closed(store: AnnotationStore, t
     store.close()
     again = AnnotationStore(tmp_path / "annotations.db")
     said = again.prompts()[0]
-    assert said.points_xy == ((1.0, 2.0),)
-    assert said.previous_logits is not None
-    assert (said.previous_logits == 1.5).all()
+    assert said.prompt.points_xy.tolist() == [[1.0, 2.0]]
+    assert said.prompt.previous_logits is not None
+    assert (said.prompt.previous_logits == 1.5).all()
     assert again.history() == ("Prompt", None)
     again.undo()
     assert again.prompts() == []

@@ -17,6 +17,7 @@ from masklet.errors import PromptError
 from masklet.masks.operations import CocoRle, decode_rle, encode_rle, mask_logits
 from masklet.masks.shown import shown_logits
 from masklet.media.source import FrameSource
+from masklet.prompts import Prompt
 from masklet.records import ABSENT_SCORE, BoolArray, FloatArray
 from masklet.server.annotation.store import AnnotationStore, SavedPrompt
 from masklet.server.annotation.touch_up import touched_up
@@ -83,9 +84,9 @@ class PromptedTracker:
         if self._tracker is None:
             self._tracker = Tracker(self.engine, self.source, store=self.store)
             for said in self.store.prompts():
-                if not said.says_absent:
+                if not said.prompt.says_absent:
                     self._tracker.put_back(said.object_id, said.frame_index, said.prompt, initial=said.initial)
-                    if said.candidate is not None and said.is_lone_click:
+                    if said.candidate is not None and said.prompt.is_single_click:
                         self._undecided[said.object_id, said.frame_index] = said.candidate
         return self._tracker
 
@@ -123,10 +124,9 @@ class PromptedTracker:
             The candidates, the one of highest IoU prediction first.
         """
         tracker, place = self.tracker, (new.object_id, new.frame_index)
-        if new.candidate is not None and len(new.points_xy) > 1 and new.previous_logits is None:
-            first = replace(new, points_xy=new.points_xy[:1], labels=new.labels[:1])
-            answer = self._answer(first)
-            new = replace(new, previous_logits=_half(answer.chosen_logits))
+        if new.candidate is not None and len(new.prompt.clicks[1]) > 1 and new.prompt.previous_logits is None:
+            answer = self._answer(new.with_prompt(new.prompt.first_click()))
+            new = new.with_prompt(replace(new.prompt, previous_logits=_half(answer.chosen_logits)))
         answer = self._answer(new)
         masks = tracker.preview(new.frame_index)
         row = masks.object_ids.index(new.object_id)
@@ -163,25 +163,21 @@ class PromptedTracker:
     def touch_up(self, drawn: BoolArray, new: SavedPrompt) -> list[Candidate]:
         """Clicks on a drawn mask, (H, W), make another drawn mask."""
         mask = drawn
-        for point, label in zip(new.points_xy, new.labels, strict=True):
-            click = replace(new, points_xy=(point,), labels=(label,), candidate=None)
-            told = replace(click, previous_logits=_half(mask_logits(mask, self.engine.info.low_res_size)))
-            lone = replace(click, labels=(1,))
-            mask = touched_up(mask, point, label, self._seen(told)[0], partial(self._seen, lone))
-        return self.say(replace(new, points_xy=(), labels=(), candidate=None, mask=encode_rle(mask)))
+        for (x, y), label in zip(*new.prompt.clicks, strict=True):
+            logits = _half(mask_logits(mask, self.engine.info.low_res_size))
+            told = new.with_prompt(replace(Prompt.of_click((x, y), label), previous_logits=logits), candidate=None)
+            lone = new.with_prompt(Prompt.of_click((x, y)), candidate=None)
+            mask = touched_up(mask, (float(x), float(y)), int(label), self._seen(told)[0], partial(self._seen, lone))
+        return self.say(new.with_prompt(Prompt(mask=mask), candidate=None))
 
     def say_absent(self, new: SavedPrompt) -> None:
-        """Keep that an object is not on a frame; `new.mask` is empty. The tracker has to be made anew."""
-        assert new.mask is not None
+        """Keep that an object is not on a frame, as `new.prompt` says. The tracker has to be made again."""
+        rle = encode_rle(np.zeros(self.size_hw, np.bool_))
         time_s = self.time_s(new.frame_index)
         self._outdate(new)
-        row = given_row(
-            new.frame_index, new.object_id, new.mask, time_s=time_s, object_score=ABSENT_SCORE, accepted=True
-        )
+        row = given_row(new.frame_index, new.object_id, rle, time_s=time_s, object_score=ABSENT_SCORE, accepted=True)
         self.store.write([row])
-        self.store.write_prompt(
-            replace(new, time_s=time_s, rle=new.mask, iou_prediction=1.0, object_score=ABSENT_SCORE)
-        )
+        self.store.write_prompt(replace(new, time_s=time_s, rle=rle, iou_prediction=1.0, object_score=ABSENT_SCORE))
 
     def _outdate(self, new: SavedPrompt) -> None:
         """Mark what a prompt can change that the tracker is not told of."""
@@ -193,28 +189,18 @@ class PromptedTracker:
     def _answer(self, new: SavedPrompt) -> Answer[Any]:
         """What the decoder says to a prompt, the meant candidate chosen."""
         tracker = self.tracker
-        prompt = new.prompt
-        tracker.prompt(
-            new.object_id,
-            new.frame_index,
-            points_xy=new.points_xy or None,
-            labels=new.labels or None,
-            box_xyxy=new.box_xyxy,
-            mask=prompt.mask,
-            previous_logits=new.previous_logits,
-            clear=True,
-        )
+        tracker.prompt(new.object_id, new.frame_index, new.prompt, clear=True)
         self.decide([new.frame_index])
         tracker.preview(new.frame_index)
-        if new.candidate is not None and new.is_lone_click:
+        if new.candidate is not None and new.prompt.is_single_click:
             tracker.choose(new.object_id, new.frame_index, new.candidate)
             tracker.preview(new.frame_index)
         decoded = tracker.answers[new.object_id]
         return Answer(decoded, self.engine.to_numpy(decoded.low_res_logits))
 
     def _candidates(self, answer: Answer[Any], said: SavedPrompt) -> list[Candidate]:
-        if said.mask is not None:
-            return [Candidate(said.mask, 1.0)]
+        if said.prompt.mask is not None:
+            return [Candidate(encode_rle(said.prompt.mask), 1.0)]
         ious = answer.decoded.iou_predictions
         return [
             Candidate(encode_rle(self._shown(answer, place, said)), float(ious[place]))
@@ -233,15 +219,10 @@ class PromptedTracker:
 
 def corrected_logits(before: SavedPrompt | None, new: SavedPrompt) -> FloatArray | None:
     """The logits that the newer of a prompt's points correct; None where it starts afresh."""
-    if before is None or before.says_absent:
+    if before is None:
         return None
-    if before.mask is not None:  # a box in place of what was drawn
-        return None
-    count = len(before.points_xy)
-    is_longer = len(new.points_xy) > count and new.points_xy[:count] == before.points_xy
-    same = new.labels[:count] == before.labels and new.box_xyxy == before.box_xyxy
     is_meant = new.candidate is None or new.candidate == before.candidate
-    return before.answer_logits if is_longer and same and is_meant else None
+    return before.answer_logits if is_meant and new.prompt.extends(before.prompt) else None
 
 
 def fitting_mask(rle: CocoRle, size_hw: tuple[int, int]) -> BoolArray:

@@ -14,13 +14,14 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from masklet.masks.operations import CocoRle, decode_rle
-from masklet.prompts import Prompt
+from masklet.masks.operations import CocoRle
+from masklet.prompts import SHORT_NAMES, Prompt, PromptDocument
 from masklet.records import ABSENT_SCORE, FloatArray, ObjectStatus
 from masklet.tracking.mask_rows import COLUMNS as MASK_COLUMNS
 from masklet.tracking.mask_rows import MaskRow, from_values, given_row
@@ -37,9 +38,10 @@ MAX_ANSWERS = 20
 
 _OBJECT_COLUMNS = "object_id, name, class_name, color, locked, hidden"
 _PROMPT_COLUMNS = (
-    "frame_index, object_id, points, labels, box, candidate, mask, previous, initial, "
-    "time_s, rle, iou_prediction, object_score, answer"
+    *("object_id", "frame_index", "candidate", "initial", "time_s", "rle", "iou_prediction", "object_score", "answer"),
+    *SHORT_NAMES.values(),
 )
+"""Of a prompt and what came of it; those of the prompt itself are named after its fields."""
 
 
 class _Table(NamedTuple):
@@ -56,7 +58,7 @@ _Place = tuple[int, int]
 _TABLES = (
     _Table("masks", MASK_COLUMNS, ("object_id", "frame_index")),
     _Table("objects", tuple(_OBJECT_COLUMNS.split(", ")), ("object_id",)),
-    _Table("prompts", tuple(_PROMPT_COLUMNS.split(", ")), ("object_id", "frame_index")),
+    _Table("prompts", _PROMPT_COLUMNS, ("object_id", "frame_index")),
 )
 
 _FORGET_STEP = (
@@ -78,21 +80,16 @@ class AnnotatedObject:
     hidden: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SavedPrompt:
-    """What was said of one object on one frame, and the mask that it gave."""
+    """The prompt of one object on one frame, and the mask that it gave."""
 
     object_id: int
     frame_index: int
-    points_xy: tuple[tuple[float, float], ...] = ()
-    labels: tuple[int, ...] = ()
-    box_xyxy: tuple[float, float, float, float] | None = None
+    document: PromptDocument
+    """The prompt as it is stored, see `of`. It is decoded when `prompt` is first read."""
     candidate: int | None = None
-    """Of the answers to a lone click, best first, the one that is meant."""
-    mask: CocoRle | None = None
-    """Drawn by hand; an empty one says that the object is not there."""
-    previous_logits: FloatArray | None = None
-    """(h, w) what the points correct."""
+    """Selects one of the candidates of a single click, counted from the best."""
     initial: bool = True
     """The object had not been tracked on this frame."""
     time_s: float = 0.0
@@ -103,26 +100,19 @@ class SavedPrompt:
     answer_logits: FloatArray | None = None
     """(h, w) what came of it, for the next point to correct."""
 
-    @property
-    def says_absent(self) -> bool:
-        """The object is not on this frame, the user says."""
-        return self.mask is not None and not decode_rle(self.mask).any()
+    @classmethod
+    def of(cls, object_id: int, frame_index: int, prompt: Prompt, **others: Any) -> SavedPrompt:
+        """Return a prompt to be saved; logits are kept in half precision."""
+        return cls(object_id, frame_index, prompt.to_dict(_packed), **others)
 
-    @property
-    def is_lone_click(self) -> bool:
-        """It may mean several things, so it has several candidates."""
-        return len(self.points_xy) == 1 and self.box_xyxy is None
-
-    @property
+    @cached_property
     def prompt(self) -> Prompt:
-        """As the tracker takes it."""
-        return Prompt.create(
-            points_xy=self.points_xy or None,
-            labels=self.labels or None,
-            box_xyxy=self.box_xyxy,
-            mask=None if self.mask is None else decode_rle(self.mask),
-            previous_logits=self.previous_logits,
-        )
+        """The prompt as the tracker takes it. A drawn mask may be empty: the object is not on this frame."""
+        return Prompt.from_dict(self.document, _unpacked)
+
+    def with_prompt(self, prompt: Prompt, **changes: Any) -> SavedPrompt:
+        """Return the same with another prompt."""
+        return replace(self, document=prompt.to_dict(_packed), **changes)
 
     def stored(self) -> MaskRow | None:
         """What came of it, as a mask among others."""
@@ -255,7 +245,7 @@ class AnnotationStore(MaskStore):
         """All, or those on a frame or of an object; by object and frame."""
         where = "WHERE (? IS NULL OR frame_index = ?) AND (? IS NULL OR object_id = ?) ORDER BY object_id, frame_index"
         rows = self._rows(
-            f"SELECT {_PROMPT_COLUMNS} FROM prompts {where}", frame_index, frame_index, object_id, object_id
+            f"SELECT {', '.join(_PROMPT_COLUMNS)} FROM prompts {where}", frame_index, frame_index, object_id, object_id
         )
         return [_prompt_of(row) for row in rows]
 
@@ -272,22 +262,19 @@ class AnnotationStore(MaskStore):
         return found
 
     def write_prompt(self, one: SavedPrompt) -> None:
+        places = ", ".join("?" * len(_PROMPT_COLUMNS))
         self._execute(
-            f"INSERT OR REPLACE INTO prompts ({_PROMPT_COLUMNS}) VALUES ({', '.join('?' * 14)})",
-            one.frame_index,
+            f"INSERT OR REPLACE INTO prompts ({', '.join(_PROMPT_COLUMNS)}) VALUES ({places})",
             one.object_id,
-            json.dumps(one.points_xy),
-            json.dumps(one.labels),
-            json.dumps(one.box_xyxy),
+            one.frame_index,
             one.candidate,
-            json.dumps(one.mask),
-            _packed(one.previous_logits),
             one.initial,
             one.time_s,
             json.dumps(one.rle),
             one.iou_prediction,
             one.object_score,
-            _packed(one.answer_logits),
+            None if one.answer_logits is None else _packed(one.answer_logits),
+            *(_to_column(one.document.get(name)) for name in SHORT_NAMES),
         )
 
     def delete_prompt(self, object_id: int, frame_index: int) -> None:
@@ -308,7 +295,7 @@ class AnnotationStore(MaskStore):
         )
 
     def _known(self, where: str, *values: Any) -> tuple[dict[_Place, MaskRow], dict[_Place, SavedPrompt]]:
-        rows = self._rows(f"SELECT {_PROMPT_COLUMNS} FROM prompts WHERE {where}", *values)
+        rows = self._rows(f"SELECT {', '.join(_PROMPT_COLUMNS)} FROM prompts WHERE {where}", *values)
         masks = {(one.frame_index, one.object_id): one for one in self._masks(f"WHERE {where}", *values)}
         return masks, {(one.frame_index, one.object_id): one for one in map(_prompt_of, rows)}
 
@@ -536,7 +523,8 @@ class AnnotationStore(MaskStore):
 def _table_commands() -> list[str]:
     commands = [
         "CREATE TABLE IF NOT EXISTS objects (object_id INTEGER PRIMARY KEY, name, class_name, color, locked, hidden)",
-        f"CREATE TABLE IF NOT EXISTS prompts ({_PROMPT_COLUMNS}, PRIMARY KEY (object_id, frame_index)) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS prompts ({', '.join(_PROMPT_COLUMNS)}, PRIMARY KEY (object_id, frame_index)) "
+        "WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS steps "
         "(step INTEGER PRIMARY KEY AUTOINCREMENT, title, frame_index, object_id, undone)",
         "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, step, revision)",
@@ -578,26 +566,30 @@ _TRIGGERS = _trigger_commands()
 
 
 def _prompt_of(row: Sequence[Any]) -> SavedPrompt:
-    """A row of the table, in the order of `_PROMPT_COLUMNS`."""
-    frame_index, object_id, points, labels, box, candidate, mask, previous, initial, *came = row
-    time_s, rle, iou, score, answer = came
-    corners = json.loads(box)
+    """Return the prompt of a row of the table, whose values are in the order of `_PROMPT_COLUMNS`."""
+    object_id, frame_index, candidate, initial, time_s, rle, iou_prediction, object_score, answer, *values = row
     return SavedPrompt(
         object_id,
         frame_index,
-        tuple((float(x), float(y)) for x, y in json.loads(points)),
-        tuple(json.loads(labels)),
-        None if corners is None else tuple(corners),
+        {name: _from_column(value) for name, value in zip(SHORT_NAMES, values, strict=True)},
         candidate,
-        json.loads(mask),
-        _unpacked(previous),
         bool(initial),
         time_s,
         json.loads(rle),
-        iou,
-        score,
-        _unpacked(answer),
+        iou_prediction,
+        object_score,
+        None if answer is None else _unpacked(answer),
     )
+
+
+def _to_column(value: Any) -> Any:
+    """Return a value of a prompt's document as SQLite keeps it: arrays as they are packed, everything else as JSON."""
+    return value if isinstance(value, bytes) else json.dumps(value)
+
+
+def _from_column(value: Any) -> Any:
+    """Return the inverse of `_to_column`. A column that is NULL came with a later version of masklet."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _shown(mask: MaskRow | None, prompt: SavedPrompt | None) -> MaskRow | None:
@@ -623,14 +615,12 @@ def _pixels(mask: MaskRow | None) -> str | bytes | None:
     return None if mask is None else mask.rle["counts"]
 
 
-def _packed(logits: FloatArray | None) -> bytes | None:
-    """Square logits in half precision."""
-    return None if logits is None else zlib.compress(logits.astype(np.float16).tobytes(), 1)
+def _packed(logits: FloatArray) -> bytes:
+    """Return square logits in half precision."""
+    return zlib.compress(logits.astype(np.float16).tobytes(), 1)
 
 
-def _unpacked(data: bytes | None) -> FloatArray | None:
-    if data is None:
-        return None
+def _unpacked(data: bytes) -> FloatArray:
     flat = np.frombuffer(zlib.decompress(data), np.float16).astype(np.float32)
     side = int(len(flat) ** 0.5)
     return flat.reshape(side, side)

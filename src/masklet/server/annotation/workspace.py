@@ -10,11 +10,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from masklet.errors import TrackingError
-from masklet.masks.operations import CocoRle, decode_rle, encode_rle
+from masklet.masks.operations import CocoRle
 from masklet.media.source import FrameSource
+from masklet.prompts import Prompt, PromptFields, mask_document
 from masklet.records import ABSENT_SCORE, PRESENT_SCORE, FrameMasks
 from masklet.server.annotation.prompted_tracker import (
     Candidate,
@@ -30,6 +31,9 @@ from masklet.server.shared_model import SharedEngine, TurnLock
 from masklet.tracking.mask_rows import MaskRow, given_row
 from masklet.tracking.suggestions import Suggestion, suggest
 from masklet.tracking.tracker import Direction
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 COLORS = (
     "#4f8cff",
@@ -164,7 +168,7 @@ class Workspace:
             SavedPrompt(
                 object_id,
                 first,
-                mask=one.masks[first],
+                mask_document(one.masks[first]),
                 time_s=self._prompted.time_s(first),
                 rle=one.masks[first],
                 iou_prediction=one.iou_prediction,
@@ -178,12 +182,11 @@ class Workspace:
         self,
         object_id: int,
         frame_index: int,
+        prompt: Prompt | None = None,
         *,
-        points_xy: Sequence[tuple[float, float]] = (),
-        labels: Sequence[int] = (),
-        box_xyxy: tuple[float, float, float, float] | None = None,
         candidate: int | None = None,
         given: GivenAnswer | None = None,
+        **fields: Unpack[PromptFields],
     ) -> list[Candidate]:
         """Say what an object is on one frame, in place of what was said there before.
 
@@ -198,21 +201,19 @@ class Workspace:
         with self.lock:
             one = self._free(object_id, frame_index)
             before = self.store.prompt(object_id, frame_index)
-            new = SavedPrompt(
+            new = SavedPrompt.of(
                 object_id,
                 frame_index,
-                tuple((float(x), float(y)) for x, y in points_xy),
-                tuple(int(label) for label in labels),
-                box_xyxy,
-                candidate,
+                Prompt.of(prompt, fields, size_hw=self.size_hw),
+                candidate=candidate,
                 initial=self._is_initial(before, object_id, frame_index),
             )
             with self._operation(f"Prompt for {one.name}", frame_index=frame_index, object_id=object_id):
-                if before is not None and before.says_absent:
+                if before is not None and before.prompt.says_absent:
                     self.store.drop_masks(object_id, frame_index=frame_index)
-                elif before is not None and before.mask is not None and new.points_xy and new.box_xyxy is None:
-                    return self._prompted.touch_up(decode_rle(before.mask), new)
-                new = replace(new, previous_logits=corrected_logits(before, new))
+                elif before is not None and before.prompt.mask is not None and not new.prompt.replaces_earlier:
+                    return self._prompted.touch_up(before.prompt.mask, new)
+                new = new.with_prompt(replace(new.prompt, previous_logits=corrected_logits(before, new)))
                 if given is not None and new.initial and not self.is_tracking:
                     return self._prompted.keep(new, given)
                 return self._prompted.say(new)
@@ -223,15 +224,15 @@ class Workspace:
             one = self._free(object_id, frame_index)
             mask = fitting_mask(rle, self.size_hw)
             before = self.store.prompt(object_id, frame_index)
-            new = SavedPrompt(
+            new = SavedPrompt.of(
                 object_id,
                 frame_index,
-                mask=encode_rle(mask),
+                Prompt(mask=mask),
                 initial=self._is_initial(before, object_id, frame_index),
             )
             if mask.any():
                 with self._operation(f"Hand edit of {one.name}", frame_index=frame_index, object_id=object_id):
-                    if before is not None and before.says_absent:
+                    if before is not None and before.prompt.says_absent:
                         self.store.drop_masks(object_id, frame_index=frame_index)
                     self._prompted.say(new)
             else:
@@ -250,10 +251,11 @@ class Workspace:
             if before is None:
                 raise NotFoundError(f"nothing was said of {one.name} on frame {frame_index}")
             with self._operation(f"Clear {one.name}", frame_index=frame_index, object_id=object_id):
-                if before.says_absent:
+                if before.prompt.says_absent:
                     self.store.drop_masks(object_id, frame_index=frame_index)
                 self.store.delete_prompt(object_id, frame_index)
-                left = [said.frame_index for said in self.store.prompts(object_id=object_id) if not said.says_absent]
+                prompts = self.store.prompts(object_id=object_id)
+                left = [said.frame_index for said in prompts if not said.prompt.says_absent]
                 if left:
                     self.store.outdate(object_id, frame_index, left)
                 else:
@@ -464,7 +466,7 @@ class Workspace:
         return one
 
     def _is_initial(self, before: SavedPrompt | None, object_id: int, frame_index: int) -> bool:
-        if before is not None and not before.says_absent:
+        if before is not None and not before.prompt.says_absent:
             return before.initial
         return self.store.mask(object_id, frame_index) is None
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
+from masklet.prompts import Prompt
 from masklet.server import schemas
 from masklet.server.annotation.workspace import Workspace
 from masklet.server.convert import (
@@ -122,9 +123,7 @@ def set_prompt(
             candidates = workspace.prompt(
                 oid,
                 i,
-                points_xy=[(x, y) for x, y in body.points],
-                labels=body.labels,
-                box_xyxy=None if body.box is None else (body.box[0], body.box[1], body.box[2], body.box[3]),
+                Prompt.from_request(body),
                 candidate=body.candidate,
                 given=None if body.answer is None else given_answer(body.answer, studio.engine.info.low_res_size),
             )

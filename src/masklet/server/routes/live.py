@@ -81,7 +81,7 @@ class LiveTracker:
         self._size_hw: tuple[int, int] | None = None
         self._count = 0
         self._times: list[float] = []
-        self.waiting: dict[int, LivePrompt] = {}
+        self.waiting: dict[int, Prompt] = {}
         """Prompts for the next frame."""
 
     @property
@@ -96,7 +96,7 @@ class LiveTracker:
             known = {*self._tracker.object_ids, *self.waiting, message.prompt.object_id}
             if len(known) > MAX_OBJECTS:
                 raise PromptError(f"a live stream may have {MAX_OBJECTS} objects")
-            self.waiting[message.prompt.object_id] = message.prompt
+            self.waiting[message.prompt.object_id] = Prompt.from_request(message.prompt)
         if message.remove is not None:
             self.waiting.pop(message.remove, None)
             if message.remove in self._tracker.object_ids:
@@ -112,22 +112,13 @@ class LiveTracker:
             raise PromptError("the frames of a live stream must have one size: open another line for others")
         self._size_hw = size_hw
         waiting, self.waiting = self.waiting, {}
-        prompts = {object_id: _scaled(said, scale, size_hw) for object_id, said in waiting.items()}
+        prompts = {object_id: prompt.scaled(scale) for object_id, prompt in waiting.items()}
         frame = Frame(self._count, rgb, time.monotonic() - self._began_s)
         self._count += 1
         with in_background():
             masks = self._tracker.step(frame, prompts)
         self._times = [*self._times[-20:], time.monotonic()]
         return masks
-
-
-def _scaled(said: LivePrompt, scale: float, size_hw: tuple[int, int]) -> Prompt:
-    return Prompt.create(
-        points_xy=[[x * scale, y * scale] for x, y in said.points] or None,
-        labels=said.labels or None,
-        box_xyxy=None if said.box is None else [value * scale for value in said.box],
-        size_hw=size_hw,
-    )
 
 
 @router.websocket("/live")
