@@ -21,6 +21,17 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
 
+PRESENT_SCORE = 10.0
+"""Object score (logit) of an object whose mask was given, not predicted.
+Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`."""
+ABSENT_SCORE = -10.0
+"""Object score (logit) of an object that a user has marked as absent."""
+ABSENT_LOGIT = -1024.0
+"""Mask logit of every pixel of an object that is not in the frame. Source: sam2 2b90b9f, sam2_base.py."""
+PREVIOUS_LOGIT_LIMIT = 32.0
+"""Logits of an earlier answer are clipped to +-32 before they are corrected.
+Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_points_or_box`, sam2_image_predictor.py `_predict`."""
+
 ObjectStatus = Literal["present", "uncertain", "occluded", "lost"]
 """Of one object on one frame: seen; seen, but something speaks against it; gone for a moment; gone for longer."""
 
@@ -122,12 +133,6 @@ class Decoded(Generic[A]):
         return self.object_score > 0
 
 
-PRESENT_SCORE = 10.0
-"""Object score (logit) of an object whose mask was given, not predicted."""
-ABSENT_SCORE = -10.0
-"""Object score (logit) of an object that a user has marked as absent."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ObjectResult:
     """Tracker output for one object on one frame, without its pixels; see `tracking.mask_rows` for its other forms."""
@@ -212,12 +217,24 @@ class SegmentResult:
     """(K, h, w) to be fed back as `previous_logits`, or thresholded elsewhere than at 0."""
     object_score: float
     """Logit; images: how sure the model is that the prompt marks an object at all."""
+    confidences: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """(K,) in [0, 1]: estimated quality of each mask, its expected IoU after calibration. The IoU predictions when
+    left out."""
+
+    def __post_init__(self) -> None:
+        if len(self.confidences) != len(self.iou_predictions):
+            object.__setattr__(self, "confidences", np.clip(self.iou_predictions, 0, 1))
 
     @property
     def mask(self) -> BoolArray:
         """(H, W) the best candidate."""
         best: BoolArray = self.masks[0]
         return best
+
+    @property
+    def confidence(self) -> float:
+        """Confidence of the best candidate."""
+        return float(self.confidences[0])
 
 
 @dataclass(frozen=True, slots=True)

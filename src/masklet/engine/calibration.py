@@ -1,4 +1,4 @@
-"""Confidence: what a model's IoU prediction is worth, as an expected IoU. Knows nothing of frames, memory or engines."""
+"""Confidence: a model's IoU prediction turned into an expected IoU. Knows nothing of frames, memory or engines."""
 
 from __future__ import annotations
 

@@ -19,7 +19,17 @@ from masklet.errors import CheckpointError, EngineError
 from masklet.masks.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
 from masklet.masks.operations import mask_logits, square_mask
 from masklet.prompts import PointLabel, Prompt
-from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, FrameMemory, ImageFeatures, Recall
+from masklet.records import (
+    PRESENT_SCORE,
+    ByteArray,
+    Conditioned,
+    Decoded,
+    EngineInfo,
+    FloatArray,
+    FrameMemory,
+    ImageFeatures,
+    Recall,
+)
 
 A = TypeVar("A")
 
@@ -55,9 +65,6 @@ VARYING_AXES: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
 
 SPEEDS = ("exact", "fast")
 """What `speed` may be: all that is remembered is attended to, or 2 x 2 cells of it as one."""
-
-PRESENT_SCORE = 10.0
-"""Object score of a mask prompt. Source: sam2 2b90b9f, sam2_base.py `_use_mask_as_output`."""
 
 
 _RETIRED = frozenset({"tracks_with_candidates"})

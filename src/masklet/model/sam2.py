@@ -27,9 +27,8 @@ from masklet.model.memory_encoder import MemoryEncoder
 from masklet.model.position_encoding import cells_averaged, rotary_table, sine_encoding_1d, sine_encoding_2d
 from masklet.model.prompt_encoder import PromptEncoder
 from masklet.model.prompt_maps import FinePrompts, PromptMaps
+from masklet.records import ABSENT_LOGIT
 
-ABSENT_LOGIT = -1024.0
-"""Mask logit of an object that is not in the frame."""
 MEMORY_SCALE, MEMORY_BIAS = 20.0, -10.0
 """A remembered mask is its probability times the scale plus the bias."""
 STABILITY_DELTA = 0.05

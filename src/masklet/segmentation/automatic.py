@@ -33,7 +33,16 @@ from masklet.masks.operations import (
     without_small_parts,
 )
 from masklet.prompts import Prompt
-from masklet.records import BoolArray, ByteArray, Decoded, EngineInfo, FloatArray, ImageFeatures, Recall
+from masklet.records import (
+    PREVIOUS_LOGIT_LIMIT,
+    BoolArray,
+    ByteArray,
+    Decoded,
+    EngineInfo,
+    FloatArray,
+    ImageFeatures,
+    Recall,
+)
 
 A = TypeVar("A")
 
@@ -43,9 +52,6 @@ Box = tuple[int, int, int, int]
 INNER_EDGE = 20
 """A mask that comes within this many pixels of a crop's edge, where the image goes on, is taken for cut off.
 Source: sam2 2b90b9f, utils/amg.py `is_box_near_crop_edge`."""
-
-LOGIT_LIMIT = 32.0
-"""Logits fed back are clipped to its negative and itself. Source: sam2 2b90b9f, sam2_image_predictor.py `_predict`."""
 
 MIN_CROP_SIDE = 16
 """Pixels; smaller crops show nothing."""
@@ -321,7 +327,7 @@ class _Crop(Generic[A]):
         if not self.config.refine:
             return list(zip(points_xy, answers, strict=True))
         again = [
-            _click(point, np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT))
+            _click(point, np.clip(logits, -PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT))
             for point, answer in zip(points_xy, answers, strict=True)
             for logits in self.engine.to_numpy(answer.low_res_logits)
         ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from masklet.engine.calibration import confidence_of, stage_of
 from masklet.engine.protocol import Engine
 from masklet.masks.edges import EdgeConfig, refine_edges
 from masklet.masks.shown import shown_logits
@@ -163,9 +164,12 @@ class EncodedImage(Generic[A]):
         if self._refine is not None:
             for plane in full:
                 plane[...] = self._refine(plane, low_res_hw=logits.shape[1:])
+        iou_predictions = np.asarray(decoded.iou_predictions, np.float32)[best_first]
+        stage = stage_of(prompt)
         return SegmentResult(
             masks=full > 0,
-            iou_predictions=np.asarray(decoded.iou_predictions, np.float32)[best_first],
+            iou_predictions=iou_predictions,
+            confidences=np.array([confidence_of(iou, self.engine.info, stage) for iou in iou_predictions], np.float32),
             low_res_logits=logits,
             object_score=decoded.object_score,
         )

@@ -19,7 +19,16 @@ from masklet.masks.shown import shown_logits
 from masklet.memory.bank import MemoryConfig
 from masklet.memory.policies import Sighting
 from masklet.prompts import Prompt
-from masklet.records import BoolArray, Decoded, FloatArray, Frame, FrameMasks, ObjectResult, Recall
+from masklet.records import (
+    PREVIOUS_LOGIT_LIMIT,
+    BoolArray,
+    Decoded,
+    FloatArray,
+    Frame,
+    FrameMasks,
+    ObjectResult,
+    Recall,
+)
 from masklet.tracking.collisions import Claim, CollisionGuard
 from masklet.tracking.frame_engine import Answer, FrameEngine, Question
 from masklet.tracking.mask_rows import MaskRow, from_results, to_rows
@@ -28,10 +37,6 @@ from masklet.tracking.status import Verdict
 from masklet.tracking.track import Branching, Given, Hypothesis, Track
 
 A = TypeVar("A")
-
-PREVIOUS_LOGIT_LIMIT = 32.0
-"""Earlier logits are clamped to this before they are corrected.
-Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_points_or_box`."""
 
 LOOK_BACK = 64
 """Stored frames among which those are sought whose memories are rebuilt."""

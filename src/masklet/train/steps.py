@@ -17,7 +17,7 @@ from torch import Tensor
 
 from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.model.sam2 import SAM2, Features, Masks
-from masklet.records import FrameMemory, Recall
+from masklet.records import ABSENT_SCORE, PRESENT_SCORE, FrameMemory, Recall
 from masklet.train.distillation import Teacher
 from masklet.train.losses import LossWeights, MaskLoss, distillation_loss, mask_loss
 from masklet.train.prompts import (
@@ -230,12 +230,13 @@ def clip_step(
         if time + 1 < num_frames:
             # Half of the time memories are written by what the model believes, as in inference, else by the truth.
             believes = torch.rand(()) < 0.5 and time > 0
-            score = frame.object_score.detach() if believes else torch.where(present, 10.0, -10.0)
+            score = frame.object_score.detach() if believes else torch.where(present, PRESENT_SCORE, ABSENT_SCORE)
             prompted = time == 0 or time in corrected
             is_prompted = torch.full((len(target),), prompted)
             spatial = model.encode_memory(features.embedding, frame.logits, score, is_prompted, features.keys)
             pointer = torch.where((score > 0)[:, None], frame.pointer, model.no_object_pointer.to(frame.pointer.dtype))
-            bank.write(time, FrameMemory(spatial, pointer), prompted=prompted, iou_prediction=1.0, object_score=10.0)
+            memory = FrameMemory(spatial, pointer)
+            bank.write(time, memory, prompted=prompted, iou_prediction=1.0, object_score=PRESENT_SCORE)
     if tracked_ious:
         metrics["tracked"] = torch.stack(tracked_ious).mean().item()
         metrics["tracked_last"] = tracked_ious[-1].item()

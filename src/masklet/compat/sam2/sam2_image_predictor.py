@@ -14,8 +14,7 @@ from masklet.errors import PromptError
 from masklet.masks.operations import upsample_logits, without_small_parts
 from masklet.media.images import ImageSource
 from masklet.prompts import Prompt
-from masklet.records import FloatArray
-from masklet.segmentation.automatic import LOGIT_LIMIT
+from masklet.records import PREVIOUS_LOGIT_LIMIT, FloatArray
 from masklet.segmentation.segmenter import EncodedImage, Segmenter
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ class SAM2ImagePredictor:
         full = upsample_logits(planes, image.size_hw)
         masks = full if return_logits else (full > self.mask_threshold).astype(np.float32)
         masks = masks.reshape(*low_res.shape[:2], *image.size_hw)
-        low_res = low_res.clip(-LOGIT_LIMIT, LOGIT_LIMIT)
+        low_res = low_res.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
         return (masks[0], ious[0], low_res[0]) if len(answers) == 1 else (masks, ious, low_res)
 
 

@@ -17,15 +17,12 @@ from masklet.errors import ConfigError, MaskletError, PromptError, TrackingError
 from masklet.masks.operations import without_small_parts
 from masklet.media.source import VideoSource, open_source
 from masklet.memory.bank import MemoryConfig
-from masklet.records import Decoded, FloatArray, FrameMemory, ImageFeatures
-from masklet.tracking.stepper import PREVIOUS_LOGIT_LIMIT
+from masklet.records import ABSENT_LOGIT, PREVIOUS_LOGIT_LIMIT, Decoded, FloatArray, FrameMemory, ImageFeatures
 from masklet.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-ABSENT_LOGIT = -1024.0
-"""Of every pixel of an object that is not in the frame, or not known there. Source: sam2 2b90b9f, sam2_base.py."""
 OVERLAP_LOGIT = -10.0
 """Of pixels that `non_overlap_masks` takes away, at most."""
 FILLED_LOGIT = 0.1

@@ -18,7 +18,7 @@ from masklet.masks.operations import CocoRle, decode_rle, encode_rle, mask_logit
 from masklet.masks.shown import shown_logits
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
-from masklet.records import ABSENT_SCORE, BoolArray, FloatArray
+from masklet.records import ABSENT_SCORE, PREVIOUS_LOGIT_LIMIT, BoolArray, FloatArray
 from masklet.server.annotation.store import AnnotationStore, SavedPrompt
 from masklet.server.annotation.touch_up import touched_up
 from masklet.server.shared_model import SharedEngine
@@ -239,4 +239,4 @@ def fitting_mask(rle: CocoRle, size_hw: tuple[int, int]) -> BoolArray:
 
 def _half(logits: FloatArray) -> FloatArray:
     """As they are kept, so that a prompt gives the same mask before and after a restart."""
-    return np.asarray(logits.clip(-32, 32).astype(np.float16), np.float32)
+    return np.asarray(logits.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT).astype(np.float16), np.float32)
