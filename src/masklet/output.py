@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever finds half of one: beside the target first, renamed when complete."""
+"""Files written so that nobody ever finds half of one: next to the target first, renamed when complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import TracebackType
 from masklet.errors import OutputError
 
 SPARE_BYTES = 2 * 2**20
-"""Left on the disk for finishing what has been begun."""
+"""Room left on the disk for finishing files that are open."""
 
 
 def refuse_existing(path: str | Path, force: bool = False) -> Path:
@@ -65,7 +65,7 @@ def check_writable(path: str | Path) -> Path:
 
 @contextmanager
 def atomic_path(path: str | Path, *, keep_partial: bool = False) -> Iterator[Path]:
-    """A temporary name beside `path`, of the same suffix, that becomes `path` when the block ends well.
+    """Give a temporary name next to `path`, with the same suffix, and rename it to `path` when the block succeeds.
 
     Args:
         path: where the result goes; an existing file is replaced.
@@ -92,78 +92,101 @@ def atomic_path(path: str | Path, *, keep_partial: bool = False) -> Iterator[Pat
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+@contextmanager
+def naming_errors(path: str | Path) -> Iterator[None]:
+    """Turn the operating system's errors within the block into an OutputError that names the file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def cache_folder() -> Path:
-    """Where files lie that can be had again: `masklet` in the user's cache folder. It may not exist yet."""
+    """Return the folder for files that can be made or downloaded again, `masklet` in the user's cache folder.
+
+    It may not exist yet.
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "masklet"
 
 
-def check_space(path: Path, to_finish: int = 0) -> None:
-    """Stop while the file can still be finished: one that ends with a full disk cannot be played.
+def check_space(path: Path, to_finish: int = 0, *, keeps_frames: bool = True) -> None:
+    """Stop while the file can still be finished: a file that ends with a full disk cannot be played.
 
     Args:
         path: the file, or a folder of files.
         to_finish: bytes that finishing takes beyond `SPARE_BYTES`.
+        keeps_frames: the frames so far stay in the file; the message then says so.
 
     Raises:
         OutputError: the disk is nearly full.
     """
     free = shutil.disk_usage(path if path.is_dir() else path.parent).free
     if free < SPARE_BYTES + to_finish:
+        kept = "The frames so far are kept; make room" if keeps_frames else "Nothing was written; make room"
         raise OutputError(
-            f"the disk is full: {free / 2**20:.1f} MB are left for {path}. The frames so far are kept; make room, or "
-            "choose another place"
+            f"the disk is full: {free / 2**20:.1f} MB are left for {path}. {kept}, or choose another place"
         )
 
 
-_STORED = (".png", ".jpg", ".jpeg", ".mp4")
-"""Compressed already."""
+_COMPRESSED_SUFFIXES = (".png", ".jpg", ".jpeg", ".mp4")
+"""Files that a .zip stores as they are."""
 
 
 class OutputFolder:
-    """Takes files by their names; a context manager. What failed leaves nothing behind."""
+    """Takes files by their names, into a folder or a .zip; a context manager. After an error nothing is left behind."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, is_live: bool = False) -> None:
         """Begin.
 
         Args:
             path: ends in .zip, and is replaced when complete; or a folder that is empty or does not exist.
+            is_live: write into the folder itself, which may hold other files, one complete file after another. What
+                has been written stays after an error.
 
         Raises:
-            OutputError: the place is taken or cannot be written.
+            OutputError: something else is there, or the place cannot be written.
         """
         self.path = Path(path)
         self._stack = ExitStack()
         self._zip: zipfile.ZipFile | None = None
-        self._folder: Path | None = None
+        self._temporary: Path | None = None
         if self.path.suffix.lower() == ".zip":
             temporary = self._stack.enter_context(atomic_path(self.path))
             self._zip = self._stack.enter_context(
                 zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=4)
             )
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise OutputError(f"{self.path} exists and is not an empty folder: choose another place")
-        make_folder(self.path.parent)
-        self._folder = make_folder(self.path.with_name(f".{self.path.name[:80]}.{uuid.uuid4().hex[:8]}.part"))
+        elif is_live:
+            make_folder(self.path)
+        else:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise OutputError(f"{self.path} exists and is not an empty folder: choose another place")
+            make_folder(self.path.parent)
+            self._temporary = make_folder(self.path.with_name(f".{self.path.name[:80]}.{uuid.uuid4().hex[:8]}.part"))
 
     def write(self, name: str, data: bytes) -> None:
-        """Add a file; folders in its name are made.
+        """Add a file; folders in its name are created.
 
         Raises:
             OutputError: it cannot be written.
         """
-        try:
+        with naming_errors(self.path):
             if self._zip is not None:
-                stored = name.lower().endswith(_STORED)
-                kind = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+                is_compressed = name.lower().endswith(_COMPRESSED_SUFFIXES)
+                kind = zipfile.ZIP_STORED if is_compressed else zipfile.ZIP_DEFLATED
                 self._zip.writestr(name, data, compress_type=kind)
-            else:
-                assert self._folder is not None
-                path = self._folder / name
+            elif self._temporary is not None:
+                path = self._temporary / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+            else:
+                with atomic_path(self.path / name) as temporary:
+                    temporary.write_bytes(data)
 
     def __enter__(self) -> OutputFolder:
         return self
@@ -172,13 +195,12 @@ class OutputFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._stack.__exit__(kind, error, trace)
-            if self._folder is not None and error is None:
-                if self.path.is_dir():
-                    self.path.rmdir()  # it is empty
-                self._folder.rename(self.path)
-        except OSError as failed:
-            raise OutputError(f"cannot write {self.path}: {failed.strerror or failed}") from failed
+            with naming_errors(self.path):
+                self._stack.__exit__(kind, error, trace)
+                if self._temporary is not None and error is None:
+                    if self.path.is_dir():
+                        self.path.rmdir()  # empty, as was checked
+                    self._temporary.rename(self.path)
         finally:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            if self._temporary is not None:
+                shutil.rmtree(self._temporary, ignore_errors=True)

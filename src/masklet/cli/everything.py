@@ -14,11 +14,10 @@ from masklet.cli.groups import OptionGroup
 from masklet.cli.images import COCO_NAME, Batch, Job, Results, list_images
 
 if TYPE_CHECKING:
-    from masklet.api import Model
     from masklet.records import ByteArray
     from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, AutomaticProgress
+    from masklet.tracking.mask_rows import MaskRow
 
-FORMATS = ("overlay", "masks", "coco")
 MAX_LABELLED = 12
 """With more masks than this the overlay is a map, without numbers."""
 
@@ -83,7 +82,7 @@ def segment_everything(images: Sequence[Path], changes: dict[str, Any], results:
     from masklet.segmentation.automatic import AutomaticConfig
 
     AutomaticConfig(**changes)  # says what is wrong with them before a model is loaded
-    chosen = results.chosen_formats(FORMATS, "--format with --everything")
+    chosen = results.chosen_formats(without="cutout", name="--format with --everything")
     names = {"overlay": "overlay.jpg", "masks": "masks.png"}
     jobs = [
         Job(image, {kind: results.out / f"{image.stem}.{name}" for kind, name in names.items() if kind in chosen})
@@ -93,7 +92,7 @@ def segment_everything(images: Sequence[Path], changes: dict[str, Any], results:
     results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
     model = results.model.load()
     config = AutomaticConfig.for_engine(model.info, **changes)
-    batch: Batch[_Found] = Batch("segment --everything", model)
+    batch: Batch[_Found] = Batch("segment --everything", model, coco_path)
 
     def do(number: int, report: ProgressReport) -> None:
         job = jobs[number]
@@ -101,14 +100,13 @@ def segment_everything(images: Sequence[Path], changes: dict[str, Any], results:
         def show(progress: AutomaticProgress) -> None:
             report.update(number * config.num_points + progress.points_done, job.image.name)
 
-        batch.do(job, lambda rgb: _find(model, config, job, rgb, show))
+        batch.do(job, lambda rgb: _find(batch, config, job, rgb, show))
 
     return batch.run(
         jobs,
         do,
         unit="clicks",
         units_each=config.num_points,
-        coco_path=coco_path,
         as_json=results.as_json,
         print_summary=lambda: _print_summary(batch.done, config),
     )
@@ -153,24 +151,9 @@ class _Found:
             "outputs": {kind: str(path) for kind, path in self.outputs.items()},
         }
 
-    def annotations(self) -> list[dict[str, Any]]:
-        """`score` is the IoU prediction, `object_id` the number in the PNG."""
-        from masklet.formats.coco_file import coco_annotation
-
-        return [
-            coco_annotation(
-                mask.rle,
-                object_id=number,
-                score=round(mask.iou_prediction, 4),
-                stability=round(mask.stability, 4),
-                point_xy=[round(value, 2) for value in mask.point_xy],
-            )
-            for number, mask in enumerate(self.masks, start=1)
-        ]
-
 
 def _find(
-    model: Model,
+    batch: Batch[_Found],
     config: AutomaticConfig,
     job: Job[str],
     rgb: ByteArray,
@@ -185,33 +168,52 @@ def _find(
         counts[:] = [progress]
         show(progress)
 
-    masks = model.segmenter().everything(rgb, config, on_progress=follow)
+    masks = batch.model.segmenter().everything(rgb, config, on_progress=follow)
 
     def write(seconds: float) -> _Found:
         size_hw = rgb.shape[0], rgb.shape[1]
         labels = label_map(masks, size_hw)
-        _write(job.paths, rgb, masks, labels)
+        _write(job, rgb, masks, labels)
+        batch.add_rows(job.image, rgb, _rows(masks), [_extra(mask) for mask in masks])
         return _Found(job.image, size_hw, tuple(masks), counts[-1], float((labels > 0).mean()), seconds, job.paths)
 
     return write
 
 
-def _write(paths: Mapping[str, Path], rgb: ByteArray, masks: Sequence[AutomaticMask], labels: Any) -> None:
-    import numpy as np
+def _rows(masks: Sequence[AutomaticMask]) -> list[MaskRow]:
+    """Return the masks as rows; an object's id is its number in the PNG."""
+    from masklet.tracking.mask_rows import given_row
 
-    from masklet.masks.drawing import draw_overlay, draw_regions, neighbor_colors
+    return [
+        given_row(0, number, mask.rle, iou_prediction=mask.iou_prediction, prompted=False)
+        for number, mask in enumerate(masks, start=1)
+    ]
+
+
+def _extra(mask: AutomaticMask) -> dict[str, Any]:
+    """Return the fields that COCO annotations have here; there is no object score, since nobody prompted."""
+    return {
+        "object_score": None,
+        "stability": round(mask.stability, 4),
+        "point_xy": [round(value, 2) for value in mask.point_xy],
+    }
+
+
+def _write(job: Job[str], rgb: ByteArray, masks: Sequence[AutomaticMask], labels: Any) -> None:
+    from masklet.formats import FrameRows, image_medium, open_image_stream
+    from masklet.masks.drawing import draw_regions, neighbor_colors
     from masklet.media.images import write_image, write_label_map
 
     colors = neighbor_colors(labels)
-    if "masks" in paths:
-        write_label_map(paths["masks"], labels, colors)
-    if "overlay" in paths:
+    if "masks" in job.paths:
+        write_label_map(job.paths["masks"], labels, colors)
+    if "overlay" in job.paths:
         if 0 < len(masks) <= MAX_LABELLED:
-            planes = np.stack([mask.mask for mask in masks])
-            scores = [mask.iou_prediction for mask in masks]
-            write_image(paths["overlay"], draw_overlay(rgb, planes, range(1, len(masks) + 1), scores))
+            medium = image_medium(job.image, rgb)
+            with open_image_stream("overlay", job.paths["overlay"], medium) as stream:
+                stream.write(FrameRows(medium, 0, 0.0, _rows(masks), rgb))
         else:
-            write_image(paths["overlay"], draw_regions(rgb, labels, colors))
+            write_image(job.paths["overlay"], draw_regions(rgb, labels, colors))
 
 
 def _print_summary(images: Sequence[_Found], config: AutomaticConfig) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -21,12 +20,16 @@ from masklet.cli.console import (
 )
 from masklet.cli.options import ModelChoice, describe_model, refuse_equal_names, refuse_existing_files, split_list
 from masklet.errors import ConfigError, ImageError, PromptError
-from masklet.output import atomic_path, check_writable
+from masklet.output import check_writable
 
 if TYPE_CHECKING:
     from masklet.api import Model
+    from masklet.formats import MaskStream
     from masklet.records import ByteArray
+    from masklet.tracking.mask_rows import MaskRow
 
+IMAGE_FORMATS = ("overlay", "masks", "cutout", "coco")
+"""The formats of `masklet.formats` that are offered for images."""
 COCO_NAME = "coco.json"
 
 K = TypeVar("K")
@@ -42,15 +45,20 @@ class Results:
     force: bool
     as_json: bool
 
-    def chosen_formats(self, of: tuple[str, ...], name: str = "--format") -> list[str]:
-        """The formats that were asked for.
+    def chosen_formats(self, *, without: str = "", name: str = "--format") -> list[str]:
+        """Return the formats that were asked for.
+
+        Args:
+            without: a format that is not offered here.
+            name: of the option, for messages.
 
         Raises:
             ConfigError: there are none, or an unknown one.
         """
-        chosen = split_list(self.formats, of=of, name=name)
+        offered = tuple(format_id for format_id in IMAGE_FORMATS if format_id != without)
+        chosen = split_list(self.formats, of=offered, name=name)
         if not chosen:
-            raise ConfigError(f"--format is empty: choose from {', '.join(of)}")
+            raise ConfigError(f"--format is empty: choose from {', '.join(offered)}")
         return chosen
 
     def check(self, written: Sequence[Path]) -> None:
@@ -79,9 +87,6 @@ class Done(Protocol):
     @property
     def size_hw(self) -> tuple[int, int]: ...
     def to_dict(self) -> dict[str, Any]: ...
-    def annotations(self) -> list[dict[str, Any]]:
-        """COCO's, but for the ids."""
-        ...
 
 
 D = TypeVar("D", bound=Done)
@@ -94,9 +99,26 @@ class Batch(Generic[D]):
     command: str
     """For the JSON document."""
     model: Model
+    coco_path: Path | None = None
+    """The COCO document of all images, where that was asked for."""
     done: list[D] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
+    _coco: MaskStream | None = None
+
+    def add_rows(self, image: Path, rgb: ByteArray, rows: Sequence[MaskRow], extras: Sequence[Mapping[str, Any]]) -> None:
+        """Add the masks of one image to the COCO document, if there is one.
+
+        Args:
+            image: the file.
+            rgb: (H, W, 3) its pixels.
+            rows: its masks.
+            extras: further fields of each mask.
+        """
+        if self._coco is not None:
+            from masklet.formats import FrameRows, image_medium
+
+            self._coco.write(FrameRows(image_medium(image, rgb), 0, 0.0, rows, extras=extras))
 
     def do(self, job: Job[Any], segment: Callable[[ByteArray], Callable[[float], D]]) -> None:
         """One image.
@@ -125,7 +147,6 @@ class Batch(Generic[D]):
         *,
         unit: str,
         units_each: int,
-        coco_path: Path | None,
         as_json: bool,
         print_summary: Callable[[], None],
     ) -> int:
@@ -136,7 +157,6 @@ class Batch(Generic[D]):
             do: does the job of a number.
             unit: of the progress bar.
             units_each: of an image.
-            coco_path: where the COCO document goes.
             as_json: report as JSON.
             print_summary: report as a table.
 
@@ -147,13 +167,11 @@ class Batch(Generic[D]):
             Interrupted: by Ctrl-C; what was done until then is complete.
         """
         is_complete = False
-        with show_progress("segmenting", len(jobs) * units_each, unit) as report, suppress(KeyboardInterrupt):
-            for number in range(len(jobs)):
-                do(number, report)
-            is_complete = True
-        if coco_path is not None and self.done:
-            write_coco(coco_path, self.done)
-            self.outputs.append(coco_path)
+        with show_progress("segmenting", len(jobs) * units_each, unit) as report, self._coco_document():
+            with suppress(KeyboardInterrupt):
+                for number in range(len(jobs)):
+                    do(number, report)
+                is_complete = True
         if as_json:
             print_json(self.to_dict())
         elif self.done:
@@ -162,6 +180,19 @@ class Batch(Generic[D]):
         if not is_complete:
             raise Interrupted(f"after {len(self.done)} of {len(jobs)} images")
         return 2 if self.failed else 0
+
+    @contextmanager
+    def _coco_document(self) -> Iterator[None]:
+        """Write the COCO document while the images are done."""
+        if self.coco_path is None:
+            yield
+            return
+        from masklet.formats import open_image_stream
+
+        with open_image_stream("coco", self.coco_path) as self._coco:
+            yield
+        if self.done:
+            self.outputs.append(self.coco_path)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -196,19 +227,3 @@ def _expanded(path: Path) -> list[Path]:
     if not found:
         raise ImageError(f"{path} holds no images")
     return found
-
-
-def write_coco(path: Path, images: Sequence[Done]) -> None:
-    """One COCO document for all images."""
-    numbered = list(enumerate(images, start=1))
-    found = [(image_id, own) for image_id, done in numbered for own in done.annotations()]
-    document = {
-        "images": [
-            {"id": number, "file_name": done.image.name, "height": done.size_hw[0], "width": done.size_hw[1]}
-            for number, done in numbered
-        ],
-        "categories": [{"id": 1, "name": "object"}],
-        "annotations": [{"id": number, "image_id": i, **own} for number, (i, own) in enumerate(found, start=1)],
-    }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(document), encoding="utf-8")

@@ -26,12 +26,10 @@ from masklet.cli.prompts import ObjectPrompt, read_prompt_file
 from masklet.errors import ConfigError, PromptError
 
 if TYPE_CHECKING:
-    from masklet.api import Model
-    from masklet.masks.operations import CocoRle
     from masklet.prompts import Prompt
     from masklet.records import ByteArray, SegmentResult
+    from masklet.tracking.mask_rows import MaskRow
 
-FORMATS = ("overlay", "masks", "cutouts", "coco")
 CANDIDATES = 3
 """Of an ambiguous prompt; see `Engine.decode`."""
 
@@ -43,7 +41,7 @@ EPILOG = examples(
     ),
     (
         "Every photo of a folder, cut out",
-        "masklet segment photos/ --box 10,10,300,400 --format cutouts --out out/",
+        "masklet segment photos/ --box 10,10,300,400 --format cutout --out out/",
     ),
     ("Prompts by photo", "masklet segment --prompts prompts.json"),
     ("All there is in a photo", "masklet segment photo.jpg --everything"),
@@ -83,7 +81,7 @@ class SegmentResults(OptionGroup):
         typer.Option(
             "--format",
             metavar="LIST",
-            help="What to write: overlay (a picture), masks (PNG, 0 and 255), cutouts (PNG with transparency), "
+            help="Formats to write: overlay (a picture), masks (PNG, 0 and 255), cutout (PNG with transparency), "
             f"coco ({COCO_NAME}, masks as RLE).",
             rich_help_panel=RESULT_PANEL,
         ),
@@ -145,13 +143,13 @@ def _segment_prompted(
     refine_edges: bool,
     results: Results,
 ) -> int:
-    chosen = results.chosen_formats(FORMATS)
+    chosen = results.chosen_formats()
     jobs, prompts = _plan(images, typed, prompt_path, results.out, chosen, CANDIDATES if all_candidates else 1)
     coco_path = results.out / COCO_NAME if "coco" in chosen else None
     results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
     model = results.model.load()
-    batch: Batch[_Segmented] = Batch("segment", model)
-    work = _Work(model, True if all_candidates else None, refine_edges=refine_edges, keep_rles=coco_path is not None)
+    batch: Batch[_Segmented] = Batch("segment", model, coco_path)
+    work = _Work(batch, True if all_candidates else None, refine_edges=refine_edges)
 
     def do(number: int, report: ProgressReport) -> None:
         report.update(number, jobs[number].image.name)
@@ -162,7 +160,6 @@ def _segment_prompted(
         do,
         unit="images",
         units_each=1,
-        coco_path=coco_path,
         as_json=results.as_json,
         print_summary=lambda: _print_summary(batch.done, all_candidates),
     )
@@ -206,8 +203,8 @@ def _paths(
             yield ("overlay", 0, candidate), out / f"{image.stem}{suffix}.overlay.jpg"
         for prompt in prompts:
             name = image.stem + (f".object{prompt.object_id}" if len(prompts) > 1 else "") + suffix
-            for kind in ("mask", "cutout"):
-                if f"{kind}s" in formats:
+            for kind, format_id in (("mask", "masks"), ("cutout", "cutout")):
+                if format_id in formats:
                     yield (kind, prompt.object_id, candidate), out / f"{name}.{kind}.png"
 
 
@@ -221,8 +218,6 @@ class _Row:
     object_score: float
     area: int
     box_xyxy: tuple[float, ...] | None
-    rle: CocoRle | None
-    """Where COCO was asked for."""
     outputs: dict[str, Path]
 
     def to_dict(self) -> dict[str, Any]:
@@ -257,70 +252,54 @@ class _Segmented:
             "overlays": [str(path) for path in self.overlays],
         }
 
-    def annotations(self) -> list[dict[str, Any]]:
-        from masklet.formats.coco_file import coco_annotation
-
-        return [
-            coco_annotation(
-                row.rle,
-                object_id=row.object_id,
-                candidate=row.candidate,
-                score=round(row.iou_prediction, 4),
-                object_score=round(row.object_score, 4),
-            )
-            for row in self.rows
-            if row.rle is not None and row.box_xyxy is not None
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     """From pixels to files."""
 
-    model: Model
+    batch: Batch[_Segmented]
     multimask: bool | None
     refine_edges: bool
-    keep_rles: bool
 
     def segment(self, job: Job[_Kind], asked: Sequence[ObjectPrompt], rgb: ByteArray) -> Callable[[float], _Segmented]:
         """Segment; what comes back writes."""
         from masklet.masks.edges import EdgeConfig
 
         prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in asked]
-        segmenter = self.model.segmenter(edges=EdgeConfig() if self.refine_edges else None)
+        segmenter = self.batch.model.segmenter(edges=EdgeConfig() if self.refine_edges else None)
         results = segmenter.set_image(rgb).predict_many(prompts, multimask=self.multimask)
         object_ids = [prompt.object_id for prompt in asked]
 
         def write(seconds: float) -> _Segmented:
-            self._write(job, rgb, dict(zip(object_ids, prompts, strict=True)), results)
+            rows = _rows(object_ids, results)
+            self._write(job, rgb, dict(zip(object_ids, prompts, strict=True)), rows)
+            candidates = range(CANDIDATES if self.multimask else 1)
+            self.batch.add_rows(
+                job.image,
+                rgb,
+                [own[candidate] for own in zip(*rows, strict=True) for candidate in candidates],
+                [{"candidate": candidate} for _ in object_ids for candidate in candidates],
+            )
             return self._record(job, rgb, object_ids, results, seconds)
 
         return write
 
     def _write(
-        self, job: Job[_Kind], rgb: ByteArray, prompts: dict[int, Prompt], results: Sequence[SegmentResult]
+        self, job: Job[_Kind], rgb: ByteArray, prompts: dict[int, Prompt], rows: Sequence[Sequence[MaskRow]]
     ) -> None:
-        import numpy as np
-
-        from masklet.masks.drawing import cutout, draw_overlay
+        """Write the files of one image; `rows` are the masks by candidate and object."""
+        from masklet.formats import FrameRows, image_medium, open_image_stream
+        from masklet.formats.pictures import cut_out
         from masklet.media.images import write_image
 
-        object_ids = list(prompts)
         for (kind, object_id, candidate), path in job.paths.items():
             if kind == "overlay":
-                write_image(
-                    path,
-                    draw_overlay(
-                        rgb,
-                        np.stack([result.masks[candidate] for result in results]),
-                        object_ids,
-                        [float(result.iou_predictions[candidate]) for result in results],
-                        prompts=prompts,
-                    ),
-                )
-            else:
-                mask = results[object_ids.index(object_id)].masks[candidate]
-                write_image(path, mask if kind == "mask" else cutout(rgb, mask))
+                medium = image_medium(job.image, rgb, prompts=prompts)
+                with open_image_stream("overlay", path, medium) as stream:
+                    stream.write(FrameRows(medium, 0, 0.0, rows[candidate], rgb))
+                continue
+            mask = next(row.mask for row in rows[candidate] if row.object_id == object_id)
+            write_image(path, mask if kind == "mask" else cut_out(rgb, {object_id: mask}))
 
     def _record(
         self,
@@ -330,7 +309,7 @@ class _Work:
         results: Sequence[SegmentResult],
         seconds: float,
     ) -> _Segmented:
-        from masklet.masks.operations import encode_rle, mask_box_xyxy
+        from masklet.masks.operations import mask_box_xyxy
 
         rows = []
         for object_id, result in zip(object_ids, results, strict=True):
@@ -350,12 +329,30 @@ class _Work:
                         object_score=result.object_score,
                         area=int(mask.sum()),
                         box_xyxy=None if box is None else tuple(box.tolist()),
-                        rle=encode_rle(mask) if self.keep_rles else None,
                         outputs=outputs,
                     )
                 )
         overlays = tuple(path for (kind, _, _), path in job.paths.items() if kind == "overlay")
         return _Segmented(job.image, (rgb.shape[0], rgb.shape[1]), tuple(rows), overlays, seconds)
+
+
+def _rows(object_ids: Sequence[int], results: Sequence[SegmentResult]) -> list[list[MaskRow]]:
+    """Return the masks as rows, by candidate and object."""
+    from masklet.tracking.mask_rows import given_row
+
+    return [
+        [
+            given_row(
+                0,
+                object_id,
+                result.masks[candidate],
+                iou_prediction=float(result.iou_predictions[candidate]),
+                object_score=result.object_score,
+            )
+            for object_id, result in zip(object_ids, results, strict=True)
+        ]
+        for candidate in range(len(results[0].masks))
+    ]
 
 
 def _print_summary(images: Sequence[_Segmented], all_candidates: bool) -> None:

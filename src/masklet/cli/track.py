@@ -35,7 +35,7 @@ from masklet.cli.track_run import Seen, TrackRun, written
 from masklet.errors import ConfigError, OutputError, PromptError
 
 if TYPE_CHECKING:
-    from masklet.formats.sink import Sinks
+    from masklet.formats import MaskStreams
     from masklet.media.source import FrameSource, VideoInfo
     from masklet.prompts import Prompt
     from masklet.records import EngineInfo, Frame, FrameMasks
@@ -96,12 +96,12 @@ def track(
             output = output.as_before(tracker.notes)
         info = _source(tracker).info
         tracker.notes["track"] = tracker.notes.get("track", {"model": model.model}) | output.notes(info)
-        sinks = output.open(info, _shown_prompts(tracker, given), _rereadable(tracker, way, session))
+        streams = output.open(tracker, _shown_prompts(tracker, given), in_order=_is_in_order(way, session))
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
-            run.go(tracker, frames_to_come, sinks, report, session=session.path)
+            run.go(tracker, frames_to_come, streams, report, session=session.path)
         kept = _keep_session(tracker, session.place(output.place(info), info), run, asked=session.path is not None)
         model_info = tracker.engine.info
-    return _report(run, info, sinks, kept, model_info, as_json=switches.as_json)
+    return _report(run, info, streams, kept, model_info, as_json=switches.as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +129,21 @@ class _Results:
             Path(before["out"]), self.formats or before["formats"], self.per_object or before["per_object"], force=True
         )
 
-    def open(self, info: VideoInfo, prompts: Mapping[int, Mapping[int, Prompt]], source: FrameSource | None) -> Sinks:
-        from masklet.formats.sink import open_sinks
+    def open(self, tracker: Tracker[Any], prompts: Mapping[int, Mapping[int, Prompt]], *, in_order: bool) -> MaskStreams:
+        from masklet.formats import open_streams
+        from masklet.tracking.masklets import ObjectInfo
 
-        return open_sinks(
-            self.place(info),
+        source = _source(tracker)
+        names = tracker.names
+        return open_streams(
+            self.place(source.info),
             self.formats,
-            info,
-            force=self.force,
-            per_object=self.per_object,
+            source,
+            objects=[ObjectInfo(object_id, names.get(object_id, "")) for object_id in tracker.object_ids],
+            options={"masks": {"layout": "both"}} if self.per_object else None,
             prompts=prompts,
-            source=source,
+            in_order=in_order,
+            force=self.force,
         )
 
 
@@ -182,9 +186,9 @@ def _source(tracker: Tracker[Any]) -> FrameSource:
     return tracker.source
 
 
-def _rereadable(tracker: Tracker[Any], way: WayChoice, session: SessionChoice) -> FrameSource | None:
-    """The source, for results that are to be in order when the way is not."""
-    return None if session.resume is None and way.direction == "forward" else tracker.source
+def _is_in_order(way: WayChoice, session: SessionChoice) -> bool:
+    """Return whether frames come in their order."""
+    return session.resume is None and way.direction == "forward"
 
 
 def _shown_prompts(tracker: Tracker[Any], given: Mapping[tuple[int, int], Prompt]) -> dict[int, dict[int, Prompt]]:
@@ -258,17 +262,17 @@ def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, as
 
 
 def _report(
-    run: TrackRun, info: VideoInfo, sinks: Sinks, session: Path | None, model: EngineInfo, *, as_json: bool
+    run: TrackRun, info: VideoInfo, streams: MaskStreams, session: Path | None, model: EngineInfo, *, as_json: bool
 ) -> int:
     """Tell what became of it; the exit status."""
     cause = run.failed or run.broken
     if cause is not None and not run.num_frames:
         raise cause
     if as_json:
-        document = run.to_dict(info, sinks) | {"session": None if session is None else str(session)}
+        document = run.to_dict(info, streams) | {"session": None if session is None else str(session)}
         print_json({"command": "track", "model": describe_model(model), **document})
     elif run.num_frames:
-        run.print_summary(info, sinks)
+        run.print_summary(info, streams)
         if session is not None:
             print_line(
                 f"saved {session}" + ("" if run.is_finished else f"; go on with: masklet track --resume {session}")
@@ -281,7 +285,7 @@ def _report(
         raise run.failed
     if run.interrupted:
         raise Interrupted(
-            f"after {run.num_frames} frames, which are in {describe_outputs(written(sinks))}"
+            f"after {run.num_frames} frames, which are in {describe_outputs(written(streams))}"
             if run.num_frames
             else "before the first frame was finished"
         )
@@ -310,5 +314,7 @@ def _give_prompts(tracker: Tracker[Any], said: tuple[ObjectPrompt, ...]) -> dict
 
 
 def _default_out(info: VideoInfo, formats: list[str]) -> Path:
-    name = Path(info.name).stem.removesuffix(".nii") or "video"
+    from masklet.tracking.masklets import medium_name
+
+    name = medium_name(info.name)
     return Path("out") / (name if formats and formats != ["overlay"] else f"{name}.mp4")

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from masklet.masks.edges import EdgeConfig
     from masklet.media.source import VideoInfo
 
-FORMATS = ("overlay", "masks", "coco", "tiff", "nifti")
 DIRECTIONS = ("forward", "backward", "both")
 SESSION_PANEL = "Sessions"
 
@@ -85,8 +84,9 @@ class TrackResults(OptionGroup):
         typer.Option(
             "--format",
             metavar="LIST",
-            help="What to write: overlay (H.264 with the audio; the default), masks (an indexed PNG a frame), coco "
-            "(JSON, masks as RLE), tiff (a stack of labels), nifti (a label volume, for DICOM and NIfTI).",
+            help="Formats to write: overlay (H.264 with the audio; the default), masks (one indexed PNG per frame), coco "
+            "(JSON, masks as RLE), csv (a table), tiff (a stack of labels), nifti (a label volume, for DICOM and "
+            "NIfTI). masklet export-masks writes further formats from a saved session.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None
@@ -100,12 +100,16 @@ class TrackResults(OptionGroup):
     ] = False
 
     def chosen_formats(self) -> list[str]:
-        """Empty when the name of `--out` decides.
+        """Return the formats asked for; none when the name of `--out` decides.
 
         Raises:
-            ConfigError: there is no such format.
+            ConfigError: a format is unknown, or cannot be written while tracking.
         """
-        return split_list(self.formats or "", of=FORMATS)
+        if self.formats is None:
+            return []
+        from masklet.formats import live_formats
+
+        return split_list(self.formats, of=live_formats())
 
 
 class WayChoice(OptionGroup):

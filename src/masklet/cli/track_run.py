@@ -1,4 +1,4 @@
-"""What `masklet track` does once everything is open: frames go from the tracker to the sinks, until one ends."""
+"""What `masklet track` does once everything is open: frames go from the tracker to the outputs, until one ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from masklet.cli.console import (
 from masklet.errors import MaskletError, VideoError
 
 if TYPE_CHECKING:
-    from masklet.formats.sink import Sinks
+    from masklet.formats import MaskStreams
     from masklet.media.source import VideoInfo
     from masklet.records import Frame, FrameMasks
     from masklet.tracking.tracker import Tracker
@@ -63,7 +63,7 @@ class Seen:
 
 @dataclass(slots=True)
 class TrackRun:
-    """Moves frames from the tracker to the sinks until one of them ends."""
+    """Moves frames from the tracker to the outputs until one of them ends."""
 
     objects: dict[int, Seen]
     num_frames: int = 0
@@ -100,7 +100,7 @@ class TrackRun:
         self,
         tracker: Tracker[Any],
         way: Iterator[tuple[Frame, FrameMasks]],
-        sinks: Sinks,
+        streams: MaskStreams,
         report: ProgressReport,
         *,
         session: Path | None = None,
@@ -110,7 +110,7 @@ class TrackRun:
         Args:
             tracker: saved now and then.
             way: its frames, `until_stopped`.
-            sinks: where they go.
+            streams: where they go.
             report: told how far it is.
             session: the file that the tracker is saved to.
 
@@ -120,10 +120,10 @@ class TrackRun:
         watch = Stopwatch()
         saved = time.monotonic()
         try:
-            with gentle_interrupt(self.stopped), sinks:
+            with gentle_interrupt(self.stopped), streams:
                 try:
                     for frame, masks in way:
-                        sinks.write(frame, masks)
+                        streams.write(frame, masks)
                         self._add(masks)
                         report.update(self.num_frames, _status(masks))
                         if session is not None and time.monotonic() - saved > SAVE_EVERY_S:
@@ -136,7 +136,7 @@ class TrackRun:
             self.interrupted = True
         except MaskletError as error:
             self.failed = error
-            self.num_frames = min(self.num_frames, sinks.num_written)  # some may have waited when the disk was full
+            self.num_frames = min(self.num_frames, streams.num_written)  # some may have waited when the disk was full
         self.seconds = watch.seconds
 
     def _add(self, masks: FrameMasks) -> None:
@@ -149,7 +149,7 @@ class TrackRun:
         for row, object_id in enumerate(masks.object_ids):
             self.objects.setdefault(object_id, Seen()).add(masks, row)
 
-    def to_dict(self, info: VideoInfo, sinks: Sinks) -> dict[str, Any]:
+    def to_dict(self, info: VideoInfo, streams: MaskStreams) -> dict[str, Any]:
         return {
             "video": info.name,
             "size_hw": list(info.size_hw),
@@ -174,10 +174,11 @@ class TrackRun:
                 for object_id, seen in sorted(self.objects.items())
             ],
             "frames_to_review": sorted(self.to_review),
-            "outputs": [str(path) for path in written(sinks)],
+            "notes": list(streams.notes),
+            "outputs": [str(path) for path in written(streams)],
         }
 
-    def print_summary(self, info: VideoInfo, sinks: Sinks) -> None:
+    def print_summary(self, info: VideoInfo, streams: MaskStreams) -> None:
         """A row an object, how long it took, and where it went."""
         rows = [
             (
@@ -198,7 +199,9 @@ class TrackRun:
             print_line(f"{self.num_unread} frames between them could not be read: they are damaged")
         if self.to_review:
             print_line(f"to be looked at: {_some_frames(self.to_review)}")
-        print_line(f"wrote {describe_outputs(written(sinks))}")
+        for note in streams.notes:
+            print_line(f"note: {note}")
+        print_line(f"wrote {describe_outputs(written(streams))}")
 
 
 def _some_frames(frames: list[int], most: int = 8) -> str:
@@ -209,9 +212,9 @@ def _some_frames(frames: list[int], most: int = 8) -> str:
     return f"frame{'s' if len(listed) > 1 else ''} {shown}{more}"
 
 
-def written(sinks: Sinks) -> list[Path]:
+def written(streams: MaskStreams) -> list[Path]:
     """The results that are there."""
-    return [path for path in sinks.paths if path.exists()]
+    return [path for path in streams.paths if path.exists()]
 
 
 def _status(masks: FrameMasks) -> str:

@@ -1,26 +1,43 @@
 """Masks to files and back: the formats that other tools read.
 
-    export_masks("coco", [medium], "coco.json")
+    export_masks("coco", [medium], "coco.json")                      # at once
+    with open_streams("out/", ["overlay", "coco"], source) as out:   # live, while tracking
+        out.write(tracker.frame, masks)
     import_masks("coco.json", size_hw=(480, 854), num_frames=90).masklets
 
-`FORMATS` says what there is; the server and the command line offer exactly these.
+`FORMATS` lists them all; the server and the command line offer exactly these. Another package adds its own by an entry
+point; see `masklet.formats.registry`.
 """
 
-from masklet.formats.base import Cancelled, Exported, Format
-from masklet.formats.exporting import FORMATS, export_masks, find_format
+from masklet.formats.base import Cancelled, Exported, ExportJob, Format
+from masklet.formats.export import export_masks
 from masklet.formats.importing import IMPORT_FORMATS, Imported, import_masks
+from masklet.formats.live import MaskStreams, image_medium, open_image_stream, open_streams, video_medium
 from masklet.formats.opening import open_labelled, open_session
+from masklet.formats.registry import FORMATS, find_format, live_formats, register_format
+from masklet.formats.stream import BaseStream, FrameRows, MaskStream
 
 __all__ = [
     "FORMATS",
     "IMPORT_FORMATS",
+    "BaseStream",
     "Cancelled",
+    "ExportJob",
     "Exported",
     "Format",
+    "FrameRows",
     "Imported",
+    "MaskStream",
+    "MaskStreams",
     "export_masks",
     "find_format",
+    "image_medium",
     "import_masks",
+    "live_formats",
+    "open_image_stream",
     "open_labelled",
     "open_session",
+    "open_streams",
+    "register_format",
+    "video_medium",
 ]

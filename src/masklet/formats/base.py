@@ -1,4 +1,8 @@
-"""What every format is: a name, options, and a function that writes media with their masklets."""
+"""The description of a format: its name, its options, and the functions that write it.
+
+A format is written at once, from media whose masks are known (`export_masks`), or live, frame by frame while a tracker
+runs (`open_streams`). A format with `open_stream` can do both with the same code: at once is a loop over `write`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from masklet.errors import DataError
+from pycocotools import mask as coco_mask
+
+from masklet.errors import ConfigError, DataError
+from masklet.formats.stream import FrameRows, MaskStream
+from masklet.media.base import closing_frames
 from masklet.schema import Options
 from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium
 
-Kind = Literal["image", "video"]
+MediumKind = Literal["image", "video", "volume"]
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all)."""
 
@@ -24,85 +32,194 @@ class Cancelled(Exception):  # noqa: N818 (it is no error)
 
 
 @dataclass(slots=True)
-class Job(Generic[O]):
-    """One export: what goes where, and what is to be said of it."""
+class ExportJob(Generic[O]):
+    """One output to be written: which media, where to, with which options; and its counts and notes."""
 
     media: Sequence[LabelledMedium]
-    out: Path
+    """Of a live output its one medium, without masks: these come frame by frame."""
+    path: Path
     options: O
-    classes: tuple[str, ...]
-    """In order; the first has number 0 in YOLO and 1 in COCO."""
+    classes: list[str] = field(default_factory=list)
+    """In order; the first has number 0 in YOLO and 1 in COCO. Classes that appear later are appended."""
+    is_live: bool = False
+    """True while tracking: frames come one by one, and after an error those that have come are kept."""
     progress: Progress | None = None
     cancelled: Callable[[], bool] | None = None
     num_frames: int = 0
     num_masks: int = 0
+    """Not counting empty ones."""
     notes: dict[str, int] = field(default_factory=dict)
     """What the format could not hold, and how often."""
 
-    def note(self, text: str, times: int = 1) -> None:
-        self.notes[text] = self.notes.get(text, 0) + times
+    def note(self, text: str) -> None:
+        """Record something that the format cannot hold; equal texts are counted."""
+        self.notes[text] = self.notes.get(text, 0) + 1
+
+    def noted(self) -> tuple[str, ...]:
+        """Return the notes as lines, with their counts."""
+        return tuple(f"{text} ({count})" if count > 1 else text for text, count in self.notes.items())
 
     def check_cancelled(self) -> None:
-        """Raises Cancelled: the caller wants no more."""
+        """Raise Cancelled if the caller has asked to stop."""
         if self.cancelled is not None and self.cancelled():
             raise Cancelled
 
     def class_number(self, medium: LabelledMedium, object_id: int) -> int:
-        """From 0."""
-        return self.classes.index(medium.masklets.info(object_id).category)
+        """Return the number of an object's class, from 0."""
+        category = medium.masklets.info(object_id).category
+        if category not in self.classes:
+            self.classes.append(category)
+        return self.classes.index(category)
 
-    def frames(self) -> Iterator[tuple[LabelledMedium, int, list[MaskRow]]]:
-        """The frames of which something is known, with what is known; absent objects have empty masks.
+    def folder_of(self, medium: LabelledMedium) -> str:
+        """Return the folder of a medium within the output, with a slash; "" where there is only one medium."""
+        return "" if len(self.media) == 1 else f"{medium.name}/"
+
+    def frames(self, *, with_pixels: bool = False) -> Iterator[FrameRows]:
+        """Yield the frames on which at least one object is known; absent objects have empty masks.
+
+        Args:
+            with_pixels: also yield the frames between them on which none is known, and give every frame its `rgb`.
 
         Raises:
-            Cancelled: the caller wants no more.
-            DataError: a mask has not the size of its medium.
+            Cancelled: the caller has asked to stop.
+            DataError: a mask does not have the size of its medium.
         """
         total = sum(len(medium.masklets.span()) for medium in self.media)
         done = 0
         for medium in self.media:
-            height, width = medium.source.info.size_hw
-            for frame_index in medium.masklets.span():
+            for frame in _frames_of(medium, with_pixels=with_pixels):
                 self.check_cancelled()
-                rows = medium.masklets.at(frame_index)
-                for row in rows:
-                    if row.rle["size"] != [height, width]:
-                        raise DataError(
-                            f"{medium.name}, frame {frame_index}: the mask of object {row.object_id} is "
-                            f"{row.rle['size'][1]} x {row.rle['size'][0]}, the medium {width} x {height} (width x "
-                            "height): masks must have the size of their medium"
-                        )
-                if rows:
+                check_sizes(frame)
+                if frame.rows or with_pixels:
                     self.num_frames += 1
-                    yield medium, frame_index, rows
+                    yield frame
                 done += 1
                 if self.progress is not None:
                     self.progress(done, total)
 
 
-@dataclass(frozen=True, slots=True)
+def _frames_of(medium: LabelledMedium, *, with_pixels: bool) -> Iterator[FrameRows]:
+    span = medium.masklets.span()
+    if with_pixels:
+        with closing_frames(medium.source.frames(span.start, span.stop)) as frames:
+            for frame in frames:
+                yield FrameRows(medium, frame.index, frame.time_s, medium.masklets.at(frame.index), frame.rgb)
+        return
+    for frame_index in span:
+        rows = medium.masklets.at(frame_index)
+        # Masks that were imported or drawn carry no time.
+        time_s = (rows[0].time_s if rows else 0.0) or frame_index / medium.source.info.fps
+        yield FrameRows(medium, frame_index, time_s, rows)
+
+
+def check_sizes(frame: FrameRows) -> None:
+    """Check that every mask has the size of its medium.
+
+    Raises:
+        DataError: a mask is smaller or larger.
+    """
+    height, width = frame.medium.source.info.size_hw
+    for row in frame.rows:
+        if row.rle["size"] != [height, width]:
+            raise DataError(
+                f"{frame.medium.name}, frame {frame.frame_index}: the mask of object {row.object_id} is "
+                f"{row.rle['size'][1]} x {row.rle['size'][0]}, the medium {width} x {height} (width x height): masks "
+                "must have the size of their medium"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Format(Generic[O]):
-    """One way to write masks to files."""
+    """One way to write masks to files. Give `open_stream`, or `write` where all masks must be known first."""
 
     id: str
     name: str
     description: str
-    """What comes out, and what it cannot hold, for users."""
-    kinds: tuple[Kind, ...]
-    suffix: str
-    """Of the one file that is written; "" for many, which go to a folder or a .zip."""
+    """For users: the content of the files, and what they cannot hold."""
+    kinds: tuple[MediumKind, ...]
+    """The media that it is for. A volume is a video whose frames are the slices of a stack."""
     options: type[O]
-    write: Callable[[Job[O]], None]
+    suffixes: tuple[str, ...] = ()
+    """Allowed ends of its one file, the usual one first; none if it writes many files, to a folder or a .zip."""
+    image_suffixes: tuple[str, ...] = ()
+    """For images, where these differ."""
+    open_stream: Callable[[ExportJob[O]], MaskStream] | None = None
+    """Start an output that takes one frame after another."""
+    write: Callable[[ExportJob[O]], None] | None = None
+    """Write everything at once."""
     many_media: bool = True
-    """Whether several media can be written at once."""
+    """Several media can go into one output."""
+    file_name: str = ""
+    """Name of its file or folder next to other outputs; left out, its id with the usual suffix."""
+    shows_frames: bool = False
+    """It needs the pixels of every frame, also of those on which no object is known."""
+    any_order: bool = False
+    """As a stream it takes frames in any order; of two masks for one frame the later counts."""
+
+    def __post_init__(self) -> None:
+        if self.write is None and self.open_stream is None:
+            raise ConfigError(f"format {self.id!r} has neither open_stream nor write: give one of them")
+        if not self.file_name:
+            object.__setattr__(self, "file_name", self.id + self.suffix)
+
+    @property
+    def suffix(self) -> str:
+        """The usual end of its one file; "" for many files."""
+        return self.suffixes[0] if self.suffixes else ""
+
+    def suffixes_for(self, medium: LabelledMedium) -> tuple[str, ...]:
+        """Return the allowed ends of its one file for this medium, the usual one first; none for many files."""
+        return self.image_suffixes if medium.is_image and self.image_suffixes else self.suffixes
+
+    @property
+    def is_live(self) -> bool:
+        """True if it can be written while tracking."""
+        return self.open_stream is not None
+
+    def check_medium(self, medium: LabelledMedium) -> None:
+        """Check that the format is for media of this kind.
+
+        Raises:
+            DataError: it is not.
+        """
+        if medium.is_image:
+            kinds = {"image"}
+        else:
+            kinds = {"video"} if medium.source.info.volume is None else {"video", "volume"}
+        if not kinds.isdisjoint(self.kinds):
+            return
+        if "volume" in self.kinds:
+            raise DataError(
+                f"{medium.name} is not a volume, so its masks cannot be one: choose another format, such as tiff"
+            )
+        raise DataError(
+            f"{medium.name} is {'an image' if medium.is_image else 'a video'}, and {self.name} is not for those"
+        )
+
+    def run(self, job: ExportJob[O]) -> None:
+        """Write everything at once.
+
+        Raises:
+            Cancelled: the caller has asked to stop; nothing is left behind.
+            DataError: the format cannot hold a mask.
+            OutputError: a file cannot be written.
+        """
+        if self.write is not None:
+            self.write(job)
+            return
+        assert self.open_stream is not None
+        with self.open_stream(job) as stream:
+            for frame in job.frames(with_pixels=self.shows_frames):
+                stream.write(frame)
 
     def to_dict(self) -> dict[str, Any]:
-        """For `GET /formats`."""
+        """Return what `GET /formats` says of it."""
         return {
             "id": self.id,
             "name": self.name,
             "description": self.description,
-            "for": list(self.kinds),
+            "for": [kind for kind in self.kinds if kind != "volume"],
             "suffix": self.suffix or ".zip",
             "many_media": self.many_media,
             "options": self.options.schema(),
@@ -111,7 +228,7 @@ class Format(Generic[O]):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote."""
+    """Counts of an export, and what the format could not hold."""
 
     path: Path
     num_media: int
@@ -119,19 +236,13 @@ class Exported:
     num_masks: int
     """Not counting empty ones."""
     notes: tuple[str, ...]
-    """What the format could not hold."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NoOptions(Options):
-    """A format without choices."""
 
 
 def frame_name(medium: LabelledMedium, frame_index: int) -> str:
-    """The stem of a frame's file: that of the medium for an image, with the frame's number for a video."""
+    """Return the stem of a frame's file: the medium's name, for a video with the frame's number."""
     return medium.name if medium.is_image else f"{medium.name}_{frame_index:06d}"
 
 
-def frame_time(medium: LabelledMedium, row: MaskRow) -> float:
-    """Seconds from the beginning: the row's own, or by the medium's rate."""
-    return row.time_s or row.frame_index / medium.source.info.fps
+def is_seen(row: MaskRow) -> bool:
+    """Return whether a mask has any pixel, from its run-length code."""
+    return int(coco_mask.area(row.rle)) > 0

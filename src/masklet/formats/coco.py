@@ -1,15 +1,26 @@
-"""COCO instances: an image a frame, an annotation for every object seen in it, overlaps kept."""
+"""COCO instances: one image per frame, one annotation for every object seen in it, overlaps kept.
+
+The file grows with the frames: annotations go to it at once, images wait in a temporary file and follow at the end. So
+memory does not grow with the video, and a run that is stopped leaves valid JSON.
+
+Beyond COCO's fields an annotation has `object_id`, `name`, `score` (the IoU prediction), `object_score` (a logit),
+`prompted` and `accepted`; in a video also `track_id`, `frame_index`, `status` and `review`. An image of a video has
+`video`, `frame_index` and `time_s`.
+"""
 
 from __future__ import annotations
 
+import json
+import tempfile
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from pycocotools import mask as coco_mask
 
-from masklet.formats.base import Format, Job, frame_name, frame_time
-from masklet.formats.coco_file import CocoFile, coco_annotation
+from masklet.formats.base import ExportJob, Format, frame_name, is_seen
+from masklet.formats.stream import BaseStream, FrameRows
 from masklet.masks.operations import mask_polygons
+from masklet.output import atomic_path, check_writable, naming_errors
 from masklet.schema import Options, choice_field, number_field
 from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium
@@ -19,63 +30,122 @@ from masklet.tracking.masklets import LabelledMedium
 class CocoOptions(Options):
     label = "coco"
     segmentation: str = choice_field("rle", ("rle", "polygons"), "Masks as")
-    tolerance: float = number_field(0, 0, 20, "How far polygons may stray to be simpler, pixels")
+    tolerance: float = number_field(0, 0, 20, "Tolerance of simplified polygons, pixels")
 
 
-def _write(job: Job[CocoOptions]) -> None:
-    names = ", ".join(medium.name for medium in job.media[:3]) + (", ..." if len(job.media) > 3 else "")
-    about: dict[str, Any] = {"description": f"masklets of {names}"}
-    if len(job.media) == 1 and not job.media[0].is_image:
-        info = job.media[0].source.info
-        about |= {"fps": info.fps, "num_frames": info.num_frames}
-    with CocoFile(job.out, about, job.classes, keep_partial=False) as file:
-        for medium, frame_index, rows in job.frames():
-            height, width = medium.source.info.size_hw
-            image: dict[str, Any] = {
-                "id": file.num_images + 1,
-                "file_name": medium.file_name
-                if medium.is_image and medium.file_name
-                else f"{frame_name(medium, frame_index)}.jpg",
-                "width": width,
-                "height": height,
+class CocoStream(BaseStream):
+    """Writes one COCO JSON."""
+
+    def __init__(self, job: ExportJob[CocoOptions]) -> None:
+        """Prepare; the file is opened with the first frame.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+        super().__init__(check_writable(job.path))
+        self._job = job
+        self._num_images = self._num_annotations = 0
+        self._files: tuple[IO[str], IO[str]] | None = None
+        """Annotations, images."""
+
+    def write(self, frame: FrameRows) -> None:
+        extras = frame.extras or [{}] * len(frame.rows)
+        seen = [(row, extra) for row, extra in zip(frame.rows, extras, strict=True) if is_seen(row)]
+        lines = []
+        with naming_errors(self.path):
+            annotations, images = self._files or self._open()
+            self.check_space(images.tell(), keeps_frames=self._job.is_live)
+            image = {"id": self._num_images + 1, **_image(frame)}
+            for number, (row, extra) in enumerate(seen, start=self._num_annotations + 1):
+                fields = {"id": number, "image_id": image["id"]} | self._annotation(frame.medium, row) | extra
+                annotation = {name: value for name, value in fields.items() if value is not None}
+                lines.append(("," if number > 1 else "") + "\n" + json.dumps(annotation))
+            # Whole frames in one call each, so that an interrupt cannot leave half a record.
+            images.write(("," if self._num_images else "") + "\n" + json.dumps(image))
+            self._num_images += 1
+            self._num_annotations += len(seen)
+            annotations.write("".join(lines))
+        self._job.num_masks += len(seen)
+
+    def _annotation(self, medium: LabelledMedium, row: MaskRow) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "category_id": self._job.class_number(medium, row.object_id) + 1,
+            "segmentation": row.rle if self._job.options.segmentation == "rle" else self._polygons(row),
+            "area": int(coco_mask.area(row.rle)),
+            "bbox": [float(value) for value in coco_mask.toBbox(row.rle)],
+            "iscrowd": 0,
+            "object_id": row.object_id,
+            "name": medium.masklets.info(row.object_id).name,
+            "score": round(row.iou_prediction, 4),
+            "object_score": round(row.object_score, 4),
+            "prompted": row.prompted,
+            "accepted": row.accepted,
+        }
+        if not medium.is_image:
+            fields |= {
+                "track_id": row.object_id,
+                "frame_index": row.frame_index,
+                "status": row.status,
+                "review": row.review,
             }
-            if not medium.is_image:
-                time_s = round(frame_time(medium, rows[0]), 6)
-                image |= {"video": medium.name, "frame_index": frame_index, "time_s": time_s}
-            annotations = [_annotation(job, medium, row) for row in rows if int(coco_mask.area(row.rle))]
-            job.num_masks += len(annotations)
-            file.add(image, annotations)
+        return fields
+
+    def _polygons(self, row: MaskRow) -> list[list[float]]:
+        polygons = mask_polygons(row.mask, self._job.options.tolerance)
+        if not polygons:  # the mask is thinner than the tolerance
+            polygons = mask_polygons(row.mask)
+        return [polygon.ravel().tolist() for polygon in polygons]
+
+    def _open(self) -> tuple[IO[str], IO[str]]:
+        temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=self._job.is_live))
+        annotations = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+        images = self._stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115
+        annotations.write(f'{{"info": {json.dumps(self._about())},\n"annotations": [')
+        self._files = annotations, images
+        self._stack.callback(self._finish)
+        return self._files
+
+    def _about(self) -> dict[str, Any]:
+        media = self._job.media
+        names = ", ".join(medium.name for medium in media[:3]) + (", ..." if len(media) > 3 else "")
+        about: dict[str, Any] = {"description": f"masklets of {names}" if names else "masklets"}
+        if len(media) == 1 and not media[0].is_image:
+            info = media[0].source.info
+            about |= {"fps": info.fps, "num_frames": info.num_frames}
+        return about
+
+    def _finish(self) -> None:
+        assert self._files is not None
+        annotations, images = self._files
+        annotations.write('\n],\n"images": [')
+        images.seek(0)
+        while block := images.read(1 << 20):
+            annotations.write(block)
+        # Classes come last: while tracking, objects of new classes may appear until the end.
+        categories = [{"id": number, "name": name} for number, name in enumerate(self._job.classes, start=1)]
+        annotations.write(f'\n],\n"categories": {json.dumps(categories)}}}\n')
 
 
-def _annotation(job: Job[CocoOptions], medium: LabelledMedium, row: MaskRow) -> dict[str, Any]:
-    """As `CocoSink` writes it, with the object's name and what users have said of the mask."""
-    segmentation: Any = row.rle
-    if job.options.segmentation == "polygons":
-        polygons = mask_polygons(row.mask, job.options.tolerance)
-        segmentation = [polygon.ravel().tolist() for polygon in polygons]
-        if not segmentation:  # thinner than the tolerance
-            segmentation = [polygon.ravel().tolist() for polygon in mask_polygons(row.mask)]
-    in_video = {"track_id": row.object_id, "frame_index": row.frame_index, "status": row.status}
-    return coco_annotation(
-        row.rle,
-        category_id=job.class_number(medium, row.object_id) + 1,
-        segmentation=segmentation,
-        object_id=row.object_id,
-        name=medium.masklets.info(row.object_id).name,
-        score=round(row.iou_prediction, 4),
-        object_score=round(row.object_score, 4),
-        prompted=row.prompted,
-        accepted=row.accepted,
-        **({} if medium.is_image else in_video),
-    )
+def _image(frame: FrameRows) -> dict[str, Any]:
+    medium = frame.medium
+    height, width = medium.source.info.size_hw
+    has_name = medium.is_image and medium.file_name
+    image: dict[str, Any] = {
+        "file_name": medium.file_name if has_name else f"{frame_name(medium, frame.frame_index)}.jpg",
+        "width": width,
+        "height": height,
+    }
+    if not medium.is_image:
+        image |= {"video": medium.name, "frame_index": frame.frame_index, "time_s": round(frame.time_s, 6)}
+    return image
 
 
 COCO = Format(
-    "coco",
-    "COCO",
-    "One JSON with a mask, box, class and track number for every object on every frame. Overlaps are kept.",
-    ("image", "video"),
-    ".json",
-    CocoOptions,
-    _write,
+    id="coco",
+    name="COCO",
+    description="One JSON with a mask, box, class and track number for every object on every frame. Overlaps are kept.",
+    kinds=("image", "video"),
+    suffixes=(".json",),
+    options=CocoOptions,
+    open_stream=CocoStream,
 )

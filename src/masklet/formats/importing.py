@@ -20,7 +20,7 @@ from masklet.datasets.files import MaskFile, masks_by_stem, natural_order, read_
 from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
 from masklet.datasets.sav import LABEL_STEP
 from masklet.errors import ConfigError, DataError, MaskletError
-from masklet.formats.png import OBJECTS_NAME
+from masklet.formats.pngs import OBJECTS_NAME
 from masklet.masks.operations import decode_rle
 from masklet.records import BoolArray
 from masklet.tracking.mask_rows import given_row

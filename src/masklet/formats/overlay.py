@@ -1,61 +1,97 @@
-"""The video with its objects drawn in, and its sound."""
+"""The frames with their objects drawn in: a video with its sound, or a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
+
+import numpy as np
 
 from masklet.errors import OutputError
-from masklet.formats.sink_base import BaseSink
+from masklet.formats.base import ExportJob, Format, is_seen
+from masklet.formats.stream import BaseStream, FrameRows
 from masklet.masks.drawing import draw_overlay
-from masklet.media.base import VideoInfo
+from masklet.media.images import write_image
 from masklet.media.writer import VideoWriter, h264
-from masklet.prompts import Prompt
-from masklet.records import Frame, FrameMasks
+from masklet.records import ByteArray
+from masklet.schema import Options, integer_field, switch_field
 
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
+_WORDS = ("occluded", "lost")
+"""Statuses that are written in place of the predicted IoU."""
 
 
-class OverlaySink(BaseSink):
-    """The video with its objects drawn in, as H.264; see `VideoWriter`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OverlayOptions(Options):
+    label = "overlay"
+    quality: int = integer_field(18, 0, 51, "x264's constant rate factor: larger is smaller")
+    labels: bool = switch_field(True, "With numbers, predicted IoU, and words for lost objects")
+    prompts: bool = switch_field(True, "With clicks and boxes")
 
-    def __init__(
-        self,
-        path: str | Path,
-        info: VideoInfo,
-        *,
-        prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
-        quality: int = 18,
-    ) -> None:
+
+class OverlayStream(BaseStream):
+    """Writes the video with its objects drawn in, as H.264 (see `VideoWriter`); for an image a picture."""
+
+    def __init__(self, job: ExportJob[OverlayOptions]) -> None:
         """Prepare; the file is opened with the first frame.
-
-        Args:
-            path: .mp4, .mov or .mkv; an existing file is replaced in the end.
-            info: of the source, for its rate and its audio.
-            prompts: by frame index and object id: drawn on their frames.
-            quality: x264's constant rate factor: 18 looks like the source, larger is smaller.
 
         Raises:
             OutputError: another suffix, or a place that cannot be written.
         """
-        if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
-            raise OutputError(f"an overlay must end in {', '.join(VIDEO_SUFFIXES)}, got {path}")
-        self._writer = VideoWriter(path, info, h264(quality))
-        super().__init__(self._writer.path)
-        self._stack.push(self._writer)
-        self._prompts = prompts or {}
+        super().__init__(job.path)
+        self._job = job
+        medium = job.media[0]
+        allowed = PICTURE_SUFFIXES if medium.is_image else VIDEO_SUFFIXES
+        if job.path.suffix.lower() not in allowed:
+            raise OutputError(f"an overlay must end in {', '.join(allowed)}, got {job.path}")
+        self._writer: VideoWriter | None = None
+        if not medium.is_image:
+            codec = h264(job.options.quality)
+            self._writer = VideoWriter(job.path, medium.source.info, codec, keep_partial=job.is_live)
+            self._stack.push(self._writer)
         self._last_index = -1
 
-    def write(self, frame: Frame, masks: FrameMasks) -> None:
-        if frame.index <= self._last_index:
-            raise OutputError(
-                f"an overlay needs its frames in order, got {frame.index} after {self._last_index}: "
-                "wrap the sink in InOrder"
-            )
-        # The frames that the encoder holds back take together no more than one raw frame.
-        self.check_space(to_finish=frame.rgb.nbytes + self._writer.to_finish())
-        picture = draw_overlay(
-            frame.rgb, masks.masks, masks.object_ids, masks.iou_predictions, prompts=self._prompts.get(frame.index)
+    def write(self, frame: FrameRows) -> None:
+        assert frame.rgb is not None
+        if frame.frame_index <= self._last_index:
+            raise OutputError(f"an overlay needs its frames in order, got {frame.frame_index} after {self._last_index}")
+        picture = self._drawn(frame)
+        if self._writer is None:
+            write_image(self.path, picture)
+        else:
+            # The frames that the encoder holds back take together no more than one raw frame.
+            self.check_space(frame.rgb.nbytes + self._writer.to_finish(), keeps_frames=self._job.is_live)
+            self._writer.write(picture, frame.time_s)
+        self._last_index = frame.frame_index
+        self._job.num_masks += sum(is_seen(row) for row in frame.rows)
+
+    def _drawn(self, frame: FrameRows) -> ByteArray:
+        assert frame.rgb is not None
+        options = self._job.options
+        masklets = frame.medium.masklets
+        masks = [row.mask for row in frame.rows]
+        return draw_overlay(
+            frame.rgb,
+            np.stack(masks) if masks else np.zeros((0, *frame.rgb.shape[:2]), np.bool_),
+            [row.object_id for row in frame.rows],
+            [row.iou_prediction for row in frame.rows],
+            prompts=frame.medium.prompts.get(frame.frame_index) if options.prompts else None,
+            statuses={row.object_id: row.status for row in frame.rows if row.status in _WORDS},
+            labels=options.labels,
+            colors={row.object_id: masklets.info(row.object_id).shown_color for row in frame.rows},
         )
-        self._writer.write(picture, frame.time_s)
-        self._last_index = frame.index
+
+
+OVERLAY = Format(
+    id="overlay",
+    name="Overlay",
+    description="The video (H.264, with its sound) or the image with its objects drawn in: tint, outline, number, "
+    "predicted IoU, and a word where an object is occluded or lost. A picture, no masks.",
+    kinds=("image", "video"),
+    suffixes=VIDEO_SUFFIXES,
+    image_suffixes=PICTURE_SUFFIXES,
+    options=OverlayOptions,
+    open_stream=OverlayStream,
+    many_media=False,
+    shows_frames=True,
+)

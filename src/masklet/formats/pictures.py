@@ -1,16 +1,18 @@
-"""What is rendered rather than written down: an animated overlay, and the cut-out of an image."""
+"""Rendered pictures: an animated overlay, and the cut-out of an image."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from masklet.errors import DataError
-from masklet.formats.base import Cancelled, Format, Job
+from masklet.formats.base import Cancelled, ExportJob, Format, is_seen
 from masklet.masks.operations import mask_box_xyxy
 from masklet.media.gif import GifOptions
 from masklet.media.images import write_image
+from masklet.records import BoolArray, ByteArray
 from masklet.render import Composition, render_frame, render_video
 from masklet.render.composition import Highlight, Outline, TransparentBackground
 from masklet.schema import Options, number_field, switch_field
@@ -28,15 +30,15 @@ class CutoutOptions(Options):
     feather: float = number_field(0, 0, 40, "Softness of the edge")
 
 
-def _write_gif(job: Job[OverlayGifOptions]) -> None:
+def _write_gif(job: ExportJob[OverlayGifOptions]) -> None:
     medium, options = job.media[0], job.options
     progress = job.progress
     span = medium.masklets.span()
     effects = (Highlight(), *([Outline()] if options.outline else []))
-    done = render_video(
+    rendered = render_video(
         medium,
         Composition(objects={"*": effects}),
-        job.out,
+        job.path,
         container="gif",
         start=span.start,
         stop=span.stop,
@@ -44,48 +46,62 @@ def _write_gif(job: Job[OverlayGifOptions]) -> None:
         progress=None if progress is None else lambda frames, total: progress(frames, total or frames),
         cancelled=job.cancelled,
     )
-    if not done.is_complete:
-        job.out.unlink(missing_ok=True)
+    if not rendered.is_complete:
+        job.path.unlink(missing_ok=True)
         raise Cancelled
-    job.num_frames = done.num_frames
-    job.num_masks = sum(bool(row.mask.any()) for index in span for row in medium.masklets.at(index))
+    job.num_frames = rendered.num_frames
+    job.num_masks = sum(is_seen(row) for index in span for row in medium.masklets.at(index))
 
 
-def _write_cutout(job: Job[CutoutOptions]) -> None:
-    medium = job.media[0]
-    masks = {object_id: mask for object_id, mask in medium.masklets.masks_at(0).items() if mask.any()}
-    if not masks:
-        raise DataError(f"{medium.name} has nothing to cut out: every mask is empty")
-    edges = Composition.from_dict({"edges": {"feather": job.options.feather}}).edges
-    composition = Composition(TransparentBackground(), edges=edges)
-    picture = render_frame(medium.source.frame(0).rgb, masks, composition)
-    if job.options.crop:
+def cut_out(rgb: ByteArray, masks: Mapping[int, BoolArray], options: CutoutOptions | None = None) -> ByteArray:
+    """Return objects without their background.
+
+    Args:
+        rgb: (H, W, 3).
+        masks: (H, W) by object id; at least one has a pixel if `options.crop` is set.
+        options: size and edges.
+
+    Returns:
+        (h, w, 4) with straight alpha.
+    """
+    options = options or CutoutOptions()
+    edges = Composition.from_dict({"edges": {"feather": options.feather}}).edges
+    picture = render_frame(rgb, masks, Composition(TransparentBackground(), edges=edges))
+    if options.crop:
         box = mask_box_xyxy(picture[:, :, 3] > 0)
         assert box is not None
         left, top, right, bottom = box.astype(int).tolist()
         picture = np.ascontiguousarray(picture[top:bottom, left:right])
-    write_image(job.out, picture)
+    return picture
+
+
+def _write_cutout(job: ExportJob[CutoutOptions]) -> None:
+    medium = job.media[0]
+    masks = {object_id: mask for object_id, mask in medium.masklets.masks_at(0).items() if mask.any()}
+    if not masks:
+        raise DataError(f"{medium.name} has nothing to cut out: every mask is empty")
+    write_image(job.path, cut_out(medium.source.frame(0).rgb, masks, job.options))
     job.num_frames, job.num_masks = 1, len(masks)
 
 
 GIF = Format(
-    "gif",
-    "Animated GIF",
-    "The video with its objects tinted and outlined, small, for documents and chats. A picture, no masks.",
-    ("video",),
-    ".gif",
-    OverlayGifOptions,
-    _write_gif,
+    id="gif",
+    name="Animated GIF",
+    description="The video with its objects tinted and outlined, small, for documents and chats. A picture, no masks.",
+    kinds=("video",),
+    suffixes=(".gif",),
+    options=OverlayGifOptions,
+    write=_write_gif,
     many_media=False,
 )
 
 CUTOUT = Format(
-    "cutout",
-    "Cut-out PNG",
-    "The objects of an image on nothing, with soft edges. For videos see render.",
-    ("image",),
-    ".png",
-    CutoutOptions,
-    _write_cutout,
+    id="cutout",
+    name="Cut-out PNG",
+    description="The objects of an image without their background, with soft edges. For videos see render.",
+    kinds=("image",),
+    suffixes=(".png",),
+    options=CutoutOptions,
+    write=_write_cutout,
     many_media=False,
 )

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from masklet.datasets.sav import LABEL_STEP
-from masklet.errors import OutputError
-from masklet.formats.base import Format, Job
+from masklet.formats.base import ExportJob, Format, is_seen
 from masklet.masks.operations import CocoRle, encode_rle
-from masklet.output import atomic_path
+from masklet.output import atomic_path, naming_errors
 from masklet.schema import Options, integer_field
 
 
@@ -23,63 +21,70 @@ class SavOptions(Options):
     step: int = integer_field(LABEL_STEP, 1, 1000, "Every n-th frame; SA-V has 4")
 
 
-def _write(job: Job[SavOptions]) -> None:
+def _write(job: ExportJob[SavOptions]) -> None:
+    with naming_errors(job.path), atomic_path(job.path) as temporary:
+        temporary.write_text(json.dumps(_document(job)), encoding="utf-8")
+
+
+def _document(job: ExportJob[SavOptions]) -> dict[str, Any]:
     medium, step = job.media[0], job.options.step
-    info = medium.source.info
+    info, objects = medium.source.info, medium.masklets.objects
     height, width = info.size_hw
-    object_ids = [one.object_id for one in medium.masklets.objects]
-    column = {object_id: place for place, object_id in enumerate(object_ids)}
-    nothing = encode_rle(np.zeros((height, width), np.bool_))
+    column = {known.object_id: number for number, known in enumerate(objects)}
+    empty = encode_rle(np.zeros((height, width), np.bool_))
     count = info.num_frames or medium.masklets.span().stop
-    masklet: list[list[CocoRle]] = [[nothing] * len(object_ids) for _ in range(0, count, step)]
+    num_labelled = len(range(0, count, step))
+    masklet: list[list[CocoRle]] = [[empty] * len(objects) for _ in range(num_labelled)]
+    statuses: list[list[str | None]] = [[None] * len(objects) for _ in range(num_labelled)]
+    to_review: list[list[int]] = []
     first_seen: dict[int, int] = {}
-    known = set()
-    for _, frame_index, rows in job.frames():
-        if frame_index % step:
+    tracked = set()
+    for frame in job.frames():
+        if frame.frame_index % step:
             continue
-        known.add(frame_index)
-        for row in rows:
-            if int(coco_mask.area(row.rle)):
-                masklet[frame_index // step][column[row.object_id]] = row.rle
-                first_seen.setdefault(row.object_id, frame_index // step)
+        place = frame.frame_index // step
+        tracked.add(place)
+        for row in frame.rows:
+            statuses[place][column[row.object_id]] = row.status
+            if row.review:
+                to_review.append([place, column[row.object_id]])
+            if is_seen(row):
+                masklet[place][column[row.object_id]] = row.rle
+                first_seen.setdefault(row.object_id, place)
                 job.num_masks += 1
-    if unknown := len(masklet) - len(known):
-        job.note(f"{unknown} frames that were not tracked are empty: SA-V cannot say that nothing is known of them")
-    document: dict[str, Any] = {
+    if untracked := num_labelled - len(tracked):
+        job.note(f"{untracked} frames that were not tracked are empty: SA-V cannot mark frames as unknown")
+    return {
         "video_id": medium.name,
         "video_duration": info.duration_s or count / info.fps,
         "video_frame_count": float(count),
         "video_height": float(height),
         "video_width": float(width),
         "video_resolution": float(height * width),
-        "masklet_id": [object_id - 1 for object_id in object_ids],
-        "masklet_num": len(object_ids),
-        "masklet_frame_count": [len(masklet)] * len(object_ids),
-        "masklet_first_appeared_frame": [float(first_seen.get(object_id, -1)) for object_id in object_ids],
+        "masklet_id": [known.object_id - 1 for known in objects],
+        "masklet_num": len(objects),
+        "masklet_frame_count": [num_labelled] * len(objects),
+        "masklet_first_appeared_frame": [float(first_seen.get(known.object_id, -1)) for known in objects],
         "masklet_type": "manual",
-        # beyond SA-V's own fields
-        "masklet_names": [one.name for one in medium.masklets.objects],
-        "masklet_classes": [one.class_name for one in medium.masklets.objects],
+        # Beyond SA-V's own fields. A status is null where the frame was not tracked; `masklet_review` lists
+        # [row, column] of the masks that a user should review.
+        "masklet_names": [known.name for known in objects],
+        "masklet_classes": [known.class_name for known in objects],
+        "masklet_status": statuses,
+        "masklet_review": to_review,
         "label_step": step,
         "masklet": masklet,
     }
-    try:
-        with atomic_path(job.out) as temporary:
-            temporary.write_text(json.dumps(document), encoding="utf-8")
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"cannot write {job.out}: {error.strerror or error}") from error
 
 
 SAV = Format(
-    "sa-v",
-    "SA-V JSON",
-    "The masklets of a video as in SA-V: an RLE for each object on every fourth frame (or on every one). Overlaps are "
-    "kept. Save it as <video>_manual.json beside the video.",
-    ("video",),
-    ".json",
-    SavOptions,
-    _write,
+    id="sa-v",
+    name="SA-V JSON",
+    description="The masklets of a video as in SA-V: an RLE for each object on every fourth frame (or on every one). "
+    "Overlaps are kept. Save it as <video>_manual.json next to the video.",
+    kinds=("video",),
+    suffixes=(".json",),
+    options=SavOptions,
+    write=_write,
     many_media=False,
 )

@@ -1,17 +1,20 @@
-"""A CSV with a row for each object and frame: where it is, how large, and how sure the tracker was."""
+"""A CSV with one row per object and frame: position, size, status and scores."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import IO, Any
 
 import numpy as np
 
-from masklet.errors import OutputError
-from masklet.formats.base import Format, Job, frame_time
+from masklet.formats.base import ExportJob, Format
+from masklet.formats.stream import BaseStream, FrameRows
 from masklet.masks.operations import mask_box_xyxy
-from masklet.output import atomic_path
+from masklet.output import atomic_path, check_writable, naming_errors
 from masklet.schema import Options, switch_field
+from masklet.tracking.mask_rows import MaskRow
 
 COLUMNS = (
     "medium",
@@ -43,63 +46,76 @@ class CsvOptions(Options):
     absent: bool = switch_field(True, "Rows for frames on which an object is absent")
 
 
-def _write(job: Job[CsvOptions]) -> None:
-    try:
-        with (
-            atomic_path(job.out) as temporary,
-            temporary.open("w", encoding="utf-8-sig", newline="") as file,  # the mark tells spreadsheets the encoding
-        ):
-            table = csv.writer(file)
-            table.writerow(COLUMNS)
-            for medium, frame_index, rows in job.frames():
-                for row in rows:
-                    mask = row.mask
-                    box = mask_box_xyxy(mask)
-                    job.num_masks += box is not None
-                    if box is None and not job.options.absent:
-                        continue
-                    about = medium.masklets.info(row.object_id)
-                    place: list[object] = [""] * 6
-                    area = int(np.count_nonzero(mask))
-                    if box is not None:
-                        ys, xs = np.nonzero(mask)
-                        place = [int(edge) for edge in box] + [f"{xs.mean() + 0.5:.2f}", f"{ys.mean() + 0.5:.2f}"]
-                    table.writerow(
-                        [
-                            _cell(medium.name),
-                            frame_index,
-                            f"{frame_time(medium, row):.4f}",
-                            row.object_id,
-                            _cell(about.name),
-                            _cell(about.class_name),
-                            row.status,
-                            area,
-                            f"{area / mask.size:.6f}",
-                            *place,
-                            f"{row.iou_prediction:.4f}",
-                            f"{row.object_score:.4f}",
-                            int(row.prompted),
-                            int(row.accepted),
-                            int(row.review),
-                        ]
-                    )
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"cannot write {job.out}: {error.strerror or error}") from error
+class CsvStream(BaseStream):
+    """Writes one CSV file in UTF-8, with the mark that tells spreadsheets so."""
+
+    def __init__(self, job: ExportJob[CsvOptions]) -> None:
+        """Prepare; the file is opened with the first frame.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+        super().__init__(check_writable(job.path))
+        self._job = job
+        self._file: IO[str] | None = None
+
+    def write(self, frame: FrameRows) -> None:
+        cells = [cells for row in frame.rows if (cells := self._cells(frame, row)) is not None]
+        with naming_errors(self.path):
+            file = self._file or self._open()
+            self.check_space(keeps_frames=self._job.is_live)
+            csv.writer(file).writerows(cells)
+
+    def _open(self) -> IO[str]:
+        temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=self._job.is_live))
+        self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8-sig", newline=""))
+        csv.writer(self._file).writerow(COLUMNS)
+        return self._file
+
+    def _cells(self, frame: FrameRows, row: MaskRow) -> Sequence[Any] | None:
+        mask = row.mask
+        box = mask_box_xyxy(mask)
+        self._job.num_masks += box is not None
+        if box is None and not self._job.options.absent:
+            return None
+        info = frame.medium.masklets.info(row.object_id)
+        position: list[object] = [""] * 6
+        area = int(np.count_nonzero(mask))
+        if box is not None:
+            ys, xs = np.nonzero(mask)
+            position = [int(edge) for edge in box] + [f"{xs.mean() + 0.5:.2f}", f"{ys.mean() + 0.5:.2f}"]
+        return [
+            _cell(frame.medium.name),
+            frame.frame_index,
+            f"{frame.time_s:.4f}",
+            row.object_id,
+            _cell(info.name),
+            _cell(info.class_name),
+            row.status,
+            area,
+            f"{area / mask.size:.6f}",
+            *position,
+            f"{row.iou_prediction:.4f}",
+            f"{row.object_score:.4f}",
+            int(row.prompted),
+            int(row.accepted),
+            int(row.review),
+        ]
 
 
 def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """Return the text so that no spreadsheet takes it for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 CSV = Format(
-    "csv",
-    "CSV table",
-    "A row for each object and frame: area, box, centre, status, scores. For spreadsheets and statistics; no masks.",
-    ("image", "video"),
-    ".csv",
-    CsvOptions,
-    _write,
+    id="csv",
+    name="CSV table",
+    description="One row per object and frame: area, box, centre, status, scores. For spreadsheets and statistics; no "
+    "masks.",
+    kinds=("image", "video"),
+    suffixes=(".csv",),
+    options=CsvOptions,
+    open_stream=CsvStream,
+    file_name="masks.csv",
 )

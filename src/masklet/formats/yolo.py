@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
-from masklet.formats.base import Format, Job, frame_name
+from masklet.formats.base import ExportJob, Format, frame_name, is_seen
 from masklet.masks.operations import mask_box_xyxy, mask_polygons
+from masklet.media.base import closing_frames
 from masklet.media.images import encode_jpeg
 from masklet.output import OutputFolder
 from masklet.records import BoolArray, FloatArray
@@ -25,57 +25,58 @@ JPEG_QUALITY = 95
 class YoloOptions(Options):
     label = "yolo"
     images: bool = switch_field(True, "With the images as JPEG")
-    step: int = integer_field(1, 1, 1000, "Of a video, every n-th frame")
+    step: int = integer_field(1, 1, 1000, "Every n-th frame of a video")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class YoloSegmentOptions(YoloOptions):
     label = "yolo-segment"
-    tolerance: float = number_field(0.5, 0, 20, "How far polygons may stray to be simpler, pixels")
+    tolerance: float = number_field(0.5, 0, 20, "Tolerance of simplified polygons, pixels")
 
 
-def _write_segments(job: Job[YoloSegmentOptions]) -> None:
+def _write_segments(job: ExportJob[YoloSegmentOptions]) -> None:
     _write(job, job.options.tolerance)
 
 
-def _write_boxes(job: Job[YoloOptions]) -> None:
+def _write_boxes(job: ExportJob[YoloOptions]) -> None:
     _write(job, None)
 
 
-def _write(job: Job[YoloSegmentOptions] | Job[YoloOptions], tolerance: float | None) -> None:
-    with OutputFolder(job.out) as tree:
-        wanted: dict[str, set[int]] = {}
-        for medium, frame_index, rows in job.frames():
-            if frame_index % job.options.step:
+def _write(job: ExportJob[YoloSegmentOptions] | ExportJob[YoloOptions], tolerance: float | None) -> None:
+    with OutputFolder(job.path) as folder:
+        labelled: dict[str, set[int]] = {}
+        for frame in job.frames():
+            if frame.frame_index % job.options.step:
                 continue
-            lines = [_line(job, medium, row, tolerance) for row in rows if row.mask.any()]
+            lines = [_line(job, frame.medium, row, tolerance) for row in frame.rows if is_seen(row)]
             job.num_masks += len(lines)
-            tree.write(f"labels/all/{frame_name(medium, frame_index)}.txt", "".join(lines).encode())
-            wanted.setdefault(medium.name, set()).add(frame_index)
+            folder.write(f"labels/all/{frame_name(frame.medium, frame.frame_index)}.txt", "".join(lines).encode())
+            labelled.setdefault(frame.medium.name, set()).add(frame.frame_index)
         if job.options.images:
             for medium in job.media:
-                for frame_index, data in _images(job, medium, wanted.get(medium.name, set())):
-                    tree.write(f"images/all/{frame_name(medium, frame_index)}.jpg", data)
+                for frame_index, data in _images(job, medium, labelled.get(medium.name, set())):
+                    folder.write(f"images/all/{frame_name(medium, frame_index)}.jpg", data)
         names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(job.classes))
-        tree.write("data.yaml", f"path: .\ntrain: images/all\nval: images/all\nnames:\n{names}".encode())
+        folder.write("data.yaml", f"path: .\ntrain: images/all\nval: images/all\nnames:\n{names}".encode())
 
 
 def _images(
-    job: Job[YoloSegmentOptions] | Job[YoloOptions], medium: LabelledMedium, wanted: set[int]
+    job: ExportJob[YoloSegmentOptions] | ExportJob[YoloOptions], medium: LabelledMedium, frame_indices: set[int]
 ) -> Iterator[tuple[int, bytes]]:
-    if not wanted:
+    """Yield the frames of these indices as JPEG files."""
+    if not frame_indices:
         return
-    with closing(medium.source.frames(min(wanted), max(wanted) + 1)) as frames:  # type: ignore[type-var]
+    with closing_frames(medium.source.frames(min(frame_indices), max(frame_indices) + 1)) as frames:
         for frame in frames:
             job.check_cancelled()
-            if frame.index in wanted:
+            if frame.index in frame_indices:
                 yield frame.index, encode_jpeg(frame.rgb, JPEG_QUALITY)
 
 
 def _line(
-    job: Job[YoloSegmentOptions] | Job[YoloOptions], medium: LabelledMedium, row: MaskRow, tolerance: float | None
+    job: ExportJob[YoloSegmentOptions] | ExportJob[YoloOptions], medium: LabelledMedium, row: MaskRow, tolerance: float | None
 ) -> str:
-    """Class and coordinates as parts of width and height."""
+    """Return the line of one object: its class, and coordinates as fractions of width and height."""
     height, width = row.rle["size"]
     if tolerance is None:
         box = mask_box_xyxy(row.mask)
@@ -88,12 +89,12 @@ def _line(
             (bottom - top) / height,
         ]
     else:
-        numbers = (_one_polygon(row.mask, tolerance) / np.array([width, height])).ravel().tolist()
+        numbers = (_joined_polygon(row.mask, tolerance) / np.array([width, height])).ravel().tolist()
     return " ".join([str(job.class_number(medium, row.object_id)), *(f"{number:.6f}" for number in numbers)]) + "\n"
 
 
-def _one_polygon(mask: BoolArray, tolerance: float) -> FloatArray:
-    """All pieces of a mask as one polygon, (P, 2), joined by seams of no width: a line of YOLO is one object."""
+def _joined_polygon(mask: BoolArray, tolerance: float) -> FloatArray:
+    """Join all pieces of a mask into one polygon, (P, 2), by seams without width: one line of YOLO is one object."""
     pieces = mask_polygons(mask, tolerance) or mask_polygons(mask)
     whole = pieces[0]
     for piece in pieces[1:]:
@@ -105,22 +106,20 @@ def _one_polygon(mask: BoolArray, tolerance: float) -> FloatArray:
 
 
 YOLO_SEGMENT = Format(
-    "yolo-segment",
-    "YOLO segmentation",
-    "Images, a polygon for each object, data.yaml. Pieces of an object and its holes are joined by seams; object "
-    "numbers and names are lost, classes stay.",
-    ("image", "video"),
-    "",
-    YoloSegmentOptions,
-    _write_segments,
+    id="yolo-segment",
+    name="YOLO segmentation",
+    description="Images, a polygon for each object, data.yaml. Pieces of an object and its holes are joined by seams; "
+    "object numbers and names are lost, classes stay.",
+    kinds=("image", "video"),
+    options=YoloSegmentOptions,
+    write=_write_segments,
 )
 
 YOLO_BOXES = Format(
-    "yolo-boxes",
-    "YOLO boxes",
-    "Images, a box for each object, data.yaml. No masks, object numbers or names; classes stay.",
-    ("image", "video"),
-    "",
-    YoloOptions,
-    _write_boxes,
+    id="yolo-boxes",
+    name="YOLO boxes",
+    description="Images, a box for each object, data.yaml. No masks, object numbers or names; classes stay.",
+    kinds=("image", "video"),
+    options=YoloOptions,
+    write=_write_boxes,
 )

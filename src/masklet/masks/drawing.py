@@ -64,6 +64,7 @@ def draw_overlay(
     prompts: Mapping[int, Prompt] | None = None,
     statuses: Mapping[int, str] | None = None,
     labels: bool = True,
+    colors: Mapping[int, Color] | None = None,
 ) -> ByteArray:
     """Draw objects over an image.
 
@@ -76,6 +77,7 @@ def draw_overlay(
         statuses: a word to show in place of the score, by object id, such as "lost"; an object whose mask is empty
             then has its label in the corner.
         labels: whether to write ids and scores at all.
+        colors: RGB by object id, where it is not that of `color_of`.
 
     Returns:
         (H, W, 3) uint8.
@@ -85,20 +87,21 @@ def draw_overlay(
     canvas = np.ascontiguousarray(rgb).copy()
     unit = _unit(rgb)
     statuses = statuses or {}
+    colors = {object_id: color_of(object_id) for object_id in (*object_ids, *(prompts or {}))} | dict(colors or {})
     boxes = [cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8)) for mask in masks]
     by_size = sorted(range(len(masks)), key=lambda row: -boxes[row][2] * boxes[row][3])
     for row in by_size:
         if boxes[row][2]:
-            _paint_mask(canvas, masks[row], boxes[row], color_of(object_ids[row]), unit)
+            _paint_mask(canvas, masks[row], boxes[row], colors[object_ids[row]], unit)
     for object_id, prompt in (prompts or {}).items():
-        _draw_prompt(canvas, prompt, color_of(object_id), unit)
+        _draw_prompt(canvas, prompt, colors[object_id], unit)
     unit = max(1.0, unit)  # text smaller than this cannot be read
     if labels and len(masks) <= _MAX_LABELS:
         chips: list[ByteArray | None] = []
         for row, object_id in enumerate(object_ids):
             word = statuses.get(object_id) or (f"{float(scores[row]):.2f}" if scores is not None else "")
             wanted = bool(boxes[row][2]) or object_id in statuses
-            chips.append(_chip(f"{object_id} · {word}" if word else f"{object_id}", color_of(object_id), unit))
+            chips.append(_chip(f"{object_id} · {word}" if word else f"{object_id}", colors[object_id], unit))
             chips[-1] = chips[-1] if wanted else None
         _place_chips(canvas, masks, boxes, chips, unit, prompts or {})
     return canvas

@@ -6,6 +6,7 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -302,3 +303,13 @@ def read_ahead(items: Generator[T, None, None], depth: int) -> Iterator[T]:
         while not waiting.empty():
             waiting.get_nowait()
         thread.join()
+
+
+@contextmanager
+def closing_frames(frames: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
+    """Close an iterator of frames, and so end its thread, when the block is left."""
+    try:
+        yield frames
+    finally:
+        if isinstance(frames, Generator):
+            frames.close()

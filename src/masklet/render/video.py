@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from masklet.errors import ConfigError, OutputError, VideoError
+from masklet.media.base import closing_frames
 from masklet.media.gif import GifOptions, GifWriter
 from masklet.media.images import write_image
 from masklet.media.writer import VideoWriter, h264, prores, vp9
@@ -288,16 +288,6 @@ class _OnePng:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         pass
-
-
-@contextmanager
-def closing_frames(frames: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
-    """An iterator of frames whose thread ends when the block does."""
-    try:
-        yield frames
-    finally:
-        if isinstance(frames, Generator):
-            frames.close()
 
 
 def _is_removed(composition: Composition, object_id: int, *, fill: str) -> bool:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from masklet.errors import ConfigError, DataError
 from masklet.masks.drawing import Color, color_of
 from masklet.media.base import FrameSource
+from masklet.prompts import Prompt
 from masklet.records import BoolArray
 from masklet.tracking.mask_rows import MaskRow, given_row
 from masklet.tracking.mask_store import MaskStore
 
-__all__ = ["LabelledMedium", "MaskRows", "Masklets", "ObjectInfo", "color_text", "parse_color"]
+__all__ = ["LabelledMedium", "MaskRows", "Masklets", "ObjectInfo", "color_text", "medium_name", "parse_color"]
 
 DEFAULT_CLASS = "object"
 """The class of objects that have none."""
@@ -60,6 +62,11 @@ class ObjectInfo:
     @property
     def shown_color(self) -> Color:
         return self.color or color_of(self.object_id)
+
+
+def medium_name(source_name: str) -> str:
+    """Return the name of a video for files: that of its file or folder, without suffixes such as .mp4 or .nii.gz."""
+    return Path(source_name).stem.removesuffix(".nii") or "video"
 
 
 class MaskRows(Protocol):
@@ -156,3 +163,5 @@ class LabelledMedium:
     is_image: bool = False
     file_name: str = ""
     """The original's, for formats that point to it."""
+    prompts: Mapping[int, Mapping[int, Prompt]] = field(default_factory=dict)
+    """Clicks, boxes and masks by frame index and object id, for overlays that show them."""

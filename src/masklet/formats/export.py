@@ -1,0 +1,72 @@
+"""Masks that are known, written at once in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from masklet.errors import DataError, OutputError
+from masklet.formats.base import Exported, ExportJob, Format, Progress
+from masklet.formats.registry import find_format
+from masklet.tracking.masklets import LabelledMedium
+
+
+def export_masks(
+    format_id: str,
+    media: Sequence[LabelledMedium],
+    out: str | Path,
+    options: Mapping[str, Any] | None = None,
+    *,
+    classes: Sequence[str] = (),
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Exported:
+    """Write the masks of some media.
+
+    Args:
+        format_id: one of `FORMATS`.
+        media: with names that differ.
+        out: a file with the format's suffix; for formats of many files a .zip, or a folder that is empty or does not
+            exist. It appears when it is complete.
+        options: see the format's schema.
+        classes: the classes that come first, in this order, even if no object has them; others follow as they come.
+        progress: called with (frames done, frames in all).
+        cancelled: asked before each frame; once it returns True, nothing is left behind.
+
+    Raises:
+        ConfigError: the format or an option is unknown.
+        DataError: there are no masks, the format is not for such media, or it cannot hold a mask.
+        OutputError: the place is taken or cannot be written.
+        Cancelled: `cancelled` returned True.
+    """
+    format_, out = find_format(format_id), Path(out)
+    settings = format_.options.of(options)
+    _check_media(format_, media)
+    _check_path(format_, media[0], out)
+    found = [info.category for medium in media for info in medium.masklets.objects]
+    job = ExportJob(media, out, settings, list(dict.fromkeys([*classes, *found])), False, progress, cancelled)
+    format_.run(job)
+    return Exported(out, len(media), job.num_frames, job.num_masks, job.noted())
+
+
+def _check_media(format_: Format[Any], media: Sequence[LabelledMedium]) -> None:
+    if not media:
+        raise DataError("there is nothing to export: no medium was given")
+    if len(media) > 1 and not format_.many_media:
+        raise DataError(f"{format_.name} is written for one medium at a time, got {len(media)}")
+    for medium in media:
+        format_.check_medium(medium)
+    if len({medium.name for medium in media}) < len(media):
+        raise DataError("media that are exported together need different names")
+    if not any(medium.masklets.at(frame) for medium in media for frame in medium.masklets.span()):
+        accepted = " that was accepted" if media[0].masklets.only_accepted else ""
+        raise DataError(f"there is nothing to export: no object has a mask{accepted}")
+
+
+def _check_path(format_: Format[Any], medium: LabelledMedium, out: Path) -> None:
+    suffixes = format_.suffixes_for(medium)
+    if suffixes and not out.name.lower().endswith(suffixes):
+        raise OutputError(f"{format_.name} is written to a {' or '.join(suffixes)} file, got {out}")
+    if not suffixes and out.suffix and out.suffix.lower() != ".zip":
+        raise OutputError(f"{format_.name} is many files: give a folder or a .zip, got {out}")
