@@ -99,17 +99,17 @@ def watch_size(sizes: list[float]) -> None:
 
 
 def run_python(clip: Path, count: int, engine: Any, out: Path) -> None:
-    from masklet.formats.sink import open_sinks
+    from masklet.formats import open_streams
     from masklet.tracking.tracker import Tracker
 
     with looped(clip, count) as source:
         tracker = Tracker(engine, source)
         for object_id, box in enumerate(boxes_xyxy(source), start=1):
             tracker.prompt(object_id, 0, box_xyxy=box)
-        with open_sinks(out, [], source.info) as sinks:
+        with open_streams(out, [], source) as streams:
             for masks in tracker.run():
                 assert tracker.frame is not None
-                sinks.write(tracker.frame, masks)
+                streams.write(tracker.frame, masks)
 
 
 def run_cli(clip: Path, count: int, engine: Any, out: Path) -> None:

@@ -54,7 +54,7 @@ def main() -> None:
 
 def run(engine: Any, clip: Path, box_xyxy: Any, count: int, *, aside: bool) -> float:
     """Seconds for so many frames, from the file to the outputs."""
-    from masklet.formats.sink import open_sinks
+    from masklet.formats import open_streams
     from masklet.media.source import open_source
     from masklet.tracking.tracker import Tracker
 
@@ -64,12 +64,12 @@ def run(engine: Any, clip: Path, box_xyxy: Any, count: int, *, aside: bool) -> f
         since = time.perf_counter()
         tracker = Tracker(engine, source)
         tracker.prompt(1, 0, box_xyxy=box_xyxy)
-        with open_sinks(Path(folder), ["overlay", "coco"], source.info) as sinks:
+        with open_streams(Path(folder), ["overlay", "coco"], source) as streams:
             if not aside:
-                sinks.write = lambda frame, masks: [sink.write(frame, masks) for sink in sinks.sinks]  # type: ignore
+                streams.write = streams.write_now  # type: ignore
             for masks in tracker.run(stop=count):
                 assert tracker.frame is not None
-                sinks.write(tracker.frame, masks)
+                streams.write(tracker.frame, masks)
         return time.perf_counter() - since
 
 

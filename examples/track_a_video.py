@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import masklet
-from masklet.formats.sink import OverlaySink
+from masklet.formats import open_streams
 from masklet.media.source import open_source
 
 MEDIA = Path(__file__).parent / "media"
@@ -27,15 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     model = masklet.load(given.model)
-    # The sink copies the audio, keeps the clock, and is playable even if the loop below is interrupted.
-    with open_source(given.clip) as source, OverlaySink(given.out, source.info) as sink:
-        # One tracker a video. It keeps the last frame and what the next one reads, not the video.
+    # The overlay copies the audio, keeps the clock, and is playable even if the loop below is interrupted.
+    with open_source(given.clip) as source, open_streams(given.out, ["overlay"], source, force=True) as streams:
+        # One tracker per video. It keeps the last frame and what the next one reads, not the video.
         tracker = model.tracker(source)
         # A prompt waits until its frame comes; object ids are yours to choose.
         tracker.prompt(object_id=1, frame_index=0, points_xy=[given.point], labels=[1])
         # It can also run backward, or both ways from the prompts.
         for masks in tracker.run(stop=given.stop):
-            sink.write(tracker.frame, masks)
+            streams.write(tracker.frame, masks)
             if not masks.frame_index % 10:
                 # A score above 0 says that the object is in the frame; its mask is empty otherwise.
                 print(

@@ -25,7 +25,7 @@ def main() -> int:
         ("What is installed, and what will run", ["doctor"]),
         (
             "A photo: one click on the cat",
-            ["segment", f"{media}/cat.jpg", "--point", "220,170", "--format", "overlay,masks,cutouts", *results],
+            ["segment", f"{media}/cat.jpg", "--point", "220,170", "--format", "overlay,masks,cutout", *results],
         ),
         (
             "A photo with two objects: a box and a click",

@@ -11,12 +11,12 @@ import numpy as np
 
 from benchmarks.stress.judge import Verdict
 from benchmarks.stress.run import Footage, Result, Task
-from masklet.formats.sink import OverlaySink
 from masklet.masks.drawing import draw_overlay
 from masklet.masks.operations import decode_rle
 from masklet.media.base import VideoInfo
+from masklet.media.writer import VideoWriter, h264
 from masklet.output import atomic_path
-from masklet.records import BoolArray, ByteArray, Frame, FrameMasks
+from masklet.records import BoolArray, ByteArray
 
 Results = Mapping[tuple[str, str], Result]
 """By clip and policy."""
@@ -156,10 +156,7 @@ def _grid(panels: Sequence[ByteArray]) -> ByteArray:
 
 def _write_video(path: Path, frames: Sequence[ByteArray], fps: float = 12) -> None:
     height, width = frames[0].shape[:2]
-    nothing = FrameMasks(
-        0, 0.0, (), np.zeros((0, height, width), np.bool_), *(np.zeros(0, np.float32),) * 2, np.zeros(0, np.bool_)
-    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with OverlaySink(path, VideoInfo(path.name, (height, width), fps, len(frames))) as sink:
+    with VideoWriter(path, VideoInfo(path.name, (height, width), fps, len(frames)), h264()) as writer:
         for index, rgb in enumerate(frames):
-            sink.write(Frame(index, rgb, index / fps), nothing)
+            writer.write(rgb, index / fps)

@@ -90,7 +90,7 @@ def test_what_cannot_be_rendered(photo: Path, mask: Path, run: Run, options: tup
 
 
 def test_without_masks_it_says_what_is_missing(photo: Path, run: Run) -> None:
-    run("render", photo, "--background", "gray").fails_with("give the masks that belong to it")
+    run("render", photo, "--background", "gray").fails_with("also pass a file with its masks")
     run("render", "nothing.masklet", "--background", "gray").fails_with("nothing.masklet")
 
 
@@ -102,7 +102,7 @@ def test_a_session_becomes_files_for_other_tools(job: Path, clip: Path, run: Run
     document = json.loads(Path("c.json").read_text())
     assert document["categories"] == [{"id": 1, "name": "dog"}]
     assert document["annotations"][0]["name"] == "Rex"
-    result = run("export-masks", clip, "c.json", "--format", "png", "--option", "layout=objects", "--out", "m.zip")
+    result = run("export-masks", clip, "c.json", "--format", "masks", "--option", "layout=objects", "--out", "m.zip")
     assert result.status == 0, result.err
     with zipfile.ZipFile("m.zip") as archive:
         assert "1/00003.png" in archive.namelist()
@@ -111,7 +111,7 @@ def test_a_session_becomes_files_for_other_tools(job: Path, clip: Path, run: Run
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--format", "coca"), "there is no format 'coca': choose from coco"),
+        (("--format", "coca"), "unknown format 'coca': choose from coco"),
         (("--option", "layout"), "must be NAME=VALUE"),
         (("--option", "tolerance=much"), "must be a number"),
         (("--option", "segmentation=circles"), "must be rle, polygons"),

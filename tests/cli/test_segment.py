@@ -43,7 +43,7 @@ def test_one_click(photo: Path, engine: FakeEngine, run: Run) -> None:
 def test_several_objects_in_one_call_of_the_decoder(photo: Path, engine: FakeEngine, run: Run) -> None:
     result = run(
         "segment", photo, "--point", "1,2", "--negative", "3,4", "--object", 7, "--box", "1,2,30,40",
-        "--negative", "1:5,5", "--out", "o", "--format", "masks,cutouts",
+        "--negative", "1:5,5", "--out", "o", "--format", "masks,cutout",
     )  # fmt: skip
     assert result.status == 0
     assert names(Path("o")) == [

@@ -116,17 +116,18 @@ def test_a_full_disk_leaves_a_session(
     clip: Path, engine: FakeEngine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from masklet.errors import OutputError
-    from masklet.formats.sink import CocoSink
+    from masklet.formats.coco import CocoStream
+    from masklet.formats.stream import FrameRows
 
-    write = CocoSink.write
+    write = CocoStream.write
 
-    def full(self: CocoSink, frame: Any, masks: Any) -> None:
-        if frame.index == 7:
+    def full(self: CocoStream, frame: FrameRows) -> None:
+        if frame.frame_index == 7:
             raise OutputError("cannot write a.json: No space left on device")
-        write(self, frame, masks)
+        write(self, frame)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CocoSink, "write", full)
+        patch.setattr(CocoStream, "write", full)
         result = run("track", clip, "--point", "10,20", "--out", "a.json")
     assert result.status == 2
     assert "No space left on device" in result.err

@@ -1,4 +1,4 @@
-"""Stacks of slices: what they are shown as, and that masks find their way back to the voxels they belong to."""
+"""Stacks of slices: what they are shown as."""
 
 from __future__ import annotations
 
@@ -8,62 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from masklet.errors import EngineError, OutputError, VideoError
-from masklet.formats.sink import open_sinks
+from masklet.errors import EngineError, VideoError
 from masklet.media.dicom import DicomSource
 from masklet.media.source import open_source
 from masklet.media.tiff import TiffStackSource
-from masklet.records import Frame, FrameMasks
 
 nibabel = pytest.importorskip("nibabel")
 pydicom = pytest.importorskip("pydicom")
 
-from pydicom.dataset import FileDataset, FileMetaDataset  # noqa: E402
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid  # noqa: E402
-
-SLICES, HEIGHT, WIDTH = 5, 12, 16
-
-
-def values() -> NDArray[np.int16]:
-    """(5, 12, 16): 100 times the slice, plus the row, and 50 in the left half."""
-    stack = 100 * np.arange(SLICES)[:, None, None] + np.arange(HEIGHT)[None, :, None] + np.zeros((1, 1, WIDTH), int)
-    stack[:, :, : WIDTH // 2] += 50
-    return stack.astype(np.int16)
-
-
-def write_dicom(folder: Path, order: list[int] | None = None, **changes: Any) -> Path:
-    """One file a slice, 2.5 mm apart, pixels of 0.5 mm by 0.8 mm; numbered by `order`, with names that say nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    series = changes.pop("SeriesInstanceUID", generate_uid(entropy_srcs=[str(folder)]))
-    for place, slice_ in enumerate(values()):
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
-        dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-        dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, generate_uid()
-        dataset.SeriesInstanceUID, dataset.Modality = series, "CT"
-        dataset.InstanceNumber = place + 1
-        dataset.ImageOrientationPatient, dataset.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.5, 0.8]
-        dataset.ImagePositionPatient = [-10, -20, 30 + 2.5 * place]
-        dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = HEIGHT, WIDTH, 1
-        dataset.PhotometricInterpretation, dataset.PixelRepresentation = "MONOCHROME2", 1
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
-        dataset.RescaleSlope, dataset.RescaleIntercept = 2, -1000
-        dataset.WindowCenter, dataset.WindowWidth = [-500, 40], [1001, 400]
-        dataset.PixelData = slice_.tobytes()
-        for name, value in changes.items():
-            setattr(dataset, name, value)
-        dataset.save_as(folder / f"IM{(order or list(range(SLICES)))[place]}")
-    return folder
-
-
-def shown(low: float, high: float, scale: float = 1.0, offset: float = 0.0) -> NDArray[np.uint8]:
-    wide = values() * scale + offset
-    return np.rint((wide - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
+from tests.media.volumes import HEIGHT, SLICES, WIDTH, nifti, shown, values, write_dicom, write_tiff  # noqa: E402
 
 
 def test_dicom_slices_come_in_their_order_in_space_with_their_window(tmp_path: Path) -> None:
@@ -125,14 +79,6 @@ def test_a_damaged_slice_is_named_after_those_before_it(tmp_path: Path) -> None:
         delivered.extend(frame.index for frame in source.frames())
     assert delivered == [0, 1, 2]
     assert caught.value.frame_index == 3
-
-
-def nifti(path: Path, affine: NDArray[np.float64], stack: NDArray[Any]) -> Path:
-    """`stack` is (slices, rows, columns) as the file's third, second and first axis."""
-    image = nibabel.Nifti1Image(np.ascontiguousarray(stack.transpose(2, 1, 0)), affine)
-    image.header.set_xyzt_units("mm")
-    nibabel.save(image, path)
-    return path
 
 
 @pytest.mark.parametrize("name", ["brain.nii", "brain.nii.gz"])
@@ -202,17 +148,6 @@ def test_a_missing_extra_is_named(
         open_source(tmp_path / name)
 
 
-def write_tiff(path: Path, stack: NDArray[Any], notes: str = "", density: float = 0.0) -> Path:
-    tags = ImageFileDirectory_v2()
-    if notes:
-        tags[270] = notes
-    if density:
-        tags[282] = tags[283] = density
-    pages = [Image.fromarray(page) for page in stack]
-    pages[0].save(path, save_all=True, append_images=pages[1:], tiffinfo=tags, compression="tiff_deflate")
-    return path
-
-
 def test_a_16_bit_tiff_stack_keeps_one_brightness(tmp_path: Path) -> None:
     notes = "ImageJ=1.53\nimages=5\nslices=5\nunit=micron\nspacing=2.0\n"
     path = write_tiff(tmp_path / "cells.tif", values().astype(np.uint16), notes, density=4.0)
@@ -268,80 +203,3 @@ def test_what_is_no_tiff(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(VideoError, match=r"bad\.tif"):
         open_source(path)
-
-
-def labels_for(frame: Frame) -> FrameMasks:
-    """Object 1 in the top left quarter, smaller object 300 within it: only in slices 1 to 3 of 5."""
-    height, width = frame.size_hw
-    masks = np.zeros((2, height, width), np.bool_)
-    masks[0, : height // 2, : width // 2] = True
-    masks[1, 1:3, 2:5] = True
-    ones = np.ones(2, np.float32)
-    return FrameMasks(frame.index, frame.time_s, (1, 300), masks, ones, ones, np.zeros(2, np.bool_))
-
-
-@pytest.mark.parametrize("name", ["brain.nii", "brain.nii.gz"])
-@pytest.mark.parametrize("turned", [False, True])
-def test_masks_of_a_nifti_lie_on_its_own_grid(tmp_path: Path, name: str, turned: bool) -> None:
-    affine = np.diag([2.0, 3, 4, 1])
-    if turned:
-        affine = np.array([[0, 0, 3.0, 7], [1, 0, 0, 8], [0, 1, 0, 9], [0, 0, 0, 1]])
-    path = nifti(tmp_path / name, affine, values())
-    with open_source(path, window=(155, 200)) as source, open_sinks(tmp_path / "out.nii.gz", [], source.info) as sinks:
-        for frame in (source.frame(index) for index in (3, 1, 2)):
-            picture = frame.rgb[..., 0] > 127
-            masks = labels_for(frame)
-            masks.masks[0] = picture
-            sinks.write(frame, masks)
-    image, labels = nibabel.load(path), nibabel.load(tmp_path / "out.nii.gz")
-    assert labels.shape == image.shape
-    np.testing.assert_array_equal(labels.affine, image.affine)
-    stored, written = np.asarray(image.dataobj), np.asarray(labels.dataobj)
-    # Object 1 is where the values are high, in the file's own order of voxels, but where the smaller one lies on it.
-    on_top = written == 300
-    assert on_top.sum() == 3 * 6
-    np.testing.assert_array_equal(written[..., 1:4][~on_top[..., 1:4]], (stored >= 155)[..., 1:4][~on_top[..., 1:4]])
-    assert not written[..., [0, 4]].any()
-
-
-def test_masks_of_a_dicom_series_become_a_nifti_in_its_place(tmp_path: Path) -> None:
-    folder = write_dicom(tmp_path / "ct")
-    with open_source(folder) as source, open_sinks(tmp_path / "out", ["nifti"], source.info) as sinks:
-        volume = source.info.volume
-        assert volume is not None
-        sinks.write(source.frame(2), labels_for(source.frame(2)))
-    labels = nibabel.load(tmp_path / "out" / "masks.nii.gz")
-    np.testing.assert_allclose(labels.affine, volume.affine, atol=1e-5)
-    assert labels.header.get_zooms() == pytest.approx((0.8, 0.5, 2.5))
-    column, row, slice_ = np.argwhere(np.asarray(labels.dataobj) == 300).min(axis=0)
-    assert (column, row, slice_) == (2, 1, 2)
-
-
-def test_a_film_has_no_label_volume(tmp_path: Path) -> None:
-    with (
-        open_source(np.zeros((2, 8, 8, 3), np.uint8)) as source,
-        pytest.raises(OutputError, match="is no volume, so its masks cannot be one"),
-    ):
-        open_sinks(tmp_path / "out.nii", [], source.info)
-
-
-@pytest.mark.parametrize("backward", [False, True])
-def test_masks_of_a_tiff_are_a_stack_of_the_same_pages_and_spacing(tmp_path: Path, backward: bool) -> None:
-    notes = "ImageJ=1.53\nimages=5\nslices=5\nunit=micron\nspacing=2.0\n"
-    path = write_tiff(tmp_path / "cells.tif", values().astype(np.uint16), notes, density=4.0)
-    with open_source(path) as source:
-        order = source if backward else None
-        with open_sinks(tmp_path / "out.tif", ["tiff"], source.info, source=order) as sinks:
-            for index in (3, 2, 1) if backward else (1, 2, 3):
-                sinks.write(source.frame(index), labels_for(source.frame(index)))
-    with Image.open(tmp_path / "out.tif") as stack:
-        assert stack.n_frames == SLICES  # type: ignore[attr-defined]
-        pages = []
-        for index in range(SLICES):
-            stack.seek(index)
-            pages.append(np.array(stack))
-    assert [int(page.max()) for page in pages] == [0, 300, 300, 300, 0]
-    assert (pages[2] == 1).sum() == 6 * 8 - 6
-    with open_source(tmp_path / "out.tif") as written:
-        assert written.info.volume is not None
-        assert written.info.volume.spacing_mm == pytest.approx((0.002, 0.00025, 0.00025))

@@ -574,7 +574,7 @@ def test_a_project_is_exported_as_one_file(page: Page) -> None:
         clip = page.new_clip(2, project)
         page.click(clip, page.new_object(clip))
     page.new_clip(2, project)  # nothing was said of it
-    job = page.post(f"/api/v1/projects/{project}/export", json={"format": "png"}).json()
+    job = page.post(f"/api/v1/projects/{project}/export", json={"format": "masks"}).json()
     name, done = page.events(job["id"])[-1]
     assert name == "done", done
     names = zipfile.ZipFile(io.BytesIO(page.get(done["result"]["url"]).content)).namelist()
@@ -618,7 +618,7 @@ def test_effects_are_shown_and_rendered(page: Page) -> None:
 
 def test_formats_have_schemas(page: Page) -> None:
     answer = page.get("/api/v1/formats").json()
-    assert {"coco", "png", "csv", "davis"} <= {one["id"] for one in answer["formats"]}
+    assert {"coco", "masks", "csv", "davis"} <= {one["id"] for one in answer["formats"]}
     assert {"mp4", "webm", "mov", "png", "gif"} == {one["id"] for one in answer["containers"]}
     assert all(one["options"]["type"] == "object" for one in answer["effects"])
 

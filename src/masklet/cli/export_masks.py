@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 EPILOG = examples(
     ("COCO", "masklet export-masks job.masklet --format coco --out coco.json"),
-    ("A PNG an object", "masklet export-masks job.masklet --format png --option layout=objects --out masks/"),
+    ("One PNG per object", "masklet export-masks job.masklet --format masks --option layout=objects --out masks/"),
     ("A table", "masklet export-masks job.masklet --format csv --out table.csv"),
     ("Classes", "masklet export-masks job.masklet --format yolo-segment --class 1=dog --class 2=cat --out dogs.zip"),
     ("From one format to another", "masklet export-masks clip.mp4 masks/ --format coco --out coco.json"),
-    notes="Formats: coco (.json), png, yolo-segment, yolo-boxes and davis (a folder or .zip), sa-v (.json), csv, gif, "
-    "and cutout (.png, for images). docs/guides/formats.md says what each can hold, and lists the options.",
+    notes="Formats: coco (.json), masks (PNGs), yolo-segment, yolo-boxes and davis (a folder or .zip), sa-v (.json), csv, "
+    "overlay, gif, tiff, nifti, and cutout (.png, for images). docs/guides/formats.md says what each can hold, and lists "
+    "the options.",
 )
 
 
@@ -73,7 +74,7 @@ class Chosen(OptionGroup):
 
 @with_groups
 def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted: Chosen, switches: Switches) -> int:
-    """Write masks for other tools: COCO, PNG, YOLO, DAVIS, SA-V, a table, a GIF, a cut-out."""
+    """Write masks for other tools: COCO, PNG, YOLO, DAVIS, SA-V, a table, an overlay, a GIF, a cut-out."""
     from masklet.cli.track_run import gentle_interrupt
     from masklet.formats import Cancelled, find_format
     from masklet.formats import export_masks as write_masks
@@ -83,7 +84,7 @@ def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted:
     chosen.options.of(options)  # before anything is opened
     with opened_labelled(source, masks) as (opened, skipped):
         medium = replace(opened, masklets=wanted.of(opened.masklets))
-        place = free_place(wanted.out, medium, chosen.suffix or ".zip", switches)
+        place = free_place(wanted.out, medium, chosen.usual_suffix(is_image=medium.is_image), switches)
         watch, stopped = Stopwatch(), threading.Event()
         with gentle_interrupt(stopped), show_progress(f"writing {chosen.name}", None, "frames") as report:
             try:

@@ -106,7 +106,9 @@ class Batch(Generic[D]):
     outputs: list[Path] = field(default_factory=list)
     _coco: MaskStream | None = None
 
-    def add_rows(self, image: Path, rgb: ByteArray, rows: Sequence[MaskRow], extras: Sequence[Mapping[str, Any]]) -> None:
+    def add_rows(
+        self, image: Path, rgb: ByteArray, rows: Sequence[MaskRow], extras: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Add the masks of one image to the COCO document, if there is one.
 
         Args:
@@ -167,11 +169,11 @@ class Batch(Generic[D]):
             Interrupted: by Ctrl-C; what was done until then is complete.
         """
         is_complete = False
-        with show_progress("segmenting", len(jobs) * units_each, unit) as report, self._coco_document():
-            with suppress(KeyboardInterrupt):
-                for number in range(len(jobs)):
-                    do(number, report)
-                is_complete = True
+        progress = show_progress("segmenting", len(jobs) * units_each, unit)
+        with progress as report, self._coco_document(), suppress(KeyboardInterrupt):
+            for number in range(len(jobs)):
+                do(number, report)
+            is_complete = True
         if as_json:
             print_json(self.to_dict())
         elif self.done:

@@ -129,7 +129,9 @@ class _Results:
             Path(before["out"]), self.formats or before["formats"], self.per_object or before["per_object"], force=True
         )
 
-    def open(self, tracker: Tracker[Any], prompts: Mapping[int, Mapping[int, Prompt]], *, in_order: bool) -> MaskStreams:
+    def open(
+        self, tracker: Tracker[Any], prompts: Mapping[int, Mapping[int, Prompt]], *, in_order: bool
+    ) -> MaskStreams:
         from masklet.formats import open_streams
         from masklet.tracking.masklets import ObjectInfo
 

@@ -84,8 +84,8 @@ class TrackResults(OptionGroup):
         typer.Option(
             "--format",
             metavar="LIST",
-            help="Formats to write: overlay (H.264 with the audio; the default), masks (one indexed PNG per frame), coco "
-            "(JSON, masks as RLE), csv (a table), tiff (a stack of labels), nifti (a label volume, for DICOM and "
+            help="Formats to write: overlay (H.264 with the audio; the default), masks (one indexed PNG per frame), "
+            "coco (JSON, masks as RLE), csv (a table), tiff (a stack of labels), nifti (a label volume, for DICOM and "
             "NIfTI). masklet export-masks writes further formats from a saved session.",
             rich_help_panel=RESULT_PANEL,
         ),

@@ -168,9 +168,13 @@ class Format(Generic[O]):
         """The usual end of its one file; "" for many files."""
         return self.suffixes[0] if self.suffixes else ""
 
-    def suffixes_for(self, medium: LabelledMedium) -> tuple[str, ...]:
-        """Return the allowed ends of its one file for this medium, the usual one first; none for many files."""
-        return self.image_suffixes if medium.is_image and self.image_suffixes else self.suffixes
+    def suffixes_for(self, *, is_image: bool) -> tuple[str, ...]:
+        """Return the allowed ends of its one file, the usual one first; none for many files."""
+        return self.image_suffixes if is_image and self.image_suffixes else self.suffixes
+
+    def usual_suffix(self, *, is_image: bool) -> str:
+        """Return the end of an export's name: that of its one file, or .zip for many files."""
+        return (*self.suffixes_for(is_image=is_image), ".zip")[0]
 
     @property
     def is_live(self) -> bool:

@@ -57,7 +57,7 @@ class CocoStream(BaseStream):
             self.check_space(images.tell(), keeps_frames=self._job.is_live)
             image = {"id": self._num_images + 1, **_image(frame)}
             for number, (row, extra) in enumerate(seen, start=self._num_annotations + 1):
-                fields = {"id": number, "image_id": image["id"]} | self._annotation(frame.medium, row) | extra
+                fields = {"id": number, "image_id": image["id"], **self._annotation(frame.medium, row), **extra}
                 annotation = {name: value for name, value in fields.items() if value is not None}
                 lines.append(("," if number > 1 else "") + "\n" + json.dumps(annotation))
             # Whole frames in one call each, so that an interrupt cannot leave half a record.

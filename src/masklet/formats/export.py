@@ -65,7 +65,7 @@ def _check_media(format_: Format[Any], media: Sequence[LabelledMedium]) -> None:
 
 
 def _check_path(format_: Format[Any], medium: LabelledMedium, out: Path) -> None:
-    suffixes = format_.suffixes_for(medium)
+    suffixes = format_.suffixes_for(is_image=medium.is_image)
     if suffixes and not out.name.lower().endswith(suffixes):
         raise OutputError(f"{format_.name} is written to a {' or '.join(suffixes)} file, got {out}")
     if not suffixes and out.suffix and out.suffix.lower() != ".zip":

@@ -13,7 +13,7 @@ from masklet.errors import DataError
 from masklet.formats.base import is_seen
 from masklet.formats.stream import FrameRows
 
-OVERLAP_NOTE = "frames in which objects overlap: one pixel holds one object number, the smaller object is on top"
+OVERLAP_NOTE = "frames in which objects overlap: a pixel holds one object number only, so the smaller one is on top"
 
 
 def label_map(
@@ -38,8 +38,8 @@ def label_map(
     outside = [row.object_id for row in seen if not 1 <= row.object_id <= largest]
     if outside:
         raise DataError(
-            f"object id {outside[0]} does not fit {holder}, which has 1 to {largest}{hint}: choose smaller ids, one PNG "
-            "per object, or the coco format"
+            f"object id {outside[0]} does not fit {holder}, which has 1 to {largest}{hint}: choose smaller ids, one "
+            "PNG per object, or the coco format"
         )
     labels = np.zeros(frame.medium.source.info.size_hw, np.uint8 if largest <= 255 else np.uint16)
     areas = [int(coco_mask.area(row.rle)) for row in seen]

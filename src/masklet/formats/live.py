@@ -4,8 +4,8 @@
         for masks in tracker.run():
             streams.write(tracker.frame, masks)
 
-Only a label volume is held in memory, as large as the volume that it belongs to. Leaving the block finishes the files in
-every case: after an error, Ctrl-C or with a full disk the frames so far are a playable video or valid JSON.
+Only a label volume is held in memory, as large as the volume that it belongs to. Leaving the block finishes the files
+in every case: after an error, Ctrl-C or with a full disk the frames so far are a playable video or valid JSON.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class _NoRows:
 
 
 def video_medium(
-    source: FrameSource, objects: Iterable[ObjectInfo] = (), *, prompts: Mapping[int, Mapping[int, Prompt]] | None = None
+    source: FrameSource,
+    objects: Iterable[ObjectInfo] = (),
+    *,
+    prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
 ) -> LabelledMedium:
     """Describe a video whose masks come frame by frame.
 
@@ -95,7 +98,7 @@ class Outlet:
 
 
 class InOrder:
-    """Collects frames that come in any order, as when tracking outwards from a prompt, and writes them in order when left.
+    """Collects frames that come in any order, as when tracking outwards from a prompt, and at the end writes them in order.
 
     The masks wait in a temporary file, run-length encoded as they came; pixels are read again from the source where an
     output shows them. Of two masks for one frame the later counts. The outputs are not its own: whoever opened them
@@ -142,7 +145,7 @@ class InOrder:
     def _pass_on(self, frame_index: int, frame: Frame | None) -> None:
         assert self._medium is not None
         self._spool.seek(self._offsets[frame_index])
-        time_s, rows = pickle.load(self._spool)  # noqa: S301 (written by this process, in a file without a name)
+        time_s, rows = pickle.load(self._spool)
         known = FrameRows(self._medium, frame_index, time_s, rows, None if frame is None else frame.rgb)
         for outlet in self._outlets:
             outlet.write(known)
@@ -222,16 +225,24 @@ class MaskStreams:
             self._thread.start()
         self._queue.put((frame, masks))
 
+    def write_now(self, frame: Frame, masks: FrameMasks) -> None:
+        """Add one frame, and return when it is written.
+
+        Raises:
+            DataError: a format cannot hold a mask.
+            OutputError: the frame could not be written.
+        """
+        rows = FrameRows(self._medium, frame.index, masks.time_s, to_rows(masks), frame.rgb)
+        for writer in self._writers:
+            writer.write(rows)
+        self._num_taken += 1
+
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             if self._error is not None:
                 continue  # empty the queue, or the tracker's side would wait for room in it
-            frame, masks = item
             try:
-                rows = FrameRows(self._medium, frame.index, masks.time_s, to_rows(masks), frame.rgb)
-                for writer in self._writers:
-                    writer.write(rows)
-                self._num_taken += 1
+                self.write_now(*item)
             except BaseException as error:
                 self._error = error
 
@@ -352,7 +363,9 @@ def _chosen(out: Path, formats: Sequence[str]) -> list[Format[Any]]:
                 f"choose from {', '.join(live)}"
             )
     if named and not (len(chosen) == 1 and _is_named(out, chosen[0])):
-        raise OutputError(f"{out} names one {named[0]} file, but the formats are {', '.join(format_ids)}: give a folder")
+        raise OutputError(
+            f"{out} names one {named[0]} file, but the formats are {', '.join(format_ids)}: give a folder"
+        )
     return chosen
 
 

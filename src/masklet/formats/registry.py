@@ -61,7 +61,7 @@ class FormatRegistry(Mapping[str, Format[Any]]):
         for entry_point in entry_points(group=ENTRY_POINTS):
             try:
                 self._add(entry_point.load())
-            except Exception as error:  # a broken package must not take the other formats with it
+            except Exception as error:  # noqa: PERF203 (a broken package must not take the other formats with it)
                 warnings.warn(f"the format {entry_point.name} ({entry_point.value}) is left out: {error}", stacklevel=2)
 
     def __getitem__(self, format_id: str) -> Format[Any]:

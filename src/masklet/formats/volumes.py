@@ -129,22 +129,20 @@ class NiftiStream(BaseStream):
         image = self._nibabel.Nifti1Image(labels, self._volume.affine, header, dtype=labels.dtype)
         if header is None:
             image.header.set_xyzt_units("mm")
-        compressed = self.path.suffix.lower() == ".gz"
-        with naming_errors(self.path), atomic_path(self.path) as temporary:
-            # without a time stamp in the gzip header, so that equal volumes are equal files
-            with temporary.open("wb") as file:
-                if not compressed:
-                    image.to_stream(file)
-                    return
-                with gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=file, mtime=0) as packed:
-                    image.to_stream(packed)
+        with naming_errors(self.path), atomic_path(self.path) as temporary, temporary.open("wb") as file:
+            if self.path.suffix.lower() != ".gz":
+                image.to_stream(file)
+                return
+            # Without a time in gzip's header, so that equal volumes are equal files.
+            with gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=file, mtime=0) as packed:
+                image.to_stream(packed)
 
 
 TIFF = Format(
     id="tiff",
     name="TIFF stack",
-    description="A stack with one page per frame whose pixel values are object numbers, with the spacing of the source. "
-    "Where objects overlap the smaller one is on top.",
+    description="A stack with one page per frame whose pixel values are object numbers, with the spacing of the "
+    "source. Where objects overlap the smaller one is on top.",
     kinds=("image", "video", "volume"),
     suffixes=(".tif", ".tiff"),
     options=VolumeOptions,

@@ -74,7 +74,10 @@ def _images(
 
 
 def _line(
-    job: ExportJob[YoloSegmentOptions] | ExportJob[YoloOptions], medium: LabelledMedium, row: MaskRow, tolerance: float | None
+    job: ExportJob[YoloSegmentOptions] | ExportJob[YoloOptions],
+    medium: LabelledMedium,
+    row: MaskRow,
+    tolerance: float | None,
 ) -> str:
     """Return the line of one object: its class, and coordinates as fractions of width and height."""
     height, width = row.rle["size"]

@@ -161,7 +161,7 @@ def _export(
     *,
     is_project: bool,
 ) -> None:
-    suffix = find_format(body.format).suffix or ".zip"
+    suffix = find_format(body.format).usual_suffix(is_image=media[0].kind == "image")
     names = _different([file_stem(medium.name) for medium in media])
     with ExitStack() as stack, _result(studio, job, f"{stem}-{body.format}{suffix}") as out:
         given = []

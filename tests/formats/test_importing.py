@@ -1,0 +1,115 @@
+"""Files of other tools."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.datasets.jsonfile import segmentation_mask
+from masklet.errors import DataError
+from masklet.formats import (
+    import_masks,
+)
+from tests.formats.material import SIZE, blob, read_back
+
+
+def coco_of(images: list[dict[str, object]], annotations: list[dict[str, object]]) -> bytes:
+    return json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 3, "name": "cup"}]}).encode()
+
+
+SQUARE = {"segmentation": [[10, 10, 20, 10, 20, 20, 10, 20]], "category_id": 3}
+
+
+def test_frames_are_found_by_the_numbers_in_their_names() -> None:
+    images: list[dict[str, object]] = [{"id": f"i{n}", "file_name": f"some/shot-{n:04}.png"} for n in (5, 3)]
+    data = coco_of(images, [{"id": 1, "image_id": "i5", **SQUARE}, {"id": 2, "image_id": "i3", **SQUARE}])
+    found = import_masks({"a.json": data}, size_hw=SIZE, num_frames=6)
+    assert sorted(read_back(found.masklets)) == [(3, 1), (5, 1)]
+    assert found.masklets.objects[0].class_name == "cup"
+
+
+def test_of_many_images_the_one_of_that_name_counts() -> None:
+    images: list[dict[str, object]] = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    data = coco_of(images, [{"id": 1, "image_id": 1, **SQUARE}, {"id": 2, "image_id": 2, **SQUARE}])
+    found = import_masks({"x.json": data}, size_hw=SIZE, file_name="B.png")
+    assert found.num_masks == 1
+    with pytest.raises(DataError, match="none is called"):
+        import_masks({"x.json": data}, size_hw=SIZE, file_name="c.png")
+
+
+def test_what_does_not_fit_is_passed_over_and_named() -> None:
+    images: list[dict[str, object]] = [{"id": n, "file_name": f"{n}.jpg", "frame_index": n} for n in (0, 99)]
+    annotations = [
+        {"id": 1, "image_id": 0, **SQUARE},
+        {"id": 2, "image_id": 99, **SQUARE},
+        {"id": 3, "image_id": 0, **SQUARE, "segmentation": {"size": [4, 4], "counts": [16]}},
+        {"id": 4, "image_id": 0, **SQUARE, "segmentation": {"size": list(SIZE), "counts": "zzzzzz~"}},
+        {"id": 5, "image_id": 0, **SQUARE, "iscrowd": 1},
+    ]
+    found = import_masks({"x.json": coco_of(images, annotations)}, size_hw=SIZE, num_frames=6)
+    assert found.num_masks == 1
+    assert len(found.skipped) == 4
+
+
+def damaged_zip() -> bytes:
+    """One whose deflated data are not."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("00001.png", b"a" * 4000)
+    content = bytearray(buffer.getvalue())
+    begin = content.index(b"00001.png") + len(b"00001.png")
+    content[begin : begin + 4] = b"\xff" * 4
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "no file was given"),
+        ({"a.txt": b"hello"}, "nothing to import was found"),
+        ({"a.zip": b"hello"}, "is no .zip"),
+        ({"a.zip": damaged_zip()}, "a.zip is no .zip, or is damaged"),
+        ({"a.json": b"{"}, "is not JSON"),
+        ({"a.json": b"{}"}, "has no field 'images'"),
+        ({"a.json": b"{}", "b.json": b"{}"}, "expected one .json"),
+        ({"1.png": b"\x89PNG"}, "no mask fits this medium"),
+    ],
+)
+def test_what_cannot_be_imported(files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        import_masks(files, size_hw=SIZE, num_frames=6)
+
+
+def test_what_else_lies_beside_the_masks_does_no_harm() -> None:
+    png = io.BytesIO()
+    Image.fromarray(blob(1).astype(np.uint8)).save(png, "PNG")
+    found = import_masks({"00002.png": png.getvalue(), "objects.json": b"[1, 2]"}, size_hw=SIZE, num_frames=6)
+    assert list(read_back(found.masklets)) == [(2, 1)]
+    images: list[dict[str, object]] = [{"id": 0, "file_name": "0.jpg", "frame_index": 0}]
+    document = json.loads(coco_of(images, [{"id": 1, "image_id": 0, **SQUARE}]))
+    document["categories"] = ["cup", *document["categories"]]
+    found = import_masks({"x.json": json.dumps(document).encode()}, size_hw=SIZE, num_frames=6)
+    assert found.masklets.objects[0].class_name == "cup"
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masklet.datasets.jsonfile.decode_rle", lambda rle: pytest.fail("decoded"))
+    with pytest.raises(DataError, match="here: the mask is 90000 x 80000"):
+        segmentation_mask({"size": [80000, 90000], "counts": [80000 * 90000]}, SIZE, "here")
+
+
+def test_names_in_a_zip_lead_nowhere(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        png = io.BytesIO()
+        Image.fromarray(blob(1).astype(np.uint8)).save(png, "PNG")
+        archive.writestr("../../../../../../tmp/masklet-evil/00002.png", png.getvalue())
+    found = import_masks({"a.zip": buffer.getvalue()}, size_hw=SIZE, num_frames=6)
+    assert list(read_back(found.masklets)) == [(2, 1)]
+    assert not Path("/tmp/masklet-evil").exists()
