@@ -23,6 +23,7 @@ from masklet.media.source import ArraySource, open_source
 from masklet.records import Frame, FrameMasks
 from masklet.schema import Options
 from tests.media.clips import MakeClip, is_upright, masks_for, number_of
+from tests.waiting import PATIENCE_S
 
 
 def no_masks(frame: Frame) -> FrameMasks:
@@ -159,7 +160,7 @@ class SlowStream(BaseStream):
         self.is_finished = True
 
     def write(self, frame: FrameRows) -> None:
-        self.may_write.wait(60)
+        assert self.may_write.wait(PATIENCE_S)
         if frame.frame_index == self.fails_at:
             raise OutputError("no more ink")
         self.written.append(frame.frame_index)

@@ -63,7 +63,7 @@ def test_a_format_of_ones_own(tmp_path: Path) -> None:
     assert live_formats() == ("coco",)
     with pytest.raises(ConfigError, match="id 'my-format' is taken"):
         register_format(my_format())
-    with pytest.raises(ConfigError, match="must be a masklet.*Format, got str"):
+    with pytest.raises(ConfigError, match=r"must be a masklet\.formats\.Format, got str"):
         register_format("coco")  # type: ignore[arg-type]
 
 

@@ -81,10 +81,12 @@ def test_a_film_has_no_label_volume(tmp_path: Path) -> None:
 def test_masks_of_a_tiff_are_a_stack_of_the_same_pages_and_spacing(tmp_path: Path, backward: bool) -> None:
     notes = "ImageJ=1.53\nimages=5\nslices=5\nunit=micron\nspacing=2.0\n"
     path = write_tiff(tmp_path / "cells.tif", values().astype(np.uint16), notes, density=4.0)
-    with open_source(path) as source:
-        with open_streams(tmp_path / "out.tif", ["tiff"], source, in_order=not backward) as streams:
-            for index in (3, 2, 1) if backward else (1, 2, 3):
-                streams.write(source.frame(index), labels_for(source.frame(index)))
+    with (
+        open_source(path) as source,
+        open_streams(tmp_path / "out.tif", ["tiff"], source, in_order=not backward) as streams,
+    ):
+        for index in (3, 2, 1) if backward else (1, 2, 3):
+            streams.write(source.frame(index), labels_for(source.frame(index)))
     with Image.open(tmp_path / "out.tif") as stack:
         assert stack.n_frames == SLICES  # type: ignore[attr-defined]
         pages = []

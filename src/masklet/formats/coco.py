@@ -3,8 +3,8 @@
 The file grows with the frames: annotations go to it at once, images wait in a temporary file and follow at the end. So
 memory does not grow with the video, and a run that is stopped leaves valid JSON.
 
-Beyond COCO's fields an annotation has `object_id`, `name`, `score` (the IoU prediction), `object_score` (a logit),
-`prompted` and `accepted`; in a video also `track_id`, `frame_index`, `status` and `review`. An image of a video has
+Beyond COCO's fields an annotation has `object_id`, `name`, `score` (the IoU prediction), `confidence` (the expected
+IoU), `object_score` (a logit), `prompted` and `accepted`; in a video also `track_id`, `frame_index`, `status` and `review`. An image of a video has
 `video`, `frame_index` and `time_s`.
 """
 
@@ -77,6 +77,7 @@ class CocoStream(BaseStream):
             "object_id": row.object_id,
             "name": medium.masklets.info(row.object_id).name,
             "score": round(row.iou_prediction, 4),
+            "confidence": round(row.confidence, 4),
             "object_score": round(row.object_score, 4),
             "prompted": row.prompted,
             "accepted": row.accepted,

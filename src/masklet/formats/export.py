@@ -44,6 +44,9 @@ def export_masks(
     settings = format_.options.of(options)
     _check_media(format_, media)
     _check_path(format_, media[0], out)
+    if not any(medium.masklets.at(frame) for medium in media for frame in medium.masklets.span()):
+        accepted = " that was accepted" if media[0].masklets.only_accepted else ""
+        raise DataError(f"there is nothing to export: no object has a mask{accepted}")
     found = [info.category for medium in media for info in medium.masklets.objects]
     job = ExportJob(media, out, settings, list(dict.fromkeys([*classes, *found])), False, progress, cancelled)
     format_.run(job)
@@ -59,9 +62,6 @@ def _check_media(format_: Format[Any], media: Sequence[LabelledMedium]) -> None:
         format_.check_medium(medium)
     if len({medium.name for medium in media}) < len(media):
         raise DataError("media that are exported together need different names")
-    if not any(medium.masklets.at(frame) for medium in media for frame in medium.masklets.span()):
-        accepted = " that was accepted" if media[0].masklets.only_accepted else ""
-        raise DataError(f"there is nothing to export: no object has a mask{accepted}")
 
 
 def _check_path(format_: Format[Any], medium: LabelledMedium, out: Path) -> None:
