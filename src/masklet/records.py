@@ -256,6 +256,8 @@ class EngineInfo:
     """Memory settings that suit this model (`MemoryConfig` fields)."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings for automatic masks that suit this model (`AutomaticConfig` fields)."""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """Curves from IoU prediction to expected IoU by stage (`masklet.engine.calibration`)."""
     max_hole: float = 0.0
     """Holes up to this fraction of a mask's area are filled in what is shown (`masks.tidied_logits`)."""
     max_piece: float = 0.0

@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.engine.calibration import Curves, checked_curves
 from masklet.errors import CheckpointError, EngineError
 from masklet.masks.geometry import points_to_square, to_square_antialias, to_square_area, to_square_bicubic
 from masklet.masks.operations import mask_logits, square_mask
@@ -97,6 +98,8 @@ class ModelSpec:
     """`MemoryConfig` fields that suit the model."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
     """`AutomaticConfig` fields that suit the model."""
+    calibration: Curves = field(default_factory=dict)
+    """IoU prediction to expected IoU by stage (`masklet.engine.calibration`); empty: predictions count as they are."""
     max_hole: float = 0.0
     max_piece: float = 0.0
     """What is tidied in the masks that are shown, see `masklet.records.EngineInfo`."""
@@ -120,7 +123,8 @@ class ModelSpec:
         try:
             kernel = tuple(tuple(float(w) for w in row) for row in values["mask_prompt_kernel"])
             kept = {name: value for name, value in values.items() if name not in _RETIRED}
-            return cls(**{**kept, "mask_prompt_kernel": kernel})
+            curves = checked_curves(values.get("calibration", {}))
+            return cls(**{**kept, "mask_prompt_kernel": kernel, "calibration": curves})
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"model description does not fit this version of masklet: {error}") from error
 
@@ -145,6 +149,7 @@ class StagedEngine(ABC, Generic[A]):
             precision=precision,
             defaults=spec.memory_defaults,
             automatic_defaults=spec.automatic_defaults,
+            calibration=spec.calibration,
             max_hole=spec.max_hole,
             max_piece=spec.max_piece,
             images_only=spec.images_only,

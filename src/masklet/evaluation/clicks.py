@@ -109,13 +109,13 @@ class _Clicker:
 
     def __call__(self, engine: Engine[Any], image: ImageExample, tick: Tick) -> list[ObjectClicks]:
         rgb, labels = image.read()
-        trials = _trials(labels, self.min_area, self.max_objects)
+        trials = trials_of(labels, self.min_area, self.max_objects)
         if trials:
             self._run(Segmenter(engine), rgb, trials)
         tick()
         return [trial.record(image) for trial in trials]
 
-    def _run(self, segmenter: Segmenter[Any], rgb: ByteArray, trials: list[_Trial]) -> None:
+    def _run(self, segmenter: Segmenter[Any], rgb: ByteArray, trials: list[Trial]) -> None:
         """Encode the image once, and give each click to all of its objects together."""
         encoded = segmenter.set_image(rgb)
         for start in range(0, len(trials), BATCH_SIZE):
@@ -137,13 +137,13 @@ class _Clicker:
     def _most_clicks(self) -> int:
         return max(self.clicks, NOC_MAX) if self.noc else self.clicks
 
-    def _goes_on(self, trial: _Trial, count: int) -> bool:
+    def _goes_on(self, trial: Trial, count: int) -> bool:
         """Whether the object gets its click number `count`."""
         return not trial.finished and (count <= self.clicks or max(trial.ious) < max(NOC_LEVELS))
 
 
 @dataclass
-class _Trial:
+class Trial:
     """One object being clicked on."""
 
     object_id: int
@@ -174,7 +174,7 @@ class _Trial:
         return Prompt.create(box_xyxy=mask_box_xyxy(self.truth))
 
     def take(self, result: SegmentResult) -> None:
-        ious = [self._iou(mask) for mask in result.masks]
+        ious = [self.iou(mask) for mask in result.masks]
         if not self.ious:
             self.best_iou = max(ious)
         self.ious.append(ious[0])
@@ -183,7 +183,7 @@ class _Trial:
         self.finished = ious[0] == 1.0
 
     def take_box(self, result: SegmentResult) -> None:
-        self.box_iou = self._iou(result.mask)
+        self.box_iou = self.iou(result.mask)
 
     def record(self, image: ImageExample) -> ObjectClicks:
         assert self.shown is not None  # a trial is recorded after its last round
@@ -199,7 +199,8 @@ class _Trial:
             predicted=encode_rle(self.shown),
         )
 
-    def _iou(self, mask: BoolArray) -> float:
+    def iou(self, mask: BoolArray) -> float:
+        """Return the IoU of a mask with the object, void pixels left out."""
         return region_similarity(mask, self.truth, self.void)
 
     def _aim(self, predicted: BoolArray) -> None:
@@ -208,11 +209,12 @@ class _Trial:
         self.clicks.append(click)
 
 
-def _trials(labels: Labels, min_area: float, max_objects: int | None) -> list[_Trial]:
+def trials_of(labels: Labels, min_area: float, max_objects: int | None) -> list[Trial]:
+    """Return the objects of an image that are large enough, at most so many of the largest."""
     void = labels.void
     areas = labels.areas()
     height, width = labels.size_hw
     large = [object_id for object_id, area in areas.items() if area > min_area * height * width]
     if max_objects is not None:
         large = sorted(large, key=lambda object_id: (-areas[object_id], object_id))[:max_objects]
-    return [_Trial(object_id, labels.mask(object_id), void) for object_id in sorted(large)]
+    return [Trial(object_id, labels.mask(object_id), void) for object_id in sorted(large)]

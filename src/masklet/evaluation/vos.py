@@ -151,7 +151,7 @@ class _Track:
             tracker = Tracker(engine, source, memory=self.memory, non_overlap=self.non_overlap)
             for object_id, frame_index in judge.first_seen.items():
                 truth = judge.truth(clip.read_labels(frame_index), object_id)
-                tracker.prompt(object_id, frame_index, **_prompt_for(truth, self.prompt))
+                tracker.prompt(object_id, frame_index, **prompt_for(truth, self.prompt))
             for frame_index in range(min(judge.first_seen.values())):
                 judge.judge(frame_index, {})  # before all prompts nothing is predicted
                 tick()
@@ -186,7 +186,8 @@ def save_masks(folder: Path, clip: ClipExample, masks: FrameMasks) -> Path:
     return write_label_map(folder / clip.name / f"{stem}.png", labels, [color_of(i) for i in range(1, 255)])
 
 
-def _prompt_for(truth: BoolArray, kind: PromptKind) -> dict[str, Any]:
+def prompt_for(truth: BoolArray, kind: PromptKind) -> dict[str, Any]:
+    """Return arguments of `Tracker.prompt` for an object: its mask, tight box, or a click at its innermost point."""
     if kind == "mask":
         return {"mask": truth}
     if kind == "box":

@@ -110,6 +110,8 @@ class InferenceConfig:
     """`MemoryConfig` fields that suit the model."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """`AutomaticConfig` fields that suit the model."""
+    calibration: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """IoU prediction to expected IoU by stage, as `masklet evaluate calibration` fits it."""
     max_hole: float = 0.0
     """Holes up to this fraction of a mask's area are filled in what is shown."""
     max_piece: float = 0.0

@@ -22,6 +22,10 @@ UNCERTAIN_FLOOR = 0.3
 """A reliability, for objects that were never tracked well. Tracks of nano that held had 0.35 to 0.57, one that had lost
 its object 0.02 to 0.28."""
 
+REVIEW_BELOW = 0.5
+"""An expected IoU below which a mask is uncertain however usual it is for its object: more often than not less than
+half of it is right. Objects that are poor from their first frame on have nothing better to compare with."""
+
 JUMP = 3.0
 """How many times larger or smaller than on the frame before a mask may become before it looks like another thing."""
 
@@ -66,11 +70,14 @@ class Watch:
         """Variance of the recent object scores."""
         return statistics.pvariance(self._scores) if len(self._scores) > 1 else 0.0
 
-    def judge(self, sighting: Sighting, *, collided: bool = False, refused: bool = False) -> Verdict:
+    def judge(
+        self, sighting: Sighting, *, confidence: float = 1.0, collided: bool = False, refused: bool = False
+    ) -> Verdict:
         """What has become of the object; called once a frame.
 
         Args:
             sighting: the frame's, with the candidate that was chosen.
+            confidence: the expected IoU of its mask, in [0, 1].
             collided: another object has the same pixels, and more right to them.
             refused: the mask has exploded and is not shown.
         """
@@ -86,7 +93,8 @@ class Watch:
             usual = statistics.median(self._reliabilities) if self._reliabilities else 0.0
             least = max(UNCERTAIN_FLOOR, UNCERTAIN_BELOW * usual)
             jumped = bool(self._areas) and not 1 / JUMP < sighting.area / self._areas[-1] < JUMP
-            self._status = "uncertain" if collided or jumped or sure < least else "present"
+            is_poor = sure < least or confidence < REVIEW_BELOW
+            self._status = "uncertain" if collided or jumped or is_poor else "present"
         elif refused:
             self._status = "uncertain"
         else:

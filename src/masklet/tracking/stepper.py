@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from masklet.engine.calibration import confidence_of, stage_of
+from masklet.engine.calibration import confidence_in_absence, confidence_of, stage_of
 from masklet.masks.edges import EdgeConfig, refine_edges
 from masklet.masks.operations import MASK_LOGIT, mask_logits, resolve_overlap
 from masklet.masks.shown import shown_logits
@@ -89,7 +89,10 @@ class Stepper(Generic[A]):
         losers = self._collided(frame, chosen)
         verdicts = {
             object_id: self.tracks[object_id].watch.judge(
-                branching.sighting, collided=object_id in losers, refused=branching.refused
+                branching.sighting,
+                confidence=self._confidence(object_id, frame.index, branching.answer.decoded),
+                collided=object_id in losers,
+                refused=branching.refused,
             )
             for object_id, branching in chosen.items()
         }
@@ -254,11 +257,7 @@ class Stepper(Generic[A]):
                 object_id=object_id,
                 iou_prediction=answer.iou_prediction,
                 object_score=answer.object_score,
-                confidence=confidence_of(
-                    answer.iou_prediction,
-                    self.view.engine.info,
-                    stage_of(None if prompt is None else prompt.prompt),
-                ),
+                confidence=self._confidence(object_id, frame.index, answer),
                 prompted=prompt is not None,
                 **({} if verdicts is None else verdicts[object_id]._asdict()),
             )
@@ -266,6 +265,14 @@ class Stepper(Generic[A]):
         ]
         shown = from_results(frame.index, frame.time_s, results, masks)
         return replace(shown, statuses=(), review=None) if verdicts is None else shown
+
+    def _confidence(self, object_id: int, frame_index: int, answer: Decoded[A]) -> float:
+        """Return the expected IoU of an object's mask on a frame, or of its absence."""
+        state = self.tracks[object_id].given.get(frame_index)
+        stage = stage_of(None if state is None else state.prompt)
+        if stage == "tracked" and not answer.is_present:
+            return confidence_in_absence(answer.object_score, self.view.engine.info)
+        return confidence_of(answer.iou_prediction, self.view.engine.info, stage)
 
     def _full_logits(self, frame: Frame, branching: Branching[A], given: Given[A] | None) -> FloatArray:
         """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
