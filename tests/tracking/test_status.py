@@ -65,6 +65,13 @@ def test_a_modest_model_is_not_always_uncertain() -> None:
     assert watch.judge(sighting(iou=0.35)).status == "present"
 
 
+def test_a_mask_of_low_expected_iou_is_uncertain_however_usual_it_is() -> None:
+    watch = watched(*[sighting(iou=0.35)] * 5)
+    assert watch.judge(sighting(iou=0.35), confidence=0.49) == ("uncertain", True)
+    assert watch.judge(sighting(iou=0.35), confidence=0.51) == ("present", False)
+    assert watch.judge(sighting(iou=0.35, prompted=True), confidence=0.1) == ("present", False)
+
+
 def test_what_the_user_says_is_certain() -> None:
     watch = watched(*[sighting()] * 5)
     assert watch.judge(sighting(0.9, 0.1, 0.1, prompted=True)) == ("present", False)

@@ -144,7 +144,7 @@ def calibrate(observations: Sequence[Observation]) -> list[StageCalibration]:
         fitted.append(
             StageCalibration(
                 stage=stage,
-                inputs=tuple(inputs.round(4).tolist()),
+                inputs=tuple(inputs.round(5).tolist()),
                 outputs=tuple(outputs.round(4).tolist()),
                 num_observations=len(rows),
                 error_before=calibration_error(before, ious, weights),
@@ -170,8 +170,9 @@ def fit_curve(values: Floats, ious: Floats, weights: Floats) -> tuple[Floats, Fl
     Returns:
         (K,) ascending inputs and (K,) outputs that do not fall.
     """
-    order = np.argsort(values, kind="stable")
-    values, ious, weights = values[order], ious[order], weights[order]
+    values, inverse = np.unique(np.round(values, 4), return_inverse=True)
+    totals = np.bincount(inverse, weights)
+    ious, weights = np.bincount(inverse, ious * weights) / totals, totals
     # Pool adjacent violators: neighbouring blocks merge while the later one has the lower mean.
     blocks: list[tuple[float, float, int]] = []  # mean, weight, number of values
     for iou, weight in zip(ious.tolist(), weights.tolist(), strict=True):
@@ -191,8 +192,7 @@ def fit_curve(values: Floats, ious: Floats, weights: Floats) -> tuple[Floats, Fl
         if inside.any():
             inputs.append(float(np.average(values[inside], weights=weights[inside])))
             outputs.append(float(np.average(monotone[inside], weights=weights[inside])))
-    distinct, first = np.unique(np.round(inputs, 4), return_index=True)
-    return distinct, np.maximum.accumulate(np.array(outputs)[first])
+    return np.array(inputs), np.array(outputs)
 
 
 def calibration_error(confidences: Floats, ious: Floats, weights: Floats | None = None) -> float:

@@ -71,13 +71,14 @@ class Watch:
         return statistics.pvariance(self._scores) if len(self._scores) > 1 else 0.0
 
     def judge(
-        self, sighting: Sighting, *, confidence: float = 1.0, collided: bool = False, refused: bool = False
+        self, sighting: Sighting, *, confidence: float | None = None, collided: bool = False, refused: bool = False
     ) -> Verdict:
         """What has become of the object; called once a frame.
 
         Args:
             sighting: the frame's, with the candidate that was chosen.
-            confidence: the expected IoU of its mask, in [0, 1].
+            confidence: the expected IoU of its mask, in [0, 1]; None for a model without calibration, whose IoU
+                predictions can only be compared with one another.
             collided: another object has the same pixels, and more right to them.
             refused: the mask has exploded and is not shown.
         """
@@ -93,7 +94,7 @@ class Watch:
             usual = statistics.median(self._reliabilities) if self._reliabilities else 0.0
             least = max(UNCERTAIN_FLOOR, UNCERTAIN_BELOW * usual)
             jumped = bool(self._areas) and not 1 / JUMP < sighting.area / self._areas[-1] < JUMP
-            is_poor = sure < least or confidence < REVIEW_BELOW
+            is_poor = sure < least or (confidence is not None and confidence < REVIEW_BELOW)
             self._status = "uncertain" if collided or jumped or is_poor else "present"
         elif refused:
             self._status = "uncertain"

@@ -90,7 +90,7 @@ class Stepper(Generic[A]):
         verdicts = {
             object_id: self.tracks[object_id].watch.judge(
                 branching.sighting,
-                confidence=self._confidence(object_id, frame.index, branching.answer.decoded),
+                confidence=self._calibrated_confidence(object_id, frame.index, branching.answer.decoded),
                 collided=object_id in losers,
                 refused=branching.refused,
             )
@@ -273,6 +273,11 @@ class Stepper(Generic[A]):
         if stage == "tracked" and not answer.is_present:
             return confidence_in_absence(answer.object_score, self.view.engine.info)
         return confidence_of(answer.iou_prediction, self.view.engine.info, stage)
+
+    def _calibrated_confidence(self, object_id: int, frame_index: int, answer: Decoded[A]) -> float | None:
+        """Return the same where the model is calibrated for tracking."""
+        is_calibrated = "tracked" in self.view.engine.info.calibration
+        return self._confidence(object_id, frame_index, answer) if is_calibrated else None
 
     def _full_logits(self, frame: Frame, branching: Branching[A], given: Given[A] | None) -> FloatArray:
         """(H, W) logits of an object: below 0 everywhere when it is absent, a mask prompt as it was given."""
