@@ -37,8 +37,8 @@ from masklet.tracking.tracker import Tracker
 
 NUM_BINS = 10
 """Equal bins of the expected calibration error."""
-NUM_KNOTS = 12
-"""Points of a curve, at even quantiles of the predictions."""
+KNOT_EDGES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+"""Quantiles of the predictions between which a curve has its knots: closer at both ends, where it bends."""
 CLICKS = 5
 MAX_OBJECTS = 8
 """Objects per image and per clip, the largest first: crowds would outvote everything else."""
@@ -160,7 +160,7 @@ def calibrate(observations: Sequence[Observation]) -> list[StageCalibration]:
 
 
 def fit_curve(values: Floats, ious: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Fit a monotone curve: weighted isotonic regression, read off at `NUM_KNOTS` even quantiles of the values.
+    """Fit a monotone curve: weighted isotonic regression, thinned to one knot between each two of `KNOT_EDGES`.
 
     Args:
         values: (N,) predictions.
@@ -184,10 +184,10 @@ def fit_curve(values: Floats, ious: Floats, weights: Floats) -> tuple[Floats, Fl
         blocks.append((mean, total, count))
     monotone = np.repeat([block[0] for block in blocks], [block[2] for block in blocks])
     # Knots average their neighbourhood: the ends of an isotonic fit rest on a few values and are too extreme.
-    cumulated = np.cumsum(weights) / weights.sum()
-    groups = np.minimum((cumulated - weights / weights.sum() / 2) * NUM_KNOTS, NUM_KNOTS - 1).astype(int)
+    centers = (np.cumsum(weights) - weights / 2) / weights.sum()
+    groups = np.searchsorted(KNOT_EDGES, centers, side="right")
     inputs, outputs = [], []
-    for group in range(NUM_KNOTS):
+    for group in range(len(KNOT_EDGES) + 1):
         inside = groups == group
         if inside.any():
             inputs.append(float(np.average(values[inside], weights=weights[inside])))
