@@ -156,6 +156,16 @@ class ObjectResult:
             object.__setattr__(self, "confidence", min(1.0, max(0.0, self.iou_prediction)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedRows:
+    """The stored rows of a frame's masks, carried along so that no mask is encoded twice."""
+
+    rows: tuple[Any, ...]
+    """(N,) `tracking.mask_rows.MaskRow`, or None for an object without one."""
+    masks: BoolArray
+    """(N, H, W) the array that they encode. They say nothing of another array that has been put in its place."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameMasks:
     """Tracker output for one frame; row i of every field is the same object.
@@ -183,6 +193,8 @@ class FrameMasks:
     confidences: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32), metadata={"row": "confidence"})
     """(N,) in [0, 1]: estimated quality of each mask, its expected IoU after calibration. The IoU predictions when
     left out."""
+    encoded: EncodedRows | None = field(default=None, repr=False, compare=False)
+    """The rows as they were stored, if they were."""
 
     def __post_init__(self) -> None:
         if len(self.confidences) != len(self.object_ids):

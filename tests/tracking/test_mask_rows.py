@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from masklet.masks.operations import encode_rle
-from masklet.records import ABSENT_SCORE, FrameMasks, ObjectResult
+from masklet.masks.operations import CocoRle, encode_rle
+from masklet.records import ABSENT_SCORE, BoolArray, FrameMasks, ObjectResult
 from masklet.tracking import mask_rows
 from masklet.tracking.mask_rows import (
     COLUMNS,
@@ -44,7 +44,7 @@ def frame(object_ids: tuple[int, ...] = (1, 2, 5)) -> FrameMasks:
 
 
 def same(first: FrameMasks, second: FrameMasks) -> bool:
-    return all(np.array_equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(FrameMasks))
+    return all(np.array_equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(FrameMasks) if f.compare)
 
 
 def test_every_field_of_a_result_has_its_column_in_a_frame() -> None:
@@ -116,3 +116,28 @@ def test_confidence_is_the_iou_prediction_where_nobody_gave_one(iou_prediction: 
 def test_a_given_absent_object_counts_as_occluded() -> None:
     absent = given_row(0, 1, np.zeros(SIZE_HW, bool), object_score=ABSENT_SCORE, accepted=True)
     assert (absent.status, absent.reliability, absent.accepted, absent.prompted) == ("occluded", 0.0, True, True)
+
+
+def test_codes_are_passed_on_but_never_those_of_other_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks = frame()
+    encoded: list[int] = []
+    encode = mask_rows.encode_rle
+
+    def counted(mask: BoolArray) -> CocoRle:
+        encoded.append(int(mask.sum()))
+        return encode(mask)
+
+    monkeypatch.setattr(mask_rows, "encode_rle", counted)
+    joined = join(masks, [row(3)], keep_apart=False)
+    encoded.clear()  # that of the new row
+    taken = take(joined, [0, 2])
+    assert [one.object_id for one in to_rows(taken)] == [1, 3]
+    assert encoded == []
+    other = replace(masks, masks=np.zeros_like(masks.masks))
+    assert not any(one.mask.any() for one in to_rows(other))
+    assert encoded == [0, 0, 0]
+    masks.masks[1, 0, 0] = ~masks.masks[1, 0, 0]  # a caller may change pixels
+    changed = to_rows(masks)
+    assert len(encoded) == 4
+    for one, mask in zip(changed, masks.masks, strict=True):
+        assert np.array_equal(one.mask, mask)

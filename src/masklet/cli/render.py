@@ -39,8 +39,8 @@ EPILOG = examples(
     ("Masks of another tool", "masklet render clip.mp4 masks.json --effect highlight --out out.gif"),
     notes="Backgrounds: none, blur, color, gray, pixelate, transparent, #RRGGBB, or the file of an image or a video. "
     "Effects: highlight, outline, spotlight, trail, remove, blur, pixelate, gray, color. Options follow with commas, "
-    "as in blur,strength=0.8; docs/guides/render.md lists them. Out: .mp4 or .mkv (H.264), .webm (VP9) and .mov (ProRes "
-    "4444) with sound, the last two with alpha; .gif; .png for an image; .zip or a folder for a PNG a frame.",
+    "as in blur,strength=0.8; docs/guides/render.md lists them. Out: .mp4 or .mkv (H.264), .webm (VP9) and .mov "
+    "(ProRes 4444) with sound, the last two with alpha; .gif; .png for an image; .zip or a folder for a PNG a frame.",
 )
 
 

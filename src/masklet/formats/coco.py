@@ -4,8 +4,8 @@ The file grows with the frames: annotations go to it at once, images wait in a t
 memory does not grow with the video, and a run that is stopped leaves valid JSON.
 
 Beyond COCO's fields an annotation has `object_id`, `name`, `score` (the IoU prediction), `confidence` (the expected
-IoU), `object_score` (a logit), `prompted` and `accepted`; in a video also `track_id`, `frame_index`, `status` and `review`. An image of a video has
-`video`, `frame_index` and `time_s`.
+IoU), `object_score` (a logit), `prompted` and `accepted`; in a video also `track_id`, `frame_index`, `status` and
+`review`. An image of a video has `video`, `frame_index` and `time_s`.
 """
 
 from __future__ import annotations

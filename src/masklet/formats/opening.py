@@ -12,7 +12,7 @@ from masklet.formats.importing import import_masks
 from masklet.media.images import IMAGE_SUFFIXES, read_image
 from masklet.media.source import ArraySource, VideoSource, open_source
 from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo, medium_name
-from masklet.tracking.session import session_about, session_masks
+from masklet.tracking.session import session_about, session_masks, session_prompts
 
 SESSION_SUFFIX = ".masklet"
 
@@ -75,4 +75,10 @@ def open_session(path: str | Path, video: VideoSource | None = None) -> Labelled
             f"{path} belongs to another video: its masks are {width} x {height} (width x height), {info.name} is "
             f"{info.size_hw[1]} x {info.size_hw[0]}"
         )
-    return LabelledMedium(medium_name(info.name), source, Masklets(store, objects), file_name=Path(info.name).name)
+    return LabelledMedium(
+        medium_name(info.name),
+        source,
+        Masklets(store, objects),
+        file_name=Path(info.name).name,
+        prompts=session_prompts(path),
+    )

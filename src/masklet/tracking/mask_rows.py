@@ -12,10 +12,11 @@ from functools import cached_property
 from typing import Any, get_type_hints
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from masklet.masks.operations import CocoRle, decode_rle, encode_rle
 from masklet.memory.policies import reliability
-from masklet.records import PRESENT_SCORE, BoolArray, FrameMasks, ObjectResult
+from masklet.records import PRESENT_SCORE, BoolArray, EncodedRows, FrameMasks, ObjectResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,9 @@ COLUMNS: tuple[str, ...] = (
 )
 """SQL columns of a row. A column that is NULL was not known to the version that wrote the row: the field's default
 is read in its place."""
+
+_ROW_ONLY = {field.name for field in fields(MaskRow)} - {field.name for field in fields(ObjectResult)}
+"""Fields of `MaskRow` that `FrameMasks` has no column for."""
 
 _PER_OBJECT = {field.name: field.metadata["row"] for field in fields(FrameMasks) if "row" in field.metadata}
 """By field of `FrameMasks` that has one entry per object, the field of `MaskRow` that holds this entry."""
@@ -94,16 +98,19 @@ def given_row(
 
 
 def to_rows(masks: FrameMasks, *, direction: int = 1) -> list[MaskRow]:
-    """Convert a frame's masks into rows, one per object.
+    """Convert a frame's masks into rows, one per object. Masks that come from rows are not encoded again.
 
     Args:
         masks: N objects.
-        direction: of tracking, 1 forward or -1 backward.
+        direction: of tracking, 1 forward or -1 backward; ignored for masks that come from rows.
     """
     values = {row_field: _listed(getattr(masks, name)) for name, row_field in _PER_OBJECT.items()}
     rows = []
-    for row in range(len(masks.object_ids)):
+    for row, stored in enumerate(_carried(masks)):
         result = {name: entries[row] for name, entries in values.items() if entries}
+        if stored is not None:
+            rows.append(MaskRow(**result, **{name: getattr(stored, name) for name in _ROW_ONLY}))
+            continue
         rows.append(
             MaskRow(
                 **result,
@@ -117,6 +124,26 @@ def to_rows(masks: FrameMasks, *, direction: int = 1) -> list[MaskRow]:
     return rows
 
 
+def with_rows(masks: FrameMasks, rows: Sequence[MaskRow | None]) -> FrameMasks:
+    """Return the masks together with the rows that encode them, for the next `to_rows`."""
+    return replace(masks, encoded=EncodedRows(tuple(rows), masks.masks))
+
+
+def _carried(masks: FrameMasks) -> list[MaskRow | None]:
+    """Return the row that comes with each mask, or None.
+
+    A caller may have put other masks in place of those that were encoded, or changed pixels within them: then the
+    array is another one, or the areas differ.
+    """
+    encoded = masks.encoded
+    if encoded is None or encoded.masks is not masks.masks:
+        return [None] * len(masks.object_ids)
+    return [
+        row if row is not None and int(coco_mask.area(row.rle)) == np.count_nonzero(mask) else None
+        for row, mask in zip(encoded.rows, masks.masks, strict=True)
+    ]
+
+
 def from_rows(frame_index: int, time_s: float, rows: Sequence[MaskRow], size_hw: tuple[int, int]) -> FrameMasks:
     """Convert rows of one frame back into what the tracker had returned.
 
@@ -127,7 +154,7 @@ def from_rows(frame_index: int, time_s: float, rows: Sequence[MaskRow], size_hw:
         size_hw: size of the frame.
     """
     masks = np.array([row.mask for row in rows], np.bool_).reshape(-1, *size_hw)
-    return from_results(frame_index, time_s, rows, masks)
+    return with_rows(from_results(frame_index, time_s, rows, masks), rows)
 
 
 def from_results(frame_index: int, time_s: float, results: Sequence[ObjectResult], masks: BoolArray) -> FrameMasks:
@@ -143,7 +170,8 @@ def take(masks: FrameMasks, rows: Sequence[int]) -> FrameMasks:
     """Return some objects of a frame, by their row, in this order."""
     chosen = list(rows)
     columns = {name: _taken(getattr(masks, name), chosen) for name in _PER_OBJECT}
-    return replace(masks, masks=masks.masks[chosen], **columns)
+    carried = _carried(masks)
+    return with_rows(replace(masks, masks=masks.masks[chosen], **columns), [carried[row] for row in chosen])
 
 
 def join(masks: FrameMasks, stored: Sequence[MaskRow], *, keep_apart: bool) -> FrameMasks:
@@ -162,7 +190,10 @@ def join(masks: FrameMasks, stored: Sequence[MaskRow], *, keep_apart: bool) -> F
     others = from_rows(masks.frame_index, masks.time_s, stored, (masks.masks.shape[1], masks.masks.shape[2]))
     tracked = masks.masks & ~others.masks.any(axis=0) if keep_apart else masks.masks
     columns = {name: _concatenated(getattr(others, name), getattr(masks, name)) for name in _PER_OBJECT}
-    both = replace(masks, masks=np.concatenate([others.masks, tracked]), **columns)
+    # Where `keep_apart` took pixels away, the rows no longer have the masks' areas and are dropped.
+    both = with_rows(
+        replace(masks, masks=np.concatenate([others.masks, tracked]), **columns), [*stored, *_carried(masks)]
+    )
     return take(both, np.argsort(both.object_ids).tolist())
 
 

@@ -14,7 +14,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -23,7 +23,7 @@ import numpy as np
 
 from masklet._version import __version__
 from masklet.engine.protocol import Engine
-from masklet.errors import DataError, MaskletError, OutputError, SessionError, TrackingError
+from masklet.errors import DataError, MaskletError, OutputError, PromptError, SessionError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import VideoSource
 from masklet.memory.bank import MemoryBank, MemoryConfig
@@ -126,6 +126,24 @@ def session_masks(path: str | Path) -> MaskStore:
         _document(path, file)  # of a version that can be read
         _fill_store(file, store)
     return store
+
+
+def session_prompts(path: str | Path) -> dict[int, dict[int, Prompt]]:
+    """Return the prompts in a session file, by frame index and object id; no model is needed to read them.
+
+    Logits of an earlier answer are left out: they are a model's own.
+
+    Raises:
+        SessionError: the file is damaged, or not a session.
+    """
+    prompts: dict[int, dict[int, Prompt]] = {}
+    with _unzipped(path) as file:
+        for track in _document(path, file)["tracks"]:
+            for document in track["given"]:
+                with suppress(PromptError):  # there were only logits
+                    prompt = Prompt.from_dict(document | {"previous_logits": None})
+                    prompts.setdefault(document["frame_index"], {})[track["object_id"]] = prompt
+    return prompts
 
 
 def inherited_memories(

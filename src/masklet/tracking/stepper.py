@@ -31,7 +31,7 @@ from masklet.records import (
 )
 from masklet.tracking.collisions import Claim, CollisionGuard
 from masklet.tracking.frame_engine import Answer, FrameEngine, Question
-from masklet.tracking.mask_rows import MaskRow, from_results, to_rows
+from masklet.tracking.mask_rows import MaskRow, from_results, to_rows, with_rows
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.status import Verdict
 from masklet.tracking.track import Branching, Given, Hypothesis, Track
@@ -100,9 +100,11 @@ class Stepper(Generic[A]):
         for object_id, branching in chosen.items():
             self.tracks[object_id].mark_tracked(frame.index, direction, branching.answer)
         masks = self.show(frame, chosen, verdicts)
-        if self.store is not None:
-            self.store.write(to_rows(masks, direction=direction))
-        return masks
+        if self.store is None:
+            return masks
+        rows = to_rows(masks, direction=direction)
+        self.store.write(rows)
+        return with_rows(masks, rows)
 
     def preview(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> FrameMasks:
         """What the prompts on a frame give; memory stays as it is."""
