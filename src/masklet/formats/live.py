@@ -98,7 +98,7 @@ class Outlet:
 
 
 class InOrder:
-    """Collects frames that come in any order, as when tracking outwards from a prompt; at the end, writes them in order.
+    """Collects frames that come in any order, as when tracking outwards from a prompt; writes them in order at the end.
 
     The masks wait in a temporary file, run-length encoded as they came; pixels are read again from the source where an
     output shows them. Of two masks for one frame the later counts. The outputs are not its own: whoever opened them
