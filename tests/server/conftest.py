@@ -17,10 +17,9 @@ from PIL import Image
 from masklet.api import Model
 from masklet.records import ByteArray, ImageFeatures
 from masklet.server.app import create_app
-from masklet.server.routes import projects as routes_projects
-from masklet.server.routes import results as routes_results
 from masklet.server.settings import Limits, Settings
-from masklet.server.uploads.probe import Found, Refused, look
+from masklet.server.uploads import add
+from masklet.server.uploads.probe import ProbedFile, RejectedUpload, probe_file
 from tests.fake_engine import FakeEngine, picture
 from tests.waiting import PATIENCE_S
 
@@ -55,22 +54,21 @@ class HeldEngine(FakeEngine):
         return super().encode_image(rgb, in_video=in_video)
 
 
-def probe_here(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[Found | str]:
+def probe_here(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[ProbedFile | str]:
     """Without the process, which takes a second to start; its own test has it."""
     return [_probe(path, asdict(limits), thumbnails.get(path)) for path in paths]
 
 
-def _probe(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Found | str:
+def _probe(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> ProbedFile | str:
     try:
-        return look(path, limits, thumbnail)
-    except Refused as error:
+        return probe_file(path, limits, thumbnail)
+    except RejectedUpload as error:
         return str(error)
 
 
 @pytest.fixture(autouse=True)
 def probing_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes_projects, "probe", probe_here)
-    monkeypatch.setattr(routes_results, "probe", probe_here)
+    monkeypatch.setattr(add, "probe", probe_here)
 
 
 class Page(TestClient):

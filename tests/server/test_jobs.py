@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from masklet.server import studio
-from masklet.server.database import Database, Project
+from masklet.server.database import Database, ProjectRow
 from masklet.server.jobs import WORKERS, Job, Jobs
 from masklet.server.settings import Limits
 from tests.server.conftest import Open
@@ -25,7 +25,7 @@ def test_a_full_disk_ends_jobs_and_not_the_queue(
     database = Database(f"sqlite:///{tmp_path / 'studio.db'}")
     user = database.user_named("anna")
     with database.session() as session:
-        project = Project(user_id=user.id, name="Birds", classes=[])
+        project = ProjectRow(user_id=user.id, name="Birds", classes=[])
         session.add(project)
     jobs, go_on = Jobs(database, Limits()), threading.Event()
 

@@ -21,10 +21,9 @@ from schemathesis.specs.openapi.checks import (
 from masklet.api import Model
 from masklet.server.app import create_app
 from masklet.server.openapi import api_document, main
-from masklet.server.routes import projects as routes_projects
-from masklet.server.routes import results as routes_results
 from masklet.server.settings import Limits
 from masklet.server.settings import Settings as ServerSettings
+from masklet.server.uploads import add
 from tests.fake_engine import FakeEngine
 from tests.server.conftest import OWN_PAGE, Page, png, probe_here
 
@@ -71,8 +70,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     own = ServerSettings(data=data, allowed_hosts=frozenset({"testserver"}), limits=Limits(jobs_per_user=1000))
     app = create_app(own, Model(FakeEngine()))
     with pytest.MonkeyPatch.context() as patch, Page(app, headers=OWN_PAGE) as page:
-        patch.setattr(routes_projects, "probe", probe_here)
-        patch.setattr(routes_results, "probe", probe_here)
+        patch.setattr(add, "probe", probe_here)
         yield Studio(schemathesis.openapi.from_asgi("/api/v1/openapi.json", kept_open(app)), page)
 
 

@@ -16,7 +16,7 @@ from masklet.server.security import FAILURES_A_MINUTE
 from masklet.server.settings import Limits
 from masklet.server.uploads import ingest
 from masklet.server.uploads.ingest import probe, shown_name
-from masklet.server.uploads.probe import Found, safe_suffix
+from masklet.server.uploads.probe import ProbedFile, safe_suffix
 from tests.server.conftest import LIVE, HeldEngine, Open, Page, png
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -239,7 +239,7 @@ def test_files_are_looked_at_in_a_process_of_their_own(tmp_path: Path) -> None:
     for name, text in playlists.items():
         (tmp_path / name).write_text(text)
     found = probe(paths, Limits(), {paths[0]: tmp_path / "small.jpg"})
-    assert found[0] == Found("image", 8, 6, 1, 1.0, 0.0, False)
+    assert found[0] == ProbedFile("image", 8, 6, 1, 1.0, 0.0, False)
     assert (tmp_path / "small.jpg").stat().st_size > 0
     assert all(isinstance(one, str) for one in found[1:]), found
 
@@ -258,7 +258,7 @@ def test_a_file_that_takes_too_long_is_refused_and_the_next_one_is_not(
     found = probe([endless, tmp_path / "good.png"], Limits(), {})
     assert isinstance(found[0], str)
     assert "longer than" in found[0]
-    assert found[1] == Found("image", 8, 6, 1, 1.0, 0.0, False)
+    assert found[1] == ProbedFile("image", 8, 6, 1, 1.0, 0.0, False)
 
 
 # Jobs.

@@ -93,11 +93,23 @@ class VideoInfo:
     """Where the frames lie in space; None for what is no stack of slices."""
 
 
-class FrameSource(Protocol):
-    """Upright RGB frames in order, from a file, a folder, a camera or memory."""
+class Frames(Protocol):
+    """Upright RGB frames in any order: what previews need of a `FrameSource`, and all that a cache of frames has."""
 
     @property
     def info(self) -> VideoInfo: ...
+
+    def frame(self, index: int) -> Frame:
+        """One frame.
+
+        Raises:
+            VideoError: it does not exist or cannot be read, or the source has no random access.
+        """
+        ...
+
+
+class FrameSource(Frames, Protocol):
+    """Upright RGB frames in order, from a file, a folder, a camera or memory."""
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
         """The frames `range(start, stop, step)`, decoded ahead; a negative step runs backwards.
@@ -110,14 +122,6 @@ class FrameSource(Protocol):
         Raises:
             VideoError: `start` does not exist, the source cannot do this, or (while iterating) it broke off; the
                 frames before the break have been delivered and `frame_index` is the first one missing.
-        """
-        ...
-
-    def frame(self, index: int) -> Frame:
-        """One frame.
-
-        Raises:
-            VideoError: it does not exist or cannot be read, or the source has no random access.
         """
         ...
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from masklet.errors import ConfigError, OutputError, VideoError
-from masklet.media.base import closing_frames
+from masklet.media.base import Frames, closing_frames
 from masklet.media.gif import GifOptions, GifWriter
 from masklet.media.images import write_image
 from masklet.media.writer import VideoWriter, h264, prores, vp9
@@ -25,7 +25,7 @@ from masklet.render.composition import Composition, Remove
 from masklet.render.frame import Renderer
 from masklet.render.plate import CleanPlate
 from masklet.render.trails import Trails
-from masklet.tracking.masklets import LabelledMedium
+from masklet.tracking.masklets import LabelledMedium, Masklets
 
 Progress = Callable[[int, int | None], None]
 """Called with (frames done, frames in all)."""
@@ -162,8 +162,21 @@ def render_video(
     return Rendered(path, kind.id, done, is_complete)
 
 
+class PreviewedMedium(Protocol):
+    """An image or a video with random access, and its masklets; a `LabelledMedium` is one."""
+
+    @property
+    def source(self) -> Frames: ...
+
+    @property
+    def masklets(self) -> Masklets: ...
+
+    @property
+    def is_image(self) -> bool: ...
+
+
 def render_preview(
-    medium: LabelledMedium,
+    medium: PreviewedMedium,
     frame_index: int,
     composition: Composition,
     *,
@@ -309,7 +322,7 @@ def _plate(medium: LabelledMedium, composition: Composition, start: int, stop: i
 
 
 def _around(
-    medium: LabelledMedium, frame_index: int, stride: int, scale: float
+    medium: PreviewedMedium, frame_index: int, stride: int, scale: float
 ) -> Iterator[tuple[Frame, Mapping[int, BoolArray]]]:
     count = medium.source.info.num_frames or 0
     for step in range(_AROUND_COUNT + 1):

@@ -22,7 +22,7 @@ from masklet.server.errors import ApiError, as_api_error
 from masklet.server.openapi import about_api, api_router
 from masklet.server.security import Guard, error_response
 from masklet.server.settings import Settings
-from masklet.server.studio import Studio
+from masklet.server.studio import StudioState
 
 logger = logging.getLogger("masklet.server")
 
@@ -66,7 +66,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
             f"the studio cannot use {model.engine.info.name}: its weights are those of an image model, without a "
             "memory; give --model weights of a video model"
         )
-    studio = Studio(settings, model)
+    studio = StudioState(settings, model)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -91,7 +91,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
 class _Meter:
     """Counts requests and how long they took, by route: addresses with ids in them would be too many."""
 
-    def __init__(self, app: ASGIApp, *, studio: Studio) -> None:
+    def __init__(self, app: ASGIApp, *, studio: StudioState) -> None:
         self._app = app
         self._studio = studio
 
@@ -116,7 +116,7 @@ class _Meter:
             self._studio.metrics.requests.labels(method, route, status).observe(took)
 
 
-def _add_health(app: FastAPI, studio: Studio) -> None:
+def _add_health(app: FastAPI, studio: StudioState) -> None:
     @app.get("/healthz", tags=["server"], include_in_schema=False)
     def healthz() -> schemas.Health:
         return schemas.Health(status="ok")

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from masklet.errors import PromptError
 from masklet.masks.operations import CocoRle
 from masklet.server import database, schemas
-from masklet.server.annotation.prompted_tracker import Candidate, GivenAnswer
+from masklet.server.annotation.prompted_tracker import Candidate, LocalAnswer
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark, SavedPrompt
 from masklet.server.jobs import STOPPED, Job
 from masklet.tracking.mask_rows import MaskRow
@@ -24,7 +24,7 @@ STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"
 BASE = "/api/v1"
 
 
-def project_info(project: database.Project) -> schemas.ProjectInfo:
+def project_info(project: database.ProjectRow) -> schemas.ProjectInfo:
     media = project.media
     return schemas.ProjectInfo(
         id=project.id,
@@ -37,11 +37,11 @@ def project_info(project: database.Project) -> schemas.ProjectInfo:
     )
 
 
-def thumbnail_url(medium: database.Medium) -> str:
+def thumbnail_url(medium: database.MediumRow) -> str:
     return f"{BASE}/media/{medium.id}/frames/0.jpg?width=480"
 
 
-def medium_info(medium: database.Medium, store: AnnotationStore | None = None) -> schemas.MediumInfo:
+def medium_info(medium: database.MediumRow, store: AnnotationStore | None = None) -> schemas.MediumInfo:
     """From the database; with the annotations at hand, as they are at this moment."""
     return schemas.MediumInfo(
         id=medium.id,
@@ -169,7 +169,7 @@ def job_info(job: Job) -> schemas.JobInfo:
     return schemas.JobInfo.model_validate(job.document())
 
 
-def job_record_info(record: database.JobRecord) -> schemas.JobInfo:
+def job_row_info(record: database.JobRow) -> schemas.JobInfo:
     """Of a job that ended before the server was started."""
     result = None
     if record.state == "done" and record.result_name is not None:
@@ -192,13 +192,18 @@ def job_record_info(record: database.JobRecord) -> schemas.JobInfo:
     )
 
 
+def asset_info(asset: database.AssetRow) -> schemas.AssetInfo:
+    kind = cast(Literal["image", "video"], asset.kind)
+    return schemas.AssetInfo(id=asset.id, kind=kind, name=asset.name, url=f"{BASE}/assets/{asset.id}")
+
+
 def candidate_info(one: Candidate) -> schemas.CandidateMask:
     return schemas.CandidateMask(
         rle=schemas.Rle(size=one.rle["size"], counts=one.rle["counts"]), iou_prediction=round(one.iou_prediction, 4)
     )
 
 
-def given_answer(given: schemas.LocalDecode, side: int) -> GivenAnswer:
+def local_answer(given: schemas.LocalDecode, side: int) -> LocalAnswer:
     """What the page's own decoder has answered.
 
     Raises:
@@ -211,4 +216,4 @@ def given_answer(given: schemas.LocalDecode, side: int) -> GivenAnswer:
     if logits.size != side * side or not np.isfinite(logits).all():
         raise PromptError(f"answer.logits must be base64 of {side} x {side} finite float32, got {logits.size} numbers")
     rle = CocoRle(size=given.rle.size, counts=given.rle.counts)
-    return GivenAnswer(rle, given.iou_prediction, given.object_score, logits.reshape(side, side).astype(np.float32))
+    return LocalAnswer(rle, given.iou_prediction, given.object_score, logits.reshape(side, side).astype(np.float32))

@@ -45,7 +45,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's form)
 
 
-class User(Base):
+class UserRow(Base):
     """Someone who has projects."""
 
     __tablename__ = "users"
@@ -57,7 +57,7 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Login(Base):
+class LoginRow(Base):
     """A browser that has shown a token."""
 
     __tablename__ = "logins"
@@ -67,7 +67,7 @@ class Login(Base):
     expires_at: Mapped[datetime]
 
 
-class Secret(Base):
+class SecretRow(Base):
     """What the server made up once: the salt of tokens."""
 
     __tablename__ = "secrets"
@@ -76,7 +76,7 @@ class Secret(Base):
     value: Mapped[str] = mapped_column(String(200))
 
 
-class Project(Base):
+class ProjectRow(Base):
     """Media that belong together."""
 
     __tablename__ = "projects"
@@ -87,12 +87,12 @@ class Project(Base):
     classes: Mapped[list[str]] = mapped_column(default=list)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
-    media: Mapped[list[Medium]] = relationship(
-        back_populates="project", cascade="all, delete-orphan", order_by="Medium.position"
+    media: Mapped[list[MediumRow]] = relationship(
+        back_populates="project", cascade="all, delete-orphan", order_by="MediumRow.position"
     )
 
 
-class Medium(Base):
+class MediumRow(Base):
     """An image or a video; its files lie in the data folder under its id."""
 
     __tablename__ = "media"
@@ -115,10 +115,10 @@ class Medium(Base):
     revision: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
-    project: Mapped[Project] = relationship(back_populates="media")
+    project: Mapped[ProjectRow] = relationship(back_populates="media")
 
 
-class Asset(Base):
+class AssetRow(Base):
     """A picture or a video for backgrounds."""
 
     __tablename__ = "assets"
@@ -131,7 +131,7 @@ class Asset(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class JobRecord(Base):
+class JobRow(Base):
     """A job as it ended, or how far it was when the server ended."""
 
     __tablename__ = "jobs"
@@ -186,12 +186,12 @@ class Database:
         with self._session() as session, session.begin():
             yield session
 
-    def user_named(self, name: str) -> User:
+    def user_named(self, name: str) -> UserRow:
         """The user of a name, made when there is none."""
         with self.session() as session:
-            found = session.scalar(select(User).where(User.name == name))
+            found = session.scalar(select(UserRow).where(UserRow.name == name))
             if found is None:
-                found = User(name=name)
+                found = UserRow(name=name)
                 session.add(found)
             return found
 

@@ -7,23 +7,23 @@ from typing import Annotated, cast
 from fastapi import Depends, Header, Path, Request
 from starlette.requests import HTTPConnection
 
-from masklet.server.database import Medium, Project, User
+from masklet.server.database import MediumRow, ProjectRow, UserRow
 from masklet.server.errors import ApiError
-from masklet.server.studio import Studio
+from masklet.server.studio import StudioState
 
 Id = Annotated[str, Path(max_length=16, pattern="^[A-Za-z0-9_-]+$", description="A random name, from a list.")]
 FrameIndex = Annotated[int, Path(ge=0, le=2**31, description="From 0.")]
 ObjectId = Annotated[int, Path(ge=0, le=2**31)]
 
 
-def studio_of(connection: HTTPConnection) -> Studio:
-    return cast(Studio, connection.app.state.studio)
+def studio_of(connection: HTTPConnection) -> StudioState:
+    return cast(StudioState, connection.app.state.studio)
 
 
-StudioNow = Annotated[Studio, Depends(studio_of)]
+CurrentStudio = Annotated[StudioState, Depends(studio_of)]
 
 
-def user_of(connection: HTTPConnection, studio: StudioNow) -> User:
+def user_of(connection: HTTPConnection, studio: CurrentStudio) -> UserRow:
     """Who asks.
 
     Raises:
@@ -35,22 +35,22 @@ def user_of(connection: HTTPConnection, studio: StudioNow) -> User:
     return user
 
 
-UserNow = Annotated[User, Depends(user_of)]
+CurrentUser = Annotated[UserRow, Depends(user_of)]
 
 
-def project_of(pid: Id, user: UserNow, studio: StudioNow) -> Project:
+def project_of(pid: Id, user: CurrentUser, studio: CurrentStudio) -> ProjectRow:
     return studio.project(user, pid)
 
 
-def medium_of(mid: Id, user: UserNow, studio: StudioNow) -> Medium:
+def medium_of(mid: Id, user: CurrentUser, studio: CurrentStudio) -> MediumRow:
     return studio.medium(user, mid)
 
 
-ProjectNow = Annotated[Project, Depends(project_of)]
-MediumNow = Annotated[Medium, Depends(medium_of)]
+CurrentProject = Annotated[ProjectRow, Depends(project_of)]
+CurrentMedium = Annotated[MediumRow, Depends(medium_of)]
 
 
-def check_frame(medium: Medium, frame_index: int) -> None:
+def check_frame(medium: MediumRow, frame_index: int) -> None:
     """That a medium has a frame.
 
     Raises:
@@ -62,7 +62,7 @@ def check_frame(medium: Medium, frame_index: int) -> None:
         )
 
 
-def wish_key(
+def idempotency_key(
     request: Request,
     key: Annotated[
         str | None,
@@ -79,4 +79,4 @@ def wish_key(
     return None if key is None else f"{request.method} {request.url.path} {key}"
 
 
-WishKey = Annotated[str | None, Depends(wish_key)]
+IdempotencyKey = Annotated[str | None, Depends(idempotency_key)]

@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from masklet.errors import MaskletError
-from masklet.server.database import Database, JobRecord, new_id, now
+from masklet.server.database import Database, JobRow, new_id, now
 from masklet.server.errors import ApiError
 from masklet.server.settings import Limits
 from masklet.server.shared_model import in_background
@@ -205,8 +205,8 @@ class Jobs:
         """By kind and state."""
         with database.session() as session:
             session.execute(
-                update(JobRecord)
-                .where(JobRecord.state.in_(("queued", "running")))
+                update(JobRow)
+                .where(JobRow.state.in_(("queued", "running")))
                 .values(state="failed", message=STOPPED, ended_at=now())
             )
         self._threads = [
@@ -225,7 +225,7 @@ class Jobs:
             self._check(job.kind, job.user_id, job.media_id)
             with self._database.session() as session:
                 session.add(
-                    JobRecord(
+                    JobRow(
                         id=job.id,
                         user_id=job.user_id,
                         kind=job.kind,
@@ -279,17 +279,17 @@ class Jobs:
             if job.user_id == user_id and media_id in (None, job.media_id)
         ]
 
-    def records(self, user_id: str, media_id: str | None = None, limit: int = 100) -> list[JobRecord]:
+    def records(self, user_id: str, media_id: str | None = None, limit: int = 100) -> list[JobRow]:
         """Those of the database, newest first."""
-        chosen = select(JobRecord).where(JobRecord.user_id == user_id)
+        chosen = select(JobRow).where(JobRow.user_id == user_id)
         if media_id is not None:
-            chosen = chosen.where(JobRecord.media_id == media_id)
+            chosen = chosen.where(JobRow.media_id == media_id)
         with self._database.session() as session:
-            return list(session.scalars(chosen.order_by(JobRecord.created_at.desc()).limit(limit)))
+            return list(session.scalars(chosen.order_by(JobRow.created_at.desc()).limit(limit)))
 
-    def record(self, job_id: str) -> JobRecord | None:
+    def record(self, job_id: str) -> JobRow | None:
         with self._database.session() as session:
-            return session.get(JobRecord, job_id)
+            return session.get(JobRow, job_id)
 
     def cancel(self, job: Job) -> None:
         """After the frame at hand."""
@@ -364,7 +364,7 @@ class Jobs:
     def _record(self, job: Job) -> None:
         """Keep how a job stands. Where that fails, as on a full disk, who listens is told all the same, and the next
         job is done."""
-        stands = update(JobRecord).where(JobRecord.id == job.id)
+        stands = update(JobRow).where(JobRow.id == job.id)
         try:
             with self._database.session() as session:
                 session.execute(

@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from masklet.server.studio import Studio
+    from masklet.server.studio import StudioState
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -19,7 +19,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 class Metrics:
     """Counters of one server."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: StudioState) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -40,7 +40,7 @@ class Metrics:
 class _Gauges(Collector):
     """What is now."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: StudioState) -> None:
         self._studio = studio
 
     def describe(self) -> Iterable[Metric]:

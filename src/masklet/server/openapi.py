@@ -18,23 +18,14 @@ from fastapi.routing import APIRoute
 
 from masklet._version import __version__
 from masklet.output import atomic_path
-from masklet.server import schemas
 from masklet.server.convert import BASE
 from masklet.server.routes import ROUTERS
-
-ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
-    400: {"model": schemas.ErrorAnswer, "description": "The request cannot be parsed."},
-    401: {"model": schemas.ErrorAnswer, "description": "Login required."},
-    403: {"model": schemas.ErrorAnswer, "description": "The request does not come from this server's own page."},
-    404: {"model": schemas.ErrorAnswer, "description": "It does not exist, or it belongs to another user."},
-    409: {"model": schemas.ErrorAnswer, "description": "It conflicts with the current state."},
-    422: {"model": schemas.ErrorAnswer, "description": "A value is out of its range."},
-}
+from masklet.server.routes.responses import ERRORS
 
 
 def api_router() -> APIRouter:
     """Return all routes of the API under `BASE`."""
-    router = APIRouter(prefix=BASE, responses=ERROR_ANSWERS, generate_unique_id_function=operation_id)
+    router = APIRouter(prefix=BASE, responses=ERRORS, generate_unique_id_function=operation_id)
     for part in ROUTERS:
         router.include_router(part)
     return router

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from masklet.errors import ConfigError
-from masklet.server.studio import Studio
+from masklet.server.studio import StudioState
 
 GRACE_SECONDS = 15
 """For requests that are being answered when the server is told to stop."""
@@ -21,7 +21,7 @@ GRACE_SECONDS = 15
 class _Server(uvicorn.Server):
     """Tells the studio at once when it is to stop, so that event streams and jobs end, and says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, studio: Studio, on_start: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, studio: StudioState, on_start: Callable[[], None]) -> None:
         super().__init__(config)
         self._studio = studio
         self._on_start = on_start

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from masklet.errors import ConfigError
-from masklet.server.database import Database, Login, Secret, User, now
+from masklet.server.database import Database, LoginRow, SecretRow, UserRow, now
 from masklet.server.errors import ApiError
 from masklet.server.settings import LOOPBACK, Settings
 
@@ -89,7 +89,7 @@ class Accounts:
         self._failures: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
-    def set_token(self, name: str, token: str) -> User:
+    def set_token(self, name: str, token: str) -> UserRow:
         """Give a user a token, in place of the one that there was; made when there is no such user.
 
         Raises:
@@ -99,9 +99,9 @@ class Accounts:
             raise ConfigError(f"a token must have at least {MIN_TOKEN_LENGTH} characters, got {len(token)}")
         user = self._database.user_named(name)
         with self._database.session() as session:
-            stored = session.get_one(User, user.id)
+            stored = session.get_one(UserRow, user.id)
             stored.token_hash = self._hash(token)
-            session.execute(delete(Login).where(Login.user_id == user.id))
+            session.execute(delete(LoginRow).where(LoginRow.user_id == user.id))
         with self._lock:
             self._known.clear()
         return user
@@ -109,7 +109,9 @@ class Accounts:
     def names(self) -> list[str]:
         """Of users who can log in."""
         with self._database.session() as session:
-            return list(session.scalars(select(User.name).where(User.token_hash.is_not(None)).order_by(User.name)))
+            return list(
+                session.scalars(select(UserRow.name).where(UserRow.token_hash.is_not(None)).order_by(UserRow.name))
+            )
 
     def revoke(self, name: str) -> None:
         """End a user's token and logins; the projects stay.
@@ -118,13 +120,13 @@ class Accounts:
             ConfigError: there is no such user.
         """
         with self._database.session() as session:
-            user = session.scalar(select(User).where(User.name == name))
+            user = session.scalar(select(UserRow).where(UserRow.name == name))
             if user is None:
                 raise ConfigError(f"there is no user {name!r}: masklet users list names them")
             user.token_hash = None
-            session.execute(delete(Login).where(Login.user_id == user.id))
+            session.execute(delete(LoginRow).where(LoginRow.user_id == user.id))
 
-    def user_of(self, connection: HTTPConnection) -> User | None:
+    def user_of(self, connection: HTTPConnection) -> UserRow | None:
         """Who sends a request; None when that is nobody we know.
 
         Raises:
@@ -138,7 +140,7 @@ class Accounts:
         cookie = connection.cookies.get(COOKIE)
         return None if not cookie else self._user_of_cookie(cookie)
 
-    def check(self, token: str, address: str) -> User:
+    def check(self, token: str, address: str) -> UserRow:
         """The user of a token.
 
         Raises:
@@ -156,7 +158,7 @@ class Accounts:
                     self._known.popitem(last=False)
         user_id, hashed = known
         with self._database.session() as session:
-            user = session.get(User, user_id)
+            user = session.get(UserRow, user_id)
         if user is None or not hmac.compare_digest(user.token_hash or "", hashed):  # revoked meanwhile
             with self._lock:
                 self._known.pop(fast, None)
@@ -167,7 +169,7 @@ class Accounts:
         """The user whose token this is, and its hash; every user's is compared, each in constant time."""
         given = self._hash(token)
         with self._database.session() as session:
-            users = session.scalars(select(User).where(User.token_hash.is_not(None))).all()
+            users = session.scalars(select(UserRow).where(UserRow.token_hash.is_not(None))).all()
         matching = [user for user in users if hmac.compare_digest(user.token_hash or "", given)]
         if not matching:
             with self._lock:
@@ -175,36 +177,36 @@ class Accounts:
             raise ApiError(401, "wrong_token", "this token is not known here: ask whoever runs the server", "token")
         return matching[0].id, given
 
-    def login(self, user: User) -> str:
+    def login(self, user: UserRow) -> str:
         """A new cookie's value."""
         value = secrets.token_urlsafe(32)
         expires = now() + timedelta(days=self._settings.limits.login_days)
         with self._database.session() as session:
-            session.execute(delete(Login).where(Login.expires_at < now()))
-            session.add(Login(cookie_hash=_digest(value), user_id=user.id, expires_at=expires))
+            session.execute(delete(LoginRow).where(LoginRow.expires_at < now()))
+            session.add(LoginRow(cookie_hash=_digest(value), user_id=user.id, expires_at=expires))
         return value
 
     def logout(self, connection: HTTPConnection) -> None:
         cookie = connection.cookies.get(COOKIE)
         if cookie:
             with self._database.session() as session:
-                session.execute(delete(Login).where(Login.cookie_hash == _digest(cookie)))
+                session.execute(delete(LoginRow).where(LoginRow.cookie_hash == _digest(cookie)))
 
-    def _user_of_cookie(self, value: str) -> User | None:
+    def _user_of_cookie(self, value: str) -> UserRow | None:
         with self._database.session() as session:
-            login = session.get(Login, _digest(value))
+            login = session.get(LoginRow, _digest(value))
             if login is None or login.expires_at < now():
                 return None
-            return session.get(User, login.user_id)
+            return session.get(UserRow, login.user_id)
 
     def _hash(self, token: str) -> str:
         return hashlib.scrypt(token.encode(), salt=self._salt.encode(), maxmem=2**26, **SCRYPT).hex()
 
     def _secret(self, name: str) -> str:
         with self._database.session() as session:
-            found = session.get(Secret, name)
+            found = session.get(SecretRow, name)
             if found is None:
-                found = Secret(name=name, value=secrets.token_hex(32))
+                found = SecretRow(name=name, value=secrets.token_hex(32))
                 session.add(found)
             return found.value
 

@@ -19,8 +19,8 @@ from masklet.media.source import FrameSource, open_source
 from masklet.server.annotation.open_media import Workspaces
 from masklet.server.annotation.store import AnnotationStore
 from masklet.server.annotation.workspace import Workspace
-from masklet.server.database import Asset, Database, JobRecord, Medium, Project, User, media_folder, now
-from masklet.server.errors import NotFoundError
+from masklet.server.database import AssetRow, Database, JobRow, MediumRow, ProjectRow, UserRow, media_folder, now
+from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.frames import FrameReader, PictureCache
 from masklet.server.jobs import Jobs
 from masklet.server.metrics import Metrics
@@ -33,7 +33,7 @@ logger = logging.getLogger("masklet.server")
 SWEEP_SECONDS = 30.0
 
 
-class Studio:
+class StudioState:
     """The server's state; routes are a thin layer over it.
 
     Args:
@@ -85,30 +85,30 @@ class Studio:
 
     # Whose is whose.
 
-    def project(self, user: User, project_id: str) -> Project:
+    def project(self, user: UserRow, project_id: str) -> ProjectRow:
         """A user's own project.
 
         Raises:
             NotFoundError: there is none, or it is somebody else's: nobody learns which.
         """
         with self.database.session() as session:
-            found = session.get(Project, project_id)
+            found = session.get(ProjectRow, project_id)
             if found is None or found.user_id != user.id:
                 raise NotFoundError("there is no such project")
             return found
 
-    def medium(self, user: User, media_id: str) -> Medium:
+    def medium(self, user: UserRow, media_id: str) -> MediumRow:
         """A medium in a user's own project."""
         with self.database.session() as session:
-            found = session.get(Medium, media_id)
+            found = session.get(MediumRow, media_id)
             if found is None or found.project.user_id != user.id:
                 raise NotFoundError("there is no such image or video")
             return found
 
-    def asset(self, user: User, asset_id: str) -> Asset:
+    def asset(self, user: UserRow, asset_id: str) -> AssetRow:
         with self.database.session() as session:
-            found = session.get(Asset, asset_id)
-            project = None if found is None else session.get(Project, found.project_id)
+            found = session.get(AssetRow, asset_id)
+            project = None if found is None else session.get(ProjectRow, found.project_id)
             if found is None or project is None or project.user_id != user.id:
                 raise NotFoundError("there is no such asset")
             return found
@@ -118,13 +118,13 @@ class Studio:
     def folder(self, media_id: str) -> Path:
         return media_folder(self.settings.data, media_id)
 
-    def asset_path(self, asset: Asset) -> Path:
+    def asset_path(self, asset: AssetRow) -> Path:
         return self.settings.data / "assets" / asset.id / asset.file
 
     def result_folder(self, job_id: str) -> Path:
         return self.settings.data / "results" / job_id
 
-    def open_frames(self, medium: Medium) -> Callable[[], FrameSource]:
+    def open_frames(self, medium: MediumRow) -> Callable[[], FrameSource]:
         """What opens a medium."""
         path, fps = self.folder(medium.id) / medium.file, medium.fps
         if path.is_dir():
@@ -136,7 +136,7 @@ class Studio:
     # What is open.
 
     @contextmanager
-    def workspace(self, medium: Medium) -> Iterator[Workspace]:
+    def workspace(self, medium: MediumRow) -> Iterator[Workspace]:
         """A medium to work on; it stays open meanwhile."""
 
         def make() -> Workspace:
@@ -152,7 +152,7 @@ class Studio:
         with self.workspaces.using(medium.id, make) as workspace:
             yield workspace
 
-    def reader(self, medium: Medium) -> FrameReader:
+    def reader(self, medium: MediumRow) -> FrameReader:
         """A medium to look at."""
         with self._reader_lock:
             reader = self._readers.get(medium.id)
@@ -165,7 +165,7 @@ class Studio:
             old.close()
         return reader
 
-    def note_change(self, medium: Medium, workspace: Workspace) -> int:
+    def note_change(self, medium: MediumRow, workspace: Workspace) -> int:
         """Take over into the database what lists show of a medium.
 
         Returns:
@@ -174,14 +174,29 @@ class Studio:
         revision = workspace.store.revision
         with self.database.session() as session:
             session.execute(
-                update(Medium)
-                .where(Medium.id == medium.id)
+                update(MediumRow)
+                .where(MediumRow.id == medium.id)
                 .values(revision=revision, num_objects=len(workspace.store.objects()), updated_at=now())
             )
-            session.execute(update(Project).where(Project.id == medium.project_id).values(updated_at=now()))
+            session.execute(update(ProjectRow).where(ProjectRow.id == medium.project_id).values(updated_at=now()))
         return revision
 
-    def delete_medium(self, medium: Medium) -> None:
+    @property
+    def graph_folder(self) -> Path | None:
+        """Folder of the exported model that the server runs; None for a model without graphs."""
+        folder = getattr(self.model.engine, "folder", None)
+        return None if folder is None else Path(folder)
+
+    def check_has_no_jobs(self, medium: MediumRow) -> None:
+        """Raise an error if a job works on a medium.
+
+        Raises:
+            ApiError: one does.
+        """
+        if self.jobs.is_busy(medium.id):
+            raise ApiError(409, "busy", f"{medium.name} is being worked on: cancel its jobs first")
+
+    def delete_medium(self, medium: MediumRow) -> None:
         """With its masks and pictures.
 
         Raises:
@@ -193,7 +208,7 @@ class Studio:
         if reader is not None:
             reader.close()
         with self.database.session() as session:
-            stored = session.get(Medium, medium.id)
+            stored = session.get(MediumRow, medium.id)
             if stored is not None:
                 session.delete(stored)
         shutil.rmtree(self.folder(medium.id), ignore_errors=True)
@@ -224,8 +239,6 @@ class Studio:
     def _remove_old_results(self) -> None:
         oldest = now() - timedelta(days=self.limits.result_days)
         with self.database.session() as session:
-            for record in session.query(JobRecord).filter(
-                JobRecord.ended_at < oldest, JobRecord.result_name.is_not(None)
-            ):
+            for record in session.query(JobRow).filter(JobRow.ended_at < oldest, JobRow.result_name.is_not(None)):
                 shutil.rmtree(self.result_folder(record.id), ignore_errors=True)
                 record.result_name = None

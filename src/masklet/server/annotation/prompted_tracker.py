@@ -36,7 +36,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenAnswer:
+class LocalAnswer:
     """An answer to a prompt that the page's own decoder has worked out."""
 
     rle: CocoRle
@@ -143,7 +143,7 @@ class PromptedTracker:
         )
         return self._candidates(answer, new)
 
-    def keep(self, new: SavedPrompt, given: GivenAnswer) -> list[Candidate]:
+    def keep(self, new: SavedPrompt, given: LocalAnswer) -> list[Candidate]:
         """Take an answer that was worked out elsewhere. The tracker is made anew when it is next needed."""
         rle = encode_rle(fitting_mask(given.rle, self.size_hw))
         self._outdate(new)

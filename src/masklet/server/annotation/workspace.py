@@ -19,7 +19,7 @@ from masklet.prompts import Prompt, PromptFields, mask_document
 from masklet.records import ABSENT_SCORE, PRESENT_SCORE, FrameMasks
 from masklet.server.annotation.prompted_tracker import (
     Candidate,
-    GivenAnswer,
+    LocalAnswer,
     PromptedTracker,
     corrected_logits,
     fitting_mask,
@@ -185,7 +185,7 @@ class Workspace:
         prompt: Prompt | None = None,
         *,
         candidate: int | None = None,
-        given: GivenAnswer | None = None,
+        given: LocalAnswer | None = None,
         **fields: Unpack[PromptFields],
     ) -> list[Candidate]:
         """Say what an object is on one frame, in place of what was said there before.

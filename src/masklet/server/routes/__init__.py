@@ -1,8 +1,23 @@
-"""Routes of the HTTP API, one module per subject. They check and convert; what they do is done elsewhere."""
+"""Routes of the HTTP API, one module per subject. They check and convert; the work is done elsewhere."""
 
 from __future__ import annotations
 
-from masklet.server.routes import annotate, frames, jobs, live, projects, results
+from masklet.server.routes import (
+    account,
+    annotate,
+    assets,
+    export,
+    frames,
+    imports,
+    jobs,
+    live,
+    media,
+    projects,
+    render,
+)
 
-ROUTERS = tuple(module.router for module in (projects, frames, annotate, jobs, results, live))
+ROUTERS = tuple(
+    module.router
+    for module in (account, projects, media, frames, annotate, jobs, export, render, assets, imports, live)
+)
 """In the order in which the API's description lists them."""

@@ -14,16 +14,16 @@ from masklet.server.annotation.workspace import Workspace
 from masklet.server.convert import (
     candidate_info,
     frame_info,
-    given_answer,
+    local_answer,
     object_info,
     objects_info,
     prompt_info,
     timeline_info,
 )
-from masklet.server.database import Medium
-from masklet.server.depends import FrameIndex, MediumNow, ObjectId, StudioNow, WishKey, check_frame
+from masklet.server.database import MediumRow
+from masklet.server.depends import CurrentMedium, CurrentStudio, FrameIndex, IdempotencyKey, ObjectId, check_frame
 from masklet.server.errors import ApiError
-from masklet.server.studio import Studio
+from masklet.server.studio import StudioState
 
 router = APIRouter(tags=["annotations"])
 
@@ -58,19 +58,19 @@ def _once(workspace: Workspace, key: str | None, kind: type[A], work: Callable[[
         return answer
 
 
-def _frame(medium: Medium, workspace: Workspace, frame_index: int) -> schemas.FrameMasksInfo:
+def _frame(medium: MediumRow, workspace: Workspace, frame_index: int) -> schemas.FrameMasksInfo:
     return frame_info(frame_index, workspace.masks(frame_index), medium.fps)
 
 
 @router.get("/media/{mid}/objects")
-def list_objects(medium: MediumNow, studio: StudioNow) -> schemas.ObjectList:
+def list_objects(medium: CurrentMedium, studio: CurrentStudio) -> schemas.ObjectList:
     with studio.workspace(medium) as workspace:
         return schemas.ObjectList(objects=objects_info(workspace.store))
 
 
 @router.post("/media/{mid}/objects", status_code=201)
 def create_object(
-    body: schemas.ObjectCreate, medium: MediumNow, studio: StudioNow, key: WishKey = None
+    body: schemas.ObjectCreate, medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.SegmentObject:
     with studio.workspace(medium) as workspace:
 
@@ -84,7 +84,7 @@ def create_object(
 
 @router.patch("/media/{mid}/objects/{oid}")
 def change_object(
-    body: schemas.ObjectChange, medium: MediumNow, oid: ObjectId, studio: StudioNow
+    body: schemas.ObjectChange, medium: CurrentMedium, oid: ObjectId, studio: CurrentStudio
 ) -> schemas.SegmentObject:
     changes = {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
     with studio.workspace(medium) as workspace:
@@ -94,7 +94,7 @@ def change_object(
 
 
 @router.delete("/media/{mid}/objects/{oid}", status_code=204)
-def delete_object(medium: MediumNow, oid: ObjectId, studio: StudioNow, key: WishKey = None) -> Response:
+def delete_object(medium: CurrentMedium, oid: ObjectId, studio: CurrentStudio, key: IdempotencyKey = None) -> Response:
     """With its prompts and masks; it can be undone."""
     with studio.workspace(medium) as workspace:
 
@@ -110,11 +110,11 @@ def delete_object(medium: MediumNow, oid: ObjectId, studio: StudioNow, key: Wish
 @router.put("/media/{mid}/frames/{i}/objects/{oid}/prompt")
 def set_prompt(
     body: schemas.PromptRequest,
-    medium: MediumNow,
+    medium: CurrentMedium,
     i: FrameIndex,
     oid: ObjectId,
-    studio: StudioNow,
-    key: WishKey = None,
+    studio: CurrentStudio,
+    key: IdempotencyKey = None,
 ) -> schemas.PromptAnswer:
     """Say what an object is on a frame, in place of what was said there before."""
     with studio.workspace(medium) as workspace:
@@ -125,7 +125,7 @@ def set_prompt(
                 i,
                 Prompt.from_request(body),
                 candidate=body.candidate,
-                given=None if body.answer is None else given_answer(body.answer, studio.engine.info.low_res_size),
+                given=None if body.answer is None else local_answer(body.answer, studio.engine.info.low_res_size),
             )
             return schemas.PromptAnswer(
                 frame=_frame(medium, workspace, i),
@@ -138,7 +138,7 @@ def set_prompt(
 
 @router.delete("/media/{mid}/frames/{i}/objects/{oid}/prompt")
 def delete_prompt(
-    medium: MediumNow, i: FrameIndex, oid: ObjectId, studio: StudioNow, key: WishKey = None
+    medium: CurrentMedium, i: FrameIndex, oid: ObjectId, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.FrameAnswer:
     """Unsay what was said of an object on a frame."""
     with studio.workspace(medium) as workspace:
@@ -155,7 +155,12 @@ def delete_prompt(
 
 @router.put("/media/{mid}/frames/{i}/objects/{oid}/mask")
 def set_mask(
-    body: schemas.MaskRequest, medium: MediumNow, i: FrameIndex, oid: ObjectId, studio: StudioNow, key: WishKey = None
+    body: schemas.MaskRequest,
+    medium: CurrentMedium,
+    i: FrameIndex,
+    oid: ObjectId,
+    studio: CurrentStudio,
+    key: IdempotencyKey = None,
 ) -> schemas.FrameAnswer:
     """Say that an object's mask on a frame is this one; an empty one says that it is not there."""
     with studio.workspace(medium) as workspace:
@@ -170,7 +175,7 @@ def set_mask(
 
 
 @router.get("/media/{mid}/frames/{i}/prompts")
-def get_prompts(medium: MediumNow, i: FrameIndex, studio: StudioNow) -> schemas.FramePrompts:
+def get_prompts(medium: CurrentMedium, i: FrameIndex, studio: CurrentStudio) -> schemas.FramePrompts:
     """What was said on a frame."""
     check_frame(medium, i)
     with studio.workspace(medium) as workspace:
@@ -180,8 +185,8 @@ def get_prompts(medium: MediumNow, i: FrameIndex, studio: StudioNow) -> schemas.
 
 @router.get("/media/{mid}/masks")
 def get_masks(
-    medium: MediumNow,
-    studio: StudioNow,
+    medium: CurrentMedium,
+    studio: CurrentStudio,
     start: Annotated[int, Query(ge=0, le=2**31)] = 0,
     stop: Annotated[int | None, Query(ge=0, le=2**31, description="The first frame after.")] = None,
     step: Annotated[int, Query(ge=1, le=100_000)] = 1,
@@ -210,7 +215,7 @@ def get_masks(
 
 
 @router.get("/media/{mid}/timeline")
-def get_timeline(medium: MediumNow, studio: StudioNow) -> schemas.Timeline:
+def get_timeline(medium: CurrentMedium, studio: CurrentStudio) -> schemas.Timeline:
     """Of all frames, everything but the pixels."""
     with studio.workspace(medium) as workspace:
         return timeline_info(workspace.store, medium.num_frames)
@@ -218,7 +223,7 @@ def get_timeline(medium: MediumNow, studio: StudioNow) -> schemas.Timeline:
 
 @router.post("/media/{mid}/accept")
 def accept(
-    body: schemas.AcceptRequest, medium: MediumNow, studio: StudioNow, key: WishKey = None
+    body: schemas.AcceptRequest, medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.AcceptAnswer:
     """Say that masks are good, so that nothing changes them; or take that back."""
     if not body.start < body.stop <= medium.num_frames:
@@ -239,7 +244,7 @@ def accept(
 
 @router.get("/media/{mid}/suggestions")
 def get_suggestions(
-    medium: MediumNow, studio: StudioNow, k: Annotated[int, Query(ge=1, le=100)] = 5
+    medium: CurrentMedium, studio: CurrentStudio, k: Annotated[int, Query(ge=1, le=100)] = 5
 ) -> schemas.SuggestionList:
     """The tracked frames on which a click would help most, the most useful first."""
     with studio.workspace(medium) as workspace:
@@ -257,18 +262,18 @@ def get_suggestions(
 
 
 @router.post("/media/{mid}/undo")
-def undo(medium: MediumNow, studio: StudioNow, key: WishKey = None) -> schemas.HistoryAnswer:
+def undo(medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None) -> schemas.HistoryAnswer:
     """Take back the last operation: a prompt, a hand edit, an object, an acceptance, an import, a tracking run."""
     return _turn_over(medium, studio, key, is_undo=True)
 
 
 @router.post("/media/{mid}/redo")
-def redo(medium: MediumNow, studio: StudioNow, key: WishKey = None) -> schemas.HistoryAnswer:
+def redo(medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None) -> schemas.HistoryAnswer:
     """Do again what was undone last."""
     return _turn_over(medium, studio, key, is_undo=False)
 
 
-def _turn_over(medium: Medium, studio: Studio, key: str | None, *, is_undo: bool) -> schemas.HistoryAnswer:
+def _turn_over(medium: MediumRow, studio: StudioState, key: str | None, *, is_undo: bool) -> schemas.HistoryAnswer:
     with studio.workspace(medium) as workspace:
         step = workspace.undo(key) if is_undo else workspace.redo(key)
         revision = studio.note_change(medium, workspace)
@@ -292,7 +297,7 @@ def _history(workspace: Workspace) -> dict[str, Any]:
 
 
 @router.get("/media/{mid}/history")
-def history(medium: MediumNow, studio: StudioNow) -> schemas.History:
+def history(medium: CurrentMedium, studio: CurrentStudio) -> schemas.History:
     """What could be undone and redone."""
     with studio.workspace(medium) as workspace:
         return schemas.History(**_history(workspace))

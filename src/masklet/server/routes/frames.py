@@ -6,7 +6,7 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import numpy as np
@@ -17,11 +17,12 @@ from masklet.engine.onnx_engine import SPEC_FILE
 from masklet.engine.staged import STAGE_OUTPUTS
 from masklet.server import schemas
 from masklet.server.convert import BASE
-from masklet.server.database import Medium
-from masklet.server.depends import FrameIndex, MediumNow, StudioNow, UserNow, check_frame
+from masklet.server.database import MediumRow
+from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, FrameIndex, check_frame
 from masklet.server.errors import ApiError
 from masklet.server.frames import QUALITY, THUMBNAIL_QUALITY, WIDTHS, size_at, spread, strip_of, to_jpeg
-from masklet.server.studio import Studio
+from masklet.server.routes.responses import BYTES, JPEG
+from masklet.server.studio import StudioState
 
 router = APIRouter(tags=["frames"])
 
@@ -30,13 +31,10 @@ FOR_EVER = "private, max-age=31536000, immutable"
 
 MAX_STRIP = 240
 
-JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}}
-BYTES_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "Bytes."}
-}
 
-
-async def _picture(studio: Studio, medium: Medium, request: Request, name: str, make: Callable[[], bytes]) -> Response:
+async def _picture(
+    studio: StudioState, medium: MediumRow, request: Request, name: str, make: Callable[[], bytes]
+) -> Response:
     """A picture from the cache, or made while nobody else makes one of this medium."""
     etag = f'"{medium.id}-{name}"'
     headers = {"cache-control": FOR_EVER, "etag": etag}
@@ -55,12 +53,12 @@ async def _picture(studio: Studio, medium: Medium, request: Request, name: str, 
     return FileResponse(found, media_type="image/jpeg", headers=headers)
 
 
-@router.get("/media/{mid}/frames/{i}.jpg", response_class=Response, responses=JPEG_ANSWER)
+@router.get("/media/{mid}/frames/{i}.jpg", response_class=Response, responses=JPEG)
 async def frame(
-    medium: MediumNow,
+    medium: CurrentMedium,
     i: FrameIndex,
     request: Request,
-    studio: StudioNow,
+    studio: CurrentStudio,
     width: Annotated[
         int | None,
         Query(ge=16, le=65535, description=f"One of {WIDTHS}, rounded up; the medium's own when left out."),
@@ -82,11 +80,11 @@ async def frame(
     return await _picture(studio, medium, request, f"{i}-{wide or 'full'}.jpg", make)
 
 
-@router.get("/media/{mid}/strip.jpg", response_class=Response, responses=JPEG_ANSWER)
+@router.get("/media/{mid}/strip.jpg", response_class=Response, responses=JPEG)
 async def strip(
-    medium: MediumNow,
+    medium: CurrentMedium,
     request: Request,
-    studio: StudioNow,
+    studio: CurrentStudio,
     count: Annotated[int, Query(ge=1, le=MAX_STRIP)] = 20,
     height: Annotated[int, Query(ge=16, le=160)] = 48,
     start: Annotated[int, Query(ge=0, le=2**31)] = 0,
@@ -105,8 +103,8 @@ async def strip(
     return await _picture(studio, medium, request, f"strip-{count}-{height}-{start}-{end}.jpg", make)
 
 
-@router.get("/media/{mid}/frames/{i}/embedding", response_class=Response, responses=BYTES_ANSWER)
-def embedding(medium: MediumNow, i: FrameIndex, studio: StudioNow) -> Response:
+@router.get("/media/{mid}/frames/{i}/embedding", response_class=Response, responses=BYTES)
+def embedding(medium: CurrentMedium, i: FrameIndex, studio: CurrentStudio) -> Response:
     """What the mask decoder reads of a frame: `embedding`, `high_res_4` and `high_res_8`, float32, as safetensors.
 
     With these and points in the model's square, `decode` of `GET /graphs` gives the masks.
@@ -135,7 +133,7 @@ def safetensors(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 @router.get("/graphs", tags=["model"])
-def graphs(user: UserNow, studio: StudioNow) -> schemas.Graphs:
+def graphs(user: CurrentUser, studio: CurrentStudio) -> schemas.Graphs:
     """The exported model that this server runs, for onnxruntime-web: the same files, so the same masks."""
     folder = _graph_folder(studio)
     manifest = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
@@ -158,8 +156,8 @@ def graphs(user: UserNow, studio: StudioNow) -> schemas.Graphs:
     )
 
 
-@router.get("/graphs/{file}", tags=["model"], response_class=FileResponse, responses=BYTES_ANSWER)
-def graph(file: str, user: UserNow, studio: StudioNow) -> FileResponse:
+@router.get("/graphs/{file}", tags=["model"], response_class=FileResponse, responses=BYTES)
+def graph(file: str, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
     """One file of the exported model."""
     allowed = {f"{stage}.onnx" for stage in STAGE_OUTPUTS} | {SPEC_FILE}
     if file not in allowed:
@@ -169,13 +167,13 @@ def graph(file: str, user: UserNow, studio: StudioNow) -> FileResponse:
     return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=3600"})
 
 
-def _graph_folder(studio: Studio) -> Path:
-    folder = getattr(studio.model.engine, "folder", None)
+def _graph_folder(studio: StudioState) -> Path:
+    folder = studio.graph_folder
     if folder is None:
         raise _no_graphs(studio)
-    return Path(folder)
+    return folder
 
 
-def _no_graphs(studio: Studio) -> ApiError:
+def _no_graphs(studio: StudioState) -> ApiError:
     info = studio.engine.info
     return ApiError(404, "no_graphs", f"{info.name} runs on {info.backend} here, which has no graphs for the page")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, StreamingResponse
@@ -13,27 +13,24 @@ from fastapi.responses import FileResponse, StreamingResponse
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticProgress, segment_everything
 from masklet.server import schemas
 from masklet.server.annotation.workspace import NewObject
-from masklet.server.convert import frame_info, job_info, job_record_info
-from masklet.server.database import JobRecord, Medium, User
-from masklet.server.depends import Id, MediumNow, StudioNow, UserNow, check_frame
+from masklet.server.convert import frame_info, job_info, job_row_info
+from masklet.server.database import JobRow, MediumRow, UserRow
+from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, Id, check_frame
 from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.jobs import ENDED, Job
-from masklet.server.studio import Studio
+from masklet.server.routes.responses import TOO_BUSY
+from masklet.server.studio import StudioState
 
 router = APIRouter(tags=["jobs"])
 
 HEARTBEAT_S = 15.0
 """After which a silent event stream says that it is alive."""
 
-TOO_BUSY: dict[int | str, dict[str, Any]] = {
-    409: {"model": schemas.ErrorAnswer, "description": "The medium is being tracked, or there is nothing to track."},
-    429: {"model": schemas.ErrorAnswer, "description": "You have too many jobs."},
-    503: {"model": schemas.ErrorAnswer, "description": "The queue is full."},
-}
-
 
 @router.post("/media/{mid}/track", status_code=202, responses=TOO_BUSY)
-def track(body: schemas.TrackRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
+def track(
+    body: schemas.TrackRequest, medium: CurrentMedium, user: CurrentUser, studio: CurrentStudio
+) -> schemas.JobInfo:
     """Track objects through the video. Masks are kept frame by frame; a cancelled job loses none of them."""
     stop = medium.num_frames if body.stop is None else body.stop
     if (body.start or 0) >= min(stop, medium.num_frames):
@@ -47,7 +44,7 @@ def track(body: schemas.TrackRequest, medium: MediumNow, user: UserNow, studio: 
     return job_info(studio.jobs.submit(job))
 
 
-def _track(studio: Studio, medium: Medium, body: schemas.TrackRequest, job: Job) -> None:
+def _track(studio: StudioState, medium: MediumRow, body: schemas.TrackRequest, job: Job) -> None:
     def set_total(total: int) -> None:
         job.total = total
 
@@ -79,14 +76,16 @@ def _track(studio: Studio, medium: Medium, body: schemas.TrackRequest, job: Job)
 
 
 @router.post("/media/{mid}/everything", status_code=202, responses=TOO_BUSY)
-def everything(body: schemas.EverythingRequest, medium: MediumNow, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
+def everything(
+    body: schemas.EverythingRequest, medium: CurrentMedium, user: CurrentUser, studio: CurrentStudio
+) -> schemas.JobInfo:
     """Find everything in a frame without being told what: each mask becomes an object."""
     check_frame(medium, body.frame_index)
     job = Job("everything", user.id, medium.project_id, medium.id, partial(_everything, studio, medium, body))
     return job_info(studio.jobs.submit(job))
 
 
-def _everything(studio: Studio, medium: Medium, body: schemas.EverythingRequest, job: Job) -> None:
+def _everything(studio: StudioState, medium: MediumRow, body: schemas.EverythingRequest, job: Job) -> None:
     rgb = studio.reader(medium).frame(body.frame_index).rgb
 
     def on_progress(progress: AutomaticProgress) -> None:
@@ -106,29 +105,29 @@ def _everything(studio: Studio, medium: Medium, body: schemas.EverythingRequest,
 
 @router.get("/jobs")
 def list_jobs(
-    user: UserNow, studio: StudioNow, media_id: Annotated[str | None, Query(max_length=16)] = None
+    user: CurrentUser, studio: CurrentStudio, media_id: Annotated[str | None, Query(max_length=16)] = None
 ) -> schemas.JobList:
     """Your jobs, newest first."""
     alive = {job.id: job for job in studio.jobs.of_user(user.id, media_id)}
     listed = [
-        job_info(alive[record.id]) if record.id in alive else job_record_info(record)
+        job_info(alive[record.id]) if record.id in alive else job_row_info(record)
         for record in studio.jobs.records(user.id, media_id)
     ]
     return schemas.JobList(jobs=listed)
 
 
 @router.get("/jobs/{jid}")
-def get_job(jid: Id, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
+def get_job(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
     found = _job(studio, user, jid)
-    return job_info(found) if isinstance(found, Job) else job_record_info(found)
+    return job_info(found) if isinstance(found, Job) else job_row_info(found)
 
 
 @router.post("/jobs/{jid}/cancel")
-def cancel(jid: Id, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
+def cancel(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
     """Stop after the frame at hand; what is done stays."""
     found = _job(studio, user, jid)
-    if isinstance(found, JobRecord):
-        return job_record_info(found)
+    if isinstance(found, JobRow):
+        return job_row_info(found)
     if not found.has_ended:
         studio.jobs.cancel(found)
     return job_info(found)
@@ -139,7 +138,7 @@ def cancel(jid: Id, user: UserNow, studio: StudioNow) -> schemas.JobInfo:
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "Events: progress, masks, done, ..."}},
 )
-async def events(jid: Id, user: UserNow, studio: StudioNow) -> StreamingResponse:
+async def events(jid: Id, user: CurrentUser, studio: CurrentStudio) -> StreamingResponse:
     """Server-sent events: `progress` (a job), `masks` (a frame's, as it is tracked), and at the end `done`, `failed`
     or `cancelled` (a job). Whoever comes back begins with how things stand."""
     found = _job(studio, user, jid)
@@ -148,7 +147,7 @@ async def events(jid: Id, user: UserNow, studio: StudioNow) -> StreamingResponse
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _stream(studio: Studio, job: Job) -> AsyncIterator[str]:
+async def _stream(studio: StudioState, job: Job) -> AsyncIterator[str]:
     listener = job.listen()
     waited = 0.0
     try:
@@ -168,8 +167,8 @@ async def _stream(studio: Studio, job: Job) -> AsyncIterator[str]:
         job.leave(listener)
 
 
-async def _ended(record: JobRecord) -> AsyncIterator[str]:
-    yield _event(record.state, job_record_info(record).model_dump(mode="json"), 0)
+async def _ended(record: JobRow) -> AsyncIterator[str]:
+    yield _event(record.state, job_row_info(record).model_dump(mode="json"), 0)
 
 
 def _event(name: str, data: object, number: int) -> str:
@@ -181,7 +180,7 @@ def _event(name: str, data: object, number: int) -> str:
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "The file."}},
 )
-def result(jid: Id, user: UserNow, studio: StudioNow) -> FileResponse:
+def result(jid: Id, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
     """The file that a job has made."""
     found = _job(studio, user, jid)
     if found.state != "done":
@@ -192,7 +191,7 @@ def result(jid: Id, user: UserNow, studio: StudioNow) -> FileResponse:
     return FileResponse(files[0], filename=found.result_name, headers={"cache-control": "private, no-store"})
 
 
-def _job(studio: Studio, user: User, job_id: str) -> Job | JobRecord:
+def _job(studio: StudioState, user: UserRow, job_id: str) -> Job | JobRow:
     found = studio.jobs.find(job_id) or studio.jobs.record(job_id)
     if found is None or found.user_id != user.id:
         raise NotFoundError("there is no such job")

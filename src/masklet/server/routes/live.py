@@ -26,7 +26,7 @@ from masklet.server.depends import studio_of
 from masklet.server.errors import ApiError, as_api_error
 from masklet.server.frames import to_jpeg
 from masklet.server.shared_model import in_background
-from masklet.server.studio import Studio
+from masklet.server.studio import StudioState
 from masklet.tracking.mask_rows import to_rows
 from masklet.tracking.tracker import Tracker
 
@@ -74,7 +74,7 @@ class LiveTracker:
         max_side: of a frame, pixels.
     """
 
-    def __init__(self, studio: Studio, max_side: int) -> None:
+    def __init__(self, studio: StudioState, max_side: int) -> None:
         self._tracker: Tracker[object] = Tracker(studio.engine)
         self._max_side = max_side
         self._began_s = time.monotonic()
@@ -161,7 +161,7 @@ async def _say_goodbye(socket: WebSocket, error: Exception) -> None:
         await socket.close(UNSUPPORTED)
 
 
-async def _talk(socket: WebSocket, studio: Studio) -> None:
+async def _talk(socket: WebSocket, studio: StudioState) -> None:
     start = LiveStart.model_validate_json(await asyncio.wait_for(socket.receive_text(), IDLE_SECONDS))
     tracker = LiveTracker(studio, start.max_side)
     source = None if start.source is None else await _open(studio, start.source)
@@ -214,7 +214,7 @@ async def _listen(socket: WebSocket, tracker: LiveTracker, newest: _Newest, *, i
 
 
 async def _answer(
-    socket: WebSocket, studio: Studio, tracker: LiveTracker, newest: _Newest, listening: asyncio.Task[None]
+    socket: WebSocket, studio: StudioState, tracker: LiveTracker, newest: _Newest, listening: asyncio.Task[None]
 ) -> None:
     """Frames that are sent."""
 
@@ -232,7 +232,7 @@ async def _answer(
 
 
 async def _show(
-    socket: WebSocket, studio: Studio, tracker: LiveTracker, source: FrameSource, listening: asyncio.Task[None]
+    socket: WebSocket, studio: StudioState, tracker: LiveTracker, source: FrameSource, listening: asyncio.Task[None]
 ) -> None:
     """Frames of a stream that the server has opened: each is sent as JPEG, and then its masks."""
     frames: Iterator[Frame] = source.frames()
@@ -252,7 +252,7 @@ async def _show(
         listening.result()
 
 
-async def _open(studio: Studio, address: str) -> FrameSource:
+async def _open(studio: StudioState, address: str) -> FrameSource:
     host = (urlsplit(address).hostname or "").lower()
     if urlsplit(address).scheme not in ("rtsp", "rtsps") or host not in studio.settings.stream_hosts:
         raise ApiError(

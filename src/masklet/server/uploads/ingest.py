@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from masklet.server.errors import ApiError
 from masklet.server.settings import Limits
-from masklet.server.uploads.probe import Found, safe_suffix
+from masklet.server.uploads.probe import ProbedFile, safe_suffix
 
 CHUNK_FLUSH = 2**20
 """Bytes that are gathered before they are written, in a thread."""
@@ -207,7 +207,7 @@ def size_text(count: float) -> str:
     raise AssertionError
 
 
-def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[Found | str]:
+def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[ProbedFile | str]:
     """What files are, found out in another process; or why they are not taken."""
     document = {
         "limits": asdict(limits),
@@ -230,10 +230,10 @@ def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]
         said = error.stdout or b""
         lines = said.decode() if isinstance(said, bytes) else said
         reason = f"looking at the file took longer than {seconds:.0f} s"
-    results: list[Found | str] = []
+    results: list[ProbedFile | str] = []
     for line in lines.splitlines():
         answer = json.loads(line)
-        results.append(answer["error"] if "error" in answer else Found(**answer))
+        results.append(answer["error"] if "error" in answer else ProbedFile(**answer))
     if len(results) < len(paths):
         results.append(reason)
     if len(paths) > len(results):  # the one that broke it is left out, and the rest looked at anew

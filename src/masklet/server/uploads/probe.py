@@ -50,7 +50,7 @@ THUMBNAIL = (480, 320)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ProbedFile:
     """What a file is."""
 
     kind: str
@@ -63,7 +63,7 @@ class Found:
     has_audio: bool
 
 
-class Refused(Exception):  # noqa: N818 (it is an answer)
+class RejectedUpload(Exception):  # noqa: N818 (it is an answer)
     """Why a file is not taken, in a sentence for the one who sent it."""
 
 
@@ -74,18 +74,18 @@ def safe_suffix(name: str) -> str:
     return max((suffix for suffix in known if lower.endswith(suffix)), key=len, default="")
 
 
-def look(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Found:
+def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> ProbedFile:
     """What is in a file or a folder of images.
 
     Raises:
         Refused: it cannot be read, or is too much.
     """
     if path.is_file() and path.stat().st_size == 0:
-        raise Refused("the file is empty: 0 bytes came")
+        raise RejectedUpload("the file is empty: 0 bytes came")
     try:
         found, rgb = _still(path, limits) if _is_still(path) else _moving(path, limits)
     except MaskletError as error:
-        raise Refused(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
+        raise RejectedUpload(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
     if thumbnail is not None:
         _write_thumbnail(rgb, thumbnail)
     return found
@@ -105,13 +105,13 @@ def _is_still(path: Path) -> bool:
         return path.suffix in IMAGE_SUFFIXES - VIDEO_SUFFIXES
 
 
-def _still(path: Path, limits: dict[str, Any]) -> tuple[Found, ByteArray]:
+def _still(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
     rgb = read_image(path, max_pixels=int(limits["max_pixels"]))
     height, width = rgb.shape[:2]
-    return Found("image", width, height, 1, 1.0, 0.0, False), rgb
+    return ProbedFile("image", width, height, 1, 1.0, 0.0, False), rgb
 
 
-def _moving(path: Path, limits: dict[str, Any]) -> tuple[Found, ByteArray]:
+def _moving(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
     if path.is_file() and not path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *TIFF_SUFFIXES)):
         _check_container(path)
     with open_source(path) as source:
@@ -119,7 +119,7 @@ def _moving(path: Path, limits: dict[str, Any]) -> tuple[Found, ByteArray]:
         height, width = info.size_hw
         _check("pixels in a frame", width * height, limits["max_pixels"], f"{width} x {height} = ")
         if not info.num_frames:
-            raise Refused("the video does not say how many frames it has")
+            raise RejectedUpload("the video does not say how many frames it has")
         _check("frames", info.num_frames, limits["max_frames"])
         duration_s = info.duration_s or info.num_frames / info.fps
         _check("seconds", duration_s, limits["max_seconds"])
@@ -127,12 +127,12 @@ def _moving(path: Path, limits: dict[str, Any]) -> tuple[Found, ByteArray]:
             for index in range(info.num_frames):
                 source.frame(index)
         rgb = source.frame(0).rgb
-    return Found("video", width, height, info.num_frames, info.fps, duration_s, info.has_audio), rgb
+    return ProbedFile("video", width, height, info.num_frames, info.fps, duration_s, info.has_audio), rgb
 
 
 def _check(what: str, came: float, limit: float, how: str = "") -> None:
     if came > limit:
-        raise Refused(f"the file has {how}{came:,.0f} {what}, and at most {limit:,.0f} are taken")
+        raise RejectedUpload(f"the file has {how}{came:,.0f} {what}, and at most {limit:,.0f} are taken")
 
 
 def _check_container(path: Path) -> None:
@@ -142,9 +142,9 @@ def _check_container(path: Path) -> None:
             for stream in container.streams.video:
                 context = stream.codec_context
                 if context is not None and context.width * context.height > 2**31:
-                    raise Refused("the video's frames are too large")
+                    raise RejectedUpload("the video's frames are too large")
     except (av.FFmpegError, UnicodeError) as error:
-        raise Refused(
+        raise RejectedUpload(
             f"the file is no image and no video that can be read ({getattr(error, 'strerror', None) or error}): "
             "JPEG, PNG, WebP, TIFF, MP4, MOV, WebM, MKV, AVI and GIF can be"
         ) from error
@@ -172,8 +172,8 @@ def answers(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for item in document["items"]:
         thumbnail = Path(item["thumbnail"]) if item.get("thumbnail") else None
         try:
-            yield asdict(look(Path(item["path"]), document["limits"], thumbnail))
-        except Refused as error:
+            yield asdict(probe_file(Path(item["path"]), document["limits"], thumbnail))
+        except RejectedUpload as error:
             yield {"error": str(error)}
         except MemoryError:
             yield {"error": "the file needs more memory than is given to one upload"}

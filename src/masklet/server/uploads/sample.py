@@ -9,16 +9,16 @@ from sqlalchemy import select
 
 from masklet.errors import ConfigError
 from masklet.server import database
-from masklet.server.routes.projects import take_in
 from masklet.server.security import LOCAL_USER
-from masklet.server.studio import Studio
-from masklet.server.uploads.ingest import Form, Upload, scratch
+from masklet.server.studio import StudioState
+from masklet.server.uploads.add import add_media
+from masklet.server.uploads.ingest import Upload, scratch
 from masklet.server.uploads.probe import safe_suffix
 
 NAME = "Sample project"
 
 
-def add_sample(studio: Studio, folder: Path) -> None:
+def add_sample(studio: StudioState, folder: Path) -> None:
     """Make a project of the images and videos in a folder, unless it has been made before.
 
     Raises:
@@ -28,9 +28,9 @@ def add_sample(studio: Studio, folder: Path) -> None:
         raise ConfigError(f"sample must be a folder of images and videos, got {folder}")
     user = studio.database.user_named("admin" if studio.settings.needs_login else LOCAL_USER)
     with studio.database.session() as session:
-        if session.scalar(select(database.Project).where(database.Project.user_id == user.id).limit(1)):
+        if session.scalar(select(database.ProjectRow).where(database.ProjectRow.user_id == user.id).limit(1)):
             return
-        project = database.Project(user_id=user.id, name=NAME, classes=[])
+        project = database.ProjectRow(user_id=user.id, name=NAME, classes=[])
         session.add(project)
     with scratch(studio.settings.data) as tmp:
         files = []
@@ -39,4 +39,4 @@ def add_sample(studio: Studio, folder: Path) -> None:
                 copy = tmp / f"{number:06d}{safe_suffix(path.name)}"
                 shutil.copyfile(path, copy)
                 files.append(Upload(path.name, copy, path.stat().st_size))
-        take_in(studio, project, Form(files), "auto", 24.0)
+        add_media(studio, project, files)

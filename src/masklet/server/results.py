@@ -1,0 +1,191 @@
+"""Masks as exports and renders take them, and the jobs that write files from them. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from masklet.formats import Cancelled, export_masks, find_format
+from masklet.media.base import Frames
+from masklet.render import CONTAINERS, Composition, render_video
+from masklet.server.annotation.store import AnnotationStore
+from masklet.server.database import MediumRow
+from masklet.server.jobs import Job, JobCancelled
+from masklet.server.studio import StudioState
+from masklet.tracking.mask_rows import MaskRow
+from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo, parse_color
+
+
+class ShownRows:
+    """Masks as the page shows them: tracked ones, and answers to prompts on frames that have not been tracked."""
+
+    def __init__(self, store: AnnotationStore) -> None:
+        self._store = store
+        shown = store.shown_frames()
+        self._span = (shown[0], shown[-1]) if shown else None
+
+    def frame(self, frame_index: int) -> Sequence[MaskRow]:
+        return self._store.shown(frame_index, frame_index + 1).get(frame_index, [])
+
+    def frames(self) -> tuple[int, int] | None:
+        return self._span
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFrames:
+    """A medium for previews: single frames and their masklets."""
+
+    source: Frames
+    masklets: Masklets
+    is_image: bool
+
+
+def shown_masklets(store: AnnotationStore, *, only_visible: bool) -> Masklets:
+    """Return the masks that the page shows; `only_visible` leaves out hidden objects."""
+    objects = tuple(
+        ObjectInfo(row.object_id, row.name, row.class_name, parse_color(row.color))
+        for row in store.objects()
+        if not (only_visible and row.hidden)
+    )
+    return Masklets(ShownRows(store), objects)
+
+
+@contextmanager
+def labelled(
+    studio: StudioState,
+    medium: MediumRow,
+    *,
+    name: str | None = None,
+    object_ids: Sequence[int] | None = None,
+    only_accepted: bool = False,
+    only_visible: bool = False,
+) -> Iterator[LabelledMedium]:
+    """Open a medium with its masks as exports and renders take it, with a frame source of its own."""
+    with studio.workspace(medium) as workspace:
+        masklets = shown_masklets(workspace.store, only_visible=only_visible).only(object_ids, accepted=only_accepted)
+        source = studio.open_frames(medium)()
+        try:
+            stem = name or file_stem(medium.name)
+            yield LabelledMedium(
+                stem, source, masklets, is_image=medium.kind == "image", file_name=medium.name.split("/")[-1]
+            )
+        finally:
+            source.close()
+
+
+def file_stem(name: str) -> str:
+    """Return a medium's name without characters that a shell, a zip file or another system would not accept."""
+    stem = Path(name.split("/")[-1]).stem
+    return re.sub(r"[^\w .()+-]+", "_", stem).strip(" .")[:80] or "medium"
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return the names, with a number after each that repeats an earlier one."""
+    unique: list[str] = []
+    for name in names:
+        number, candidate = 1, name
+        while candidate in unique:
+            number += 1
+            candidate = f"{name} {number}"
+        unique.append(candidate)
+    return unique
+
+
+@contextmanager
+def result_file(studio: StudioState, job: Job, name: str) -> Iterator[Path]:
+    """Give the path that a job writes its result to; if the job fails, nothing is left of it."""
+    folder = studio.result_folder(job.id)
+    folder.mkdir(parents=True)
+    out = folder / f"result{''.join(Path(name).suffixes[-1:])}"
+    try:
+        yield out
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    job.result_name, job.result_bytes = name, out.stat().st_size
+
+
+@dataclass(frozen=True, slots=True)
+class ExportWork:
+    """The work of an export job: masks of one medium, or of all media of a project, in one file."""
+
+    studio: StudioState
+    media: Sequence[MediumRow]
+    format_id: str
+    options: Mapping[str, Any]
+    stem: str
+    """Of the file's name."""
+    classes: Sequence[str]
+    """The project's class names, in order."""
+    is_project: bool
+    object_ids: Sequence[int] | None = None
+    only_accepted: bool = False
+
+    def __call__(self, job: Job) -> None:
+        is_image = bool(self.media) and self.media[0].kind == "image"
+        suffix = find_format(self.format_id).usual_suffix(is_image=is_image)
+        with ExitStack() as stack, result_file(self.studio, job, f"{self.stem}-{self.format_id}{suffix}") as out:
+            media = [stack.enter_context(opened) for opened in self._labelled_media()]
+            try:
+                report = export_masks(
+                    self.format_id,
+                    media,
+                    out,
+                    self.options,
+                    classes=self.classes,
+                    progress=job.progress,
+                    cancelled=job.cancelled.is_set,
+                )
+            except Cancelled as stop:
+                raise JobCancelled from stop
+        notes = "".join(f"; {note}" for note in report.notes)
+        job.message = f"{report.num_masks} masks on {report.num_frames} frames{notes}"
+
+    def _labelled_media(self) -> Iterator[Any]:
+        names = unique_names([file_stem(medium.name) for medium in self.media])
+        for medium, name in zip(self.media, names, strict=True):
+            with self.studio.workspace(medium) as workspace:
+                if self.is_project and not workspace.store.objects():
+                    continue  # a medium of the project that nobody has annotated yet
+            yield labelled(self.studio, medium, name=name, object_ids=self.object_ids, only_accepted=self.only_accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderWork:
+    """The work of a render job: frames [start, stop) of a medium with effects, as a file."""
+
+    studio: StudioState
+    medium: MediumRow
+    composition: Composition
+    assets: Mapping[str, Path]
+    """Files of the backgrounds that the composition names, by asset id."""
+    container: str
+    start: int
+    stop: int
+
+    def __call__(self, job: Job) -> None:
+        is_single_image = self.container == "png" and self.stop - self.start == 1
+        suffix = ".png" if is_single_image else CONTAINERS[self.container].suffixes[0]
+        job.total = self.stop - self.start
+        with (
+            result_file(self.studio, job, f"{file_stem(self.medium.name)}-masklet{suffix}") as out,
+            labelled(self.studio, self.medium, only_visible=True) as medium,
+        ):
+            report = render_video(
+                medium,
+                self.composition,
+                out,
+                container=self.container,
+                start=self.start,
+                stop=self.stop,
+                assets=self.assets,
+                progress=job.progress,
+                cancelled=job.cancelled.is_set,
+            )
+            if not report.is_complete:
+                raise JobCancelled

@@ -1,0 +1,73 @@
+"""Routes of assets: images and videos that renders use as backgrounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
+from sqlalchemy import select
+
+from masklet.server import schemas
+from masklet.server.convert import asset_info
+from masklet.server.database import AssetRow
+from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser, Id
+from masklet.server.errors import ApiError
+from masklet.server.routes.responses import UPLOAD_BODY
+from masklet.server.uploads.add import add_asset_file
+from masklet.server.uploads.ingest import receive, scratch
+
+router = APIRouter(tags=["results"])
+
+MEDIA_TYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mov": "video/quicktime",
+}
+"""By file suffix; other files are sent as plain bytes."""
+
+
+@router.post("/projects/{pid}/assets", status_code=201, openapi_extra=UPLOAD_BODY)
+async def add_asset(project: CurrentProject, request: Request, studio: CurrentStudio) -> schemas.AssetInfo:
+    """Add an image or a video for backgrounds."""
+    with scratch(studio.settings.data) as folder:
+        form = await receive(request, folder, studio.limits)
+        if len(form.files) != 1:
+            raise ApiError(422, "one_file", f"send one file, in a field called files; got {len(form.files)}", "files")
+        return asset_info(await anyio.to_thread.run_sync(add_asset_file, studio, project, form.files[0]))
+
+
+@router.get("/projects/{pid}/assets")
+def list_assets(project: CurrentProject, studio: CurrentStudio) -> schemas.AssetList:
+    """List the backgrounds of a project, oldest first."""
+    with studio.database.session() as session:
+        of_project = select(AssetRow).where(AssetRow.project_id == project.id)
+        assets = session.scalars(of_project.order_by(AssetRow.created_at))
+        return schemas.AssetList(assets=[asset_info(asset) for asset in assets])
+
+
+@router.get(
+    "/assets/{aid}",
+    response_class=FileResponse,
+    responses={
+        200: {
+            "content": {"image/*": {}, "video/*": {}, "application/octet-stream": {}},
+            "description": "The file as it was uploaded.",
+        }
+    },
+)
+def get_asset(aid: Id, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
+    """Download an asset's file."""
+    asset = studio.asset(user, aid)
+    return FileResponse(
+        studio.asset_path(asset),
+        media_type=MEDIA_TYPES.get(Path(asset.file).suffix, "application/octet-stream"),
+        # An uploaded picture, such as an SVG, can be a page to a browser: its scripts must never run here.
+        headers={"content-security-policy": "default-src 'none'; sandbox", "cache-control": "private, max-age=86400"},
+    )

@@ -1,0 +1,101 @@
+"""Routes of exports: the formats that masks can be written in, and jobs that write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy import select
+
+from masklet.formats import FORMATS, Format, find_format
+from masklet.render import CONTAINERS, EFFECTS, Edges
+from masklet.server import schemas
+from masklet.server.convert import job_info
+from masklet.server.database import MediumRow, ProjectRow
+from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser
+from masklet.server.errors import ApiError
+from masklet.server.jobs import Job
+from masklet.server.results import ExportWork, file_stem
+from masklet.server.routes.responses import TOO_BUSY
+
+router = APIRouter(tags=["results"])
+
+
+@router.get("/formats")
+def list_formats(user: CurrentUser) -> schemas.FormatCatalogue:
+    """List export formats, effects and containers of renders, with JSON schemas of their options."""
+    return schemas.FormatCatalogue(
+        formats=[schemas.FormatInfo.model_validate(format_.to_dict()) for format_ in FORMATS.values()],
+        effects=[
+            schemas.EffectInfo(id=effect.id, name=effect.title, target=effect.target, options=effect.schema())
+            for effect in EFFECTS
+        ],
+        edges=Edges.schema(),
+        containers=[
+            schemas.ContainerInfo(
+                id=container.id,
+                name=container.name,
+                description=container.description,
+                has_alpha=container.has_alpha,
+            )
+            for container in CONTAINERS.values()
+        ],
+    )
+
+
+@router.post("/media/{mid}/export", status_code=202, responses=TOO_BUSY)
+def export_medium(
+    body: schemas.ExportRequest, medium: CurrentMedium, user: CurrentUser, studio: CurrentStudio
+) -> schemas.JobInfo:
+    """Export the masks of one medium to a file."""
+    _check_export(body)
+    with studio.database.session() as session:
+        classes = session.get_one(ProjectRow, medium.project_id).classes
+    work = ExportWork(
+        studio,
+        [medium],
+        body.format,
+        body.options,
+        stem=file_stem(medium.name),
+        classes=classes,
+        is_project=False,
+        object_ids=body.objects,
+        only_accepted=body.only_accepted,
+    )
+    return job_info(studio.jobs.submit(Job("export", user.id, medium.project_id, medium.id, work)))
+
+
+@router.post("/projects/{pid}/export", status_code=202, responses=TOO_BUSY)
+def export_project(
+    body: schemas.ExportRequest, project: CurrentProject, user: CurrentUser, studio: CurrentStudio
+) -> schemas.JobInfo:
+    """Export the masks of all media of a project to one file."""
+    if not _check_export(body).many_media:
+        raise ApiError(422, "format", f"{body.format} holds one medium only: export each medium", "format")
+    if body.objects is not None:
+        raise ApiError(422, "objects", "objects belong to one medium: leave them out for a whole project", "objects")
+    with studio.database.session() as session:
+        of_project = select(MediumRow).where(MediumRow.project_id == project.id)
+        media = list(session.scalars(of_project.order_by(MediumRow.position)))
+    work = ExportWork(
+        studio,
+        media,
+        body.format,
+        body.options,
+        stem=file_stem(project.name),
+        classes=project.classes,
+        is_project=True,
+        only_accepted=body.only_accepted,
+    )
+    return job_info(studio.jobs.submit(Job("export", user.id, project.id, None, work)))
+
+
+def _check_export(body: schemas.ExportRequest) -> Format[Any]:
+    """Return the format, after checking its options.
+
+    Raises:
+        ConfigError: there is no such format, or an option is wrong.
+    """
+    format_ = find_format(body.format)
+    format_.options.of(body.options)
+    return format_

@@ -1,0 +1,78 @@
+"""Routes of media: uploads, names, deletion."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Literal
+
+import anyio
+from fastapi import APIRouter, Query, Request, Response
+
+from masklet.server import schemas
+from masklet.server.convert import medium_info
+from masklet.server.database import MediumRow
+from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, Id
+from masklet.server.errors import ApiError
+from masklet.server.routes.responses import UPLOAD_BODY
+from masklet.server.uploads.add import add_media
+from masklet.server.uploads.ingest import receive, scratch
+
+router = APIRouter(tags=["projects"])
+
+
+@router.post(
+    "/projects/{pid}/media",
+    status_code=201,
+    openapi_extra=UPLOAD_BODY,
+    responses={
+        413: {"model": schemas.ErrorAnswer, "description": "The upload has too many bytes or files."},
+        415: {"model": schemas.ErrorAnswer, "description": "The body is not multipart/form-data."},
+        422: {"model": schemas.ErrorAnswer, "description": "All files were rejected."},
+    },
+)
+async def upload_media(
+    project: CurrentProject,
+    request: Request,
+    studio: CurrentStudio,
+    as_: Annotated[
+        Literal["auto", "sequence"],
+        Query(alias="as", description="`sequence` makes one video of many images, in natural order of their names."),
+    ] = "auto",
+    fps: Annotated[float, Query(gt=0, le=1000, description="Frames per second of a sequence.")] = 24.0,
+) -> schemas.UploadReport:
+    """Add images and videos. If some files are rejected, the others are added all the same."""
+    with scratch(studio.settings.data) as folder:
+        form = await receive(request, folder, studio.limits)
+        if not form.files:
+            raise ApiError(422, "no_files", "send at least one file, in fields called files", "files")
+        work = partial(add_media, studio, project, form.files, as_sequence=as_ == "sequence", fps=fps)
+        added, rejected = await anyio.to_thread.run_sync(work)
+        return schemas.UploadReport(
+            media=[medium_info(medium) for medium in added],
+            rejected=[schemas.RejectedFile(name=name, message=reason) for name, reason in rejected],
+        )
+
+
+@router.get("/media/{mid}")
+def get_medium(medium: CurrentMedium, studio: CurrentStudio) -> schemas.MediumInfo:
+    """Describe a medium."""
+    with studio.workspace(medium) as workspace:
+        return medium_info(medium, workspace.store)
+
+
+@router.patch("/media/{mid}")
+def change_medium(body: schemas.MediumChange, medium: CurrentMedium, studio: CurrentStudio) -> schemas.MediumInfo:
+    """Rename a medium."""
+    with studio.database.session() as session:
+        stored = session.get_one(MediumRow, medium.id)
+        stored.name = body.name
+        session.flush()
+        return medium_info(stored)
+
+
+@router.delete("/media/{mid}", status_code=204)
+def delete_medium(mid: Id, medium: CurrentMedium, studio: CurrentStudio) -> Response:
+    """Delete a medium with its masks."""
+    studio.check_has_no_jobs(medium)
+    studio.delete_medium(medium)
+    return Response(status_code=204)
