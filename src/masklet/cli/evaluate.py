@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from masklet.cli.calibration import calibration
 from masklet.cli.command import MaskletCommand
 from masklet.cli.console import print_json, print_line, stdout
 from masklet.cli.evaluation_options import (
@@ -296,6 +297,19 @@ def compare(
     if comparison.unmatched:
         print_line(f"only in one of them, so overall compares different things: {', '.join(comparison.unmatched)}")
     return 0
+
+
+app.command(
+    "calibration",
+    cls=MaskletCommand,
+    epilog=examples(
+        ("How far IoU predictions can be trusted", "masklet evaluate calibration --images val/images"),
+        (
+            "Keep it in a model's folder",
+            "masklet evaluate calibration --images val/images --clips val/clips --model exported/ --write",
+        ),
+    ),
+)(calibration)
 
 
 def _names(text: str | None) -> Sequence[str] | None:
