@@ -10,11 +10,21 @@ dropped as soon as a frame is written, so a bank does not grow with the video.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from masklet.checks import check_choice, check_fraction, check_whole
-from masklet.memory.policies import CombinedPolicy, Reads, View, check_policy, make_policy, reliability
+from masklet.checks import check_choice, check_whole
+from masklet.errors import ConfigError
+from masklet.memory.policies import (
+    CombinedPolicy,
+    PolicyConfig,
+    Reads,
+    View,
+    check_policy,
+    default_settings,
+    make_policy,
+    reliability,
+)
 from masklet.records import EngineInfo, FrameMemory, Recall
 
 A = TypeVar("A")
@@ -29,8 +39,10 @@ class MemoryConfig:
     """What an object remembers. The defaults are masklet's; `MemoryConfig.official()` is SAM 2 to the letter."""
 
     policy: str = "reliable"
-    """A name in `masklet.memory.policies.POLICIES`, or several joined by '+'. `reliable`: tracked frames are read when
-    the object was really there; `official`: the last ones, whatever they show."""
+    """Name of a policy (`masklet.memory.policies.policy_names`), or several joined by '+'. `reliable`: tracked frames
+    are read when the object was present; `official`: the last ones, whatever they show."""
+    settings: Mapping[str, PolicyConfig] = field(default_factory=dict, hash=False)
+    """Settings of policies by their names, as `{"motion": MotionConfig(weight=0.15)}`; defaults where left out."""
     spatial_slots: int = 7
     """Kinds of memory that the model tells apart: prompted frames share the first, tracked frames have one each.
     The tracker lowers it to what the model was trained for."""
@@ -43,8 +55,6 @@ class MemoryConfig:
     prompts, though never with the video."""
     max_resolved: int = 3
     """Frames read beside the prompted ones because the policy wrote them as resolved, within `max_prompted`."""
-    memory_stride: int = 1
-    """`official` only: all but the newest of the tracked frames lie on a grid of this many frames."""
     prompts_ahead: bool = False
     """Whether a frame also reads prompted frames that lie ahead of it in the direction of tracking."""
     corrections_stay: bool = True
@@ -53,8 +63,6 @@ class MemoryConfig:
     absent_as_empty: bool = False
     """Whether a click on a frame where the object was judged absent corrects an empty mask. Otherwise it corrects the
     logits that the decoder gave all the same."""
-    reliability_threshold: float = 0.01
-    """`reliable` only: a tracked frame is read when its `reliability` (0 to 1) is above this."""
     safeguards: bool = True
     """Whether a cut drops the tracked frames but the last, a mask that explodes over the frame is refused, and an
     object that collapses onto another one is marked as uncertain."""
@@ -68,39 +76,123 @@ class MemoryConfig:
     def __post_init__(self) -> None:
         check_policy(self.policy)
         check_choice("retention", self.retention, get_args(Retention))
-        least = {"spatial_slots": 1, "max_pointers": 2, "memory_stride": 1, "max_resolved": 0}
+        least = {"spatial_slots": 1, "max_pointers": 2, "max_resolved": 0}
         optional = {"max_prompted": 2, "max_prompted_kept": self.max_prompted or 1}
         for name, lowest in (least | optional).items():
             if name in least or getattr(self, name) is not None:
                 object.__setattr__(self, name, check_whole(name, getattr(self, name), least=lowest))
-        check_fraction("reliability_threshold", self.reliability_threshold, below_one=True)
+        for name, settings in self.settings.items():
+            _check_settings(self.policy, name, settings)
 
     @classmethod
     def official(cls, **changes: Any) -> MemoryConfig:
-        """SAM 2's own rules; `changes` are fields to set otherwise.
+        """Return SAM 2's own rules, with fields or settings of policies changed as in `for_engine`.
 
         Source: sam2 2b90b9f, sam2_base.py `_prepare_memory_conditioned_features`, and the released configurations.
         """
-        rules: dict[str, Any] = {
-            "policy": "official",
-            "max_prompted": None,
-            "max_prompted_kept": None,
-            "prompts_ahead": True,
-            "corrections_stay": False,
-            "safeguards": False,
-            "absent_as_empty": True,
-        }
-        return cls(**(rules | changes))
+        return cls(**(_OFFICIAL_RULES | _fields_of(changes)))
 
     @classmethod
-    def for_engine(cls, info: EngineInfo) -> MemoryConfig:
-        """The default rules at the sizes that a model was trained for, with the settings that its makers chose."""
+    def for_engine(cls, info: EngineInfo, *, policy: str | None = None, **changes: Any) -> MemoryConfig:
+        """Return the rules that suit a model: its sizes, and the settings that its makers chose.
+
+        Args:
+            info: of the engine.
+            policy: name of another policy; "official" selects all of SAM 2's rules, as `official` does.
+            changes: fields to set otherwise, and settings of a policy by its name: `motion=MotionConfig(weight=0.15)`.
+
+        Raises:
+            ConfigError: there is no such policy or field, or a value is out of range.
+        """
         sizes = {"spatial_slots": info.spatial_slots, "max_pointers": info.max_pointers}
-        return cls(**(sizes | dict(info.defaults)))
+        if policy == "official":
+            return cls.official(**(sizes | changes))
+        suited = cls.from_dict(sizes | dict(info.defaults))
+        if policy is not None:  # what the makers set for their own policy does not concern this one
+            used = _used_policies(policy)
+            settings = {name: settings for name, settings in suited.settings.items() if name in used}
+            suited = replace(suited, policy=policy, settings=settings)
+        return replace(suited, **_fields_of(changes))
+
+    def settings_of(self, policy: str) -> PolicyConfig:
+        """Return the settings of one policy: those in `settings`, or its defaults."""
+        return self.settings[policy] if policy in self.settings else default_settings(policy)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, with all settings of the policies in use; `from_dict` reads them."""
+        used = {name: asdict(self.settings_of(name)) for name in _used_policies(self.policy)}
+        return asdict(self) | {"settings": used}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MemoryConfig:
+        """Inverse of `to_dict`. Reads flat settings of policies, too, as they were written before version 0.2.
+
+        Raises:
+            ConfigError: an unknown field or policy, or a value out of range.
+        """
+        changes = dict(values)
+        given = {name: dict(settings) for name, settings in changes.pop("settings", {}).items()}
+        used = _used_policies(changes.get("policy", "reliable"))
+        for flat_name, (policy, name) in _FLAT_SETTINGS.items():
+            if flat_name in changes:
+                value = changes.pop(flat_name)
+                if policy in used:
+                    given.setdefault(policy, {})[name] = value
+        settings = {}
+        try:
+            for policy, policy_values in given.items():
+                defaults = default_settings(policy)
+                if (policy_settings := replace(defaults, **policy_values)) != defaults:
+                    settings[policy] = policy_settings
+            return cls(**changes, settings=settings)
+        except TypeError as error:
+            raise ConfigError(f"memory settings do not fit this version of masklet: {error}") from error
 
     def fitted_to(self, info: EngineInfo) -> MemoryConfig:
         """These rules with no more memory slots than the model has temporal encodings for."""
         return replace(self, spatial_slots=min(self.spatial_slots, info.spatial_slots))
+
+
+_OFFICIAL_RULES: Mapping[str, Any] = {
+    "policy": "official",
+    "max_prompted": None,
+    "max_prompted_kept": None,
+    "prompts_ahead": True,
+    "corrections_stay": False,
+    "safeguards": False,
+    "absent_as_empty": True,
+}
+
+_FLAT_SETTINGS: Mapping[str, tuple[str, str]] = {
+    "memory_stride": ("official", "stride"),
+    "reliability_threshold": ("reliable", "threshold"),
+}
+"""Former fields of `MemoryConfig`, in sessions and model folders written before 0.2: policy and its setting."""
+
+
+def _used_policies(policy: str) -> tuple[str, ...]:
+    """Return the names of a policy's members, and `reliable`, which reads where no member has an opinion."""
+    return tuple(dict.fromkeys((*check_policy(policy), "reliable")))
+
+
+def _fields_of(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes as fields: those named after a policy are its settings."""
+    names = {each.name for each in fields(MemoryConfig)}
+    settings = {name: value for name, value in changes.items() if name not in names and isinstance(value, PolicyConfig)}
+    changed = {name: value for name, value in changes.items() if name not in settings}
+    if unknown := sorted(changed.keys() - names):
+        raise ConfigError(f"there is no memory setting {unknown[0]!r}: expected one of {', '.join(sorted(names))}")
+    if settings:
+        changed["settings"] = {**changed.get("settings", {}), **settings}
+    return changed
+
+
+def _check_settings(policy: str, name: str, settings: PolicyConfig) -> None:
+    expected = type(default_settings(name))
+    if name not in _used_policies(policy):
+        raise ConfigError(f"settings has {name!r}, which policy {policy!r} does not use: remove it, or add the policy")
+    if not isinstance(settings, expected):
+        raise ConfigError(f"settings of {name!r} must be a {expected.__name__}, got {settings!r}")
 
 
 @dataclass(slots=True)

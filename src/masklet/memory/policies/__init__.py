@@ -4,7 +4,20 @@ How to write one
 ----------------
 
 A policy is a small class that sees numbers and low-res masks, never features. Derive from `Policy` (in `base.py`) and
-register the class under a name. The tracker makes one instance per object, so state is kept in plain attributes.
+register the class under a name: `register_policy("nearest", NearestPolicy)`, or an entry point of your package (see
+`registry.py`). The tracker makes one instance per object, so state is kept in plain attributes. Settings are a frozen
+dataclass derived from `PolicyConfig`; the class names it as its `Config`, and each instance has one as `self.config`:
+
+    @dataclass(frozen=True, kw_only=True, slots=True)
+    class NearestConfig(PolicyConfig):
+        frames: int = 3
+
+    class NearestPolicy(Policy):
+        Config = NearestConfig
+        config: NearestConfig
+
+    model.tracker("clip.mp4", memory=MemoryConfig(policy="nearest", settings={"nearest": NearestConfig(frames=2)}))
+
 Override the methods in which your policy has a rule of its own:
 
 `read(view) -> Reads`
@@ -42,15 +55,12 @@ any size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from masklet.errors import ConfigError
 from masklet.memory.policies.base import (
     Box,
     Branch,
     CandidateTrack,
     Policy,
+    PolicyConfig,
     Reads,
     Sighting,
     View,
@@ -60,14 +70,20 @@ from masklet.memory.policies.base import (
     reliability,
 )
 from masklet.memory.policies.combined import CombinedPolicy
-from masklet.memory.policies.distractor import DistractorPolicy
-from masklet.memory.policies.motion import MotionPolicy
-from masklet.memory.policies.official import OfficialPolicy
-from masklet.memory.policies.reliable import ReliablePolicy
-from masklet.memory.policies.tree import TreePolicy
-
-if TYPE_CHECKING:
-    from masklet.memory.bank import MemoryConfig
+from masklet.memory.policies.distractor import DistractorConfig, DistractorPolicy
+from masklet.memory.policies.motion import MotionConfig, MotionPolicy
+from masklet.memory.policies.official import OfficialConfig, OfficialPolicy
+from masklet.memory.policies.registry import (
+    POLICIES,
+    check_policy,
+    default_settings,
+    find_policy,
+    make_policy,
+    policy_names,
+    register_policy,
+)
+from masklet.memory.policies.reliable import ReliableConfig, ReliablePolicy
+from masklet.memory.policies.tree import TreeConfig, TreePolicy
 
 __all__ = [
     "POLICIES",
@@ -75,42 +91,29 @@ __all__ = [
     "Branch",
     "CandidateTrack",
     "CombinedPolicy",
+    "DistractorConfig",
+    "DistractorPolicy",
+    "MotionConfig",
+    "MotionPolicy",
+    "OfficialConfig",
+    "OfficialPolicy",
     "Policy",
+    "PolicyConfig",
     "Reads",
+    "ReliableConfig",
+    "ReliablePolicy",
     "Sighting",
+    "TreeConfig",
+    "TreePolicy",
     "View",
     "Write",
     "box_iou",
     "box_of",
     "check_policy",
+    "default_settings",
+    "find_policy",
     "make_policy",
+    "policy_names",
+    "register_policy",
     "reliability",
 ]
-
-POLICIES: Mapping[str, type[Policy]] = {
-    "reliable": ReliablePolicy,
-    "official": OfficialPolicy,
-    "motion": MotionPolicy,
-    "distractor": DistractorPolicy,
-    "tree": TreePolicy,
-}
-
-
-def check_policy(name: str) -> tuple[str, ...]:
-    """Split a name into those of its policies: `"motion"` is one, `"motion+distractor"` are two.
-
-    Raises:
-        ConfigError: there is no such policy, or one is named twice.
-    """
-    names = tuple(name.split("+")) if isinstance(name, str) else (name,)
-    for one in names:
-        if one not in POLICIES:
-            raise ConfigError(f"policy must be one of {', '.join(POLICIES)}, or several joined by '+', got {name!r}")
-    if len(set(names)) < len(names):
-        raise ConfigError(f"policy names {name!r} twice: each may be there once")
-    return names
-
-
-def make_policy(config: MemoryConfig) -> CombinedPolicy:
-    """Make the policies of one object, as `config.policy` names them."""
-    return CombinedPolicy({name: POLICIES[name](config) for name in check_policy(config.policy)}, config)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -186,15 +187,26 @@ class Branch(NamedTuple):
     """Score of the whole track, this frame included; higher is better."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyConfig:
+    """Base class of a policy's own settings, for policies without any. Every field needs a default."""
+
+
 class Policy:
     """Base class: the memory rules of one object. Every default answer means "no opinion".
 
     Args:
-        config: settings that all policies share.
+        memory: settings that all policies share.
+        config: settings of this policy; the defaults of its `Config` when left out.
     """
 
-    def __init__(self, config: MemoryConfig) -> None:
-        self.config = config
+    Config: ClassVar[type[PolicyConfig]] = PolicyConfig
+    """Dataclass of this policy's settings."""
+    config: Any
+
+    def __init__(self, memory: MemoryConfig, config: PolicyConfig | None = None) -> None:
+        self.memory = memory
+        self.config = self.Config() if config is None else config
 
     def read(self, view: View) -> Reads | None:
         """Choose the tracked frames to read for a frame. None: as `reliable` does."""

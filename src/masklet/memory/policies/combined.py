@@ -21,13 +21,13 @@ class CombinedPolicy(Policy):
 
     Args:
         members: policies by name.
-        config: settings that all policies share.
+        memory: settings that all policies share.
     """
 
-    def __init__(self, members: Mapping[str, Policy], config: MemoryConfig) -> None:
-        super().__init__(config)
+    def __init__(self, members: Mapping[str, Policy], memory: MemoryConfig) -> None:
+        super().__init__(memory)
         self.members = dict(members)
-        self._fallback = ReliablePolicy(config)
+        self._fallback = ReliablePolicy(memory, memory.settings_of("reliable"))
 
     def read(self, view: View) -> Reads:
         reads = self._fallback.read(view)
@@ -78,4 +78,4 @@ class CombinedPolicy(Policy):
                 member.restore(state[name])
 
     def fork(self) -> CombinedPolicy:
-        return CombinedPolicy({name: member.fork() for name, member in self.members.items()}, self.config)
+        return CombinedPolicy({name: member.fork() for name, member in self.members.items()}, self.memory)

@@ -1,68 +1,98 @@
-"""Remember for good the frames on which the object was told from something that looks like it."""
+"""Keep the frames on which the object was told apart from something that looks like it."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from masklet.checks import check_fraction, check_whole
+from masklet.errors import ConfigError
 from masklet.masks.operations import largest_component
-from masklet.memory.policies.base import Policy, Reads, Sighting, View, Write, box_iou, box_of
+from masklet.memory.policies.base import (
+    Policy,
+    PolicyConfig,
+    Reads,
+    Sighting,
+    View,
+    Write,
+    box_iou,
+    box_of,
+)
 
 if TYPE_CHECKING:
     from masklet.memory.bank import MemoryConfig
 
-RECENT_STRIDE = 5
-"""Frames between the recent memories, but for the newest: neighbours say nearly the same."""
-MIN_IOU = 0.8
-"""IoU prediction above which a frame is sure enough to be kept."""
-AREA_RANGE = (0.8, 1.2)
-"""Of the mask's area to its usual one: otherwise it may have lost a part, or have taken something in."""
-AREA_MEMORY = 300
-"""Frames back within which an area is usual..."""
-AREAS = 10
-"""...and of how many sights."""
-MIN_GAP = 5
-"""Frames since the last one kept, above which another may be."""
-MAX_BOX_IOU = 0.7
-"""Of the chosen candidate's box and that box with a rival's in it, for the rival to be something else."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DistractorConfig(PolicyConfig):
+    """Settings of `DistractorPolicy`."""
+
+    recent_stride: int = 5
+    """Frames between recent memories, except for the newest: neighbouring frames are nearly the same."""
+    min_iou: float = 0.8
+    """IoU prediction above which a frame is certain enough to be resolved."""
+    area_range: tuple[float, float] = (0.8, 1.2)
+    """Accepted ratio of the mask's area to its usual area: outside it the mask may have lost or gained a part."""
+    area_span: int = 300
+    """Frames back from which usual areas are taken."""
+    num_areas: int = 10
+    """Number of past areas whose median is the usual area."""
+    min_gap: int = 5
+    """Frames since the last resolved or prompted frame that must have passed."""
+    max_box_iou: float = 0.7
+    """Largest overlap of the chosen candidate's box and the same box extended by a rival candidate."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "area_range", tuple(self.area_range))  # a list, when read from JSON
+        for name in ("recent_stride", "area_span", "num_areas"):
+            check_whole(f"distractor.{name}", getattr(self, name), least=1)
+        check_whole("distractor.min_gap", self.min_gap, least=0)
+        for name in ("min_iou", "max_box_iou"):
+            check_fraction(f"distractor.{name}", getattr(self, name))
+        if len(self.area_range) != 2 or not 0 <= self.area_range[0] <= self.area_range[1]:
+            raise ConfigError(f"distractor.area_range must be (least, most), got {self.area_range!r}")
 
 
 class DistractorPolicy(Policy):
-    """Read frames on which there was a rival beside the prompted ones, and recent frames at wider distances.
+    """Read frames on which there was a rival, like prompted ones, and recent frames at wider distances.
 
-    a) Recent memories: the previous frame, then frames on a grid of 5, where the object was there. Each resolved
-       frame takes the place of one of them, but not of the newest half.
-    b) A frame is resolved when its IoU prediction is above 0.8; its area is within a fifth of the median of the last
-       ten; more than five frames have passed since the last one or the prompt; and there was a rival: a candidate
-       that was not chosen, of which the largest piece outside the chosen mask widens its box so much that old and
-       new box overlap by 0.7 at most.
+    a) Recent memories: the previous frame, then frames on a grid of 5 on which the object was present. Each resolved
+       frame takes the place of one of them, but never of the newest half.
+    b) A frame is resolved if its IoU prediction is above 0.8; its area is within a fifth of the median of the last
+       ten; more than five frames have passed since the last resolved or prompted frame; and there was a rival: a
+       candidate that was not chosen, whose largest piece outside the chosen mask extends the mask's box so much that
+       the boxes before and after overlap by at most 0.7.
     c) Pointers are those of frames with the object, at their distance in time.
 
-    Resolved frames are kept beside the prompted ones, so the prompt may be on any frame, and there may be several.
+    Resolved frames are kept like prompted ones, so the prompt may be on any frame, and there may be several.
 
     Source: DAM4SAM, arXiv 2411.17576 (where the prompt is on frame 0, and the order of slots stands for time).
     """
 
-    def __init__(self, config: MemoryConfig) -> None:
-        super().__init__(config)
-        self._areas: deque[tuple[int, float]] = deque(maxlen=AREAS)
+    Config = DistractorConfig
+    config: DistractorConfig
+
+    def __init__(self, memory: MemoryConfig, config: DistractorConfig | None = None) -> None:
+        super().__init__(memory, config)
+        self._areas: deque[tuple[int, float]] = deque(maxlen=self.config.num_areas)
         self._last_kept: int | None = None
 
     def read(self, view: View) -> Reads:
         previous = view.frame_index - view.direction
         nearest_first = sorted(view.reliability, key=lambda index: abs(view.frame_index - index))
-        there = [index for index in nearest_first if view.reliability[index] > 0]
-        recent = [index for index in there if index == previous or index % RECENT_STRIDE == 0]
-        slots = self.config.spatial_slots - 1
+        present = [index for index in nearest_first if view.reliability[index] > 0]
+        recent = [index for index in present if index == previous or index % self.config.recent_stride == 0]
+        slots = self.memory.spatial_slots - 1
         room = max(slots - max(view.num_prompted - 1, 0), (slots + 1) // 2)
         farthest = view.pointer_span - 1
         return Reads(
             list(enumerate(recent[:room], start=1))[::-1],
-            [(min(abs(view.frame_index - index), farthest), index) for index in there[:farthest]],
+            [(min(abs(view.frame_index - index), farthest), index) for index in present[:farthest]],
         )
 
     def write(self, sighting: Sighting) -> Write:
@@ -78,30 +108,31 @@ class DistractorPolicy(Policy):
         self._areas.clear()
 
     def state(self) -> dict[str, Any]:
-        return {"areas": [list(one) for one in self._areas], "last_kept": self._last_kept}
+        return {"areas": [list(entry) for entry in self._areas], "last_kept": self._last_kept}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._areas = deque(((int(index), float(area)) for index, area in state["areas"]), maxlen=AREAS)
+        self._areas = deque(((int(index), float(area)) for index, area in state["areas"]), maxlen=self.config.num_areas)
         self._last_kept = state["last_kept"]
 
     def _is_resolved(self, sighting: Sighting) -> bool:
-        if sighting.iou_prediction <= MIN_IOU:
+        if sighting.iou_prediction <= self.config.min_iou:
             return False
-        if self._last_kept is not None and abs(sighting.frame_index - self._last_kept) <= MIN_GAP:
+        if self._last_kept is not None and abs(sighting.frame_index - self._last_kept) <= self.config.min_gap:
             return False
-        usual = [area for index, area in self._areas if abs(sighting.frame_index - index) <= AREA_MEMORY]
-        if not usual or not AREA_RANGE[0] <= sighting.area / median(usual) <= AREA_RANGE[1]:
+        span, (least, most) = self.config.area_span, self.config.area_range
+        areas = [area for index, area in self._areas if abs(sighting.frame_index - index) <= span]
+        if not areas or not least <= sighting.area / median(areas) <= most:
             return False
-        return has_rival(sighting)
+        return has_rival(sighting, self.config.max_box_iou)
 
 
-def has_rival(sighting: Sighting) -> bool:
-    """Whether a candidate that was not chosen shows something else than the chosen one."""
+def has_rival(sighting: Sighting, max_box_iou: float) -> bool:
+    """Return whether a candidate that was not chosen shows something other than the chosen one does."""
     chosen = sighting.masks[sighting.chosen]
     for candidate, mask in enumerate(sighting.masks):
         elsewhere = mask & ~chosen
         if candidate == sighting.chosen or not np.any(elsewhere):
             continue
-        if box_iou(sighting.box, box_of(chosen | largest_component(elsewhere))) <= MAX_BOX_IOU:
+        if box_iou(sighting.box, box_of(chosen | largest_component(elsewhere))) <= max_box_iou:
             return True
     return False

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from masklet.memory.policies.base import Branch, CandidateTrack, Policy, Sighting, Write
+from masklet.checks import check_fraction, check_positive, check_whole
+from masklet.memory.policies.base import (
+    Branch,
+    CandidateTrack,
+    Policy,
+    PolicyConfig,
+    Sighting,
+    Write,
+)
 
-NUM_TRACKS = 3
-CERTAIN_SCORE = 2.0
-"""Absolute object score above which the best branches are kept, else different ones."""
-MIN_IOU_TO_REMEMBER = 0.1
-"""IoU prediction at or below which a frame is not read again."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreeConfig(PolicyConfig):
+    """Settings of `TreePolicy`."""
+
+    num_tracks: int = 3
+    """Candidate tracks followed at once."""
+    certain_score: float = 2.0
+    """Absolute object score above which the best branches are kept, else different ones."""
+    min_iou_to_remember: float = 0.1
+    """IoU prediction at or below which a frame is not read again."""
+
+    def __post_init__(self) -> None:
+        check_whole("tree.num_tracks", self.num_tracks, least=1)
+        check_positive("tree.certain_score", self.certain_score)
+        check_fraction("tree.min_iou_to_remember", self.min_iou_to_remember)
 
 
 class TreePolicy(Policy):
@@ -31,6 +51,9 @@ class TreePolicy(Policy):
     object score), which would be another graph.
     """
 
+    Config = TreeConfig
+    config: TreeConfig
+
     def select(self, tracks: Sequence[CandidateTrack]) -> list[Branch]:
         branches = [
             Branch(row, candidate, track.score + math.log(max(rating, 0.0) + 1e-5))
@@ -38,13 +61,15 @@ class TreePolicy(Policy):
             for candidate, rating in enumerate(track.ratings)
         ]
         branches.sort(key=lambda branch: -branch.score)
-        if max(abs(track.sighting.object_score) for track in tracks) > CERTAIN_SCORE:
-            return branches[:NUM_TRACKS]
+        if max(abs(track.sighting.object_score) for track in tracks) > self.config.certain_score:
+            return branches[: self.config.num_tracks]
         kept: list[Branch] = []
         for branch in branches:
-            if len(kept) < NUM_TRACKS and _kind(tracks, branch) not in {_kind(tracks, other) for other in kept}:
+            if len(kept) < self.config.num_tracks and _kind(tracks, branch) not in {
+                _kind(tracks, other) for other in kept
+            }:
                 kept.append(branch)
-        while len(kept) < min(NUM_TRACKS, len(branches)):
+        while len(kept) < min(self.config.num_tracks, len(branches)):
             others = [branch for branch in branches if branch not in kept]
             continued = {branch.track for branch in kept}
             kept.append(min(others, key=lambda branch: branch.track in continued))  # of equals the first, the best
@@ -52,7 +77,7 @@ class TreePolicy(Policy):
         return kept
 
     def write(self, sighting: Sighting) -> Write:
-        good = sighting.is_present and sighting.iou_prediction > MIN_IOU_TO_REMEMBER
+        good = sighting.is_present and sighting.iou_prediction > self.config.min_iou_to_remember
         return Write(reliability=None if good or sighting.prompted else 0.0)
 
 
