@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -269,26 +269,27 @@ def memory_for(engine: Engine[Any], policy: str) -> MemoryConfig:
 
     Args:
         engine: of the model.
-        policy: its name, and what is to be set otherwise: `reliable@reliability_threshold=0.5@spatial_slots=7`.
+        policy: its name, and what is to be set otherwise, settings of a policy by its name first:
+            `motion@motion.weight=0.15@spatial_slots=7`.
 
     Raises:
         ConfigError: there is no such policy or setting, or its value cannot be.
     """
     name, *settings = policy.split("@")
-    changes: dict[str, Any] = {}
-    for setting in settings:
-        field, _, value = setting.partition("=")
-        if field not in {one.name for one in fields(MemoryConfig)} or not value:
-            raise ConfigError(f"a policy's settings must be @field=value with a field of MemoryConfig, got {setting!r}")
-        try:
-            changes[field] = json.loads(value)
-        except ValueError:
-            changes[field] = value
     suited = MemoryConfig.for_engine(engine.info)
-    if name == "official":
-        sizes = {"spatial_slots": suited.spatial_slots, "max_pointers": suited.max_pointers}
-        return MemoryConfig.official(**(sizes | changes))
-    return replace(suited, policy=name, **changes)
+    slots = {"spatial_slots": suited.spatial_slots} if name == "official" else {}
+    values = MemoryConfig.for_engine(engine.info, policy=name, **slots).to_dict()
+    for setting in settings:
+        path, _, text = setting.partition("=")
+        owner, _, field = path.rpartition(".")
+        if not field or not text:
+            raise ConfigError(f"a policy's settings must be @field=value or @policy.field=value, got {setting!r}")
+        target = values["settings"].setdefault(owner, {}) if owner else values
+        try:
+            target[field] = json.loads(text)
+        except ValueError:
+            target[field] = text
+    return MemoryConfig.from_dict(values)
 
 
 def follow(engine: Engine[Any], task: Task, policies: Sequence[str], tick: Tick = lambda: None) -> dict[str, Result]:

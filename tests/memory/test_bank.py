@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from masklet.errors import ConfigError
 from masklet.memory.bank import MemoryBank, MemoryConfig, closest_frames
-from masklet.memory.policies import reliability
+from masklet.memory.policies import MotionConfig, OfficialConfig, ReliableConfig, reliability
 from masklet.records import EngineInfo, FrameMemory
 
 ABSENT = -5.0
@@ -76,7 +77,7 @@ def test_official_backward_mirrors_forward() -> None:
 @pytest.mark.parametrize("stride", [1, 2, 3, 5])
 def test_official_stride_is_the_grid_of_the_source(stride: int, direction: int) -> None:
     """Against the arithmetic as sam2_base.py writes it, at every frame of a streaming run."""
-    config = MemoryConfig.official(memory_stride=stride)
+    config = MemoryConfig.official(official=OfficialConfig(stride=stride))
     start, frames = (0, range(60)) if direction == 1 else (59, range(59, -1, -1))
     bank: MemoryBank[int] = MemoryBank(config)
     for index in frames:
@@ -93,8 +94,10 @@ def test_official_stride_is_the_grid_of_the_source(stride: int, direction: int) 
 
 
 def test_official_streaming_recalls_what_keeping_everything_would() -> None:
-    streaming = MemoryBank[int](MemoryConfig.official(memory_stride=3, max_prompted=2))
-    everything = MemoryBank[int](MemoryConfig.official(memory_stride=3, max_prompted=2, retention="editing"))
+    streaming = MemoryBank[int](MemoryConfig.official(official=OfficialConfig(stride=3), max_prompted=2))
+    everything = MemoryBank[int](
+        MemoryConfig.official(official=OfficialConfig(stride=3), max_prompted=2, retention="editing")
+    )
     for index in range(120):
         assert streaming.recall(index, num_frames=120) == everything.recall(index, num_frames=120)
         for bank in (streaming, everything):
@@ -172,7 +175,9 @@ def test_reliability(object_score: float, iou_prediction: float, expected: float
 # What is kept.
 
 
-@pytest.mark.parametrize("config", [MemoryConfig(), MemoryConfig.official(), MemoryConfig.official(memory_stride=4)])
+@pytest.mark.parametrize(
+    "config", [MemoryConfig(), MemoryConfig.official(), MemoryConfig.official(official=OfficialConfig(stride=4))]
+)
 @pytest.mark.parametrize("score", [PRESENT, ABSENT])
 def test_memory_is_bounded_by_config_not_by_video_length(config: MemoryConfig, score: float) -> None:
     bank: MemoryBank[int] = MemoryBank(config)
@@ -182,8 +187,9 @@ def test_memory_is_bounded_by_config_not_by_video_length(config: MemoryConfig, s
         write(bank, index, score=score)
         if index > 100:
             sizes.add((len(bank), bank.num_spatial))
-    assert max(frames for frames, _ in sizes) <= 1 + 16 + 5 * (config.memory_stride - 1)
-    assert max(spatial for _, spatial in sizes) <= 1 + 7 + (config.memory_stride > 1)
+    stride = config.settings["official"].stride if "official" in config.settings else 1
+    assert max(frames for frames, _ in sizes) <= 1 + 16 + 5 * (stride - 1)
+    assert max(spatial for _, spatial in sizes) <= 1 + 7 + (stride > 1)
 
 
 def test_prompted_frames_are_bounded_too() -> None:
@@ -244,10 +250,11 @@ def test_forget_one_frame() -> None:
         ({"retention": "none"}, "retention must be one of streaming, editing"),
         ({"spatial_slots": 0}, "spatial_slots must be a whole number of at least 1, got 0"),
         ({"max_pointers": 1}, "max_pointers"),
-        ({"memory_stride": 0.5}, "memory_stride"),
+        ({"settings": {"best": OfficialConfig()}}, "there is no policy 'best': expected one of reliable"),
+        ({"settings": {"official": OfficialConfig()}}, "settings has 'official', which policy 'reliable' does not use"),
+        ({"settings": {"reliable": OfficialConfig()}}, "settings of 'reliable' must be a ReliableConfig"),
         ({"max_prompted": 1}, "max_prompted must be a whole number of at least 2, got 1"),
         ({"max_prompted": 8, "max_prompted_kept": 4}, "max_prompted_kept must be a whole number of at least 8"),
-        ({"reliability_threshold": 1.5}, "reliability_threshold"),
     ],
 )
 def test_config_names_the_bad_field(fields: dict[str, Any], text: str) -> None:
@@ -260,3 +267,45 @@ def test_config_fits_the_model() -> None:
     assert MemoryConfig.official().fitted_to(info).spatial_slots == 4
     made = MemoryConfig.for_engine(info)
     assert (made.policy, made.spatial_slots, made.max_pointers) == ("official", 4, 8)
+
+
+def test_a_policy_is_chosen_by_name_and_set_by_its_own_settings() -> None:
+    info = EngineInfo("small", 256, 4, 8, "python", "none", "int", {"max_prompted": 3})
+    made = MemoryConfig.for_engine(info, policy="motion", motion=MotionConfig(weight=0.15), retention="editing")
+    assert made.settings_of("motion") == MotionConfig(weight=0.15)
+    assert (made.policy, made.spatial_slots, made.max_prompted, made.retention) == ("motion", 4, 3, "editing")
+    official = MemoryConfig.for_engine(info, policy="official", official=OfficialConfig(stride=2))
+    assert official == MemoryConfig.official(official=OfficialConfig(stride=2), spatial_slots=4, max_pointers=8)
+    with pytest.raises(ConfigError, match=r"there is no memory setting 'wings': expected one of .*spatial_slots"):
+        MemoryConfig.for_engine(info, wings=2)
+    with pytest.raises(ConfigError, match=r"policy must be one of reliable, .*got 'best'"):
+        MemoryConfig.for_engine(info, policy="best")
+
+
+def test_makers_of_a_model_can_choose_the_settings_of_a_policy() -> None:
+    chosen = {"policy": "motion", "settings": {"motion": {"weight": 0.5}}}
+    info = EngineInfo("small", 256, 4, 8, "python", "none", "int", chosen)
+    assert MemoryConfig.for_engine(info).settings_of("motion") == MotionConfig(weight=0.5)
+    assert MemoryConfig.for_engine(info, policy="tree").settings == {}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MemoryConfig(),
+        MemoryConfig.official(official=OfficialConfig(stride=3)),
+        MemoryConfig(policy="motion+tree", settings={"motion": MotionConfig(max_coast=3)}),
+        MemoryConfig(settings={"reliable": ReliableConfig(threshold=0.2)}),
+    ],
+)
+def test_a_config_is_read_back_from_json(config: MemoryConfig) -> None:
+    values = json.loads(json.dumps(config.to_dict()))
+    assert MemoryConfig.from_dict(values) == config
+    assert {"reliable"} <= set(values["settings"])  # what is in use is written even where it is at its default
+
+
+def test_settings_of_the_former_form_are_read() -> None:
+    former = {"policy": "official", "spatial_slots": 7, "memory_stride": 4, "reliability_threshold": 0.3}
+    expected = {"official": OfficialConfig(stride=4), "reliable": ReliableConfig(threshold=0.3)}
+    assert MemoryConfig.from_dict(former).settings == expected
+    assert MemoryConfig.from_dict({"memory_stride": 1, "reliability_threshold": 0.01}) == MemoryConfig()

@@ -189,7 +189,7 @@ def wrong_array(document: dict[str, Any]) -> None:
         (lambda document: document.update(version=99), "has version 99, and this masklet .* reads version 1"),
         (lambda document: document.update(format="other"), "is no session of masklet"),
         (lambda document: document["model"].update(name="other"), "was made with the model other"),
-        (lambda document: document["memory"].update(new=1), "unknown rules of remembering: new"),
+        (lambda document: document["memory"].update(new=1), "unknown memory settings: new"),
         (lambda document: document["video"].update(num_frames=5), "belongs to another video"),
     ],
 )

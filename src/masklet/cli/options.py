@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,6 @@ from masklet.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from masklet.api import Model
-    from masklet.memory.bank import MemoryConfig
     from masklet.records import EngineInfo
 
 PROMPT_PANEL, RESULT_PANEL, MODEL_PANEL = "Prompts", "Results", "Model"
@@ -137,21 +135,6 @@ def load_model(name: str, device: str, precision: str, speed: str | None = None)
     path = find_model(name)
     with show_status(f"loading {name} ..."):
         return api.load(path, device=device, precision=precision, speed=speed or "auto")
-
-
-def memory_config(policy: str | None, info: EngineInfo) -> MemoryConfig | None:
-    """Rules of remembering by name; None leaves them to the model.
-
-    Raises:
-        ConfigError: no policy has that name.
-    """
-    from masklet.memory.bank import MemoryConfig
-
-    if policy is None:
-        return None
-    if policy == "official":
-        return MemoryConfig.official(spatial_slots=info.spatial_slots, max_pointers=info.max_pointers)
-    return replace(MemoryConfig.for_engine(info), policy=policy)  # it checks the name
 
 
 def describe_model(info: EngineInfo) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from masklet.cli.options import (
     describe_model,
     examples,
     load_model,
-    memory_config,
 )
 from masklet.cli.prompts import ObjectPrompt
 from masklet.cli.track_options import MaskChoice, SessionChoice, TrackPrompts, TrackResults, WayChoice
@@ -155,13 +154,14 @@ def _opened(
 ) -> Iterator[Tracker[Any]]:
     """A tracker for the video, new or out of a session file."""
     from masklet.media.source import open_source
+    from masklet.memory.bank import MemoryConfig
 
     window = way.shown_values()
     if session is None:
         assert video is not None
         with open_source(video, window=window) as source:
             loaded = model.load()
-            memory = memory_config(masks.policy, loaded.info)
+            memory = MemoryConfig.for_engine(loaded.info, policy=masks.policy)
             yield loaded.tracker(source, memory=memory, non_overlap=masks.non_overlap, edges=masks.edges())
         return
     if masks.policy is not None:

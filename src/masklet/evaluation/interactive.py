@@ -13,7 +13,7 @@ Source: Ravi et al., SAM 2 (2024), section 6.1 and appendix F.1; its code for th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -96,7 +96,7 @@ def evaluate_interactive(
     frames, clicks = check_whole("frames", frames, least=1), check_whole("clicks", clicks, least=1)
     chosen = choose_clips(data, clips, limit)
     memory = memory or MemoryConfig.for_engine(engine.info)
-    settings = {"frames": frames, "clicks": clicks, "memory": asdict(memory)}
+    settings = {"frames": frames, "clicks": clicks, "memory": memory.to_dict()}
     objects = run_units(
         engine,
         _Annotate(mode, frames, clicks, memory),

@@ -76,7 +76,7 @@ def evaluate_vos(
     settings = {
         "prompt": prompt,
         "rules": asdict(rules),
-        "memory": asdict(memory or MemoryConfig.for_engine(engine.info)),
+        "memory": (memory or MemoryConfig.for_engine(engine.info)).to_dict(),
         "non_overlap": non_overlap,
     }
     work = _Track(prompt, rules, memory, non_overlap, save_masks)

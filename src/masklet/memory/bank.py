@@ -131,16 +131,18 @@ class MemoryConfig:
             ConfigError: an unknown field or policy, or a value out of range.
         """
         changes = dict(values)
-        given = {name: dict(settings) for name, settings in changes.pop("settings", {}).items()}
+        stored = {name: dict(settings) for name, settings in changes.pop("settings", {}).items()}
         used = _used_policies(changes.get("policy", "reliable"))
         for flat_name, (policy, name) in _FLAT_SETTINGS.items():
             if flat_name in changes:
                 value = changes.pop(flat_name)
                 if policy in used:
-                    given.setdefault(policy, {})[name] = value
+                    stored.setdefault(policy, {})[name] = value
+        if unknown := sorted(changes.keys() - {each.name for each in fields(cls)}):
+            raise ConfigError(f"unknown memory settings: {', '.join(unknown)}")
         settings = {}
         try:
-            for policy, policy_values in given.items():
+            for policy, policy_values in stored.items():
                 defaults = default_settings(policy)
                 if (policy_settings := replace(defaults, **policy_values)) != defaults:
                     settings[policy] = policy_settings

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from masklet._version import __version__
 from masklet.engine.protocol import Engine
-from masklet.errors import DataError, MaskletError, OutputError, PromptError, SessionError, TrackingError
+from masklet.errors import ConfigError, DataError, MaskletError, OutputError, PromptError, SessionError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import VideoSource
 from masklet.memory.bank import MemoryBank, MemoryConfig
@@ -82,7 +82,7 @@ def resume_session(path: str | Path, engine: Engine[A], video: VideoSource | Non
         source = about["path"] if video is None and about is not None else video
         if source is None and about is not None:
             raise SessionError(f"{path} does not say where its video {about['name']} lies: give it as video=...")
-        config = MemoryConfig(**_known_fields(document["memory"]))
+        config = _memory_config(document)
         edges = document.get("edges")  # sessions of the first versions have none
         tracker = Tracker(
             engine,
@@ -207,7 +207,7 @@ class _Writer(Generic[A]):
                 "size_hw": info.size_hw,
                 "num_frames": info.num_frames,
             },
-            "memory": asdict(tracker.memory),
+            "memory": tracker.memory.to_dict(),
             "non_overlap": tracker.non_overlap,
             "edges": None if tracker.edges is None else asdict(tracker.edges),
             "position": tracker._walker.position,
@@ -363,7 +363,7 @@ class _Reader(Generic[A]):
         return Answer(decoded, self._engine.to_numpy(logits))
 
     def _hypothesis(self, one: Mapping[str, Any]) -> Hypothesis[A]:
-        bank: MemoryBank[A] = MemoryBank(MemoryConfig(**_known_fields(self.document["memory"])))
+        bank: MemoryBank[A] = MemoryBank(_memory_config(self.document))
         bank.policy.restore(one["policy"])
         bank.inherited = tuple(
             FrameMemory(self._handle(spatial), self._handle(pointer)) for spatial, pointer in one["inherited"]
@@ -439,9 +439,8 @@ def _document(path: str | Path, file: zipfile.ZipFile) -> Document:
     return document
 
 
-def _known_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Rules of remembering that this version knows."""
-    known = {one.name for one in fields(MemoryConfig)}
-    if unknown := set(values) - known:
-        raise ValueError(f"unknown rules of remembering: {', '.join(sorted(unknown))}")
-    return dict(values)
+def _memory_config(document: Document) -> MemoryConfig:
+    try:
+        return MemoryConfig.from_dict(document["memory"])
+    except ConfigError as error:  # of the file, not of the caller
+        raise ValueError(str(error)) from error

@@ -15,6 +15,7 @@ from masklet.memory.policies import (
     Branch,
     CandidateTrack,
     Policy,
+    PolicyConfig,
     Reads,
     Sighting,
     View,
@@ -31,8 +32,8 @@ from tests.fake_engine import FakeEngine, pictures
 class Last(Policy):
     """Chooses the last candidate, and counts what it has seen."""
 
-    def __init__(self, config: MemoryConfig) -> None:
-        super().__init__(config)
+    def __init__(self, memory: MemoryConfig, config: PolicyConfig | None = None) -> None:
+        super().__init__(memory, config)
         self.seen: list[int] = []
         self.resets = 0
 
@@ -73,8 +74,8 @@ class TwoWays(Policy):
 
 @pytest.fixture(autouse=True)
 def _names(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {**POLICIES, "last": Last, "nearest": Nearest, "ways": TwoWays}
-    monkeypatch.setattr("masklet.memory.policies.POLICIES", known)
+    for name, policy in (("last", Last), ("nearest", Nearest), ("ways", TwoWays)):
+        monkeypatch.setitem(POLICIES, name, policy)
 
 
 def sighting(*areas: int, chosen: int = 0) -> Sighting:

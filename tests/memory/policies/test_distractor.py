@@ -27,9 +27,9 @@ def begun() -> DistractorPolicy:
 
 
 def test_a_rival_is_something_else_not_a_part_of_the_object() -> None:
-    assert has_rival(told_apart(0))
-    assert not has_rival(sighting(0, [MINE, (2, 5, 6, 8)]))  # a part
-    assert not has_rival(sighting(0, [MINE, (2, 5, 7, 11)]))  # hardly more
+    assert has_rival(told_apart(0), 0.7)
+    assert not has_rival(sighting(0, [MINE, (2, 5, 6, 8)]), 0.7)  # a part
+    assert not has_rival(sighting(0, [MINE, (2, 5, 7, 11)]), 0.7)  # hardly more
 
 
 def test_a_frame_with_a_rival_is_kept() -> None:

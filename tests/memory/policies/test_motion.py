@@ -6,10 +6,11 @@ import pytest
 
 from masklet.memory.bank import MemoryConfig
 from masklet.memory.policies import make_policy
-from masklet.memory.policies.motion import MAX_COAST, STABLE_FRAMES, BoxFilter, MotionPolicy
+from masklet.memory.policies.motion import BoxFilter, MotionConfig, MotionPolicy
 from tests.memory.policies.scenes import sighting
 
 TALL = 6
+STABLE_FRAMES, MAX_COAST = MotionConfig().stable_frames, MotionConfig().max_coast
 
 
 def going_right(frame_index: int) -> tuple[int, int, int, int]:

@@ -15,6 +15,7 @@ from masklet.compat.sam2.model import SAM2Base
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
 from masklet.engine.staged import StagedEngine
 from masklet.errors import CheckpointError, ConfigError
+from masklet.memory.policies import OfficialConfig
 
 _SIZES = {"t": "tiny", "s": "small", "b+": "base-plus", "b_plus": "base-plus", "base_plus": "base-plus", "l": "large"}
 _CONFIG_NAME = re.compile(r"(sam2(?:\.1)?)_hiera_(\w+\+?)(?:\.yaml)?$")
@@ -124,11 +125,11 @@ def _flag(text: str) -> bool:
 _MEMORY: dict[str, tuple[str, Callable[[str], Any]]] = {
     "add_all_frames_to_correct_as_cond": ("corrections_stay", _flag),
     "max_cond_frames_in_attn": ("max_prompted", lambda text: None if int(text) < 0 else int(text)),
-    "memory_temporal_stride_for_eval": ("memory_stride", int),
+    "memory_temporal_stride_for_eval": ("official", lambda text: OfficialConfig(stride=int(text))),
     "num_maskmem": ("spatial_slots", int),
     "max_obj_ptrs_in_encoder": ("max_pointers", int),
 }
-"""Official name: field of `MemoryConfig`, and its value in text."""
+"""Official name: argument of `MemoryConfig.official`, and how to read its value from text."""
 _PREDICTOR: dict[str, tuple[str, Callable[[str], Any]]] = {
     "fill_hole_area": ("fill_hole_area", int),
     "non_overlap_masks": ("non_overlap_masks", _flag),
