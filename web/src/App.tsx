@@ -1,11 +1,12 @@
-import { Wifi, WifiOff } from "lucide-react";
 import { lazy, Suspense, useEffect } from "react";
 import { Login } from "./screens/Login";
 import { ProjectScreen } from "./screens/Project";
 import { Projects } from "./screens/Projects";
+import { ConnectionBanner } from "./shell/ConnectionBanner";
+import { Toasts } from "./shell/Toasts";
 import { start, useApp } from "./state/app";
 import { useRoute } from "./state/route";
-import { Spinner, Toasts, TooltipLayer } from "./ui/kit";
+import { Spinner, TooltipLayer } from "./ui/kit";
 
 const Workspace = lazy(() => import("./workspace/Workspace"));
 
@@ -48,19 +49,5 @@ function Screen() {
     <Suspense fallback={wait}>
       <Workspace key={route.mid} pid={route.pid} mid={route.mid} startFrame={route.frame} />
     </Suspense>
-  );
-}
-
-function ConnectionBanner() {
-  const online = useApp((state) => state.online);
-  const justBack = useApp((state) => state.justBack);
-  if (online && !justBack) return null;
-  return (
-    <div className={online ? "banner banner--ok" : "banner"} role="status">
-      {online ? <Wifi size={15} aria-hidden /> : <WifiOff size={15} aria-hidden />}
-      {online
-        ? "Connected again."
-        : "The server cannot be reached. Go on: what you do is kept here and saved when it is back."}
-    </div>
   );
 }

@@ -9,6 +9,7 @@ export interface DecoderState {
   readonly backend: string | null;
 }
 
+/** Masks for a request, best first; none where the worker does not have the frame. */
 export interface LocalAnswer {
   readonly side: number;
   readonly masks: readonly LocalMask[];
@@ -69,20 +70,20 @@ export class DecoderClient {
     return this.ready.has(key);
   }
 
-  /** Have features of a frame from the server's embedding. */
-  async takeEmbedding(key: string, url: string, width: number, height: number, signal: AbortSignal): Promise<void> {
+  /** Give the worker the server's embedding of a frame. */
+  async loadEmbedding(key: string, url: string, width: number, height: number, signal: AbortSignal): Promise<void> {
     const blob = await api.fetchBlob(url, signal);
     const bytes = await blob.arrayBuffer();
     await this.prepare(key, { kind: "embedding", key, bytes, width, height }, [bytes]);
   }
 
-  /** Have features of a frame computed here. The bitmap is used up. */
+  /** Encode a frame in the worker. The bitmap is transferred and cannot be used afterwards. */
   async encode(key: string, bitmap: ImageBitmap, width: number, height: number): Promise<void> {
     await this.prepare(key, { kind: "encode", key, bitmap, width, height }, [bitmap]);
   }
 
-  /** @param whole whether the masks are wanted at the size of the picture, too. */
-  decode(key: string, request: DecodeRequest, whole = false): Promise<LocalAnswer> {
+  /** @param fullSize whether to compute the masks at the size of the picture, too. */
+  decode(key: string, request: DecodeRequest, fullSize = false): Promise<LocalAnswer> {
     if (!this.ready.has(key)) return Promise.resolve(EMPTY);
     return new Promise((resolve) => {
       const id = this.nextId++;
@@ -90,7 +91,7 @@ export class DecoderClient {
         if (answer.side === 0) this.ready.delete(key); // the worker has forgotten this frame
         resolve(answer);
       });
-      this.send({ kind: "decode", id, key, request, whole });
+      this.send({ kind: "decode", id, key, request, fullSize });
     });
   }
 

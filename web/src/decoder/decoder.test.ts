@@ -12,14 +12,14 @@ test("points become tokens of the square, the box first and the padding last", (
   expect([...tokens.labels]).toEqual([2n, 3n, 0n, -1n]);
 });
 
-test("a lone click has three candidates, more has one answer", () => {
+test("a single click has three candidates, other prompts have one answer", () => {
   expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 1, true)).toEqual([2, 3, 1]);
   expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 2, true)).toEqual([0]);
   expect(chooseMasks([0.9, 0.2, 0.7, 0.5], 2, false)).toEqual([2]);
 });
 
-test("points that come in addition correct what was said before; all else starts afresh", () => {
-  const said = (count: number, candidate: number | null = null) => ({
+test("points added to a prompt correct its answer; any other change starts over", () => {
+  const prompt = (count: number, candidate: number | null = null) => ({
     points: (
       [
         [1, 1],
@@ -31,30 +31,30 @@ test("points that come in addition correct what was said before; all else starts
     box: null,
     candidate,
   });
-  const one = requestOf(said(1), null);
-  expect(one).toEqual({ ...said(1), after: null, onto: null });
-  const two = requestOf(said(2), one);
-  expect(two).toEqual({ ...said(2), after: one, onto: null });
-  expect(requestOf(said(3), two)).toEqual({ ...said(3), after: two, onto: null });
-  // Undone meanwhile: what is added to is found again.
+  const one = requestOf(prompt(1), null);
+  expect(one).toEqual({ ...prompt(1), previous: null, mask: null });
+  const two = requestOf(prompt(2), one);
+  expect(two).toEqual({ ...prompt(2), previous: one, mask: null });
+  expect(requestOf(prompt(3), two)).toEqual({ ...prompt(3), previous: two, mask: null });
+  // Undone in the meantime: the points correct the earlier request again.
   const other = {
-    ...said(2),
+    ...prompt(2),
     points: [
       [1, 1],
       [9, 9],
     ] as const,
   };
-  expect(requestOf(other, two)).toEqual({ ...other, after: one, onto: null });
-  // A point was taken away.
-  expect(requestOf({ ...said(1), points: [[2, 2]] }, two).after).toBeNull();
-  // Another candidate was meant for the first click.
-  expect(requestOf(said(2, 1), one)).toEqual({
-    ...said(2, 1),
-    after: { ...said(1, 1), after: null, onto: null },
-    onto: null,
+  expect(requestOf(other, two)).toEqual({ ...other, previous: one, mask: null });
+  // A point was removed.
+  expect(requestOf({ ...prompt(1), points: [[2, 2]] }, two).previous).toBeNull();
+  // Another candidate was chosen for the first click.
+  expect(requestOf(prompt(2, 1), one)).toEqual({
+    ...prompt(2, 1),
+    previous: { ...prompt(1, 1), previous: null, mask: null },
+    mask: null,
   });
-  // After a reload nobody knows, and clicks are what is most likely.
-  expect(requestOf(said(3), null).after?.after).toEqual({ ...said(1), after: null, onto: null });
+  // After a reload the history is unknown, and clicks are most likely.
+  expect(requestOf(prompt(3), null).previous?.previous).toEqual({ ...prompt(1), previous: null, mask: null });
 });
 
 test("masks at the size of the picture, column by column", () => {

@@ -1,4 +1,4 @@
-/** Prompts as the decoder's arrays, as `masklet.engine.staged._tokens` lays them out. */
+/** Prompts as the decoder's arrays, laid out as in `masklet.engine.staged._tokens`. */
 
 import type { PromptBody } from "../api/types";
 import type { DecodeRequest } from "./protocol";
@@ -7,8 +7,8 @@ const PADDING = -1;
 const BOX_TOP_LEFT = 2;
 const BOX_BOTTOM_RIGHT = 3;
 
-export interface Tokens {
-  /** x, y of each, in pixels of the model's square. */
+interface Tokens {
+  /** x, y of each point, in pixels of the model's square input. */
   readonly points: Float32Array<ArrayBuffer>;
   readonly labels: BigInt64Array<ArrayBuffer>;
 }
@@ -39,8 +39,8 @@ export function toTokens(
 }
 
 /**
- * Which of the decoder's four masks count, best first: three for at most one point and no box, else the single one;
- * or, where that is not stable, the best of the three. As `masklet.engine.staged._choose` has it.
+ * Choose among the decoder's four masks, best first: all three of the ambiguous ones for at most one point and no box,
+ * else the single one, or the best of the three where that is not stable. Source: `masklet.engine.staged._choose`.
  */
 export function chooseMasks(ious: ArrayLike<number>, numTokens: number, isStable: boolean): number[] {
   if (numTokens > 1 && isStable) return [0];
@@ -48,17 +48,18 @@ export function chooseMasks(ious: ArrayLike<number>, numTokens: number, isStable
   return numTokens > 1 ? ranked.slice(0, 1) : ranked;
 }
 
-/** The decode that a prompt means, given the one before it of the same object on the same frame. */
+/** Return the decode for a prompt, given the previous one of the same object on the same frame. */
 export function requestOf(prompt: PromptBody, before: DecodeRequest | null): DecodeRequest {
-  for (let earlier = before; earlier; earlier = earlier.after) {
-    if (corrects(prompt, earlier)) return { ...prompt, after: earlier, onto: null };
+  for (let earlier = before; earlier; earlier = earlier.previous) {
+    if (corrects(prompt, earlier)) return { ...prompt, previous: earlier, mask: null };
   }
   if (!before) return asClicks(prompt);
   const isChosen = prompt.candidate !== null && prompt.points.length > 1;
-  return { ...prompt, after: isChosen ? { ...firstOf(prompt, 1), after: null, onto: null } : null, onto: null };
+  const first = isChosen ? { ...firstOf(prompt, 1), previous: null, mask: null } : null;
+  return { ...prompt, previous: first, mask: null };
 }
 
-/** Whether the prompt is the earlier one with more points: then they correct the answer to that. */
+/** Return whether the prompt is the earlier one with points added: they then correct its answer. */
 function corrects(prompt: PromptBody, earlier: DecodeRequest): boolean {
   const count = earlier.points.length;
   return (
@@ -78,12 +79,12 @@ const firstOf = (prompt: PromptBody, count: number): PromptBody => ({
   labels: prompt.labels.slice(0, count),
 });
 
-/** A prompt of which nobody knows how it came about: most likely click by click. */
+/** Decode a prompt whose history is unknown as if it had been made click by click. */
 function asClicks(prompt: PromptBody): DecodeRequest {
   const first = prompt.box ? 0 : 1;
-  let request: DecodeRequest = { ...firstOf(prompt, first), after: null, onto: null };
+  let request: DecodeRequest = { ...firstOf(prompt, first), previous: null, mask: null };
   for (let count = first + 1; count <= prompt.points.length; count++) {
-    request = { ...firstOf(prompt, count), after: request, onto: null };
+    request = { ...firstOf(prompt, count), previous: request, mask: null };
   }
   return request;
 }

@@ -1,4 +1,4 @@
-/** What the page and the worker with the model say to each other. */
+/** Messages between the page and the worker that runs the model. */
 
 import type { Point, Rle } from "../api/types";
 import type { Loop } from "../lib/contour";
@@ -8,22 +8,22 @@ export interface DecodeRequest {
   readonly points: readonly Point[];
   readonly labels: readonly (0 | 1)[];
   readonly box: readonly [number, number, number, number] | null;
-  /** Of the answers to a lone click, best first, the one that is meant. */
+  /** Which answer to a single click is meant, counted from the best. */
   readonly candidate: number | null;
-  /** What was said before the last of the points came: they correct the answer to that. */
-  readonly after: DecodeRequest | null;
-  /** A mask that the points correct. */
-  readonly onto: Rle | null;
+  /** The request before the last points were added: they correct its answer. */
+  readonly previous: DecodeRequest | null;
+  /** The mask that the points correct, instead of an answer. */
+  readonly mask: Rle | null;
 }
 
 export interface LocalMask {
   readonly loops: readonly Loop[];
   readonly iou: number;
-  /** As the server would have made and kept it; only when asked for. */
-  readonly whole: WholeMask | null;
+  /** The mask as the server would compute and keep it; only when requested. */
+  readonly fullSize: FullSizeMask | null;
 }
 
-export interface WholeMask {
+interface FullSizeMask {
   readonly rle: Rle;
   readonly area: number;
   /** Low-res logits, little-endian float32, base64. */
@@ -37,10 +37,10 @@ export type ToWorker =
       readonly encodeUrl: string;
       readonly imageSize: number;
       readonly tidiness: Tidiness;
-      /** Several points have one answer as long as that is at least so stable. */
+      /** Several points have a single answer while its stability is at least this. */
       readonly stability: number;
     }
-  /** Use the embedding that the server has made (safetensors). */
+  /** Use an embedding from the server (safetensors). */
   | {
       readonly kind: "embedding";
       readonly key: string;
@@ -48,7 +48,7 @@ export type ToWorker =
       readonly width: number;
       readonly height: number;
     }
-  /** Make the embedding here. */
+  /** Encode an image in the worker. */
   | {
       readonly kind: "encode";
       readonly key: string;
@@ -61,8 +61,8 @@ export type ToWorker =
       readonly id: number;
       readonly key: string;
       readonly request: DecodeRequest;
-      /** Whether the masks are wanted at the size of the picture, too. */
-      readonly whole: boolean;
+      /** Whether to compute the masks at the size of the picture, too. */
+      readonly fullSize: boolean;
     };
 
 export type FromWorker =

@@ -1,6 +1,6 @@
 /** Reads safetensors: a length, a JSON header, little-endian arrays. */
 
-export interface Tensor {
+interface Tensor {
   readonly shape: readonly number[];
   readonly data: Float32Array<ArrayBuffer>;
 }

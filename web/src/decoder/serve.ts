@@ -1,4 +1,4 @@
-/** The model in the page, off the main thread: encoder and decoder by onnxruntime-web, in whichever of its forms. */
+/** The model in the page, off the main thread: encoder and decoder, run by onnxruntime-web on WASM or WebGPU. */
 
 import type { InferenceSession, Tensor } from "onnxruntime-web/wasm";
 import type { Point } from "../api/types";
@@ -9,8 +9,8 @@ import type { DecodeRequest, FromWorker, LocalMask, ToWorker } from "./protocol"
 import { readSafetensors } from "./safetensors";
 import { type Tidiness, tidy } from "./tidy";
 
-/** What runs the graphs. */
-export interface Runtime {
+/** Runs the graphs. */
+interface Runtime {
   readonly ort: Pick<typeof import("onnxruntime-web/wasm"), "env" | "InferenceSession" | "Tensor">;
   readonly wasmUrl: string;
   readonly provider: "wasm" | "webgpu";
@@ -34,8 +34,8 @@ let stability = 0;
 let encodeUrl = "";
 let decoder: InferenceSession | null = null;
 let encoder: Promise<InferenceSession> | null = null;
-/** By key, the last used last. */
-const known = new Map<string, Features>();
+/** Frames by key, the most recently used last. */
+const frames = new Map<string, Features>();
 
 const post = (message: FromWorker, transfer: Transferable[] = []) => self.postMessage(message, { transfer });
 
@@ -48,17 +48,17 @@ async function openSession(url: string): Promise<InferenceSession> {
   });
 }
 
-/** Of a decode by a GPU; slower than this WASM is the better choice. */
+/** Time of one decode on a GPU above which WASM is the better choice. */
 const MAX_GPU_MS = 50;
 
-/** Run the decoder on nothing until it has been compiled, and see how long it takes then. */
+/** Run the decoder on zeros until it is compiled; returns the time of the last run. */
 async function warmUp(session: InferenceSession, turns: number): Promise<number> {
-  const nothing: Record<string, Tensor> = {};
+  const zeros: Record<string, Tensor> = {};
   for (const input of session.inputMetadata) {
     if (!input.isTensor) continue;
     const dims = input.shape.map((size) => (typeof size === "number" ? size : 1));
     const count = dims.reduce((product, size) => product * size, 1);
-    nothing[input.name] =
+    zeros[input.name] =
       input.type === "int64"
         ? new runtime.ort.Tensor("int64", new BigInt64Array(count).fill(-1n), dims)
         : input.type === "bool"
@@ -68,7 +68,7 @@ async function warmUp(session: InferenceSession, turns: number): Promise<number>
   let ms = 0;
   for (let turn = 0; turn < turns; turn++) {
     const started = performance.now();
-    await session.run(nothing);
+    await session.run(zeros);
     ms = performance.now() - started;
   }
   return ms;
@@ -91,16 +91,16 @@ async function open(message: Extract<ToWorker, { kind: "open" }>): Promise<void>
     if (ms > MAX_GPU_MS) throw new Error(`the GPU takes ${Math.round(ms)} ms for a mask`);
   }
   post({ kind: "opened", backend: isGpu ? "WebGPU" : `WASM, ${threads === 1 ? "1 thread" : `${threads} threads`}` });
-  // While the embedding is fetched: the first run of a graph takes longer than those after it. It is no matter if it fails.
+  // While the embedding is being fetched: the first run of a graph is slow. A failure here does not matter.
   if (!isGpu) await warmUp(decoder, 1).catch(() => 0);
 }
 
 function keep(features: Features): void {
-  known.delete(features.key);
-  known.set(features.key, features);
-  for (const oldest of known.keys()) {
-    if (known.size <= MAX_FEATURES) break;
-    known.delete(oldest);
+  frames.delete(features.key);
+  frames.set(features.key, features);
+  for (const oldest of frames.keys()) {
+    if (frames.size <= MAX_FEATURES) break;
+    frames.delete(oldest);
   }
 }
 
@@ -108,8 +108,8 @@ function fromServer(message: Extract<ToWorker, { kind: "embedding" }>): void {
   const arrays = readSafetensors(message.bytes);
   const take = (...names: string[]): Tensor => {
     for (const name of names) {
-      const found = arrays.get(name);
-      if (found) return new runtime.ort.Tensor("float32", found.data, [...found.shape]);
+      const array = arrays.get(name);
+      if (array) return new runtime.ort.Tensor("float32", array.data, [...array.shape]);
     }
     throw new Error(`the embedding lacks ${names[0]}`);
   };
@@ -128,7 +128,7 @@ function fromServer(message: Extract<ToWorker, { kind: "embedding" }>): void {
   });
 }
 
-/** (S, S, 3) bytes, averaged when the picture shrinks: as near as a canvas comes to the server's area filter. */
+/** Return (S, S, 3) bytes, averaged when the picture shrinks: as close as a canvas gets to the server's area filter. */
 function toSquare(bitmap: ImageBitmap): Uint8Array {
   const canvas = new OffscreenCanvas(imageSize, imageSize);
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -162,48 +162,48 @@ async function encode(message: Extract<ToWorker, { kind: "encode" }>): Promise<v
   });
 }
 
-/** What the decoder says, all four masks. */
+/** The decoder's output: all four masks. */
 interface Answer {
   readonly logits: Float32Array;
   readonly ious: Float32Array;
   readonly objectScore: number;
-  /** Of the four, those that count, best first. */
+  /** The chosen masks, best first. */
   readonly rows: readonly number[];
 }
 
-/** Earlier answers of one frame, the newest last: what the next click corrects. */
+/** Number of earlier answers kept per frame, for the next click to correct. */
 const MAX_ANSWERS = 24;
 
 async function answerTo(features: Features, session: InferenceSession, request: DecodeRequest): Promise<Answer> {
-  const name = JSON.stringify([request.points, request.labels, request.box, request.after, request.onto]);
-  const known = features.answers.get(name);
-  if (known) return known;
+  const key = JSON.stringify([request.points, request.labels, request.box, request.previous, request.mask]);
+  const cached = features.answers.get(key);
+  if (cached) return cached;
   const side = imageSize / 4;
-  let fedBack = request.onto && logitsOf(request.onto, side);
-  if (request.after) fedBack = chosenLogits(await answerTo(features, session, request.after), request.after);
+  let previous = request.mask && logitsOf(request.mask, side);
+  if (request.previous) previous = chosenLogits(await answerTo(features, session, request.previous), request.previous);
   const { points, labels } = toTokens(request, features.width, features.height, imageSize);
-  const answer = await session.run({
+  const output = await session.run({
     ...features.arrays,
     points_xy: new runtime.ort.Tensor("float32", points, [1, labels.length, 2]),
     labels: new runtime.ort.Tensor("int64", labels, [1, labels.length]),
-    mask_logits: new runtime.ort.Tensor("float32", fedBack ?? new Float32Array(side * side), [1, 1, side, side]),
-    has_mask: new runtime.ort.Tensor("bool", [fedBack !== null], [1]),
+    mask_logits: new runtime.ort.Tensor("float32", previous ?? new Float32Array(side * side), [1, 1, side, side]),
+    has_mask: new runtime.ort.Tensor("bool", [previous !== null], [1]),
   });
-  const ious = answer.iou_predictions.data as Float32Array;
-  const isStable = Number(answer.stability.data[0]) >= stability;
+  const ious = output.iou_predictions.data as Float32Array;
+  const isStable = Number(output.stability.data[0]) >= stability;
   const numTokens = request.points.length + (request.box ? 2 : 0);
-  const found: Answer = {
-    logits: answer.low_res_logits.data as Float32Array,
+  const answer: Answer = {
+    logits: output.low_res_logits.data as Float32Array,
     ious,
-    objectScore: Number(answer.object_score.data[0]),
+    objectScore: Number(output.object_score.data[0]),
     rows: chooseMasks(ious, numTokens, isStable),
   };
-  features.answers.set(name, found);
+  features.answers.set(key, answer);
   for (const oldest of features.answers.keys()) {
     if (features.answers.size <= MAX_ANSWERS) break;
     features.answers.delete(oldest);
   }
-  return found;
+  return answer;
 }
 
 const gridOf = ({ logits }: Answer, row: number): Float32Array<ArrayBuffer> => {
@@ -211,7 +211,7 @@ const gridOf = ({ logits }: Answer, row: number): Float32Array<ArrayBuffer> => {
   return Float32Array.from(logits.subarray(row * area, (row + 1) * area));
 };
 
-/** As the server keeps them: within what half precision holds well. */
+/** Return the chosen logits as the server keeps them, within the range that half precision holds well. */
 function chosenLogits(answer: Answer, { candidate }: DecodeRequest): Float32Array<ArrayBuffer> {
   const row = answer.rows[candidate ?? 0] ?? answer.rows[0];
   return gridOf(answer, row).map((value) => Math.min(32, Math.max(-32, value)));
@@ -224,22 +224,26 @@ function base64(values: Float32Array): string {
   return btoa(text);
 }
 
-async function decode({ id, key, request, whole }: Extract<ToWorker, { kind: "decode" }>): Promise<void> {
-  const features = known.get(key);
+async function decode({ id, key, request, fullSize }: Extract<ToWorker, { kind: "decode" }>): Promise<void> {
+  const features = frames.get(key);
   const started = performance.now();
   if (!features || !decoder) return post({ kind: "decoded", id, side: 0, masks: [], objectScore: 0, ms: 0 });
   const { width, height } = features;
   const answer = await answerTo(features, decoder, request);
   const side = imageSize / 4;
-  const kept = request.points
+  const positive = request.points
     .filter((_, i) => request.labels[i] === 1)
     .map(([x, y]): Point => [(x * side) / width, (y * side) / height]);
-  const masks: LocalMask[] = answer.rows.map((row, place) => {
+  const masks: LocalMask[] = answer.rows.map((row, rank) => {
     const shown = gridOf(answer, row);
-    tidy(shown, side, tidiness, kept);
+    tidy(shown, side, tidiness, positive);
     const loops = traceLogits(shown, side, side);
-    const logits = whole ? base64(chosenLogits(answer, { ...request, candidate: place })) : "";
-    return { loops, iou: answer.ious[row], whole: whole ? { ...upsampled(shown, side, width, height), logits } : null };
+    const logits = fullSize ? base64(chosenLogits(answer, { ...request, candidate: rank })) : "";
+    return {
+      loops,
+      iou: answer.ious[row],
+      fullSize: fullSize ? { ...upsampled(shown, side, width, height), logits } : null,
+    };
   });
   const transfer = masks.flatMap((mask) => mask.loops.map((loop) => loop.buffer as ArrayBuffer));
   const { objectScore } = answer;
@@ -263,10 +267,10 @@ async function handle(message: ToWorker): Promise<void> {
   }
 }
 
-/** Answer the page from here on. */
-export function serve(own: Runtime): void {
-  runtime = own;
-  // One after the other: a session answers one question at a time.
+/** Answer the page's messages from now on. */
+export function serve(using: Runtime): void {
+  runtime = using;
+  // One after the other: a session runs one decode at a time.
   let queue: Promise<void> = Promise.resolve();
   self.onmessage = (event: MessageEvent<ToWorker>) => {
     queue = queue.then(() => handle(event.data)).catch((error: unknown) => console.error(error));

@@ -17,7 +17,7 @@ const LEFT_Y = [-1, 0, 0, -1];
 /**
  * Follow the cracks between inside and outside; each crack gives one vertex.
  *
- * @param crossing where on the way from an inside pixel to the outside pixel next to it the outline goes, 0..1.
+ * @param crossing position of the outline between an inside pixel and the outside pixel next to it, 0..1.
  */
 function trace(
   width: number,
@@ -25,7 +25,7 @@ function trace(
   isInside: (x: number, y: number) => boolean,
   crossing: (xIn: number, yIn: number, xOut: number, yOut: number) => number,
 ): Loop[] {
-  const seen = new Uint8Array(width * height); // 1: the crack above this pixel has been walked
+  const seen = new Uint8Array(width * height); // 1: the crack above this pixel was followed
   const loops: Loop[] = [];
   for (let y0 = 0; y0 < height; y0++) {
     for (let x0 = 0; x0 < width; x0++) {
@@ -74,7 +74,7 @@ export function traceBitmap(bitmap: Bitmap): Loop[] {
   return trace(width, height, isInside, () => 0.5);
 }
 
-/** Where logits cross 0, between their samples: as smooth as the logits are, and cheap. */
+/** Trace where logits cross 0, between their samples: as smooth as the logits, and cheap. */
 export function traceLogits(logits: Float32Array, width: number, height: number): Loop[] {
   const inGrid = (x: number, y: number) => x >= 0 && y >= 0 && x < width && y < height;
   const isInside = (x: number, y: number) => inGrid(x, y) && logits[y * width + x] > 0;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import {
   clock,
-  columnsToCheck,
+  columnsToReview,
   frameToX,
   laneSegments,
   lowestConfidence,
@@ -13,7 +13,7 @@ import {
 
 const all = (numFrames: number, width: number) => ({ start: 0, stop: numFrames, width });
 
-test("stretches of one status are one segment", () => {
+test("frames of one status are one segment", () => {
   expect(laneSegments("..pppuu.l", all(9, 90))).toEqual([
     { x0: 20, x1: 50, level: "p" },
     { x0: 50, x1: 70, level: "u" },
@@ -39,10 +39,10 @@ test("confidence takes the lowest object and frame of a pixel, of masks that are
 });
 
 test("columns to check are those of the frames that the server names, however many share a pixel", () => {
-  expect([...columnsToCheck([1, 3], all(4, 8))]).toEqual([0, 0, 1, 1, 0, 0, 1, 1]);
-  expect([...columnsToCheck([5, 99_999], all(100_000, 4))]).toEqual([1, 0, 0, 1]);
-  expect([...columnsToCheck([5], { start: 6, stop: 10, width: 4 })]).toEqual([0, 0, 0, 0]);
-  expect([...columnsToCheck([], all(4, 2))]).toEqual([0, 0]);
+  expect([...columnsToReview([1, 3], all(4, 8))]).toEqual([0, 0, 1, 1, 0, 0, 1, 1]);
+  expect([...columnsToReview([5, 99_999], all(100_000, 4))]).toEqual([1, 0, 0, 1]);
+  expect([...columnsToReview([5], { start: 6, stop: 10, width: 4 })]).toEqual([0, 0, 0, 0]);
+  expect([...columnsToReview([], all(4, 2))]).toEqual([0, 0]);
 });
 
 test("frames and pixels are inverse", () => {

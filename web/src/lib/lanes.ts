@@ -1,6 +1,6 @@
-/** What a timeline draws, worked out for pixels and not for frames: an hour of video costs what a minute costs. */
+/** What a timeline draws, computed per pixel rather than per frame: an hour of video costs what a minute costs. */
 
-/** A stretch of frames shown on a width of pixels. */
+/** A range of frames shown on a width of pixels. */
 export interface Window {
   /** First frame shown; fractions allowed while scrolling. */
   readonly start: number;
@@ -16,23 +16,23 @@ export function xToFrame(window: Window, x: number, numFrames: number): number {
   return Math.min(Math.max(frame, 0), numFrames - 1);
 }
 
-export const LEVELS = [".", "p", "o", "u", "l"] as const;
+const LEVELS = [".", "p", "o", "u", "l"] as const;
 /** `.` none, `p` present, `o` occluded, `u` uncertain, `l` lost; later in `LEVELS` wins where frames share a pixel. */
 export type Level = (typeof LEVELS)[number];
 
-/** Place in `LEVELS` by character code: a video of an hour asks a hundred thousand times a lane. */
+/** Index in `LEVELS` by character code: an hour of video looks it up a hundred thousand times per lane. */
 const RANK = new Uint8Array(128);
 LEVELS.forEach((level, rank) => {
   RANK[level.charCodeAt(0)] = rank;
 });
 
-export interface Segment {
+interface Segment {
   readonly x0: number;
   readonly x1: number;
   readonly level: Level;
 }
 
-/** Merge a status string into stretches of equal look. Where many frames share a pixel, the one worth a look wins. */
+/** Merge a status string into segments of equal status. Where many frames share a pixel, the worst status wins. */
 export function laneSegments(status: string, window: Window): Segment[] {
   const segments: Segment[] = [];
   const framesPerPixel = (window.stop - window.start) / window.width;
@@ -63,16 +63,16 @@ export function laneSegments(status: string, window: Window): Segment[] {
   return segments;
 }
 
-/** A lane as the confidence row needs it. */
-export interface Sureness {
-  /** As `LEVELS` has it, a letter a frame. */
+/** The part of a lane that the confidence row shows. */
+interface ConfidenceLane {
+  /** One letter of `LEVELS` per frame. */
   readonly status: string;
-  /** 0..100 a frame. */
+  /** 0..100 per frame. */
   readonly iou: readonly number[];
 }
 
-/** Smallest confidence (0..100) for each pixel column; -1 where there is no mask: of one that is not there nobody is sure. */
-export function lowestConfidence(lanes: readonly Sureness[], window: Window): Int16Array {
+/** Return the smallest confidence (0..100) per pixel column; -1 where no object is visible. */
+export function lowestConfidence(lanes: readonly ConfidenceLane[], window: Window): Int16Array {
   const columns = new Int16Array(Math.max(0, Math.round(window.width))).fill(-1);
   for (let x = 0; x < columns.length; x++) {
     const [from, to] = framesOf(window, columns.length, x);
@@ -86,8 +86,8 @@ export function lowestConfidence(lanes: readonly Sureness[], window: Window): In
   return columns;
 }
 
-/** For each pixel column, 1 where it shows a frame to check. @param review frames, ascending. */
-export function columnsToCheck(review: readonly number[], window: Window): Uint8Array {
+/** Return 1 for each pixel column that shows a frame to review. @param review frames, ascending. */
+export function columnsToReview(review: readonly number[], window: Window): Uint8Array {
   const columns = new Uint8Array(Math.max(0, Math.round(window.width)));
   let next = 0;
   for (let x = 0; x < columns.length; x++) {
@@ -108,13 +108,13 @@ function framesOf(window: Window, width: number, x: number): [from: number, to: 
 
 const SECONDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
 
-export interface Tick {
-  /** Where it is, in frames; fractions are possible. */
+interface Tick {
+  /** Position in frames; may be a fraction. */
   readonly frame: number;
   readonly label: string;
 }
 
-/** Round times at least `apart` pixels from one another. */
+/** Return round times at least `apart` pixels apart. */
 export function ticks(window: Window, fps: number, apart = 90): Tick[] {
   const pixelsPerSecond = (window.width / (window.stop - window.start)) * fps;
   const step = SECONDS.find((seconds) => seconds * pixelsPerSecond >= apart) ?? 7200;
@@ -125,7 +125,7 @@ export function ticks(window: Window, fps: number, apart = 90): Tick[] {
   return marks;
 }
 
-/** 75.25 -> "1:15" or "1:15.2". */
+/** Format a time: 75.25 is "1:15", or "1:15.2" with tenths. */
 export function clock(seconds: number, tenths = false): string {
   const total = tenths ? Math.round(seconds * 10) / 10 : Math.floor(seconds + 1e-6);
   const hours = Math.floor(total / 3600);

@@ -1,6 +1,6 @@
-/** A timeline while masks come in one by one, as the server will have it when all have come. */
+/** The timeline while masks arrive one by one, as the server will have it at the end. */
 
-import type { FrameMasks, Status, Timeline, TimelineObject } from "../api/types";
+import type { ObjectMask, Status, Timeline, TimelineObject } from "../api/types";
 import type { Level } from "./lanes";
 
 const LETTERS: Readonly<Record<Status, Level>> = { present: "p", uncertain: "u", occluded: "o", lost: "l" };
@@ -11,8 +11,17 @@ interface Entry {
   readonly iou: number;
 }
 
-/** @param frames each with all that is known of it. */
-export function withFrames(timeline: Timeline, frames: readonly FrameMasks[]): Timeline {
+/** The part of a frame's masks that lanes show. */
+interface LaneFrame {
+  readonly frame_index: number;
+  readonly objects: readonly Pick<
+    ObjectMask,
+    "object_id" | "status" | "iou_prediction" | "prompted" | "accepted" | "review"
+  >[];
+}
+
+/** @param frames each with the masks of all its objects. */
+export function withFrames(timeline: Timeline, frames: readonly LaneFrame[]): Timeline {
   const byObject = new Map<number, Entry[]>();
   for (const masks of frames) {
     for (const mask of masks.objects) {
@@ -33,7 +42,7 @@ export function withFrames(timeline: Timeline, frames: readonly FrameMasks[]): T
 function withEntries(lane: TimelineObject, entries: readonly Entry[]): TimelineObject {
   const iou = [...lane.iou];
   for (const entry of entries) iou[entry.frame] = entry.iou;
-  // Only the stretch that changed is taken apart: the string may be an hour long.
+  // Only the changed part is split up: the string may be an hour long.
   const first = Math.min(...entries.map((entry) => entry.frame));
   const last = Math.max(...entries.map((entry) => entry.frame));
   const middle = [...lane.status.slice(first, last + 1)];
@@ -42,8 +51,8 @@ function withEntries(lane: TimelineObject, entries: readonly Entry[]): TimelineO
   return { ...lane, status, iou };
 }
 
-/** The tracker judges which masks a person should look at; what somebody has said or accepted needs no look. */
-function reviewWith(before: readonly number[], frames: readonly FrameMasks[]): number[] {
+/** The tracker decides which masks to review; prompted and accepted ones need none. */
+function reviewWith(before: readonly number[], frames: readonly LaneFrame[]): number[] {
   const review = new Set(before);
   for (const { frame_index, objects } of frames) {
     if (objects.some((mask) => mask.review && !mask.prompted && !mask.accepted)) review.add(frame_index);

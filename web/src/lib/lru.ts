@@ -1,4 +1,4 @@
-/** A map that forgets what was used longest ago, once its values weigh more than allowed. */
+/** A map that drops the least recently used values once their total weight exceeds its capacity. */
 export class Lru<K, V> {
   private readonly entries = new Map<K, { value: V; weight: number }>();
   private total = 0;

@@ -3,10 +3,10 @@
 import type { Point } from "../api/types";
 import type { Bitmap } from "./rle";
 
-/** Adds to a mask, or takes away from it, in place. */
+/** Adds to a mask, or removes from it, in place. */
 export type Edit = (mask: Bitmap) => void;
 
-/** Set all pixels within `radius` of the way from `a` to `b`. */
+/** Set all pixels within `radius` of the line from `a` to `b`. */
 export function strokeLine(bitmap: Bitmap, a: Point, b: Point, radius: number, value: 0 | 1): void {
   const { width, height, data } = bitmap;
   const reach = Math.max(radius, 0.5);
@@ -56,7 +56,7 @@ export function fillLoops(
   }
 }
 
-/** Where the loop's edges cross the middle of each row. */
+/** Add the x at which the loop's edges cross the middle of each row. */
 function addCrossings(rows: readonly number[][], loop: ArrayLike<number>, [scaleX, scaleY]: Point): void {
   for (let i = 0; i < loop.length; i += 2) {
     const next = (i + 2) % loop.length;

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { nextToCheck } from "./review";
+import { nextToReview } from "./review";
 
-test("going on and on comes to every suggestion", () => {
+test("repeated calls visit every suggestion", () => {
   const suggestions = [30, 4, 17].map((frame_index) => ({ frame_index, object_id: 1, reason: "", score: 1 }));
   let frame = 0;
-  const seen = suggestions.map(() => (frame = nextToCheck(suggestions, frame)?.frame_index ?? -1));
+  const seen = suggestions.map(() => (frame = nextToReview(suggestions, frame)?.frame_index ?? -1));
   expect(seen).toEqual([30, 4, 17]);
-  expect(nextToCheck(suggestions, 17)?.frame_index).toBe(30);
-  expect(nextToCheck([], 0)).toBeUndefined();
+  expect(nextToReview(suggestions, 17)?.frame_index).toBe(30);
+  expect(nextToReview([], 0)).toBeUndefined();
 });

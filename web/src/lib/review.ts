@@ -2,8 +2,8 @@
 
 import type { Suggestion } from "../api/types";
 
-/** Of suggestions, the most useful first: the one after that which is being looked at, and round again. */
-export function nextToCheck(suggestions: readonly Suggestion[], frame: number): Suggestion | undefined {
-  const at = suggestions.findIndex((one) => one.frame_index === frame);
+/** Return the suggestion after the one for the shown frame, starting over after the last. Most useful first. */
+export function nextToReview(suggestions: readonly Suggestion[], frame: number): Suggestion | undefined {
+  const at = suggestions.findIndex((suggestion) => suggestion.frame_index === frame);
   return suggestions[(at + 1) % suggestions.length];
 }

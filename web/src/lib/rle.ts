@@ -1,4 +1,4 @@
-/** COCO's compressed run lengths: runs down the columns, written as a string of 6-bit characters. */
+/** COCO's compressed run lengths: runs along the columns, as a string of 6-bit characters. */
 
 import type { Rle } from "../api/types";
 
@@ -13,7 +13,7 @@ export function emptyBitmap(width: number, height: number): Bitmap {
   return { width, height, data: new Uint8Array(width * height) };
 }
 
-/** Lengths of alternating runs of outside and inside, beginning with outside. Source: pycocotools, rleFrString. */
+/** Return lengths of alternating runs, the first one outside the mask. Source: pycocotools, rleFrString. */
 export function decodeCounts(text: string): number[] {
   const counts: number[] = [];
   let at = 0;
@@ -62,7 +62,7 @@ export function decodeRle(rle: Rle, stride = 1): Bitmap {
   for (let run = 0; run < counts.length; run++) {
     const stop = start + counts[run];
     if (run % 2 === 1) {
-      // A run may cross the bottom of a column and go on in the next one.
+      // A run may continue in the next column.
       for (let at = start; at < stop; ) {
         const x = Math.floor(at / fullHeight);
         const top = at - x * fullHeight;
@@ -98,7 +98,7 @@ export function encodeRle(bitmap: Bitmap): Rle {
   return { size: [height, width], counts: encodeCounts(counts) };
 }
 
-/** Whether a pixel of the source lies in the mask, without making a bitmap. */
+/** Return whether a pixel of the source lies in the mask, without making a bitmap. */
 export function rleContains(rle: Rle, x: number, y: number): boolean {
   const [height, width] = rle.size;
   if (x < 0 || y < 0 || x >= width || y >= height) return false;

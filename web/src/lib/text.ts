@@ -1,4 +1,4 @@
-/** Numbers and times as people say them. */
+/** Numbers and times as text. */
 
 export function bytes(count: number): string {
   if (count < 1000) return `${count} B`;
@@ -19,8 +19,8 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-export const plural = (count: number, one: string, many = `${one}s`): string =>
-  `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+export const plural = (count: number, singular: string, many = `${singular}s`): string =>
+  `${count.toLocaleString("en")} ${count === 1 ? singular : many}`;
 
 const STEPS: readonly (readonly [limit: number, divisor: number, unit: Intl.RelativeTimeFormatUnit])[] = [
   [60, 1, "second"],

@@ -1,9 +1,9 @@
-/** From the decoder's grid of logits to the size of the picture, as `masklet.masks.operations.upsample_logits` does it, and back. */
+/** From the decoder's grid of logits to the size of the picture, like `masklet.masks.operations.upsample_logits`, and back. */
 
 import type { Rle } from "../api/types";
 import { decodeRle, encodeCounts } from "./rle";
 
-/** For each pixel of a side, the two samples of the grid between which it lies, and how near it is to the second. */
+/** For each pixel along a side, return the two grid samples around it and the weight of the second. */
 function between(size: number, side: number): { low: Int32Array; high: Int32Array; weight: Float32Array } {
   const low = new Int32Array(size);
   const high = new Int32Array(size);
@@ -17,7 +17,7 @@ function between(size: number, side: number): { low: Int32Array; high: Int32Arra
   return { low, high, weight };
 }
 
-/** Bilinear, pixel centres at one half; foreground above 0. Columns in which the grid has none are passed over. */
+/** Upsample bilinearly, pixel centres at one half; foreground above 0. Columns without foreground are skipped. */
 export function upsampled(
   logits: Float32Array,
   side: number,
@@ -64,9 +64,10 @@ export function upsampled(
   return { rle: { size: [height, width], counts: encodeCounts(counts) }, area };
 }
 
-const SURE = 10;
+/** Logit of a pixel that certainly belongs to the mask. */
+const CERTAIN = 10;
 
-/** A mask as the logits of a sure prediction of it: each sample says how much of its part of the picture is inside. */
+/** Return a mask as logits on the grid: each sample says how much of its part of the picture is inside. */
 export function logitsOf(rle: Rle, side: number): Float32Array<ArrayBuffer> {
   const { width, height, data } = decodeRle(rle);
   const inside = new Float32Array(side * side);
@@ -80,5 +81,5 @@ export function logitsOf(rle: Rle, side: number): Float32Array<ArrayBuffer> {
     }
   }
   // A picture smaller than the grid leaves samples without any pixel.
-  return inside.map((count, i) => (total[i] ? (2 * count) / total[i] - 1 : -1) * SURE);
+  return inside.map((count, i) => (total[i] ? (2 * count) / total[i] - 1 : -1) * CERTAIN);
 }

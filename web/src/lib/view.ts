@@ -13,18 +13,18 @@ export interface Size {
   readonly height: number;
 }
 
-export const MAX_SCALE = 40;
+const MAX_SCALE = 40;
 
-export interface Margins {
+interface Margins {
   readonly side: number;
   readonly top: number;
   readonly bottom: number;
 }
 
-/** Room for what floats over the canvas: it lies beside the whole picture and not on it. */
+/** Margins around the fitted picture, for the controls that float over the canvas. */
 export const MARGINS: Margins = { side: 20, top: 20, bottom: 58 };
 
-/** The whole picture, as large as it fits. */
+/** Return the view with the whole picture, as large as it fits. */
 export function fit(source: Size, canvas: Size, margins: Margins): View {
   const width = Math.max(canvas.width - 2 * margins.side, 1);
   const height = Math.max(canvas.height - margins.top - margins.bottom, 1);
@@ -48,7 +48,7 @@ export function zoomAt(view: View, factor: number, at: Point, smallest: number):
 
 export const pan = (view: View, dx: number, dy: number): View => ({ ...view, x: view.x + dx, y: view.y + dy });
 
-/** Keep some of the picture on the canvas: nobody finds it again once it is gone. */
+/** Keep some of the picture on the canvas, so that it can be found again. */
 export function keepVisible(view: View, source: Size, canvas: Size): View {
   const keep = 64;
   const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);
@@ -59,7 +59,7 @@ export function keepVisible(view: View, source: Size, canvas: Size): View {
   };
 }
 
-/** Two fingers: what lay under them stays under them. */
+/** Zoom and pan with two fingers: what lay under them stays under them. */
 export function pinch(
   view: View,
   before: readonly [Point, Point],

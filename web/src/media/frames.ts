@@ -1,15 +1,15 @@
-/** Decoded frames of one medium: fetched when needed and ahead of time, kept while there is room. */
+/** Decoded frames of one medium: fetched when needed and ahead of time, kept while they fit in memory. */
 
 import * as api from "../api/client";
 import type { Medium } from "../api/types";
 import { Lru } from "../lib/lru";
 
-/** Widths that the server scales frames to; `null` is the source's own. */
+/** Widths at which frames are requested; `null` is the source's own. */
 const WIDTHS = [320, 640, 960, 1280, 1920, 2560] as const;
 
 export type FrameWidth = (typeof WIDTHS)[number] | null;
 
-/** The smallest width that is at least as fine as the screen. */
+/** Return the smallest width that is at least as fine as the screen. */
 export function widthFor(sourceWidth: number, screenWidth: number): FrameWidth {
   return WIDTHS.find((width) => width >= screenWidth && width < sourceWidth) ?? null;
 }
@@ -37,7 +37,7 @@ export class FrameCache {
     return `${frame}@${width ?? "source"}`;
   }
 
-  /** The frame at this width, or the best that is there until it comes. */
+  /** Return the frame at this width, or until it arrives at the best width there is. */
   get(frame: number, width: FrameWidth): ImageBitmap | undefined {
     const exact = this.bitmaps.get(this.key(frame, width));
     if (exact) return exact;
@@ -48,11 +48,7 @@ export class FrameCache {
     return undefined;
   }
 
-  has(frame: number, width: FrameWidth): boolean {
-    return this.bitmaps.has(this.key(frame, width));
-  }
-
-  /** Fetch these, the first ones first; whatever else is on its way and no longer wanted is dropped. */
+  /** Fetch these frames in order, and cancel all other requests. */
   want(frames: readonly number[], width: FrameWidth): void {
     this.wanted = frames.map((frame) => ({ frame, width }));
     const keys = new Set(this.wanted.map(({ frame }) => this.key(frame, width)));
@@ -86,7 +82,7 @@ export class FrameCache {
     }
   }
 
-  /** After a lost connection: what failed may be asked for again. */
+  /** Request failed frames again, after a lost connection. */
   retry(): void {
     this.failures.clear();
     this.pump();

@@ -1,11 +1,10 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import type { FrameMasks, ObjectMask } from "../api/types";
-import { MaskCache } from "./masks";
+import { MaskCache, type ShownFrame, type ShownMask } from "./masks";
 
 const rle = { size: [2, 2], counts: "04" } as const;
 const made = { rle, area: 4, iou_prediction: 1, object_score: 1, status: "present" } as const;
 
-const mask = (object_id: number): ObjectMask => ({
+const mask = (object_id: number): ShownMask => ({
   ...made,
   object_id,
   box: null,
@@ -13,7 +12,7 @@ const mask = (object_id: number): ObjectMask => ({
   accepted: false,
   review: false,
 });
-const masksOn = (frame_index: number, ...ids: number[]): FrameMasks => ({
+const masksOn = (frame_index: number, ...ids: number[]): ShownFrame => ({
   frame_index,
   time_s: 0,
   accepted: false,
@@ -21,7 +20,7 @@ const masksOn = (frame_index: number, ...ids: number[]): FrameMasks => ({
 });
 const idsOn = (cache: MaskCache, frame: number) => cache.get(frame)?.objects.map((one) => one.object_id);
 
-let answer: (frames: FrameMasks[]) => Promise<void>;
+let answer: (frames: ShownFrame[]) => Promise<void>;
 const getMasks = vi.hoisted(() => vi.fn());
 vi.mock("../api/client", () => ({ getMasks, isAbort: () => false }));
 
@@ -64,7 +63,7 @@ test("a mask that is put on a frame which is on its way hides no other", async (
   cache.ensure(0);
   cache.put(0, -1, made);
   expect(cache.isKnown(0)).toBe(false);
-  cache.exchange(-1, 3);
+  cache.replaceId(-1, 3);
   await answer([masksOn(0, 1, 2)]);
   expect(idsOn(cache, 0)).toEqual([1, 2, 3]);
 });

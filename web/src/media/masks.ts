@@ -1,30 +1,45 @@
-/** Masks of one medium as run lengths, fetched in stretches on demand, and their outlines. */
+/** Masks of one medium as run lengths, fetched in chunks on demand, and their outlines. */
 
 import * as api from "../api/client";
-import type { FrameMasks, ObjectMask, Rle } from "../api/types";
+import type { FrameMasks, ObjectMask, Rle, Status } from "../api/types";
 import { toPath, traceBitmap } from "../lib/contour";
 import { decodeRle } from "../lib/rle";
 
-const STRETCH = 30;
-const MAX_STRETCHES = 120;
+/** Frames per request. */
+const CHUNK = 30;
+const MAX_CHUNKS = 120;
 
-const stretchOf = (frame: number): number => Math.floor(frame / STRETCH);
+const chunkOf = (frame: number): number => Math.floor(frame / CHUNK);
 
-type MadeMask = Pick<ObjectMask, "rle" | "area" | "iou_prediction" | "object_score" | "status">;
+/** A mask as the page shows it: from the server with all its fields, or made in the page with those that are used. */
+export type ShownMask = Partial<ObjectMask> & {
+  readonly object_id: number;
+  readonly rle: Rle;
+  readonly area: number;
+  readonly status: Status;
+  readonly iou_prediction: number;
+  readonly prompted: boolean;
+  readonly accepted: boolean;
+  readonly review: boolean;
+};
 
-/** A stretch that is on its way. */
+export type ShownFrame = Omit<FrameMasks, "objects"> & { readonly objects: readonly ShownMask[] };
+
+type LocalMask = Pick<ShownMask, "rle" | "area" | "iou_prediction" | "object_score" | "status">;
+
+/** A chunk that is being fetched. */
 interface Loading {
   readonly stop: AbortController;
-  /** Frames that have become known in the meantime, and masks that were put on others: those are newer. */
+  /** Frames that were set in the meantime, and masks that were put on others: those are newer than the answer. */
   readonly frames: Set<number>;
   readonly masks: Map<number, Set<number>>;
 }
 
 export class MaskCache {
-  private readonly frames = new Map<number, FrameMasks>();
-  /** Stretches that are as the server has them, in order of use. */
+  private readonly frames = new Map<number, ShownFrame>();
+  /** Chunks that are as the server has them, in order of use. */
   private readonly fresh = new Set<number>();
-  /** Frames of other stretches that are as the server has them: it has answered about them. */
+  /** Frames of other chunks that are as the server has them: it answered a change of them. */
   private readonly answered = new Set<number>();
   private readonly loading = new Map<number, Loading>();
   private epoch = 0;
@@ -34,68 +49,67 @@ export class MaskCache {
     private readonly numFrames: number,
     private readonly onLoaded: () => void,
     private readonly onError: (error: unknown) => void,
-    /** Each mask as it was before it last changed, rather than as it is. */
+    /** Fetch each mask as it was before its last change. */
     private readonly before = false,
   ) {}
 
-  get(frame: number): FrameMasks | undefined {
+  get(frame: number): ShownFrame | undefined {
     return this.frames.get(frame);
   }
 
-  /** Whether what is shown of a frame is what the server has there. */
+  /** Return whether the shown masks of a frame are those that the server has. */
   isKnown(frame: number): boolean {
-    return this.fresh.has(stretchOf(frame)) || this.answered.has(frame);
+    return this.fresh.has(chunkOf(frame)) || this.answered.has(frame);
   }
 
-  /** The server has said what is on a frame. */
-  set(masks: FrameMasks): void {
+  /** Show the masks that the server has sent for a frame. */
+  set(masks: ShownFrame): void {
     this.answered.add(masks.frame_index);
-    this.loading.get(stretchOf(masks.frame_index))?.frames.add(masks.frame_index);
+    this.loading.get(chunkOf(masks.frame_index))?.frames.add(masks.frame_index);
     this.keep(masks);
   }
 
-  private keep(masks: FrameMasks): void {
+  private keep(masks: ShownFrame): void {
     this.frames.delete(masks.frame_index);
     this.frames.set(masks.frame_index, masks);
     this.forgetOldest();
     this.onLoaded();
   }
 
-  /** Show a mask that was made here at once, before the server has taken it. */
-  put(frame: number, objectId: number, made: MadeMask): void {
-    const known = this.frames.get(frame);
-    const mask: ObjectMask = {
+  /** Show a mask that was made in the page, before the server has it. */
+  put(frame: number, objectId: number, made: LocalMask): void {
+    const shown = this.frames.get(frame);
+    const mask: ShownMask = {
       ...made,
       object_id: objectId,
-      box: null,
       prompted: true,
       accepted: false,
       review: false,
     };
-    const loading = this.loading.get(stretchOf(frame));
+    const loading = this.loading.get(chunkOf(frame));
     loading?.masks.set(frame, (loading.masks.get(frame) ?? new Set()).add(objectId));
-    const others = known?.objects.filter((one) => one.object_id !== objectId) ?? [];
-    this.keep({ frame_index: frame, time_s: 0, accepted: false, ...known, objects: [...others, mask] });
+    const others = shown?.objects.filter((other) => other.object_id !== objectId) ?? [];
+    this.keep({ frame_index: frame, time_s: 0, accepted: false, ...shown, objects: [...others, mask] });
   }
 
-  /** An object has got its real name. */
-  exchange(temporary: number, real: number): void {
+  /** Give an object its id from the server. */
+  replaceId(temporary: number, real: number): void {
     for (const masks of [...this.frames.values()]) {
       if (!masks.objects.some((mask) => mask.object_id === temporary)) continue;
-      const rename = (mask: ObjectMask) => (mask.object_id === temporary ? { ...mask, object_id: real } : mask);
-      this.loading.get(stretchOf(masks.frame_index))?.masks.get(masks.frame_index)?.add(real);
-      this.keep({ ...masks, objects: masks.objects.map(rename) });
+      const replace = (mask: ShownMask) => (mask.object_id === temporary ? { ...mask, object_id: real } : mask);
+      this.loading.get(chunkOf(masks.frame_index))?.masks.get(masks.frame_index)?.add(real);
+      this.keep({ ...masks, objects: masks.objects.map(replace) });
     }
   }
 
-  /** Forget what one object had on a frame, at once, before the server has said so. */
+  /** Remove an object's mask from a frame, before the server has done so. */
   remove(frame: number, objectId: number): void {
     const masks = this.frames.get(frame);
     if (!masks) return;
     this.set({ ...masks, objects: masks.objects.filter((mask) => mask.object_id !== objectId) });
   }
 
-  /** Everything may have changed. What is known is shown until the new comes. */
+  /** Fetch everything again when it is needed; until then the old masks are shown. */
   invalidate(): void {
     this.epoch++;
     this.fresh.clear();
@@ -108,35 +122,35 @@ export class MaskCache {
     this.invalidate();
   }
 
-  /** See to it that the masks of `frame`, and then those after it, are here. */
+  /** Fetch the masks of `frame` and of the frames after it, where they are not here yet. */
   ensure(frame: number, ahead = 0): void {
-    const first = stretchOf(frame);
-    const last = stretchOf(Math.min(frame + ahead, this.numFrames - 1));
-    for (let stretch = first; stretch <= last; stretch++) this.load(stretch);
+    const first = chunkOf(frame);
+    const last = chunkOf(Math.min(frame + ahead, this.numFrames - 1));
+    for (let chunk = first; chunk <= last; chunk++) this.load(chunk);
   }
 
-  private load(stretch: number): void {
-    if (this.fresh.has(stretch)) {
-      this.fresh.delete(stretch);
-      this.fresh.add(stretch);
+  private load(chunk: number): void {
+    if (this.fresh.has(chunk)) {
+      this.fresh.delete(chunk);
+      this.fresh.add(chunk);
       return;
     }
-    if (this.loading.has(stretch)) return;
+    if (this.loading.has(chunk)) return;
     const stop = new AbortController();
     const { epoch } = this;
-    const own: Loading = { stop, frames: new Set(), masks: new Map() };
-    this.loading.set(stretch, own);
-    const start = stretch * STRETCH;
-    const end = Math.min(start + STRETCH, this.numFrames);
+    const request: Loading = { stop, frames: new Set(), masks: new Map() };
+    this.loading.set(chunk, request);
+    const start = chunk * CHUNK;
+    const end = Math.min(start + CHUNK, this.numFrames);
     api
       .getMasks(this.mediumId, start, end, this.before, stop.signal)
       .then(
         ({ frames }) => {
           if (epoch !== this.epoch) return;
-          const came = new Map(frames.map((masks) => [masks.frame_index, masks]));
+          const received = new Map(frames.map((masks) => [masks.frame_index, masks]));
           for (let frame = start; frame < end; frame++)
-            if (!own.frames.has(frame)) this.take(frame, came.get(frame), own);
-          this.fresh.add(stretch);
+            if (!request.frames.has(frame)) this.take(frame, received.get(frame), request);
+          this.fresh.add(chunk);
           this.forgetOldest();
           this.onLoaded();
         },
@@ -145,36 +159,36 @@ export class MaskCache {
         },
       )
       .finally(() => {
-        if (this.loading.get(stretch) === own) this.loading.delete(stretch);
+        if (this.loading.get(chunk) === request) this.loading.delete(chunk);
       });
   }
 
-  /** What the server has on a frame, but for the masks that have been put there meanwhile. */
-  private take(frame: number, came: FrameMasks | undefined, { masks }: Loading): void {
+  /** Show a frame as received, except for masks that were put there in the meantime. */
+  private take(frame: number, received: FrameMasks | undefined, { masks }: Loading): void {
     const put = masks.get(frame);
     const shown = this.frames.get(frame);
     this.frames.delete(frame);
     if (put && shown) {
       const objects = [
-        ...(came?.objects ?? []).filter((mask) => !put.has(mask.object_id)),
+        ...(received?.objects ?? []).filter((mask) => !put.has(mask.object_id)),
         ...shown.objects.filter((mask) => put.has(mask.object_id)),
       ];
-      this.frames.set(frame, { ...(came ?? shown), objects });
-    } else if (came) this.frames.set(frame, came);
+      this.frames.set(frame, { ...(received ?? shown), objects });
+    } else if (received) this.frames.set(frame, received);
   }
 
   private forgetOldest(): void {
-    // Frames that came one by one while tracking are kept no longer than those that were asked for.
+    // Frames that arrived one by one while tracking are kept no longer than requested ones.
     for (const frame of this.frames.keys()) {
-      if (this.frames.size <= MAX_STRETCHES * STRETCH) break;
+      if (this.frames.size <= MAX_CHUNKS * CHUNK) break;
       this.frames.delete(frame);
       this.answered.delete(frame);
-      this.fresh.delete(stretchOf(frame));
+      this.fresh.delete(chunkOf(frame));
     }
-    for (const stretch of this.fresh) {
-      if (this.fresh.size <= MAX_STRETCHES) return;
-      this.fresh.delete(stretch);
-      for (let frame = stretch * STRETCH; frame < (stretch + 1) * STRETCH; frame++) {
+    for (const chunk of this.fresh) {
+      if (this.fresh.size <= MAX_CHUNKS) return;
+      this.fresh.delete(chunk);
+      for (let frame = chunk * CHUNK; frame < (chunk + 1) * CHUNK; frame++) {
         this.frames.delete(frame);
         this.answered.delete(frame);
       }
@@ -184,22 +198,22 @@ export class MaskCache {
 
 const outlines = new WeakMap<Rle, Map<number, Path2D>>();
 
-/** The outline of a mask in source pixels. `stride` 2 or more is coarser and quicker, for large pictures seen whole. */
+/** Return the outline of a mask in source pixels. A `stride` above 1 is coarser and faster, for large pictures. */
 export function outlineOf(rle: Rle, stride: number): Path2D {
-  let known = outlines.get(rle);
-  if (!known) {
-    known = new Map();
-    outlines.set(rle, known);
+  let byStride = outlines.get(rle);
+  if (!byStride) {
+    byStride = new Map();
+    outlines.set(rle, byStride);
   }
-  let path = known.get(stride);
+  let path = byStride.get(stride);
   if (!path) {
     path = toPath(traceBitmap(decodeRle(rle, stride)), stride, stride);
-    known.set(stride, path);
+    byStride.set(stride, path);
   }
   return path;
 }
 
-/** How coarse an outline may be: never coarser than a screen pixel, full detail below 2 megapixels. */
+/** Return how coarse an outline may be: never coarser than a screen pixel, full detail below 2 megapixels. */
 export function strideFor([height, width]: readonly [number, number], scale: number): number {
   if (width * height <= 2_100_000) return 1;
   return Math.max(1, Math.min(4, Math.floor(1 / scale)));

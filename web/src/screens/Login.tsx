@@ -2,9 +2,9 @@ import { LogIn } from "lucide-react";
 import { type FormEvent, useEffect, useState } from "react";
 import * as api from "../api/client";
 import { messageOf } from "../lib/text";
+import { Logo } from "../shell/Header";
 import { start } from "../state/app";
 import { Button } from "../ui/kit";
-import { Logo } from "./Header";
 
 /** A server that listens to others than this machine asks for its token. The printed address may carry it: #token=... */
 export function Login() {

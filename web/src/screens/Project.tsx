@@ -14,13 +14,13 @@ import {
 import { useEffect, useRef, useState } from "react";
 import * as api from "../api/client";
 import type { Medium, Project } from "../api/types";
+import { ProjectExport } from "../exports/ProjectExport";
 import { clock } from "../lib/lanes";
 import { plural } from "../lib/text";
+import { Header } from "../shell/Header";
 import { onReconnected, toast, toastError, useApp } from "../state/app";
 import { go } from "../state/route";
 import { Button, Dialog, Empty, IconButton, InlineText, MenuButton, Progress, Spinner } from "../ui/kit";
-import { ProjectExport } from "../workspace/ExportDialog";
-import { Header } from "./Header";
 import { ConfirmDelete, NameDialog } from "./Projects";
 import { DropZone, isImage, readDrop, takeKept, type Upload, uploadAll } from "./upload";
 

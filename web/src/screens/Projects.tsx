@@ -3,10 +3,10 @@ import { useEffect, useState } from "react";
 import * as api from "../api/client";
 import type { Project } from "../api/types";
 import { ago, plural } from "../lib/text";
+import { Header } from "../shell/Header";
 import { onReconnected, toast, toastError } from "../state/app";
 import { go } from "../state/route";
 import { Button, Dialog, Empty, MenuButton, Spinner } from "../ui/kit";
-import { Header } from "./Header";
 import { DropZone, keepForProject, readDrop } from "./upload";
 
 export function Projects() {

@@ -1,13 +1,13 @@
-/** What the whole page shares: who is there, theme, toasts, connection. */
+/** State of the whole page: user, theme, toasts, connection. */
 
 import { create } from "zustand";
 import * as api from "../api/client";
 import type { AppInfo } from "../api/types";
 import { messageOf } from "../lib/text";
 
-export type ThemeChoice = "system" | "light" | "dark";
+type ThemeChoice = "system" | "light" | "dark";
 
-export interface Toast {
+interface Toast {
   readonly id: number;
   readonly text: string;
   readonly kind: "done" | "error";
@@ -20,7 +20,7 @@ interface AppState {
   readonly theme: ThemeChoice;
   readonly toasts: readonly Toast[];
   readonly online: boolean;
-  /** Shortly after the connection has come back, to say so. */
+  /** True for a moment after the connection is back, to say so. */
   readonly justBack: boolean;
 }
 
@@ -51,7 +51,7 @@ function applyTheme(): void {
 prefersLight.addEventListener("change", applyTheme);
 applyTheme();
 
-export function setTheme(theme: ThemeChoice): void {
+function setTheme(theme: ThemeChoice): void {
   localStorage.setItem(THEME_KEY, theme);
   set({ theme });
   applyTheme();
@@ -71,14 +71,14 @@ export function toast(text: string, action?: Toast["action"]): void {
 }
 
 export function toastError(error: unknown): void {
-  // The banner already says that the server is away.
+  // The banner already says that the server cannot be reached.
   if (api.isAbort(error) || (error instanceof api.ApiError && error.status === 0)) return;
   if (error instanceof api.ApiError && error.status === 401) void start();
   addToast({ id: nextToast++, text: messageOf(error), kind: "error" }, 9000);
 }
 
 function addToast(added: Toast, lifetimeMs: number): void {
-  // What was done before gives way: its "Undo" would now undo something else.
+  // Replace earlier confirmations: their "Undo" would now undo something else.
   const others = get().toasts.filter(
     (shown) => shown.text !== added.text && (shown.kind === "error" || added.kind === "error"),
   );
@@ -93,13 +93,13 @@ export function dismissToast(id: number): void {
 // Connection.
 
 const backListeners = new Set<() => void>();
-/** Be told when the server is reachable again after it was not. */
+/** Call the listener when the server can be reached again; returns the function that ends it. */
 export function onReconnected(listener: () => void): () => void {
   backListeners.add(listener);
   return () => backListeners.delete(listener);
 }
 
-/** When the server can be reached. */
+/** Resolve when the server can be reached. */
 export function backOnline(): Promise<void> {
   if (get().online) return Promise.resolve();
   return new Promise((resolve) => {
@@ -113,8 +113,7 @@ export function backOnline(): Promise<void> {
 let retry: ReturnType<typeof setTimeout> | null = null;
 
 api.listenToConnection((reachable) => {
-  const was = get().online;
-  if (reachable === was) return;
+  if (reachable === get().online) return;
   set({ online: reachable });
   if (!reachable) {
     scheduleRetry();
@@ -136,12 +135,12 @@ function scheduleRetry(): void {
   }, 1000);
 }
 
-// A server that goes away is noticed also while nobody asks it anything.
+// Notice a server that has gone even while the page asks it nothing.
 setInterval(() => {
   if (get().info && get().online && document.visibilityState === "visible") api.getMe().catch(() => {});
 }, 10_000);
 
-/** Ask who we are; the first thing the page does, and again after logging in. */
+/** Ask the server who the user is: when the page opens, and after logging in. */
 export async function start(): Promise<void> {
   try {
     set({ info: await api.getMe(), startError: null });

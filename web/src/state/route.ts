@@ -1,4 +1,4 @@
-/** Where we are, kept in the address so that a reload or a shared link comes back to the same frame. */
+/** The open screen, kept in the address so that a reload or a shared link opens the same frame. */
 
 import { create } from "zustand";
 
@@ -7,7 +7,7 @@ export type Route =
   | { readonly screen: "project"; readonly pid: string }
   | { readonly screen: "workspace"; readonly pid: string; readonly mid: string; readonly frame: number };
 
-export function parseRoute(path: string, search: string): Route {
+function parseRoute(path: string, search: string): Route {
   const [, p, pid, m, mid] = path.split("/");
   if (p === "p" && pid && m === "m" && mid) {
     const frame = Number.parseInt(new URLSearchParams(search).get("f") ?? "0", 10);
@@ -17,7 +17,7 @@ export function parseRoute(path: string, search: string): Route {
   return { screen: "projects" };
 }
 
-export function toPath(route: Route): string {
+function toPath(route: Route): string {
   if (route.screen === "projects") return "/";
   if (route.screen === "project") return `/p/${route.pid}`;
   return `/p/${route.pid}/m/${route.mid}${route.frame ? `?f=${route.frame}` : ""}`;
@@ -33,14 +33,14 @@ export function go(route: Route): void {
 }
 
 let pending: ReturnType<typeof setTimeout> | null = null;
-/** Remember the frame in the address, a moment after it stopped changing (browsers limit how often one may). */
+/** Put the frame into the address once it has stopped changing (browsers limit how often that is allowed). */
 export function rememberFrame(frame: number): void {
   if (pending !== null) clearTimeout(pending);
   pending = setTimeout(() => {
     const { route } = useRoute.getState();
     if (route.screen !== "workspace") return;
-    const at: Route = { ...route, frame };
-    if (toPath(at) !== location.pathname + location.search) history.replaceState(null, "", toPath(at));
+    const path = toPath({ ...route, frame });
+    if (path !== location.pathname + location.search) history.replaceState(null, "", path);
   }, 250);
 }
 

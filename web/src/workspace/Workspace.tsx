@@ -1,23 +1,23 @@
 import { ImageOff } from "lucide-react";
 import { useEffect } from "react";
-import { Header } from "../screens/Header";
+import { Header } from "../shell/Header";
 import { onReconnected } from "../state/app";
 import { go } from "../state/route";
 import { Button, Empty, Spinner } from "../ui/kit";
-import * as actions from "./actions";
-import { Canvas } from "./Canvas";
-import { CanvasBar } from "./CanvasBar";
-import { ExportDialog } from "./ExportDialog";
-import { HelpDialog } from "./HelpDialog";
-import { ImportDialog } from "./ImportDialog";
-import { listenToKeys } from "./keys";
-import { ObjectsPanel } from "./ObjectsPanel";
-import { isVideo, setState, useWorkspace } from "./store";
-import { Timeline } from "./Timeline";
-import { Toolbar } from "./Toolbar";
-import { TopBar } from "./TopBar";
-import { TrackPanel } from "./TrackPanel";
-import { Transport } from "./Transport";
+import { Canvas } from "./canvas/Canvas";
+import { CanvasBar } from "./canvas/CanvasBar";
+import { listenToKeys } from "./keyboard";
+import * as actions from "./model/actions";
+import { isVideo, useWorkspace } from "./model/store";
+import { ExportDialog } from "./panels/export/ExportDialog";
+import { HelpDialog } from "./panels/HelpDialog";
+import { ImportDialog } from "./panels/ImportDialog";
+import { ObjectsPanel } from "./panels/ObjectsPanel";
+import { Toolbar } from "./panels/Toolbar";
+import { TopBar } from "./panels/TopBar";
+import { TrackPanel } from "./panels/TrackPanel";
+import { Timeline } from "./panels/timeline/Timeline";
+import { Transport } from "./panels/timeline/Transport";
 
 export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: string; startFrame: number }) {
   const medium = useWorkspace((state) => state.medium);
@@ -27,13 +27,13 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: opened once; the address follows the frame from then on
   useEffect(() => {
-    void actions.open(pid, mid, startFrame);
+    void actions.openMedium(pid, mid, startFrame);
     const stopKeys = listenToKeys();
-    const stopBack = onReconnected(() => void actions.reconnected());
+    const stopBack = onReconnected(() => void actions.reconnect());
     return () => {
       stopKeys();
       stopBack();
-      actions.close();
+      actions.closeMedium();
     };
   }, [pid, mid]);
 
@@ -43,7 +43,7 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
         <Header />
         <Empty
           icon={ImageOff}
-          title="This cannot be opened"
+          title="This file cannot be opened"
           action={<Button onClick={() => go({ screen: "project", pid })}>Back to the project</Button>}
         >
           {loadError}
@@ -58,7 +58,6 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
       </div>
     );
   }
-  const closeDialog = () => setState({ dialog: null });
   return (
     <div className="workspace">
       <TopBar />
@@ -79,9 +78,9 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
           <Timeline />
         </section>
       )}
-      {dialog === "help" && <HelpDialog onClose={closeDialog} />}
-      {dialog === "export" && <ExportDialog onClose={closeDialog} />}
-      {dialog === "import" && <ImportDialog onClose={closeDialog} />}
+      {dialog === "help" && <HelpDialog onClose={actions.closeDialog} />}
+      {dialog === "export" && <ExportDialog onClose={actions.closeDialog} />}
+      {dialog === "import" && <ImportDialog onClose={actions.closeDialog} />}
     </div>
   );
 }

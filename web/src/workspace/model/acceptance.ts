@@ -1,0 +1,46 @@
+/** Accepting masks as correct, and taking that back. */
+
+import * as api from "../../api/client";
+import { plural } from "../../lib/text";
+import { toast } from "../../state/app";
+import { undo } from "./history";
+import { getSession } from "./session";
+import { getState } from "./store";
+import { change } from "./sync";
+
+/** @param objects ids; null means all objects. */
+export function acceptFrames(
+  start: number,
+  stop: number,
+  accepted: boolean,
+  objects: readonly number[] | null = null,
+): void {
+  void change(async (session, key) => {
+    const ids = objects?.map((id) => session.realId(id)) ?? null;
+    const { num_masks } = await api.accept(session.medium.id, { start, stop, accepted, objects: ids }, key);
+    if (getSession() !== session) return;
+    session.masks.invalidate();
+    session.masks.ensure(getState().frame);
+    // Only masks that are up to date are accepted: that may be fewer than the range has frames.
+    const what = stop - start === 1 ? `frame ${start}` : plural(num_masks, "mask");
+    toast(accepted ? `Accepted ${what}` : `${what[0].toUpperCase()}${what.slice(1)} no longer accepted`, {
+      label: "Undo",
+      run: () => void undo(),
+    });
+  });
+}
+
+function isAccepted(frame: number): boolean {
+  return getState().timeline?.accepted.some(([start, stop]) => start <= frame && frame < stop) ?? false;
+}
+
+export function toggleAccepted(): void {
+  const { frame } = getState();
+  acceptFrames(frame, frame + 1, !isAccepted(frame));
+}
+
+/** Accept the in-to-out range, or all frames where there is none. */
+export function acceptRange(): void {
+  const { range, medium } = getState();
+  if (medium) acceptFrames(range?.start ?? 0, range?.stop ?? medium.num_frames, true);
+}

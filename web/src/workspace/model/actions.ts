@@ -1,0 +1,63 @@
+/**
+ * Everything that a user can do in the workspace. Buttons, keys and the canvas call these functions, and only this
+ * folder changes state (src/rules.test.ts holds it). Follow `addPoint` to see where a click is sent.
+ */
+
+export { acceptFrames, acceptRange, toggleAccepted } from "./acceptance";
+export {
+  closeDialog,
+  fitView,
+  openDialog,
+  setCanvasSize,
+  setCompare,
+  setMasksVisible,
+  setSplit,
+  setView,
+  toggleCompare,
+  toggleMasks,
+  zoomBy,
+  zoomToPixels,
+} from "./display";
+export { closeMedium, importMasks, openMedium, openSibling, reconnect, renameMedium } from "./files";
+export { redo, undo } from "./history";
+export { hoverAt, prefetchDecode, setHovering } from "./hover";
+export { drawMask, ensureDrawable, maskToEdit } from "./maskEditing";
+export {
+  moveRangeEdge,
+  seek,
+  seekFirst,
+  seekLast,
+  seekNextToReview,
+  seekPrompted,
+  setInPoint,
+  setOutPoint,
+  setRange,
+  step,
+  stopPlayingAt,
+  toggleLooping,
+  togglePlay,
+} from "./navigation";
+export { deleteObject, deleteSelectedObject, updateObject } from "./objects";
+export {
+  addPoint,
+  chooseCandidate,
+  clearPrompt,
+  cycleCandidate,
+  dismissCandidates,
+  removePoint,
+  setBox,
+} from "./prompting";
+export { draftObject, select, selectAt, startRenaming, stopRenaming } from "./selection";
+export {
+  clickAtCursor,
+  hideCursor,
+  moveCursor,
+  setBrushSize,
+  setClickAdds,
+  setLocalMode,
+  setTool,
+  showCursor,
+  stepBrushSize,
+  toggleClickAdds,
+} from "./tools";
+export { cancelJob, findEverything, followTracking, track, trackUntracked } from "./tracking";

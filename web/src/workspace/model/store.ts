@@ -1,0 +1,178 @@
+/** State of the workspace: one medium, its objects, the frame that is shown, and the tool in use. Only this folder changes it. */
+
+import { create } from "zustand";
+import type {
+  Candidate,
+  History,
+  Job,
+  Medium,
+  Point,
+  Project,
+  PromptsOnFrame,
+  SegmentObject,
+  Timeline,
+} from "../../api/types";
+import type { DecoderState } from "../../decoder/client";
+import type { Loop } from "../../lib/contour";
+import type { Edit } from "../../lib/paint";
+import { fit, MARGINS, type Size, type View } from "../../lib/view";
+
+export type Tool = "click" | "box" | "brush" | "eraser" | "lasso" | "hand";
+export type Comparison = "before" | "picture";
+export type DialogName = "help" | "export" | "import";
+
+export interface CandidateChoice {
+  readonly frame: number;
+  readonly objectId: number;
+  readonly list: readonly Candidate[];
+  readonly chosen: number;
+}
+
+/** Preview of the mask that a click at the pointer would give, by the decoder in the page. */
+export interface Hover {
+  readonly frame: number;
+  readonly loops: readonly Loop[];
+  /** Side of the logits' square grid. */
+  readonly side: number;
+  readonly iou: number;
+  readonly label: 0 | 1;
+  /** The click would start a new object. */
+  readonly isFirst: boolean;
+}
+
+/** Mask of a prompt by the decoder in the page, shown until the server has answered. */
+export interface PendingMask {
+  readonly frame: number;
+  readonly objectId: number;
+  readonly loops: readonly Loop[];
+  /** Side of the logits' square grid. */
+  readonly side: number;
+}
+
+/** A stroke of brush, eraser or lasso that the server has not answered yet. */
+export interface Stroke {
+  readonly frame: number;
+  /** Null until the server says which object is changed. */
+  readonly objectId: number | null;
+  readonly color: string;
+  readonly edit: Edit;
+}
+
+/** Frames [start, stop). */
+export interface Range {
+  readonly start: number;
+  readonly stop: number;
+}
+
+export interface WorkspaceState {
+  readonly medium: Medium | null;
+  readonly project: Project | null;
+  /** All media of the project, this one included. */
+  readonly siblings: readonly Medium[];
+  readonly loadError: string | null;
+  readonly objects: readonly SegmentObject[];
+  readonly timeline: Timeline | null;
+  readonly history: History;
+  /** Prompts of `prompts.frame`, which may not be the shown frame yet. */
+  readonly prompts: { readonly frame: number; readonly byObject: PromptsOnFrame };
+  readonly frame: number;
+  readonly selected: number | null;
+  /** The next click makes a new object, wherever it falls. */
+  readonly drafting: boolean;
+  /** The object whose name is being edited. */
+  readonly renaming: number | null;
+  readonly tool: Tool;
+  /** Diameter in source pixels. */
+  readonly brushSize: number;
+  /** Whether a plain click adds to the mask; Alt or the right button does the other. */
+  readonly clickAdds: boolean;
+  readonly candidates: CandidateChoice | null;
+  readonly hover: Hover | null;
+  readonly pendingMasks: readonly PendingMask[];
+  /** In the order in which they were drawn. */
+  readonly strokes: readonly Stroke[];
+  readonly job: Job | null;
+  /** While tracking, show each frame as it comes, until the user goes to another frame. */
+  readonly following: boolean;
+  readonly playing: boolean;
+  readonly looping: boolean;
+  readonly range: Range | null;
+  readonly masksVisible: boolean;
+  /** Left side of the split: masks before their last change, or the picture alone. Null: no split. */
+  readonly compare: Comparison | null;
+  /** Position of the split, 0..1 of the canvas's width. */
+  readonly split: number;
+  /** Null fits the picture to the canvas. */
+  readonly view: View | null;
+  /** CSS pixels. */
+  readonly canvasSize: Size;
+  /** Pointer moved by the arrow keys, source pixels; null where the mouse points. */
+  readonly cursor: Point | null;
+  /** Number of changes that the server has not answered. */
+  readonly saving: number;
+  readonly dialog: DialogName | null;
+  readonly decoder: DecoderState;
+  /** The page encodes the images itself, and the server only keeps the results. */
+  readonly localMode: boolean;
+  /** The frame whose embedding the decoder in the page has, and in which mode it was made. */
+  readonly embedded: { readonly frame: number; readonly localMode: boolean } | null;
+}
+
+export const INITIAL: WorkspaceState = {
+  medium: null,
+  project: null,
+  siblings: [],
+  loadError: null,
+  objects: [],
+  timeline: null,
+  history: { can_undo: false, can_redo: false, undo: null, redo: null },
+  prompts: { frame: -1, byObject: {} },
+  frame: 0,
+  selected: null,
+  drafting: false,
+  renaming: null,
+  tool: "click",
+  brushSize: 24,
+  clickAdds: true,
+  candidates: null,
+  hover: null,
+  pendingMasks: [],
+  strokes: [],
+  job: null,
+  following: false,
+  playing: false,
+  looping: false,
+  range: null,
+  masksVisible: true,
+  compare: null,
+  split: 0.5,
+  view: null,
+  canvasSize: { width: 1, height: 1 },
+  cursor: null,
+  saving: 0,
+  dialog: null,
+  decoder: { state: "off", backend: null },
+  embedded: null,
+  localMode: localStorage.getItem("masklet.local") === "1",
+};
+
+export const useWorkspace = create<WorkspaceState>(() => INITIAL);
+export const getState = useWorkspace.getState;
+export const setState = useWorkspace.setState;
+
+export const selectedObject = (state: WorkspaceState): SegmentObject | undefined =>
+  state.objects.find((object) => object.id === state.selected);
+
+/** Whether the medium has more than one frame: then it has a timeline, tracking and playback. */
+export const isVideo = (state: WorkspaceState): boolean => (state.medium?.num_frames ?? 1) > 1;
+
+const fittedView = ({ medium, canvasSize }: WorkspaceState): View =>
+  fit(medium ?? { width: 1, height: 1 }, canvasSize, MARGINS);
+
+/** Where the picture lies on the canvas. */
+export const viewOf = (state: WorkspaceState): View => state.view ?? fittedView(state);
+
+export const scaleOf = (state: WorkspaceState): number => viewOf(state).scale;
+
+/** The smallest scale to which one may zoom out. */
+export const smallestScale = (state: WorkspaceState): number => Math.min(fittedView(state).scale, 1) / 4;

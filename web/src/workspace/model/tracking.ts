@@ -1,0 +1,181 @@
+/** Tracking: started, followed while masks arrive, continued after a restart of the server, ended. */
+
+import * as api from "../../api/client";
+import type { Direction, FrameMasks, Job, TrackRequest } from "../../api/types";
+import { numUntracked } from "../../lib/coverage";
+import { withFrames } from "../../lib/liveLanes";
+import { plural } from "../../lib/text";
+import type { ShownFrame } from "../../media/masks";
+import { backOnline, toast, toastError } from "../../state/app";
+import { undo } from "./history";
+import { refreshWhenSettled, seek } from "./navigation";
+import { getSession, type Session } from "./session";
+import { getState, setState } from "./store";
+import { refreshAll } from "./sync";
+
+/** All frames, those that corrections have made out of date, or those that were never tracked. */
+export type TrackScope = "all" | "changed" | "missing";
+
+/** Track the in-to-out range, or the whole video where there is none; while looping, the range is only for playback. */
+export async function track(direction: Direction, scope: TrackScope = "all"): Promise<void> {
+  const { range, job, looping } = getState();
+  if (job && !api.isFinal(job)) return;
+  const limits = range && !looping ? range : null;
+  await start({
+    direction,
+    start: limits?.start ?? null,
+    stop: limits?.stop ?? null,
+    objects: null,
+    only_changed: scope === "changed",
+    only_missing: scope === "missing",
+  });
+}
+
+/** Track, in both directions, what has not been tracked yet; if there is nothing of that kind, track all again. */
+export async function trackUntracked(): Promise<void> {
+  const { timeline, range, looping } = getState();
+  const untracked = timeline ? numUntracked(timeline.objects, looping ? null : range) : 0;
+  await track("both", untracked > 0 ? "missing" : "all");
+}
+
+/** Start a job and follow it; returns whether that worked, and reports it if not. */
+async function start(request: TrackRequest): Promise<boolean> {
+  const session = getSession();
+  if (!session) return false;
+  try {
+    const job = await session.enqueue(() => api.startTracking(session.medium.id, request));
+    session.lastTrackRequest = request;
+    if (getSession() !== session) return false; // the job runs, and is found when its medium is opened again
+    setState({ playing: false, following: true, candidates: null });
+    follow(session, job);
+    return true;
+  } catch (error) {
+    toastError(error);
+    return false;
+  }
+}
+
+/** Continue after a lost connection: a restarted server has stopped its jobs. */
+export async function resumeTracking(): Promise<void> {
+  const session = getSession();
+  const { job } = getState();
+  if (!session || job?.kind !== "track") return watchRunningJob();
+  const current = (await api.listJobs(session.medium.id)).find((other) => other.id === job.id);
+  if (!current || current.interrupted) await restart(session);
+  else follow(session, current);
+}
+
+/** Track the rest after the server has ended in the middle of a run. */
+async function restart(session: Session): Promise<void> {
+  session.stopFollowing?.();
+  setState({ job: null });
+  await backOnline();
+  if (getSession() !== session) return;
+  await refreshAll();
+  const { lastTrackRequest } = session;
+  const isStarted = await start({
+    ...(lastTrackRequest ?? TRACK_ALL),
+    only_missing: !lastTrackRequest?.only_changed,
+  });
+  if (isStarted) toast("The server was restarted: tracking continues where it stopped");
+}
+
+const TRACK_ALL: TrackRequest = {
+  direction: "both",
+  start: null,
+  stop: null,
+  objects: null,
+  only_changed: false,
+  only_missing: false,
+};
+
+export function cancelJob(): void {
+  const { job } = getState();
+  if (job && !api.isFinal(job)) void api.cancelJob(job.id).catch(toastError);
+}
+
+/** Find all objects of an image (automatic masks). */
+export function findEverything(): void {
+  const session = getSession();
+  if (session) void api.findEverything(session.medium.id).then((job) => follow(session, job), toastError);
+}
+
+/** Show each frame as it is tracked. */
+export const followTracking = (): void => setState({ following: true });
+
+/** Follow the medium's job if one is still running, as after a reload. */
+export async function watchRunningJob(): Promise<void> {
+  const session = getSession();
+  if (!session) return;
+  const jobs = await api.listJobs(session.medium.id);
+  const running = jobs.find((job) => !api.isFinal(job) && (job.kind === "track" || job.kind === "everything"));
+  if (running) follow(session, running);
+}
+
+/** Follow a job of the open medium; a job of another medium runs without being shown. */
+function follow(session: Session, started: Job): void {
+  if (getSession() !== session) return;
+  session.stopFollowing?.();
+  setState({ job: started });
+  const lanes = new LaneUpdates();
+  session.stopFollowing = api.followJob(started.id, {
+    onMasks: (masks) => {
+      const merged = mergeMasks(session.masks.get(masks.frame_index), masks);
+      session.masks.set(merged);
+      lanes.add(merged);
+      if (getState().following) seek(masks.frame_index, { byPlayback: true, byTracking: true });
+    },
+    onJob: (job) => {
+      setState({ job });
+      if (!api.isFinal(job)) return;
+      if (!job.interrupted || job.kind !== "track") return finish(job, lanes);
+      lanes.stop();
+      restart(session).catch(toastError);
+    },
+  });
+  if (api.isFinal(started)) finish(started, lanes);
+}
+
+function finish(job: Job, lanes: LaneUpdates): void {
+  lanes.stop();
+  setState({ following: false, job: null });
+  getSession()?.stopFollowing?.();
+  void refreshAll();
+  refreshWhenSettled();
+  const undoAction = { label: "Undo", run: () => void undo() };
+  if (job.state === "failed") toastError(new Error(job.message ?? "Tracking failed."));
+  else if (job.state === "cancelled")
+    toast(`Stopped after ${plural(job.done, "frame")}; tracked frames are kept`, undoAction);
+  else if (job.kind === "track")
+    toast(job.done ? `Tracked ${plural(job.done, "frame")}` : "Nothing to track: everything is up to date", undoAction);
+  else toast("Found all objects", undoAction);
+}
+
+/** Add the masks of some objects to those that a frame already has. */
+function mergeMasks(before: ShownFrame | undefined, fresh: FrameMasks): ShownFrame {
+  if (!before) return fresh;
+  const ids = new Set(fresh.objects.map((mask) => mask.object_id));
+  return { ...fresh, objects: [...before.objects.filter((mask) => !ids.has(mask.object_id)), ...fresh.objects] };
+}
+
+/** Updates the timeline's lanes while masks arrive, a few times per second. */
+class LaneUpdates {
+  private waiting: ShownFrame[] = [];
+  private readonly timer = setInterval(() => this.flush(), 200);
+
+  add(masks: ShownFrame): void {
+    this.waiting.push(masks);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.flush();
+  }
+
+  private flush(): void {
+    const { timeline } = getState();
+    if (!timeline || !this.waiting.length) return;
+    setState({ timeline: withFrames(timeline, this.waiting) });
+    this.waiting = [];
+  }
+}

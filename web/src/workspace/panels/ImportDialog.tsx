@@ -1,0 +1,75 @@
+import { FileInput, FolderUp } from "lucide-react";
+import { useRef, useState } from "react";
+import { Button, Dialog, Spinner } from "../../ui/kit";
+import * as actions from "../model/actions";
+
+const FORMATS = [
+  ["auto", "Detect automatically"],
+  ["coco", "COCO (JSON)"],
+  ["davis", "DAVIS (indexed PNG)"],
+  ["sav", "SA-V (JSON)"],
+  ["png", "PNG masks"],
+] as const;
+
+export function ImportDialog({ onClose }: { onClose: () => void }) {
+  const [format, setFormat] = useState<string>("auto");
+  const [busy, setBusy] = useState(false);
+  const files = useRef<HTMLInputElement>(null);
+  const folder = useRef<HTMLInputElement>(null);
+  const take = (input: HTMLInputElement) => {
+    const chosen = [...(input.files ?? [])];
+    input.value = "";
+    if (!chosen.length) return;
+    setBusy(true);
+    void actions.importMasks(format, chosen).then((done) => {
+      setBusy(false);
+      if (done) onClose();
+    });
+  };
+  return (
+    <Dialog title="Import masks" onClose={onClose}>
+      <div className="dialog__body import">
+        <p className="import__text">
+          Import existing masks to correct and export them. They become new objects; you can undo the import.
+        </p>
+        <label className="field">
+          <span className="field__label">Format</span>
+          <select className="input" value={format} onChange={(event) => setFormat(event.currentTarget.value)}>
+            {FORMATS.map(([value, label]) => (
+              <option key={value} value={value}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </label>
+        <input
+          ref={files}
+          type="file"
+          multiple
+          hidden
+          data-testid="import-files"
+          onChange={(event) => take(event.currentTarget)}
+        />
+        <input
+          ref={(input) => {
+            folder.current = input;
+            input?.setAttribute("webkitdirectory", "");
+          }}
+          type="file"
+          multiple
+          hidden
+          onChange={(event) => take(event.currentTarget)}
+        />
+        <div className="import__buttons">
+          {busy && <Spinner label="Importing" />}
+          <Button icon={FolderUp} disabled={busy} onClick={() => folder.current?.click()}>
+            Folder
+          </Button>
+          <Button variant="primary" icon={FileInput} disabled={busy} onClick={() => files.current?.click()}>
+            Choose files
+          </Button>
+        </div>
+      </div>
+    </Dialog>
+  );
+}
