@@ -30,6 +30,7 @@ MediumKind = Literal["image", "video"]
 MaskStatus = Literal["present", "uncertain", "occluded", "lost"]
 JobKind = Literal["track", "export", "render", "everything"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+ContainerId = Literal["mp4", "webm", "mov", "png", "gif"]
 
 
 class Schema(BaseModel):
@@ -456,8 +457,13 @@ class EffectInfo(Schema):
     options: dict[str, Any] = Field(description="JSON schema of the options.")
 
 
-class ContainerInfo(Schema):
+class ImportFormatInfo(Schema):
     id: str
+    description: str = Field(description="The files that can be imported.")
+
+
+class ContainerInfo(Schema):
+    id: ContainerId
     name: str
     description: str
     has_alpha: bool
@@ -465,6 +471,7 @@ class ContainerInfo(Schema):
 
 class FormatCatalogue(Schema):
     formats: list[FormatInfo]
+    imports: list[ImportFormatInfo] = Field(description="Formats from which masks can be imported.")
     effects: list[EffectInfo]
     edges: dict[str, Any] = Field(description="JSON schema of the options for soft edges in a composition.")
     containers: list[ContainerInfo] = Field(description="File formats for rendered videos.")
@@ -479,7 +486,7 @@ class ExportRequest(Schema):
 
 class RenderRequest(Schema):
     composition: dict[str, Any] = Field(description="See `masklet.render.Composition`.")
-    container: Literal["mp4", "webm", "mov", "png", "gif"] = "mp4"
+    container: ContainerId = "mp4"
     start: FrameNumber | None = None
     stop: FrameNumber | None = None
 

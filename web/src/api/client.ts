@@ -1,17 +1,22 @@
-/** Everything the page asks of the server. Nothing else in the page knows an address or a status code. */
+/** All requests to the server. Nothing else in the page knows an address or a status code. */
 
 import type {
-  AppInfo,
+  AcceptAnswer,
+  AcceptRequest,
+  Asset,
+  ErrorAnswer,
   ExportRequest,
   FormatCatalogue,
+  FrameAnswer,
   FrameMasks,
-  GivenAnswer,
+  FrameMasksList,
   Graphs,
   History,
-  HistoryStep,
+  HistoryAnswer,
   ImportReport,
   Job,
   JobState,
+  LocalDecode,
   Medium,
   ObjectFields,
   Project,
@@ -21,6 +26,7 @@ import type {
   RenderRequest,
   Rle,
   SegmentObject,
+  ServerInfo,
   Suggestion,
   Timeline,
   TrackRequest,
@@ -29,7 +35,7 @@ import type {
 
 const BASE = "/api/v1";
 
-/** What the server refused, or that it could not be reached (`status` 0). `message` is one sentence for a person. */
+/** The server refused a request, or could not be reached (`status` 0). `message` is a sentence for people. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -47,7 +53,7 @@ type Query = Readonly<Record<string, string | number | boolean | null | undefine
 
 type ConnectionListener = (reachable: boolean) => void;
 let onConnection: ConnectionListener = () => {};
-/** Be told after every request whether the server answered at all. */
+/** Call the listener after every request with whether the server answered at all. */
 export function listenToConnection(listener: ConnectionListener): void {
   onConnection = listener;
 }
@@ -67,7 +73,7 @@ export function isAbort(error: unknown): boolean {
 
 async function toError(response: Response): Promise<ApiError> {
   try {
-    const body = (await response.json()) as { error?: { code: string; message: string; field?: string | null } };
+    const body = (await response.json()) as Partial<ErrorAnswer>;
     if (body.error) return new ApiError(response.status, body.error.code, body.error.message, body.error.field ?? null);
   } catch {
     // Not JSON: fall through to the status line.
@@ -109,9 +115,9 @@ async function call<T>(method: Method, path: string, options: Parameters<typeof 
   return (await response.json()) as T;
 }
 
-// Who and what.
+// Server and user.
 
-export const getMe = (): Promise<AppInfo> => call("GET", "/me");
+export const getMe = (): Promise<ServerInfo> => call("GET", "/me");
 export const login = (token: string): Promise<unknown> => call("POST", "/login", { json: { token } });
 export const logout = (): Promise<unknown> => call("POST", "/logout");
 
@@ -132,7 +138,7 @@ export const renameMedium = (mid: string, name: string): Promise<Medium> =>
   call("PATCH", `/media/${mid}`, { json: { name } });
 export const deleteMedium = (mid: string): Promise<void> => call("DELETE", `/media/${mid}`);
 
-/** Upload with progress in 0..1, which `fetch` cannot tell. */
+/** Upload with progress in 0..1, which `fetch` does not report. */
 export function uploadMedia(
   pid: string,
   files: readonly File[],
@@ -157,8 +163,8 @@ export function uploadMedia(
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     request.onload = () => {
       onConnection(true);
-      const body = request.response as (UploadReport & { error?: { code: string; message: string } }) | null;
-      // 201 with some rejected, or an error for all of them: both carry what to tell the person.
+      const body = request.response as (UploadReport & Partial<ErrorAnswer>) | null;
+      // 201 with some files rejected, or an error for all of them: both carry messages to show.
       if (body?.media) resolve({ media: body.media, rejected: body.rejected ?? [] });
       else if (body?.error) reject(new ApiError(request.status, body.error.code, body.error.message));
       else reject(new ApiError(request.status, "unknown", `The server answered ${request.status} to the upload.`));
@@ -168,7 +174,7 @@ export function uploadMedia(
   });
 }
 
-/** Address of a frame as JPEG. `width` must be one of the server's sizes; none is the source's own. */
+/** Return the address of a frame as JPEG; the server rounds `width` up to one of its sizes, null is the source's own. */
 export const frameUrl = (mid: string, frame: number, width: number | null): string =>
   address(`/media/${mid}/frames/${frame}.jpg`, { width });
 export const stripUrl = (mid: string, count: number, height: number, start: number, stop: number): string =>
@@ -179,9 +185,9 @@ export async function fetchBlob(url: string, signal?: AbortSignal): Promise<Blob
   return response.blob();
 }
 
-// Objects. Whatever takes a `key` is a wish: sent again with the same one, since no answer came, it is not done again.
+// Objects. Requests with a `key` are idempotent: sent again with the same key after a lost answer, they are done once.
 
-/** A name for a wish, unlike all others. (`crypto.randomUUID` is missing where a page came without HTTPS.) */
+/** Return a new idempotency key. (`crypto.randomUUID` is missing in pages without HTTPS.) */
 export const newKey = (): string => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 
 export const listObjects = async (mid: string): Promise<SegmentObject[]> =>
@@ -200,16 +206,11 @@ export const putPrompt = (
   frame: number,
   oid: number,
   prompt: PromptBody,
-  answer: GivenAnswer | null,
+  localDecode: LocalDecode | null,
   key: string,
 ): Promise<PromptAnswer> =>
-  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { json: { ...prompt, answer }, key });
-export const deletePrompt = (
-  mid: string,
-  frame: number,
-  oid: number,
-  key: string,
-): Promise<{ frame: FrameMasks | null; revision: number }> =>
+  call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { json: { ...prompt, answer: localDecode }, key });
+export const deletePrompt = (mid: string, frame: number, oid: number, key: string): Promise<FrameAnswer> =>
   call("DELETE", `/media/${mid}/frames/${frame}/objects/${oid}/prompt`, { key });
 export const putMask = (
   mid: string,
@@ -217,7 +218,7 @@ export const putMask = (
   oid: number,
   rle: Rle,
   key: string,
-): Promise<{ frame: FrameMasks; revision: number }> =>
+): Promise<FrameAnswer & { readonly frame: FrameMasks }> =>
   call("PUT", `/media/${mid}/frames/${frame}/objects/${oid}/mask`, { json: { rle }, key });
 export const getPrompts = async (mid: string, frame: number, signal?: AbortSignal): Promise<PromptsOnFrame> =>
   (await call<{ prompts: PromptsOnFrame }>("GET", `/media/${mid}/frames/${frame}/prompts`, { signal })).prompts;
@@ -230,18 +231,14 @@ export const getMasks = (
   stop: number,
   before: boolean,
   signal?: AbortSignal,
-): Promise<{ frames: FrameMasks[]; revision: number }> =>
-  call("GET", `/media/${mid}/masks`, { query: { start, stop, before }, signal });
+): Promise<FrameMasksList> => call("GET", `/media/${mid}/masks`, { query: { start, stop, before }, signal });
 export const getTimeline = (mid: string): Promise<Timeline> => call("GET", `/media/${mid}/timeline`);
-export const accept = (
-  mid: string,
-  range: { start: number; stop: number; accepted: boolean; objects: readonly number[] | null },
-  key: string,
-): Promise<{ num_masks: number }> => call("POST", `/media/${mid}/accept`, { json: range, key });
+export const accept = (mid: string, range: AcceptRequest, key: string): Promise<AcceptAnswer> =>
+  call("POST", `/media/${mid}/accept`, { json: range, key });
 export const getSuggestions = async (mid: string, k: number): Promise<Suggestion[]> =>
   (await call<{ suggestions: Suggestion[] }>("GET", `/media/${mid}/suggestions`, { query: { k } })).suggestions;
-export const undo = (mid: string, key: string): Promise<HistoryStep> => call("POST", `/media/${mid}/undo`, { key });
-export const redo = (mid: string, key: string): Promise<HistoryStep> => call("POST", `/media/${mid}/redo`, { key });
+export const undo = (mid: string, key: string): Promise<HistoryAnswer> => call("POST", `/media/${mid}/undo`, { key });
+export const redo = (mid: string, key: string): Promise<HistoryAnswer> => call("POST", `/media/${mid}/redo`, { key });
 export const getHistory = (mid: string): Promise<History> => call("GET", `/media/${mid}/history`);
 export function importMasks(mid: string, format: string, files: readonly File[]): Promise<ImportReport> {
   const form = new FormData();
@@ -261,10 +258,10 @@ export const startTracking = (mid: string, request: TrackRequest): Promise<Job> 
   call("POST", `/media/${mid}/track`, { json: request });
 export const listJobs = async (mid: string): Promise<Job[]> =>
   (await call<{ jobs: Job[] }>("GET", "/jobs", { query: { media_id: mid } })).jobs;
-export const getJob = (jid: string): Promise<Job> => call("GET", `/jobs/${jid}`);
+const getJob = (jid: string): Promise<Job> => call("GET", `/jobs/${jid}`);
 export const cancelJob = (jid: string): Promise<unknown> => call("POST", `/jobs/${jid}/cancel`);
 
-export interface JobListener {
+interface JobListener {
   onJob(job: Job): void;
   onMasks?(frame: FrameMasks): void;
 }
@@ -272,7 +269,7 @@ export interface JobListener {
 const FINAL: ReadonlySet<JobState> = new Set(["done", "failed", "cancelled"]);
 export const isFinal = (job: Job): boolean => FINAL.has(job.state);
 
-/** Follow a job until it ends. The browser reconnects by itself. Returns how to stop following. */
+/** Follow a job until it ends. The browser reconnects by itself. Returns the function that stops following. */
 export function followJob(jid: string, listener: JobListener): () => void {
   const events = new EventSource(address(`/jobs/${jid}/events`));
   const onJob = (event: MessageEvent<string>) => {
@@ -286,14 +283,14 @@ export function followJob(jid: string, listener: JobListener): () => void {
   });
   events.onerror = () => {
     if (events.readyState !== EventSource.CLOSED) {
-      getMe().catch(() => {}); // says so if the server is away
+      getMe().catch(() => {}); // reports to the connection listener
       return;
     }
-    // The server refused (a restart forgets jobs): ask once what became of it.
+    // The server refused (a restarted server has forgotten its jobs): ask once for the job's end.
     getJob(jid).then(
       (job) => listener.onJob(job),
       (error: unknown) => {
-        const message = error instanceof Error ? error.message : "The job is gone.";
+        const message = error instanceof Error ? error.message : "The job no longer exists.";
         listener.onJob({ ...LOST_JOB, id: jid, message });
       },
     );
@@ -301,10 +298,13 @@ export function followJob(jid: string, listener: JobListener): () => void {
   return () => events.close();
 }
 
+/** A job that a restarted server no longer knows. */
 const LOST_JOB: Job = {
   id: "",
   kind: "track",
+  project_id: "",
   media_id: null,
+  created_at: "",
   state: "failed",
   done: 0,
   total: null,
@@ -337,7 +337,7 @@ export async function getPreview(
   });
   return response.blob();
 }
-export function uploadAsset(pid: string, file: File): Promise<{ id: string; kind: string; name: string; url: string }> {
+export function uploadAsset(pid: string, file: File): Promise<Asset> {
   const form = new FormData();
   form.append("file", file, file.name);
   return call("POST", `/projects/${pid}/assets`, { form });

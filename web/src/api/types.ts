@@ -1,216 +1,63 @@
-/** The wire's records, as the server's OpenAPI document has them. Coordinates are source pixels, frames count from 0. */
+/** Short names for the server's records, which `schema.ts` has. Coordinates are source pixels, frames count from 0. */
 
-export type Point = readonly [x: number, y: number];
-export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
+import type { components } from "./schema";
 
-/** A mask as COCO's compressed run lengths. */
-export interface Rle {
-  readonly size: readonly [height: number, width: number];
-  readonly counts: string;
-}
+type Schemas = components["schemas"];
 
-export interface AppInfo {
-  readonly user: { readonly name: string } | null;
-  readonly needs_login: boolean;
-  readonly version: string;
-  readonly model: {
-    readonly name: string;
-    readonly backend: string;
-    readonly image_size: number;
-    readonly has_graphs: boolean;
-  };
-  readonly models: readonly string[];
-  /** For objects. */
-  readonly colors: readonly string[];
-  readonly limits: {
-    readonly max_bytes: number;
-    readonly max_pixels: number;
-    readonly max_frames: number;
-    readonly max_seconds: number;
-  };
-}
+type Frozen<T> = T extends object ? { readonly [Key in keyof T]: Frozen<T[Key]> } : T;
+/** A record of the API, read-only throughout. */
+type Wire<Name extends keyof Schemas> = Frozen<Schemas[Name]>;
 
-export interface Project {
-  readonly id: string;
-  readonly name: string;
-  readonly created_at: string;
-  readonly updated_at: string;
-  readonly num_media: number;
-  readonly thumbnail_url: string | null;
-  readonly classes: readonly string[];
-}
+// Server, projects, media.
 
-export interface Medium {
-  readonly id: string;
-  readonly project_id: string;
-  readonly kind: "image" | "video";
-  readonly name: string;
-  readonly width: number;
-  readonly height: number;
-  readonly num_frames: number;
-  readonly fps: number;
-  readonly duration_s: number;
-  readonly has_audio: boolean;
-  readonly created_at: string;
-  readonly updated_at: string;
-  readonly thumbnail_url: string;
-  readonly num_objects: number;
-  readonly revision: number;
-}
+export type ErrorAnswer = Wire<"ErrorAnswer">;
+export type ServerInfo = Wire<"ServerInfo">;
+export type Project = Wire<"ProjectInfo">;
+export type Medium = Wire<"MediumInfo">;
+export type UploadReport = Wire<"UploadReport">;
 
-export interface UploadReport {
-  readonly media: readonly Medium[];
-  readonly rejected: readonly { readonly name: string; readonly message: string }[];
-}
+// Objects and masks.
 
-export interface SegmentObject {
-  readonly id: number;
-  readonly name: string;
-  readonly class_name: string;
-  readonly color: string;
-  readonly locked: boolean;
-  readonly hidden: boolean;
-  readonly prompted_frames: readonly number[];
-}
+export type SegmentObject = Wire<"SegmentObject">;
 export type ObjectFields = Partial<Pick<SegmentObject, "name" | "class_name" | "color" | "locked" | "hidden">>;
+export type Rle = Wire<"Rle">;
+export type ObjectMask = Wire<"ObjectMask">;
+export type Status = ObjectMask["status"];
+export type FrameMasks = Wire<"FrameMasksInfo">;
+export type FrameMasksList = Wire<"FrameMasksList">;
+export type FrameAnswer = Wire<"FrameAnswer">;
 
-export type Status = "present" | "uncertain" | "occluded" | "lost";
+// Prompts.
 
-export interface ObjectMask {
-  readonly object_id: number;
-  readonly rle: Rle;
-  readonly box: Box | null;
-  readonly area: number;
-  readonly status: Status;
-  readonly iou_prediction: number;
-  readonly object_score: number;
-  readonly confidence: number;
-  readonly prompted: boolean;
-  readonly accepted: boolean;
-  readonly review: boolean;
-}
+type PromptInfo = Wire<"PromptInfo">;
+export type PromptBody = Pick<PromptInfo, "points" | "labels" | "box" | "candidate">;
+export type PromptsOnFrame = Wire<"FramePrompts">["prompts"];
+export type Point = PromptInfo["points"][number];
+export type Box = NonNullable<PromptInfo["box"]>;
+export type LocalDecode = Wire<"LocalDecode">;
+export type Candidate = Wire<"CandidateMask">;
+export type PromptAnswer = Wire<"PromptAnswer">;
 
-export interface FrameMasks {
-  readonly frame_index: number;
-  readonly time_s: number;
-  readonly accepted: boolean;
-  readonly objects: readonly ObjectMask[];
-}
+// Timeline, review, history.
 
-export interface PromptBody {
-  readonly points: readonly Point[];
-  readonly labels: readonly (0 | 1)[];
-  readonly box: Box | null;
-  readonly candidate: number | null;
-}
+export type Timeline = Wire<"Timeline">;
+export type TimelineObject = Wire<"TimelineObject">;
+export type AcceptRequest = Wire<"AcceptRequest">;
+export type AcceptAnswer = Wire<"AcceptAnswer">;
+export type Suggestion = Wire<"SuggestionInfo">;
+export type History = Wire<"History">;
+export type HistoryAnswer = Wire<"HistoryAnswer">;
 
-/** What the page's own decoder has answered: the server keeps it and need not ask its model. */
-export interface GivenAnswer {
-  readonly rle: Rle;
-  readonly iou_prediction: number;
-  readonly object_score: number;
-  readonly logits: string;
-}
+// Jobs.
 
-export interface Candidate {
-  readonly rle: Rle;
-  readonly iou_prediction: number;
-}
+export type Job = Wire<"JobInfo">;
+export type JobState = Job["state"];
+export type TrackRequest = Wire<"TrackRequest">;
+export type Direction = TrackRequest["direction"];
 
-export interface PromptAnswer {
-  readonly frame: FrameMasks;
-  readonly candidates: readonly Candidate[];
-  readonly revision: number;
-}
+// Results. The API describes options by JSON schemas, and takes what these allow.
 
-export type PromptsOnFrame = Readonly<Record<string, PromptBody & { readonly has_mask: boolean }>>;
-
-export interface TimelineObject {
-  readonly object_id: number;
-  /** One letter a frame: `.` none, `p` present, `u` uncertain, `o` occluded, `l` lost. */
-  readonly status: string;
-  /** 0..100, or -1 where there is none. */
-  readonly iou: readonly number[];
-  readonly prompted: readonly number[];
-  readonly stale: readonly (readonly [start: number, stop: number])[];
-}
-
-export interface Timeline {
-  readonly num_frames: number;
-  readonly revision: number;
-  readonly accepted: readonly (readonly [start: number, stop: number])[];
-  readonly objects: readonly TimelineObject[];
-  readonly review: readonly number[];
-}
-
-export interface Suggestion {
-  readonly frame_index: number;
-  readonly object_id: number;
-  readonly reason: string;
-  readonly score: number;
-}
-
-export interface History {
-  readonly can_undo: boolean;
-  readonly can_redo: boolean;
-  readonly undo: string | null;
-  readonly redo: string | null;
-}
-
-export interface HistoryStep extends History {
-  /** Null: there was nothing to undo or redo. */
-  readonly what: string | null;
-  readonly frame_index: number | null;
-  readonly object_id: number | null;
-  readonly revision: number;
-}
-
-export interface ImportReport {
-  readonly objects: readonly SegmentObject[];
-  readonly num_masks: number;
-  readonly skipped: readonly string[];
-  readonly revision: number;
-}
-
-export interface Graphs {
-  readonly model: string;
-  readonly image_size: number;
-  readonly low_res_size: number;
-  readonly graphs: { readonly encode_image: string; readonly decode: string };
-  readonly manifest: {
-    readonly spec: { readonly max_hole?: number; readonly max_piece?: number; readonly stability_threshold?: number };
-  };
-}
-
-export type JobState = "queued" | "running" | "done" | "failed" | "cancelled";
-
-export interface Job {
-  readonly id: string;
-  readonly kind: "track" | "export" | "render" | "everything";
-  readonly media_id: string | null;
-  readonly state: JobState;
-  readonly done: number;
-  readonly total: number | null;
-  readonly fps: number | null;
-  readonly eta_s: number | null;
-  readonly message: string | null;
-  /** The server ended before the job did. */
-  readonly interrupted: boolean;
-  readonly result: { readonly url: string; readonly name: string; readonly bytes: number } | null;
-}
-
-export type Direction = "forward" | "backward" | "both";
-
-export interface TrackRequest {
-  readonly direction: Direction;
-  readonly start: number | null;
-  readonly stop: number | null;
-  readonly objects: readonly number[] | null;
-  readonly only_changed: boolean;
-  readonly only_missing: boolean;
-}
-
-/** The part of JSON schema that options of formats and effects use. */
+/** The part of JSON Schema that options of formats and effects use. */
 export interface OptionSchema {
   readonly type?: string | readonly string[];
   readonly title?: string;
@@ -223,62 +70,33 @@ export interface OptionSchema {
   readonly maximum?: number;
   readonly multipleOf?: number;
   readonly anyOf?: readonly OptionSchema[];
-  readonly items?: OptionSchema;
   readonly properties?: Readonly<Record<string, OptionSchema>>;
-  readonly required?: readonly string[];
-}
-
-export interface Format {
-  readonly id: string;
-  readonly name: string;
-  readonly description: string;
-  readonly for: readonly ("image" | "video")[];
-  readonly options: OptionSchema;
-}
-
-export interface Effect {
-  readonly id: string;
-  readonly name: string;
-  readonly target: "object" | "background";
-  readonly options: OptionSchema;
-}
-
-/** A kind of file that a render can become. */
-export interface Container {
-  readonly id: string;
-  readonly name: string;
-  readonly description: string;
-  readonly has_alpha: boolean;
-}
-
-export interface FormatCatalogue {
-  readonly formats: readonly Format[];
-  readonly effects: readonly Effect[];
-  readonly containers: readonly Container[];
 }
 
 export type Options = Readonly<Record<string, unknown>>;
-
-export interface ExportRequest {
-  readonly format: string;
-  readonly options: Options;
-  readonly objects: readonly number[] | null;
-  readonly only_accepted: boolean;
-}
+export type Format = Wire<"FormatInfo">;
+export type Effect = Wire<"EffectInfo">;
+export type FormatCatalogue = Wire<"FormatCatalogue">;
+export type ExportRequest = Wire<"ExportRequest">;
+export type ImportReport = Wire<"ImportReport">;
+export type Asset = Wire<"AssetInfo">;
 
 export type EffectUse = { readonly effect: string } & Options;
 
-export interface Composition {
+/** As `masklet.render.Composition.from_dict` reads it. */
+export type Composition = {
   readonly background: EffectUse;
   readonly objects: Readonly<Record<string, readonly EffectUse[]>>;
   readonly cutout: readonly number[] | null;
-  /** How edges become soft: refine, feather, decontaminate. */
   readonly edges: Options;
-}
+};
+export type RenderRequest = Wire<"RenderRequest"> & { readonly composition: Composition };
 
-export interface RenderRequest {
-  readonly composition: Composition;
-  readonly container: string;
-  readonly start: number | null;
-  readonly stop: number | null;
-}
+// The model in the page.
+
+/** `manifest` is model.json of the exported folder, here with the part that the page's decoder needs. */
+export type Graphs = Wire<"Graphs"> & {
+  readonly manifest: {
+    readonly spec: { readonly max_hole?: number; readonly max_piece?: number; readonly stability_threshold?: number };
+  };
+};

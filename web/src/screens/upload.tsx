@@ -19,7 +19,7 @@ export function takeKept(pid: string): readonly File[] {
   return files;
 }
 
-export const hasFiles = (event: DragEvent): boolean => [...event.dataTransfer.types].includes("Files");
+const hasFiles = (event: DragEvent): boolean => [...event.dataTransfer.types].includes("Files");
 
 async function readEntry(entry: FileSystemEntry): Promise<File[]> {
   if (entry.isFile) {

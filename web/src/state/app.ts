@@ -2,7 +2,7 @@
 
 import { create } from "zustand";
 import * as api from "../api/client";
-import type { AppInfo } from "../api/types";
+import type { ServerInfo } from "../api/types";
 import { messageOf } from "../lib/text";
 
 type ThemeChoice = "system" | "light" | "dark";
@@ -15,7 +15,7 @@ interface Toast {
 }
 
 interface AppState {
-  readonly info: AppInfo | null;
+  readonly info: ServerInfo | null;
   readonly startError: string | null;
   readonly theme: ThemeChoice;
   readonly toasts: readonly Toast[];

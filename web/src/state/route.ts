@@ -2,7 +2,7 @@
 
 import { create } from "zustand";
 
-export type Route =
+type Route =
   | { readonly screen: "projects" }
   | { readonly screen: "project"; readonly pid: string }
   | { readonly screen: "workspace"; readonly pid: string; readonly mid: string; readonly frame: number };

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy import select
 
-from masklet.formats import FORMATS, Format, find_format
+from masklet.formats import FORMATS, IMPORT_FORMATS, Format, find_format
 from masklet.render import CONTAINERS, EFFECTS, Edges
 from masklet.server import schemas
 from masklet.server.convert import job_info
@@ -23,20 +23,23 @@ router = APIRouter(tags=["results"])
 
 @router.get("/formats")
 def list_formats(user: CurrentUser) -> schemas.FormatCatalogue:
-    """List export formats, effects and containers of renders, with JSON schemas of their options."""
+    """List formats of exports and imports, effects and containers of renders, with JSON schemas of their options."""
     return schemas.FormatCatalogue(
         formats=[schemas.FormatInfo.model_validate(format_.to_dict()) for format_ in FORMATS.values()],
+        imports=[schemas.ImportFormatInfo(id=name, description=text) for name, text in IMPORT_FORMATS.items()],
         effects=[
             schemas.EffectInfo(id=effect.id, name=effect.title, target=effect.target, options=effect.schema())
             for effect in EFFECTS
         ],
         edges=Edges.schema(),
         containers=[
-            schemas.ContainerInfo(
-                id=container.id,
-                name=container.name,
-                description=container.description,
-                has_alpha=container.has_alpha,
+            schemas.ContainerInfo.model_validate(
+                {
+                    "id": container.id,
+                    "name": container.name,
+                    "description": container.description,
+                    "has_alpha": container.has_alpha,
+                }
             )
             for container in CONTAINERS.values()
         ],

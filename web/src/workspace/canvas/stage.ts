@@ -10,7 +10,7 @@ import { getState, viewOf, type WorkspaceState } from "../model/store";
 import { outlineOfLook, strokedLooks } from "./looks";
 
 /** A gesture that is not finished. */
-export type Draft =
+type Draft =
   | { readonly kind: "box"; readonly box: Box }
   | { readonly kind: "lasso"; readonly points: readonly Point[]; readonly adds: boolean }
   | { readonly kind: "paint"; readonly objectId: number | null; readonly outline: Path2D; readonly color: string };

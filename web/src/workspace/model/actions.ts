@@ -3,7 +3,7 @@
  * folder changes state (src/rules.test.ts holds it). Follow `addPoint` to see where a click is sent.
  */
 
-export { acceptFrames, acceptRange, toggleAccepted } from "./acceptance";
+export { acceptRange, toggleAccepted } from "./acceptance";
 export {
   closeDialog,
   fitView,

@@ -1,7 +1,7 @@
 /** Undo and redo. */
 
 import * as api from "../../api/client";
-import type { HistoryStep } from "../../api/types";
+import type { HistoryAnswer } from "../../api/types";
 import { toast, toastError } from "../../state/app";
 import { seek } from "./navigation";
 import { getSession } from "./session";
@@ -13,7 +13,7 @@ export const redo = (): Promise<void> => stepHistory(api.redo, "Redone", "Nothin
 
 /** Go one step through the history, in order with all other changes; the server knows whether there is a step. */
 async function stepHistory(
-  request: (mid: string, key: string) => Promise<HistoryStep>,
+  request: (mid: string, key: string) => Promise<HistoryAnswer>,
   done: string,
   nothing: string,
 ): Promise<void> {

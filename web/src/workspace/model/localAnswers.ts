@@ -1,6 +1,6 @@
 /** Answers of the page's own decoder to a prompt: shown at once, and in local mode kept as the server's. */
 
-import type { Candidate, GivenAnswer, PromptBody } from "../../api/types";
+import type { Candidate, LocalDecode, PromptBody } from "../../api/types";
 import type { LocalAnswer } from "../../decoder/client";
 import type { DecodeRequest, LocalMask } from "../../decoder/protocol";
 import { cachedAnswer, localDecode } from "./localDecoder";
@@ -8,7 +8,7 @@ import { getSession } from "./session";
 import { setState } from "./store";
 
 /** A prompt of an object on a frame. */
-export interface PromptPlace {
+interface PromptPlace {
   readonly frame: number;
   /** Below 0 while the server has not created the object. */
   readonly objectId: number;
@@ -91,7 +91,7 @@ export function offerCandidates(frame: number, objectId: number, list: readonly 
 }
 
 /** Return the answer in the form in which the server keeps it. */
-export function toGivenAnswer(answer: LocalAnswer | null | undefined, prompt: PromptBody): GivenAnswer | null {
+export function toGivenAnswer(answer: LocalAnswer | null | undefined, prompt: PromptBody): LocalDecode | null {
   const mask = answer ? chosenMask(answer, prompt) : null;
   if (!answer || !mask?.fullSize) return null;
   const { rle, logits } = mask.fullSize;

@@ -21,7 +21,7 @@ export type Tool = "click" | "box" | "brush" | "eraser" | "lasso" | "hand";
 export type Comparison = "before" | "picture";
 export type DialogName = "help" | "export" | "import";
 
-export interface CandidateChoice {
+interface CandidateChoice {
   readonly frame: number;
   readonly objectId: number;
   readonly list: readonly Candidate[];
@@ -29,7 +29,7 @@ export interface CandidateChoice {
 }
 
 /** Preview of the mask that a click at the pointer would give, by the decoder in the page. */
-export interface Hover {
+interface Hover {
   readonly frame: number;
   readonly loops: readonly Loop[];
   /** Side of the logits' square grid. */

@@ -14,7 +14,7 @@ import { getState, setState } from "./store";
 import { refreshAll } from "./sync";
 
 /** All frames, those that corrections have made out of date, or those that were never tracked. */
-export type TrackScope = "all" | "changed" | "missing";
+type TrackScope = "all" | "changed" | "missing";
 
 /** Track the in-to-out range, or the whole video where there is none; while looping, the range is only for playback. */
 export async function track(direction: Direction, scope: TrackScope = "all"): Promise<void> {

@@ -1,18 +1,12 @@
 import { FileInput, FolderUp } from "lucide-react";
 import { useRef, useState } from "react";
+import { useCatalogue } from "../../exports/catalogue";
 import { Button, Dialog, Spinner } from "../../ui/kit";
 import * as actions from "../model/actions";
 
-const FORMATS = [
-  ["auto", "Detect automatically"],
-  ["coco", "COCO (JSON)"],
-  ["davis", "DAVIS (indexed PNG)"],
-  ["sav", "SA-V (JSON)"],
-  ["png", "PNG masks"],
-] as const;
-
 export function ImportDialog({ onClose }: { onClose: () => void }) {
-  const [format, setFormat] = useState<string>("auto");
+  const catalogue = useCatalogue();
+  const [format, setFormat] = useState("auto");
   const [busy, setBusy] = useState(false);
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
@@ -35,9 +29,10 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
         <label className="field">
           <span className="field__label">Format</span>
           <select className="input" value={format} onChange={(event) => setFormat(event.currentTarget.value)}>
-            {FORMATS.map(([value, label]) => (
-              <option key={value} value={value}>
-                {label}
+            <option value="auto">Detect automatically</option>
+            {(catalogue?.imports ?? []).map(({ id, description }) => (
+              <option key={id} value={id}>
+                {description[0].toUpperCase() + description.slice(1)}
               </option>
             ))}
           </select>
