@@ -1,4 +1,4 @@
-"""The page's types belong to this code's API: `web/schema/openapi.json` has its schemas, and `npm run check` the rest."""
+"""The page's types belong to this code's API: `web/schema/openapi.json` is compared here, the types in `npm run check`."""
 
 from __future__ import annotations
 

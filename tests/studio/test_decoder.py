@@ -40,17 +40,17 @@ async ({ worker: url, size, point, more, face, frame, embedding }) => {
   const [width, height] = size;
   const bytes = await (await fetch(embedding)).arrayBuffer();
   const bitmap = await createImageBitmap(await (await fetch(frame)).blob());
-  const request = { points: [point], labels: [1], box: null, candidate: null, after: null, onto: null };
-  const corrected = { ...request, points: [point, more], labels: [1, 0], after: request };
+  const request = { points: [point], labels: [1], box: null, candidate: null, previous: null, mask: null };
+  const corrected = { ...request, points: [point, more], labels: [1, 0], previous: request };
   await say({ kind: "embedding", key: "server", bytes, width, height }, [bytes]);
-  const fromServer = await say({ kind: "decode", id: 1, key: "server", request, whole: true });
-  const correction = await say({ kind: "decode", id: 2, key: "server", request: corrected, whole: true });
-  const onto = { ...request, points: [face], onto: fromServer.masks[0].whole.rle };
-  const fromMask = await say({ kind: "decode", id: 3, key: "server", request: onto, whole: true });
+  const fromServer = await say({ kind: "decode", id: 1, key: "server", request, fullSize: true });
+  const correction = await say({ kind: "decode", id: 2, key: "server", request: corrected, fullSize: true });
+  const onMask = { ...request, points: [face], mask: fromServer.masks[0].fullSize.rle };
+  const fromMask = await say({ kind: "decode", id: 3, key: "server", request: onMask, fullSize: true });
   await say({ kind: "encode", key: "page", bitmap, width, height }, [bitmap]);
-  const fromPage = await say({ kind: "decode", id: 4, key: "page", request, whole: false });
+  const fromPage = await say({ kind: "decode", id: 4, key: "page", request, fullSize: false });
   const plain = (answer) => ({
-    side: answer.side, loops: answer.masks[0].loops.map((loop) => [...loop]), whole: answer.masks[0].whole?.rle,
+    side: answer.side, loops: answer.masks[0].loops.map((loop) => [...loop]), fullSize: answer.masks[0].fullSize?.rle,
   });
   worker.terminate();
   const [a, b, c, d] = [fromServer, correction, fromMask, fromPage].map(plain);
@@ -81,19 +81,19 @@ def test_page_and_python_give_the_same_mask(page: Page, server: Server) -> None:
     result = image.predict(points_xy=[POINT], labels=[1])
     expected = result.masks[int(np.argmax(result.iou_predictions))]
     assert iou(drawn(answers["fromServer"]), expected) > 0.97
-    assert iou(decode_rle(answers["fromServer"]["whole"]), expected) > 0.999
+    assert iou(decode_rle(answers["fromServer"]["fullSize"]), expected) > 0.999
     # The page squares the picture with the canvas's filter and from a JPEG: near, not equal.
     assert iou(drawn(answers["fromPage"]), expected) > 0.9
 
     before = result.low_res_logits[int(np.argmax(result.iou_predictions))]
     told = {"points_xy": [POINT, MORE], "labels": [1, 0], "multimask": False}
     corrected = image.predict(**told, previous_logits=before).masks[0]
-    assert iou(decode_rle(answers["correction"]["whole"]), corrected) > 0.995
+    assert iou(decode_rle(answers["correction"]["fullSize"]), corrected) > 0.995
     assert iou(corrected, image.predict(**told).masks[0]) < 0.99, "what was corrected made no difference"
 
     # Two candidates are about as good here: which comes first depends on how the mask is made smaller.
     added = image.predict(points_xy=[FACE], labels=[1], previous_logits=mask_logits(expected, before.shape[0])).masks
-    assert max(iou(decode_rle(answers["fromMask"]["whole"]), one) for one in added) > 0.95
+    assert max(iou(decode_rle(answers["fromMask"]["fullSize"]), one) for one in added) > 0.95
 
 
 def drawn(answer: dict[str, object]) -> np.ndarray:

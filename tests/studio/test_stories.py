@@ -120,7 +120,7 @@ def test_the_confidence_row_marks_what_the_tracker_would_have_checked(
     timeline = from_server(page, "timeline")
     assert min(timeline["objects"][0]["iou"]) < 70
     review = timeline["review"]
-    expect(said).to_have_text(f"{len(review)} frames to check" if review else "Nothing stands out")
+    expect(said).to_have_text(f"{len(review)} frames to review" if review else "No frames need review")
     looks = ["to check" if frame in review else "fine" for frame in range(len(clip))]
     page.wait_for_function(LOOKS_LIKE, arg=looks)
 
@@ -193,7 +193,7 @@ def test_tracking_goes_on_after_the_server_was_killed(new_page: Callable[[], Pag
         own.stop(signal.SIGKILL)
         expect(page.get_by_text("The server cannot be reached")).to_be_visible()
         own.start()
-        expect(toast(page, "tracking goes on")).to_be_visible()
+        expect(toast(page, "tracking continues")).to_be_visible()
         expect(toast(page, re.compile(r"Tracked \d+ frames"))).to_be_visible()
         saved(page)
         frames = from_server(page, "masks")["frames"]
