@@ -1,4 +1,4 @@
-"""The page's types belong to this code's API: `web/schema/openapi.json` is compared here, the types in `npm run check`."""
+"""The page's types belong to this code's API: its schemas are compared here, the types with them in `npm run check`."""
 
 from __future__ import annotations
 
