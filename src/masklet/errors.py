@@ -14,6 +14,10 @@ class MaskletError(Exception):
     """Base of every error that masklet raises on purpose."""
 
 
+class Cancelled(Exception):  # noqa: N818 (it is not an error)
+    """Raised in a run that a user or a program has stopped. The message says what is kept, if anything."""
+
+
 class PromptError(MaskletError, ValueError):
     """A click, box or mask that cannot be used: wrong shape, outside the frame, empty."""
 

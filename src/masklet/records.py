@@ -8,7 +8,7 @@ handle; only the engine that made it may look inside.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -31,6 +31,10 @@ ABSENT_LOGIT = -1024.0
 PREVIOUS_LOGIT_LIMIT = 32.0
 """Logits of an earlier answer are clipped to +-32 before they are corrected.
 Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_points_or_box`, sam2_image_predictor.py `_predict`."""
+
+Progress = Callable[[int, int | None, str], None]
+"""Called as a run proceeds with (steps done, steps in total, name of what is being done). The total is None where it is
+not known; the name may be empty."""
 
 ObjectStatus = Literal["present", "uncertain", "occluded", "lost"]
 """Of one object on one frame: seen; seen, but something speaks against it; gone for a moment; gone for longer."""

@@ -68,10 +68,10 @@ def test_many_masks(count: int, mode: str, photo: Path, monkeypatch: pytest.Monk
         found.append(AutomaticMask(encode_rle(mask), 6, box, 0.9, 0.99, (2.0 * x, 4.0 * y), (0, 0, 64, 48)))
 
     def everything(*arguments: object, on_progress: object) -> list[AutomaticMask]:
-        from masklet.segmentation.automatic import AutomaticProgress
+        from masklet.segmentation.automatic import AutomaticCounts
 
         assert callable(on_progress)
-        on_progress(AutomaticProgress(1, 1, count, count, count, count))
+        on_progress(AutomaticCounts(1, 1, count, count, count, count))
         return found
 
     monkeypatch.setattr("masklet.segmentation.segmenter.segment_everything", everything)

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.errors import ConfigError, DataError, OutputError
+from masklet.errors import Cancelled, ConfigError, DataError, OutputError
 from masklet.formats import (
-    Cancelled,
     export_masks,
     import_masks,
 )

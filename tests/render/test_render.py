@@ -247,7 +247,7 @@ def test_videos_keep_times_and_sound(tmp_path: Path, name: str, codec: str) -> N
         medium = LabelledMedium("in", source, Masklets.of_masks({0: {1: square(5, 5, 20, (48, 64))}}))
         seen: list[tuple[int, int | None]] = []
         done = render_video(
-            medium, look("gray"), tmp_path / name, progress=lambda frames, total: seen.append((frames, total))
+            medium, look("gray"), tmp_path / name, progress=lambda frames, total, _: seen.append((frames, total))
         )
     assert (done.num_frames, seen[-1]) == (4, (4, 4))
     with av.open(str(tmp_path / name)) as container:

@@ -21,8 +21,8 @@ from masklet.prompts import Prompt
 from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, ImageFeatures, Recall
 from masklet.segmentation.automatic import (
     AutomaticConfig,
+    AutomaticCounts,
     AutomaticMask,
-    AutomaticProgress,
     label_map,
     segment_everything,
 )
@@ -154,11 +154,11 @@ def test_clicks_lie_in_the_middle_of_cells_and_go_in_batches(engine: ColorEngine
 
 
 def test_progress_counts_what_becomes_of_candidates(engine: ColorEngine) -> None:
-    seen: list[AutomaticProgress] = []
+    seen: list[AutomaticCounts] = []
     config = AutomaticConfig(points_per_side=4, points_per_batch=8)
     found = segment_everything(engine, DISKS, config, on_progress=seen.append)
     assert [now.points_done for now in seen] == [8, 16, 16]
-    assert seen[-1] == AutomaticProgress(16, 16, candidates=48, sure=32, stable=16, distinct=len(found))
+    assert seen[-1] == AutomaticCounts(16, 16, candidates=48, sure=32, stable=16, distinct=len(found))
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ from masklet.cli import (
     train,
 )
 from masklet.cli.command import MaskletCommand, PromptCommand
-from masklet.cli.console import Interrupted, command_line, print_error
+from masklet.cli.console import command_line, print_error
 from masklet.cli.options import examples
-from masklet.errors import MaskletError
+from masklet.errors import Cancelled, MaskletError
 
 __all__ = ["app", "main"]
 
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = typer.main.get_command(app).main(given, prog_name="masklet", standalone_mode=False)
-    except Interrupted as stop:
+    except Cancelled as stop:
         print_error(str(stop), word="interrupted")
         return 130
     except Exception as error:

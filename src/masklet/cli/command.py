@@ -6,8 +6,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from masklet.cli.console import Interrupted
 from masklet.cli.prompts import with_scope
+from masklet.errors import Cancelled
 
 
 class MaskletCommand(TyperCommand):
@@ -17,7 +17,7 @@ class MaskletCommand(TyperCommand):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            raise Interrupted("nothing was finished") from stop
+            raise Cancelled("nothing was finished") from stop
 
 
 class PromptCommand(MaskletCommand):

@@ -27,10 +27,6 @@ command_line: ContextVar[str] = ContextVar("command_line", default="masklet")
 """What was typed, for documents that say how they were made; `main` sets it."""
 
 
-class Interrupted(Exception):  # noqa: N818 (it is no error)
-    """Ctrl-C, and in words what there is nevertheless."""
-
-
 def stdout() -> Console:
     """For results. Made anew each time, as tests and notebooks replace the stream."""
     return _console(stderr=False)
@@ -107,7 +103,10 @@ def _escaped(cell: str) -> str:
 
 
 class ProgressReport:
-    """Shows how far a run is. Does nothing where nobody watches."""
+    """Shows how far a run is. Does nothing where nobody watches. It is a `masklet.records.Progress` itself."""
+
+    def __call__(self, done: int, total: int | None, name: str = "") -> None:
+        self.update(done, name[-40:], total)
 
     def update(self, done: int, status: str = "", total: int | None = None) -> None:
         """`done` of the total; `status` is shown at the end of the line. `total` may come late."""

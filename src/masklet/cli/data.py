@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from masklet.cli.command import MaskletCommand
 from masklet.cli.console import (
-    ProgressReport,
     print_error,
     print_json,
     print_line,
@@ -79,7 +78,7 @@ def check(
     with show_status("listing"):
         data = open_dataset(root, layout, split=split, verify=False, faults=found)
     with show_progress("checking", None, "examples") as report:
-        result = check_dataset(data, found, progress=_counting(report))
+        result = check_dataset(data, found, progress=report)
     if sheet is not None:
         from masklet.datasets.sheet import contact_sheet
         from masklet.media.images import write_image
@@ -122,19 +121,12 @@ def convert(
     with show_status("listing"):
         data = open_dataset(root, layout, split=split)
     with show_progress("converting", None, "examples") as report:
-        result = convert_dataset(data, out, to, progress=_counting(report))
+        result = convert_dataset(data, out, to, progress=report)
     counts = [f"{result.images} images"] * bool(result.images) + [f"{result.clips} clips"] * bool(result.clips)
     print_line(f"wrote {' and '.join(counts)} to {result.path}")
     for note in result.notes:
         print_line(f"note: {note}")
     return 0
-
-
-def _counting(report: ProgressReport) -> Any:
-    def count(done: int, total: int, name: str) -> None:
-        report.update(done, name[-40:], total)
-
-    return count
 
 
 def _print_report(report: DataReport) -> None:

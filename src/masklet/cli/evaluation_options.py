@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from masklet.cli.console import Interrupted, command_line, print_json, print_line, show_progress, stdout
+from masklet.cli.console import command_line, print_json, print_line, show_progress, stdout
 from masklet.cli.groups import OptionGroup
 from masklet.cli.options import RESULT_PANEL, ForceOption, ModelAndSpeed
-from masklet.errors import ConfigError
+from masklet.errors import Cancelled, ConfigError
 from masklet.output import atomic_path, check_writable, refuse_existing
 
 if TYPE_CHECKING:
@@ -176,15 +176,13 @@ class RunChoice(OptionGroup):
                     open_engine=None if model is None else model.open_engine(),
                     journal=self.journal,
                     identity=identity,
-                    progress=lambda done, total, name: report.update(done, name, total),
+                    progress=report,
                 )
         except KeyboardInterrupt as stop:
             if self.journal is None:
-                raise Interrupted(
-                    "nothing is kept: with --json FILE or --out FOLDER it would go on from here"
-                ) from stop
+                raise Cancelled("nothing is kept: with --json FILE or --out FOLDER it would go on from here") from stop
             kept = f"{count_finished(self.journal)} of the {'clips' if unit == 'frames' else unit} are kept"
-            raise Interrupted(f"{kept} in {self.journal}; the same command goes on from there") from stop
+            raise Cancelled(f"{kept} in {self.journal}; the same command goes on from there") from stop
 
     def deliver(self, report: Report, data: Dataset | None) -> int:
         """Write and print what was asked for."""

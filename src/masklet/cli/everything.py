@@ -15,7 +15,7 @@ from masklet.cli.images import COCO_NAME, Batch, Job, Results, list_images
 
 if TYPE_CHECKING:
     from masklet.records import ByteArray
-    from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, AutomaticProgress
+    from masklet.segmentation.automatic import AutomaticConfig, AutomaticCounts, AutomaticMask
     from masklet.tracking.mask_rows import MaskRow
 
 MAX_LABELLED = 12
@@ -97,7 +97,7 @@ def segment_everything(images: Sequence[Path], changes: dict[str, Any], results:
     def do(number: int, report: ProgressReport) -> None:
         job = jobs[number]
 
-        def show(progress: AutomaticProgress) -> None:
+        def show(progress: AutomaticCounts) -> None:
             report.update(number * config.num_points + progress.points_done, job.image.name)
 
         batch.do(job, lambda rgb: _find(batch, config, job, rgb, show))
@@ -119,7 +119,7 @@ class _Found:
     image: Path
     size_hw: tuple[int, int]
     masks: tuple[AutomaticMask, ...]
-    counts: AutomaticProgress
+    counts: AutomaticCounts
     covered: float
     """Fraction of the image that is in a mask."""
     seconds: float
@@ -157,14 +157,14 @@ def _find(
     config: AutomaticConfig,
     job: Job[str],
     rgb: ByteArray,
-    show: Callable[[AutomaticProgress], None],
+    show: Callable[[AutomaticCounts], None],
 ) -> Callable[[float], _Found]:
     """Segment; what comes back writes."""
     from masklet.segmentation.automatic import label_map
 
-    counts: list[AutomaticProgress] = []
+    counts: list[AutomaticCounts] = []
 
-    def follow(progress: AutomaticProgress) -> None:
+    def follow(progress: AutomaticCounts) -> None:
         counts[:] = [progress]
         show(progress)
 

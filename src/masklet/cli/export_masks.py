@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import (
-    Interrupted,
     Stopwatch,
     describe_outputs,
     print_json,
@@ -20,7 +19,7 @@ from masklet.cli.console import (
 from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.labelled import MasksArgument, SourceArgument, free_place, object_numbers, opened_labelled
 from masklet.cli.options import RESULT_PANEL, Switches, examples, out_option
-from masklet.errors import ConfigError
+from masklet.errors import Cancelled, ConfigError
 
 if TYPE_CHECKING:
     from masklet.tracking.masklets import Masklets
@@ -76,8 +75,8 @@ class Chosen(OptionGroup):
 def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted: Chosen, switches: Switches) -> int:
     """Write masks for other tools: COCO, PNG, YOLO, DAVIS, SA-V, a table, an overlay, a GIF, a cut-out."""
     from masklet.cli.track_run import gentle_interrupt
-    from masklet.formats import Cancelled, find_format
     from masklet.formats import export_masks as write_masks
+    from masklet.formats import find_format
 
     chosen = find_format(wanted.format_id)
     options = dict(_option(text, chosen.options.schema()) for text in wanted.option or ())
@@ -93,11 +92,11 @@ def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted:
                     [medium],
                     place,
                     options,
-                    progress=lambda frames, total: report.update(frames, total=total),
+                    progress=report,
                     cancelled=stopped.is_set,
                 )
             except Cancelled:
-                raise Interrupted("nothing was written") from None
+                raise Cancelled("nothing was written") from None
     if switches.as_json:
         print_json(
             {

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from masklet.cli.console import (
-    Interrupted,
     ProgressReport,
     Stopwatch,
     describe_outputs,
@@ -19,7 +18,7 @@ from masklet.cli.console import (
     show_progress,
 )
 from masklet.cli.options import ModelChoice, describe_model, refuse_equal_names, refuse_existing_files, split_list
-from masklet.errors import ConfigError, ImageError, PromptError
+from masklet.errors import Cancelled, ConfigError, ImageError, PromptError
 from masklet.output import check_writable
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ class Batch(Generic[D]):
             The exit status.
 
         Raises:
-            Interrupted: by Ctrl-C; what was done until then is complete.
+            Cancelled: by Ctrl-C; what was done until then is complete.
         """
         is_complete = False
         progress = show_progress("segmenting", len(jobs) * units_each, unit)
@@ -180,7 +179,7 @@ class Batch(Generic[D]):
             print_summary()
             print_line(f"wrote {describe_outputs(self.outputs)}")
         if not is_complete:
-            raise Interrupted(f"after {len(self.done)} of {len(jobs)} images")
+            raise Cancelled(f"after {len(self.done)} of {len(jobs)} images")
         return 2 if self.failed else 0
 
     @contextmanager

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import (
-    Interrupted,
     Stopwatch,
     describe_outputs,
     format_rate,
@@ -22,7 +21,7 @@ from masklet.cli.console import (
 from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.labelled import MasksArgument, SourceArgument, free_place, object_numbers, opened_labelled
 from masklet.cli.options import Switches, examples, out_option
-from masklet.errors import ConfigError
+from masklet.errors import Cancelled, ConfigError
 
 if TYPE_CHECKING:
     from masklet.media.source import VideoInfo
@@ -158,7 +157,7 @@ def render(
                 start=stretch.start,
                 stop=stretch.stop,
                 assets=assets,
-                progress=lambda frames, total: report.update(frames, total=total),
+                progress=report,
                 cancelled=stopped.is_set,
             )
         seconds = watch.seconds
@@ -170,7 +169,7 @@ def render(
         print_line(f"{done.num_frames} frames of {width} x {height} in {seconds:.1f} s, {rate} frames/s")
         print_line(f"wrote {describe_outputs([done.path])}")
     if not done.is_complete:
-        raise Interrupted(f"after {done.num_frames} frames, which are in {describe_outputs([done.path])}")
+        raise Cancelled(f"after {done.num_frames} frames, which are in {describe_outputs([done.path])}")
     return 0
 
 

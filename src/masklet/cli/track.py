@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import (
-    Interrupted,
     describe_outputs,
     print_error,
     print_json,
@@ -31,7 +30,7 @@ from masklet.cli.options import (
 from masklet.cli.prompts import ObjectPrompt
 from masklet.cli.track_options import MaskChoice, SessionChoice, TrackPrompts, TrackResults, WayChoice
 from masklet.cli.track_run import Seen, TrackRun, written
-from masklet.errors import ConfigError, OutputError, PromptError
+from masklet.errors import Cancelled, ConfigError, OutputError, PromptError
 
 if TYPE_CHECKING:
     from masklet.formats import MaskStreams
@@ -286,7 +285,7 @@ def _report(
     if run.failed is not None:
         raise run.failed
     if run.interrupted:
-        raise Interrupted(
+        raise Cancelled(
             f"after {run.num_frames} frames, which are in {describe_outputs(written(streams))}"
             if run.num_frames
             else "before the first frame was finished"

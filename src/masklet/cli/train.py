@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import (
-    Interrupted,
     ProgressReport,
     Stopwatch,
     command_line,
@@ -27,7 +26,7 @@ from masklet.cli.console import (
 )
 from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.options import examples
-from masklet.errors import ConfigError, MaskletError
+from masklet.errors import Cancelled, ConfigError, MaskletError
 
 if TYPE_CHECKING:
     from masklet.train.config import TrainConfig
@@ -153,7 +152,7 @@ def train(
             else:
                 _spawn(setup.processes, setup.arguments(recipe, data, out))
     except KeyboardInterrupt as stop:
-        raise Interrupted("the same command goes on from the last checkpoint") from stop
+        raise Cancelled("the same command goes on from the last checkpoint") from stop
     except FloatingPointError as error:
         raise MaskletError(str(error)) from error
     took = f"{watch.seconds / 60:.0f} min" if watch.seconds >= 120 else f"{watch.seconds:.0f} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from masklet.datasets.records import MAX_OBJECT_ID, ClipExample, Dataset, ImageExample, Labels
 from masklet.errors import DataError, MaskletError
+from masklet.records import Progress
 
 SMALL_OBJECT = 0.0015
 """Objects below this fraction of the image are counted as small."""
@@ -20,7 +21,6 @@ MANY_OBJECTS = 255
 ID_JUMP = 20
 """An id this far above the number of objects looks like a grey value that was meant as something else."""
 
-Progress = Callable[[int, int, str], None]
 """Called with (examples done, examples in all, name)."""
 
 

@@ -28,7 +28,7 @@ from masklet.masks.indexed_png import indexed_png
 from masklet.masks.operations import encode_rle, mask_box_xyxy
 from masklet.media.images import encode_jpeg
 from masklet.output import make_folder
-from masklet.records import BoolArray, ByteArray
+from masklet.records import BoolArray, ByteArray, Progress
 
 JPEG_QUALITY = 95
 """Of frames that had no file of their own."""
@@ -36,7 +36,6 @@ SAMPLES_PER_SHARD = 1000
 SHARD_BYTES = 512 * 2**20
 """A shard ends at whichever comes first."""
 
-Progress = Callable[[int, int, str], None]
 """Called with (examples done, examples in all, name)."""
 
 

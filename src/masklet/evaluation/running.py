@@ -22,17 +22,15 @@ from typing import Any, Generic, TypeVar
 from masklet._version import __version__
 from masklet.checks import check_whole
 from masklet.engine.protocol import Engine
-from masklet.errors import ConfigError, DataError, EngineError
+from masklet.errors import Cancelled, ConfigError, DataError, EngineError
 from masklet.evaluation.journal import Journal
+from masklet.records import Progress
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-Progress = Callable[[int, int, str], None]
-"""Called with (steps done, steps to do, name of the sequence or its source)."""
-
 Tick = Callable[[], None]
-"""Called by an evaluation after each step (a frame, or an image). Raises `Stopped` when it is to give up."""
+"""Called by an evaluation after each step (a frame, or an image). Raises `Cancelled` when it is to give up."""
 
 Work = Callable[[Any, T, Tick], list[R]]
 """What an engine does with one sequence. It is pickled for other processes, so it is a function or a dataclass."""
@@ -41,10 +39,6 @@ OpenEngine = Callable[[], Engine[Any] | None]
 """Opens another engine like the first. It is pickled, so it is a function or a `functools.partial` of one."""
 
 POLL_S = 0.1
-
-
-class Stopped(Exception):  # noqa: N818 (it is no error)
-    """The run was stopped from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +205,7 @@ class _Process:
         with self.steps.get_lock():
             self.steps.value += 1
         if self.stop.value:
-            raise Stopped
+            raise Cancelled
 
 
 _process: _Process | None = None

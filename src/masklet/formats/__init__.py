@@ -9,7 +9,7 @@
 point; see `masklet.formats.registry`.
 """
 
-from masklet.formats.base import Cancelled, Exported, ExportJob, Format
+from masklet.formats.base import Exported, ExportJob, Format
 from masklet.formats.export import export_masks
 from masklet.formats.importing import IMPORT_FORMATS, Imported, import_masks
 from masklet.formats.live import MaskStreams, image_medium, open_image_stream, open_streams, video_medium
@@ -21,7 +21,6 @@ __all__ = [
     "FORMATS",
     "IMPORT_FORMATS",
     "BaseStream",
-    "Cancelled",
     "ExportJob",
     "Exported",
     "Format",

@@ -13,22 +13,17 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pycocotools import mask as coco_mask
 
-from masklet.errors import ConfigError, DataError
+from masklet.errors import Cancelled, ConfigError, DataError
 from masklet.formats.stream import FrameRows, MaskStream
 from masklet.media.base import closing_frames
+from masklet.records import Progress
 from masklet.schema import Options
 from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium
 
 MediumKind = Literal["image", "video", "volume"]
-Progress = Callable[[int, int], None]
-"""Called with (frames done, frames in all)."""
 
 O = TypeVar("O", bound=Options)  # noqa: E741
-
-
-class Cancelled(Exception):  # noqa: N818 (it is no error)
-    """An export was stopped, and has left nothing behind."""
 
 
 @dataclass(slots=True)
@@ -96,7 +91,7 @@ class ExportJob(Generic[O]):
                     yield frame
                 done += 1
                 if self.progress is not None:
-                    self.progress(done, total)
+                    self.progress(done, total, medium.name)
 
 
 def _frames_of(medium: LabelledMedium, *, with_pixels: bool) -> Iterator[FrameRows]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from masklet.errors import DataError, OutputError
-from masklet.formats.base import Exported, ExportJob, Format, Progress
+from masklet.formats.base import Exported, ExportJob, Format
 from masklet.formats.registry import find_format
+from masklet.records import Progress
 from masklet.tracking.masklets import LabelledMedium
 
 
@@ -31,7 +32,7 @@ def export_masks(
             exist. It appears when it is complete.
         options: see the format's schema.
         classes: the classes that come first, in this order, even if no object has them; others follow as they come.
-        progress: called with (frames done, frames in all).
+        progress: called after each frame; the name is that of its medium.
         cancelled: asked before each frame; once it returns True, nothing is left behind.
 
     Raises:

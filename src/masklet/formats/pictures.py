@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from masklet.errors import DataError
-from masklet.formats.base import Cancelled, ExportJob, Format, is_seen
+from masklet.errors import Cancelled, DataError
+from masklet.formats.base import ExportJob, Format, is_seen
 from masklet.masks.operations import mask_box_xyxy
 from masklet.media.gif import GifOptions
 from masklet.media.images import write_image
@@ -32,7 +32,6 @@ class CutoutOptions(Options):
 
 def _write_gif(job: ExportJob[OverlayGifOptions]) -> None:
     medium, options = job.media[0], job.options
-    progress = job.progress
     span = medium.masklets.span()
     effects = (Highlight(), *([Outline()] if options.outline else []))
     rendered = render_video(
@@ -43,7 +42,7 @@ def _write_gif(job: ExportJob[OverlayGifOptions]) -> None:
         start=span.start,
         stop=span.stop,
         gif=GifOptions(width=options.width, fps=options.fps),
-        progress=None if progress is None else lambda frames, total: progress(frames, total or frames),
+        progress=job.progress,
         cancelled=job.cancelled,
     )
     if not rendered.is_complete:

@@ -19,7 +19,7 @@ from masklet.media.gif import GifOptions, GifWriter
 from masklet.media.images import write_image
 from masklet.media.writer import VideoWriter, h264, prores, vp9
 from masklet.output import OutputFolder, check_space, check_writable
-from masklet.records import BoolArray, ByteArray, Frame
+from masklet.records import BoolArray, ByteArray, Frame, Progress
 from masklet.render.backdrop import Asset
 from masklet.render.composition import Composition, Remove
 from masklet.render.frame import Renderer
@@ -27,7 +27,6 @@ from masklet.render.plate import CleanPlate
 from masklet.render.trails import Trails
 from masklet.tracking.masklets import LabelledMedium, Masklets
 
-Progress = Callable[[int, int | None], None]
 """Called with (frames done, frames in all)."""
 
 
@@ -158,7 +157,7 @@ def render_video(
             writer.write(picture, frame.time_s)
             done += 1
             if progress is not None:
-                progress(done, None if last is None else last - start)
+                progress(done, None if last is None else last - start, "")
     return Rendered(path, kind.id, done, is_complete)
 
 

@@ -109,8 +109,14 @@ class AutomaticConfig:
     crops, and in each that of the highest IoU prediction, as the official code has them."""
 
     def __post_init__(self) -> None:
-        limits = {"points_per_side": (1, None), "points_per_batch": (1, None), "crop_points_divisor": (1, None)}
-        limits |= {"crop_layers": (0, MAX_CROP_LAYERS), "min_region_area": (0, None), "low_res_region_area": (0, None)}
+        limits: dict[str, tuple[int, int | None]] = {
+            "points_per_side": (1, None),
+            "points_per_batch": (1, None),
+            "crop_points_divisor": (1, None),
+            "crop_layers": (0, MAX_CROP_LAYERS),
+            "min_region_area": (0, None),
+            "low_res_region_area": (0, None),
+        }
         for name, (least, most) in limits.items():
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least, most=most))
         for name in ("min_iou", "min_stability", "nms_iou", "crop_nms_iou"):
@@ -196,7 +202,7 @@ class AutomaticMask:
 
 
 @dataclass(frozen=True, slots=True)
-class AutomaticProgress:
+class AutomaticCounts:
     """How far a run is, and what became of the candidates so far: each count is of what is left of the one before."""
 
     points_done: int
@@ -211,7 +217,7 @@ class AutomaticProgress:
     """Of which: no duplicates. Complete when a crop is; in the end, the number of masks."""
 
 
-OnProgress = Callable[[AutomaticProgress], None]
+OnCounts = Callable[[AutomaticCounts], None]
 
 
 def segment_everything(
@@ -219,7 +225,7 @@ def segment_everything(
     rgb: ByteArray,
     config: AutomaticConfig | None = None,
     *,
-    on_progress: OnProgress | None = None,
+    on_progress: OnCounts | None = None,
 ) -> list[AutomaticMask]:
     """Find everything in an image.
 
@@ -238,7 +244,7 @@ def segment_everything(
     config = config or AutomaticConfig.for_engine(engine.info)
     size_hw = rgb.shape[0], rgb.shape[1]
     crops = _crops(size_hw, config)
-    progress = _Progress(config.num_points, on_progress)
+    progress = _Counter(config.num_points, on_progress)
     found: list[AutomaticMask] = []
     for box, layer in crops:
         found += _Crop(engine, rgb, box, config).find(config.grid(layer), progress)
@@ -265,11 +271,11 @@ def label_map(found: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArr
     return labels
 
 
-class _Progress:
+class _Counter:
     """Counts, and tells."""
 
-    def __init__(self, points_total: int, on_progress: OnProgress | None) -> None:
-        self.now = AutomaticProgress(0, points_total)
+    def __init__(self, points_total: int, on_progress: OnCounts | None) -> None:
+        self.now = AutomaticCounts(0, points_total)
         self._on_progress = on_progress
 
     def add(self, **counts: int) -> None:
@@ -294,7 +300,7 @@ class _Crop(Generic[A]):
         self._logits = np.empty(self.size_hw, np.float32)
         self._image_mask = np.zeros(rgb.shape[:2], np.bool_, order="F")  # column by column, as RLE counts
 
-    def find(self, grid: FloatArray, progress: _Progress) -> list[AutomaticMask]:
+    def find(self, grid: FloatArray, progress: _Counter) -> list[AutomaticMask]:
         """The distinct masks at these clicks, (P, 2) fractions of the crop, the best IoU prediction first."""
         size_xy = np.array(self.size_hw[::-1], np.float32)
         points = np.minimum(grid * size_xy, np.nextafter(size_xy, np.float32(0)))  # 1.0 is in the last pixel

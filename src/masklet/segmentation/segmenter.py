@@ -18,7 +18,7 @@ from masklet.masks.shown import shown_logits
 from masklet.media.images import ImageSource, read_image
 from masklet.prompts import Prompt, PromptFields
 from masklet.records import Decoded, FloatArray, ImageFeatures, Recall, SegmentResult
-from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, OnProgress, segment_everything
+from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, OnCounts, segment_everything
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,14 +58,14 @@ class Segmenter(Generic[A]):
         )
 
     def everything(
-        self, image: ImageSource, config: AutomaticConfig | None = None, *, on_progress: OnProgress | None = None
+        self, image: ImageSource, config: AutomaticConfig | None = None, *, on_progress: OnCounts | None = None
     ) -> list[AutomaticMask]:
         """Find everything in an image without being told what; see `masklet.segmentation.automatic.segment_everything`.
 
         Args:
             image: as in `set_image`.
             config: what is asked and what stays; `AutomaticConfig.for_engine` when left out.
-            on_progress: called with an `AutomaticProgress` after each batch of clicks.
+            on_progress: called with an `AutomaticCounts` after each batch of clicks.
 
         Raises:
             ImageError: the image is missing, damaged, too large, or an array of another form.

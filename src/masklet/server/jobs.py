@@ -16,7 +16,7 @@ from typing import Any, Literal
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from masklet.errors import MaskletError
+from masklet.errors import Cancelled, MaskletError
 from masklet.server.database import Database, JobRow, new_id, now
 from masklet.server.errors import ApiError
 from masklet.server.settings import Limits
@@ -35,10 +35,6 @@ MAX_ENDED = 200
 WAITING_EVENTS = 256
 """For one listener; one that is slower misses masks, and sees them when it asks for the frame."""
 STOPPED = "the server was stopped; what had been done by then is kept: start again to go on from there"
-
-
-class JobCancelled(Exception):  # noqa: N818 (it is no error)
-    """Somebody wanted the job to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +115,11 @@ class Job:
 
     # For the work.
 
-    def progress(self, done: int, total: int | None = None) -> None:
+    def progress(self, done: int, total: int | None = None, name: str = "") -> None:
         """Say how far it is; and stop here, if somebody wants that.
 
         Raises:
-            JobCancelled: somebody does.
+            Cancelled: somebody does.
         """
         self.done = done
         self.total = total if total is not None else self.total
@@ -135,10 +131,10 @@ class Job:
         """Stop here, if somebody wants that.
 
         Raises:
-            JobCancelled: somebody does.
+            Cancelled: somebody does.
         """
         if self.cancelled.is_set():
-            raise JobCancelled
+            raise Cancelled
 
     def tell(self, name: str, data: Mapping[str, Any]) -> None:
         with self._lock:
@@ -345,7 +341,7 @@ class Jobs:
             try:
                 with in_background():
                     job.work(job)
-            except JobCancelled:
+            except Cancelled:
                 self._end(job, "failed" if job.message == STOPPED else "cancelled", job.message)
             except MaskletError as error:
                 self._end(job, "failed", str(error))

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from masklet.formats import Cancelled, export_masks, find_format
+from masklet.errors import Cancelled
+from masklet.formats import export_masks, find_format
 from masklet.media.base import Frames
 from masklet.render import CONTAINERS, Composition, render_video
 from masklet.server.annotation.store import AnnotationStore
 from masklet.server.database import MediumRow
-from masklet.server.jobs import Job, JobCancelled
+from masklet.server.jobs import Job
 from masklet.server.studio import StudioState
 from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo, parse_color
@@ -131,18 +132,15 @@ class ExportWork:
         suffix = find_format(self.format_id).usual_suffix(is_image=is_image)
         with ExitStack() as stack, result_file(self.studio, job, f"{self.stem}-{self.format_id}{suffix}") as out:
             media = [stack.enter_context(opened) for opened in self._labelled_media()]
-            try:
-                report = export_masks(
-                    self.format_id,
-                    media,
-                    out,
-                    self.options,
-                    classes=self.classes,
-                    progress=job.progress,
-                    cancelled=job.cancelled.is_set,
-                )
-            except Cancelled as stop:
-                raise JobCancelled from stop
+            report = export_masks(
+                self.format_id,
+                media,
+                out,
+                self.options,
+                classes=self.classes,
+                progress=job.progress,
+                cancelled=job.cancelled.is_set,
+            )
         notes = "".join(f"; {note}" for note in report.notes)
         job.message = f"{report.num_masks} masks on {report.num_frames} frames{notes}"
 
@@ -188,4 +186,4 @@ class RenderWork:
                 cancelled=job.cancelled.is_set,
             )
             if not report.is_complete:
-                raise JobCancelled
+                raise Cancelled

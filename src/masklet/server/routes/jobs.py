@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, StreamingResponse
 
-from masklet.segmentation.automatic import AutomaticConfig, AutomaticProgress, segment_everything
+from masklet.segmentation.automatic import AutomaticConfig, AutomaticCounts, segment_everything
 from masklet.server import schemas
 from masklet.server.annotation.workspace import NewObject
 from masklet.server.convert import frame_info, job_info, job_row_info
@@ -88,7 +88,7 @@ def everything(
 def _everything(studio: StudioState, medium: MediumRow, body: schemas.EverythingRequest, job: Job) -> None:
     rgb = studio.reader(medium).frame(body.frame_index).rgb
 
-    def on_progress(progress: AutomaticProgress) -> None:
+    def on_progress(progress: AutomaticCounts) -> None:
         job.progress(progress.points_done, progress.points_total)
 
     found = segment_everything(
