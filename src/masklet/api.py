@@ -66,7 +66,8 @@ def resume(
         SessionError: the file is damaged, no session, or of another model or video; or its model is not there.
         VideoError: the video cannot be opened.
     """
-    from masklet.tracking.session import model_of, resume_session, session_about
+    from masklet.tracking.session import model_of, session_about
+    from masklet.tracking.tracker import Tracker
 
     if model is None:
         about = session_about(path)["model"]
@@ -77,7 +78,7 @@ def resume(
                 f"{path} was made with the model {about['name']}, which is not there: give it as model=... ({error})"
             ) from error
     loaded = model if isinstance(model, Model) else load(model)
-    return resume_session(path, loaded.engine, video)
+    return Tracker.resume(path, loaded.engine, video)
 
 
 class Model:

@@ -123,12 +123,12 @@ def test_a_preview_far_back_leaves_what_is_running_alone() -> None:
     tracker, engine = tracked(40)
     way = tracker.run(start=20)
     next(way)
-    before = tracker._tracks[1].bank.tracked_frames
+    before = tracker._state.tracks[1].bank.tracked_frames
     tracker.prompt(1, 8, **CORRECTION)
     masks = tracker.preview(8)
     assert masks.frame_index == 8
     assert engine.recall_of(8).spatial == ((0, 0), (6, 2), (5, 3), (4, 4), (3, 5), (2, 6), (1, 7))
-    assert tracker._tracks[1].bank.tracked_frames in (before, ())
+    assert tracker._state.tracks[1].bank.tracked_frames in (before, ())
 
 
 # Undo.
@@ -151,7 +151,7 @@ def test_undo_of_a_first_prompt_removes_the_object() -> None:
     tracker.prompt(3, 5, **CORRECTION)
     assert tracker.undo() == (3, 5)
     assert tracker.object_ids == (1, 2, 3)
-    assert tracker._tracks[3].given[5].prompt.num_points == 1
+    assert tracker._state.tracks[3].prompts[5].prompt.num_points == 1
     assert tracker.undo() == (3, 5)
     assert tracker.object_ids == (1, 2)
     assert tracker.undo() == (2, 0)
@@ -171,7 +171,7 @@ def test_an_unprompted_frame_is_tracked_like_any_other() -> None:
     with pytest.raises(TrackingError, match="object 1 has not been prompted on frame 12"):
         tracker.unprompt(1, 12)
     assert tracker.undo() == (1, 12)
-    assert 12 in tracker._tracks[1].given
+    assert 12 in tracker._state.tracks[1].prompts
 
 
 def test_an_object_that_starts_later_leaves_no_masks_before() -> None:

@@ -1,4 +1,4 @@
-"""Legs of runs and of what is tracked again, on frame numbers alone."""
+"""Passs of runs and of what is tracked again, on frame numbers alone."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import pytest
 from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.prompts import Prompt
 from masklet.tracking.mask_store import Stretch
-from masklet.tracking.passes import Direction, Leg, legs_of_run, legs_over
-from masklet.tracking.track import Given, Hypothesis, Track
+from masklet.tracking.passes import Direction, Pass, passes_of_run, passes_over
+from masklet.tracking.track import Hypothesis, PromptState, Track
 
 
 def prompted_on(*frames: int) -> Track[int]:
-    given = {index: Given[int](Prompt.create(points_xy=[(1, 1)]), initial=True) for index in frames}
+    given = {index: PromptState[int](Prompt.create(points_xy=[(1, 1)]), initial=True) for index in frames}
     return Track([Hypothesis(MemoryBank[int](MemoryConfig()))], given)
 
 
 @pytest.mark.parametrize(
-    ("direction", "start", "stop", "legs"),
+    ("direction", "start", "stop", "passes"),
     [
-        ("forward", None, None, [Leg(1, 3, None)]),
-        ("forward", 5, 8, [Leg(1, 5, 8)]),
-        ("backward", None, 1, [Leg(-1, 9, 1)]),
-        ("backward", 5, None, [Leg(-1, 5, None)]),
-        ("both", None, None, [Leg(-1, 7, None, shown_below=3), Leg(1, 3, None)]),
-        ("both", 2, 9, [Leg(-1, 7, 1, shown_below=3), Leg(1, 3, 9)]),
+        ("forward", None, None, [Pass(1, 3, None)]),
+        ("forward", 5, 8, [Pass(1, 5, 8)]),
+        ("backward", None, 1, [Pass(-1, 9, 1)]),
+        ("backward", 5, None, [Pass(-1, 5, None)]),
+        ("both", None, None, [Pass(-1, 7, None, shown_below=3), Pass(1, 3, None)]),
+        ("both", 2, 9, [Pass(-1, 7, 1, shown_below=3), Pass(1, 3, 9)]),
     ],
 )
 def test_a_run_goes_from_what_was_said(
-    direction: Direction, start: int | None, stop: int | None, legs: list[Leg]
+    direction: Direction, start: int | None, stop: int | None, passes: list[Pass]
 ) -> None:
     tracks = [prompted_on(3, 9), prompted_on(7)]
-    assert legs_of_run(direction, tracks, 12, start=start, stop=stop, object_ids=None) == legs
+    assert passes_of_run(direction, tracks, 12, start=start, stop=stop, object_ids=None) == passes
 
 
 def test_stretches_that_touch_are_gone_over_at_once_and_forward_first() -> None:
@@ -42,17 +42,17 @@ def test_stretches_that_touch_are_gone_over_at_once_and_forward_first() -> None:
         Stretch(1, 20, 20, 1),
         Stretch(1, 9, 9, -1),
     ]
-    found = [(leg.direction, leg.start, leg.stop, len(group)) for leg, group in legs_over(stretches)]
+    found = [(leg.direction, leg.start, leg.stop, len(group)) for leg, group in passes_over(stretches)]
     assert found == [(1, 4, 10, 2), (1, 20, 21, 1), (-1, 9, 8, 1), (-1, 2, -1, 1)]
 
 
 def test_a_leg_is_over_where_nothing_is_left_of_it() -> None:
-    assert Leg(1, 5, None).is_over(5)
-    assert not Leg(1, 5, None).is_over(None)  # nobody knows
-    assert Leg(-1, -1, None).is_over(5)
-    assert not Leg(-1, 0, None).is_over(5)
+    assert Pass(1, 5, None).is_over(5)
+    assert not Pass(1, 5, None).is_over(None)  # nobody knows
+    assert Pass(-1, -1, None).is_over(5)
+    assert not Pass(-1, 0, None).is_over(5)
 
 
 def test_a_way_back_shows_what_does_not_come_again() -> None:
-    back = Leg(-1, 7, 1, shown_below=3)
+    back = Pass(-1, 7, 1, shown_below=3)
     assert [index for index in range(10) if back.shows(index)] == [2]

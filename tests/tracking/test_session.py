@@ -16,7 +16,7 @@ from masklet.errors import OutputError, SessionError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.memory.bank import MemoryConfig
 from masklet.records import FrameMasks
-from masklet.tracking.session import model_of, resume_session, session_about
+from masklet.tracking.session import model_of, session_about
 from masklet.tracking.tracker import Tracker
 from tests.fake_engine import FakeEngine, pictures
 
@@ -57,7 +57,7 @@ def test_a_resumed_session_goes_on_as_if_nothing_had_happened(tmp_path: Path, me
     tracker.prompt(1, 14, **CORRECTION)
     tracker.accept(3)
     path = tracker.save(tmp_path / "job.masklet")
-    resumed = resume_session(path, engine(), pictures(30))
+    resumed = Tracker.resume(path, engine(), pictures(30))
     assert (resumed.object_ids, resumed.names, resumed.memory) == (tracker.object_ids, {2: "pump"}, tracker.memory)
     assert [facts(masks) for masks in resumed.run(start=15)] == [facts(masks) for masks in tracker.run(start=15)]
     here, there = tracker.engine, resumed.engine
@@ -72,7 +72,7 @@ def test_a_resumed_session_goes_on_as_if_nothing_had_happened(tmp_path: Path, me
 def test_what_was_to_be_done_is_still_to_be_done(tmp_path: Path) -> None:
     tracker = started(30)
     tracker.prompt(1, 12, **CORRECTION)
-    resumed = resume_session(tracker.save(tmp_path / "job.masklet"), engine(), pictures(30))
+    resumed = Tracker.resume(tracker.save(tmp_path / "job.masklet"), engine(), pictures(30))
     assert [masks.frame_index for masks in resumed.retrack()] == list(range(12, 30))
 
 
@@ -84,7 +84,7 @@ def test_a_mask_prompt_and_a_preview_survive(tmp_path: Path) -> None:
     tracker.prompt(2, 2, **CLICK)
     tracker.preview(2)
     tracker.prompt(2, 2, **CORRECTION)
-    resumed = resume_session(tracker.save(tmp_path / "job.masklet"), engine(), pictures(5))
+    resumed = Tracker.resume(tracker.save(tmp_path / "job.masklet"), engine(), pictures(5))
     first = next(resumed.run())
     assert (first.mask(1) == mask).all()
     there = resumed.engine
@@ -116,7 +116,7 @@ def test_the_model_is_looked_for_where_it_was(tmp_path: Path) -> None:
 
 def test_edges_are_part_of_a_session(tmp_path: Path) -> None:
     edges = EdgeConfig(band=1.5)
-    resumed = resume_session(started(edges=edges).save(tmp_path / "job.masklet"), engine(), pictures(30))
+    resumed = Tracker.resume(started(edges=edges).save(tmp_path / "job.masklet"), engine(), pictures(30))
     assert resumed.edges == edges
 
 
@@ -150,15 +150,15 @@ def test_saving_again_replaces_the_file_or_leaves_it(tmp_path: Path, monkeypatch
     assert [entry.name for entry in tmp_path.iterdir()] == ["job.masklet"]
     monkeypatch.undo()
     tracker.save(path)
-    assert resume_session(path, engine(), pictures(30)).object_ids == (1, 2)
+    assert Tracker.resume(path, engine(), pictures(30)).object_ids == (1, 2)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
 def test_a_truncated_file_is_named(tmp_path: Path, kept: float) -> None:
     path = started().save(tmp_path / "job.masklet")
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    with pytest.raises(SessionError, match=r"job\.masklet is no session file, or was cut off"):
-        resume_session(path, engine(), pictures(30))
+    with pytest.raises(SessionError, match=r"job\.masklet is not a session file, or was cut off"):
+        Tracker.resume(path, engine(), pictures(30))
 
 
 def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
@@ -187,7 +187,7 @@ def wrong_array(document: dict[str, Any]) -> None:
         (drop_tracks, "is damaged: KeyError"),
         (wrong_array, "is damaged: KeyError"),
         (lambda document: document.update(version=99), "has version 99, and this masklet .* reads version 1"),
-        (lambda document: document.update(format="other"), "is no session of masklet"),
+        (lambda document: document.update(format="other"), "is not a masklet session"),
         (lambda document: document["model"].update(name="other"), "was made with the model other"),
         (lambda document: document["memory"].update(new=1), "unknown memory settings: new"),
         (lambda document: document["video"].update(num_frames=5), "belongs to another video"),
@@ -198,15 +198,15 @@ def test_a_file_that_does_not_fit_is_refused(
 ) -> None:
     path = rewritten(started().save(tmp_path / "job.masklet"), change)
     with pytest.raises(SessionError, match=text):
-        resume_session(path, engine(), pictures(30))
+        Tracker.resume(path, engine(), pictures(30))
 
 
 def test_other_files_are_no_sessions(tmp_path: Path) -> None:
     with pytest.raises(SessionError, match="cannot read the session"):
-        resume_session(tmp_path / "missing.masklet", engine())
+        Tracker.resume(tmp_path / "missing.masklet", engine())
     (tmp_path / "text.masklet").write_text("hello")
-    with pytest.raises(SessionError, match="is no session file"):
-        resume_session(tmp_path / "text.masklet", engine())
+    with pytest.raises(SessionError, match="is not a session file"):
+        Tracker.resume(tmp_path / "text.masklet", engine())
     path = started().save(tmp_path / "job.masklet")
     with pytest.raises(SessionError, match="does not say where its video"):
-        resume_session(path, engine())
+        Tracker.resume(path, engine())

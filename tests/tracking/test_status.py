@@ -13,8 +13,8 @@ from masklet.prompts import Prompt
 from masklet.records import ByteArray, FloatArray, Frame
 from masklet.tracking.collisions import Claim, CollisionGuard, pairwise_iou, weaker
 from masklet.tracking.mask_store import Scores
-from masklet.tracking.shot_cuts import CutDetector
-from masklet.tracking.status import LOST_AFTER, MAX_REFUSALS, Watch
+from masklet.tracking.shot_cuts import ShotCutDetector
+from masklet.tracking.status import LOST_AFTER, MAX_REFUSALS, StatusMonitor
 from masklet.tracking.suggestions import suggest
 from masklet.tracking.tracker import Tracker
 from tests.fake_engine import FakeEngine, frame, pictures
@@ -25,22 +25,22 @@ def sighting(area: float = 0.1, score: float = 8.0, iou: float = 0.9, *, prompte
     return Sighting(0, 1, score, (iou,), mask[None, None], prompted=prompted)
 
 
-def watched(*seen: Sighting) -> Watch:
-    watch = Watch()
+def watched(*seen: Sighting) -> StatusMonitor:
+    monitor = StatusMonitor()
     for one in seen:
-        watch.judge(one)
-    return watch
+        monitor.update(one)
+    return monitor
 
 
 # Statuses.
 
 
 def test_an_object_is_present_then_occluded_then_lost_then_back() -> None:
-    watch = watched(sighting(prompted=True), *[sighting()] * 5)
-    verdicts = [watch.judge(sighting(score=-5)) for _ in range(LOST_AFTER + 3)]
+    monitor = watched(sighting(prompted=True), *[sighting()] * 5)
+    verdicts = [monitor.update(sighting(score=-5)) for _ in range(LOST_AFTER + 3)]
     assert [verdict.status for verdict in verdicts] == ["occluded"] * LOST_AFTER + ["lost"] * 3
     assert [index for index, verdict in enumerate(verdicts) if verdict.review] == [LOST_AFTER]  # when it is lost, once
-    assert watch.judge(sighting()) == ("present", False)
+    assert monitor.update(sighting()) == ("present", False)
 
 
 @pytest.mark.parametrize(
@@ -56,45 +56,45 @@ def test_an_object_is_present_then_occluded_then_lost_then_back() -> None:
     ],
 )
 def test_doubt_is_relative_to_what_was_seen_before(seen: Sighting, status: str) -> None:
-    watch = watched(*[sighting()] * 5)
-    assert watch.judge(seen) == (status, status == "uncertain")
+    monitor = watched(*[sighting()] * 5)
+    assert monitor.update(seen) == (status, status == "uncertain")
 
 
 def test_a_modest_model_is_not_always_uncertain() -> None:
-    watch = watched(*[sighting(iou=0.4)] * 5)
-    assert watch.judge(sighting(iou=0.35)).status == "present"
+    monitor = watched(*[sighting(iou=0.4)] * 5)
+    assert monitor.update(sighting(iou=0.35)).status == "present"
 
 
 def test_a_mask_of_low_expected_iou_is_uncertain_however_usual_it_is() -> None:
-    watch = watched(*[sighting(iou=0.35)] * 5)
-    assert watch.judge(sighting(iou=0.35), confidence=0.49) == ("uncertain", True)
-    assert watch.judge(sighting(iou=0.35), confidence=0.51) == ("present", False)
-    assert watch.judge(sighting(iou=0.35, prompted=True), confidence=0.1) == ("present", False)
+    monitor = watched(*[sighting(iou=0.35)] * 5)
+    assert monitor.update(sighting(iou=0.35), confidence=0.49) == ("uncertain", True)
+    assert monitor.update(sighting(iou=0.35), confidence=0.51) == ("present", False)
+    assert monitor.update(sighting(iou=0.35, prompted=True), confidence=0.1) == ("present", False)
 
 
 def test_what_the_user_says_is_certain() -> None:
-    watch = watched(*[sighting()] * 5)
-    assert watch.judge(sighting(0.9, 0.1, 0.1, prompted=True)) == ("present", False)
-    assert watch.judge(sighting(0.9, 8.0, 0.9)).status == "present"
+    monitor = watched(*[sighting()] * 5)
+    assert monitor.update(sighting(0.9, 0.1, 0.1, prompted=True)) == ("present", False)
+    assert monitor.update(sighting(0.9, 8.0, 0.9)).status == "present"
 
 
 def test_an_explosion_is_not_believed_until_it_lasts() -> None:
-    watch = watched(*[sighting(0.1)] * 5)
-    assert not watch.has_exploded(0.4)
+    monitor = watched(*[sighting(0.1)] * 5)
+    assert not monitor.has_exploded(0.4)
     for _ in range(MAX_REFUSALS):
-        assert watch.has_exploded(0.8)
-        assert watch.judge(sighting(0.8), refused=True) == ("uncertain", True)
-    assert not watch.has_exploded(0.8)
-    assert not Watch().has_exploded(0.9)
+        assert monitor.has_exploded(0.8)
+        assert monitor.update(sighting(0.8), refused=True) == ("uncertain", True)
+    assert not monitor.has_exploded(0.8)
+    assert not StatusMonitor().has_exploded(0.9)
     large = watched(*[sighting(0.3)] * 5)
     assert not large.has_exploded(0.8)
-    watch.cut()
-    assert not watch.has_exploded(0.8)
+    monitor.forget_areas()
+    assert not monitor.has_exploded(0.8)
 
 
 def test_a_watch_goes_around_a_file() -> None:
-    watch = watched(*[sighting()] * 3, sighting(score=-1))
-    assert Watch.restored(watch.state()).state() == watch.state()
+    monitor = watched(*[sighting()] * 3, sighting(score=-1))
+    assert StatusMonitor.restored(monitor.state()).state() == monitor.state()
 
 
 # Collisions.
@@ -142,7 +142,7 @@ def scene(seed: int, shift: int = 0, gain: float = 1.0) -> ByteArray:
 
 
 def cuts(*frames: ByteArray) -> list[int]:
-    detector = CutDetector()
+    detector = ShotCutDetector()
     return [index for index, rgb in enumerate(frames) if detector.is_cut(rgb)]
 
 
@@ -159,10 +159,10 @@ def test_restless_videos_are_not_all_cuts() -> None:
 
 
 def test_a_detector_goes_around_a_file() -> None:
-    detector = CutDetector()
+    detector = ShotCutDetector()
     for rgb in (scene(1), scene(1, 4)):
         detector.is_cut(rgb)
-    other = CutDetector()
+    other = ShotCutDetector()
     other.restore(detector.state())
     assert other.state() == detector.state()
     assert other.is_cut(scene(2))

@@ -165,7 +165,8 @@ def _opened(
         return
     if masks.policy is not None:
         raise ConfigError("--policy belongs to the beginning: a session goes on with the policy that it has")
-    from masklet.tracking.session import model_of, resume_session, session_about
+    from masklet.tracking.session import model_of, session_about
+    from masklet.tracking.tracker import Tracker
 
     about = session_about(session)
     if video is None and about["video"] is not None:
@@ -177,7 +178,7 @@ def _opened(
     name = model_of(about["model"] | {"name": said}) if model.model == DEFAULT_MODEL else model.model
     loaded = load_model(name, model.device, model.precision, speed)
     with open_source(video, window=window) as source:
-        tracker = resume_session(session, loaded.engine, source)
+        tracker = Tracker.resume(session, loaded.engine, source)
         tracker.edges = masks.edges() or tracker.edges
         yield tracker
 

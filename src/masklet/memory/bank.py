@@ -342,24 +342,24 @@ class MemoryBank(Generic[A]):
             pointer_span=span,
         )
 
-    def lacks(self, reliabilities: Mapping[int, float], frame_index: int, direction: int) -> list[int]:
-        """Which frames would be read for one frame, if these were remembered, the nearest last; none if all are.
-
-        For rebuilding memories of which only the masks are left.
+    def missing_for(self, frame_index: int, reliabilities: Mapping[int, float], direction: int) -> list[int]:
+        """Return the frames the bank would read for `frame_index` but does not hold, nearest last; none if it holds
+        all of them. It is used to rebuild memories of which only the masks are left.
 
         Args:
-            reliabilities: of frames behind the one to be read for, by frame index.
-            frame_index: the frame to be read for.
-            direction: which way tracking goes.
+            frame_index: the frame to be decoded.
+            reliabilities: of the frames behind it that could be rebuilt, by frame index.
+            direction: 1 forward, -1 backward.
         """
         first = self._first(frame_index, direction)
-        unread = {index: sure for index, sure in reliabilities.items() if index not in first}
+        unread = {index: reliable for index, reliable in reliabilities.items() if index not in first}
         view = View(frame_index, direction, self.config.max_pointers, unread, len(first))
         wanted = [index for _, index in self.policy.read(view).spatial if index in unread]
         turned = direction != self._direction
-        known = {index for index, one in self._entries.items() if one.spatial is not None}
-        known = {index for index in known if self._entries[index].prompted or not turned}
-        if known.issuperset(wanted):
+        held = {index for index, entry in self._entries.items() if entry.spatial is not None}
+        # After a turn the tracked frames lie ahead, and are about to be forgotten.
+        held = {index for index in held if self._entries[index].prompted or not turned}
+        if held.issuperset(wanted):
             return []
         return sorted(wanted, key=lambda index: index * direction)
 

@@ -1,4 +1,4 @@
-"""Finds tracked objects that have collapsed onto one another, and says which of two is the impostor."""
+"""Finds tracked objects that have collapsed onto the same pixels, and decides which of the two is wrong there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from masklet.records import BoolArray, FloatArray
 
 COLLIDED_IOU = 0.7
-"""From this on two masks are one thing. Source: sam3 99d02f2, suppression of overlapping tracks."""
+"""Two masks that overlap at least this much show the same thing.
+Source: sam3 99d02f2, suppression of overlapping tracks."""
 CLOSE_SCORES = 1.0
-"""Object scores, logits, that differ by less say nothing of who is right; then the steadier one is.
+"""Object scores (logits) that differ by less do not decide; the object with the steadier score then wins.
 Source: the rule is that of SAM2MOT (arXiv 2504.04519), the number ours."""
 
 
@@ -21,24 +22,24 @@ class Claim:
     """One object's claim to its mask."""
 
     object_score: float
-    unsteadiness: float
+    score_variance: float
     """Variance of its recent object scores."""
     prompted: bool = False
 
 
 @dataclass(slots=True)
 class CollisionGuard:
-    """Remembers which objects lie on one another because the user said so: a shirt and who wears it."""
+    """Decides between objects on the same pixels, except where the user prompted both, as a shirt and its wearer."""
 
     allowed: set[tuple[int, int]] = field(default_factory=set)
     """Pairs of object ids, ascending."""
 
     def losers(self, masks: Mapping[int, BoolArray], claims: Mapping[int, Claim]) -> set[int]:
-        """Objects that have collapsed onto another one which has more right to the pixels.
+        """Return the ids of objects that have collapsed onto another one with a stronger claim to the pixels.
 
         Args:
             masks: by object id, ascending; all of one (h, w), empty where the object is absent.
-            claims: of the same objects.
+            claims: claims of the same objects, by object id.
         """
         ids = list(masks)
         overlaps = pairwise_iou([masks[object_id] for object_id in ids])
@@ -53,19 +54,23 @@ class CollisionGuard:
         return losers
 
     def forget(self, object_id: int) -> None:
-        """The id may be used for another object."""
+        """Forget an object that was removed: its id may be used again."""
         self.allowed = {pair for pair in self.allowed if object_id not in pair}
+
+    def clear(self) -> None:
+        """Forget all objects."""
+        self.allowed.clear()
 
 
 def weaker(first: Claim, second: Claim) -> int:
-    """0 or 1: the one of the lower object score, or if they are close, the one whose score has been less steady."""
-    if abs(first.object_score - second.object_score) >= CLOSE_SCORES or first.unsteadiness == second.unsteadiness:
+    """Return which claim is weaker, 0 or 1: the lower object score, or, if they are close, the less steady one."""
+    if abs(first.object_score - second.object_score) >= CLOSE_SCORES or first.score_variance == second.score_variance:
         return int(second.object_score <= first.object_score)
-    return int(second.unsteadiness > first.unsteadiness)
+    return int(second.score_variance > first.score_variance)
 
 
 def pairwise_iou(masks: Sequence[BoolArray]) -> FloatArray:
-    """(N, N) of N masks of one size; 0 where one is empty."""
+    """Return the (N, N) IoUs of N masks of one size; 0 where one of them is empty."""
     if not masks:
         return np.zeros((0, 0), np.float32)
     flat = np.stack(masks).reshape(len(masks), -1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""An engine with its eyes on one frame: it encodes the frame once, and its objects in batches of bounded size."""
+"""An engine bound to one frame: it encodes the frame once, and decodes objects in batches of bounded size."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[A]):
-    """What the decoder says of one object, with a copy of the logits to look into."""
+class DecodeRequest(Generic[A]):
+    """Input of the decoder for one object."""
+
+    recall: Recall[A]
+    prompt: Prompt | None = None
+    """With the logits that it corrects. None: the object is tracked from memory alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeResult(Generic[A]):
+    """The decoder's answer for one object, with a copy of the logits that can be read without the engine."""
 
     decoded: Decoded[A]
     logits: FloatArray
     """(K, h, w) on the host."""
 
-    def choosing(self, candidate: int) -> Answer[A]:
-        """The same with another candidate chosen."""
+    def choosing(self, candidate: int) -> DecodeResult[A]:
+        """Return a copy with another chosen candidate."""
         return replace(self, decoded=replace(self.decoded, chosen=candidate))
 
     @property
     def chosen_logits(self) -> FloatArray:
         """(h, w) of the chosen candidate."""
-        chosen: FloatArray = self.logits[self.decoded.chosen]
-        return chosen
-
-
-@dataclass(frozen=True, slots=True)
-class Question(Generic[A]):
-    """What is asked of the decoder about one object."""
-
-    recall: Recall[A]
-    prompt: Prompt | None = None
-    """With the logits that it corrects; None tracks from memory alone."""
+        logits: FloatArray = self.logits[self.decoded.chosen]
+        return logits
 
 
 class FrameEngine(Generic[A]):
-    """The last frame looked at, its features, and the engine's functions on it.
+    """The engine's functions on the current frame, whose features are kept.
 
     Args:
         engine: runs the model.
-        objects_at_once: the largest batch. What a batch needs in memory grows with it, the answers do not change.
+        objects_at_once: the largest batch. A larger one needs more memory; the masks are the same.
     """
 
     def __init__(self, engine: Engine[A], objects_at_once: int = 16) -> None:
@@ -58,36 +58,41 @@ class FrameEngine(Generic[A]):
         self.frame: Frame | None = None
         self._features: ImageFeatures[A] | None = None
 
-    def look_at(self, frame: Frame) -> Frame:
-        """Turn to a frame. Its features are kept if it is the one looked at already."""
-        known = self.frame
-        if known is None or known.index != frame.index or not np.array_equal(known.rgb, frame.rgb):
+    def set_frame(self, frame: Frame) -> Frame:
+        """Make this the current frame. The features stay if it already is, with the same pixels."""
+        current = self.frame
+        if current is None or current.index != frame.index or not np.array_equal(current.rgb, frame.rgb):
             self.frame, self._features = frame, None
         return frame
 
     @property
     def features(self) -> ImageFeatures[A]:
-        """Of the frame, encoded when they are first needed."""
+        """Features of the current frame, encoded when they are first needed."""
         assert self.frame is not None
         if self._features is None:
             self._features = self.engine.encode_image(self.frame.rgb, in_video=True)
         return self._features
 
-    def answer(self, questions: Sequence[Question[A]]) -> list[Answer[A]]:
-        """Memory attention and mask decoder, one answer a question."""
-        answers: list[Answer[A]] = []
-        for batch in self._batches(questions):
-            conditioned = self.engine.attend(self.features, [question.recall for question in batch])
-            decoded = self.engine.decode(conditioned, [question.prompt for question in batch])
-            answers += [Answer(one, self.engine.to_numpy(one.low_res_logits)) for one in decoded]
-        return answers
+    def decode(self, requests: Sequence[DecodeRequest[A]]) -> list[DecodeResult[A]]:
+        """Run memory attention and the mask decoder; one result per request."""
+        results: list[DecodeResult[A]] = []
+        for batch in self._batches(requests):
+            conditioned = self.engine.attend(self.features, [request.recall for request in batch])
+            answers = self.engine.decode(conditioned, [request.prompt for request in batch])
+            results += [DecodeResult(decoded, self.engine.to_numpy(decoded.low_res_logits)) for decoded in answers]
+        return results
 
-    def memorise(self, answers: Sequence[Answer[A]], prompted: Sequence[bool]) -> list[FrameMemory[A]]:
-        """Memory encoder, one memory an answer."""
+    def encode_memories(self, results: Sequence[DecodeResult[A]], prompted: Sequence[bool]) -> list[FrameMemory[A]]:
+        """Run the memory encoder; one memory per result.
+
+        Args:
+            results: from `decode`, on the current frame.
+            prompted: for each of them, whether the user prompted the object on this frame.
+        """
         memories: list[FrameMemory[A]] = []
-        for batch in self._batches(range(len(answers))):
+        for batch in self._batches(range(len(results))):
             memories += self.engine.encode_memory(
-                self.features, [answers[row].decoded for row in batch], [prompted[row] for row in batch]
+                self.features, [results[row].decoded for row in batch], [prompted[row] for row in batch]
             )
         return memories
 

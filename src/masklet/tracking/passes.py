@@ -1,4 +1,4 @@
-"""The ways that tracking takes through a video: legs of a run, and stretches that are tracked again."""
+"""Passes: ranges of frames that tracking walks through, planned for a run or for frames to be tracked again."""
 
 from __future__ import annotations
 
@@ -11,31 +11,34 @@ from masklet.tracking.track import Track
 Direction = Literal["forward", "backward", "both"]
 
 
-class Leg(NamedTuple):
-    """A part of a run that is still to be gone."""
+class Pass(NamedTuple):
+    """Frames to walk through in one direction; `start` moves on as they are done."""
 
     direction: int
+    """1 forward, -1 backward."""
     start: int
+    """The next frame."""
     stop: int | None
-    """As in `range`; None is the end of the video."""
+    """The frame before which the pass ends, as in `range`; None is the end of the video."""
     object_ids: tuple[int, ...] | None = None
-    """Which objects to track; None is all."""
+    """Objects to track; None is all, those included that are added meanwhile."""
     shown_below: int | None = None
-    """On the way back of a run both ways: only earlier frames than this are shown, the others come forward again."""
+    """In the backward pass of a run in both directions: only frames before this one are shown, as the others are shown
+    in the forward pass."""
 
     def is_over(self, num_frames: int | None) -> bool:
-        """Whether nothing is left of it."""
+        """Return True if no frame is left."""
         stop = self.stop if self.stop is not None else num_frames if self.direction > 0 else -1
         return stop is not None and (stop - self.start) * self.direction <= 0
 
     def shows(self, frame_index: int) -> bool:
-        """Whether a frame lies on the way and is shown."""
+        """Return True if the pass will still show a frame."""
         stop = self.stop if self.stop is not None else self.direction * 2**40
-        is_on_way = (frame_index - self.start) * self.direction >= 0 and (stop - frame_index) * self.direction > 0
-        return is_on_way and (self.shown_below is None or frame_index < self.shown_below)
+        is_ahead = (frame_index - self.start) * self.direction >= 0 and (stop - frame_index) * self.direction > 0
+        return is_ahead and (self.shown_below is None or frame_index < self.shown_below)
 
 
-def legs_of_run(
+def passes_of_run(
     direction: Direction,
     tracks: Sequence[Track[Any]],
     num_frames: int | None,
@@ -43,43 +46,43 @@ def legs_of_run(
     start: int | None,
     stop: int | None,
     object_ids: tuple[int, ...] | None,
-) -> list[Leg]:
-    """The legs of `Tracker.run`, which says what start and stop are.
+) -> list[Pass]:
+    """Plan the passes of `Tracker.run`, which explains start and stop.
 
     Args:
-        direction: going both ways, the way back comes first.
+        direction: with "both", the backward pass comes first.
         tracks: the objects to track.
-        num_frames: of the video, where known.
-        start: in place of the first frame on which one of the objects can be tracked.
-        stop: the way ends before this frame.
-        object_ids: of the tracks; None has those that are added on the way tracked, too.
+        num_frames: length of the video, where known.
+        start: replaces the first frame on which one of the objects can be tracked.
+        stop: the frame before which the run ends.
+        object_ids: ids of the tracks; None also tracks objects that are added meanwhile.
     """
-    firsts = [track.first_known for track in tracks]
+    firsts = [track.first_trackable for track in tracks]
     earliest = min(firsts)
     if direction == "both":
-        back = Leg(-1, max(firsts), start - 1 if start else None, object_ids, shown_below=earliest)
-        return [back, Leg(1, earliest, stop, object_ids)]
+        back = Pass(-1, max(firsts), start - 1 if start else None, object_ids, shown_below=earliest)
+        return [back, Pass(1, earliest, stop, object_ids)]
     if start is not None:
         first = start
     else:
-        first = earliest if direction == "forward" else max(track.last_known(num_frames) for track in tracks)
-    return [Leg(1 if direction == "forward" else -1, first, stop, object_ids)]
+        first = earliest if direction == "forward" else max(track.last_trackable(num_frames) for track in tracks)
+    return [Pass(1 if direction == "forward" else -1, first, stop, object_ids)]
 
 
-def legs_over(stretches: Sequence[Stretch]) -> Iterator[tuple[Leg, list[Stretch]]]:
-    """Legs that go over stretches, those that touch in one; forward, then backward."""
+def passes_over(stretches: Sequence[Stretch]) -> Iterator[tuple[Pass, list[Stretch]]]:
+    """Plan passes over outdated stretches: forward, then backward. Stretches that touch share a pass."""
     for direction in (1, -1):
-        own = sorted((one for one in stretches if one.direction == direction), key=lambda one: one.first)
-        for group in _touching(own)[::direction]:
-            first, last = min(one.first for one in group), max(one.last for one in group)
-            yield (Leg(1, first, last + 1) if direction > 0 else Leg(-1, last, first - 1)), group
+        in_direction = [stretch for stretch in stretches if stretch.direction == direction]
+        for group in _touching(sorted(in_direction, key=lambda stretch: stretch.first))[::direction]:
+            first, last = min(stretch.first for stretch in group), max(stretch.last for stretch in group)
+            yield (Pass(1, first, last + 1) if direction > 0 else Pass(-1, last, first - 1)), group
 
 
 def _touching(stretches: Sequence[Stretch]) -> list[list[Stretch]]:
-    """Stretches, by their first frame, in groups between which there is a gap."""
+    """Group stretches, sorted by their first frame, so that there is a gap between any two groups."""
     groups: list[list[Stretch]] = []
     for stretch in stretches:
-        if groups and stretch.first <= max(one.last for one in groups[-1]) + 1:
+        if groups and stretch.first <= max(member.last for member in groups[-1]) + 1:
             groups[-1].append(stretch)
         else:
             groups.append([stretch])

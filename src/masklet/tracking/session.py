@@ -1,7 +1,7 @@
-"""Sessions as files: everything a tracker knows, in one zip of JSON and arrays, to go on with in another process.
+"""Sessions as files: the state of a tracker in one zip of JSON and arrays, to be continued in another process.
 
-    session.json     version, model, video, rules, objects: what was said, what is remembered (by names of arrays)
-    masks.jsonl      a stored mask a line, run-length encoded
+    session.json     version, model, video, rules, objects with their prompts and memories (arrays by name)
+    masks.jsonl      one stored mask per line, run-length encoded
     arrays/N.npy     memories, pointers and logits, float32
 
 Nothing in it is executed when it is read: no pickle. A file is written beside its target and renamed, so that an old
@@ -13,32 +13,32 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from masklet._version import __version__
 from masklet.engine.protocol import Engine
-from masklet.errors import ConfigError, DataError, MaskletError, OutputError, PromptError, SessionError, TrackingError
+from masklet.errors import ConfigError, DataError, MaskletError, OutputError, PromptError, SessionError
 from masklet.masks.edges import EdgeConfig
-from masklet.media.source import VideoSource
+from masklet.media.source import FrameSource, VideoSource, open_source
 from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.output import atomic_path
 from masklet.prompts import Prompt
 from masklet.records import Decoded, FloatArray, FrameMemory
-from masklet.tracking.frame_engine import Answer
+from masklet.tracking.collisions import CollisionGuard
+from masklet.tracking.frame_engine import DecodeResult
 from masklet.tracking.mask_rows import MaskRow, from_json, to_json
 from masklet.tracking.mask_store import MaskStore
-from masklet.tracking.passes import Leg
-from masklet.tracking.status import Watch
-from masklet.tracking.track import Given, Hypothesis, Track
-
-if TYPE_CHECKING:
-    from masklet.tracking.tracker import Tracker
+from masklet.tracking.passes import Pass
+from masklet.tracking.shot_cuts import ShotCutDetector
+from masklet.tracking.state import TrackerState, keeps_masks
+from masklet.tracking.status import StatusMonitor
+from masklet.tracking.track import Hypothesis, PromptState, Track
 
 A = TypeVar("A")
 
@@ -50,18 +50,18 @@ MAX_ARRAY_BYTES = 2**30
 Document = dict[str, Any]
 
 
-def save_session(tracker: Tracker[Any], path: str | Path) -> Path:
-    """Write a tracker into a file; see `Tracker.save`."""
+def save_session(engine: Engine[A], state: TrackerState[A], path: str | Path) -> Path:
+    """Write the state of a tracker into a file; see `Tracker.save`."""
     path = Path(path)
     try:
         with (
             atomic_path(path) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
         ):
-            document = _Writer(tracker.engine, file).document(tracker)
-            if tracker._store is not None:
+            document = _Writer(engine, file).document(state)
+            if state.store is not None:
                 with file.open("masks.jsonl", "w", force_zip64=True) as lines:
-                    for row in tracker._store.all():
+                    for row in state.store.all():
                         lines.write(json.dumps(to_json(row)).encode() + b"\n")
             # The last entry: a file that has it is complete.
             file.writestr("session.json", json.dumps(document))
@@ -72,58 +72,70 @@ def save_session(tracker: Tracker[Any], path: str | Path) -> Path:
     return path
 
 
-def resume_session(path: str | Path, engine: Engine[A], video: VideoSource | None = None) -> Tracker[A]:
-    """A tracker that goes on where the saved one was; see `masklet.resume`."""
-    from masklet.tracking.tracker import Tracker
+def load_session(path: str | Path, engine: Engine[A], video: VideoSource | None = None) -> TrackerState[A]:
+    """Read the state of a tracker, with its video opened and its masks in a store; see `masklet.resume`.
 
+    Args:
+        path: the file.
+        engine: runs the model that the session was made with.
+        video: where the video is now; where it was then when left out.
+
+    Raises:
+        SessionError: the file is damaged, not a session, or of another model or video.
+        VideoError: the video cannot be opened.
+    """
     with _Reader.opened(path, engine) as reader:
-        document = reader.document
-        about = document["video"]
+        about = reader.document["video"]
         source = about["path"] if video is None and about is not None else video
         if source is None and about is not None:
-            raise SessionError(f"{path} does not say where its video {about['name']} lies: give it as video=...")
-        config = _memory_config(document)
-        edges = document.get("edges")  # sessions of the first versions have none
-        tracker = Tracker(
-            engine,
-            source,
-            memory=config,
-            non_overlap=document["non_overlap"],
-            edges=None if edges is None else EdgeConfig(**edges),
-        )
+            raise SessionError(f"{path} does not say where its video {about['name']} is: give it as video=...")
+        opened = None if source is None else open_source(source)
         if about is not None:
-            reader.check_video(tracker, about)
-        reader.fill(tracker)
-    return tracker
+            assert opened is not None
+            reader.check_video(opened, about)
+        state = reader.state(opened)
+        if state.store is not None:
+            _fill_store(reader.file, state.store)
+    return state
+
+
+def load_state(path: str | Path, engine: Engine[A]) -> TrackerState[A]:
+    """Read the state of a tracker without its video and its stored masks.
+
+    Raises:
+        SessionError: the file is damaged, not a session, or of another model.
+    """
+    with _Reader.opened(path, engine) as reader:
+        return reader.state(None)
 
 
 def model_of(about: Mapping[str, Any]) -> str:
-    """What to load for a session, of `session_about(...)["model"]`: where it lay then, or its name."""
+    """Return what to load for a session, from `session_about(...)["model"]`: its path if it exists, or its name."""
     path = str(about.get("path") or "")
     return path if path and Path(path).exists() else str(about["name"])
 
 
 def session_about(path: str | Path) -> Document:
-    """What a session file says of itself: `model`, `video`, `objects` and `notes`; no model is needed to read it.
+    """Return what a session file says of itself: `model`, `video`, `objects` and `notes`; no model is needed.
 
     Raises:
-        SessionError: it is damaged, or none.
+        SessionError: the file is damaged, or not a session.
     """
     with _unzipped(path) as file:
         document = _document(path, file)
-    objects = [{"object_id": one["object_id"], "name": one["name"]} for one in document["tracks"]]
+    objects = [{"object_id": track["object_id"], "name": track["name"]} for track in document["tracks"]]
     return {key: document[key] for key in ("model", "video", "notes")} | {"objects": objects}
 
 
 def session_masks(path: str | Path) -> MaskStore:
-    """The masks in a session file, in a store that vanishes with the process; no model is needed to read them.
+    """Read the masks of a session file into a temporary store; no model is needed.
 
     Raises:
-        SessionError: it is damaged, or none.
+        SessionError: the file is damaged, or not a session.
     """
     store = MaskStore()
     with _unzipped(path) as file:
-        _document(path, file)  # of a version that can be read
+        _document(path, file)  # checks the version
         _fill_store(file, store)
     return store
 
@@ -146,36 +158,6 @@ def session_prompts(path: str | Path) -> dict[int, dict[int, Prompt]]:
     return prompts
 
 
-def inherited_memories(
-    engine: Engine[A], other: Tracker[A] | str | Path, object_id: int
-) -> tuple[tuple[FrameMemory[A], ...], str]:
-    """What another tracker or a session file remembers of an object's prompted frames, and its name."""
-    if isinstance(other, str | Path):
-        with _Reader.opened(other, engine) as reader:
-            tracks = {one["object_id"]: reader.track(one) for one in reader.document["tracks"]}
-            move: Callable[[A], A] = _same
-    else:
-        if other.engine.info.name != engine.info.name:
-            raise TrackingError(
-                f"the other tracker runs {other.engine.info.name}, this one {engine.info.name}: memories of one model "
-                "mean nothing to another"
-            )
-        tracks = other._tracks
-        other_engine = other.engine
-        move = _same if other_engine is engine else lambda handle: engine.from_numpy(other_engine.to_numpy(handle))
-    if object_id not in tracks:
-        known = ", ".join(map(str, sorted(tracks))) or "none"
-        raise TrackingError(f"object {object_id} is unknown there: known are {known}")
-    memories = tracks[object_id].bank.prompted_memories
-    if not memories:
-        raise TrackingError(f"nothing is remembered of object {object_id} yet: track it first")
-    return tuple(FrameMemory(move(one.spatial), move(one.pointer)) for one in memories), tracks[object_id].name
-
-
-def _same(handle: A) -> A:
-    return handle
-
-
 class _Writer(Generic[A]):
     """Turns a tracker into JSON; arrays go into the zip at once, and only their names into the JSON."""
 
@@ -186,64 +168,60 @@ class _Writer(Generic[A]):
         self._names: dict[int, str] = {}
         self._kept: list[object] = []  # so that no handle is freed and its id used for another one
 
-    def document(self, tracker: Tracker[A]) -> Document:
-        info = None if tracker.source is None else tracker.source.info
-        place = None if info is None else Path((info.path or info.name).removeprefix("file:"))
+    def document(self, state: TrackerState[A]) -> Document:
+        info = None if state.source is None else state.source.info
+        path = None if info is None else Path((info.path or info.name).removeprefix("file:"))
+        model = self._engine.info
         return {
             "format": FORMAT,
             "version": VERSION,
             "masklet": __version__,
-            "model": {
-                "name": tracker.engine.info.name,
-                "precision": tracker.engine.info.precision,
-                "speed": tracker.engine.info.speed,
-                "path": tracker.engine.info.path,
-            },
+            "model": {"name": model.name, "precision": model.precision, "speed": model.speed, "path": model.path},
             "video": None
             if info is None
             else {
                 "name": info.name,
-                "path": str(place.resolve()) if place is not None and place.exists() else info.path,
+                "path": str(path.resolve()) if path is not None and path.exists() else info.path,
                 "size_hw": info.size_hw,
                 "num_frames": info.num_frames,
             },
-            "memory": tracker.memory.to_dict(),
-            "non_overlap": tracker.non_overlap,
-            "edges": None if tracker.edges is None else asdict(tracker.edges),
-            "position": tracker._walker.position,
-            "direction": tracker._walker.direction,
-            "legs": [leg._asdict() for leg in tracker._walker.legs],
-            "notes": tracker.notes,
-            "cuts": tracker._walker.cuts.state(),
-            "collisions": sorted(tracker._stepper.collisions.allowed),
-            "tracks": [self._track(object_id, track) for object_id, track in sorted(tracker._tracks.items())],
+            "memory": state.memory.to_dict(),
+            "non_overlap": state.non_overlap,
+            "edges": None if state.edges is None else asdict(state.edges),
+            "position": state.position,
+            "direction": state.direction,
+            "legs": [planned._asdict() for planned in state.passes],
+            "notes": state.notes,
+            "cuts": state.shot_cuts.state(),
+            "collisions": sorted(state.collisions.allowed),
+            "tracks": [self._track(object_id, track) for object_id, track in sorted(state.tracks.items())],
         }
 
     def _track(self, object_id: int, track: Track[A]) -> Document:
-        latest = track.latest_answer
+        last = track.last_result
         return {
             "object_id": int(object_id),
             "name": track.name,
             "hidden": track.hidden,
             "direction": track.direction,
-            "tracked": [track.tracked.start, track.tracked.stop],
-            "watch": track.watch.state(),
-            "latest": None if latest is None else {"frame_index": latest[0], "answer": self._answer(latest[1])},
-            "given": [self._given(int(index), given) for index, given in track.given.items()],
+            "tracked": [track.tracked_frames.start, track.tracked_frames.stop],
+            "watch": track.monitor.state(),
+            "latest": None if last is None else {"frame_index": last[0], "answer": self._answer(last[1])},
+            "given": [self._prompt(int(index), prompt) for index, prompt in track.prompts.items()],
             "hypotheses": [self._hypothesis(hypothesis) for hypothesis in track.hypotheses],
         }
 
-    def _given(self, frame_index: int, given: Given[A]) -> Document:
+    def _prompt(self, frame_index: int, state: PromptState[A]) -> Document:
         return {
             "frame_index": frame_index,
-            **given.prompt.to_dict(self._array),
-            "initial": given.initial,
-            "answer": None if given.answer is None else self._answer(given.answer),
-            "is_answered": given.is_answered,
-            "is_remembered": given.is_remembered,
+            **state.prompt.to_dict(self._array),
+            "initial": state.initial,
+            "answer": None if state.answer is None else self._answer(state.answer),
+            "is_answered": state.is_answered,
+            "is_remembered": state.is_remembered,
         }
 
-    def _answer(self, answer: Answer[A]) -> Document:
+    def _answer(self, answer: DecodeResult[A]) -> Document:
         decoded = answer.decoded
         return {
             "logits": self._handle(decoded.low_res_logits),
@@ -263,17 +241,17 @@ class _Writer(Generic[A]):
                 {
                     "frame_index": int(index),
                     "kind": kind,
-                    "reliability": sure,
+                    "reliability": reliability,
                     "spatial": None if spatial is None else self._handle(spatial),
                     "pointer": self._handle(pointer),
                 }
-                for index, kind, sure, spatial, pointer in bank.export()
+                for index, kind, reliability, spatial, pointer in bank.export()
             ],
-            "inherited": [[self._handle(one.spatial), self._handle(one.pointer)] for one in bank.inherited],
+            "inherited": [[self._handle(memory.spatial), self._handle(memory.pointer)] for memory in bank.inherited],
         }
 
     def _handle(self, handle: A) -> str:
-        """Hypotheses share most of their memories, and each is written once."""
+        """Return the name of a handle's array. Hypotheses share most memories, and each is written once."""
         if id(handle) not in self._names:
             self._kept.append(handle)
             self._names[id(handle)] = self._array(self._engine.to_numpy(handle))
@@ -288,17 +266,19 @@ class _Writer(Generic[A]):
 
 
 class _Reader(Generic[A]):
-    """Turns a session file into tracks and stored masks."""
+    """Turns a session file into the state of a tracker."""
 
     def __init__(self, path: Path, engine: Engine[A], file: zipfile.ZipFile) -> None:
         self._path = path
         self._engine = engine
-        self._file = file
+        self.file = file
         self._handles: dict[str, A] = {}
         self.document = _document(path, file)
         model = self.document["model"]["name"]
         if model != engine.info.name:
-            raise SessionError(f"{path} was made with the model {model}, and cannot go on with {engine.info.name}")
+            raise SessionError(
+                f"{path} was made with the model {model}, and cannot be continued with {engine.info.name}"
+            )
 
     @classmethod
     @contextmanager
@@ -306,9 +286,8 @@ class _Reader(Generic[A]):
         with _unzipped(path) as file:
             yield cls(Path(path), engine, file)
 
-    def check_video(self, tracker: Tracker[A], about: Mapping[str, Any]) -> None:
-        assert tracker.source is not None
-        info = tracker.source.info
+    def check_video(self, source: FrameSource, about: Mapping[str, Any]) -> None:
+        info = source.info
         if (list(info.size_hw), info.num_frames) != (list(about["size_hw"]), about["num_frames"]):
             height, width = about["size_hw"]
             raise SessionError(
@@ -316,42 +295,57 @@ class _Reader(Generic[A]):
                 f"{height}, {info.name} has {info.num_frames} of {info.size_hw[1]} x {info.size_hw[0]}"
             )
 
-    def fill(self, tracker: Tracker[A]) -> None:
+    def state(self, source: FrameSource | None) -> TrackerState[A]:
+        """Make the state, with an empty store if the source needs one."""
         document = self.document
-        walker = tracker._walker
-        walker.position, walker.direction = document["position"], document["direction"]
-        walker.legs = [Leg(**leg) for leg in document["legs"]]
-        tracker.notes = document["notes"]
-        walker.cuts.restore(document["cuts"])
-        tracker._stepper.collisions.allowed = {(first, second) for first, second in document["collisions"]}
-        tracker._tracks.update((one["object_id"], self.track(one)) for one in document["tracks"])
-        if tracker._store is not None:
-            _fill_store(self._file, tracker._store)
+        edges = document.get("edges")  # sessions of the first versions have none
+        shot_cuts = ShotCutDetector()
+        shot_cuts.restore(document["cuts"])
+        memory = self._memory()
+        return TrackerState(
+            source,
+            memory.fitted_to(self._engine.info),
+            MaskStore() if keeps_masks(source, memory) else None,
+            non_overlap=document["non_overlap"],
+            edges=None if edges is None else EdgeConfig(**edges),
+            tracks={track["object_id"]: self._track(track) for track in document["tracks"]},
+            collisions=CollisionGuard({(first, second) for first, second in document["collisions"]}),
+            shot_cuts=shot_cuts,
+            passes=[Pass(**planned) for planned in document["legs"]],
+            position=document["position"],
+            direction=document["direction"],
+            notes=document["notes"],
+        )
 
-    def track(self, one: Mapping[str, Any]) -> Track[A]:
-        hypotheses = [self._hypothesis(hypothesis) for hypothesis in one["hypotheses"]]
-        latest = one["latest"]
+    def _memory(self) -> MemoryConfig:
+        try:
+            return MemoryConfig.from_dict(self.document["memory"])
+        except ConfigError as error:  # of the file, not of the caller
+            raise ValueError(str(error)) from error
+
+    def _track(self, record: Mapping[str, Any]) -> Track[A]:
+        latest = record["latest"]
         return Track(
-            hypotheses,
-            given={given["frame_index"]: self._given(given) for given in one["given"]},
-            latest_answer=None if latest is None else (latest["frame_index"], self._answer(latest["answer"])),
-            direction=one["direction"],
-            tracked=range(*one["tracked"]),
-            watch=Watch.restored(one["watch"]),
-            name=one["name"],
-            hidden=one["hidden"],
+            [self._hypothesis(hypothesis) for hypothesis in record["hypotheses"]],
+            prompts={prompt["frame_index"]: self._prompt(prompt) for prompt in record["given"]},
+            last_result=None if latest is None else (latest["frame_index"], self._answer(latest["answer"])),
+            direction=record["direction"],
+            tracked_frames=range(*record["tracked"]),
+            monitor=StatusMonitor.restored(record["watch"]),
+            name=record["name"],
+            hidden=record["hidden"],
         )
 
-    def _given(self, given: Mapping[str, Any]) -> Given[A]:
-        return Given(
-            Prompt.from_dict(given, self._array),
-            initial=given["initial"],
-            answer=None if given["answer"] is None else self._answer(given["answer"]),
-            is_answered=given["is_answered"],
-            is_remembered=given["is_remembered"],
+    def _prompt(self, record: Mapping[str, Any]) -> PromptState[A]:
+        return PromptState(
+            Prompt.from_dict(record, self._array),
+            initial=record["initial"],
+            answer=None if record["answer"] is None else self._answer(record["answer"]),
+            is_answered=record["is_answered"],
+            is_remembered=record["is_remembered"],
         )
 
-    def _answer(self, answer: Mapping[str, Any]) -> Answer[A]:
+    def _answer(self, answer: Mapping[str, Any]) -> DecodeResult[A]:
         logits = self._handle(answer["logits"])
         decoded = Decoded(
             logits,
@@ -360,13 +354,13 @@ class _Reader(Generic[A]):
             answer["object_score"],
             tuple(self._handle(pointer) for pointer in answer["pointers"]),
         )
-        return Answer(decoded, self._engine.to_numpy(logits))
+        return DecodeResult(decoded, self._engine.to_numpy(logits))
 
-    def _hypothesis(self, one: Mapping[str, Any]) -> Hypothesis[A]:
-        bank: MemoryBank[A] = MemoryBank(_memory_config(self.document))
-        bank.policy.restore(one["policy"])
+    def _hypothesis(self, record: Mapping[str, Any]) -> Hypothesis[A]:
+        bank: MemoryBank[A] = MemoryBank(self._memory())
+        bank.policy.restore(record["policy"])
         bank.inherited = tuple(
-            FrameMemory(self._handle(spatial), self._handle(pointer)) for spatial, pointer in one["inherited"]
+            FrameMemory(self._handle(spatial), self._handle(pointer)) for spatial, pointer in record["inherited"]
         )
         bank.restore(
             [
@@ -377,11 +371,11 @@ class _Reader(Generic[A]):
                     None if entry["spatial"] is None else self._handle(entry["spatial"]),
                     self._handle(entry["pointer"]),
                 )
-                for entry in one["entries"]
+                for entry in record["entries"]
             ],
-            one["direction"],
+            record["direction"],
         )
-        return Hypothesis(bank, one["score"])
+        return Hypothesis(bank, record["score"])
 
     def _handle(self, name: str) -> A:
         if name not in self._handles:
@@ -389,16 +383,16 @@ class _Reader(Generic[A]):
         return self._handles[name]
 
     def _array(self, name: str) -> FloatArray:
-        if self._file.getinfo(name).file_size > MAX_ARRAY_BYTES:
+        if self.file.getinfo(name).file_size > MAX_ARRAY_BYTES:
             raise ValueError(f"{name} is larger than {MAX_ARRAY_BYTES} bytes")
-        with self._file.open(name) as entry:
+        with self.file.open(name) as entry:
             array = np.lib.format.read_array(entry, allow_pickle=False)
         return np.asarray(array, np.float32)
 
 
 @contextmanager
 def _unzipped(path: str | Path) -> Iterator[zipfile.ZipFile]:
-    """A session file; whatever is wrong in it is one clear error."""
+    """Open a session file, and turn whatever is wrong in it into one clear error."""
     try:
         with zipfile.ZipFile(path) as file:
             yield file
@@ -407,7 +401,7 @@ def _unzipped(path: str | Path) -> Iterator[zipfile.ZipFile]:
             raise
         raise SessionError(f"the session {path} is damaged: {error}") from error
     except (zipfile.BadZipFile, EOFError) as error:
-        raise SessionError(f"{path} is no session file, or was cut off: {error}") from error
+        raise SessionError(f"{path} is not a session file, or was cut off: {error}") from error
     except OSError as error:
         raise SessionError(f"cannot read the session {path}: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error) as error:
@@ -430,17 +424,10 @@ def _fill_store(file: zipfile.ZipFile, store: MaskStore) -> None:
 def _document(path: str | Path, file: zipfile.ZipFile) -> Document:
     document = json.loads(file.read("session.json"))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise SessionError(f"{path} is no session of masklet")
+        raise SessionError(f"{path} is not a masklet session")
     if document["version"] != VERSION:
         raise SessionError(
             f"{path} has version {document['version']}, and this masklet ({__version__}) reads version {VERSION}: "
             f"use masklet {document['masklet']}"
         )
     return document
-
-
-def _memory_config(document: Document) -> MemoryConfig:
-    try:
-        return MemoryConfig.from_dict(document["memory"])
-    except ConfigError as error:  # of the file, not of the caller
-        raise ValueError(str(error)) from error

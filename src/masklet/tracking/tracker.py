@@ -1,7 +1,7 @@
 """Follows objects through a video: image encoder, memory attention, mask decoder, memory encoder, memory bank.
 
 The tracker moves handles between an engine and one memory bank per object; it knows no tensors, no files and no
-video format. `step` is the one path on which a frame is looked at; `run` is a loop over it. What is kept in memory is
+video format. `step` is the only way in which a frame is tracked; `run` is a loop over it. What is kept in memory is
 the last frame, the banks and the prompts, so it does not grow with the video. The masks go to a store on disk, from
 which memories are rebuilt when a user goes back.
 """
@@ -9,7 +9,7 @@ which memories are rebuilt when a user goes back.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,17 +20,19 @@ from masklet.engine.protocol import Engine
 from masklet.errors import EngineError, PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import FrameSource, VideoSource, open_source
-from masklet.memory.bank import MemoryBank, MemoryConfig
+from masklet.memory.bank import MemoryConfig
 from masklet.prompts import Prompt, PromptFields
-from masklet.records import Decoded, Frame, FrameMasks
+from masklet.records import Decoded, Frame, FrameMasks, FrameMemory
 from masklet.tracking.frame_engine import FrameEngine
 from masklet.tracking.mask_rows import from_rows
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.passes import Direction as Direction
-from masklet.tracking.passes import legs_of_run
+from masklet.tracking.passes import passes_of_run
+from masklet.tracking.session import load_session, load_state, save_session
+from masklet.tracking.state import TrackerState, keeps_masks
 from masklet.tracking.stepper import Stepper
 from masklet.tracking.suggestions import Suggestion, suggest
-from masklet.tracking.track import Given, Hypothesis, Track
+from masklet.tracking.track import PromptState, Track
 from masklet.tracking.walker import Walker
 
 if TYPE_CHECKING:
@@ -45,23 +47,24 @@ MAX_UNDO = 64
 class Tracker(Generic[A]):
     """Tracks any number of objects through one video.
 
-    Prompts may be given for any object on any frame, before, during and after tracking; they take effect when their
-    frame is reached. An object is absent from the frames before its first prompt, seen in the direction of tracking.
+    Prompts can be given for any object on any frame, before, during and after tracking; they take effect when their
+    frame is reached. An object is absent from the frames before its first prompt, in the direction of tracking.
 
     What has been tracked is stored, run-length encoded, in a temporary file, unless the source is live. So a mask can
-    be asked for again (`masks_at`), accepted (`accept`), and corrected: after a prompt on a frame that lies far back,
-    `retrack` goes over what this prompt can change and nothing else.
+    be read again (`masks_at`), accepted (`accept`), and corrected: after a prompt on a frame that lies far back,
+    `retrack` tracks what this prompt can change and nothing else.
 
     Args:
         engine: runs the model.
-        source: what `masklet.video.open_source` takes: a path, folder of frames, camera index, URL or iterator of
-            frames. None when the frames are given to `step` by hand.
+        source: what `masklet.media.open_source` takes: a path, folder of frames, camera index, URL or iterator of
+            frames. None when the frames are given to `step` one by one.
         memory: rules of remembering; those that suit the engine's model when left out.
-        non_overlap: a pixel that several objects claim goes to the one of the highest logit.
+        non_overlap: assign each pixel to at most one object, the one of the highest logit.
         objects_at_once: objects in one batch. Fewer need less memory, the masks are the same.
-        store: keeps the masks in place of a temporary file; what is in it already has been tracked (see `put_back`).
-        edges: how the edges of masks are refined by the picture; None leaves them as the model has them. What is shown
-            and stored has the refined edges, what is remembered is the model's own answer.
+        store: keeps the masks in place of a temporary file. Masks that it already holds count as tracked (see
+            `restore_prompt`).
+        edges: how mask edges are snapped to image edges; None leaves them as the model has them. Masks that are shown
+            and stored have the refined edges; what is remembered is the model's own answer.
 
     Raises:
         EngineError: the model has no memory.
@@ -79,84 +82,93 @@ class Tracker(Generic[A]):
         store: MaskStore | None = None,
         edges: EdgeConfig | None = None,
     ) -> None:
-        if engine.info.images_only:
-            raise EngineError(
-                f"{engine.info.name} cannot track: its weights are those of an image model (transformers' Sam2Model), "
-                f"without a memory. Give weights of a video model (Sam2VideoModel, or an official .pt)"
-            )
+        _check_engine(engine)
+        opened = None if source is None else open_source(source)
+        rules = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
+        kept = (store or MaskStore()) if keeps_masks(opened, rules) else None
+        self._attach(engine, TrackerState(opened, rules, kept, non_overlap, edges), objects_at_once)
+
+    @classmethod
+    def resume(cls, path: str | Path, engine: Engine[A], video: VideoSource | None = None) -> Tracker[A]:
+        """Make a tracker that continues where a saved one was; see `masklet.resume`."""
+        _check_engine(engine)
+        tracker = cls.__new__(cls)
+        tracker._attach(engine, load_session(path, engine, video))
+        return tracker
+
+    def _attach(self, engine: Engine[A], state: TrackerState[A], objects_at_once: int = 16) -> None:
         self.engine = engine
-        self.source: FrameSource | None = None if source is None else open_source(source)
-        self.memory = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
-        self.non_overlap = non_overlap
-        self._view = FrameEngine(engine, objects_at_once)  # a click on its frame does not encode it again
-        is_stored = self.source is not None and not self._is_forward_only and self.memory.retention != "all"
-        self._store = (store or MaskStore()) if is_stored else None
-        self._undo: deque[tuple[int, int, Given[A] | None]] = deque(maxlen=MAX_UNDO)
-        self._stepper = Stepper(
-            self._view,
-            self._store,
-            self.memory,
-            read=self._read,
-            num_frames=self.num_frames,
-            non_overlap=non_overlap,
-            edges=edges,
-        )
-        self._walker = Walker(self._stepper)
-        self._tracks = self._stepper.tracks
-        self.notes: dict[str, Any] = {}
+        self._state = state
+        self._view = FrameEngine(engine, objects_at_once)  # keeps the frame's features from one click to the next
+        self._stepper = Stepper(state, self._view)
+        self._walker = Walker(state, self._stepper)
+        self._undo: deque[tuple[int, int, PromptState[A] | None]] = deque(maxlen=MAX_UNDO)
+
+    @property
+    def source(self) -> FrameSource | None:
+        """The opened source; None when frames are given to `step`."""
+        return self._state.source
+
+    @property
+    def memory(self) -> MemoryConfig:
+        """Rules of remembering."""
+        return self._state.memory
+
+    @property
+    def non_overlap(self) -> bool:
+        """True if each pixel is assigned to at most one object."""
+        return self._state.non_overlap
+
+    @property
+    def notes(self) -> dict[str, Any]:
         """What a program wants to find again in the session file, as JSON can hold it."""
+        return self._state.notes
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        """The objects that have been prompted, ascending."""
-        return tuple(sorted(self._tracks))
+        """Ids of the objects that have been prompted, ascending."""
+        return self._state.object_ids
 
     @property
     def names(self) -> dict[int, str]:
-        """What objects are called, by id; those without a name are left out."""
-        return {
-            object_id: self._tracks[object_id].name for object_id in self.object_ids if self._tracks[object_id].name
-        }
+        """Names of the objects by id; objects without a name are left out."""
+        tracks = self._state.tracks
+        return {object_id: tracks[object_id].name for object_id in self.object_ids if tracks[object_id].name}
 
     @property
     def prompts(self) -> dict[int, dict[int, Prompt]]:
-        """What has been said and still counts, by frame index and object id."""
-        said: dict[int, dict[int, Prompt]] = {}
+        """The prompts that count, by frame index and object id."""
+        by_frame: dict[int, dict[int, Prompt]] = {}
         for object_id in self.object_ids:
-            for frame_index, given in self._tracks[object_id].given.items():
-                said.setdefault(frame_index, {})[object_id] = given.prompt
-        return said
+            for frame_index, state in self._state.tracks[object_id].prompts.items():
+                by_frame.setdefault(frame_index, {})[object_id] = state.prompt
+        return by_frame
 
     @property
     def frame(self) -> Frame | None:
-        """The frame whose masks came last, with its pixels: what an overlay is drawn on. None before the first."""
+        """The frame whose masks came last, with its pixels, to draw an overlay on. None before the first."""
         return self._view.frame
 
     @property
     def answers(self) -> Mapping[int, Decoded[A]]:
-        """By object id: what the decoder said on the frame whose masks came last, as handles of the engine."""
+        """The decoder's answers by object id, on the frame whose masks came last, as handles of the engine."""
         return self._stepper.answers
 
     @property
     def edges(self) -> EdgeConfig | None:
-        """How the edges of masks are refined; it may be changed between two frames."""
-        return self._stepper.edges
+        """How mask edges are refined; it can be changed between two frames."""
+        return self._state.edges
 
     @edges.setter
     def edges(self, edges: EdgeConfig | None) -> None:
-        self._stepper.edges = edges
+        self._state.edges = edges
 
     @property
     def num_frames(self) -> int | None:
         """Frames of the source; None where that is not known, as for a camera."""
-        return None if self.source is None else self.source.info.num_frames
+        return self._state.num_frames
 
-    @property
-    def _is_forward_only(self) -> bool:
-        """Cameras, streams and iterators have no length, and no way back."""
-        return self.num_frames is None
-
-    # Saying what the objects are.
+    # Prompting.
 
     def prompt(
         self,
@@ -167,20 +179,20 @@ class Tracker(Generic[A]):
         clear: bool = False,
         **fields: Unpack[PromptFields],
     ) -> None:
-        """Say what an object is on one frame. It takes effect when the frame is reached, or in `preview`.
+        """Prompt an object on one frame. It takes effect when the frame is reached, or in `preview`.
 
         Several prompts of one object on one frame add up: points join earlier points, and correct an earlier box,
-        mask or preview. A box or mask replaces what was said before.
+        mask or preview. A box or mask replaces the earlier prompt.
 
         A prompt on a frame on which the object has been tracked corrects that frame with its memory in view; `retrack`
         takes the correction to the frames that it can change. A prompt on the frame that `run` has just yielded is
-        taken in before the next frame; the frame is not yielded again (`preview` shows it).
+        remembered before the next frame; the frame is not yielded again (`preview` shows it).
 
         Args:
             object_id: any whole number; a new one begins a new object.
             frame_index: the frame, from 0.
             prompt: what the object is; or give its fields, as in `Prompt.create`.
-            clear: forget what was said of this object on this frame before.
+            clear: remove the earlier prompt of this object on this frame.
             points_xy: (P, 2) source pixels, x right, y down.
             labels: (P,) 1 on the object, 0 not on it; all 1 when left out.
             box_xyxy: (4,) source pixels around the object; or (B, 4) around its parts, whose masks are joined.
@@ -194,93 +206,91 @@ class Tracker(Generic[A]):
         object_id = check_whole("object_id", object_id, error=PromptError)
         frame_index = self._checked_frame_index(frame_index)
         self._check_not_accepted(object_id, frame_index)
-        prompts = self._prompts(frame_index, prompt, fields)
-        track = self._tracks.get(object_id)
-        before = None if track is None else track.given.get(frame_index)
-        for row, part in enumerate(prompts):
-            self._take(object_id, frame_index, part, clear and row == 0)
+        parts = self._parts(frame_index, prompt, fields)
+        before = self._state.prompt_state(object_id, frame_index)
+        for row, part in enumerate(parts):
+            self._add_prompt(object_id, frame_index, part, clear and row == 0)
         self._undo.append((object_id, frame_index, before))
-        self._outdate(object_id, frame_index)
+        self._state.outdate(object_id, frame_index)
 
     def unprompt(self, object_id: int, frame_index: int, *, keep_memory: bool = False) -> None:
-        """Unsay what was said of an object on one frame; an object of which nothing else was said is removed.
+        """Remove an object's prompt on one frame; an object without any other prompt is removed, too.
 
-        As with a prompt, `retrack` goes over what this changes.
+        As with a prompt, `retrack` tracks what this changes.
 
         Args:
             object_id: the object.
-            frame_index: where it was prompted.
-            keep_memory: the official way: what was seen there stays in memory, as on a tracked frame, and so do the
-                object and all masks.
+            frame_index: the frame of the prompt.
+            keep_memory: as the official code does: the frame stays in memory as a tracked one, and so do the object
+                and all masks.
 
         Raises:
             TrackingError: the object has not been prompted on this frame, or the frame has been accepted.
         """
-        track = self._known(object_id)
-        if frame_index not in track.given:
+        track = self._state.track(object_id)
+        if frame_index not in track.prompts:
             raise TrackingError(f"object {object_id} has not been prompted on frame {frame_index}")
         self._check_not_accepted(object_id, frame_index)
-        self._undo.append((object_id, frame_index, track.given[frame_index]))
+        self._undo.append((object_id, frame_index, track.prompts[frame_index]))
         if keep_memory:
             track.count_as_tracked(frame_index)
         else:
-            self._restore(object_id, frame_index, None)
+            self._replace_prompt(object_id, frame_index, None)
 
-    def put_back(self, object_id: int, frame_index: int, prompt: Prompt, *, initial: bool) -> None:
-        """Say what was said in another process, whose masks are in the store; they count as they are.
+    def restore_prompt(self, object_id: int, frame_index: int, prompt: Prompt, *, initial: bool) -> None:
+        """Add a prompt that was given in another process, whose masks are in the store; they stay as they are.
 
         Args:
             object_id: the object.
             frame_index: the frame.
-            prompt: what was said there, as `prompts` had it.
-            initial: the object had not been tracked on this frame when it was said.
+            prompt: the prompt, as `prompts` had it.
+            initial: the object had not been tracked on this frame when the prompt was given.
         """
-        self._track(object_id).given[frame_index] = Given(prompt, initial)
+        self._state.track_or_new(object_id).prompts[frame_index] = PromptState(prompt, initial)
 
     def choose(self, object_id: int, frame_index: int, candidate: int) -> None:
-        """Mean another of the candidates that `preview` had for a prompt: what comes next starts from it.
+        """Select another of the candidates shown by `preview`: tracking then starts from it.
 
         Args:
             object_id: the object.
-            frame_index: where it was prompted.
-            candidate: 0 is the one of highest IoU prediction, which `preview` takes by itself.
+            frame_index: the frame of the prompt.
+            candidate: 0 is the one of the highest IoU prediction, which `preview` selects by itself.
 
         Raises:
             TrackingError: the prompt has not been answered by `preview`, or with fewer candidates.
         """
-        given = self._known(object_id).given.get(frame_index)
-        if given is None or given.answer is None or not given.is_answered:
+        prompt = self._state.track(object_id).prompts.get(frame_index)
+        if prompt is None or prompt.answer is None or not prompt.is_answered:
             raise TrackingError(f"object {object_id} has no candidates on frame {frame_index}: call preview first")
-        given.choose(candidate)
+        prompt.choose(candidate)
 
     def undo(self) -> tuple[int, int] | None:
-        """Take back the last `prompt` or `unprompt`, up to 64 of them.
+        """Undo the last `prompt` or `unprompt`, up to 64 of them.
 
         Returns:
-            The object and the frame that it was about; None when there is nothing to take back.
+            The object id and the frame index of what was undone; None when there is nothing to undo.
         """
         while self._undo:
             object_id, frame_index, before = self._undo.pop()
-            track = self._tracks.get(object_id)
-            if track is None and before is None:
+            if object_id not in self._state.tracks and before is None:
                 continue  # the object has been removed since
-            self._restore(object_id, frame_index, before)
+            self._replace_prompt(object_id, frame_index, before)
             return object_id, frame_index
         return None
 
     def preview(self, frame_index: int = 0) -> FrameMasks:
-        """The masks that the prompts on one frame give, for the objects prompted there; memory stays as it is.
+        """Return the masks that the prompts on one frame give, for the objects prompted there. Memory stays as it is.
 
-        What is shown is what tracking then starts from: further points correct it.
+        Tracking then starts from what is shown, and further points correct it.
 
         Raises:
             TrackingError: no object is prompted on this frame.
             VideoError: the frame cannot be read, or a source that runs once has passed it.
         """
-        prompted = [object_id for object_id, track in self._tracks.items() if frame_index in track.given]
+        prompted = [object_id for object_id, track in self._state.tracks.items() if frame_index in track.prompts]
         if not prompted:
             raise TrackingError(f"no object is prompted on frame {frame_index}: call prompt(...) first")
-        return self._stepper.preview(frame_index, self._walker.direction, prompted)
+        return self._stepper.preview(frame_index, self._state.direction, prompted)
 
     # Tracking.
 
@@ -293,7 +303,7 @@ class Tracker(Generic[A]):
             direction: 1 forward, -1 backward.
 
         Returns:
-            The masks of all objects known at this frame. None of them: no object has been prompted here or earlier.
+            The masks of all objects known at this frame; empty if no object has been prompted here or earlier.
 
         Raises:
             PromptError: a prompt does not fit the frame.
@@ -302,8 +312,8 @@ class Tracker(Generic[A]):
             raise TrackingError(f"direction must be 1 (forward) or -1 (backward), got {direction!r}")
         for object_id, prompt in (prompts or {}).items():
             number = check_whole("object_id", object_id, error=PromptError)
-            self._take(number, frame.index, prompt.fitted(frame.size_hw), clear=False)
-        return self._walker.step(frame, direction, self._tracks)
+            self._add_prompt(number, frame.index, prompt.fitted(frame.size_hw), clear=False)
+        return self._walker.track_frame(frame, direction, self._state.tracks)
 
     def run(
         self,
@@ -313,7 +323,7 @@ class Tracker(Generic[A]):
         stop: int | None = None,
         object_ids: Iterable[int] | None = None,
     ) -> Iterator[FrameMasks]:
-        """Track through the source, frame by frame, as the results are asked for.
+        """Track through the source, frame by frame, as the results are consumed.
 
         `forward` goes from the earliest prompted frame to the end, `backward` from the latest one to frame 0.
         `both` goes outwards from each object's first prompt: first the earlier frames, descending, then all from the
@@ -324,10 +334,10 @@ class Tracker(Generic[A]):
 
         Args:
             direction: 'forward', 'backward' or 'both'.
-            start: first frame of the way: the highest when going backward, the lowest when going both ways. Prompts
-                that lie before it are taken in first, unless they have been already.
-            stop: the way ends before this frame, as in `range`.
-            object_ids: which objects to track, all when left out; those added on the way, too.
+            start: first frame of the run: the highest when going backward, the lowest when going both ways. Prompts
+                that lie before it are remembered first, unless they have been already.
+            stop: the run ends before this frame, as in `range`.
+            object_ids: objects to track. All when left out, those included that are added meanwhile.
 
         Yields:
             The masks of each frame. If the source breaks off, its `VideoError` comes after the frames before it.
@@ -336,36 +346,37 @@ class Tracker(Generic[A]):
             TrackingError: no object is prompted, the frames do not exist, or a live source is to go backward or to
                 start elsewhere than it is.
         """
-        ids = None if object_ids is None else tuple(object_id for object_id in object_ids if self._known(object_id))
-        tracks = {object_id: self._tracks[object_id] for object_id in (self._tracks if ids is None else ids)}
+        state = self._state
+        ids = None if object_ids is None else tuple(object_ids)
+        tracks = {object_id: state.track(object_id) for object_id in (state.tracks if ids is None else ids)}
         source = self._check_run(direction, start, stop, tracks)
-        if self._is_forward_only and self._walker.position is not None:
-            start = max(min(track.first_known for track in tracks.values()), self._walker.position + 1)
-        self._walker.legs = legs_of_run(
-            direction, list(tracks.values()), self.num_frames, start=start, stop=stop, object_ids=ids
+        if state.is_forward_only and state.position is not None:
+            start = max(min(track.first_trackable for track in tracks.values()), state.position + 1)
+        state.passes = passes_of_run(
+            direction, list(tracks.values()), state.num_frames, start=start, stop=stop, object_ids=ids
         )
         return self._walker.run(source)
 
     def proceed(self) -> Iterator[FrameMasks]:
-        """Go on with the last `run` where it was cut off: closed, cancelled, broken off, or saved and resumed.
+        """Continue the last `run` where it was interrupted: closed, cancelled, broken off, or saved and resumed.
 
-        Yields nothing when that had come to its end.
+        Yields nothing when that run had come to its end.
 
         Raises:
             TrackingError: there is no source.
         """
-        return self._walker.run(self._source())
+        return self._walker.run(self._required_source())
 
     def is_to_come(self, frame_index: int) -> bool:
-        """Whether `proceed` would still show this frame."""
-        return any(leg.shows(frame_index) for leg in self._walker.legs)
+        """Return True if `proceed` would still show this frame."""
+        return any(planned.shows(frame_index) for planned in self._state.passes)
 
     def retrack(self) -> Iterator[FrameMasks]:
         """Track again what prompts that were given or undone since can change, and only that.
 
         a) Of each object whose prompts on a frame have changed: that frame, and outwards from it the frames that were
            tracked from its side, up to the next one that is prompted or accepted. From there on that frame says what
-           the object is. Frames that were tracked from the other side have never seen the correction and stay.
+           the object is. Frames that were tracked from the other side do not depend on the correction and stay.
         b) An object that is new is tracked from its first prompt on as far as others have been.
         Other objects' masks are kept. Going back, recent memories are rebuilt from the stored masks.
 
@@ -375,72 +386,71 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: there is no source, or a live one, which cannot go back.
         """
-        source, store = self._source(), self._store
+        source, store = self._required_source(), self._state.store
         if store is None:
-            raise TrackingError("this source cannot go back, so there is nothing to track again: go on with run()")
+            raise TrackingError("this source cannot go back, so nothing can be tracked again: continue with run()")
         return self._walker.retrack(source, store)
 
     def cancel(self) -> None:
-        """End what `run` or `retrack` is doing, after the frame at hand. To be called from any thread."""
+        """Stop `run` or `retrack` after the current frame. Can be called from any thread."""
         self._walker.cancel()
 
     # What has been tracked.
 
     def masks_at(self, frame_index: int) -> FrameMasks | None:
-        """What has been tracked on a frame; None when nothing has, or when the source is live.
+        """Return what has been tracked on a frame; None when nothing has, or when the source is live.
 
         Masks that a later prompt has outdated are left out until they have been tracked again.
         """
-        rows = [] if self._store is None else self._store.frame(frame_index)
-        if self.source is None or not rows:
+        state = self._state
+        rows = [] if state.store is None else state.store.frame(frame_index)
+        if state.source is None or not rows:
             return None
-        return from_rows(frame_index, rows[0].time_s, self._walker.visible(rows), self.source.info.size_hw)
+        return from_rows(frame_index, rows[0].time_s, state.visible(rows), state.source.info.size_hw)
 
     @property
     def tracked_frames(self) -> tuple[int, int] | None:
         """The first and the last frame of which masks are stored."""
-        return None if self._store is None else self._store.frames()
+        return None if self._state.store is None else self._state.store.frames()
 
     def accept(self, frame_index: int | range, object_id: int | None = None, *, accepted: bool = True) -> None:
-        """Mark masks as good: tracking shows and remembers them as they are, and never goes over them again.
+        """Mark masks as good: tracking shows and remembers them as they are, and does not track them again.
 
         Args:
             frame_index: a frame, or a range of them.
-            object_id: whose mask; those of all objects there when left out.
-            accepted: False takes it back.
+            object_id: the object; all objects there when left out.
+            accepted: False withdraws the mark.
 
         Raises:
             TrackingError: nothing has been tracked there, or a prompt has outdated it, or the source is live.
         """
+        store = self._state.store
         if object_id is not None:
-            self._known(object_id)
-        if self._store is None:
+            self._state.track(object_id)
+        if store is None:
             raise TrackingError("this source keeps no masks, so none can be accepted: track a file")
         frames = frame_index if isinstance(frame_index, range) else range(frame_index, frame_index + 1)
-        if not sum([self._store.accept(index, object_id, accepted) for index in frames]):
+        if not sum([store.accept(index, object_id, accepted) for index in frames]):
             where = f"frame {frames[0]}" if len(frames) == 1 else str(frames)
             raise TrackingError(f"nothing that is up to date on {where} can be accepted: track it first")
 
     def suggest_frames(self, count: int = 5) -> list[Suggestion]:
-        """The tracked frames on which a click would help most, the most useful first, diverse in time.
+        """Return the tracked frames on which a click would help most, the most useful first, diverse in time.
 
         Frames that are prompted or accepted are not among them.
         """
-        return [] if self._store is None else suggest(self._store.scores(), count)
+        return [] if self._state.store is None else suggest(self._state.store.scores(), count)
 
-    # Objects come and go.
+    # Objects.
 
     def remove(self, object_id: int) -> None:
-        """Forget an object altogether; its id may be used anew.
+        """Remove an object with its prompts and masks; its id can be used again.
 
         Raises:
             TrackingError: the object is unknown.
         """
-        self._known(object_id)
-        del self._tracks[object_id]
-        self._stepper.collisions.forget(object_id)
-        if self._store is not None:
-            self._store.forget(object_id)
+        self._state.track(object_id)
+        self._state.remove(object_id)
 
     def rename(self, object_id: int, name: str) -> None:
         """Give an object a name, for people and for exports.
@@ -448,7 +458,7 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: the object is unknown.
         """
-        self._known(object_id).name = name
+        self._state.track(object_id).name = name
 
     def hide(self, object_id: int, hidden: bool = True) -> None:
         """Leave an object out of the masks that are shown; it is tracked and stored all the same.
@@ -456,17 +466,17 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: the object is unknown.
         """
-        self._known(object_id).hidden = hidden
+        self._state.track(object_id).hidden = hidden
 
     def adopt(self, other: Tracker[A] | str | Path, object_id: int, *, new_id: int | None = None) -> int:
-        """Take over what another tracker knows of an object: the same product or animal, filmed again.
+        """Inherit another tracker's memory of an object: the same product or animal, filmed again.
 
-        The object is known from the first frame on, in either direction, by what it looked like on the other video's
+        The object is known from the first frame on, in either direction, by its appearance on the other video's
         prompted frames. Prompts given here come before those.
 
         Args:
             other: a tracker with the same model, or a session file.
-            object_id: of the object there.
+            object_id: id of the object there.
             new_id: its id here; the same when left out.
 
         Returns:
@@ -476,155 +486,136 @@ class Tracker(Generic[A]):
             TrackingError: the object is unknown there, or its id is taken here.
             SessionError: the file is damaged, or of another model.
         """
-        from masklet.tracking.session import inherited_memories
-
-        memories, name = inherited_memories(self.engine, other, object_id)
+        memories, name = self._memories_of(other, object_id)
         own_id = check_whole("object_id", object_id if new_id is None else new_id, error=PromptError)
-        if own_id in self._tracks:
+        if own_id in self._state.tracks:
             raise TrackingError(f"object {own_id} exists here already: give the adopted one another new_id")
-        track = self._track(own_id)
+        track = self._state.track_or_new(own_id)
         track.name, track.bank.inherited = name, memories
         return own_id
 
     def reset(self) -> None:
-        """Forget all objects. The source stays open; a live one goes on from where it is."""
-        self._tracks.clear()
+        """Forget all objects. The source stays open; a live one continues from where it is."""
         self._undo.clear()
-        self._stepper.collisions.allowed.clear()
-        if self._store is not None:
-            self._store.forget()
+        self._state.clear()
 
     def save(self, path: str | Path) -> Path:
-        """Write everything into one file, from which `masklet.resume` goes on in another process.
+        """Write everything into one file, from which `masklet.resume` continues in another process.
 
         Raises:
             OutputError: it cannot be written; a file that was there before stays.
         """
-        from masklet.tracking.session import save_session
+        return save_session(self.engine, self._state, path)
 
-        return save_session(self, path)
+    # Helpers.
 
-    def _read(self, frame_index: int) -> Frame:
-        if self.frame is not None and self.frame.index == frame_index:
-            return self.frame
-        if self.source is None:
-            raise TrackingError(f"frame {frame_index} is not the last one, and there is no source to read it from")
-        return self.source.frame(frame_index)
-
-    # Prompts.
-
-    def _prompts(self, frame_index: int, prompt: Prompt | None, fields: PromptFields) -> list[Prompt]:
-        """Return the prompts that `prompt` was given as, to be taken one after the other."""
-        size_hw = self._size_hw(frame_index)
+    def _parts(self, frame_index: int, prompt: Prompt | None, fields: PromptFields) -> list[Prompt]:
+        """Return the prompts that one call of `prompt` consists of, to be added one after the other."""
+        source = self.source
+        size_hw = None if source is None else source.info.size_hw
+        if source is None and self.frame is not None and self.frame.index == frame_index:
+            size_hw = self.frame.size_hw
         boxes = fields.get("box_xyxy")
         if boxes is None or np.ndim(boxes) < 2:
             return Prompt.of(prompt, fields, size_hw=size_hw).in_order()
         if len(np.asarray(boxes)) == 1:
             return Prompt.of(prompt, {**fields, "box_xyxy": np.asarray(boxes)[0]}, size_hw=size_hw).in_order()
-        parts = Prompt.create(mask=self._stepper.joined_boxes(frame_index, np.asarray(boxes)), size_hw=size_hw)
+        joined = Prompt.create(mask=self._stepper.joined_boxes(frame_index, np.asarray(boxes)), size_hw=size_hw)
         rest: PromptFields = {**fields, "box_xyxy": None}
         if all(value is None for value in rest.values()):
-            return [parts]
-        return [parts, *Prompt.of(prompt, rest, size_hw=size_hw).in_order()]
+            return [joined]
+        return [joined, *Prompt.of(prompt, rest, size_hw=size_hw).in_order()]
 
-    def _track(self, object_id: int) -> Track[A]:
-        """The object's, which is new if nothing has been said of it."""
-        if object_id not in self._tracks:
-            self._tracks[object_id] = Track([Hypothesis(MemoryBank(self.memory))])
-        return self._tracks[object_id]
-
-    def _take(self, object_id: int, frame_index: int, prompt: Prompt, clear: bool) -> None:
-        track = self._track(object_id)
-        known = track.given.get(frame_index)
-        if known is None or clear or prompt.box_xyxy is not None or prompt.mask is not None:
-            initial = not self._was_tracked(object_id, frame_index) if known is None else known.initial
-            track.given[frame_index] = Given(prompt, initial)
+    def _add_prompt(self, object_id: int, frame_index: int, prompt: Prompt, clear: bool) -> None:
+        track = self._state.track_or_new(object_id)
+        earlier = track.prompts.get(frame_index)
+        if earlier is None or clear or prompt.box_xyxy is not None or prompt.mask is not None:
+            initial = not self._state.was_tracked(object_id, frame_index) if earlier is None else earlier.initial
+            track.prompts[frame_index] = PromptState(prompt, initial)
         else:
-            track.given[frame_index] = known.with_points(prompt, self.engine.info.low_res_size)
+            track.prompts[frame_index] = earlier.with_points(prompt, self.engine.info.low_res_size)
 
-    def _was_tracked(self, object_id: int, frame_index: int) -> bool:
-        stored = self._store is not None and self._store.mask(object_id, frame_index) is not None
-        return stored or self._tracks[object_id].has_tracked(frame_index)
-
-    def _restore(self, object_id: int, frame_index: int, given: Given[A] | None) -> None:
-        """Put back what was said of an object on a frame at an earlier time."""
-        track = self._track(object_id)
-        track.put_back(frame_index, given)
-        if not track.given and not track.bank.inherited:
-            self.remove(object_id)
+    def _replace_prompt(self, object_id: int, frame_index: int, prompt: PromptState[A] | None) -> None:
+        """Put an earlier prompt, or none, in the place of an object's prompt on a frame."""
+        track = self._state.track_or_new(object_id)
+        track.restore_prompt(frame_index, prompt)
+        if track.can_be_tracked:
+            self._state.outdate(object_id, frame_index)
         else:
-            self._outdate(object_id, frame_index)
+            self._state.remove(object_id)
 
-    def _outdate(self, object_id: int, frame_index: int) -> None:
-        """What was tracked in view of this frame's prompts does not hold any more."""
-        track = self._tracks[object_id]
-        if self._store is None or not self._was_tracked(object_id, frame_index):
-            return
-        for stretch in self._store.outdate(object_id, frame_index, track.given):
-            if self.memory.corrections_stay:  # the official code goes on reading what a correction has outdated
-                track.forget_tracked(stretch.first, stretch.last)
-
-    def _size_hw(self, frame_index: int) -> tuple[int, int] | None:
-        if self.source is not None:
-            return self.source.info.size_hw
-        return None if self.frame is None or self.frame.index != frame_index else self.frame.size_hw
-
-    # Checks.
-
-    def _known(self, object_id: int) -> Track[A]:
-        if object_id not in self._tracks:
-            known = ", ".join(map(str, self.object_ids)) or "none"
-            raise TrackingError(f"object {object_id} is unknown: known are {known}")
-        return self._tracks[object_id]
-
-    def _check_not_accepted(self, object_id: int, frame_index: int) -> None:
-        row = None if self._store is None else self._store.mask(object_id, frame_index)
-        if row is not None and row.accepted:
+    def _memories_of(self, other: Tracker[A] | str | Path, object_id: int) -> tuple[tuple[FrameMemory[A], ...], str]:
+        """Return what another tracker or a session file remembers of an object, as handles of this engine."""
+        if not isinstance(other, Tracker):
+            return load_state(other, self.engine).prompted_memories(object_id)
+        if other.engine.info.name != self.engine.info.name:
             raise TrackingError(
-                f"object {object_id} has been accepted on frame {frame_index}, and accepted masks do not change: take "
-                f"it back first, with accept({frame_index}, {object_id}, accepted=False)"
+                f"the other tracker runs {other.engine.info.name}, this one {self.engine.info.name}: memories of one "
+                "model mean nothing to another"
             )
+        memories, name = other._state.prompted_memories(object_id)
+        if other.engine is not self.engine:
+            move: Callable[[A], A] = lambda handle: self.engine.from_numpy(other.engine.to_numpy(handle))  # noqa: E731
+            memories = tuple(FrameMemory(move(memory.spatial), move(memory.pointer)) for memory in memories)
+        return memories, name
 
-    def _checked_frame_index(self, frame_index: int) -> int:
-        frame_index = check_whole("frame_index", frame_index, error=PromptError)
-        count = self.num_frames
-        if frame_index < 0 or (count is not None and frame_index >= count):
-            there = "" if count is None else f", and the video has {count}: the last is {count - 1}"
-            raise TrackingError(f"frame {frame_index} does not exist: frames count from 0{there}")
-        last = self._walker.position
-        if self.source is not None and count is None and last is not None and frame_index < last:
-            raise TrackingError(f"frame {frame_index} has passed, and this source cannot go back: the last is {last}")
-        return frame_index
-
-    def _source(self) -> FrameSource:
+    def _required_source(self) -> FrameSource:
         if self.source is None:
             raise TrackingError("there is no source to run through: give one to Tracker(...), or call step(frame)")
         return self.source
 
+    # Checks.
+
+    def _check_not_accepted(self, object_id: int, frame_index: int) -> None:
+        row = self._state.stored(object_id, frame_index)
+        if row is not None and row.accepted:
+            raise TrackingError(
+                f"object {object_id} has been accepted on frame {frame_index}, and accepted masks do not change: "
+                f"withdraw that first, with accept({frame_index}, {object_id}, accepted=False)"
+            )
+
+    def _checked_frame_index(self, frame_index: int) -> int:
+        frame_index = check_whole("frame_index", frame_index, error=PromptError)
+        count, last = self.num_frames, self._state.position
+        if frame_index < 0 or (count is not None and frame_index >= count):
+            there = "" if count is None else f", and the video has {count}: the last is {count - 1}"
+            raise TrackingError(f"frame {frame_index} does not exist: frames count from 0{there}")
+        if self.source is not None and count is None and last is not None and frame_index < last:
+            raise TrackingError(f"frame {frame_index} has passed, and this source cannot go back: the last is {last}")
+        return frame_index
+
     def _check_run(
         self, direction: str, start: int | None, stop: int | None, tracks: Mapping[int, Track[A]]
     ) -> FrameSource:
-        source = self._source()
+        source = self._required_source()
         if direction not in ("forward", "backward", "both"):
-            raise TrackingError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
-        if not self._tracks:
+            raise TrackingError(f"direction must be one of 'forward', 'backward', 'both', got {direction!r}")
+        if not self._state.tracks:
             raise TrackingError("nothing to track yet: say what the objects are with prompt(...) first")
         if not tracks:
             raise TrackingError("object_ids is empty: there is nothing to track")
         for object_id, track in tracks.items():
-            if not track.given and not track.bank.inherited:
-                raise TrackingError(f"nothing is said of object {object_id} any more: prompt it, or remove it")
-        if self._is_forward_only and direction != "forward":
-            raise TrackingError(f"this source has no way back, so direction must be 'forward', got {direction!r}")
-        if self._is_forward_only and start is not None:
+            if not track.can_be_tracked:
+                raise TrackingError(f"object {object_id} has no prompts left: prompt it again or remove it")
+        if self._state.is_forward_only and direction != "forward":
+            raise TrackingError(f"this source cannot go back, so direction must be 'forward', got {direction!r}")
+        if self._state.is_forward_only and start is not None:
             raise TrackingError(f"this source cannot start elsewhere than it is: leave start out, got {start}")
         if start is not None:
             start = self._checked_frame_index(start)
         if direction == "both":
-            firsts = [track.first_known for track in tracks.values()]
+            firsts = [track.first_trackable for track in tracks.values()]
             if (start or 0) > min(firsts) or (stop is not None and stop <= max(firsts)):
                 raise TrackingError(
                     f"going both ways, start and stop must enclose the objects' first prompts, on frames "
                     f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
                 )
         return source
+
+
+def _check_engine(engine: Engine[Any]) -> None:
+    if engine.info.images_only:
+        raise EngineError(
+            f"{engine.info.name} cannot track: its weights are those of an image model (transformers' Sam2Model), "
+            f"without a memory. Give weights of a video model (Sam2VideoModel, or an official .pt)"
+        )

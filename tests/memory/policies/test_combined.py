@@ -185,7 +185,7 @@ def test_the_rated_candidate_is_shown_and_remembered() -> None:
 def test_a_policy_is_told_when_tracking_turns_or_jumps() -> None:
     tracker, _ = tracked("last", 40)
     list(tracker.run(stop=10))
-    (member,) = tracker._tracks[1].bank.policy.members.values()
+    (member,) = tracker._state.tracks[1].bank.policy.members.values()
     assert isinstance(member, Last)
     assert (member.seen, member.resets) == (list(range(10)), 0)
     list(tracker.run("backward", start=5, stop=3))
@@ -200,6 +200,6 @@ def test_two_ways_are_decoded_in_one_batch_and_share_no_memory() -> None:
     list(tracker.run())
     assert [len(prompts) for _, prompts, _ in engine.decoded] == [1, 1, 2, 2, 2, 1, 1, 2]
     assert [len(prompted) for _, prompted in engine.memorised] == [1, 2, 2, 2, 2, 1, 2, 2]
-    first, second = tracker._tracks[1].hypotheses
+    first, second = tracker._state.tracks[1].hypotheses
     assert first.bank is not second.bank
     assert (first.score, second.score) == (pytest.approx(1.8), pytest.approx(1.6))  # since the prompt on frame 5

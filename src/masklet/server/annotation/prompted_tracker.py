@@ -22,7 +22,7 @@ from masklet.records import ABSENT_SCORE, PREVIOUS_LOGIT_LIMIT, BoolArray, Float
 from masklet.server.annotation.store import AnnotationStore, SavedPrompt
 from masklet.server.annotation.touch_up import touched_up
 from masklet.server.shared_model import SharedEngine
-from masklet.tracking.frame_engine import Answer
+from masklet.tracking.frame_engine import DecodeResult
 from masklet.tracking.mask_rows import given_row
 from masklet.tracking.tracker import Tracker
 
@@ -85,7 +85,7 @@ class PromptedTracker:
             self._tracker = Tracker(self.engine, self.source, store=self.store)
             for said in self.store.prompts():
                 if not said.prompt.says_absent:
-                    self._tracker.put_back(said.object_id, said.frame_index, said.prompt, initial=said.initial)
+                    self._tracker.restore_prompt(said.object_id, said.frame_index, said.prompt, initial=said.initial)
                     if said.candidate is not None and said.prompt.is_single_click:
                         self._undecided[said.object_id, said.frame_index] = said.candidate
         return self._tracker
@@ -186,7 +186,7 @@ class PromptedTracker:
 
     # What the model answers.
 
-    def _answer(self, new: SavedPrompt) -> Answer[Any]:
+    def _answer(self, new: SavedPrompt) -> DecodeResult[Any]:
         """What the decoder says to a prompt, the meant candidate chosen."""
         tracker = self.tracker
         tracker.prompt(new.object_id, new.frame_index, new.prompt, clear=True)
@@ -196,9 +196,9 @@ class PromptedTracker:
             tracker.choose(new.object_id, new.frame_index, new.candidate)
             tracker.preview(new.frame_index)
         decoded = tracker.answers[new.object_id]
-        return Answer(decoded, self.engine.to_numpy(decoded.low_res_logits))
+        return DecodeResult(decoded, self.engine.to_numpy(decoded.low_res_logits))
 
-    def _candidates(self, answer: Answer[Any], said: SavedPrompt) -> list[Candidate]:
+    def _candidates(self, answer: DecodeResult[Any], said: SavedPrompt) -> list[Candidate]:
         if said.prompt.mask is not None:
             return [Candidate(encode_rle(said.prompt.mask), 1.0)]
         ious = answer.decoded.iou_predictions
@@ -212,7 +212,7 @@ class PromptedTracker:
         answer = self._answer(said)
         return [self._shown(answer, place, said) for place in answer.decoded.best_first]
 
-    def _shown(self, answer: Answer[Any], place: int, said: SavedPrompt) -> BoolArray:
+    def _shown(self, answer: DecodeResult[Any], place: int, said: SavedPrompt) -> BoolArray:
         """The mask of one candidate."""
         return np.asarray(shown_logits(answer.logits[place], self.engine.info, said.prompt, self.size_hw) > 0)
 
