@@ -74,7 +74,7 @@ def test_a_composition_file_says_it_all(photo: Path, mask: Path, here: Path, run
     ("options", "message"),
     [
         ((), "nothing to do: give a --background or an --effect"),
-        (("--effect", "glow"), "there is no object effect 'glow': choose from highlight"),
+        (("--effect", "glow"), "unknown object effect 'glow': choose from highlight"),
         (("--effect", "outline,width"), "must be NAME,OPTION=VALUE"),
         (("--effect", "outline,width=99"), "width must be from 0.5 to 16, got 99"),
         (("--background", "beach.jpg"), "there is no file beach.jpg"),

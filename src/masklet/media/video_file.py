@@ -1,8 +1,8 @@
 """Video files through FFmpeg: any container and codec, upright, exact frame numbers, in bounded memory.
 
-How frames are numbered: frame i is the i-th in order of presentation. Passes from the start just count. Everything
-else (random access, backwards, counting on after a damaged packet) looks time stamps up in a timeline of the packets,
-which is made by one pass over the file without decoding when it is first needed.
+Frame i is the i-th in order of presentation. Passes from the start just count. Everything else (random access, running
+backwards, counting after a damaged packet) looks time stamps up in a timeline of the packets, which is made by one pass
+over the file, without decoding, when it is first needed.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ CHUNK_BYTES = 192 * 2**20
 """Frames decoded at once when running backwards: at least 4, at most 32."""
 
 SLACK_FRAMES = 2
-"""Frames at the end that may be missing without a word: encoders and cutters leave such ends."""
+"""Frames at the end that may be missing without an error: encoders and cutters leave such ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Timeline:
-    """Where each frame lies in time, in units of the stream's time base."""
+    """Time stamps of all frames, in units of the stream's time base."""
 
     pts: NDArray[np.int64]
     """(F,) ascending."""
@@ -49,18 +49,19 @@ class _Timeline:
     """(G,) ascending: frames from which decoding can start."""
 
     def index_of(self, pts: int) -> int | None:
-        place = int(np.searchsorted(self.pts, pts))
-        return place if place < len(self.pts) and self.pts[place] == pts else None
+        """Return the number of the frame with this time stamp, or None."""
+        index = int(np.searchsorted(self.pts, pts))
+        return index if index < len(self.pts) and self.pts[index] == pts else None
 
     def keys_before(self, index: int) -> list[int]:
-        """Time stamps of the key frames at or before a frame, nearest first."""
+        """Return the time stamps of the key frames at or before a frame, nearest first."""
         count = int(np.searchsorted(self.key_pts, self.pts[index], side="right"))
         return [int(pts) for pts in self.key_pts[:count][::-1]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Orientation:
-    """How stored frames become upright: transpose, then flip."""
+    """The steps that make stored frames upright: transpose, then flip."""
 
     transpose: bool = False
     flip_x: bool = False
@@ -69,7 +70,7 @@ class _Orientation:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> _Orientation:
-        """From FFmpeg's display matrix: x' = a x + c y, y' = b x + d y, y down; turned to the nearest axis."""
+        """Read FFmpeg's display matrix: x' = a x + c y, y' = b x + d y, y down; rounded to the nearest axis."""
         side_data = frame.side_data.get("DISPLAYMATRIX")
         if side_data is None:
             return cls()
@@ -81,6 +82,7 @@ class _Orientation:
         return cls(False, a < 0, d < 0, degrees)
 
     def apply(self, rgb: ByteArray) -> ByteArray:
+        """Return the upright frame."""
         if self.transpose:
             rgb = np.asarray(cv2.transpose(rgb), np.uint8)
         if self.flip_x or self.flip_y:
@@ -89,14 +91,89 @@ class _Orientation:
         return rgb
 
 
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """Facts about a video stream that take the decoding of one frame."""
+
+    orientation: _Orientation
+    stored_hw: tuple[int, int]
+    """Size before the frames are made upright."""
+    untagged_matrix: str
+    """Colour matrix, where the stream declares none."""
+    has_stamps: bool
+    """False where time stamps do not follow the order of presentation."""
+    first_pts: int | None
+    time_base: Fraction
+    fps: float
+    codec: str
+    duration_s: float | None
+    has_audio: bool
+    pixel_aspect: Fraction
+    """Width / height of one upright pixel."""
+
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream, name: str) -> _Probe:
+        """Decode the first frame.
+
+        Raises:
+            VideoError: no frame can be decoded.
+        """
+        first = None
+        with suppress(av.FFmpegError):
+            first = next(_decode(container, stream), None)
+        if first is None:
+            raise VideoError(f"{name}: no frame of its {_codec(stream)} video can be decoded", frame_index=0)
+        orientation = _Orientation.of(first)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        return cls(
+            orientation=orientation,
+            stored_hw=(first.height, first.width),
+            # Players assume BT.709 from 720 lines on.
+            untagged_matrix="ITU709" if first.height >= 720 else "ITU601",
+            # AVI counts packets in decoding order, which is not the order of presentation when there are B frames.
+            has_stamps=not (container.format.name == "avi" and stream.codec_context.has_b_frames),
+            first_pts=first.pts,
+            time_base=stream.time_base or Fraction(1, 1000),
+            fps=float(stream.average_rate or stream.guessed_rate or Fraction(25)),
+            codec=_codec(stream),
+            duration_s=_duration_s(container, stream),
+            has_audio=bool(container.streams.audio),
+            pixel_aspect=1 / aspect if orientation.transpose else aspect,
+        )
+
+    def info(self, name: str, path: str, num_frames: int | None, *, is_cut: bool) -> VideoInfo:
+        """Return what is known about the video.
+
+        Args:
+            name: for messages.
+            path: for FFmpeg.
+            num_frames: that exist.
+            is_cut: the file announces more frames; its duration is then not the file's own.
+        """
+        return VideoInfo(
+            name=name,
+            size_hw=self.stored_hw[::-1] if self.orientation.transpose else self.stored_hw,
+            fps=self.fps,
+            num_frames=num_frames,
+            duration_s=num_frames / self.fps if num_frames and is_cut else self.duration_s,
+            codec=self.codec,
+            has_audio=self.has_audio,
+            rotation_degrees=self.orientation.rotation_degrees,
+            path=path,
+            start_s=float((self.first_pts or 0) * self.time_base),
+            time_base=self.time_base,
+            pixel_aspect=self.pixel_aspect,
+        )
+
+
 class VideoFileSource(BaseSource):
     """A video file, or an http(s) address of one.
 
-    Every pass of `frames` opens the file anew, so several may run at once, each in its own thread; `frame` keeps one
+    Every pass of `frames` opens the file again, so several can run at once, each in its own thread; `frame` keeps one
     reader and the frames around the last one asked for, and belongs to one thread.
 
-    A file that breaks off (its index or its duration promise more than there is) delivers what is there, and then
-    raises `VideoError`. A single damaged packet in the middle costs its frame, and the numbers of the rest stand.
+    A file that breaks off (its index or its duration promise more frames than there are) delivers its frames, and then
+    raises `VideoError`. A single damaged packet in the middle costs its frame; all others keep their numbers.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -121,39 +198,9 @@ class VideoFileSource(BaseSource):
 
         with self._open() as container:
             stream = _video_stream(container, self._name)
-            first = None
-            with suppress(av.FFmpegError):
-                first = next(_decode(container, stream), None)
-            if first is None:
-                raise VideoError(f"{self._name}: no frame of its {_codec(stream)} video can be decoded", frame_index=0)
-            self._orientation = _Orientation.of(first)
-            self._stored_hw = (first.height, first.width)
-            # Streams without a declared colour matrix mean BT.709 from 720 lines on, as players assume.
-            self._untagged_matrix = "ITU709" if first.height >= 720 else "ITU601"
-            # AVI counts packets in decoding order, which is not the order of presentation when there are B frames.
-            self._has_stamps = not (container.format.name == "avi" and stream.codec_context.has_b_frames)
-            self._first_pts = first.pts
-            self._time_base = stream.time_base or Fraction(1, 1000)
-            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            self._fps = float(rate)
-            duration_s = _duration_s(container, stream)
-            num_frames = self._count(container, stream, duration_s)
-            size_hw = self._stored_hw[::-1] if self._orientation.transpose else self._stored_hw
-            aspect = stream.sample_aspect_ratio or Fraction(1)
-            self._info = VideoInfo(
-                name=self._name,
-                size_hw=size_hw,
-                fps=self._fps,
-                num_frames=num_frames,
-                duration_s=num_frames / self._fps if num_frames and self._is_cut else duration_s,
-                codec=_codec(stream),
-                has_audio=bool(container.streams.audio),
-                rotation_degrees=self._orientation.rotation_degrees,
-                path=self._address,
-                start_s=float((first.pts or 0) * self._time_base),
-                time_base=self._time_base,
-                pixel_aspect=1 / aspect if self._orientation.transpose else aspect,
-            )
+            self._probe = _Probe.of(container, stream, self._name)
+            num_frames = self._count(container, stream)
+        self._info = self._probe.info(self._name, self._address, num_frames, is_cut=self._is_cut)
 
     @property
     def info(self) -> VideoInfo:
@@ -168,7 +215,7 @@ class VideoFileSource(BaseSource):
         return self._to_rgb(self._decoded(index), size_hw)
 
     def key_picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
-        """As `picture`, of a key frame (see there), which alone is decoded: whoever plays stays where he is."""
+        """Return a key frame as `picture` does. Only this frame is decoded, so a running playback keeps its position."""
         self._check_index(index)
         timeline = self._get_timeline()
         if timeline is None or index in self._recent or index >= len(timeline.pts):
@@ -179,22 +226,22 @@ class VideoFileSource(BaseSource):
         return self.picture(index, size_hw) if decoded is None else self._to_rgb(decoded, size_hw)
 
     def _decoded(self, index: int) -> VideoFrame:
-        """As the decoder left it, so that any size can be made of it. The last ones are kept."""
+        """Return the decoder's frame, from which any size can be made. The last ones are kept."""
         self._check_index(index)
         if index in self._recent:
             self._recent.move_to_end(index)
             return self._recent[index]
         if self._cursor is None:
             self._cursor = _Cursor(self)
-        # Someone who steps back by one will do so again: begin earlier. And keep what is decoded on the way anyhow: of
-        # several who ask at once for frames that follow each other, any may be first.
+        # A caller who steps back by one frame will do so again: begin earlier. Keep all frames that are decoded on the
+        # way: of several threads that ask for consecutive frames at once, any can come first.
         first = max(0, index - self._chunk_frames // 2)
         if self._cursor.next_index == index:
             first = index
         elif self._cursor.next_index < index:
             first = max(first, self._cursor.next_index, self._key_index(index))
-        for place, decoded in self._cursor.decoded(first, index + 1):
-            self._recent[place] = decoded
+        for number, decoded in self._cursor.decoded(first, index + 1):
+            self._recent[number] = decoded
             while len(self._recent) > self._chunk_frames:
                 self._recent.popitem(last=False)
         if index not in self._recent:
@@ -233,19 +280,19 @@ class VideoFileSource(BaseSource):
             at = max(last + 1, cursor.next_index)
             promised = f" of about {self._promised_frames}" if self._is_cut else f" of {count}"
             raise VideoError(
-                f"{self._name} breaks off after {at}{promised} frames ({at / self._fps:.1f} s): the file is truncated "
-                "or damaged",
+                f"{self._name} breaks off after {at}{promised} frames ({at / self._probe.fps:.1f} s): the file is "
+                "truncated or damaged",
                 frame_index=at,
             )
 
     def _backwards(self, cursor: _Cursor, start: int, stop: int, step: int) -> Iterator[Frame]:
-        wanted = range(start, stop, step)
+        indices = range(start, stop, step)
         position = 0
-        while position < len(wanted):
-            highest = wanted[position]
+        while position < len(indices):
+            highest = indices[position]
             lowest = max(highest - self._chunk_frames * -step + 1, self._key_index(highest), stop + 1)
             end = position + len(range(highest, lowest - 1, step))
-            lowest = wanted[end - 1]
+            lowest = indices[end - 1]
             chunk = list(cursor.read(lowest, highest + 1, -step))
             if not chunk:
                 raise VideoError(f"{self._name}: frame {highest} cannot be decoded", frame_index=highest)
@@ -253,7 +300,7 @@ class VideoFileSource(BaseSource):
             position = end
 
     def key_frame(self, index: int) -> int:
-        """The key frame at or before a frame: decoding it alone is enough."""
+        """Return the number of the key frame at or before a frame; it can be decoded alone."""
         self._check_index(index)
         return self._key_index(index)
 
@@ -266,7 +313,7 @@ class VideoFileSource(BaseSource):
 
     @property
     def _chunk_frames(self) -> int:
-        height, width = self._stored_hw
+        height, width = self._probe.stored_hw
         return max(4, min(32, CHUNK_BYTES // (3 * height * width)))
 
     @property
@@ -275,7 +322,7 @@ class VideoFileSource(BaseSource):
 
     @property
     def _address(self) -> str:
-        # "file:" keeps FFmpeg from taking a name with a colon for an address
+        # With "file:" FFmpeg does not take a name with a colon for an address.
         return self._name if self._is_url else f"file:{self._name}"
 
     def _open(self) -> InputContainer:
@@ -290,8 +337,8 @@ class VideoFileSource(BaseSource):
             reason = getattr(error, "strerror", None) or str(error)
             raise VideoError(f"cannot open {self._name} as a video: {reason}{hint}", frame_index=None) from error
 
-    def _count(self, container: InputContainer, stream: VideoStream, duration_s: float | None) -> int | None:
-        """Frames that are there; sets `_promised_frames` when the file says there should be clearly more."""
+    def _count(self, container: InputContainer, stream: VideoStream) -> int | None:
+        """Count the frames; set `_promised_frames` when the file announces clearly more."""
         if "mov" in container.format.name and stream.frames:
             entries = list(getattr(stream, "index_entries", ()))  # the sample table: no packet has to be read
             if entries:
@@ -306,14 +353,14 @@ class VideoFileSource(BaseSource):
             return stream.frames or None
         timeline = self._get_timeline()
         there = len(timeline.pts) if timeline else self._num_packets
-        promised = stream.frames or round((duration_s or 0) * self._fps)
+        promised = stream.frames or round((self._probe.duration_s or 0) * self._probe.fps)
         # A duration is a rounded number and may be the audio's: clearly more means over half a second and 3 %.
-        if promised > there + max(0.5 * self._fps, 0.03 * promised, SLACK_FRAMES):
+        if promised > there + max(0.5 * self._probe.fps, 0.03 * promised, SLACK_FRAMES):
             self._promised_frames = promised
         return there
 
     def _get_timeline(self) -> _Timeline | None:
-        """Made once; None when time stamps cannot tell frames apart, so that they can only be counted."""
+        """Return the timeline, made once; None when time stamps are missing or repeated, and one can only count."""
         if not self._is_scanned:
             self._is_scanned = True
             self._timeline = self._scan()
@@ -325,7 +372,7 @@ class VideoFileSource(BaseSource):
         keys: list[int | None] = []
         with self._open() as container:
             stream = _video_stream(container, self._name)
-            # What breaks reading here breaks it again for whoever decodes, and is reported there.
+            # An error here occurs again when frames are decoded, and is reported there.
             with suppress(av.FFmpegError):
                 for packet in _whole_packets(container, stream):
                     if packet.size == 0 or packet.is_discard:
@@ -336,23 +383,23 @@ class VideoFileSource(BaseSource):
         self._num_packets = len(stamps)
         known = [pts for pts in stamps if pts is not None]
         known_keys = [pts for pts in keys if pts is not None]
-        if not self._has_stamps or not known_keys or len(set(known)) < len(stamps):
+        if not self._probe.has_stamps or not known_keys or len(set(known)) < len(stamps):
             return None
         pts = np.unique(np.array(known, dtype=np.int64))
-        # What comes before the first key frame can never be decoded.
+        # Frames before the first key frame can never be decoded.
         return _Timeline(pts[pts >= known_keys[0]], np.unique(np.array(known_keys, dtype=np.int64)))
 
     def _to_frame(self, decoded: VideoFrame, index: int) -> Frame:
-        time_s = index / self._fps
-        if self._has_stamps and decoded.pts is not None and self._first_pts is not None:
-            time_s = float((decoded.pts - self._first_pts) * self._time_base)
+        time_s = index / self._probe.fps
+        if self._probe.has_stamps and decoded.pts is not None and self._probe.first_pts is not None:
+            time_s = float((decoded.pts - self._probe.first_pts) * self._probe.time_base)
         return Frame(index, self._to_rgb(decoded, self._info.size_hw), time_s)
 
     def _to_rgb(self, decoded: VideoFrame, size_hw: tuple[int, int]) -> ByteArray:
-        """Upright (h, w, 3); a stream that changes its size goes on in the first one."""
-        height, width = size_hw[::-1] if self._orientation.transpose else size_hw
-        matrix = self._untagged_matrix if decoded.colorspace == 2 else None  # 2: unspecified
-        is_smaller = (height, width) != self._stored_hw
+        """Return an upright (h, w, 3) image; a stream that changes its size keeps the first one."""
+        height, width = size_hw[::-1] if self._probe.orientation.transpose else size_hw
+        matrix = self._probe.untagged_matrix if decoded.colorspace == 2 else None  # 2: unspecified
+        is_smaller = (height, width) != self._probe.stored_hw
         rgb = decoded.to_ndarray(
             format="rgb24",
             width=width,
@@ -360,18 +407,18 @@ class VideoFileSource(BaseSource):
             src_colorspace=matrix,
             interpolation=Interpolation.AREA if is_smaller else None,
         )
-        return self._orientation.apply(np.asarray(rgb, np.uint8))
+        return self._probe.orientation.apply(np.asarray(rgb, np.uint8))
 
 
 class _Cursor:
-    """One open decoder: reads ranges, going on where it is when that is nearer than a key frame."""
+    """One open decoder: reads ranges, and continues from its position where that is nearer than a key frame."""
 
     def __init__(self, source: VideoFileSource) -> None:
         self._source = source
         self._container: InputContainer | None = None
         self._decoded: Iterator[tuple[int, VideoFrame]] = iter(())
         self.next_index = 0
-        """The frame after the last one that was decoded."""
+        """Number of the frame after the last one that was decoded."""
 
     def close(self) -> None:
         if self._container is not None:
@@ -379,12 +426,12 @@ class _Cursor:
             self._container = None
 
     def read(self, start: int, stop: int | None, step: int = 1) -> Iterator[Frame]:
-        """The frames `range(start, stop, step)`, `step` > 0, as far as they exist."""
+        """Yield the frames `range(start, stop, step)`, `step` > 0, as far as they exist."""
         for index, decoded in self.decoded(start, stop, step):
             yield self._source._to_frame(decoded, index)
 
     def decoded(self, start: int, stop: int | None, step: int = 1) -> Iterator[tuple[int, VideoFrame]]:
-        """The same as the decoder leaves them, with their numbers."""
+        """Yield the same frames as the decoder gives them, with their numbers."""
         if stop is not None and start >= stop:
             return
         pending = self._go_to(start)
@@ -408,22 +455,26 @@ class _Cursor:
                 return
 
     def _go_to(self, index: int) -> tuple[int, VideoFrame] | None:
-        """Make a frame at or before `index` the next one, and return it if finding out has decoded it."""
+        """Move so that the next frame is at or before `index`; return that frame if it had to be decoded for this."""
         if self._container is not None and self.next_index == index:
             return None
         if index == 0:
             self._restart()
             return None
         timeline = self._source._get_timeline()
+        # Without a timeline no landing place can be recognised: count from here, or from the start if it lies behind.
         if timeline is None or index >= len(timeline.pts):
             if self._container is None or self.next_index > index:
                 self._restart()
             return None
+        # Decoding forward from here costs less than seeking, unless a key frame lies between here and the frame.
         keys = timeline.keys_before(index)
         nearest = timeline.index_of(keys[0]) if keys else None
         if self._container is not None and nearest is not None and nearest <= self.next_index <= index:
             return None
-        # Containers seek by decoding time, or roughly: land, look, and go back one key frame further if too far.
+        # A container may seek by decoding time, which is not the order of presentation, or only roughly. So decode one
+        # frame and look up its number: behind `index`, try the key frame before. The first key frame is left out: to
+        # seek there means to start again.
         for pts in keys[:-1]:
             landed = self._seek(pts)
             if landed is not None and landed[0] <= index:
@@ -462,10 +513,10 @@ class _Cursor:
 
 
 class _KeyFrames:
-    """A decoder that decodes key frames alone."""
+    """A decoder for single key frames."""
 
     MAX_PACKETS = 200
-    """Between where seeking lands and the key frame that was meant."""
+    """Packets read at most from the position that seeking reached to the key frame."""
 
     def __init__(self, source: VideoFileSource) -> None:
         self._container = source._open()
@@ -475,14 +526,15 @@ class _KeyFrames:
         self._container.close()
 
     def read(self, pts: int) -> VideoFrame | None:
-        """The one with this time stamp. None: it cannot be had alone."""
+        """Return the key frame with this time stamp; None if it cannot be decoded alone."""
         context = self._stream.codec_context
         try:
             self._container.seek(pts, stream=self._stream, backward=True)
             for packet in itertools.islice(self._container.demux(self._stream), self.MAX_PACKETS):
                 if packet.pts == pts and packet.is_keyframe:
-                    found = [*context.decode(packet), *context.decode(None)]  # at once, not after those behind it
-                    return next((frame for frame in found if frame.pts == pts), None)
+                    # Draining gives the frame at once, not after those that follow it.
+                    frames = [*context.decode(packet), *context.decode(None)]
+                    return next((frame for frame in frames if frame.pts == pts), None)
         except av.FFmpegError:
             return None
         finally:
@@ -493,7 +545,7 @@ class _KeyFrames:
 def _decode(
     container: InputContainer, stream: VideoStream, on_damage: Callable[[], object] = lambda: None
 ) -> Iterator[VideoFrame]:
-    """All frames from where the container is; damaged packets are passed over, after `on_damage`."""
+    """Yield all frames from the container's position; damaged packets are skipped, after a call of `on_damage`."""
     for packet in _whole_packets(container, stream):
         try:
             frames = packet.decode()
@@ -504,8 +556,11 @@ def _decode(
 
 
 def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """All packets but a last one that is cut: it would take the frames before it along, since PyAV loses what a
-    decoder still holds when draining it fails."""
+    """Yield all packets but a last one that is cut off.
+
+    With it, frames before it would be lost as well: PyAV drops the frames that a decoder still holds when draining it
+    fails.
+    """
     held: Packet[VideoStream] | None = None
     for packet in container.demux(stream):
         if held is not None and not (held.is_corrupt and packet.size == 0):
@@ -517,7 +572,7 @@ def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[P
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
     for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:  # a song's cover is no video
+        if not stream.disposition & av.stream.Disposition.attached_pic:  # a song's cover is not a video
             return stream
     kinds = sorted({stream.type for stream in container.streams})
     raise VideoError(f"{name} has no video stream: it holds {', '.join(kinds) or 'nothing'}")

@@ -23,28 +23,30 @@ Asset = str | Path | ByteArray
 
 
 class Backdrop(Protocol):
-    """Gives the background of each moment, in the frame's size."""
+    """Gives the background at any time, in the frame's size."""
 
-    def at(self, time_s: float) -> ByteArray: ...
+    def at(self, time_s: float) -> ByteArray:
+        """Return the background, (H, W, 3), at a time in seconds from the beginning."""
+        ...
 
     def close(self) -> None: ...
 
 
 def open_backdrop(composition: Composition, assets: dict[str, Asset], size_hw: tuple[int, int]) -> Backdrop | None:
-    """What a composition shows behind its objects; None when it shows no other picture.
+    """Open the image or video behind the objects of a composition; None if it has neither.
 
     Args:
-        composition: what is wanted.
-        assets: by the `asset_id` that it names.
+        composition: the effects.
+        assets: files or images, by the `asset_id` that the composition names.
         size_hw: of the frames.
 
     Raises:
-        ConfigError: no asset of that name was given.
+        ConfigError: the asset is missing.
         ImageError, VideoError: it cannot be read.
     """
     for asset_id in composition.asset_ids:
         if asset_id not in assets:
-            raise ConfigError(f"background: there is no asset {asset_id!r}; known are {', '.join(assets) or 'none'}")
+            raise ConfigError(f"background: there is no asset {asset_id!r}; choose from {', '.join(assets) or 'none'}")
     effect = composition.background
     if isinstance(effect, ImageBackground):
         return _Still(assets[str(effect.asset_id)], effect, size_hw)
@@ -68,7 +70,7 @@ class _Still:
 
 
 class _Loop:
-    """A video by time, each frame until the next one is due."""
+    """A repeated video: shows each frame until the next one is due."""
 
     def __init__(self, source: FrameSource, effect: VideoBackground, size_hw: tuple[int, int]) -> None:
         self._source = source
@@ -115,13 +117,13 @@ class _Loop:
 
 
 def fitted(rgb: ByteArray, size_hw: tuple[int, int], fit: str, bars: Color = (0, 0, 0)) -> ByteArray:
-    """A picture in another size.
+    """Return a picture in another size.
 
     Args:
         rgb: (h, w, 3).
-        size_hw: wanted.
-        fit: cover (nothing is left free, the middle is shown), contain (all of it is shown, between bars), stretch.
-        bars: their colour.
+        size_hw: (H, W) of the result.
+        fit: cover (fills the frame, cut at its sides), contain (shown whole, between bars) or stretch.
+        bars: RGB of the bars.
 
     Returns:
         (H, W, 3).

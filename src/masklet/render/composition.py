@@ -1,9 +1,9 @@
-"""What a picture is to look like: an effect for the background, and effects for each object.
+"""The description of a rendered picture: one effect for the background, and effects for each object.
 
-Every effect is one frozen record. Its fields say what they may be, and out of that come the checks, the JSON that the
-server and session files speak, and the JSON schema from which the page builds its sliders.
+Every effect is one frozen record. Its fields declare their allowed values, and from these come the checks, the JSON of
+the server and the command line, and the JSON schema from which the page builds its form.
 
-Lengths are in units: 1 unit is a pixel at 854 x 480, so that an effect looks alike at every size.
+Lengths are in units: 1 unit is one pixel at 854 x 480, so that an effect looks alike at every size.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Effect(Options):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeepBackground(Effect):
-    """The background as it is."""
+    """The unchanged background."""
 
     id, title, target, label = "none", "As it is", "background", "effect none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlurBackground(Effect):
-    """Out of focus; the objects do not bleed into it."""
+    """The background out of focus; objects do not bleed into it."""
 
     id, title, target, label = "blur", "Blur", "background", "effect blur"
     strength: float = number_field(0.4, 0, 1, "Strength")
@@ -50,7 +50,7 @@ class BlurBackground(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColorBackground(Effect):
-    """One colour in its place."""
+    """One colour in place of the background."""
 
     id, title, target, label = "color", "Colour", "background", "effect color"
     color: str = color_field("#00b140")
@@ -58,7 +58,7 @@ class ColorBackground(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageBackground(Effect):
-    """An image in its place."""
+    """An image in place of the background."""
 
     id, title, target, label = "image", "Image", "background", "effect image"
     asset_id: str | None = asset_field("Image")
@@ -68,7 +68,7 @@ class ImageBackground(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoBackground(Effect):
-    """A video in its place, from its beginning, again and again where it is shorter; its sound is left out."""
+    """A video in place of the background, from its beginning, repeated where it is shorter; its sound is left out."""
 
     id, title, target, label = "video", "Video", "background", "effect video"
     asset_id: str | None = asset_field("Video")
@@ -78,7 +78,7 @@ class VideoBackground(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GrayBackground(Effect):
-    """Without colour."""
+    """The background without colour."""
 
     id, title, target, label = "gray", "Grey", "background", "effect gray"
     amount: float = number_field(1.0, 0, 1, "Amount")
@@ -86,7 +86,7 @@ class GrayBackground(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelateBackground(Effect):
-    """Large squares."""
+    """The background as large squares."""
 
     id, title, target, label = "pixelate", "Pixelate", "background", "effect pixelate"
     block: float = number_field(14, 2, 80, "Size of a square")
@@ -94,7 +94,7 @@ class PixelateBackground(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransparentBackground(Effect):
-    """Nothing: needs a format with alpha."""
+    """No background: needs a file format with alpha."""
 
     id, title, target, label = "transparent", "Transparent", "background", "effect transparent"
 
@@ -122,16 +122,16 @@ class Outline(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spotlight(Effect):
-    """Everything but the objects with a spotlight is darker."""
+    """Darkness around all objects that have a spotlight."""
 
     id, title, label = "spotlight", "Spotlight", "effect spotlight"
-    dim: float = number_field(0.65, 0, 1, "How much darker")
+    dim: float = number_field(0.65, 0, 1, "Darkness")
     feather: float = number_field(10, 0, 60, "Softness")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trail(Effect):
-    """The way that the object's centre has come, fading."""
+    """The path of the object's centre, fading out."""
 
     id, title, label = "trail", "Trail", "effect trail"
     seconds: float = number_field(1.5, 0.1, 10, "Seconds")
@@ -141,7 +141,7 @@ class Trail(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remove(Effect):
-    """The object is painted over: with what other frames show behind it, else with its surroundings."""
+    """The object painted over with its background from other frames, or else with its surroundings."""
 
     id, title, label = "remove", "Remove", "effect remove"
     grow: float = number_field(5, 0, 40, "Margin")
@@ -150,7 +150,7 @@ class Remove(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlurObject(Effect):
-    """Beyond recognition, at full strength."""
+    """The object blurred; beyond recognition at full strength."""
 
     id, title, label = "blur", "Blur", "effect blur"
     strength: float = number_field(0.6, 0, 1, "Strength")
@@ -158,7 +158,7 @@ class BlurObject(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelateObject(Effect):
-    """Large squares."""
+    """The object as large squares."""
 
     id, title, label = "pixelate", "Pixelate", "effect pixelate"
     block: float = number_field(14, 2, 80, "Size of a square")
@@ -166,7 +166,7 @@ class PixelateObject(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GrayObject(Effect):
-    """Without colour."""
+    """The object without colour."""
 
     id, title, label = "gray", "Grey", "effect gray"
     amount: float = number_field(1.0, 0, 1, "Amount")
@@ -174,7 +174,7 @@ class GrayObject(Effect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColorObject(Effect):
-    """One colour in its place."""
+    """One colour in place of the object."""
 
     id, title, label = "color", "Colour", "effect color"
     color: str | None = color_field(None)
@@ -205,15 +205,15 @@ EFFECTS: tuple[type[Effect], ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edges(Options):
-    """How the objects' edges become soft."""
+    """Softness of the objects' edges."""
 
     label = "edges"
-    refine: bool = switch_field(True, "Let the picture decide")
-    """Within a band along the outline, how much of a pixel belongs to the object."""
+    refine: bool = switch_field(True, "Follow the image's edges")
+    """Decide by colour, within a band along the outline, which fraction of a pixel belongs to the object."""
     feather: float = number_field(0, 0, 40, "Softness")
-    """Blur of the edge beyond that, units."""
-    decontaminate: bool = switch_field(True, "Take the old background's colour out of edges")
-    """In pixels that are covered in part, before another background."""
+    """Additional blur of the edge, units."""
+    decontaminate: bool = switch_field(True, "Remove the old background's colour from edges")
+    """In pixels that are partly covered, before another background."""
 
 
 E = TypeVar("E", bound=Effect)
@@ -223,22 +223,24 @@ EVERY_OBJECT: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Effects put together. Objects are removed first, then changed, set before the background, and drawn on."""
+    """All effects of a picture. Objects are first removed, then changed, put before the background, and drawn on."""
 
     background: Effect = field(default_factory=KeepBackground)
     objects: Mapping[int | Literal["*"], tuple[Effect, ...]] = field(default_factory=dict)
-    """By object id; "*" holds for those that have no effects of their own."""
+    """By object id; "*" holds for objects that have no effects of their own."""
     cutout: tuple[int, ...] | None = None
-    """The objects that stand before the background; None means all."""
+    """Ids of the objects that are put before the background; None means all."""
     edges: Edges = field(default_factory=Edges)
 
     def __post_init__(self) -> None:
         if self.background.target != "background":
-            raise ConfigError(f"background: {self.background.id} is an effect for objects")
+            raise ConfigError(f"background: {self.background.id} is an effect for objects: choose one for backgrounds")
         for object_id, effects in self.objects.items():
             for effect in effects:
                 if effect.target != "object":
-                    raise ConfigError(f"object {object_id}: {effect.id} is an effect for backgrounds")
+                    raise ConfigError(
+                        f"object {object_id}: {effect.id} is an effect for backgrounds: choose one for objects"
+                    )
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Composition:
@@ -254,32 +256,32 @@ class Composition:
         check_names(document, ("background", "objects", "cutout", "edges"), "composition")
         background = _effect(document.get("background") or {"effect": "none"}, "background", "background")
         objects: dict[int | Literal["*"], tuple[Effect, ...]] = {}
-        given = document.get("objects") or {}
-        if not isinstance(given, Mapping):
-            raise ConfigError(f'composition: objects must be {{"<id>": [effects]}}, got {type(given).__name__}')
-        for key, effects in given.items():
+        by_object = document.get("objects") or {}
+        if not isinstance(by_object, Mapping):
+            raise ConfigError(f'composition: objects must be {{"<id>": [effects]}}, got {type(by_object).__name__}')
+        for key, effects in by_object.items():
             if isinstance(effects, Mapping) or not isinstance(effects, Iterable):
                 raise ConfigError(f"object {key}: expected a list of effects, got {type(effects).__name__}")
-            objects[_object_key(key)] = tuple(_effect(one, "object", f"object {key}") for one in effects)
-        return cls(background, objects, _ids(document.get("cutout")), Edges.of(document.get("edges")))
+            objects[_object_key(key)] = tuple(_effect(effect, "object", f"object {key}") for effect in effects)
+        return cls(background, objects, _object_ids(document.get("cutout")), Edges.of(document.get("edges")))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON, whole: defaults too."""
+        """Return JSON that includes defaults."""
         return {
             "background": self.background.to_dict(),
-            "objects": {str(key): [one.to_dict() for one in effects] for key, effects in self.objects.items()},
+            "objects": {str(key): [effect.to_dict() for effect in effects] for key, effects in self.objects.items()},
             "cutout": None if self.cutout is None else list(self.cutout),
             "edges": self.edges.values(),
         }
 
     @property
     def is_transparent(self) -> bool:
-        """Whether what comes out has alpha."""
+        """True if the rendered picture has alpha."""
         return isinstance(self.background, TransparentBackground)
 
     @property
     def asset_ids(self) -> tuple[str, ...]:
-        """The assets that must be given with it.
+        """Ids of the assets that must come with it.
 
         Raises:
             ConfigError: the background is an image or video, and none is named.
@@ -292,31 +294,31 @@ class Composition:
         return (self.background.asset_id,)
 
     def effects_of(self, object_id: int) -> tuple[Effect, ...]:
-        """The effects of one object."""
-        own = self.objects.get(object_id)
-        return self.objects.get(EVERY_OBJECT, ()) if own is None else own
+        """Return the effects of one object."""
+        effects = self.objects.get(object_id)
+        return self.objects.get(EVERY_OBJECT, ()) if effects is None else effects
 
     def effect_of(self, object_id: int, kind: type[E]) -> E | None:
-        """The last effect of a kind that an object has."""
-        found = [one for one in self.effects_of(object_id) if isinstance(one, kind)]
-        return found[-1] if found else None
+        """Return the last effect of a kind that an object has, or None."""
+        effects = [effect for effect in self.effects_of(object_id) if isinstance(effect, kind)]
+        return effects[-1] if effects else None
 
     def uses(self, kind: type[Effect]) -> bool:
-        """Whether any object has an effect of this kind."""
-        return any(isinstance(one, kind) for effects in self.objects.values() for one in effects)
+        """Return whether any object has an effect of this kind."""
+        return any(isinstance(effect, kind) for effects in self.objects.values() for effect in effects)
 
 
 def find_effect(effect_id: str, target: str) -> type[Effect]:
-    """The effect of this name for "object" or "background".
+    """Return the effect of this name for the target "object" or "background".
 
     Raises:
         ConfigError: there is none; the message lists those that are.
     """
-    for one in EFFECTS:
-        if one.id == effect_id and one.target == target:
-            return one
-    choices = ", ".join(one.id for one in EFFECTS if one.target == target)
-    raise ConfigError(f"there is no {target} effect {effect_id!r}: choose from {choices}")
+    for kind in EFFECTS:
+        if kind.id == effect_id and kind.target == target:
+            return kind
+    choices = ", ".join(kind.id for kind in EFFECTS if kind.target == target)
+    raise ConfigError(f"unknown {target} effect {effect_id!r}: choose from {choices}")
 
 
 def _effect(document: Any, target: str, where: str) -> Effect:
@@ -335,12 +337,12 @@ def _object_key(key: Any) -> int | Literal["*"]:
     try:
         return int(key)
     except (TypeError, ValueError):
-        raise ConfigError(f'objects: a key must be an object\'s id or "*", got {key!r}') from None
+        raise ConfigError(f'objects: a key must be an object id or "*", got {key!r}') from None
 
 
-def _ids(given: Any) -> tuple[int, ...] | None:
-    if given is None:
+def _object_ids(values: Any) -> tuple[int, ...] | None:
+    if values is None:
         return None
-    if not isinstance(given, list | tuple) or not all(isinstance(one, int) for one in given):
-        raise ConfigError(f"cutout must be a list of object ids, or null for all, got {given!r}")
-    return tuple(given)
+    if not isinstance(values, list | tuple) or not all(isinstance(value, int) for value in values):
+        raise ConfigError(f"cutout must be a list of object ids, or null for all, got {values!r}")
+    return tuple(values)

@@ -1,8 +1,8 @@
-"""One frame with its effects: the order in which they are put together, and what is kept from frame to frame.
+"""One frame with its effects: their order, and the state that is kept from frame to frame.
 
-a) removed objects are painted over; b) what changes an object's pixels (blur, pixelate, grey, colour) is done;
-c) the cut-out objects are set before the background; d) spotlights darken the rest; e) tints, lines and trails
-are painted on top. Small objects come after large ones.
+a) Removed objects are painted over. b) Effects change the pixels of their objects (blur, pixelate, grey, colour).
+c) The cut-out objects are put before the background. d) Spotlights darken the rest. e) Tints, lines and trails are
+painted on top. Small objects come after large ones.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Layer:
 
 
 class Renderer:
-    """Puts effects on the frames of one medium, one after the other."""
+    """Renders effects on the frames of one medium, one after another."""
 
     def __init__(
         self,
@@ -70,25 +70,25 @@ class Renderer:
         """Open the background.
 
         Args:
-            composition: what is wanted.
+            composition: the effects.
             size_hw: of the frames.
             objects: for their colours.
             assets: backgrounds by the `asset_id` that the composition names.
-            plate: what other frames show behind objects that are removed.
+            plate: the background behind removed objects, as other frames show it.
 
         Raises:
             ConfigError: an asset is missing.
-            ImageError, VideoError: it cannot be read.
+            ImageError, VideoError: an asset cannot be read.
         """
         self.composition = composition
         self.size_hw = size_hw
         self._unit = unit_of(size_hw)
-        self._colors = {one.object_id: one.shown_color for one in objects}
+        self._colors = {info.object_id: info.shown_color for info in objects}
         self._plate = plate
         self._backdrop = open_backdrop(composition, dict(assets or {}), size_hw)
 
     def close(self) -> None:
-        """Let go of the background video."""
+        """Close the background video."""
         if self._backdrop is not None:
             self._backdrop.close()
 
@@ -106,19 +106,19 @@ class Renderer:
         time_s: float = 0.0,
         trails: Mapping[int, FloatArray] | None = None,
     ) -> ByteArray:
-        """One frame.
+        """Render one frame.
 
         Args:
             rgb: (H, W, 3), not changed.
-            masks: (H, W) by object id; objects without one, or with an empty one, are not there.
-            time_s: since the beginning of what is rendered, for a background video.
-            trails: (P, 2) where each object's centre has been, the newest last.
+            masks: (H, W) by object id; objects without a mask, or with an empty one, are absent.
+            time_s: time since the first rendered frame, for a background video.
+            trails: (P, 2) positions of each object's centre in pixels, the newest last.
 
         Returns:
             (H, W, 3), or (H, W, 4) with straight alpha where the background is transparent.
 
         Raises:
-            DataError: a mask has not the size of the frame.
+            DataError: a mask does not have the size of the frame.
         """
         if rgb.shape[:2] != self.size_hw:
             raise DataError(f"a frame is {_size(rgb.shape)} (width x height), the first one was {_size(self.size_hw)}")
@@ -139,7 +139,7 @@ class Renderer:
         return canvas.finished()
 
     def _layers(self, rgb: ByteArray, masks: Mapping[int, BoolArray]) -> list[_Layer]:
-        """The objects that matter here, large ones first."""
+        """Return the objects that have effects or are cut out, large ones first."""
         layers = []
         needs_all = not isinstance(self.composition.background, KeepBackground)
         for object_id, mask in masks.items():
@@ -162,12 +162,12 @@ class Renderer:
         return self.composition.cutout is None or object_id in self.composition.cutout
 
     def _is_visible(self, object_id: int) -> bool:
-        """Not where the background is another picture and the object has stayed in the old one."""
+        """Return False for an object that was left behind in a background that has been replaced."""
         shows_old = (KeepBackground, BlurBackground, GrayBackground, PixelateBackground)
         return isinstance(self.composition.background, shows_old) or self._is_cut_out(object_id)
 
     def _without(self, rgb: ByteArray, removed: list[_Layer], masks: Mapping[int, BoolArray]) -> ByteArray:
-        """The picture with the removed objects painted over."""
+        """Paint over the removed objects."""
         if self._plate is not None:
             self._plate.advance(rgb, masks)
         if not removed:
@@ -179,10 +179,10 @@ class Renderer:
             side = 2 * round(effect.grow * self._unit) + 1
             kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
             hole |= cv2.dilate(layer.mask.astype(np.uint8), kernel).astype(np.uint8)
-        others = np.zeros(self.size_hw, np.bool_)  # they are no background
-        gone = {layer.object_id for layer in removed}
+        others = np.zeros(self.size_hw, np.bool_)  # objects that stay, from which no background is taken
+        removed_ids = {layer.object_id for layer in removed}
         for object_id, mask in masks.items():
-            if object_id not in gone:
+            if object_id not in removed_ids:
                 others |= mask
         wants_plate = any(
             isinstance(effect, Remove) and effect.fill == "auto" for layer in removed for effect in layer.effects
@@ -192,7 +192,7 @@ class Renderer:
         return fill_from_surroundings(rgb, hole > 0, others)
 
     def _changed(self, picture: ByteArray, layer: _Layer) -> ByteArray:
-        """The picture with what an object's effects do to its own pixels."""
+        """Apply those effects of an object that change its own pixels."""
         window, alpha = layer.matte.window, layer.matte.alpha
         for effect in layer.effects:
             region = picture[window]
@@ -272,10 +272,11 @@ class Renderer:
         effect = self.composition.effect_of(object_id, Trail)
         if effect is None:
             return
-        found = paint.draw_trail(self.size_hw, points_xy, effect.width * self._unit)
-        if found is not None:
-            own = self._colors.get(object_id) or ObjectInfo(object_id).shown_color
-            canvas.paint(found[0], own if effect.color is None else parse_color(effect.color), found[1])
+        trail = paint.draw_trail(self.size_hw, points_xy, effect.width * self._unit)
+        if trail is not None:
+            window, opacity = trail
+            color = self._colors.get(object_id) or ObjectInfo(object_id).shown_color
+            canvas.paint(window, color if effect.color is None else parse_color(effect.color), opacity)
 
 
 def render_frame(
@@ -288,23 +289,23 @@ def render_frame(
     time_s: float = 0.0,
     trails: Mapping[int, FloatArray] | None = None,
 ) -> ByteArray:
-    """An image with effects; for one frame of a video see `render_preview`.
+    """Render effects on an image; for one frame of a video see `render_preview`.
 
     Args:
         rgb: (H, W, 3) uint8.
         masks: (H, W) bool by object id.
-        composition: what is wanted.
+        composition: the effects.
         objects: for their colours.
         assets: backgrounds by the `asset_id` that the composition names: files, or (h, w, 3) images.
         time_s: for a background video.
-        trails: (P, 2) where each object's centre has been, the newest last.
+        trails: (P, 2) positions of each object's centre in pixels, the newest last.
 
     Returns:
         (H, W, 3), or (H, W, 4) with straight alpha where the background is transparent.
 
     Raises:
         ConfigError: an asset is missing.
-        DataError: a mask has not the size of the image.
+        DataError: a mask does not have the size of the image.
         ImageError, VideoError: a background cannot be read.
     """
     with Renderer(composition, (rgb.shape[0], rgb.shape[1]), objects=objects, assets=assets) as renderer:

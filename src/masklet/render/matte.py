@@ -1,4 +1,4 @@
-"""Soft edges: from a mask of yes and no, and the picture, to how much of each pixel belongs to the object.
+"""Soft edges: a binary mask and its image give the fraction of each pixel that belongs to the object.
 
 A guided filter makes the mask a linear function of colour in a narrow band along its outline (`masklet.masks.edges`),
 so that the edge follows hair, leaves and blurred contours instead of stairs. All work is done within the object's box.
@@ -17,29 +17,29 @@ from masklet.records import BoolArray, ByteArray, FloatArray
 from masklet.render.composition import Edges
 
 _BAND = 3.0
-"""Half the width of the band in which the picture decides, units."""
+"""Half the width of the band in which the image's colours decide, units."""
 _RADIUS = 5.0
 """Half the side of the guided filter's windows, units."""
 _EPSILON = 1e-3
 _GAIN = 1.8
-"""The filter's ramp is as wide as its window where the picture is flat: this makes it steeper."""
+"""Slope of the edge. Where the image is flat, the filter's own ramp is as wide as its window."""
 _COARSE = 3.0
 """Side of the cells on which the filter's coefficients are computed, units."""
 _SMOOTH = 0.8
-"""Sigma of the blur that rounds the stairs of a mask, pixels."""
+"""Sigma of the blur that smooths the steps of a mask's outline, pixels."""
 
 Window = tuple[slice, slice]
 """Rows and columns of a frame."""
 
 
 def unit_of(size_hw: tuple[int, int]) -> float:
-    """Pixels per unit of length: 1 at 854 x 480."""
+    """Return the pixels per unit of length: 1 at 854 x 480."""
     return max(0.5, math.sqrt(size_hw[0] * size_hw[1]) / 640)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matte:
-    """How much of each pixel belongs to an object, within a window; outside of it nothing does."""
+    """The fraction of each pixel that belongs to an object, within a window; 0 outside."""
 
     window: Window
     alpha: FloatArray
@@ -53,7 +53,7 @@ class Matte:
 
 
 def window_around(mask: BoolArray, margin: float) -> Window | None:
-    """The box of a mask and a margin around it, within the frame; None for an empty mask."""
+    """Return the box of a mask with a margin around it, within the frame; None for an empty mask."""
     left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
     if not width:
         return None
@@ -65,12 +65,12 @@ def window_around(mask: BoolArray, margin: float) -> Window | None:
 
 
 def soft_matte(mask: BoolArray, rgb: ByteArray, edges: Edges, *, margin: float = 0.0) -> Matte | None:
-    """The soft version of a mask.
+    """Return the soft version of a mask.
 
     Args:
         mask: (H, W).
-        rgb: (H, W, 3), the picture that the mask belongs to.
-        edges: whether the picture decides, and how soft.
+        rgb: (H, W, 3), the image that the mask belongs to.
+        edges: refinement and softness.
         margin: of the window around what the edges need, pixels.
 
     Returns:
@@ -90,7 +90,7 @@ def soft_matte(mask: BoolArray, rgb: ByteArray, edges: Edges, *, margin: float =
 
 
 def _smooth(mask: BoolArray) -> FloatArray:
-    """Without stairs, and no wider."""
+    """Smooth the steps of the outline without widening it."""
     plane = mask.astype(np.uint8) * np.uint8(255)
     smooth = cv2.GaussianBlur(plane, (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(smooth, np.float32) / np.float32(255)
@@ -109,22 +109,22 @@ def _refined(mask: BoolArray, smooth: FloatArray, rgb: ByteArray, unit: float) -
     radius = max(1, round(_RADIUS * unit / step))
     slope, offset = guided_coefficients(values, picture, radius, _EPSILON)
     slope, offset = (
-        np.asarray(cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        for one in (slope, offset)
+        np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        for plane in (slope, offset)
     )
     rows, columns = np.nonzero(touched)
     colors = rgb[rows, columns].astype(np.float32) / np.float32(255)
     guided = (slope[rows, columns] * colors).sum(axis=1) + offset[rows, columns]
     alpha = smooth.copy()
     alpha[rows, columns] = ((guided - np.float32(0.5)) * np.float32(_GAIN) + np.float32(0.5)).clip(0, 1)
-    # Texture on either side leaves grains, which are no part of the edge.
+    # Texture on either side leaves grains, which are not part of the edge.
     grainy = np.rint(alpha * 255).astype(np.uint8)
     alpha[rows, columns] = cv2.GaussianBlur(grainy, (0, 0), 0.7)[rows, columns].astype(np.float32) / np.float32(255)
     return alpha
 
 
 def blurred(plane: FloatArray, sigma: float) -> FloatArray:
-    """A Gaussian blur of floats, computed on a smaller picture where it is wide."""
+    """Apply a Gaussian blur to floats, computed at a smaller size where it is wide."""
     step = max(1, int(sigma / 3))
     if step == 1:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
@@ -136,7 +136,7 @@ def blurred(plane: FloatArray, sigma: float) -> FloatArray:
 
 
 def union(mattes: list[Matte], size_hw: tuple[int, int]) -> FloatArray:
-    """(H, W) how much of each pixel belongs to any of them."""
+    """Return the fraction of each pixel that belongs to any of the objects, (H, W)."""
     whole = np.zeros(size_hw, np.float32)
     for matte in mattes:
         region = whole[matte.window]
@@ -145,7 +145,7 @@ def union(mattes: list[Matte], size_hw: tuple[int, int]) -> FloatArray:
 
 
 def own_colors(rgb: ByteArray, matte: Matte, alpha: FloatArray) -> ByteArray:
-    """The object's own colours where another background shows through: those of the nearest pixels wholly inside.
+    """Replace the colours of partly covered pixels by those of the nearest pixels wholly inside the object.
 
     Args:
         rgb: (H, W, 3) the picture.
@@ -160,7 +160,7 @@ def own_colors(rgb: ByteArray, matte: Matte, alpha: FloatArray) -> ByteArray:
     partly = (covered > 0.004) & (covered < 0.98)
     if not partly.any():
         return region
-    # Colours vary slowly along an edge, so a small picture does.
+    # Colours vary slowly along an edge, so a small image is enough.
     unit = unit_of((rgb.shape[0], rgb.shape[1]))
     step = max(1, round(2 * unit))
     height, width = covered.shape
@@ -173,17 +173,17 @@ def own_colors(rgb: ByteArray, matte: Matte, alpha: FloatArray) -> ByteArray:
     spread = np.dstack([inner, (total > 0.02).astype(np.float32)])
     large = np.asarray(cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     rows, columns = np.nonzero(partly)
-    # What is nearly inside keeps most of its own texture; what is far from the inside has nothing to take.
+    # Pixels nearly inside keep most of their texture; pixels far from the inside have no colour to take.
     share = ((np.float32(0.98) - covered[rows, columns]) * np.float32(1.6)).clip(0, 1)
     share *= large[rows, columns, 3] > 0.99
-    own = region[rows, columns] * (1 - share)[:, None] + large[rows, columns, :3] * share[:, None]
+    mixed = region[rows, columns] * (1 - share)[:, None] + large[rows, columns, :3] * share[:, None]
     colors = region.copy()
-    colors[rows, columns] = own.clip(0, 255).astype(np.uint8)
+    colors[rows, columns] = mixed.clip(0, 255).astype(np.uint8)
     return colors
 
 
 def blend(below: ByteArray, above: ByteArray, alpha: FloatArray) -> ByteArray:
-    """Two pictures (h, w, 3) mixed: `above` where alpha is 1."""
+    """Mix two images, (h, w, 3): `above` where alpha is 1, `below` where it is 0."""
     mixed = cv2.blendLinear(
         np.ascontiguousarray(above), np.ascontiguousarray(below), np.ascontiguousarray(alpha), 1 - alpha
     )

@@ -1,4 +1,4 @@
-"""Brushes: what each effect does to pixels. Colours in, colours out; nothing here knows compositions or videos."""
+"""Brushes: the work of each effect on pixels. Knows nothing of compositions and videos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from masklet.render.matte import Matte, Window, blend, blurred
 
 
 class Canvas:
-    """The picture in work, with or without alpha.
+    """A picture that is being painted, with or without alpha.
 
     With alpha the colours are premultiplied, so that painting over half-covered pixels is exact; `finished` divides.
     """
@@ -24,8 +24,8 @@ class Canvas:
     def __init__(self, rgb: ByteArray, alpha: FloatArray | None = None) -> None:
         """
         Args:
-            rgb: (H, W, 3), becomes the canvas's own.
-            alpha: (H, W) in [0, 1]; None for a picture without.
+            rgb: (H, W, 3), painted over from now on.
+            alpha: (H, W) in [0, 1]; None for a picture without alpha.
         """
         self.rgb = np.ascontiguousarray(rgb)
         self.alpha: ByteArray | None = None
@@ -34,7 +34,7 @@ class Canvas:
             self.rgb = _scaled(self.rgb, alpha)
 
     def paint(self, window: Window, color: Color, opacity: FloatArray) -> None:
-        """Cover a window with a colour, (h, w) opacity in [0, 1]."""
+        """Cover a window with a colour; `opacity` is (h, w) in [0, 1]."""
         region = self.rgb[window]
         region[...] = blend(region, np.full_like(region, color), opacity)
         if self.alpha is not None:
@@ -42,11 +42,11 @@ class Canvas:
             covered[...] = np.rint(covered * (1 - opacity) + 255 * opacity).astype(np.uint8)
 
     def dim(self, light: FloatArray) -> None:
-        """Multiply the colours with (H, W) in [0, 1]."""
+        """Multiply the colours by `light`, (H, W) in [0, 1]."""
         self.rgb = _scaled(self.rgb, light)
 
     def finished(self) -> ByteArray:
-        """(H, W, 3), or (H, W, 4) with straight alpha; what is wholly transparent is black."""
+        """Return (H, W, 3), or (H, W, 4) with straight alpha; fully transparent pixels are black."""
         if self.alpha is None:
             return self.rgb
         scale = np.float32(255) / np.maximum(self.alpha, 1).astype(np.float32)
@@ -59,17 +59,17 @@ def _scaled(rgb: ByteArray, factor: FloatArray) -> ByteArray:
 
 
 def gray(rgb: ByteArray, amount: float) -> ByteArray:
-    """Without colour, by Rec. 601 luma; `amount` from 0 (as it is) to 1."""
+    """Remove colour, by Rec. 601 luma; `amount` runs from 0 (unchanged) to 1."""
     plain = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return np.asarray(plain if amount >= 1 else cv2.addWeighted(plain, amount, rgb, 1 - amount, 0), np.uint8)
 
 
 def blur(rgb: ByteArray, sigma: float, weights: FloatArray | None = None) -> ByteArray:
-    """A Gaussian blur.
+    """Apply a Gaussian blur.
 
     Args:
         rgb: (h, w, 3).
-        sigma: pixels; below a third nothing happens.
+        sigma: pixels; below 0.3 the image stays as it is.
         weights: (h, w) in [0, 1]: pixels of weight 0 do not bleed into others.
     """
     if sigma < 0.3:
@@ -87,12 +87,12 @@ def blur(rgb: ByteArray, sigma: float, weights: FloatArray | None = None) -> Byt
 
 
 def pixelate(rgb: ByteArray, block: float, origin_xy: tuple[int, int] = (0, 0)) -> ByteArray:
-    """Squares of one colour.
+    """Turn the image into squares of one colour each.
 
     Args:
         rgb: (h, w, 3).
         block: side of a square, pixels.
-        origin_xy: where the window lies in its frame, so that squares stand still while objects move.
+        origin_xy: position of the window in its frame, so that squares stand still while objects move.
     """
     side = max(2, round(block))
     height, width = rgb.shape[:2]
@@ -105,9 +105,9 @@ def pixelate(rgb: ByteArray, block: float, origin_xy: tuple[int, int] = (0, 0)) 
 
 
 def line_along(matte: Matte, width: float) -> FloatArray:
-    """Opacity of a line along the edge of an object, (h, w) in the matte's window, half on either side.
+    """Return the opacity of a line along the edge of an object, (h, w) in the matte's window, half on either side.
 
-    A blurred edge is a function of the distance to it; the border of the frame is no edge.
+    A blurred edge is a function of the distance to it; the border of the frame is not an edge.
     """
     sigma = max(0.8, 0.6 * width)
     nearness = blurred(matte.alpha, sigma)
@@ -118,13 +118,13 @@ def line_along(matte: Matte, width: float) -> FloatArray:
 
 @lru_cache(maxsize=32)
 def _distance_table(sigma: float) -> FloatArray:
-    """Distance to a straight edge by how dark a blur of that sigma makes it, in thousandths."""
+    """Return the distance to a straight edge for each level of its blur with that sigma, in thousandths."""
     levels = [min(max(step / 1000, 1e-4), 1 - 1e-4) for step in range(1001)]
     return np.array([NormalDist().inv_cdf(level) * sigma for level in levels], np.float32)
 
 
 def draw_trail(size_hw: tuple[int, int], points_xy: FloatArray, width: float) -> tuple[Window, FloatArray] | None:
-    """A line through points that grows fainter and thinner towards the first.
+    """Draw a line through points that becomes fainter and thinner towards the first.
 
     Args:
         size_hw: of the frame.
@@ -132,7 +132,7 @@ def draw_trail(size_hw: tuple[int, int], points_xy: FloatArray, width: float) ->
         width: at the newest point, pixels.
 
     Returns:
-        A window and the opacity there; None when there is nothing to see.
+        A window and the opacity there; None when the trail is outside the frame or has only one point.
     """
     if len(points_xy) < 2:
         return None
@@ -145,12 +145,12 @@ def draw_trail(size_hw: tuple[int, int], points_xy: FloatArray, width: float) ->
     fine = 2  # lines are drawn larger: OpenCV's antialiased ones have whole pixels' width
     plane = np.zeros(((bottom - top) * fine, (right - left) * fine), np.uint8)
     bits = 4
-    places = np.rint((points_xy - [left, top]) * fine * 2**bits).astype(int)
-    count = len(places) - 1
-    for row in range(count):  # the newer lies on top
+    fixed = np.rint((points_xy - [left, top]) * fine * 2**bits).astype(int)  # fixed-point numbers for OpenCV
+    count = len(fixed) - 1
+    for row in range(count):  # newer parts on top
         age = (row + 1) / count
         thickness = max(1, round(width * fine * (0.35 + 0.65 * age)))
-        cv2.line(plane, places[row].tolist(), places[row + 1].tolist(), round(255 * age), thickness, cv2.LINE_AA, bits)
+        cv2.line(plane, fixed[row].tolist(), fixed[row + 1].tolist(), round(255 * age), thickness, cv2.LINE_AA, bits)
     opacity = cv2.resize(plane, (right - left, bottom - top), interpolation=cv2.INTER_AREA).astype(np.float32)
     return (slice(top, bottom), slice(left, right)), opacity / np.float32(255)
 

@@ -1,9 +1,9 @@
-"""What lies behind an object that is removed: seen on other frames, or guessed from what surrounds it.
+"""The background behind a removed object: taken from other frames, or guessed from its surroundings.
 
-A few frames are kept, with where they lie relative to the current one: a homography, followed from frame to frame on
-points of the background. A hole is filled from those that show it, the nearest in time first, moved to fit and
-corrected in brightness; one that does not agree with the surroundings of the hole is passed over. What no frame shows
-is painted from its surroundings on a small picture.
+A few frames are kept, each with its homography to the current one, which is followed from frame to frame on points of
+the background. A hole is filled from the frames that show it, the nearest in time first, warped to fit and corrected in
+brightness; a frame that does not agree with the surroundings of the hole is skipped. Pixels that no frame shows are
+filled from their surroundings at a small size.
 """
 
 from __future__ import annotations
@@ -19,53 +19,53 @@ from numpy.typing import NDArray
 from masklet.records import BoolArray, ByteArray, FloatArray, Frame
 from masklet.render.matte import Window, blend, blurred, unit_of, window_around
 
-_MOST, _MOST_BYTES = 10, 128 * 2**20
-"""Frames kept of those to come, and as many of those that have been: the memory that removing takes."""
+_MAX_FRAMES, _MAX_BYTES = 10, 128 * 2**20
+"""Bounds of the frames that are kept on either side of the current one."""
 _STRIDE = 8
-"""Frames from one that is kept to the next."""
+"""Frames from one kept frame to the next."""
 _SIDE = 480
-"""Longer side of the pictures on which motion is followed."""
+"""Longer side of the images on which motion is estimated, pixels."""
 _LARGEST_DIFFERENCE = 22.0
-"""Mean difference around the hole, of 255, beyond which a frame does not fit."""
+"""Mean difference around the hole, out of 255, above which a frame is not used."""
 _GUESS_SIDE = 96
-"""Longer side of the pictures on which surroundings are spread."""
+"""Longer side of the images on which surroundings are extended, pixels."""
 
 
 @dataclass(slots=True, eq=False)
-class _Kept:
-    """A frame that has been or will be."""
+class _KeptFrame:
+    """An earlier or a later frame."""
 
     rgb: ByteArray
     covered: BoolArray
-    """Where objects are."""
+    """(H, W) pixels of objects, with a margin."""
     to_current: NDArray[np.float64]
     """(3, 3) from its pixels to those of the current frame."""
     age: int
-    """Frames from it to the current one; negative for one that is to come."""
+    """Frames from it to the current one; negative for a later frame."""
 
 
 class CleanPlate:
-    """The background behind objects, put together from other frames while a video runs by."""
+    """The background behind objects, collected from other frames while a video is rendered."""
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
         self._size_hw = size_hw
         self._unit = unit_of(size_hw)
-        self._most = max(3, min(_MOST, _MOST_BYTES // (3 * size_hw[0] * size_hw[1])))
-        self._kept: list[_Kept] = []
+        self._max_frames = max(3, min(_MAX_FRAMES, _MAX_BYTES // (3 * size_hw[0] * size_hw[1])))
+        self._kept: list[_KeptFrame] = []
         self._last: tuple[ByteArray, BoolArray] | None = None
         self._count = 0
 
     def look_ahead(self, frames: Iterable[tuple[Frame, Mapping[int, BoolArray]]], stride: int) -> None:
-        """See what is to come, or what has been, before the first frame is advanced to.
+        """Collect later or earlier frames, before the first call of `advance`.
 
         Args:
-            frames: from the first one on, with their masks, every `stride`-th.
-            stride: see above; negative for frames that have been.
+            frames: every `stride`-th frame with its masks, starting with the first that is rendered.
+            stride: distance of the frames; negative for earlier frames.
         """
-        back = np.eye(3)  # from the frame at hand to the first one
+        back = np.eye(3)  # from the current frame to the first one
         last: tuple[ByteArray, BoolArray] | None = None
-        seen: list[_Kept] = []
-        for place, (frame, masks) in enumerate(frames):
+        seen: list[_KeptFrame] = []
+        for number, (frame, masks) in enumerate(frames):
             now = self._small(frame.rgb), self._small_mask(_union(masks, self._size_hw))
             if last is not None:
                 motion = self._motion(now, last)
@@ -73,13 +73,13 @@ class CleanPlate:
                     break  # another shot
                 back = back @ motion
             last = now
-            seen.append(_Kept(frame.rgb, self._covered(masks), back.copy(), -place * stride))
-            if len(seen) > self._most:  # every other one: evenly spread over what has been seen, in bounded memory
+            seen.append(_KeptFrame(frame.rgb, self._covered(masks), back.copy(), -number * stride))
+            if len(seen) > self._max_frames:  # keep every other one: spread evenly, in bounded memory
                 seen = seen[::2]
         self._kept += seen[1:]
 
     def advance(self, rgb: ByteArray, masks: Mapping[int, BoolArray]) -> None:
-        """The next frame is current."""
+        """Make the next frame the current one."""
         now = self._small(rgb), self._small_mask(_union(masks, self._size_hw))
         if self._last is not None:
             motion = self._motion(self._last, now)
@@ -91,19 +91,19 @@ class CleanPlate:
                     kept.to_current = motion @ kept.to_current
         self._last = now
         if self._count % _STRIDE == 0:
-            self._kept.append(_Kept(rgb, self._covered(masks), np.eye(3), 0))
-            if len(self._kept) > 2 * self._most:
+            self._kept.append(_KeptFrame(rgb, self._covered(masks), np.eye(3), 0))
+            if len(self._kept) > 2 * self._max_frames:
                 oldest = max(self._kept, key=lambda kept: kept.age)
                 self._kept = [kept for kept in self._kept if kept is not oldest]
         self._count += 1
 
     def fill(self, rgb: ByteArray, hole: BoolArray, others: BoolArray) -> ByteArray:
-        """The current frame without what is in the hole.
+        """Return the current frame with the hole filled.
 
         Args:
-            rgb: (H, W, 3) the frame that was advanced to last.
+            rgb: (H, W, 3) the current frame.
             hole: (H, W).
-            others: (H, W) objects that stay: nothing is taken from them.
+            others: (H, W) objects that stay; no background is taken from them.
 
         Returns:
             (H, W, 3).
@@ -128,9 +128,15 @@ class CleanPlate:
         return result
 
     def _take(
-        self, kept: _Kept, window: Window, region: ByteArray, filled: ByteArray, missing: BoolArray, around: BoolArray
+        self,
+        kept: _KeptFrame,
+        window: Window,
+        region: ByteArray,
+        filled: ByteArray,
+        missing: BoolArray,
+        around: BoolArray,
     ) -> None:
-        """Fill what another frame shows, if it agrees with what surrounds the hole."""
+        """Fill missing pixels from another frame, if it agrees with the surroundings of the hole."""
         shift = np.array([[1, 0, -window[1].start], [0, 1, -window[0].start], [0, 0, 1]], np.float64)
         to_window = shift @ kept.to_current
         size = (region.shape[1], region.shape[0])
@@ -139,13 +145,13 @@ class CleanPlate:
         shared = around & clear
         if np.count_nonzero(shared) < 0.25 * np.count_nonzero(around):
             return
-        offset = region[shared].mean(axis=0) - warped[shared].mean(axis=0)  # exposure
+        offset = region[shared].mean(axis=0) - warped[shared].mean(axis=0)  # difference in exposure
         shown = (warped.astype(np.float32) + offset.astype(np.float32)).clip(0, 255)
         if float(np.abs(shown[shared] - region[shared]).mean()) > _LARGEST_DIFFERENCE:
             return
-        taken = missing & clear
-        filled[taken] = shown[taken].astype(np.uint8)
-        missing &= ~taken
+        usable = missing & clear
+        filled[usable] = shown[usable].astype(np.uint8)
+        missing &= ~usable
 
     def _covered(self, masks: Mapping[int, BoolArray]) -> BoolArray:
         return _dilated(_union(masks, self._size_hw), max(2, round(6 * self._unit)))
@@ -158,22 +164,22 @@ class CleanPlate:
     def _small_mask(self, mask: BoolArray) -> BoolArray:
         scale = min(1.0, _SIDE / max(self._size_hw))
         small = cv2.resize(mask.astype(np.uint8), None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
-        found: BoolArray = small > 0
-        return found
+        is_object: BoolArray = small > 0
+        return is_object
 
     def _motion(
         self, before: tuple[ByteArray, BoolArray], after: tuple[ByteArray, BoolArray]
     ) -> NDArray[np.float64] | None:
-        """(3, 3) from the pixels of one frame to those of another, by the background; None where it cannot be told."""
+        """Estimate the background's motion: a (3, 3) homography between two frames, or None where it is unclear."""
         free = (~_dilated(before[1], 6)).astype(np.uint8)
         corners = cv2.goodFeaturesToTrack(before[0], 240, 0.005, 7, mask=free)
-        if corners is None or len(corners) < 8:  # nothing to hold on to: a plain wall moves nowhere
+        if corners is None or len(corners) < 8:  # nothing to track: take a plain wall for standing still
             difference = cv2.absdiff(before[0], after[0])[free > 0]
             return np.eye(3) if not difference.size or difference.mean() < 10 else None
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # OpenCV's stubs know no None here
+        moved, is_found, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # OpenCV's stubs know no None here
             before[0], after[0], corners, None, winSize=(21, 21), maxLevel=3
         )
-        good = found[:, 0] > 0
+        good = is_found[:, 0] > 0
         if np.count_nonzero(good) < 8:
             return None
         first, second = corners[good][:, 0], moved[good][:, 0]
@@ -181,9 +187,9 @@ class CleanPlate:
         if matrix is None or np.count_nonzero(inliers) < max(8, 0.3 * len(first)):
             return None
         height, width = before[0].shape
-        edges = np.array([[[0, 0]], [[width, 0]], [[0, height]], [[width, height]]], np.float64)
-        way = np.abs(cv2.perspectiveTransform(edges, matrix) - edges).max()
-        if way < 0.2:  # the camera stands still: no drift, no blur
+        corners_xy = np.array([[[0, 0]], [[width, 0]], [[0, height]], [[width, height]]], np.float64)
+        shift = np.abs(cv2.perspectiveTransform(corners_xy, matrix) - corners_xy).max()
+        if shift < 0.2:  # the camera stands still: no drift, no blur
             return np.eye(3)
         scale = min(1.0, _SIDE / max(self._size_hw))
         larger = np.diag([1 / scale, 1 / scale, 1.0])
@@ -192,12 +198,12 @@ class CleanPlate:
 
 
 def fill_from_surroundings(rgb: ByteArray, hole: BoolArray, others: BoolArray) -> ByteArray:
-    """Paint a hole from the pixels around it; broad, without texture.
+    """Fill a hole smoothly from the pixels around it, without texture.
 
     Args:
         rgb: (H, W, 3), not changed.
         hole: (H, W).
-        others: (H, W) pixels that nothing is taken from.
+        others: (H, W) pixels that are not used.
 
     Returns:
         (H, W, 3).
@@ -213,7 +219,7 @@ def fill_from_surroundings(rgb: ByteArray, hole: BoolArray, others: BoolArray) -
     unknown = (inside | others[window]).astype(np.float32)
     share = np.asarray(cv2.resize(unknown, size, interpolation=cv2.INTER_AREA), np.float32)
     small = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.float32)
-    if float(share.min()) > 0.02:  # nothing is known
+    if float(share.min()) > 0.02:  # no pixel is known
         return rgb
     guess = _spread(small, (share <= 0.02).astype(np.float32)).clip(0, 255).astype(np.uint8)
     large = np.asarray(cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -225,7 +231,7 @@ def fill_from_surroundings(rgb: ByteArray, hole: BoolArray, others: BoolArray) -
 
 
 def _spread(picture: FloatArray, known: FloatArray) -> FloatArray:
-    """A smooth picture through the known pixels: rough on a small grid first, then relaxed on finer ones.
+    """Return a smooth picture through the known pixels: rough on a small grid, then relaxed on finer ones.
 
     Args:
         picture: (h, w, 3).

@@ -1,4 +1,4 @@
-"""Where objects have been: the centres of their masks over the last moments."""
+"""Paths of objects: the centres of their masks over the last moments."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ from masklet.tracking.masklets import Masklets
 
 
 class Trails:
-    """The way of each object that has a trail, for one frame after the other or any."""
+    """Gives the path of each object that has a trail, for frames in any order; consecutive frames are cheapest."""
 
     def __init__(self, masklets: Masklets, composition: Composition, fps: float) -> None:
         self._masklets = masklets
         self._lengths: dict[int, int] = {}
-        for one in masklets.objects:
-            if (effect := composition.effect_of(one.object_id, Trail)) is not None:
-                self._lengths[one.object_id] = max(1, round(effect.seconds * fps))
+        for info in masklets.objects:
+            if (effect := composition.effect_of(info.object_id, Trail)) is not None:
+                self._lengths[info.object_id] = max(1, round(effect.seconds * fps))
         self._centers: dict[int, dict[int, tuple[float, float] | None]] = {}
 
     def at(self, frame_index: int, masks: Mapping[int, BoolArray], scale: float = 1.0) -> dict[int, FloatArray]:
-        """(P, 2) pixels by object id, the newest last; objects that are not on this frame have none.
+        """Return the paths up to a frame, (P, 2) pixels by object id, the newest last; absent objects have none.
 
         Args:
-            frame_index: of the frame.
-            masks: of the frame, at full size.
-            scale: what coordinates are multiplied with.
+            frame_index: the frame.
+            masks: its masks at full size, by object id.
+            scale: factor for the coordinates.
         """
         if not self._lengths:
             return {}
         self._centers[frame_index] = {key: _center(masks[key]) for key in self._lengths if key in masks}
         first = max(0, frame_index - max(self._lengths.values()))
-        for index in [known for known in self._centers if known < first]:
+        for index in [index for index in self._centers if index < first]:
             del self._centers[index]
-        ways: dict[int, FloatArray] = {}
+        paths: dict[int, FloatArray] = {}
         for object_id, length in self._lengths.items():
             if self._centers[frame_index].get(object_id) is None:
                 continue
-            points = [self._of(index, object_id) for index in range(max(0, frame_index - length), frame_index + 1)]
-            way = np.array([point for point in points if point is not None], np.float32).reshape(-1, 2)
-            ways[object_id] = _steadied(way) * np.float32(scale)
-        return ways
+            points = [
+                self._center_of(index, object_id) for index in range(max(0, frame_index - length), frame_index + 1)
+            ]
+            path = np.array([point for point in points if point is not None], np.float32).reshape(-1, 2)
+            paths[object_id] = _smoothed(path) * np.float32(scale)
+        return paths
 
-    def _of(self, frame_index: int, object_id: int) -> tuple[float, float] | None:
+    def _center_of(self, frame_index: int, object_id: int) -> tuple[float, float] | None:
         if frame_index not in self._centers:
             rows = self._masklets.at(frame_index)
             self._centers[frame_index] = {
@@ -62,8 +64,8 @@ def _center(mask: BoolArray) -> tuple[float, float] | None:
     return moments["m10"] / moments["m00"] + 0.5, moments["m01"] / moments["m00"] + 0.5
 
 
-def _steadied(points_xy: FloatArray) -> FloatArray:
-    """Each point with its neighbours: masks tremble, objects do not."""
+def _smoothed(points_xy: FloatArray) -> FloatArray:
+    """Average each point with its neighbours: masks flicker, objects do not."""
     if len(points_xy) < 5:
         return points_xy
     padded = np.pad(points_xy, ((2, 2), (0, 0)), mode="reflect", reflect_type="odd")
