@@ -89,10 +89,10 @@ def test_nothing_is_decoded_or_converted_in_vain(make_clip: MakeClip, monkeypatc
         converted.append(rgb.nbytes)
         return rgb
 
-    decode, to_rgb = video_file._decode, VideoFileSource._to_rgb
+    decode, to_rgb = video_file.decode, VideoFileSource._to_rgb
     path = make_clip(count=60, gop=30, size_hw=(96, 128))
     with VideoFileSource(path) as source:
-        monkeypatch.setattr(video_file, "_decode", counted)
+        monkeypatch.setattr(video_file, "decode", counted)
         monkeypatch.setattr(VideoFileSource, "_to_rgb", weighed)
         for index in (30, 32, 31, 34, 33, 31, 30):  # of several who ask at once any may be first
             source.picture(index, (24, 32))

@@ -10,19 +10,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
-import cv2
 import numpy as np
-from av.buffer import Buffer
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
@@ -30,6 +25,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import VideoError
 from masklet.media.base import BaseSource, VideoInfo
+from masklet.media.stream_probe import StreamProbe, decode, video_stream, whole_packets
 from masklet.records import ByteArray, Frame
 
 CHUNK_BYTES = 192 * 2**20
@@ -57,113 +53,6 @@ class _Timeline:
         """Return the time stamps of the key frames at or before a frame, nearest first."""
         count = int(np.searchsorted(self.key_pts, self.pts[index], side="right"))
         return [int(pts) for pts in self.key_pts[:count][::-1]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Orientation:
-    """The steps that make stored frames upright: transpose, then flip."""
-
-    transpose: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-    rotation_degrees: int = 0
-
-    @classmethod
-    def of(cls, frame: VideoFrame) -> _Orientation:
-        """Read FFmpeg's display matrix: x' = a x + c y, y' = b x + d y, y down; rounded to the nearest axis."""
-        side_data = frame.side_data.get("DISPLAYMATRIX")
-        if side_data is None:
-            return cls()
-        a, b, _, c, d = np.frombuffer(bytes(cast(Buffer, side_data)), dtype=np.int32)[:5].tolist()
-        sign = -1 if a * d < b * c else 1  # a mirrored picture is mirrored after it was turned
-        degrees = round(math.degrees(math.atan2(b, sign * a)) / 90) * 90 % 360
-        if abs(b) > abs(a):
-            return cls(True, c < 0, b < 0, degrees)
-        return cls(False, a < 0, d < 0, degrees)
-
-    def apply(self, rgb: ByteArray) -> ByteArray:
-        """Return the upright frame."""
-        if self.transpose:
-            rgb = np.asarray(cv2.transpose(rgb), np.uint8)
-        if self.flip_x or self.flip_y:
-            code = -1 if self.flip_x and self.flip_y else (1 if self.flip_x else 0)
-            rgb = np.asarray(cv2.flip(rgb, code), np.uint8)
-        return rgb
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    """Facts about a video stream that take the decoding of one frame."""
-
-    orientation: _Orientation
-    stored_hw: tuple[int, int]
-    """Size before the frames are made upright."""
-    untagged_matrix: str
-    """Colour matrix, where the stream declares none."""
-    has_stamps: bool
-    """False where time stamps do not follow the order of presentation."""
-    first_pts: int | None
-    time_base: Fraction
-    fps: float
-    codec: str
-    duration_s: float | None
-    has_audio: bool
-    pixel_aspect: Fraction
-    """Width / height of one upright pixel."""
-
-    @classmethod
-    def of(cls, container: InputContainer, stream: VideoStream, name: str) -> _Probe:
-        """Decode the first frame.
-
-        Raises:
-            VideoError: no frame can be decoded.
-        """
-        first = None
-        with suppress(av.FFmpegError):
-            first = next(_decode(container, stream), None)
-        if first is None:
-            raise VideoError(f"{name}: no frame of its {_codec(stream)} video can be decoded", frame_index=0)
-        orientation = _Orientation.of(first)
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        return cls(
-            orientation=orientation,
-            stored_hw=(first.height, first.width),
-            # Players assume BT.709 from 720 lines on.
-            untagged_matrix="ITU709" if first.height >= 720 else "ITU601",
-            # AVI counts packets in decoding order, which is not the order of presentation when there are B frames.
-            has_stamps=not (container.format.name == "avi" and stream.codec_context.has_b_frames),
-            first_pts=first.pts,
-            time_base=stream.time_base or Fraction(1, 1000),
-            fps=float(stream.average_rate or stream.guessed_rate or Fraction(25)),
-            codec=_codec(stream),
-            duration_s=_duration_s(container, stream),
-            has_audio=bool(container.streams.audio),
-            pixel_aspect=1 / aspect if orientation.transpose else aspect,
-        )
-
-    def info(self, name: str, path: str, num_frames: int | None, *, is_cut: bool) -> VideoInfo:
-        """Return what is known about the video.
-
-        Args:
-            name: for messages.
-            path: for FFmpeg.
-            num_frames: that exist.
-            is_cut: the file announces more frames; its duration is then not the file's own.
-        """
-        return VideoInfo(
-            name=name,
-            size_hw=self.stored_hw[::-1] if self.orientation.transpose else self.stored_hw,
-            fps=self.fps,
-            num_frames=num_frames,
-            duration_s=num_frames / self.fps if num_frames and is_cut else self.duration_s,
-            codec=self.codec,
-            has_audio=self.has_audio,
-            rotation_degrees=self.orientation.rotation_degrees,
-            path=path,
-            start_s=float((self.first_pts or 0) * self.time_base),
-            time_base=self.time_base,
-            pixel_aspect=self.pixel_aspect,
-        )
 
 
 class VideoFileSource(BaseSource):
@@ -197,8 +86,8 @@ class VideoFileSource(BaseSource):
         """More than `info.num_frames` when the file breaks off."""
 
         with self._open() as container:
-            stream = _video_stream(container, self._name)
-            self._probe = _Probe.of(container, stream, self._name)
+            stream = video_stream(container, self._name)
+            self._probe = StreamProbe.of(container, stream, self._name)
             num_frames = self._count(container, stream)
         self._info = self._probe.info(self._name, self._address, num_frames, is_cut=self._is_cut)
 
@@ -215,7 +104,7 @@ class VideoFileSource(BaseSource):
         return self._to_rgb(self._decoded(index), size_hw)
 
     def key_picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
-        """Return a key frame as `picture` does. Only this frame is decoded, so a running playback keeps its position."""
+        """Return a key frame as `picture` does. Only this frame is decoded, so a playback keeps its position."""
         self._check_index(index)
         timeline = self._get_timeline()
         if timeline is None or index in self._recent or index >= len(timeline.pts):
@@ -371,10 +260,10 @@ class VideoFileSource(BaseSource):
         stamps: list[int | None] = []
         keys: list[int | None] = []
         with self._open() as container:
-            stream = _video_stream(container, self._name)
+            stream = video_stream(container, self._name)
             # An error here occurs again when frames are decoded, and is reported there.
             with suppress(av.FFmpegError):
-                for packet in _whole_packets(container, stream):
+                for packet in whole_packets(container, stream):
                     if packet.size == 0 or packet.is_discard:
                         continue
                     stamps.append(packet.pts)
@@ -485,9 +374,9 @@ class _Cursor:
     def _restart(self) -> None:
         self.close()
         self._container = self._source._open()
-        stream = _video_stream(self._container, self._source._name)
+        stream = video_stream(self._container, self._source._name)
         stream.thread_type = "AUTO"  # frames in parallel too; FFmpeg's own default is slices
-        self._decoded = self._counted(_decode(self._container, stream, self._source._get_timeline))
+        self._decoded = self._counted(decode(self._container, stream, self._source._get_timeline))
         self.next_index = 0
 
     def _counted(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
@@ -503,10 +392,10 @@ class _Cursor:
         if self._container is None:
             self._restart()
         assert self._container is not None
-        stream = _video_stream(self._container, self._source._name)
+        stream = video_stream(self._container, self._source._name)
         try:
             self._container.seek(pts, stream=stream, backward=True)
-            self._decoded = self._counted(_decode(self._container, stream, self._source._get_timeline))
+            self._decoded = self._counted(decode(self._container, stream, self._source._get_timeline))
             return next(self._decoded, None)
         except av.FFmpegError:
             return None
@@ -520,7 +409,7 @@ class _KeyFrames:
 
     def __init__(self, source: VideoFileSource) -> None:
         self._container = source._open()
-        self._stream = _video_stream(self._container, source._name)
+        self._stream = video_stream(self._container, source._name)
 
     def close(self) -> None:
         self._container.close()
@@ -540,56 +429,6 @@ class _KeyFrames:
         finally:
             context.flush_buffers()
         return None
-
-
-def _decode(
-    container: InputContainer, stream: VideoStream, on_damage: Callable[[], object] = lambda: None
-) -> Iterator[VideoFrame]:
-    """Yield all frames from the container's position; damaged packets are skipped, after a call of `on_damage`."""
-    for packet in _whole_packets(container, stream):
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            on_damage()
-            continue
-        yield from frames
-
-
-def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Yield all packets but a last one that is cut off.
-
-    With it, frames before it would be lost as well: PyAV drops the frames that a decoder still holds when draining it
-    fails.
-    """
-    held: Packet[VideoStream] | None = None
-    for packet in container.demux(stream):
-        if held is not None and not (held.is_corrupt and packet.size == 0):
-            yield held
-        held = packet
-    if held is not None:
-        yield held
-
-
-def _video_stream(container: InputContainer, name: str) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:  # a song's cover is not a video
-            return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    raise VideoError(f"{name} has no video stream: it holds {', '.join(kinds) or 'nothing'}")
-
-
-def _codec(stream: VideoStream) -> str:
-    return stream.codec_context.name if stream.codec_context is not None else "unknown"
-
-
-def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    tag = stream.metadata.get("DURATION", "")  # Matroska: "00:00:04.004000000"
-    if tag.count(":") == 2:
-        hours, minutes, seconds = tag.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    return container.duration / av.time_base if container.duration else None
 
 
 def _check_file(path: Path) -> None:
