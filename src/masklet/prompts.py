@@ -123,7 +123,7 @@ class Prompt:
         """
         points, point_labels = _checked_points(points_xy, labels)
         box = None if box_xyxy is None else _checked_box(box_xyxy)
-        object_mask = None if mask is None else _checked_mask(mask)
+        object_mask = None if mask is None else _checked_mask(mask, size_hw)
         logits = None if previous_logits is None else _checked_logits(previous_logits, low_res_size)
         prompt = cls(points, point_labels, box, object_mask, logits)
         if size_hw is not None:
@@ -261,11 +261,8 @@ class Prompt:
             PromptError: a point or box lies outside the frame, or the mask or the logits have another size.
         """
         _check_inside(self.clicks[0], self.box_xyxy, size_hw)
-        if self.mask is not None and self.mask.shape != tuple(size_hw):
-            raise PromptError(
-                f"mask must have the size of the frame, {size_hw[1]} x {size_hw[0]} (width x height), "
-                f"got {self.mask.shape[1]} x {self.mask.shape[0]}"
-            )
+        if self.mask is not None:
+            _check_mask_size(self.mask, size_hw)
         if self.previous_logits is not None:
             _checked_logits(self.previous_logits, low_res_size)
         return self
@@ -407,6 +404,9 @@ SHORT_NAMES = {name: name.split("_")[0] for name in FIELD_NAMES}
 TYPED_FIELDS = tuple(
     TypedField(item.name, SHORT_NAMES[item.name], **item.metadata) for item in fields(Prompt) if item.metadata
 )
+FILE_NAMES = (*(item.name for item in TYPED_FIELDS), "mask")
+"""Fields that a JSON file of prompts may have."""
+
 _TYPED_NAMES = frozenset(item.name for item in TYPED_FIELDS)
 
 
@@ -499,14 +499,24 @@ def _checked_box(box_xyxy: ArrayLike) -> FloatArray:
     return box
 
 
-def _checked_mask(mask: ArrayLike) -> BoolArray:
+def _checked_mask(mask: ArrayLike, size_hw: tuple[int, int] | None) -> BoolArray:
     array = np.asarray(mask) if isinstance(mask, np.ndarray) else _numbers("mask", mask, "(H, W) of bool or numbers")
     if array.ndim != 2:
         raise PromptError(f"mask must be (H, W), got shape {array.shape}")
+    if size_hw is not None:
+        _check_mask_size(array, size_hw)
     foreground: BoolArray = array > 0
     if not foreground.any():
         raise PromptError("mask is empty: no pixel is foreground")
     return foreground
+
+
+def _check_mask_size(mask: NDArray[Any], size_hw: tuple[int, int]) -> None:
+    if mask.shape != tuple(size_hw):
+        raise PromptError(
+            f"mask must have the size of the frame, {size_hw[1]} x {size_hw[0]} (width x height), "
+            f"got {mask.shape[1]} x {mask.shape[0]}"
+        )
 
 
 def _checked_logits(previous_logits: ArrayLike, low_res_size: int | None) -> FloatArray:

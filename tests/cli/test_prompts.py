@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,11 @@ from masklet.masks.operations import encode_rle
 from masklet.media.images import write_image
 
 SIZE_HW = (6, 8)
+
+
+def typed(object_id: int = 1, frame_index: int = 0, **values: Any) -> ObjectPrompt:
+    lists = {name: list(values[name]) for name in ("points_xy", "labels") if name in values}
+    return ObjectPrompt(object_id=object_id, frame_index=frame_index, values=values | lists)
 
 
 def scoped(line: str) -> list[str]:
@@ -46,24 +52,29 @@ def test_a_scope_that_nothing_follows_is_an_oversight(line: str) -> None:
 
 def test_values_are_gathered_by_object_and_frame() -> None:
     found = prompts_from_options(
-        points=["2@5:1,2", "1,1", "2@5:3.5,4"], negatives=["2@5:0,0"], boxes=["1,2,3,4"], masks=["2@0:m.png"]
+        {
+            "--point": ["2@5:1,2", "1,1", "2@5:3.5,4"],
+            "--negative": ["2@5:0,0"],
+            "--box": ["1,2,3,4"],
+            "--mask": ["2@0:m.png"],
+        }
     )
     assert found == (
-        ObjectPrompt(points_xy=((1, 1),), labels=(1,), box_xyxy=(1, 2, 3, 4)),
-        ObjectPrompt(object_id=2, mask=Path("m.png")),
-        ObjectPrompt(object_id=2, frame_index=5, points_xy=((1, 2), (3.5, 4), (0, 0)), labels=(1, 1, 0)),
+        typed(points_xy=((1, 1),), labels=(1,), box_xyxy=(1, 2, 3, 4)),
+        typed(object_id=2, mask=Path("m.png")),
+        typed(object_id=2, frame_index=5, points_xy=((1, 2), (3.5, 4), (0, 0)), labels=(1, 1, 0)),
     )
 
 
 @pytest.mark.parametrize("text", ["", "5", "1,2,3", "a,b", "1;2"])
 def test_points_of_another_form(text: str) -> None:
     with pytest.raises(PromptError, match="--point must be X,Y in pixels, as in 210,350, got"):
-        prompts_from_options(points=[text], negatives=[], boxes=[], masks=[])
+        prompts_from_options({"--point": [text]})
 
 
 def test_two_boxes_are_two_objects() -> None:
     with pytest.raises(PromptError, match=r"object 1 has two boxes: .* write --object 2 before the second"):
-        prompts_from_options(points=[], negatives=[], boxes=["1,2,3,4", "2,2,3,4"], masks=[])
+        prompts_from_options({"--box": ["1,2,3,4", "2,2,3,4"]})
 
 
 def test_a_file_for_everything(tmp_path: Path) -> None:
@@ -77,9 +88,9 @@ def test_a_file_for_everything(tmp_path: Path) -> None:
     path.write_text(json.dumps(entries))
     found = read_prompt_file(path)
     assert found.for_file(Path("any.png")) == (
-        ObjectPrompt(points_xy=([1, 2],), labels=(1,)),
-        ObjectPrompt(object_id=2, frame_index=3, points_xy=([1, 1],), labels=(0,), box_xyxy=[1, 2, 3, 4]),
-        ObjectPrompt(object_id=3, mask=tmp_path / "m.png"),
+        typed(points_xy=([1, 2],), labels=(1,)),
+        typed(object_id=2, frame_index=3, points_xy=([1, 1],), labels=(0,), box_xyxy=[1, 2, 3, 4]),
+        typed(object_id=3, mask=tmp_path / "m.png"),
     )
 
 
@@ -88,8 +99,8 @@ def test_a_file_by_image(tmp_path: Path) -> None:
     path.write_text(json.dumps({"a.png": [{"points_xy": [[1, 2]]}], "sub/b.png": [{"points_xy": [[3, 4]]}]}))
     found = read_prompt_file(path)
     assert list(found.by_file) == [tmp_path / "a.png", tmp_path / "sub" / "b.png"]
-    assert found.for_file(tmp_path / "a.png")[0].points_xy == ([1, 2],)
-    assert found.for_file(Path("elsewhere/b.png"))[0].points_xy == ([3, 4],)
+    assert found.for_file(tmp_path / "a.png")[0].values["points_xy"] == [[1, 2]]
+    assert found.for_file(Path("elsewhere/b.png"))[0].values["points_xy"] == [[3, 4]]
     with pytest.raises(PromptError, match=r"says nothing of c\.png"):
         found.for_file(Path("c.png"))
 
@@ -106,7 +117,7 @@ def test_a_file_by_image(tmp_path: Path) -> None:
         ('[{"object_id": "a"}]', "object_id must be a whole number, got 'a'"),
         ('[{"frame_index": true}]', "frame_index must be a whole number"),
         ('[{"points_xy": "1,2"}]', "points_xy must be a list"),
-        ('[{"points_xy": [[1, 2]], "labels": [1, 0]}]', "labels must be 1, got 2: one a point"),
+        ('[{"points_xy": [[1, 2]], "labels": [1, 0]}]', "labels must be 1, got 2: one per point"),
         ('[{"mask": 3}]', "mask must be a path or a COCO RLE"),
         ('[{"object_id": 3}]', "entry 0 is empty"),
     ],
@@ -127,7 +138,7 @@ def test_a_prompt_for_a_frame(tmp_path: Path) -> None:
     mask = np.zeros(SIZE_HW, np.bool_)
     mask[2:4, 3:5] = True
     path = write_image(tmp_path / "m.png", mask)
-    prompt = ObjectPrompt(points_xy=((1, 2),), labels=(0,), mask=path).to_prompt(SIZE_HW)
+    prompt = typed(points_xy=((1, 2),), labels=(0,), mask=path).to_prompt(SIZE_HW)
     assert prompt.points_xy.tolist() == [[1, 2]]
     assert prompt.labels.tolist() == [0]
     assert prompt.mask is not None
@@ -137,12 +148,12 @@ def test_a_prompt_for_a_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
-        (ObjectPrompt(points_xy=((9, 1),), labels=(1,)), r"object 1: point \(9, 1\) lies outside .* 8 wide and 6 high"),
-        (ObjectPrompt(object_id=2, frame_index=7, box_xyxy=(5, 1, 2, 3)), "object 2 on frame 7: .* left < right"),
-        (ObjectPrompt(mask=Path("none.png")), "object 1: mask: no such image"),
-        (ObjectPrompt(mask={"size": [2, 2], "counts": [4]}), "object 1: mask must have the size of the frame, 8 x 6"),
-        (ObjectPrompt(mask={"size": [6, 8], "counts": [48]}), "object 1: mask is empty"),
-        (ObjectPrompt(mask={"size": [6, 8], "counts": [3]}), "object 1: mask: RLE counts must add up"),
+        (typed(points_xy=((9, 1),), labels=(1,)), r"object 1: point \(9, 1\) lies outside .* 8 wide and 6 high"),
+        (typed(object_id=2, frame_index=7, box_xyxy=(5, 1, 2, 3)), "object 2 on frame 7: .* left < right"),
+        (typed(mask=Path("none.png")), "object 1: mask: no such image"),
+        (typed(mask={"size": [2, 2], "counts": [4]}), "object 1: mask must have the size of the frame, 8 x 6"),
+        (typed(mask={"size": [6, 8], "counts": [48]}), "object 1: mask is empty"),
+        (typed(mask={"size": [6, 8], "counts": [3]}), "object 1: mask: RLE counts must add up"),
     ],
 )
 def test_prompts_that_do_not_fit(prompt: ObjectPrompt, said: str) -> None:
@@ -152,7 +163,7 @@ def test_prompts_that_do_not_fit(prompt: ObjectPrompt, said: str) -> None:
 
 def masked(image: Image.Image, path: Path) -> np.ndarray:
     image.save(path)
-    mask = ObjectPrompt(mask=path).to_prompt(SIZE_HW).mask
+    mask = typed(mask=path).to_prompt(SIZE_HW).mask
     assert mask is not None
     return mask
 
@@ -177,6 +188,6 @@ def test_masks_as_people_have_them(tmp_path: Path) -> None:
         ]
     ):
         assert (masked(image, tmp_path / f"{number}.png") == truth).all(), number
-    rle = ObjectPrompt(mask=dict(encode_rle(truth))).to_prompt(SIZE_HW).mask
+    rle = typed(mask=dict(encode_rle(truth))).to_prompt(SIZE_HW).mask
     assert rle is not None
     assert (rle == truth).all()

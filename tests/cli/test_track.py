@@ -147,7 +147,7 @@ def test_objects_that_are_lost(clip: Path, engine: FakeEngine, run: Run) -> None
         (["--point", "1,200"], "object 1: point (1, 200) lies outside the frame, which is 64 wide and 48 high"),
         (["--box", "30,3,10,9"], "left < right and top < bottom"),
         (["--mask", "wrong.png"], "mask must have the size of the frame, 64 x 48"),
-        (["--mask", "full.png", "--box", "1,2,3,4"], "object 1 has a mask and a box on frame 0"),
+        (["--mask", "full.png", "--box", "1,2,3,4"], "object 1: mask cannot be combined with a box"),
         (["--frame", 12, "--point", "1,2"], "frame 12 does not exist: frames count from 0, and the video has 12"),
         (["--point", "1,2", "--start", 40], "frame 40 does not exist"),
         (["--point", "1,2", "--direction", "up"], "--direction must be forward, backward, both, got 'up'"),

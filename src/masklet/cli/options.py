@@ -10,7 +10,7 @@ import typer
 
 from masklet.cli.console import show_status
 from masklet.cli.groups import OptionGroup
-from masklet.cli.prompts import ObjectPrompt, prompts_from_options
+from masklet.cli.prompts import PROMPT_OPTIONS, ObjectPrompt, prompts_from_options
 from masklet.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -72,25 +72,18 @@ def out_option(help: str, metavar: str = "PATH") -> Any:
 
 
 class PromptChoice(OptionGroup):
-    """What the objects are. Commands add the options that they word in their own way."""
+    """What the objects are: an option for each of `PROMPT_OPTIONS`, and those that a command adds."""
 
-    point: Annotated[
-        list[str] | None,
-        prompt_option(metavar="X,Y", help="A pixel on the object, counted from the top left. Repeat for more."),
-    ] = None
-    negative: Annotated[list[str] | None, prompt_option(metavar="X,Y", help="A pixel that is not on the object.")] = (
-        None
-    )
-    box: Annotated[
-        list[str] | None,
-        prompt_option(metavar="X,Y,X,Y", help="Left, top, right and bottom of a box around the object, in pixels."),
-    ] = None
+    def typed(self) -> tuple[ObjectPrompt, ...]:
+        """Return what these options say about each object."""
+        return prompts_from_options({item.option: getattr(self, item.name) or () for item in PROMPT_OPTIONS})
 
-    def typed(self, masks: Sequence[str] | None) -> tuple[ObjectPrompt, ...]:
-        """What these options and `--mask` say of each object."""
-        return prompts_from_options(
-            points=self.point or (), negatives=self.negative or (), boxes=self.box or (), masks=masks or ()
-        )
+
+for _item in PROMPT_OPTIONS:
+    PromptChoice.__annotations__[_item.name] = Annotated[
+        list[str] | None, prompt_option(_item.option, metavar=_item.metavar, help=_item.help)
+    ]
+    setattr(PromptChoice, _item.name, None)
 
 
 class ModelChoice(OptionGroup):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
 from masklet.errors import ImageError, PromptError
 
@@ -21,32 +21,74 @@ if TYPE_CHECKING:
 
 DEFAULT_OBJECT = 1
 
-_VALUE_OPTIONS = ("--point", "--negative", "--box", "--mask")
 _SCOPE_OPTIONS = ("--object", "--frame")
 _SCOPED = re.compile(r"(?=[\d@])(?P<object>\d+)?(@(?P<frame>\d+))?:(?P<value>.*)", re.DOTALL)
-_KEYS = ("object_id", "frame_index", "points_xy", "labels", "box_xyxy", "mask")
 _FORM = 'expected a list of {"object_id": 1, "frame_index": 0, "points_xy": [[210, 350]], ...}'
+
+
+class PromptOption(NamedTuple):
+    """An option that says what an object is, and the field of `masklet.Prompt` that it fills."""
+
+    option: str
+    field: str
+    metavar: str
+    help: str
+    num_numbers: int = 0
+    """Numbers in a value; 0 for a file."""
+    label: int | None = None
+    """What a point of this option says: 1 on the object, 0 not on it."""
+
+    @property
+    def name(self) -> str:
+        """Its name as a parameter of a command."""
+        return self.option.removeprefix("--")
+
+    def read(self, text: str) -> dict[str, Any]:
+        """Return the fields that a value stands for.
+
+        Raises:
+            PromptError: it is not of the form that `metavar` says.
+        """
+        if not self.num_numbers:
+            return {self.field: Path(text)}
+        numbers = _numbers(self.option, text, self.metavar, self.num_numbers)
+        return {self.field: numbers} if self.label is None else {self.field: [numbers], "labels": [self.label]}
+
+
+PROMPT_OPTIONS = (
+    PromptOption(
+        "--point", "points_xy", "X,Y", "A pixel on the object, counted from the top left. Repeat for more.", 2, 1
+    ),
+    PromptOption("--negative", "points_xy", "X,Y", "A pixel that is not on the object.", 2, 0),
+    PromptOption("--box", "box_xyxy", "LEFT,TOP,RIGHT,BOTTOM", "The edges of a box around the object, in pixels.", 4),
+    PromptOption(
+        "--mask",
+        "mask",
+        "FILE",
+        "An image of the same size, bright on the object. In a video it is the object's mask on its frame; in an image "
+        "it is a rough mask to start from.",
+    ),
+)
+"""Every option that says what an object is. A field of `masklet.Prompt` that has no option here can be given in a JSON
+file of prompts."""
+
+_VALUE_OPTIONS = tuple(item.option for item in PROMPT_OPTIONS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectPrompt:
-    """What is said about one object on one frame, not yet checked against the frame."""
+    """The prompt of one object on one frame as it was typed, not yet checked against the frame."""
 
     object_id: int = DEFAULT_OBJECT
     frame_index: int = 0
-    points_xy: tuple[Any, ...] = ()
-    """(P, 2) source pixels."""
-    labels: tuple[Any, ...] = ()
-    """(P,) 1 on the object, 0 not on it."""
-    box_xyxy: Any = None
-    mask: Path | Mapping[str, Any] | None = None
-    """An image file, or a COCO RLE."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """By field of `masklet.Prompt`, as in JSON; a mask may be the path of an image."""
 
     def __str__(self) -> str:
         return f"object {self.object_id}" + (f" on frame {self.frame_index}" if self.frame_index else "")
 
     def to_prompt(self, size_hw: tuple[int, int]) -> Prompt:
-        """The prompt for a frame of this size; it may have a mask beside points and a box.
+        """Return the prompt for a frame of this size; it may have a mask with points and a box.
 
         Raises:
             PromptError: see `Prompt.create`, here with the object's number; or the mask cannot be read.
@@ -54,17 +96,11 @@ class ObjectPrompt:
         from masklet.prompts import Prompt
 
         try:
-            mask = None
-            if self.mask is not None:
-                mask = Prompt.create(mask=_read_mask(self.mask), size_hw=size_hw)
-                if not self.points_xy and self.box_xyxy is None:
-                    return mask
-            prompt = Prompt.create(
-                points_xy=self.points_xy, labels=self.labels or None, box_xyxy=self.box_xyxy, size_hw=size_hw
-            )
+            mask = self.values.get("mask")
+            values = {**self.values, "mask": None if mask is None else _read_mask(mask)}
+            return Prompt.create(**values, size_hw=size_hw, refine=True)
         except PromptError as error:
             raise PromptError(f"{self}: {error}") from error
-        return prompt if mask is None else replace(prompt, mask=mask.mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,26 +173,20 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield option, value if joined else next(remaining, None)
 
 
-def prompts_from_options(
-    *, points: Iterable[str], negatives: Iterable[str], boxes: Iterable[str], masks: Iterable[str]
-) -> tuple[ObjectPrompt, ...]:
-    """What was typed, one record an object and frame. The values are as `with_scope` leaves them.
+def prompts_from_options(typed: Mapping[str, Iterable[str]]) -> tuple[ObjectPrompt, ...]:
+    """Return what was typed, one record per object and frame.
+
+    Args:
+        typed: by option of `PROMPT_OPTIONS`, its values as `with_scope` leaves them.
 
     Raises:
         PromptError: a value is not of the form; an object has two boxes or masks on a frame.
     """
     entries: list[ObjectPrompt] = []
-    for option, values, label in (("--point", points, 1), ("--negative", negatives, 0)):
-        for value in values:
+    for item in PROMPT_OPTIONS:
+        for value in typed.get(item.option, ()):
             entry, text = _scoped(value)
-            xy = _numbers(option, text, "X,Y", 2)
-            entries.append(replace(entry, points_xy=(xy,), labels=(label,)))
-    for value in boxes:
-        entry, text = _scoped(value)
-        entries.append(replace(entry, box_xyxy=_numbers("--box", text, "LEFT,TOP,RIGHT,BOTTOM", 4)))
-    for value in masks:
-        entry, text = _scoped(value)
-        entries.append(replace(entry, mask=Path(text)))
+            entries.append(replace(entry, values=item.read(text)))
     return _merged(entries)
 
 
@@ -183,24 +213,24 @@ def _merged(entries: Iterable[ObjectPrompt]) -> tuple[ObjectPrompt, ...]:
     merged: dict[tuple[int, int], ObjectPrompt] = {}
     for entry in entries:
         key = (entry.object_id, entry.frame_index)
-        known = merged.get(key)
-        if known is None:
-            merged[key] = entry
-            continue
-        for kind, first, second in (("boxes", known.box_xyxy, entry.box_xyxy), ("masks", known.mask, entry.mask)):
-            if first is not None and second is not None:
+        values = dict(merged[key].values) if key in merged else {}
+        for name, value in entry.values.items():
+            if name in values and not _is_list(name):
+                what = name.split("_")[0]
                 raise PromptError(
-                    f"{entry} has two {kind}: if they are of two objects, write --object {entry.object_id + 1} before "
-                    "the second"
+                    f"{entry} has two {what}{'es' if what.endswith('x') else 's'}: if they are of two objects, write "
+                    f"--object {entry.object_id + 1} before the second"
                 )
-        merged[key] = replace(
-            known,
-            points_xy=known.points_xy + entry.points_xy,
-            labels=known.labels + entry.labels,
-            box_xyxy=entry.box_xyxy if known.box_xyxy is None else known.box_xyxy,
-            mask=entry.mask if known.mask is None else known.mask,
-        )
+            values[name] = [*values.get(name, ()), *value] if _is_list(name) else value
+        merged[key] = replace(entry, values=values)
     return tuple(sorted(merged.values(), key=lambda prompt: (prompt.object_id, prompt.frame_index)))
+
+
+def _is_list(name: str) -> bool:
+    """Whether values of this field of a prompt are added to each other."""
+    from masklet.prompts import TYPED_FIELDS
+
+    return any(item.name == name and get_origin(item.json_type) is list for item in TYPED_FIELDS)
 
 
 def read_prompt_file(path: Path) -> PromptFile:
@@ -234,37 +264,38 @@ def read_prompt_file(path: Path) -> PromptFile:
 def _from_json(entries: Any, where: str, folder: Path) -> tuple[ObjectPrompt, ...]:
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise PromptError(f"{where}: {_FORM}, got {json.dumps(entries)[:60]}")
-    prompts = []
-    for number, entry in enumerate(entries):
-        if unknown := [key for key in entry if key not in _KEYS]:
-            raise PromptError(f"{where}, entry {number}: unknown key {unknown[0]!r}, expected {', '.join(_KEYS)}")
-        for key in ("object_id", "frame_index"):
-            value = entry.get(key, 0)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise PromptError(f"{where}, entry {number}: {key} must be a whole number, got {value!r}")
-        for key in ("points_xy", "labels"):
-            if not isinstance(entry.get(key, []), list):
-                raise PromptError(f"{where}, entry {number}: {key} must be a list, got {entry[key]!r}")
-        mask = entry.get("mask")
-        if mask is not None and not isinstance(mask, str | dict):
-            raise PromptError(f"{where}, entry {number}: mask must be a path or a COCO RLE, got {mask!r}")
-        points = tuple(entry.get("points_xy", ()))
-        prompt = ObjectPrompt(
-            object_id=entry.get("object_id", DEFAULT_OBJECT),
-            frame_index=entry.get("frame_index", 0),
-            points_xy=points,
-            labels=tuple(entry.get("labels", [1] * len(points))),
-            box_xyxy=entry.get("box_xyxy"),
-            mask=folder / mask if isinstance(mask, str) else mask,
-        )
-        if len(prompt.labels) != len(points):
-            raise PromptError(
-                f"{where}, entry {number}: labels must be {len(points)}, got {len(prompt.labels)}: one a point"
-            )
-        if not points and prompt.box_xyxy is None and mask is None:
-            raise PromptError(f"{where}, entry {number} is empty: give points_xy, box_xyxy or mask")
-        prompts.append(prompt)
-    return _merged(prompts)
+    return _merged(_entry(entry, f"{where}, entry {number}", folder) for number, entry in enumerate(entries))
+
+
+def _entry(entry: Mapping[str, Any], where: str, folder: Path) -> ObjectPrompt:
+    from masklet.prompts import FILE_NAMES
+
+    scope = ("object_id", "frame_index")
+    if unknown := [key for key in entry if key not in (*scope, *FILE_NAMES)]:
+        raise PromptError(f"{where}: unknown key {unknown[0]!r}, expected {', '.join((*scope, *FILE_NAMES))}")
+    for key in scope:
+        value = entry.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise PromptError(f"{where}: {key} must be a whole number, got {value!r}")
+    values = {key: value for key, value in entry.items() if key in FILE_NAMES and value is not None}
+    for key, value in values.items():
+        if _is_list(key) and not isinstance(value, list):
+            raise PromptError(f"{where}: {key} must be a list, got {value!r}")
+    mask = values.get("mask")
+    if isinstance(mask, str):
+        values["mask"] = folder / mask
+    elif mask is not None and not isinstance(mask, dict):
+        raise PromptError(f"{where}: mask must be a path or a COCO RLE, got {mask!r}")
+    num_points = len(values.get("points_xy", ()))
+    if num_points:  # entries of one object are joined, so each says what its own points mean
+        values.setdefault("labels", [1] * num_points)
+    if len(values.get("labels", ())) != num_points:
+        raise PromptError(f"{where}: labels must be {num_points}, got {len(values['labels'])}: one per point")
+    if not any(values.values()):
+        raise PromptError(f"{where} is empty: give {', '.join(FILE_NAMES)}")
+    return ObjectPrompt(
+        object_id=entry.get("object_id", DEFAULT_OBJECT), frame_index=entry.get("frame_index", 0), values=values
+    )
 
 
 def _read_mask(mask: Path | Mapping[str, Any]) -> BoolArray:

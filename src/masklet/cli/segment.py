@@ -53,10 +53,6 @@ EPILOG = examples(
 class SegmentPrompts(PromptChoice):
     """What the objects are."""
 
-    mask: Annotated[
-        list[str] | None,
-        prompt_option(metavar="FILE", help="A rough mask to start from, of the image's size, bright on the object."),
-    ] = None
     object_id: Annotated[
         list[int] | None,
         prompt_option(
@@ -117,7 +113,7 @@ def segment(
     switches: Switches,
 ) -> int:
     """Segment objects in images: a click, a box or a rough mask each, or everything there is."""
-    typed = prompts.typed(prompts.mask)
+    typed = prompts.typed()
     changes = automatic.changes()
     results = Results(
         out=wanted.out, formats=wanted.formats, model=model, force=switches.force, as_json=switches.as_json

@@ -298,21 +298,16 @@ def _give_prompts(tracker: Tracker[Any], said: tuple[ObjectPrompt, ...]) -> dict
     """By object and frame: what the tracker has been told."""
     size_hw = _source(tracker).info.size_hw
     given = {(one.object_id, one.frame_index): one.to_prompt(size_hw) for one in said}
-    for (object_id, frame_index), prompt in given.items():
-        if prompt.mask is not None:
-            if prompt.box_xyxy is not None:
-                raise PromptError(f"object {object_id} has a mask and a box on frame {frame_index}: give one of them")
-            tracker.prompt(object_id, frame_index, mask=prompt.mask)
-            if not len(prompt.points_xy):
-                continue
-        tracker.prompt(
-            object_id,
-            frame_index,
-            points_xy=prompt.points_xy,
-            labels=prompt.labels,
-            box_xyxy=prompt.box_xyxy,
-        )
+    for one, prompt in zip(said, given.values(), strict=True):
+        _give_prompt(tracker, one, prompt)
     return given
+
+
+def _give_prompt(tracker: Tracker[Any], typed: ObjectPrompt, prompt: Prompt) -> None:
+    try:
+        tracker.prompt(typed.object_id, typed.frame_index, prompt)
+    except PromptError as error:
+        raise PromptError(f"{typed}: {error}") from error
 
 
 def _default_out(info: VideoInfo, formats: list[str]) -> Path:

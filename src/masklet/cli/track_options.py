@@ -31,10 +31,6 @@ SESSION_PANEL = "Sessions"
 class TrackPrompts(PromptChoice):
     """What the objects are, on which frames."""
 
-    mask: Annotated[
-        list[str] | None,
-        prompt_option(metavar="FILE", help="The object itself: an image of the video's size, bright on the object."),
-    ] = None
     object_id: Annotated[
         list[int] | None,
         prompt_option(
@@ -56,7 +52,7 @@ class TrackPrompts(PromptChoice):
         Raises:
             PromptError: there is nothing and something is `needed`; or both; or the file is for several videos.
         """
-        typed = self.typed(self.mask)
+        typed = self.typed()
         if self.prompts is None:
             if not typed and needed:
                 raise PromptError("nothing to track: give a --point, --box, --mask or --prompts")
