@@ -237,10 +237,11 @@ def compare(ours: Tracker[Tensor], frame: FrameMasks, answers: dict[int, Answer]
         size_hw = frame.masks.shape[1:]
         enlarged = F.interpolate(answer.logits[None, None], size=size_hw, mode="bilinear", align_corners=False)
         assert_same_masks(frame.masks[row], (enlarged[0, 0] > 0).numpy())
-        latest = ours._tracks[object_id].latest
-        assert latest is not None
+        last_result = ours._state.tracks[object_id].last_result
+        assert last_result is not None
         if answer.object_score > 0:
-            logits = latest[1].low_res_logits[latest[1].chosen]
+            decoded = last_result[1].decoded
+            logits = decoded.low_res_logits[decoded.chosen]
             assert_close(logits, answer.logits, inside=answer.logits > 0, tolerance=tolerance)
 
 

@@ -14,7 +14,7 @@ import pytest
 from masklet.errors import OutputError
 from masklet.masks.operations import encode_rle
 from masklet.tracking.mask_rows import MaskRow
-from masklet.tracking.mask_store import MaskStore, Stretch
+from masklet.tracking.mask_store import MaskStore, StaleRange
 
 
 def mask(index: int, object_id: int = 1, **fields: Any) -> MaskRow:
@@ -63,20 +63,20 @@ def test_frames_behind_end_at_a_gap_or_at_what_does_not_lead_there() -> None:
 def test_a_prompt_outdates_its_object_up_to_the_next_barrier() -> None:
     store = filled()
     store.write([mask(15, 1, prompted=True)])
-    assert store.outdate(1, 8) == [Stretch(1, 8, 14, 1)]
-    assert store.stale() == [Stretch(1, 8, 14, 1)]
+    assert store.outdate(1, 8) == [StaleRange(1, 8, 14, 1)]
+    assert store.stale_ranges() == [StaleRange(1, 8, 14, 1)]
     assert not any(one.stale for one in store.frame(9) if one.object_id == 2)
     store.accept(5, 2)
-    assert store.outdate(2, 2, prompted=[4]) == [Stretch(2, 2, 3, 1)]
+    assert store.outdate(2, 2, prompted=[4]) == [StaleRange(2, 2, 3, 1)]
     assert store.accept(8, None) == 1  # of object 2: object 1 is outdated there
-    assert store.accepted_frames(2) == (5, 8)
+    assert [row.frame_index for row in store.all() if row.accepted and row.object_id == 2] == [5, 8]
 
 
 def test_frames_tracked_backward_are_outdated_by_what_lies_ahead() -> None:
     store = MaskStore()
     store.write(mask(index, direction=-1 if index < 10 else 1, prompted=index == 10) for index in range(20))
-    assert store.outdate(1, 5) == [Stretch(1, 0, 5, -1)]
-    assert store.outdate(1, 12) == [Stretch(1, 12, 19, 1)]
+    assert store.outdate(1, 5) == [StaleRange(1, 0, 5, -1)]
+    assert store.outdate(1, 12) == [StaleRange(1, 12, 19, 1)]
 
 
 def test_a_frame_is_written_whole_or_not_at_all() -> None:

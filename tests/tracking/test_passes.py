@@ -6,7 +6,7 @@ import pytest
 
 from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.prompts import Prompt
-from masklet.tracking.mask_store import Stretch
+from masklet.tracking.mask_store import StaleRange
 from masklet.tracking.passes import Direction, Pass, passes_of_run, passes_over
 from masklet.tracking.track import Hypothesis, PromptState, Track
 
@@ -34,15 +34,15 @@ def test_a_run_goes_from_what_was_said(
     assert passes_of_run(direction, tracks, 12, start=start, stop=stop, object_ids=None) == passes
 
 
-def test_stretches_that_touch_are_gone_over_at_once_and_forward_first() -> None:
-    stretches = [
-        Stretch(1, 4, 6, 1),
-        Stretch(2, 0, 2, -1),
-        Stretch(2, 7, 9, 1),
-        Stretch(1, 20, 20, 1),
-        Stretch(1, 9, 9, -1),
+def test_ranges_that_touch_are_gone_over_at_once_and_forward_first() -> None:
+    ranges = [
+        StaleRange(1, 4, 6, 1),
+        StaleRange(2, 0, 2, -1),
+        StaleRange(2, 7, 9, 1),
+        StaleRange(1, 20, 20, 1),
+        StaleRange(1, 9, 9, -1),
     ]
-    found = [(leg.direction, leg.start, leg.stop, len(group)) for leg, group in passes_over(stretches)]
+    found = [(leg.direction, leg.start, leg.stop, len(group)) for leg, group in passes_over(ranges)]
     assert found == [(1, 4, 10, 2), (1, 20, 21, 1), (-1, 9, 8, 1), (-1, 2, -1, 1)]
 
 

@@ -1,10 +1,10 @@
-"""Everything one object remembers, and which of it is read for the next frame.
+"""The memories of one object, and the choice of those that are read for the next frame.
 
-Policy on integers: the bank knows frame numbers, scores and opaque handles, no arrays, no engine and no video. One
-bank belongs to one object; forgetting the object is dropping its bank.
+The bank works on integers: it knows frame numbers, scores and opaque handles, but no arrays, no engine and no video.
+One bank belongs to one object; to forget the object is to drop its bank.
 
-Which tracked frames are read for a frame, its policy says (`masklet.memory.policies`). What would not be read again is
-dropped as soon as a frame is written, so a bank does not grow with the video.
+Its policy (`masklet.memory.policies`) chooses the tracked frames that are read. Memories that would not be read again
+are dropped as soon as a frame is written, so a bank does not grow with the video.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ A = TypeVar("A")
 
 Retention = Literal["streaming", "editing", "all"]
 Kind = Literal["prompted", "resolved", "tracked"]
-"""Prompted by the user; as good as that, in the policy's opinion; or neither."""
+"""Prompted by the user; as reliable as a prompted one, according to the policy; or neither."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemoryConfig:
-    """What an object remembers. The defaults are masklet's; `MemoryConfig.official()` is SAM 2 to the letter."""
+    """Rules of remembering. The defaults are masklet's; `MemoryConfig.official()` has SAM 2's own rules."""
 
     policy: str = "reliable"
     """Name of a policy (`masklet.memory.policies.policy_names`), or several joined by '+'. `reliable`: tracked frames
@@ -90,7 +90,7 @@ class MemoryConfig:
 
         Source: sam2 2b90b9f, sam2_base.py `_prepare_memory_conditioned_features`, and the released configurations.
         """
-        return cls(**(_OFFICIAL_RULES | _fields_of(changes)))
+        return cls(**{**_OFFICIAL_RULES, **_fields_of(changes)})
 
     @classmethod
     def for_engine(cls, info: EngineInfo, *, policy: str | None = None, **changes: Any) -> MemoryConfig:
@@ -151,7 +151,7 @@ class MemoryConfig:
             raise ConfigError(f"memory settings do not fit this version of masklet: {error}") from error
 
     def fitted_to(self, info: EngineInfo) -> MemoryConfig:
-        """These rules with no more memory slots than the model has temporal encodings for."""
+        """Return these rules with no more memory slots than the model has temporal encodings for."""
         return replace(self, spatial_slots=min(self.spatial_slots, info.spatial_slots))
 
 
@@ -199,7 +199,7 @@ def _check_settings(policy: str, name: str, settings: PolicyConfig) -> None:
 
 @dataclass(slots=True)
 class _Entry(Generic[A]):
-    """One remembered frame. The spatial memory is the large part; it may go before the pointer does."""
+    """One remembered frame. The spatial memory is the large part; it may be dropped before the pointer."""
 
     spatial: A | None
     pointer: A
@@ -216,14 +216,14 @@ class MemoryBank(Generic[A]):
 
     Args:
         config: the rules; masklet's defaults when left out.
-        policy: asked what to read; made by `config.policy` when left out.
+        policy: chooses what is read; made from `config.policy` when left out.
     """
 
     def __init__(self, config: MemoryConfig | None = None, policy: CombinedPolicy | None = None) -> None:
         self.config = config or MemoryConfig()
         self.policy = make_policy(self.config) if policy is None else policy
         self.inherited: tuple[FrameMemory[A], ...] = ()
-        """What another video has taught of the object: read in slot 0 as far as `max_prompted` leaves room."""
+        """Memories from another video, read in slot 0 as far as `max_prompted` leaves room."""
         self._entries: dict[int, _Entry[A]] = {}
         self._direction = 1
 
@@ -234,7 +234,7 @@ class MemoryBank(Generic[A]):
 
     @property
     def resolved_frames(self) -> tuple[int, ...]:
-        """Remembered frames that the policy put beside the prompted ones, ascending."""
+        """Remembered frames that the policy treats like prompted ones, ascending."""
         return self._frames_of("resolved")
 
     @property
@@ -244,22 +244,23 @@ class MemoryBank(Generic[A]):
 
     @property
     def num_spatial(self) -> int:
-        """Spatial memories held: the large part, see `FrameMemory.spatial`."""
+        """Number of spatial memories held, the large part; see `FrameMemory.spatial`."""
         return sum(entry.spatial is not None for entry in self._entries.values())
 
     @property
     def direction(self) -> int:
-        """In which tracking went when something was written last."""
+        """Tracking direction of the last `write`: 1 forward, -1 backward."""
         return self._direction
 
     @property
     def prompted_memories(self) -> tuple[FrameMemory[A], ...]:
-        """What another video could learn of the object: of its prompted frames, and of what it inherited itself."""
-        own = [self._entries[index] for index in self.prompted_frames]
-        return (*self.inherited, *(FrameMemory(one.spatial, one.pointer) for one in own if one.spatial is not None))
+        """Memories that a tracker of another video can inherit: inherited ones, and those of prompted frames."""
+        prompted = [self._entries[index] for index in self.prompted_frames]
+        memories = [FrameMemory(entry.spatial, entry.pointer) for entry in prompted if entry.spatial is not None]
+        return (*self.inherited, *memories)
 
     def __len__(self) -> int:
-        """Frames remembered, at least by their pointer."""
+        """Return the number of frames remembered, at least by their pointer."""
         return len(self._entries)
 
     def __contains__(self, frame_index: int) -> bool:
@@ -277,18 +278,18 @@ class MemoryBank(Generic[A]):
         resolved: bool = False,
         reliable: float | None = None,
     ) -> None:
-        """Remember one frame, replacing what was remembered of it, and drop what is not going to be read.
+        """Remember one frame in place of its earlier memory, and drop memories that will not be read again.
 
         Args:
             frame_index: the frame, from 0.
             memory: handles from `Engine.encode_memory`.
-            prompted: whether it is read as a prompted frame: in slot 0, until more than `max_prompted_kept` are.
-            iou_prediction: of the chosen mask, in [0, 1].
+            prompted: whether it is read as a prompted frame: in slot 0, until there are more than `max_prompted_kept`.
+            iou_prediction: IoU prediction of the chosen mask, in [0, 1].
             object_score: logit, present where > 0.
-            direction: which way tracking goes, 1 forward or -1 backward. Turning round forgets the tracked frames
-                when retention is `streaming`: they lie on the other side of every frame to come.
+            direction: tracking direction, 1 forward or -1 backward. A change of direction forgets the tracked frames
+                when retention is `streaming`: they lie ahead of every frame to come.
             resolved: whether a tracked frame is read in slot 0, too: see `masklet.memory.policies.Write`.
-            reliable: how sure the mask is to show the object, 0 to 1; by the two scores when left out.
+            reliable: how certain it is that the mask shows the object, 0 to 1; from the two scores when left out.
         """
         streaming = self.config.retention == "streaming"
         if streaming and direction != self._direction:
@@ -302,22 +303,22 @@ class MemoryBank(Generic[A]):
         self._drop_prompted(frame_index)
 
     def recall(self, frame_index: int, *, direction: int = 1, num_frames: int | None = None) -> Recall[A]:
-        """What is read for one frame. A frame never reads itself, so a frame can be decoded again.
+        """Return what is read for one frame. A frame never reads itself, so a frame can be decoded again.
 
         a) Prompted frames, the closest `max_prompted`, in slot 0; those ahead only with `prompts_ahead`. If they are
            fewer, up to `max_resolved` resolved frames behind, the closest, but not the previous frame.
            Memories inherited from another video fill up what is left of `max_prompted`.
-        b) Tracked frames as the policy says; a frame that a) left out stands in as a tracked one.
+        b) Tracked frames that the policy chooses; prompted frames that a) left out are among its candidates.
         c) The pointers of all of these that lie behind in the direction of tracking.
 
         Args:
             frame_index: the frame to be decoded.
-            direction: which way tracking goes, 1 forward or -1 backward.
-            num_frames: frames of the video, where known: a shorter video has a shorter pointer span.
+            direction: tracking direction, 1 forward or -1 backward.
+            num_frames: frames of the video, where known: a short video has a shorter pointer span.
 
         Returns:
-            Handles by slot and distance; empty when there is nothing to read in slot 0: then the object is not
-            known here yet, seen in the direction of tracking.
+            Handles by slot and distance; empty if there is nothing to read in slot 0: then the object is not known
+            yet on this frame, in the direction of tracking.
         """
         span = self.config.max_pointers if num_frames is None else min(num_frames, self.config.max_pointers)
         first, reads = self._reads(frame_index, direction, span)
@@ -329,7 +330,7 @@ class MemoryBank(Generic[A]):
         spatial += [(slot, self._entries[index]) for slot, index in reads.spatial]
         ages = [(age, index) for index in first if (age := (frame_index - index) * direction) > 0]
         ages += reads.pointers
-        # What was learnt elsewhere was as long ago as a tracked frame can be.
+        # Inherited pointers get the largest age that a tracked frame can have.
         return Recall(
             spatial=(
                 *((0, memory.spatial) for memory in inherited),
@@ -382,7 +383,7 @@ class MemoryBank(Generic[A]):
             self.forget(index)
 
     def fork(self) -> MemoryBank[A]:
-        """A bank that remembers the same and goes its own way; handles are shared."""
+        """Return an independent bank with the same memories; handles are shared."""
         other: MemoryBank[A] = MemoryBank(self.config, self.policy.fork())
         other._entries = {index: replace(entry) for index, entry in self._entries.items()}
         other._direction = self._direction
@@ -390,22 +391,29 @@ class MemoryBank(Generic[A]):
         return other
 
     def export(self) -> list[tuple[int, Kind, float, A | None, A]]:
-        """Frame index, kind, reliability, spatial memory and pointer of each remembered frame."""
-        return [(index, one.kind, one.reliability, one.spatial, one.pointer) for index, one in self._entries.items()]
+        """Return frame index, kind, reliability, spatial memory and pointer of each remembered frame."""
+        return [
+            (index, entry.kind, entry.reliability, entry.spatial, entry.pointer)
+            for index, entry in self._entries.items()
+        ]
 
     def restore(self, entries: Iterable[tuple[int, Kind, float, A | None, A]], direction: int) -> None:
-        """Take up what `export` gave."""
-        self._entries = {index: _Entry(spatial, pointer, kind, sure) for index, kind, sure, spatial, pointer in entries}
+        """Set the memories to a result of `export`."""
+        self._entries = {
+            index: _Entry(spatial, pointer, kind, reliable) for index, kind, reliable, spatial, pointer in entries
+        }
         self._direction = direction
 
     def _frames_of(self, kind: Kind) -> tuple[int, ...]:
         return tuple(sorted(index for index, entry in self._entries.items() if entry.kind == kind))
 
     def _reads(self, frame_index: int, direction: int, span: int) -> tuple[list[int], Reads]:
-        """Frames read in slot 0 and tracked frames to be read, all of them remembered."""
+        """Return the frames read in slot 0, and the tracked frames to be read; all of them are remembered."""
         first = self._first(frame_index, direction)
         if not first and not self.inherited:
             return [], Reads([], [])
+        # Seen in the other direction, the tracked frames of a streaming bank lie ahead: the next `write` forgets them,
+        # and they must not be read before. Prompted frames that slot 0 had no room for remain candidates.
         turned = direction != self._direction and self.config.retention == "streaming"
         candidates = {
             index: entry.reliability
@@ -413,10 +421,11 @@ class MemoryBank(Generic[A]):
             if index not in first and (frame_index - index) * direction > 0 and not (turned and not entry.prompted)
         }
         reads = self.policy.read(View(frame_index, direction, span, candidates, len(first)))
+        # A policy may name any frame; what is not held cannot be read.
         return first, Reads(*([(key, index) for key, index in part if index in candidates] for part in reads))
 
     def _first(self, frame_index: int, direction: int) -> list[int]:
-        """Frames read in slot 0."""
+        """Return the frames read in slot 0: prompted ones, then resolved ones."""
         eligible = [
             index
             for index in self.prompted_frames
@@ -426,7 +435,7 @@ class MemoryBank(Generic[A]):
         return first + self._resolved(frame_index, direction, len(first)) if first or self.inherited else []
 
     def _resolved(self, frame_index: int, direction: int, num_prompted: int) -> list[int]:
-        """Resolved frames to be read in slot 0, ascending in time of tracking."""
+        """Return the resolved frames read in slot 0, in the order of tracking."""
         room = self.config.max_resolved
         if self.config.max_prompted is not None:
             room = min(room, self.config.max_prompted - num_prompted)
@@ -434,14 +443,16 @@ class MemoryBank(Generic[A]):
         return sorted(behind, key=lambda index: index * direction)[-room:] if room > 0 else []
 
     def _drop_unread(self, frame_index: int, direction: int) -> None:
-        """Drop tracked frames that neither this frame, should it be corrected, nor the next one reads.
+        """Drop memories that neither this frame reads, should it be corrected, nor the next one.
 
-        What the next frame does not read, no later one does: every policy reads the nearest of what qualifies.
+        A memory that the next frame does not read is not read by any later frame, because every policy reads the
+        nearest frames that qualify, and those only move on. The pointer is kept longer than the spatial memory, as more
+        pointers are read and a pointer is small.
         """
         nearby = (frame_index, frame_index + direction)
         spatial, pointers = {frame_index}, {frame_index}
-        for seen_from in nearby:
-            first, reads = self._reads(seen_from, direction, self.config.max_pointers)
+        for reader in nearby:
+            first, reads = self._reads(reader, direction, self.config.max_pointers)
             spatial |= {*first, *(index for _, index in reads.spatial)}
             pointers |= {index for _, index in reads.pointers}
         for index, entry in list(self._entries.items()):
@@ -465,12 +476,12 @@ def closest_frames(frame_index: int, frames: Iterable[int], count: int | None) -
 
     a) the closest before it,
     b) the closest at or after it,
-    c) others by distance, until there are `count`; of two equally far the earlier.
+    c) others by distance, until there are `count`; of two that are equally far, the earlier one.
 
     Args:
-        frame_index: the frame to be near to.
-        frames: what can be chosen, any order.
-        count: how many at most, at least 2; None chooses all.
+        frame_index: the frame that they are compared with.
+        frames: frames to choose from, in any order.
+        count: the largest number of frames, at least 2; None chooses all.
 
     Returns:
         The chosen frames, ascending.

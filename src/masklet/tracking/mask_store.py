@@ -1,8 +1,8 @@
-"""The masks that have been tracked, by frame and object: on disk, so that they take no memory however long the video.
+"""Tracked masks by frame and object, on disk, so that a long video needs no more memory than a short one.
 
-Masks are run-length encoded. Beside each lie its scores and what is needed to decide what a correction can change:
-from which side the frame was tracked, whether it was prompted or accepted, whether a later prompt has outdated it.
-SQLite keeps and finds them; a store without a path is a temporary file that vanishes with the process.
+Masks are run-length encoded. Next to each mask are its scores and what decides which masks a correction can change:
+the direction of tracking, whether the frame was prompted or accepted, and whether a later prompt has outdated it.
+SQLite keeps them; a store without a path is a temporary file that is removed with the process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from masklet.records import ObjectStatus
 from masklet.tracking.mask_rows import COLUMNS, MaskRow, from_values, to_values
 
 CACHE_KIB = 512
-"""What SQLite may hold in memory: little, for it fills up, and a long video is to need no more than a short one."""
+"""SQLite's page cache. It is small because it always fills up, and memory must not grow with the video."""
 
 
 class Scores(NamedTuple):
@@ -34,13 +34,15 @@ class Scores(NamedTuple):
     accepted: bool
 
 
-class Stretch(NamedTuple):
-    """Frames of one object that are to be tracked again."""
+class StaleRange(NamedTuple):
+    """Consecutive outdated frames of one object, to be tracked again."""
 
     object_id: int
     first: int
     last: int
+    """Included."""
     direction: int
+    """Direction of tracking, 1 forward or -1 backward."""
 
 
 _COLUMNS = ", ".join(COLUMNS)
@@ -61,7 +63,7 @@ class MaskStore:
         self.path = None if path is None else Path(path)
         self._lock = threading.RLock()
         with self._guarded():
-            # With no name SQLite makes a file of its own, and removes it.
+            # Without a name SQLite makes a temporary file, and removes it.
             self._database = sqlite3.connect(
                 "" if path is None else path, isolation_level=None, check_same_thread=False
             )
@@ -70,7 +72,7 @@ class MaskStore:
             self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             if path is None:
                 self._database.execute("PRAGMA synchronous = OFF")
-            else:  # what is written survives the end of the process, whatever ends it, without a wait for the disk
+            else:  # what is written survives a killed process, without a wait for the disk
                 self._database.execute("PRAGMA journal_mode = WAL")
                 self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute(
@@ -81,7 +83,7 @@ class MaskStore:
             self._database.execute("CREATE INDEX IF NOT EXISTS by_stale ON masks (stale) WHERE stale")
 
     def write(self, masks: Iterable[MaskRow]) -> None:
-        """Keep masks, replacing those of the same frame and object: all of them or none."""
+        """Store masks in place of those of the same frame and object: all of them or none."""
         rows = [to_values(mask) for mask in masks]
         if not rows:
             return
@@ -97,40 +99,47 @@ class MaskStore:
             self._database.execute("COMMIT")
 
     def frame(self, frame_index: int) -> list[MaskRow]:
-        """All that is known of a frame, by object id."""
+        """Return all masks of a frame, by object id."""
         return self._masks("WHERE frame_index = ? ORDER BY object_id", frame_index)
 
     def mask(self, object_id: int, frame_index: int) -> MaskRow | None:
-        """What is known of one object on one frame."""
-        found = self._masks("WHERE object_id = ? AND frame_index = ?", object_id, frame_index)
-        return found[0] if found else None
+        """Return the mask of one object on one frame; None if there is none."""
+        rows = self._masks("WHERE object_id = ? AND frame_index = ?", object_id, frame_index)
+        return rows[0] if rows else None
 
     def all(self) -> Iterator[MaskRow]:
-        """Everything, frame by frame; only a few masks are in memory at a time."""
+        """Iterate over all masks, frame by frame; only one frame is in memory at a time."""
         first, last = self.frames() or (0, -1)
         for frame_index in range(first, last + 1):
             yield from self.frame(frame_index)
 
     def scores(self) -> list[Scores]:
-        """Everything but the pixels, by object and frame."""
+        """Return everything but the pixels of masks that are up to date, by object and frame."""
         rows = self._rows(
             "SELECT frame_index, object_id, reliability, status, prompted, accepted FROM masks "
             "WHERE NOT stale ORDER BY object_id, frame_index"
         )
         return [
-            Scores(index, object_id, sure, status, bool(prompted), bool(accepted))
-            for index, object_id, sure, status, prompted, accepted in rows
+            Scores(index, object_id, reliability, status, bool(prompted), bool(accepted))
+            for index, object_id, reliability, status, prompted, accepted in rows
         ]
 
     def frames(self) -> tuple[int, int] | None:
-        """The first and the last frame of which something is known."""
+        """Return the first and the last frame with a stored mask; None if there is none."""
         ((first, last),) = self._rows("SELECT min(frame_index), max(frame_index) FROM masks")
         return None if first is None else (first, last)
 
     def behind(self, object_id: int, frame_index: int, direction: int, limit: int) -> dict[int, float]:
-        """Reliabilities of the frames behind one, the nearest first, as far as they lead up to it.
+        """Return the reliabilities of the frames that lead up to one, nearest first, by frame index.
 
-        Up to the first gap, outdated frame, or frame that was tracked from the other side and that nobody vouches for.
+        They end at the first gap, at an outdated frame, or at a frame that was tracked in the other direction and
+        neither prompted nor accepted.
+
+        Args:
+            object_id: the object.
+            frame_index: the frame to come.
+            direction: 1 forward, -1 backward.
+            limit: the largest number of frames.
         """
         order, compare = ("DESC", "<") if direction > 0 else ("ASC", ">")
         rows = self._rows(
@@ -142,33 +151,34 @@ class MaskStore:
             frame_index,
             limit,
         )
-        found: dict[int, float] = {}
+        reliabilities: dict[int, float] = {}
         for ago, (index, reliability, leads_here) in enumerate(rows, start=1):
             if not leads_here or index != frame_index - ago * direction:
                 break
-            found[index] = reliability
-        return found
+            reliabilities[index] = reliability
+        return reliabilities
 
-    def outdate(self, object_id: int, frame_index: int, prompted: Iterable[int] = ()) -> list[Stretch]:
-        """Mark what a change of the prompts on one frame can change: it, and the frames tracked from its side.
-
-        Outwards from the frame, up to the next one that is prompted or accepted.
+    def outdate(self, object_id: int, frame_index: int, prompted: Iterable[int] = ()) -> list[StaleRange]:
+        """Mark the masks that depend on the prompts of one frame as stale: its own, and those tracked outwards from it.
 
         Args:
-            object_id: whose prompts changed.
-            frame_index: on which frame.
+            object_id: the object whose prompts changed.
+            frame_index: the frame on which they changed.
             prompted: frames that have been prompted but not tracked since.
 
         Returns:
-            The stretches, at most one to either side.
+            The stale ranges, at most one on either side.
         """
         self._execute(
             "UPDATE masks SET stale = 1, prompted = 0 WHERE object_id = ? AND frame_index = ? AND NOT accepted",
             object_id,
             frame_index,
         )
-        stretches = []
+        ranges = []
         for direction in (1, -1):
+            # Beyond the next prompted or accepted frame (the barrier) that frame decides, not this one. Prompts that
+            # have not been tracked yet are barriers, too, though no row says so. Between here and there, only frames that
+            # were tracked in this direction have seen the old prompts; others keep their masks.
             compare, nearest, farthest = (">", "min", "max") if direction > 0 else ("<", "max", "min")
             beyond = f"object_id = ? AND frame_index {compare} ?"
             ((barrier,),) = self._rows(
@@ -184,54 +194,50 @@ class MaskStore:
             ((last,),) = self._rows(f"SELECT {farthest}(frame_index) FROM masks WHERE {reach}", *values)
             if last is not None:
                 self._execute(f"UPDATE masks SET stale = 1 WHERE {reach}", *values)
-                stretches.append(Stretch(object_id, min(frame_index, last), max(frame_index, last), direction))
-        return stretches
+                ranges.append(StaleRange(object_id, min(frame_index, last), max(frame_index, last), direction))
+        return ranges
 
-    def stale(self) -> list[Stretch]:
-        """The frames that are outdated, in stretches without gaps."""
-        stretches: list[Stretch] = []
+    def stale_ranges(self) -> list[StaleRange]:
+        """Return the outdated frames, in ranges without gaps."""
+        ranges: list[StaleRange] = []
         for object_id, index, direction in self._rows(
             "SELECT object_id, frame_index, direction FROM masks WHERE stale ORDER BY object_id, direction, frame_index"
         ):
-            if stretches:
-                before = stretches[-1]
-                if (before.object_id, before.last, before.direction) == (object_id, index - 1, direction):
-                    stretches[-1] = before._replace(last=index)
+            if ranges:
+                previous = ranges[-1]
+                if (previous.object_id, previous.last, previous.direction) == (object_id, index - 1, direction):
+                    ranges[-1] = previous._replace(last=index)
                     continue
-            stretches.append(Stretch(object_id, index, index, direction))
-        return stretches
+            ranges.append(StaleRange(object_id, index, index, direction))
+        return ranges
 
     def accept(self, frame_index: int, object_id: int | None, accepted: bool = True) -> int:
-        """Mark a frame as accepted, for one object or for all that are known there. Outdated masks stay as they are.
+        """Mark a frame as accepted, for one object or for all. Outdated masks stay as they are.
 
         Returns:
-            Of how many objects.
+            The number of masks that were marked.
         """
-        whose, values = ("", ()) if object_id is None else ("AND object_id = ?", (object_id,))
+        condition, values = ("", ()) if object_id is None else ("AND object_id = ?", (object_id,))
         return self._execute(
-            f"UPDATE masks SET accepted = ? WHERE frame_index = ? AND NOT stale {whose}", accepted, frame_index, *values
+            f"UPDATE masks SET accepted = ? WHERE frame_index = ? AND NOT stale {condition}",
+            accepted,
+            frame_index,
+            *values,
         )
-
-    def accepted_frames(self, object_id: int) -> tuple[int, ...]:
-        """Ascending."""
-        rows = self._rows(
-            "SELECT frame_index FROM masks WHERE object_id = ? AND accepted ORDER BY frame_index", object_id
-        )
-        return tuple(index for (index,) in rows)
 
     def drop_stale(self, object_id: int, frame_index: int) -> None:
-        """Drop an outdated mask that nothing replaces: the object is not known there any more."""
+        """Drop an outdated mask that nothing replaces: the object is no longer known there."""
         self._execute("DELETE FROM masks WHERE object_id = ? AND frame_index = ? AND stale", object_id, frame_index)
 
     def forget(self, object_id: int | None = None) -> None:
-        """Forget an object, or everything."""
+        """Drop all masks of an object, or all masks."""
         if object_id is None:
             self._execute("DELETE FROM masks")
         else:
             self._execute("DELETE FROM masks WHERE object_id = ?", object_id)
 
     def close(self) -> None:
-        """Let go of the file; a temporary one is removed."""
+        """Close the file; a temporary one is removed."""
         self._database.close()
 
     def _masks(self, where: str, *values: Any) -> list[MaskRow]:
@@ -247,7 +253,7 @@ class MaskStore:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """One thread at a time, and SQLite's errors as ours."""
+        """Let one thread in at a time, and turn SQLite's errors into `OutputError`."""
         with self._lock:
             try:
                 yield

@@ -1,4 +1,4 @@
-"""A medium and its masklets: what renders and exports are made of, wherever the masks are kept.
+"""A medium and its masklets, as renders and exports read them, wherever the masks are kept.
 
 An image is a medium of one frame. Masks stay run-length encoded and are read frame by frame, so that an hour of video
 takes no more memory than a second.
@@ -23,14 +23,14 @@ from masklet.tracking.mask_store import MaskStore
 __all__ = ["LabelledMedium", "MaskRows", "Masklets", "ObjectInfo", "color_text", "medium_name", "parse_color"]
 
 DEFAULT_CLASS = "object"
-"""The class of objects that have none."""
+"""Class of objects for which none was given."""
 
 
 def parse_color(text: str) -> Color:
-    """RGB of "#rrggbb".
+    """Return the RGB values of "#rrggbb".
 
     Raises:
-        ConfigError: it is no such text.
+        ConfigError: the text is not such a colour.
     """
     if not isinstance(text, str) or re.fullmatch(r"#[0-9a-fA-F]{6}", text) is None:
         raise ConfigError(f'a colour must be "#rrggbb", such as "#ff8800", got {text!r}')
@@ -38,25 +38,25 @@ def parse_color(text: str) -> Color:
 
 
 def color_text(color: Color) -> str:
-    """ "#rrggbb" of RGB."""
+    """Return RGB values as "#rrggbb"."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What is known of an object besides its masks."""
+    """Name, class and colour of an object."""
 
     object_id: int
     name: str = ""
-    """Of this very one: "Anna". May be empty."""
+    """Name of this object, as "Anna". May be empty."""
     class_name: str = ""
-    """The kind of thing: "person". May be empty."""
+    """Kind of object, as "person". May be empty."""
     color: Color | None = None
-    """RGB; None means the one that overlays have for its id."""
+    """RGB; None is the colour that overlays have for its id."""
 
     @property
     def category(self) -> str:
-        """The class that files which need one are given."""
+        """The class, or `DEFAULT_CLASS` for files that need one."""
         return self.class_name or DEFAULT_CLASS
 
     @property
@@ -70,53 +70,53 @@ def medium_name(source_name: str) -> str:
 
 
 class MaskRows(Protocol):
-    """Where masks are kept; a `MaskStore` is one."""
+    """Rows of masks by frame, wherever they are kept; a `MaskStore` is one."""
 
     def frame(self, frame_index: int) -> Sequence[MaskRow]:
-        """All that is known of a frame, by object id."""
+        """Return all masks of a frame, by object id."""
         ...
 
     def frames(self) -> tuple[int, int] | None:
-        """The first and the last frame of which something is known."""
+        """Return the first and the last frame with a mask; None if there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Masklets:
-    """Some objects, with their masks on every frame."""
+    """Objects with their masks on every frame."""
 
     rows: MaskRows
     objects: tuple[ObjectInfo, ...]
-    """By ascending id; rows of others are passed over."""
+    """By ascending id; rows of other objects are ignored."""
     only_accepted: bool = False
-    """Pass over what no user has accepted."""
+    """Ignore masks that no user has accepted."""
     _ids: frozenset[int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_ids", frozenset(one.object_id for one in self.objects))
+        object.__setattr__(self, "_ids", frozenset(info.object_id for info in self.objects))
 
     @classmethod
     def of_masks(cls, masks: Mapping[int, Mapping[int, BoolArray]], objects: Iterable[ObjectInfo] = ()) -> Masklets:
-        """Masks that are in memory.
+        """Make masklets of masks that are in memory.
 
         Args:
             masks: by frame index and object id, each (H, W).
             objects: names, classes and colours; objects that are not listed have none.
         """
         store = MaskStore()
-        known = {one.object_id: one for one in objects}
+        infos = {info.object_id: info for info in objects}
         for frame_index, by_object in masks.items():
             store.write(given_row(frame_index, object_id, mask) for object_id, mask in by_object.items())
             for object_id in by_object:
-                known.setdefault(object_id, ObjectInfo(object_id))
-        return cls(store, tuple(known[object_id] for object_id in sorted(known)))
+                infos.setdefault(object_id, ObjectInfo(object_id))
+        return cls(store, tuple(infos[object_id] for object_id in sorted(infos)))
 
     def only(self, object_ids: Iterable[int] | None = None, *, accepted: bool = False) -> Masklets:
-        """Some of them.
+        """Return some of them.
 
         Args:
-            object_ids: which; all when None.
-            accepted: what a user has accepted, and nothing else.
+            object_ids: ids of the objects to keep; all when None.
+            accepted: keep only masks that a user has accepted.
 
         Raises:
             DataError: an object is unknown.
@@ -125,13 +125,13 @@ class Masklets:
         if object_ids is not None:
             wanted = set(object_ids)
             if unknown := wanted - self._ids:
-                known = ", ".join(str(one.object_id) for one in self.objects) or "none"
+                known = ", ".join(str(info.object_id) for info in self.objects) or "none"
                 raise DataError(f"object {min(unknown)} is unknown: known are {known}")
-            objects = tuple(one for one in objects if one.object_id in wanted)
+            objects = tuple(info for info in objects if info.object_id in wanted)
         return replace(self, objects=objects, only_accepted=self.only_accepted or accepted)
 
     def at(self, frame_index: int) -> list[MaskRow]:
-        """What is known of a frame, by object id; an absent object has an empty mask."""
+        """Return the rows of a frame, by object id; an absent object has an empty mask."""
         return [
             row
             for row in self.rows.frame(frame_index)
@@ -139,17 +139,17 @@ class Masklets:
         ]
 
     def masks_at(self, frame_index: int) -> dict[int, BoolArray]:
-        """(H, W) masks of a frame by object id."""
+        """Return the (H, W) masks of a frame by object id."""
         return {row.object_id: row.mask for row in self.at(frame_index)}
 
     def span(self) -> range:
-        """From the first frame of which something is known to the last; there may be gaps."""
-        found = self.rows.frames()
-        return range(0) if found is None else range(found[0], found[1] + 1)
+        """Return the range from the first frame with a mask to the last; there may be gaps."""
+        ends = self.rows.frames()
+        return range(0) if ends is None else range(ends[0], ends[1] + 1)
 
     def info(self, object_id: int) -> ObjectInfo:
-        """What is known of an object."""
-        return next((one for one in self.objects if one.object_id == object_id), ObjectInfo(object_id))
+        """Return name, class and colour of an object."""
+        return next((info for info in self.objects if info.object_id == object_id), ObjectInfo(object_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +157,11 @@ class LabelledMedium:
     """An image or a video, and its masklets."""
 
     name: str
-    """For files: no folder and no suffix. Media that are exported together need different ones."""
+    """Name for files, without folder and suffix. Media that are exported together need different ones."""
     source: FrameSource
     masklets: Masklets
     is_image: bool = False
     file_name: str = ""
-    """The original's, for formats that point to it."""
+    """Name of the original file, for formats that refer to it."""
     prompts: Mapping[int, Mapping[int, Prompt]] = field(default_factory=dict)
     """Clicks, boxes and masks by frame index and object id, for overlays that show them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-from masklet.tracking.mask_store import Stretch
+from masklet.tracking.mask_store import StaleRange
 from masklet.tracking.track import Track
 
 Direction = Literal["forward", "backward", "both"]
@@ -69,21 +69,21 @@ def passes_of_run(
     return [Pass(1 if direction == "forward" else -1, first, stop, object_ids)]
 
 
-def passes_over(stretches: Sequence[Stretch]) -> Iterator[tuple[Pass, list[Stretch]]]:
-    """Plan passes over outdated stretches: forward, then backward. Stretches that touch share a pass."""
+def passes_over(ranges: Sequence[StaleRange]) -> Iterator[tuple[Pass, list[StaleRange]]]:
+    """Plan passes over outdated ranges: forward, then backward. Ranges that touch share a pass."""
     for direction in (1, -1):
-        in_direction = [stretch for stretch in stretches if stretch.direction == direction]
-        for group in _touching(sorted(in_direction, key=lambda stretch: stretch.first))[::direction]:
-            first, last = min(stretch.first for stretch in group), max(stretch.last for stretch in group)
+        in_direction = [stale for stale in ranges if stale.direction == direction]
+        for group in _touching(sorted(in_direction, key=lambda stale: stale.first))[::direction]:
+            first, last = min(stale.first for stale in group), max(stale.last for stale in group)
             yield (Pass(1, first, last + 1) if direction > 0 else Pass(-1, last, first - 1)), group
 
 
-def _touching(stretches: Sequence[Stretch]) -> list[list[Stretch]]:
-    """Group stretches, sorted by their first frame, so that there is a gap between any two groups."""
-    groups: list[list[Stretch]] = []
-    for stretch in stretches:
-        if groups and stretch.first <= max(member.last for member in groups[-1]) + 1:
-            groups[-1].append(stretch)
+def _touching(ranges: Sequence[StaleRange]) -> list[list[StaleRange]]:
+    """Group ranges, sorted by their first frame, so that there is a gap between any two groups."""
+    groups: list[list[StaleRange]] = []
+    for stale in ranges:
+        if groups and stale.first <= max(member.last for member in groups[-1]) + 1:
+            groups[-1].append(stale)
         else:
-            groups.append([stretch])
+            groups.append([stale])
     return groups

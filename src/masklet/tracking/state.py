@@ -147,9 +147,9 @@ class TrackerState(Generic[A]):
         if self.store is None or not self.was_tracked(object_id, frame_index):
             return
         track = self.tracks[object_id]
-        for stretch in self.store.outdate(object_id, frame_index, track.prompts):
+        for stale in self.store.outdate(object_id, frame_index, track.prompts):
             if self.memory.corrections_stay:  # the official code still reads what a correction has outdated
-                track.forget_tracked(stretch.first, stretch.last)
+                track.forget_tracked(stale.first, stale.last)
 
 
 def keeps_masks(source: FrameSource | None, memory: MemoryConfig) -> bool:

@@ -12,31 +12,31 @@ from masklet.tracking.mask_store import Scores
 STATUS_DOUBT = {"present": 0.0, "uncertain": 0.5, "occluded": 0.3, "lost": 0.3}
 """Doubt that a status adds to what a mask's reliability leaves. That an object is gone may well be true."""
 ONSET = 0.4
-"""Added where things begin to go wrong: a click there mends what follows, too."""
+"""Added where things begin to go wrong: a click there also corrects what follows."""
 
 
 class Suggestion(NamedTuple):
-    """A frame to look at."""
+    """A tracked frame on which a click is likely to help."""
 
     frame_index: int
     object_id: int
-    """The object that it is about."""
+    """The object that is in doubt there."""
     status: ObjectStatus
     doubt: float
     """How much a click is likely to help, about 0 to 1; comparable within one list."""
 
 
 def suggest(scores: Sequence[Scores], count: int) -> list[Suggestion]:
-    """The frames on which a click would help most, the most useful first, diverse in time.
+    """Return the frames on which a click would help most, the most useful first, diverse in time.
 
-    a) Each tracked mask has its doubt: what reliability leaves to be desired, more when the object is uncertain or
-       gone, and more where that begins. Prompted and accepted frames have none.
-    b) The frame of the highest doubt comes first. It takes away from its neighbours in time, the more the nearer: a
-       click mends those, too.
+    a) Each tracked mask has a doubt: the lower its reliability the higher, more if the object is uncertain or gone, and
+       more where that begins. Prompted and accepted frames have none.
+    b) The frame of the highest doubt comes first. It lowers the doubts of its neighbours in time, the nearer the more,
+       since a click there also corrects those.
 
     Args:
         scores: by object and frame.
-        count: how many frames at most; fewer when there is no doubt left.
+        count: the largest number of frames; fewer when there is no doubt left.
     """
     doubts = list(_doubts(scores))
     if not doubts or count < 1:
@@ -44,14 +44,14 @@ def suggest(scores: Sequence[Scores], count: int) -> list[Suggestion]:
     frames = [doubt.frame_index for doubt in doubts]
     reach = max(2.0, (max(frames) - min(frames) + 1) / (3 * count))
     chosen: list[Suggestion] = []
-    left = [doubt.doubt for doubt in doubts]
+    remaining = [doubt.doubt for doubt in doubts]
     while len(chosen) < count:
-        best = max(range(len(doubts)), key=left.__getitem__)
-        if left[best] < 0.05:
+        best = max(range(len(doubts)), key=remaining.__getitem__)
+        if remaining[best] < 0.05:
             break
         chosen.append(doubts[best])
         for row, frame_index in enumerate(frames):
-            left[row] *= 1 - math.exp(-(((frame_index - frames[best]) / reach) ** 2))
+            remaining[row] *= 1 - math.exp(-(((frame_index - frames[best]) / reach) ** 2))
     return chosen
 
 

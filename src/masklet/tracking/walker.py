@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from masklet.media.source import FrameSource
 from masklet.records import Frame, FrameMasks
 from masklet.tracking.mask_rows import join, take
-from masklet.tracking.mask_store import MaskStore, Stretch
+from masklet.tracking.mask_store import MaskStore, StaleRange
 from masklet.tracking.passes import Pass, passes_over
 from masklet.tracking.state import TrackerState
 from masklet.tracking.stepper import Stepper
@@ -79,21 +79,21 @@ class Walker(Generic[A]):
 
         return active
 
-    def _outdated(self, store: MaskStore) -> list[Stretch]:
+    def _outdated(self, store: MaskStore) -> list[StaleRange]:
         """Return the frames for `retrack`: outdated ones, and those of objects that are new since the last run."""
         tracks = self._state.tracks
-        stretches = [stretch for stretch in store.stale() if stretch.object_id in tracks]
+        ranges = [stale for stale in store.stale_ranges() if stale.object_id in tracks]
         span = store.frames()
         for object_id, track in tracks.items():
             for index in sorted(track.prompts):
                 row = store.mask(object_id, index)
                 if track.has_pending_prompt(index) and row is None and span is not None and index <= span[1]:
                     later = [other for other in track.prompts if other > index]
-                    stretches.append(Stretch(object_id, index, min([span[1], *(other - 1 for other in later)]), 1))
-        return stretches
+                    ranges.append(StaleRange(object_id, index, min([span[1], *(other - 1 for other in later)]), 1))
+        return ranges
 
-    def _retrack(self, source: FrameSource, stretches: Sequence[Stretch]) -> Iterator[FrameMasks]:
-        for current, group in passes_over(stretches):
+    def _retrack(self, source: FrameSource, ranges: Sequence[StaleRange]) -> Iterator[FrameMasks]:
+        for current, group in passes_over(ranges):
             yield from self._run_pass(source, current, _within(group))
             if self._cancelled.is_set():
                 return
@@ -168,8 +168,8 @@ class Walker(Generic[A]):
                 state.tracks[object_id].handle_shot_cut()
 
 
-def _within(stretches: Sequence[Stretch]) -> ActiveIds:
+def _within(ranges: Sequence[StaleRange]) -> ActiveIds:
     def active(frame_index: int) -> list[int]:
-        return sorted({stretch.object_id for stretch in stretches if stretch.first <= frame_index <= stretch.last})
+        return sorted({stale.object_id for stale in ranges if stale.first <= frame_index <= stale.last})
 
     return active

@@ -51,14 +51,14 @@ def test_undo_and_redo_cover_whatever_changed(store: AnnotationStore) -> None:
     store.outdate(1, 0)
     store.write_prompt(prompt(0))
     store.end()
-    after = (store.marks(), store.prompts(), store.stale())
+    after = (store.marks(), store.prompts(), store.stale_ranges())
     assert store.history() == ("Prompt", None)
     assert [step.title for step in iter(store.undo, None)] == ["Prompt", "Track", "New object"]
     assert (store.marks(), store.prompts(), store.objects()) == ([], [], [])
     assert store.history() == (None, "New object")
     assert store.new_object_id() == 2  # an undone object may come back
     assert [step.title for step in iter(store.redo, None)] == ["New object", "Track", "Prompt"]
-    again = (store.marks(), store.prompts(), store.stale())
+    again = (store.marks(), store.prompts(), store.stale_ranges())
     assert str(again) == str(after)
 
 

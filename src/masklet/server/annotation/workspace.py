@@ -394,7 +394,7 @@ class Workspace:
         """The tracker's generators to go through, and how many frames they give."""
         tracker = self._prompted.tracker
         if only_changed and self.store.tracked_ids():
-            return [tracker.retrack()], sum(one.last - one.first + 1 for one in self.store.stale())
+            return [tracker.retrack()], sum(stale.last - stale.first + 1 for stale in self.store.stale_ranges())
         frames = range(start or 0, self.num_frames if stop is None else min(stop, self.num_frames))
         if not frames:
             raise TrackingError(
