@@ -10,8 +10,8 @@ import pytest
 
 from masklet.bench.commands import CommandResult, run_commands, seconds_a_frame, tracks
 from masklet.bench.material import picture, write_clip
-from masklet.bench.report import Report
-from masklet.bench.stages import STAGES, Scene, contestants, disagreement, spread
+from masklet.bench.report import BenchReport
+from masklet.bench.stages import STAGES, StageScene, contestants, disagreement, spread
 from masklet.bench.timing import Contestant, Result, compete, deviation
 from masklet.engine.onnx_engine import OnnxEngine
 from masklet.engine.open import embedded_folder
@@ -52,7 +52,7 @@ def test_deviation_of_nothing_is_what_is_there() -> None:
 
 def test_stages_of_nano() -> None:
     engine = OnnxEngine(embedded_folder("nano"), num_threads=1)
-    scene = Scene(engine, np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8), 2)
+    scene = StageScene(engine, np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8), 2)
     assert len(scene.recalls[0].spatial) == engine.spec.memory_defaults["spatial_slots"]
     table = contestants({"one": scene, "again": scene})
     assert tuple(table) == STAGES
@@ -107,7 +107,7 @@ def test_a_command_answers_for_its_own_memory_only() -> None:
 
 
 def test_a_report_is_named_after_model_hardware_and_date() -> None:
-    report = Report("nano", "masklet bench", CARD)
+    report = BenchReport("nano", "masklet bench", CARD)
     report.add_stage("attend", 1, [Result("exact", 0.2, 0.1, 3, 0.0), Result("fast", 0.1, 0.05, 3, 0.02)])
     report.add_frames([{"speed": "exact", "objects": 1, "wall_s": 0.1, "cpu_s": 0.2, "peak_bytes": 7}], 2)
     assert report.name == "nano_a-fast-cpu_2026-11-23"

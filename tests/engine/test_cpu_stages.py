@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="stages of PyTorch")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from masklet.bench.stages import Scene  # noqa: E402
+from masklet.bench.stages import StageScene  # noqa: E402
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
 from masklet.model import cpu_attention, kernels  # noqa: E402
 from masklet.model.packed import can_pack  # noqa: E402
@@ -60,7 +60,7 @@ def test_linear_layers_are_packed_and_attention_is_the_kernel(precision: str) ->
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_memory_attention_writes_no_scores(precision: str) -> None:
-    scene = Scene(TorchEngine(random_model(TINY), device="cpu", precision=precision), PHOTO, 2)
+    scene = StageScene(TorchEngine(random_model(TINY), device="cpu", precision=precision), PHOTO, 2)
     found = calls(scene.attend)
     assert found["_linear_pointwise"] == TINY.memory_layers * 10  # eight around two attentions, two of the MLP
     assert not found["_softmax"] + found["bmm"] + found["relu"]
@@ -73,7 +73,7 @@ def test_several_objects_without_the_kernel(
     monkeypatch: pytest.MonkeyPatch, precision: str, tolerance: float, speed: str
 ) -> None:
     """As on machines without AVX-512 or a compiler."""
-    scene = Scene(TorchEngine(random_model(TINY), device="cpu", precision=precision, speed=speed), PHOTO, 3)
+    scene = StageScene(TorchEngine(random_model(TINY), device="cpu", precision=precision, speed=speed), PHOTO, 3)
     wanted = torch.stack(scene.attend()).float()
     monkeypatch.setattr(cpu_attention, "takes", lambda *tensors: False)
     assert (torch.stack(scene.attend()).float() - wanted).norm() < tolerance * wanted.norm()

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="GPUs are reached through PyTorch")
 
-from masklet.bench.stages import STAGES, Scene  # noqa: E402
+from masklet.bench.stages import STAGES, StageScene  # noqa: E402
 from masklet.bench.timing import deviation  # noqa: E402
 from masklet.engine.staged import StageName  # noqa: E402
 from masklet.engine.torch_engine import TorchEngine  # noqa: E402
@@ -49,8 +49,10 @@ class Stage:
         self._run(stage, self.inputs[stage])
 
 
-def scene(device: str, precision: str, *, num_objects: int = 2, speed: str = "exact") -> Scene:
-    return Scene(TorchEngine(random_model(TINY), device=device, precision=precision, speed=speed), PHOTO, num_objects)
+def scene(device: str, precision: str, *, num_objects: int = 2, speed: str = "exact") -> StageScene:
+    return StageScene(
+        TorchEngine(random_model(TINY), device=device, precision=precision, speed=speed), PHOTO, num_objects
+    )
 
 
 @pytest.mark.parametrize("speed", ["exact", "fast"])
@@ -96,7 +98,7 @@ def no_waiting() -> Iterator[None]:
 def test_the_host_does_not_wait_inside_a_stage(stage: StageName, speed: str, request: pytest.FixtureRequest) -> None:
     engine = TorchEngine(random_model(TINY), device="cuda", precision="bf16", speed=speed)
     kept = Stage(engine)
-    seen = Scene(engine, PHOTO, 2)
+    seen = StageScene(engine, PHOTO, 2)
     seen.encode_memory()
     kept.again(stage)  # whatever is set up at a first run
     request.getfixturevalue("no_waiting")
@@ -122,7 +124,7 @@ def test_compiled_stages_answer_alike_and_take_any_number_of_clicks(precision: s
     )
 
     def answers(engine: TorchEngine, num_clicks: int) -> np.ndarray[Any, Any]:
-        seen = Scene(engine, PHOTO, 2)
+        seen = StageScene(engine, PHOTO, 2)
         clicks = [(20 + 10 * i, 40) for i in range(num_clicks)]
         prompt = Prompt.create(points_xy=clicks, labels=[1] * num_clicks)
         decoded = engine.decode(seen.conditioned, [prompt, prompt])

@@ -1,4 +1,4 @@
-"""On what was measured: machine, versions, and the most that its processor can do."""
+"""The machine card of a benchmark: hardware, versions, and the peak throughput of the processor."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _LAUNCHER = Path(__file__).with_name("launch.py")
 
 
 class _Took(NamedTuple):
-    """What one run took, by the keys of `launch.py`."""
+    """Cost of one run, by the keys of `launch.py`."""
 
     wall_s: float
     cpu_s: float
@@ -51,13 +51,13 @@ def run_commands(commands: Mapping[str, Sequence[str]], repeats: int) -> list[Co
     Raises:
         MaskletError: a command fails.
     """
-    found: dict[str, list[_Took]] = {name: [] for name in commands}
+    runs: dict[str, list[_Took]] = {name: [] for name in commands}
     for turn in range(repeats + 1):
         for name, arguments in commands.items():
             with tempfile.TemporaryDirectory() as out:
                 measured = _run([argument.replace("{out}", out) for argument in arguments])
             if turn:
-                found[name].append(measured)
+                runs[name].append(measured)
     return [
         CommandResult(
             name,
@@ -66,7 +66,7 @@ def run_commands(commands: Mapping[str, Sequence[str]], repeats: int) -> list[Co
             max(run.peak_bytes for run in runs),
             len(runs),
         )
-        for name, runs in found.items()
+        for name, runs in runs.items()
     ]
 
 
@@ -79,7 +79,7 @@ def _run(arguments: Sequence[str]) -> _Took:
 
 
 def starts(model: str, photo: Path, clip: Path) -> dict[str, list[str]]:
-    """What is over at once: where start-up is most of it."""
+    """Return short commands, in which start-up dominates."""
     return {
         "masklet --help": ["--help"],
         "segment, a click": ["segment", str(photo), "--point", "150,150", "--model", model, "--out", "{out}"],
@@ -109,7 +109,7 @@ def tracks(
 
 
 def seconds_a_frame(results: Sequence[CommandResult], lengths: tuple[int, int]) -> list[dict[str, Any]]:
-    """From `tracks` commands: wall and processor seconds a frame of the whole pipeline."""
+    """Return wall and processor seconds per frame of the whole pipeline, from `tracks` commands."""
     by_name = {result.name: result for result in results}
     rows = []
     for name, short in by_name.items():

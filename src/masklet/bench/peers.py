@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from masklet.bench.stages import Scene
+from masklet.bench.stages import StageScene
 from masklet.bench.timing import Contestant
 from masklet.records import FloatArray
 
@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from masklet.model.sam2 import SAM2
 
 
-def peers(engine: TorchEngine, scene: Scene, exported: Path | None) -> tuple[dict[str, list[Contestant]], list[str]]:
-    """Contestants by stage beside those of `masklet.bench.stages`, and why others are missing.
+def peers(
+    engine: TorchEngine, scene: StageScene, exported: Path | None
+) -> tuple[dict[str, list[Contestant]], list[str]]:
+    """Return further contestants by stage, next to those of `masklet.bench.stages`, and why others are missing.
 
     Args:
         engine: of an official architecture, on a CPU, in fp32.
         scene: of one object, of that engine.
         exported: a folder of `masklet export` of the same weights, for the runtimes of graphs.
     """
-    found: dict[str, list[Contestant]] = {"encode image": [], "attend": [], "decode masks": []}
+    contestants: dict[str, list[Contestant]] = {"encode image": [], "attend": [], "decode masks": []}
     missing = []
     if importlib.util.find_spec("transformers") is None:
         missing.append("transformers is not installed")
@@ -44,24 +46,24 @@ def peers(engine: TorchEngine, scene: Scene, exported: Path | None) -> tuple[dic
         else:
             missing.append("bf16: this CPU has no instructions for it, and PyTorch's emulation is no contestant")
         for name, theirs in rivals.items():
-            found["encode image"].append(Contestant(name, theirs.encode_image))
-            found["attend"].append(Contestant(name, theirs.attend))
-            found["decode masks"].append(Contestant(name, theirs.decode))
+            contestants["encode image"].append(Contestant(name, theirs.encode_image))
+            contestants["attend"].append(Contestant(name, theirs.attend))
+            contestants["decode masks"].append(Contestant(name, theirs.decode))
     pixels = engine._squared(scene.rgb, True)[None]
     graph = None if exported is None else exported / "encode_image.onnx"
     if graph is None:
         missing.append("onnxruntime and OpenVINO: --exported FOLDER was not given")
     else:
-        found["encode image"].append(Contestant("onnxruntime", _in_onnxruntime(graph, pixels)))
+        contestants["encode image"].append(Contestant("onnxruntime", _in_onnxruntime(graph, pixels)))
         if importlib.util.find_spec("openvino") is None:
             missing.append("openvino is not installed")
         else:
-            found["encode image"].append(Contestant("OpenVINO", _in_openvino(graph, pixels)))
-    return found, missing
+            contestants["encode image"].append(Contestant("OpenVINO", _in_openvino(graph, pixels)))
+    return contestants, missing
 
 
 class Transformers:
-    """`Sam2VideoModel` with an engine's weights, asked what a `Scene` asks.
+    """`Sam2VideoModel` with an engine's weights, asked what a `StageScene` asks.
 
     Args:
         engine: has the weights.
@@ -69,7 +71,7 @@ class Transformers:
         autocast: in bf16, as the official predictors run; else fp32.
     """
 
-    def __init__(self, engine: TorchEngine, scene: Scene, *, autocast: bool = False) -> None:
+    def __init__(self, engine: TorchEngine, scene: StageScene, *, autocast: bool = False) -> None:
         import torch
 
         self.autocast = autocast

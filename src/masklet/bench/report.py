@@ -1,4 +1,4 @@
-"""What was measured as tables: for the terminal, as Markdown to be kept, and as one line of JSON."""
+"""Tables of measurements: for the terminal, as Markdown to be kept, and as one line of JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Table:
 
 
 @dataclass(slots=True)
-class Report:
+class BenchReport:
     """Tables and what stands behind them."""
 
     model: str
@@ -39,37 +39,37 @@ class Report:
         first = results[0]
         rows = [
             (
-                one.name,
-                f"{one.wall_s * 1e3:.1f}",
-                f"{one.cpu_s * 1e3:.1f}",
-                f"{first.cpu_s / one.cpu_s:.2f}x" if one.cpu_s else "",
-                f"{one.deviation:.1e}",
+                row.name,
+                f"{row.wall_s * 1e3:.1f}",
+                f"{row.cpu_s * 1e3:.1f}",
+                f"{first.cpu_s / row.cpu_s:.2f}x" if row.cpu_s else "",
+                f"{row.deviation:.1e}",
             )
-            for one in results
+            for row in results
         ]
         plural = "object" if objects == 1 else "objects"
         title = stage if stage == "encode image" else f"{stage}, {objects} {plural}"
         self.tables.append(Table(title, ("", "wall, ms", "processor, ms", "gain", "deviation"), rows))
-        self.records[f"{stage} x {objects}"] = [one.to_dict() for one in results]
+        self.records[f"{stage} x {objects}"] = [row.to_dict() for row in results]
 
     def add_commands(self, results: Sequence[CommandResult]) -> None:
         rows = [
-            (f"`{one.name}`", f"{one.wall_s:.2f}", f"{one.cpu_s:.2f}", f"{one.peak_bytes / 1e6:.0f}") for one in results
+            (f"`{row.name}`", f"{row.wall_s:.2f}", f"{row.cpu_s:.2f}", f"{row.peak_bytes / 1e6:.0f}") for row in results
         ]
         self.tables.append(Table("Start to end", ("", "wall, s", "processor, s", "peak, MB"), rows))
-        self.records["commands"] = [one.to_dict() for one in results]
+        self.records["commands"] = [row.to_dict() for row in results]
 
     def add_frames(self, frames: Sequence[Mapping[str, Any]], cores: int) -> None:
-        """Of the whole pipeline. At best: if nobody else used the cores and none of them ever waited."""
+        """Add a table of the whole pipeline. "At best" assumes cores that no other process uses and that never wait."""
         rows = [
             (
-                f"{one['speed']}, {one['objects']} {'object' if one['objects'] == 1 else 'objects'}",
-                f"{1 / one['wall_s']:.1f}",
-                f"{one['cpu_s'] * 1e3:.0f}",
-                f"{cores / one['cpu_s']:.1f}",
+                f"{row['speed']}, {row['objects']} {'object' if row['objects'] == 1 else 'objects'}",
+                f"{1 / row['wall_s']:.1f}",
+                f"{row['cpu_s'] * 1e3:.0f}",
+                f"{cores / row['cpu_s']:.1f}",
             )
-            for one in frames
-            if one["wall_s"] > 0 and one["cpu_s"] > 0
+            for row in frames
+            if row["wall_s"] > 0 and row["cpu_s"] > 0
         ]
         columns = ("", "frames/s", "processor, ms a frame", f"frames/s at best, {cores} cores")
         self.tables.append(Table("Tracking a file into an overlay", columns, rows))

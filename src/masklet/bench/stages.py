@@ -16,7 +16,7 @@ from masklet.records import ByteArray, FloatArray, Recall
 STAGES = ("encode image", "attend", "decode masks", "encode memory")
 
 
-class Scene:
+class StageScene:
     """One frame, objects on it, and for each as much remembered as the model ever reads.
 
     Args:
@@ -28,7 +28,7 @@ class Scene:
     def __init__(self, engine: Engine[Any], rgb: ByteArray, num_objects: int) -> None:
         self.engine, self.rgb = engine, rgb
         self.features = engine.encode_image(rgb, in_video=True)
-        prompts = [Prompt.create(points_xy=[place]) for place in spread(num_objects, (rgb.shape[0], rgb.shape[1]))]
+        prompts = [Prompt.create(points_xy=[point]) for point in spread(num_objects, (rgb.shape[0], rgb.shape[1]))]
         first = engine.decode(engine.attend(self.features, [Recall()] * num_objects), prompts)
         memories = engine.encode_memory(self.features, first, [True] * num_objects)
         rules = MemoryConfig.for_engine(engine.info)
@@ -51,7 +51,7 @@ class Scene:
 
     def decode(self) -> Any:
         decoded = self.engine.decode(self.conditioned, [None] * len(self.recalls))
-        return [self.engine.to_numpy(one.low_res_logits)[one.chosen] for one in decoded]  # what a frame needs of them
+        return [self.engine.to_numpy(item.low_res_logits)[item.chosen] for item in decoded]
 
     def encode_memory(self) -> Any:
         memories = self.engine.encode_memory(self.features, self.decoded, [False] * len(self.recalls))
@@ -82,17 +82,17 @@ class Scene:
         if isinstance(answer, np.ndarray):
             return answer
         if isinstance(answer, (list, tuple)):
-            return np.stack([self._as_array(one) for one in answer])
+            return np.stack([self._as_array(item) for item in answer])
         return self.engine.to_numpy(answer)
 
 
-def contestants(scenes: Mapping[str, Scene]) -> dict[str, list[Contestant]]:
-    """By stage, one contestant a scene: the same frame for other engines."""
+def contestants(scenes: Mapping[str, StageScene]) -> dict[str, list[Contestant]]:
+    """Return contestants by stage, one per scene: the same frame for other engines."""
     return {stage: [scene.contestant(name, stage) for name, scene in scenes.items()] for stage in STAGES}
 
 
-def disagreement(scenes: Sequence[Scene]) -> list[float]:
-    """How far each scene's masks are from the first scene's: 1 - IoU of all objects' low-res masks."""
+def disagreement(scenes: Sequence[StageScene]) -> list[float]:
+    """Return how far each scene's masks are from the first scene's: 1 - IoU of all objects' low-res masks."""
     masks = [scene.masks() > 0 for scene in scenes]
     unions = [int(np.count_nonzero(masks[0] | other)) for other in masks]
     shared = [int(np.count_nonzero(masks[0] & other)) for other in masks]

@@ -21,7 +21,7 @@ class Contestant:
     run: Callable[[], Any]
     """Does it to its end, devices included."""
     as_array: Callable[[Any], FloatArray] = np.asarray
-    """What it answered, on the host; not timed. The answers of one table's contestants mean the same."""
+    """The result, on the host; not timed. The answers of one table's contestants mean the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Result:
     name: str
     wall_s: float
     cpu_s: float
-    """Of all threads of the process."""
+    """Processor seconds of all threads of the process."""
     runs: int
     deviation: float
     """Length of the difference from the first contestant's answer over the length of that."""
@@ -40,25 +40,25 @@ class Result:
 
 def compete(contestants: Sequence[Contestant], repeats: int, *, warm_up: int = 1) -> list[Result]:
     """Each once to warm up, then `repeats` rounds, every round starting with another one."""
-    times: dict[str, list[tuple[float, float]]] = {one.name: [] for one in contestants}
-    answers = {one.name: one.run() for one in contestants for _ in range(warm_up)}
+    times: dict[str, list[tuple[float, float]]] = {contestant.name: [] for contestant in contestants}
+    answers = {contestant.name: contestant.run() for contestant in contestants for _ in range(warm_up)}
     for turn in range(repeats):
         shift = turn % len(contestants)
-        for one in (*contestants[shift:], *contestants[:shift]):
+        for contestant in (*contestants[shift:], *contestants[:shift]):
             wall, cpu = time.perf_counter(), time.process_time()
-            answers[one.name] = one.run()
-            times[one.name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    arrays = {one.name: one.as_array(answers[one.name]) for one in contestants}
+            answers[contestant.name] = contestant.run()
+            times[contestant.name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    arrays = {contestant.name: contestant.as_array(answers[contestant.name]) for contestant in contestants}
     reference = arrays[contestants[0].name]
     return [
         Result(
-            one.name,
-            statistics.median(wall for wall, _ in times[one.name]),
-            statistics.median(cpu for _, cpu in times[one.name]),
+            contestant.name,
+            statistics.median(wall for wall, _ in times[contestant.name]),
+            statistics.median(cpu for _, cpu in times[contestant.name]),
             repeats,
-            deviation(arrays[one.name], reference),
+            deviation(arrays[contestant.name], reference),
         )
-        for one in contestants
+        for contestant in contestants
     ]
 
 

@@ -16,7 +16,7 @@ from masklet.errors import ConfigError, EngineError
 from masklet.output import atomic_path, make_folder
 
 if TYPE_CHECKING:
-    from masklet.bench.report import Report
+    from masklet.bench.report import BenchReport
     from masklet.engine.protocol import Engine
     from masklet.records import ByteArray
 
@@ -71,7 +71,7 @@ def bench(
 ) -> int:
     """Measure speed: stages, whole commands, and other implementations beside them. The last line is JSON."""
     from masklet.bench.card import card
-    from masklet.bench.report import Report
+    from masklet.bench.report import BenchReport
     from masklet.engine.staged import SPEEDS
 
     chosen = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
@@ -87,7 +87,7 @@ def bench(
         raise ConfigError("commands load a model by its name: leave --random-weights out")
     if "commands" in chosen and not hasattr(os, "wait4"):
         raise EngineError("commands can only be measured on Linux and macOS: choose stages")
-    report = Report(model, command_line.get(), card(threads))
+    report = BenchReport(model, command_line.get(), card(threads))
     for line in report.card_lines():
         print_line(line)
     with tempfile.TemporaryDirectory() as scratch:
@@ -180,14 +180,14 @@ def _compiled(engine: Engine[Any]) -> Engine[Any]:
 
 
 def _measure_stages(
-    report: Report, engines: dict[str, Engine[Any]], rgb: ByteArray, counts: list[int], repeats: int
+    report: BenchReport, engines: dict[str, Engine[Any]], rgb: ByteArray, counts: list[int], repeats: int
 ) -> None:
-    from masklet.bench.stages import STAGES, Scene, contestants, disagreement
+    from masklet.bench.stages import STAGES, StageScene, contestants, disagreement
     from masklet.bench.timing import compete
 
     for count in counts:
         with show_status(f"{count} objects ..."):
-            scenes = {speed: Scene(engine, rgb, count) for speed, engine in engines.items()}
+            scenes = {speed: StageScene(engine, rgb, count) for speed, engine in engines.items()}
             table = contestants(scenes)
             for stage in STAGES:
                 if stage != "encode image" or count == counts[0]:
@@ -196,10 +196,10 @@ def _measure_stages(
 
 
 def _measure_peers(
-    report: Report, engines: dict[str, Engine[Any]], rgb: ByteArray, exported: Path | None, repeats: int
+    report: BenchReport, engines: dict[str, Engine[Any]], rgb: ByteArray, exported: Path | None, repeats: int
 ) -> None:
     from masklet.bench.peers import peers
-    from masklet.bench.stages import Scene, contestants
+    from masklet.bench.stages import StageScene, contestants
     from masklet.bench.timing import compete
     from masklet.engine.open import needs_extra
 
@@ -209,7 +209,7 @@ def _measure_peers(
     if not isinstance(engine, TorchEngine) or engine.spec.has_keys or engine.device.type != "cpu":
         raise EngineError("peers are compared with an official architecture on a CPU: --model sam2.1-tiny --device cpu")
     with show_status("peers ..."):
-        scenes = {f"masklet {speed}": Scene(one, rgb, 1) for speed, one in engines.items()}
+        scenes = {f"masklet {speed}": StageScene(one, rgb, 1) for speed, one in engines.items()}
         others, missing = peers(engine, next(iter(scenes.values())), exported)
         report.remarks += [f"not compared: {reason}" for reason in missing]
         own = contestants(scenes)
@@ -218,7 +218,7 @@ def _measure_peers(
 
 
 def _measure_commands(
-    report: Report,
+    report: BenchReport,
     model: str,
     speeds: list[str],
     counts: list[int],
@@ -249,7 +249,7 @@ def _measure_commands(
         print_table((table.title, *table.columns[1:]), table.rows, left=(table.title,))
 
 
-def _add(report: Report, stage: str, count: int, results: Any) -> None:
+def _add(report: BenchReport, stage: str, count: int, results: Any) -> None:
     report.add_stage(stage, count, results)
     table = report.tables[-1]
     print_table((table.title, *table.columns[1:]), table.rows, left=(table.title,))

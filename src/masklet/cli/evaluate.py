@@ -31,7 +31,7 @@ from masklet.output import refuse_existing
 if TYPE_CHECKING:
     from masklet.api import Model
     from masklet.datasets import Dataset
-    from masklet.evaluation.report import Report
+    from masklet.evaluation.report import EvaluationReport
     from masklet.evaluation.running import RunOptions
 
 app = typer.Typer(
@@ -69,7 +69,7 @@ def clicks(
     """Click on objects as an annotator would: mIoU after each click and for boxes, and the number of clicks."""
     from masklet.evaluation.clicks import evaluate_clicks
 
-    def evaluate(model: Model, data: Dataset, run: RunOptions) -> Report:
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
         return evaluate_clicks(
             model.engine,
             data,
@@ -130,7 +130,7 @@ def vos(
     if save_masks is not None and not (how.journal is not None and how.journal.exists()):
         refuse_existing(save_masks, how.force)
 
-    def evaluate(model: Model, data: Dataset, run: RunOptions) -> Report:
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
         return evaluate_vos(
             model.engine,
             data,
@@ -223,7 +223,7 @@ def interactive(
     from masklet.evaluation.interactive import evaluate_interactive
     from masklet.memory.bank import MemoryConfig
 
-    def evaluate(model: Model, data: Dataset, run: RunOptions) -> Report:
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
         return evaluate_interactive(
             model.engine,
             data,
@@ -260,7 +260,7 @@ def everything(
 
     changes = {} if points_per_side is None else {"points_per_side": points_per_side}
 
-    def evaluate(model: Model, data: Dataset, run: RunOptions) -> Report:
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
         return evaluate_everything(
             model.engine,
             data,

@@ -21,7 +21,7 @@ from masklet.output import atomic_path, check_writable, refuse_existing
 if TYPE_CHECKING:
     from masklet.api import Model
     from masklet.datasets import Dataset
-    from masklet.evaluation.report import Report
+    from masklet.evaluation.report import EvaluationReport
     from masklet.evaluation.running import RunOptions
 
 DATA_PANEL = "Data"
@@ -184,7 +184,7 @@ class RunChoice(OptionGroup):
             kept = f"{count_finished(self.journal)} of the {'clips' if unit == 'frames' else unit} are kept"
             raise Cancelled(f"{kept} in {self.journal}; the same command goes on from there") from stop
 
-    def deliver(self, report: Report, data: Dataset | None) -> int:
+    def deliver(self, report: EvaluationReport, data: Dataset | None) -> int:
         """Write and print what was asked for."""
         document = report.to_dict(command=command_line.get())
         if self.report_path is not None:
@@ -212,7 +212,7 @@ class RunChoice(OptionGroup):
 class Evaluation(MeasuredModel, RunChoice, DataChoice):
     """A model on data: options in the order data, run, model."""
 
-    def measure(self, root: Path, unit: str, evaluate: Callable[[Model, Dataset, RunOptions], Report]) -> int:
+    def measure(self, root: Path, unit: str, evaluate: Callable[[Model, Dataset, RunOptions], EvaluationReport]) -> int:
         """Open both, measure, and deliver what comes out.
 
         Args:

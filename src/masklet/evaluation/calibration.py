@@ -61,7 +61,7 @@ class Observation:
     value: float
     """IoU prediction; for absent objects the object score."""
     iou: float
-    """With the truth, in [0, 1]; 1 where both are empty."""
+    """IoU with the truth, in [0, 1]; 1 where both are empty."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -171,7 +171,7 @@ def fit_curve(values: Floats, ious: Floats, weights: Floats) -> tuple[Floats, Fl
         (K,) ascending inputs and (K,) outputs that do not fall.
     """
     values, inverse = np.unique(np.round(values, 4), return_inverse=True)
-    totals = np.bincount(inverse, weights)
+    totals = np.bincount(inverse, weights).astype(np.float64)
     ious, weights = np.bincount(inverse, ious * weights) / totals, totals
     # Pool adjacent violators: neighbouring blocks merge while the later one has the lower mean.
     blocks: list[tuple[float, float, int]] = []  # mean, weight, number of values

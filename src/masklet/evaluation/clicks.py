@@ -49,18 +49,18 @@ def evaluate_clicks(
     Args:
         engine: the model.
         data: images, as a data set or as what `masklet.datasets.open_datasets` takes; each source is one row.
-        clicks: clicks an object.
+        clicks: clicks per object.
         box: also prompt each object with its tight box alone.
-        noc: go on to click, up to `NOC_MAX` times, until the highest of `NOC_LEVELS` is reached.
+        noc: continue clicking, up to `NOC_MAX` times, until the highest of `NOC_LEVELS` is reached.
         min_area: objects that cover no more than this fraction of the image are left out.
-        max_objects: objects an image, the largest first; None for all.
+        max_objects: objects per image, the largest first; None for all.
         sources: only these, by name.
-        limit: images a source, evenly spaced; None for all.
+        limit: images per source, evenly spaced; None for all.
         run: how to run.
 
     Raises:
         ConfigError: clicks, max_objects or limit below 1, min_area outside [0, 1).
-        DataError: see `open_datasets`; there is no source of a name; or no object is large enough.
+        DataError: see `open_datasets`; a source does not exist; or no object is large enough.
     """
     for name, value in (("clicks", clicks), ("max_objects", max_objects), ("limit", limit)):
         if value is not None:
@@ -83,15 +83,15 @@ def evaluate_clicks(
 
 
 def image_units(data: Roots, sources: Sequence[str] | None, limit: int | None) -> list[Unit[ImageExample]]:
-    """One unit an image, evenly spaced over each source.
+    """Return one unit per image, evenly spaced over each source.
 
     Raises:
-        DataError: see `open_datasets`; or there is no source of a name.
+        DataError: see `open_datasets`; or a source does not exist.
     """
-    found = data if isinstance(data, Dataset) else open_datasets(data)
-    groups = by_source(found.need_images())
+    dataset = data if isinstance(data, Dataset) else open_datasets(data)
+    groups = by_source(dataset.need_images())
     if unknown := [name for name in sources or () if name not in groups]:
-        raise DataError(f"{found.root} has no source {unknown[0]!r}: it has {', '.join(groups)}")
+        raise DataError(f"{dataset.root} has no source {unknown[0]!r}: it has {', '.join(groups)}")
     return [
         Unit(image.name, source, 1, image) for source in sources or groups for image in spread(groups[source], limit)
     ]
@@ -121,10 +121,10 @@ class _Clicker:
         for start in range(0, len(trials), BATCH_SIZE):
             batch = trials[start : start + BATCH_SIZE]
             for count in range(1, self._most_clicks + 1):
-                asked = [trial for trial in batch if self._goes_on(trial, count)]
-                if asked:
-                    results = encoded.predict_many([trial.prompt() for trial in asked], multimask=count == 1)
-                    for trial, result in zip(asked, results, strict=True):
+                unfinished = [trial for trial in batch if self._continues(trial, count)]
+                if unfinished:
+                    results = encoded.predict_many([trial.prompt() for trial in unfinished], multimask=count == 1)
+                    for trial, result in zip(unfinished, results, strict=True):
                         trial.take(result)
             for trial in batch:  # finished earlier: the mask stays as good as it was
                 trial.ious += trial.ious[-1:] * (self.clicks - len(trial.ious))
@@ -137,8 +137,8 @@ class _Clicker:
     def _most_clicks(self) -> int:
         return max(self.clicks, NOC_MAX) if self.noc else self.clicks
 
-    def _goes_on(self, trial: Trial, count: int) -> bool:
-        """Whether the object gets its click number `count`."""
+    def _continues(self, trial: Trial, count: int) -> bool:
+        """Return True if the object gets its click number `count`."""
         return not trial.finished and (count <= self.clicks or max(trial.ious) < max(NOC_LEVELS))
 
 
@@ -205,7 +205,7 @@ class Trial:
 
     def _aim(self, predicted: BoolArray) -> None:
         click = next_click(predicted, self.truth, self.void)
-        assert click is not None  # an object that is finished is not asked again
+        assert click is not None  # a finished object is not prompted again
         self.clicks.append(click)
 
 

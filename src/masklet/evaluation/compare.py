@@ -1,4 +1,4 @@
-"""What changed from one run to another, object by object, and whether chance could have done it.
+"""Comparison of two runs, object by object, with a test of whether chance explains the difference.
 
 Two runs of one data set measure the same images and clips, so their differences are taken image by image and clip by
 clip. A paired bootstrap then asks how the mean difference would vary with other images or clips of the same kind: it
@@ -31,14 +31,14 @@ class Item:
     row: str
     """Source or clip."""
     unit: str
-    """What is drawn together: the image, or the clip, since objects in one have much in common."""
+    """The image or clip, which is drawn as a whole, since its objects have much in common."""
     name: str
     scores: Scores
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where the mean difference of one metric lies."""
+    """Confidence interval of the mean difference of one metric."""
 
     low: float
     """2.5 % of the draws are below."""
@@ -59,7 +59,7 @@ class Change:
     before: float
     after: float
     interval: Interval | None = None
-    """Of 'overall', where the reports have objects in common."""
+    """Set for 'overall', where the reports have objects in common."""
 
     @property
     def difference(self) -> float:
@@ -68,7 +68,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What changed, over what both have measured."""
+    """Differences over everything that both reports have measured."""
 
     before_model: str
     after_model: str
@@ -126,7 +126,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     """Compare two report documents (`to_dict`, or read back from JSON).
 
     Raises:
-        DataError: a document is no report, or the two measured different tasks.
+        DataError: a document is not a report, or the two measured different tasks.
     """
     for document in (before, after):
         if not {"task", "model", "overall"} <= document.keys() or _rows(document) is None:
@@ -161,7 +161,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
 
 
 def bootstrap(pairs: Sequence[tuple[Item, Item]], metric: str) -> Interval | None:
-    """Where the mean difference of a metric lies, with other images or clips of the same kind.
+    """Estimate how the mean difference of a metric varies with other images or clips of the same kind.
 
     The mean is that of `overall` in most reports: over objects in a row, then over rows. Rows of many images keep
     their place, and images are drawn within them; where each row is one clip, clips are drawn.
@@ -192,15 +192,15 @@ def _draws_of_row(units: Sequence[Sequence[float]], rng: np.random.Generator) ->
     """(DRAWS,) means over objects, of images drawn with replacement."""
     sums = np.array([sum(values) for values in units], np.float64)
     counts = np.array([len(values) for values in units], np.float64)
-    chosen = rng.integers(0, len(units), (DRAWS, len(units)))
-    drawn: NDArray[np.float64] = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
+    drawn_units = rng.integers(0, len(units), (DRAWS, len(units)))
+    drawn: NDArray[np.float64] = sums[drawn_units].sum(axis=1) / counts[drawn_units].sum(axis=1)
     return drawn
 
 
 def _paired(before: Sequence[Item], after: Sequence[Item]) -> list[tuple[Item, Item]]:
-    """What both have, by row and name."""
-    known = {(item.row, item.name): item for item in after}
-    return [(item, known[item.row, item.name]) for item in before if (item.row, item.name) in known]
+    """Return the items that both reports have, matched by row and name."""
+    after_by_name = {(item.row, item.name): item for item in after}
+    return [(item, after_by_name[item.row, item.name]) for item in before if (item.row, item.name) in after_by_name]
 
 
 def _items(document: Mapping[str, Any]) -> list[Item]:
@@ -213,22 +213,22 @@ def _items(document: Mapping[str, Any]) -> list[Item]:
         ]
     if "objects" in document:
         return [
-            Item(found["source"], found["image"], f"{found['image']} object {found['object_id']}", _click_scores(found))
-            for found in document["objects"]
+            Item(entry["source"], entry["image"], f"{entry['image']} object {entry['object_id']}", _click_scores(entry))
+            for entry in document["objects"]
         ]
     return [
-        Item(clip, clip, f"{clip} object {object_id}", _numbers(found))
+        Item(clip, clip, f"{clip} object {object_id}", _numbers(entry))
         for clip, row in document.get("clips", {}).items()
-        for object_id, found in row.get("objects", {}).items()
+        for object_id, entry in row.get("objects", {}).items()
     ]
 
 
-def _click_scores(found: Mapping[str, Any]) -> Scores:
-    ious = found["ious"]
+def _click_scores(entry: Mapping[str, Any]) -> Scores:
+    ious = entry["ious"]
     scores = {f"miou@{count}": iou for count, iou in enumerate(ious, start=1)}
-    scores["miou@1_best"] = found["best_iou"]
-    if found["box_iou"] is not None:
-        scores["miou@box"] = found["box_iou"]
+    scores["miou@1_best"] = entry["best_iou"]
+    if entry["box_iou"] is not None:
+        scores["miou@box"] = entry["box_iou"]
     for level in (85, 90):
         reached = next((count for count, iou in enumerate(ious, start=1) if iou >= level / 100), NOC_MAX)
         scores[f"noc@{level}"] = float(reached)
@@ -236,8 +236,8 @@ def _click_scores(found: Mapping[str, Any]) -> Scores:
     return scores
 
 
-def _numbers(found: Mapping[str, Any]) -> Scores:
-    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+def _numbers(entry: Mapping[str, Any]) -> Scores:
+    return {name: float(value) for name, value in entry.items() if isinstance(value, int | float)}
 
 
 def _rows(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]] | None:

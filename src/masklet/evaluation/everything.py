@@ -29,7 +29,7 @@ from masklet.masks.operations import encode_rle
 from masklet.segmentation.automatic import AutomaticConfig, segment_everything
 
 MAX_MASKS = 1000
-"""Masks an image that count, the best ranked first."""
+"""Masks per image that count, the best ranked first."""
 FEW_MASKS = 100
 """AP is over so many, as in COCO."""
 
@@ -50,11 +50,11 @@ def evaluate_everything(
         data: images, as a data set or as what `masklet.datasets.open_datasets` takes; each source is one row.
         config: how everything is found; what suits the model when left out.
         sources: only these, by name.
-        limit: images a source, evenly spaced.
+        limit: images per source, evenly spaced.
         run: how to run.
 
     Raises:
-        DataError: see `open_datasets`; there is no source of a name; or no image has an object.
+        DataError: see `open_datasets`; a source does not exist; or no image has an object.
     """
     config = config or AutomaticConfig.for_engine(engine.info)
     units = image_units(data, sources, limit)
@@ -104,9 +104,9 @@ def image_recall(image: ImageMasks) -> float | None:
     if not _num_objects([image]):
         return None
     evaluation = _coco_evaluation([image])
-    found = next(entry for entry in evaluation.evalImgs if entry["maxDet"] == MAX_MASKS and entry["aRng"][0] == 0)
-    judged = ~found["gtIgnore"].astype(bool)
-    return float((found["gtMatches"][:, judged] > 0).mean())
+    results = next(entry for entry in evaluation.evalImgs if entry["maxDet"] == MAX_MASKS and entry["aRng"][0] == 0)
+    judged = ~results["gtIgnore"].astype(bool)
+    return float((results["gtMatches"][:, judged] > 0).mean())
 
 
 def _num_objects(images: Sequence[ImageMasks]) -> int:
@@ -121,8 +121,8 @@ class _Find:
 
     def __call__(self, engine: Engine[Any], image: ImageExample, tick: Tick) -> list[ImageMasks]:
         rgb, labels = image.read()
-        found = segment_everything(engine, rgb, self.config)
-        ranked = sorted(found, key=lambda mask: -mask.iou_prediction)[:MAX_MASKS]
+        results = segment_everything(engine, rgb, self.config)
+        ranked = sorted(results, key=lambda mask: -mask.iou_prediction)[:MAX_MASKS]
         tick()
         return [
             ImageMasks(
@@ -143,12 +143,12 @@ def _truth(labels: Labels) -> tuple[FoundMask, ...]:
 
 def _coco_evaluation(images: Sequence[ImageMasks]) -> COCOeval:
     """Matched, class-agnostic, for 100 and 1000 masks an image."""
-    truth, found = COCO(), COCO()
-    truth.dataset, found.dataset = _as_coco(images, "truth"), _as_coco(images, "found")
+    truth, results = COCO(), COCO()
+    truth.dataset, results.dataset = _as_coco(images, "truth"), _as_coco(images, "found")
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
         truth.createIndex()
-        found.createIndex()
-        evaluation = COCOeval(truth, found, "segm")
+        results.createIndex()
+        evaluation = COCOeval(truth, results, "segm")
         evaluation.params.maxDets = [FEW_MASKS, MAX_MASKS]
         evaluation.params.useCats = 0
         evaluation.evaluate()
@@ -188,5 +188,5 @@ def _area(mask: FoundMask) -> int:
 
 def _mean(values: Any) -> float | None:
     """Over what COCO could measure: it marks the rest -1."""
-    known = values[values > -1]
-    return float(known.mean()) if known.size else None
+    valid = values[values > -1]
+    return float(valid.mean()) if valid.size else None

@@ -94,19 +94,19 @@ def evaluate_interactive(
     """
     check_choice("mode", mode, get_args(Mode))
     frames, clicks = check_whole("frames", frames, least=1), check_whole("clicks", clicks, least=1)
-    chosen = choose_clips(data, clips, limit)
+    selected = choose_clips(data, clips, limit)
     memory = memory or MemoryConfig.for_engine(engine.info)
     settings = {"frames": frames, "clicks": clicks, "memory": memory.to_dict()}
     objects = run_units(
         engine,
         _Annotate(mode, frames, clicks, memory),
-        clip_units(chosen, passes=frames),
+        clip_units(selected, passes=frames),
         ObjectRounds,
         run or RunOptions(),
         {"task": f"interactive {mode}", **settings},
     )
     if not objects:
-        raise DataError(f"none of the {len(chosen)} clips has an object")
+        raise DataError(f"none of the {len(selected)} clips has an object")
     return InteractiveReport(
         model=engine.info.name, backend=engine.info.backend, mode=mode, objects=tuple(objects), settings=settings
     )
@@ -164,7 +164,7 @@ class _State:
     """J by frame, in the last pass."""
     boundary: dict[int, float] = field(default_factory=dict)
     masks: dict[int, CocoRle] = field(default_factory=dict)
-    """By labelled frame, in the last pass."""
+    """Masks by labelled frame, in the last pass."""
 
 
 class _Session:
@@ -188,7 +188,7 @@ class _Session:
         ]
 
     def annotate_offline(self) -> None:
-        """Each round tracks the whole clip, with all that was said before, and prompts the worst frame anew."""
+        """Track the whole clip in each round, with all prompts so far, and then prompt the worst frame."""
         # Correcting a frame in the middle reads what was tracked before it; a prompt also helps the frames before it.
         memory = replace(self.rules.memory, retention="editing", prompts_ahead=True, max_prompted_kept=None)
         with self.clip.open_frames() as source:

@@ -1,4 +1,4 @@
-"""Results as they come, one JSON line a sequence, so that a run that was killed goes on where it was.
+"""Results as they come, one JSON line per sequence, so that a run that was killed continues where it was.
 
 The first line says what the run is. A run of other settings, another model or other data does not take it up.
 """
@@ -35,7 +35,7 @@ class Journal(Generic[R]):
         self._about = json.loads(json.dumps({"version": VERSION, **about}))
 
     def load(self) -> dict[str, list[R]]:
-        """What is finished already, by sequence; begins the file where there is none.
+        """Return the finished results by sequence; create the file if it does not exist.
 
         Raises:
             ConfigError: the file is of another run.
@@ -70,7 +70,7 @@ class Journal(Generic[R]):
             if about.get(name) != self._about.get(name):
                 raise ConfigError(
                     f"{self.path} is of another run: its {name} was {about.get(name)!r}, and is "
-                    f"{self._about.get(name)!r} now; choose another name, or --force to begin anew"
+                    f"{self._about.get(name)!r} now; choose another name, or --force to start again"
                 )
 
     def _rewrite(self, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -103,7 +103,7 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(row) for row in rows]
     except ValueError as error:
-        raise ConfigError(f"{path} is not a file of JSON lines: remove it to begin anew ({error})") from error
+        raise ConfigError(f"{path} is not a file of JSON lines: remove it to start again ({error})") from error
 
 
 def _is_json(row: str) -> bool:

@@ -112,7 +112,7 @@ def boundary_map(mask: BoolArray) -> BoolArray:
 
 
 def next_click(predicted: BoolArray, truth: BoolArray, void: BoolArray | None = None) -> Click | None:
-    """Where an annotator clicks next: the point of the largest error region that is farthest from its border.
+    """Return the next click of an annotator: the point of the largest error region that is farthest from its border.
 
     An error region is an 8-connected component of missed pixels or of pixels too many; the image border counts as a
     border. The first click is the same with an empty prediction. Ties go to missed pixels, then to the region and the

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from masklet.datasets import ClipExample, ImageExample, Labels
 from masklet.evaluation.metrics import Click
 from masklet.evaluation.records import ImageMasks, ObjectClicks, ObjectRounds, ObjectTrack
-from masklet.evaluation.report import ClicksReport, EverythingReport, InteractiveReport, Report, VosReport
+from masklet.evaluation.report import ClicksReport, EvaluationReport, EverythingReport, InteractiveReport, VosReport
 from masklet.masks.operations import CocoRle, decode_rle
 from masklet.media.images import write_image
 from masklet.records import BoolArray, ByteArray
@@ -36,7 +36,9 @@ _FOREGROUND = (40, 200, 90)
 _BACKGROUND = (240, 60, 60)
 
 
-def save_worst(report: Report, examples: Sequence[Example], folder: str | Path, *, count: int = 20) -> list[Path]:
+def save_worst(
+    report: EvaluationReport, examples: Sequence[Example], folder: str | Path, *, count: int = 20
+) -> list[Path]:
     """Draw what scored lowest, the worst first: one PNG each.
 
     Clicks are ranked by IoU after the last click; tracks by J&F, and shown on their worst frame; automatic masks by
@@ -67,7 +69,7 @@ def save_worst(report: Report, examples: Sequence[Example], folder: str | Path, 
 @dataclass(frozen=True, slots=True)
 class _Case:
     name: str
-    """Of the file."""
+    """Name of the file."""
     title: str
     caption: str
     score: float
@@ -75,7 +77,7 @@ class _Case:
     """Name of the image or clip."""
     object_id: int = 0
     predicted: CocoRle | None = None
-    """Of one object; or:"""
+    """The predicted mask of one object, or None where `everything` is drawn."""
     everything: ImageMasks | None = None
     frame_index: int = 0
     clicks: tuple[Click, ...] = ()
@@ -83,14 +85,14 @@ class _Case:
     """The object is all of them."""
 
 
-def _cases(report: Report) -> list[_Case]:
+def _cases(report: EvaluationReport) -> list[_Case]:
     if isinstance(report, ClicksReport):
         return [_click_case(record) for record in report.objects]
     if isinstance(report, VosReport):
         merged = bool(report.settings.get("rules", {}).get("merge", False))
         return [_track_case(track, merged) for track in report.tracks]
     if isinstance(report, InteractiveReport):
-        return [_rounds_case(found) for found in report.objects]
+        return [_rounds_case(record) for record in report.objects]
     assert isinstance(report, EverythingReport)
     return [
         _everything_case(image, report.image_recalls[image.image])
@@ -131,17 +133,17 @@ def _track_case(track: ObjectTrack, merged: bool) -> _Case:
     )
 
 
-def _rounds_case(found: ObjectRounds) -> _Case:
-    curve = ", ".join(f"{after.score * 100:.0f}" for after in found.rounds)
+def _rounds_case(record: ObjectRounds) -> _Case:
+    curve = ", ".join(f"{after.score * 100:.0f}" for after in record.rounds)
     return _Case(
-        name=f"{found.clip}_{found.worst.frame_index:05d}_{found.object_id}",
-        title=f"{found.clip} object {found.object_id}",
-        caption=f"J&F {curve}; in the end {found.worst.score * 100:.0f} on frame {found.worst.frame_index}",
-        score=found.rounds[-1].score,
-        example=found.clip,
-        object_id=found.object_id,
-        predicted=found.worst.predicted,
-        frame_index=found.worst.frame_index,
+        name=f"{record.clip}_{record.worst.frame_index:05d}_{record.object_id}",
+        title=f"{record.clip} object {record.object_id}",
+        caption=f"J&F {curve}; in the end {record.worst.score * 100:.0f} on frame {record.worst.frame_index}",
+        score=record.rounds[-1].score,
+        example=record.clip,
+        object_id=record.object_id,
+        predicted=record.worst.predicted,
+        frame_index=record.worst.frame_index,
     )
 
 
@@ -191,11 +193,11 @@ def _paint_object(canvas: ByteArray, case: _Case, labels: Labels, scale: float) 
 def _paint_everything(canvas: ByteArray, image: ImageMasks, scale: float) -> Legend:
     """The best mask of each object, and the true outlines of those found and those missed."""
     truth = [dict(mask.rle) for mask in image.truth if not mask.ignored]
-    found = [dict(mask.rle) for mask in image.found]
-    ious = coco_mask.iou(found, truth, [0] * len(truth)) if found and truth else np.zeros((1, len(truth)))
+    rles = [dict(mask.rle) for mask in image.found]
+    ious = coco_mask.iou(rles, truth, [0] * len(truth)) if rles and truth else np.zeros((1, len(truth)))
     missed = ious.max(axis=0) < FOUND_IOU
     for best in ious[:, ~missed].argmax(axis=0):
-        _tint(canvas, _scaled_mask(decode_rle(found[int(best)]), scale))
+        _tint(canvas, _scaled_mask(decode_rle(rles[int(best)]), scale))
     for column, rle in enumerate(truth):
         _outline(canvas, _scaled_mask(decode_rle(rle), scale), _BACKGROUND if missed[column] else _FOREGROUND)
     return ("best mask", _PREDICTED), ("found", _FOREGROUND), ("missed", _BACKGROUND)

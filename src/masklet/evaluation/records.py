@@ -1,4 +1,4 @@
-"""What is kept of each object that was measured. Every mean of a report can be taken again from these.
+"""Records of measured objects and images. Every mean of a report can be computed again from these.
 
 Scores are fractions, 0 to 1. Records are plain values, so that a journal can hold them as JSON.
 """
@@ -28,14 +28,14 @@ def mean_scores(rows: list[Scores]) -> Scores:
 
 @dataclass(frozen=True, slots=True)
 class ObjectClicks:
-    """How one object of one image was segmented."""
+    """Scores of one object of one image."""
 
     source: str
     image: str
     """Name in its data set."""
     object_id: int
     area_fraction: float
-    """Of the image."""
+    """The object's share of the image."""
     ious: tuple[float, ...]
     """IoU after 1, 2, ... clicks; the first is of the candidate with the highest IoU prediction."""
     best_iou: float
@@ -48,7 +48,7 @@ class ObjectClicks:
     """After the last click."""
 
     def clicks_to_reach(self, iou: float) -> int | None:
-        """How many clicks it took; None when it never got there."""
+        """Return the number of clicks that it took; None if the IoU was never reached."""
         return next((count for count, value in enumerate(self.ious, start=1) if value >= iou), None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class WorstFrame:
 
 @dataclass(frozen=True, slots=True)
 class ObjectTrack:
-    """How one object of one clip was tracked; the rows of the tuples belong together."""
+    """Scores of one object of one clip; item i of every tuple is the same frame."""
 
     clip: str
     object_id: int
@@ -158,7 +158,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class ObjectRounds:
-    """How one object of one clip became better as frames were prompted."""
+    """Scores of one object of one clip as more and more frames are prompted."""
 
     clip: str
     object_id: int
@@ -173,8 +173,8 @@ class ObjectRounds:
     @property
     def scores(self) -> Scores:
         """`J&F@1`, `J&F@2`, ... after so many prompted frames, and `J&F`, their mean."""
-        after = {f"J&F@{count}": found.score for count, found in enumerate(self.rounds, start=1)}
-        return {**after, "J&F": fmean(found.score for found in self.rounds)}
+        after = {f"J&F@{count}": round_.score for count, round_ in enumerate(self.rounds, start=1)}
+        return {**after, "J&F": fmean(round_.score for round_ in self.rounds)}
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -182,8 +182,8 @@ class ObjectRounds:
             "first_frame": self.first_frame,
             "prompted_frames": list(self.prompted_frames),
             "rounds": [
-                {"J": found.region, "F": found.boundary, "clicks": found.num_clicks, "seconds": found.seconds}
-                for found in self.rounds
+                {"J": round_.region, "F": round_.boundary, "clicks": round_.num_clicks, "seconds": round_.seconds}
+                for round_ in self.rounds
             ],
             "worst_frame": self.worst.frame_index,
         }
@@ -197,7 +197,7 @@ class FoundMask:
     score: float = 1.0
     """The model's IoU prediction, by which masks are ranked."""
     ignored: bool = False
-    """Of the truth: nobody judged these pixels, so masks on them are neither right nor wrong."""
+    """True masks only: these pixels are unlabelled, so masks on them are neither right nor wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an evaluation found, as one JSON document and one table. `records` are its rows, `compare` takes two of them.
+"""Reports of evaluations, as one JSON document and one table each. `records` are their rows, `compare` takes two.
 
 Scores are fractions, 0 to 1, in the document and per cent in tables.
 """
@@ -46,23 +46,23 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Report(ABC):
-    """What all reports have. `rows` are sources or clips, `overall` is the number to quote."""
+class EvaluationReport(ABC):
+    """Base of all reports. `rows` are sources or clips, `overall` is the number to quote."""
 
     model: str
     backend: str
     settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
-    """What was asked for, so that the run can be repeated."""
+    """The settings of the run, so that it can be repeated."""
 
     @property
     @abstractmethod
     def task(self) -> str:
-        """What was measured: only reports of one task can be compared."""
+        """The name of the measurement: only reports of one task can be compared."""
 
     @property
     @abstractmethod
     def rows(self) -> dict[str, Scores]:
-        """By source or clip."""
+        """Scores by source or clip."""
 
     @property
     @abstractmethod
@@ -116,7 +116,7 @@ class Report(ABC):
 
     @property
     def row_title(self) -> str:
-        """What a row is."""
+        """Title of the column of row names."""
         return "clip"
 
 
@@ -127,12 +127,12 @@ def _shown(name: str, value: float | None) -> str:
 
 
 def is_count(metric: str) -> bool:
-    """Whether a metric counts something, so that less is better and it is no fraction."""
+    """Return True if a metric is a count: less is better, and it is not a fraction."""
     return metric.startswith(("noc@", "jitter"))
 
 
 @dataclass(frozen=True, slots=True)
-class ClicksReport(Report):
+class ClicksReport(EvaluationReport):
     """Clicks and boxes on images. Rows are means over the objects of a source, `overall` the mean over sources."""
 
     num_clicks: int
@@ -196,14 +196,14 @@ def _noc_scores(records: Sequence[ObjectClicks]) -> Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class VosReport(Report):
+class VosReport(EvaluationReport):
     """Objects followed through clips. Rows are means over the objects of a clip."""
 
     task_name: str
     """'vos mask', 'vos click', 'vos box', or 'masks' for written ones."""
     tracks: tuple[ObjectTrack, ...]
     mean_over: str = "clips"
-    """What `overall` is the mean of: 'clips', or 'objects' as in most benchmarks."""
+    """The rows that `overall` is the mean of: 'clips', or 'objects' as in most benchmarks."""
     groups: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """'seen' or 'unseen' by (clip, object id): `overall` is then the mean of the two."""
 
@@ -229,7 +229,7 @@ class VosReport(Report):
 
     @property
     def group_scores(self) -> dict[str, Scores]:
-        """Of seen and of unseen objects; their mean J&F is YouTube-VOS's G."""
+        """Scores of seen and of unseen objects; their mean J&F is YouTube-VOS's G."""
         grouped: dict[str, list[Scores]] = {}
         for track in self.tracks:
             if (group := self.groups.get((track.clip, track.object_id))) is not None:
@@ -263,7 +263,7 @@ class VosReport(Report):
 
 
 @dataclass(frozen=True, slots=True)
-class InteractiveReport(Report):
+class InteractiveReport(EvaluationReport):
     """Objects corrected on more and more frames. Rows are means over the objects of a clip, `overall` over clips."""
 
     mode: str
@@ -277,7 +277,7 @@ class InteractiveReport(Report):
     def rows(self) -> dict[str, Scores]:
         """`J&F@1`, `J&F@2`, ... after so many prompted frames, and `J&F`, their mean."""
         grouped = _grouped(self.objects, "clip")
-        return {name: mean_scores([found.scores for found in objects]) for name, objects in grouped.items()}
+        return {name: mean_scores([record.scores for record in objects]) for name, objects in grouped.items()}
 
     @property
     def overall(self) -> Scores:
@@ -285,18 +285,18 @@ class InteractiveReport(Report):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        return Counter(found.clip for found in self.objects)
+        return Counter(record.clip for record in self.objects)
 
     @property
     def efforts(self) -> list[dict[str, float]]:
-        """What each number of prompted frames took and gave, mean over objects: for a curve over time."""
-        rounds = zip(*(found.rounds for found in self.objects), strict=True)
+        """Effort and score for each number of prompted frames, mean over objects: for a curve over time."""
+        rounds = zip(*(record.rounds for record in self.objects), strict=True)
         return [
             {
-                "frames": fmean(found.num_frames for found in row),
-                "clicks": fmean(found.num_clicks for found in row),
-                "seconds": fmean(found.seconds for found in row),
-                "J&F": fmean(found.score for found in row),
+                "frames": fmean(record.num_frames for record in row),
+                "clicks": fmean(record.num_clicks for record in row),
+                "seconds": fmean(record.seconds for record in row),
+                "J&F": fmean(record.score for record in row),
             }
             for row in rounds
         ]
@@ -308,7 +308,7 @@ class InteractiveReport(Report):
                 name: {
                     **rows[name],
                     "num_objects": len(objects),
-                    "objects": {str(found.object_id): found.to_dict() for found in objects},
+                    "objects": {str(record.object_id): record.to_dict() for record in objects},
                 }
                 for name, objects in _grouped(self.objects, "clip").items()
             },
@@ -318,7 +318,7 @@ class InteractiveReport(Report):
 
 
 @dataclass(frozen=True, slots=True)
-class EverythingReport(Report):
+class EverythingReport(EvaluationReport):
     """Automatic masks of images. Rows are sources, as COCO measures each, `overall` is the mean over sources."""
 
     images: tuple[ImageMasks, ...]

@@ -1,4 +1,4 @@
-"""Which frames and objects of a clip are judged, and what is averaged: the rules of each video benchmark.
+"""Rules of each video benchmark: the frames and objects that are judged, and the mean that is reported.
 
 The measures J and F are the same everywhere; benchmarks differ in what they leave out and in what the mean goes over.
 `docs/guides/evaluation.md` has the table, and where the benchmarks' own servers differ from what is done here.
@@ -26,10 +26,10 @@ MAX_PARENTS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VosRules:
-    """What is judged and what is averaged. Frames are labelled frames throughout."""
+    """Rules for judging and averaging. Frames are labelled frames throughout."""
 
     since: Since = "object"
-    """Where judging begins. `clip`: at the clip's first frame, so before an object appears nothing may be predicted;
+    """Start of judging. `clip`: at the clip's first frame, so before an object appears nothing may be predicted;
     `object`: at the object's own first frame; `seen`: as `clip`, but not before the object is in the truth or in the
     prediction, as vos-benchmark has it."""
     skip_first: bool | None = None
@@ -41,7 +41,7 @@ class VosRules:
     merge: bool = False
     """All objects of a clip are one."""
     mean: Literal["clips", "objects"] = "clips"
-    """What the overall mean goes over."""
+    """The rows that the overall mean is taken over."""
     groups: bool = False
     """Average seen and unseen objects apart, and then the two, where a file says which they are."""
 
@@ -75,20 +75,20 @@ RULES = {
     ),
     "sa-v": VosRules(since="seen", skip_first=True, skip_last=True, mean="objects"),
 }
-"""By the name of the benchmark. `masklet` judges all frames but a given one, and averages over clips."""
+"""Rules by the name of the benchmark. `masklet` judges all frames but a given one, and averages over clips."""
 
 
 def rules_named(name: str) -> VosRules:
     """The rules of a benchmark.
 
     Raises:
-        ConfigError: there are none of that name.
+        ConfigError: no benchmark has that name.
     """
     return RULES[check_choice("benchmark", name, RULES)]
 
 
 def read_groups(clips: Sequence[ClipExample]) -> GroupOf:
-    """Which objects are of kinds unseen in training, as the benchmark's files beside the clips say.
+    """Return a function that tells objects of classes unseen in training, from the benchmark's files next to the clips.
 
     a) LVOS: `unseen_videos.txt` lists clips.
     b) YouTube-VOS: `meta.json` has each object's category; unseen are those that no object of `../train/meta.json` has.
@@ -100,16 +100,16 @@ def read_groups(clips: Sequence[ClipExample]) -> GroupOf:
     if (listed := _find_above(start, "unseen_videos.txt")) is not None:
         unseen = set(listed.read_text(encoding="utf-8").split())
         return lambda clip, object_id: "unseen" if clip in unseen else "seen"
-    own = _find_above(start, "meta.json")
-    train = None if own is None else own.parent.parent / "train" / "meta.json"
-    if own is None or train is None or not train.is_file() or train == own:
+    meta = _find_above(start, "meta.json")
+    train = None if meta is None else meta.parent.parent / "train" / "meta.json"
+    if meta is None or train is None or not train.is_file() or train == meta:
         return lambda clip, object_id: None
-    categories = _categories(own)
-    known = set(_categories(train).values())
+    categories = _categories(meta)
+    train_categories = set(_categories(train).values())
 
     def group_of(clip: str, object_id: int) -> Group | None:
         category = categories.get((clip, object_id))
-        return None if category is None else "seen" if category in known else "unseen"
+        return None if category is None else "seen" if category in train_categories else "unseen"
 
     return group_of
 

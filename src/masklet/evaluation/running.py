@@ -33,7 +33,7 @@ Tick = Callable[[], None]
 """Called by an evaluation after each step (a frame, or an image). Raises `Cancelled` when it is to give up."""
 
 Work = Callable[[Any, T, Tick], list[R]]
-"""What an engine does with one sequence. It is pickled for other processes, so it is a function or a dataclass."""
+"""A function that evaluates an engine on one sequence, or a dataclass that is called: it is pickled for processes."""
 
 OpenEngine = Callable[[], Engine[Any] | None]
 """Opens another engine like the first. It is pickled, so it is a function or a `functools.partial` of one."""
@@ -50,20 +50,20 @@ class Unit(Generic[T]):
     label: str
     """Shown while it is being done."""
     steps: int
-    """How often it ticks."""
+    """Number of ticks."""
     item: T
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """How an evaluation runs; nothing here changes its numbers."""
+    """Options that change how an evaluation runs, but not its numbers."""
 
     processes: int = 1
     """Sequences done at once, each in a process of its own."""
     open_engine: OpenEngine | None = None
     """Needed for more than one process."""
     journal: Path | None = None
-    """A file of JSON lines with what is finished; a run that finds its own file goes on where it ended."""
+    """A file of JSON lines with what is finished; a run that finds its own file continues where it ended."""
     identity: str = ""
     """Says which weights and data these are, where names could be the same: part of the journal's first line."""
     progress: Progress | None = None
@@ -80,7 +80,7 @@ def run_units(
     options: RunOptions,
     about: Mapping[str, Any],
 ) -> list[R]:
-    """Do what is not done yet.
+    """Evaluate the sequences that are not finished yet.
 
     Args:
         engine: for a run in this process; None for work that needs none.
@@ -133,10 +133,10 @@ def choose(items: Sequence[T], name_of: Callable[[T], str], names: Sequence[str]
         DataError: a name is not among them.
     """
     if names is not None:
-        known = {name_of(item): item for item in items}
-        if unknown := [name for name in names if name not in known]:
-            raise DataError(f"there is no {unknown[0]!r}: there are {', '.join(list(known)[:20])}")
-        items = [known[name] for name in dict.fromkeys(names)]
+        by_name = {name_of(item): item for item in items}
+        if unknown := [name for name in names if name not in by_name]:
+            raise DataError(f"there is no {unknown[0]!r}: there are {', '.join(list(by_name)[:20])}")
+        items = [by_name[name] for name in dict.fromkeys(names)]
     return spread(items, limit)
 
 
@@ -180,7 +180,7 @@ def _in_processes(
             report(steps.value, label)
     except BrokenProcessPool as error:
         raise EngineError(
-            "a process of the evaluation died, most likely for want of memory: run again with fewer processes; "
+            "a process of the evaluation died, most likely because memory ran out: run again with fewer processes; "
             "what was finished is kept"
         ) from error
     finally:
@@ -190,7 +190,7 @@ def _in_processes(
 
 @dataclass(slots=True)
 class _Process:
-    """What a worker process holds."""
+    """State of a worker process."""
 
     work: Work[Any, Any]
     open_engine: OpenEngine

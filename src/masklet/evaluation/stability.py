@@ -3,8 +3,8 @@
 J and F look at one frame at a time; a mask whose outline jumps about by two pixels scores as well as one that is two
 pixels too wide. Here each mask is compared with the one before. The object's motion is taken out by its own shift: the
 way its true mask's centre of gravity moved, in whole pixels. What motion is left (turning, deforming, occlusion) is in
-the true masks as well, so their score by the same rule is given beside the prediction's: it is what a perfect tracker
-would have.
+the true masks as well, so their score by the same rule is reported next to the prediction's: it is what a perfect
+tracker would have.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StabilityMeter:
         self._jitters: list[tuple[float, float]] = []
 
     def add(self, predicted: BoolArray, truth: BoolArray) -> None:
-        """The (H, W) masks of the next judged frame. A frame without the object in the truth begins anew."""
+        """Add the (H, W) masks of the next judged frame. A frame whose truth lacks the object resets the comparison."""
         if not truth.any():
             self._before = None
             return
@@ -71,8 +71,8 @@ def outline_distance(first: BoolArray, second: BoolArray) -> float | None:
     if not outlines[0].any() or not outlines[1].any():
         return None
     to_other = [
-        cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[own]
-        for own, other in (outlines, outlines[::-1])
+        cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[outline]
+        for outline, other in (outlines, outlines[::-1])
     ]
     return float((to_other[0].mean() + to_other[1].mean()) / 2)
 

@@ -67,12 +67,12 @@ def evaluate_vos(
 
     Raises:
         ConfigError: `prompt` is none of the three.
-        DataError: see `open_datasets`; there is no clip of a name; or no clip has an object with a frame to judge.
+        DataError: see `open_datasets`; a clip does not exist; or no clip has an object with a frame to judge.
         VideoError: a frame cannot be read.
     """
     check_choice("prompt", prompt, get_args(PromptKind))
     rules = replace(rules, skip_last=rules.skip_last or skip_last)
-    chosen = choose_clips(data, clips, limit)
+    selected = choose_clips(data, clips, limit)
     settings = {
         "prompt": prompt,
         "rules": asdict(rules),
@@ -81,27 +81,27 @@ def evaluate_vos(
     }
     work = _Track(prompt, rules, memory, non_overlap, save_masks)
     about = {"task": f"vos {prompt}", **settings, "saves_masks": save_masks is not None}
-    tracks = run_units(engine, work, clip_units(chosen), ObjectTrack, run or RunOptions(), about)
+    tracks = run_units(engine, work, clip_units(selected), ObjectTrack, run or RunOptions(), about)
     if not tracks:
-        raise DataError(f"none of the {len(chosen)} clips has an object with a frame to judge after its prompt")
-    return vos_report(engine.info.name, engine.info.backend, f"vos {prompt}", chosen, tracks, rules, settings)
+        raise DataError(f"none of the {len(selected)} clips has an object with a frame to judge after its prompt")
+    return vos_report(engine.info.name, engine.info.backend, f"vos {prompt}", selected, tracks, rules, settings)
 
 
 def choose_clips(data: Roots, names: Sequence[str] | None, limit: int | None) -> list[ClipExample]:
-    """The clips of a data set that are to be evaluated.
+    """Return the clips of a data set that are to be evaluated.
 
     Raises:
         ConfigError: limit is below 1.
-        DataError: see `open_datasets`; or there is no clip of a name.
+        DataError: see `open_datasets`; or a clip does not exist.
     """
     if limit is not None:
         limit = check_whole("limit", limit, least=1)
-    found = data if isinstance(data, Dataset) else open_datasets(data)
-    return choose(found.need_clips(), lambda clip: clip.name, names, limit)
+    dataset = data if isinstance(data, Dataset) else open_datasets(data)
+    return choose(dataset.need_clips(), lambda clip: clip.name, names, limit)
 
 
 def clip_units(clips: Sequence[ClipExample], passes: int = 1) -> list[Unit[ClipExample]]:
-    """One unit a clip, whose steps are frames."""
+    """Return one unit per clip, whose steps are frames."""
     return [Unit(clip.name, clip.name, clip.num_frames * passes, clip) for clip in clips]
 
 
@@ -114,7 +114,7 @@ def vos_report(
     rules: VosRules,
     settings: dict[str, Any],
 ) -> VosReport:
-    """The report, with the objects of kinds unseen in training where the rules ask for them."""
+    """Return the report, with the objects of kinds unseen in training where the rules ask for them."""
     judged = {track.clip for track in tracks}
     group_of = read_groups(clips) if rules.groups else None
     groups = {
@@ -164,7 +164,7 @@ class _Track:
 
 
 def masks_by_id(masks: FrameMasks) -> dict[int, BoolArray]:
-    """(H, W) each."""
+    """Return the (H, W) masks of a frame by object id."""
     return dict(zip(masks.object_ids, masks.masks, strict=True))
 
 

@@ -48,11 +48,11 @@ def evaluate_masks(
     if not results.is_dir():
         raise DataError(f"results {results} is not a folder: expected <clip>/<frame>.png in it")
     rules = replace(rules, skip_last=rules.skip_last or skip_last)
-    found = truth if isinstance(truth, Dataset) else open_truth(truth)
-    chosen = choose(found.need_clips(), lambda clip: clip.name, clips, limit)
-    if missing := [clip.name for clip in chosen if not (results / clip.name).is_dir()]:
+    dataset = truth if isinstance(truth, Dataset) else open_truth(truth)
+    selected = choose(dataset.need_clips(), lambda clip: clip.name, clips, limit)
+    if missing := [clip.name for clip in selected if not (results / clip.name).is_dir()]:
         raise DataError(
-            f"{results} has no folder {missing[0]!r}, a clip of {found.root} ({len(missing)} of {len(chosen)} "
+            f"{results} has no folder {missing[0]!r}, a clip of {dataset.root} ({len(missing)} of {len(selected)} "
             "missing): choose others with clips"
         )
     settings = {"rules": asdict(rules), "mask_given": mask_given, "results": str(results)}
@@ -60,14 +60,14 @@ def evaluate_masks(
     tracks = run_units(
         None,
         _Judge(results, rules, mask_given),
-        clip_units(chosen),
+        clip_units(selected),
         ObjectTrack,
         options,
         {"task": "masks", **settings},
     )
     if not tracks:
-        raise DataError(f"none of the {len(chosen)} clips of {found.root} has an object with a frame to judge")
-    return vos_report(str(results), "none", "masks", chosen, tracks, rules, settings)
+        raise DataError(f"none of the {len(selected)} clips of {dataset.root} has an object with a frame to judge")
+    return vos_report(str(results), "none", "masks", selected, tracks, rules, settings)
 
 
 def open_truth(
@@ -95,7 +95,7 @@ def _no_engine() -> None:
 
 
 def _masks_alone(root: Path) -> list[ClipExample]:
-    """`<clip>/<frame>.png` or `<clip>/<object>/<frame>.png`, with nothing else beside them."""
+    """`<clip>/<frame>.png` or `<clip>/<object>/<frame>.png`, and nothing else."""
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders or any(path.name in ("frames", "masks", "images", "Annotations") for path in folders):
         return []
@@ -135,12 +135,12 @@ class _Judge:
 def _read_result(masks: dict[str, MaskFile], folder: Path, clip: ClipExample, frame_index: int) -> Labels:
     stem = clip.frame_paths[frame_index].stem if isinstance(clip, FolderClip) else f"{frame_index:05d}"
     if stem not in masks:
-        raise DataError(f"{folder} has no mask of frame {stem}, which is judged: write one for every frame")
-    found = masks[stem]
-    labels = found.read()
+        raise DataError(f"{folder} lacks a mask for frame {stem}, which is judged: write one for every frame")
+    file = masks[stem]
+    labels = file.read()
     size_hw = clip.read_labels(frame_index).size_hw
     if labels.size_hw != size_hw:
-        where = found.path if isinstance(found, IndexedMask) else folder
+        where = file.path if isinstance(file, IndexedMask) else folder
         raise DataError(
             f"{where}, frame {stem}, is {labels.size_hw[1]} x {labels.size_hw[0]} (width x height) and the truth is "
             f"{size_hw[1]} x {size_hw[0]}: results must have the size of the truth"

@@ -72,8 +72,8 @@ def draw_overlay(
         rgb: (H, W, 3), not changed.
         masks: (N, H, W); small objects are painted over large ones.
         object_ids: (N,) each decides a colour.
-        scores: (N,) shown beside the ids.
-        prompts: what the user said, by object id: clicks (green plus, red minus) and boxes (dashed).
+        scores: (N,) shown next to the ids.
+        prompts: the user's prompts by object id: clicks (green plus, red minus) and boxes (dashed).
         statuses: a word to show in place of the score, by object id, such as "lost"; an object whose mask is empty
             then has its label in the corner.
         labels: whether to write ids and scores at all.
@@ -100,9 +100,9 @@ def draw_overlay(
         chips: list[ByteArray | None] = []
         for row, object_id in enumerate(object_ids):
             word = statuses.get(object_id) or (f"{float(scores[row]):.2f}" if scores is not None else "")
-            wanted = bool(boxes[row][2]) or object_id in statuses
+            is_labelled = bool(boxes[row][2]) or object_id in statuses
             chips.append(_chip(f"{object_id} · {word}" if word else f"{object_id}", colors[object_id], unit))
-            chips[-1] = chips[-1] if wanted else None
+            chips[-1] = chips[-1] if is_labelled else None
         _place_chips(canvas, masks, boxes, chips, unit, prompts or {})
     return canvas
 
@@ -140,9 +140,9 @@ def neighbor_colors(labels: NDArray[np.int32]) -> list[Color]:
         first = small[: small.shape[0] - down, : small.shape[1] - right]
         second = small[down:, right:]
         touching = first != second
-        for one, other in np.unique(np.stack([first[touching], second[touching]]), axis=1).T.tolist():
-            neighbors.setdefault(one, set()).add(other)
-            neighbors.setdefault(other, set()).add(one)
+        for first_id, other in np.unique(np.stack([first[touching], second[touching]]), axis=1).T.tolist():
+            neighbors.setdefault(first_id, set()).add(other)
+            neighbors.setdefault(other, set()).add(first_id)
     colors: list[Color] = []
     for number in range(1, int(labels.max(initial=0)) + 1):
         taken = {colors[other - 1] for other in neighbors.get(number, ()) if 1 <= other < number}
@@ -341,7 +341,7 @@ def _place_chips(
 
 
 def _spots(left: int, top: int, right: int, bottom: int, width: int, height: int, unit: float) -> list[tuple[int, int]]:
-    """Top left corners of a label around and in a box, best first: above, below, beside, then inside."""
+    """Top left corners of a label around and in a box, best first: above, below, to the side, then inside."""
     middle_x, middle_y = (left + right - width) // 2, (top + bottom - height) // 2
     gap = round(3 * unit)
     above, below = top - height - gap, bottom + gap

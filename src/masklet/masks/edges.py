@@ -23,7 +23,7 @@ from masklet.records import BoolArray, ByteArray, FloatArray
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EdgeConfig:
-    """How edges are refined. Lengths are in cells: pixels of the source to one low-res logit."""
+    """Settings of edge refinement. Lengths are in cells: source pixels per low-res logit."""
 
     radius: float = 2.0
     """Half the side of the window, in cells."""
@@ -146,12 +146,12 @@ def outline_band(mask: BoolArray, width: int) -> BoolArray:
 
 
 def near_thin_parts(mask: BoolArray, thin: int, width: int) -> BoolArray:
-    """What lies within `width` of a part or a gap that a square of side `2 * thin + 1` does not fit into."""
+    """Pixels within `width` of a part or a gap that a square of side `2 * thin + 1` does not fit into."""
     kernel = np.ones((2 * thin + 1, 2 * thin + 1), np.uint8)
     plane = mask.astype(np.uint8)
     # the border of the picture is no gap
     opened = cv2.morphologyEx(plane, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_REPLICATE)
     closed = cv2.morphologyEx(plane, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
     near = cv2.dilate(cv2.absdiff(closed, opened), np.ones((2 * width + 1, 2 * width + 1), np.uint8))
-    found: BoolArray = near > 0
-    return found
+    nearby: BoolArray = near > 0
+    return nearby

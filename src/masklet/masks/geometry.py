@@ -1,4 +1,4 @@
-"""From source pixels to the model's square and back, and boxes: crops and duplicates. Numbers only, no models.
+"""Coordinates between source pixels and the model's square, crops, and duplicate boxes. Numbers only, no models.
 
 The model sees every image squashed to a square, as SAM 2 does.
 """

@@ -1,4 +1,4 @@
-"""What can be done with a mask without a model: RLE, boxes, IoU, resizing, holes, overlap.
+"""Operations on masks that need no model: RLE, boxes, IoU, resizing, holes, overlap.
 
 Masks are bool (H, W); logits are float32, foreground where > 0. Nothing here knows of engines, files or videos.
 """
@@ -310,7 +310,7 @@ def without_small_parts(
 def tidied_logits(
     logits: FloatArray, *, max_hole: float, max_piece: float, kept_xy: FloatArray | None = None
 ) -> FloatArray:
-    """Logits whose mask has no holes and pieces that are small beside it: to be shown, not to be fed back.
+    """Remove relatively small holes and pieces from logits: for masks that are shown, not for feedback.
 
     Args:
         logits: (h, w), foreground above 0.

@@ -32,7 +32,7 @@ FLOW_SIDE = 384
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StabiliseConfig:
-    """How masks are steadied."""
+    """Settings of temporal stabilisation."""
 
     reach: int = 2
     """Frames before and after that vote: the delay, in frames."""
@@ -73,7 +73,7 @@ def stabilised(
     config = config or StabiliseConfig()
     window: deque[_Held] = deque()
     steady: dict[int, BoolArray] = {}  # by object, of the frame handed on last
-    place = 0  # in the window, of the frame to be handed on next
+    position = 0  # in the window, of the frame to be handed on next
     error: Exception | None = None
     items = iter(way)
     while True:
@@ -83,18 +83,18 @@ def stabilised(
             item, error = None, caught
         if item is not None:
             window.append(_Held.after(window[-1] if window else None, *item))
-        while place < len(window) and (item is None or len(window) - place > config.reach):
-            frame, masks = window[place].frame, window[place].masks
+        while position < len(window) and (item is None or len(window) - position > config.reach):
+            frame, masks = window[position].frame, window[position].masks
             rows = [
-                _steady_row(window, place, row, steady.get(object_id), config)
+                _steady_row(window, position, row, steady.get(object_id), config)
                 for row, object_id in enumerate(masks.object_ids)
             ]
             steady = dict(zip(masks.object_ids, rows, strict=True))
             yield frame, replace(masks, masks=np.stack(rows) if rows else masks.masks)
-            if place == config.reach:
+            if position == config.reach:
                 window.popleft()
             else:
-                place += 1
+                position += 1
         if item is None:
             break
     if error is not None:
@@ -110,9 +110,9 @@ class _Held:
     small: ByteArray
     """(h, w) the picture as the flow sees it."""
     to_before: _Map | None
-    """Where each of its pixels was on the frame before; None where there is none."""
+    """Position of each pixel on the previous frame; None on the first frame."""
     from_before: _Map | None
-    """Where each pixel of the frame before is on this one."""
+    """Position of each pixel of the previous frame on this one."""
 
     @classmethod
     def after(cls, before: _Held | None, frame: Frame, masks: FrameMasks) -> _Held:
@@ -137,7 +137,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Map:
-    """How to look up a neighbouring frame from this one."""
+    """Map for looking up a neighbouring frame from this one."""
 
     x: FloatArray
     y: FloatArray
@@ -146,13 +146,13 @@ class _Map:
     """(H, W) how far from itself a pixel ends there and back, in pixels of the small picture."""
 
     @classmethod
-    def of(cls, there: FloatArray, back: FloatArray, size_hw: tuple[int, int]) -> _Map:
-        height, width = there.shape[:2]
+    def of(cls, forward: FloatArray, back: FloatArray, size_hw: tuple[int, int]) -> _Map:
+        height, width = forward.shape[:2]
         columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        returned = cv2.remap(back, columns + there[..., 0], rows + there[..., 1], cv2.INTER_LINEAR)
-        miss = np.linalg.norm(there + returned, axis=-1).astype(np.float32)
+        returned = cv2.remap(back, columns + forward[..., 0], rows + forward[..., 1], cv2.INTER_LINEAR)
+        miss = np.linalg.norm(forward + returned, axis=-1).astype(np.float32)
         full = (size_hw[1], size_hw[0])
-        flow = cv2.resize(there, full, interpolation=cv2.INTER_LINEAR)
+        flow = cv2.resize(forward, full, interpolation=cv2.INTER_LINEAR)
         columns, rows = np.meshgrid(np.arange(full[0], dtype=np.float32), np.arange(full[1], dtype=np.float32))
         return cls(
             columns + flow[..., 0] * np.float32(full[0] / width),
@@ -174,39 +174,39 @@ def _flow(first: ByteArray, second: ByteArray) -> FloatArray:
 
 
 def _steady_row(
-    window: deque[_Held], place: int, row: int, before: BoolArray | None, config: StabiliseConfig
+    window: deque[_Held], position: int, row: int, before: BoolArray | None, config: StabiliseConfig
 ) -> BoolArray:
     """One object's mask on one frame of the window. `before`: its steady mask on the frame before."""
-    held = window[place]
-    object_id, own = held.masks.object_ids[row], held.masks.masks[row]
-    if held.masks.prompted[row] or held.masks.object_scores[row] <= 0 or not own.any():
-        return np.asarray(own, np.bool_)
-    votes, weights = own.astype(np.float32), np.ones(own.shape, np.float32)
-    support = own.astype(np.float32) * 0
-    seen = np.zeros(own.shape, np.float32)
+    held = window[position]
+    object_id, mask = held.masks.object_ids[row], held.masks.masks[row]
+    if held.masks.prompted[row] or held.masks.object_scores[row] <= 0 or not mask.any():
+        return np.asarray(mask, np.bool_)
+    votes, weights = mask.astype(np.float32), np.ones(mask.shape, np.float32)
+    support = mask.astype(np.float32) * 0
+    seen = np.zeros(mask.shape, np.float32)
     for step in (-1, 1):
-        for distance, (moved, trust) in enumerate(_neighbours(window, place, object_id, step, config), start=1):
+        for distance, (moved, trust) in enumerate(_neighbours(window, position, object_id, step, config), start=1):
             weight = trust * np.float32(config.neighbour_weight**distance)
             votes += weight * moved
             weights += weight
             np.maximum(support, moved * trust, out=support)
             np.maximum(seen, trust, out=seen)
     share = votes / weights
-    inside = own if before is None or held.to_before is None else _moved(before, held.to_before, own, config)
-    mask: BoolArray = np.where(inside, share >= config.leave, share > config.enter)
-    mask &= ~_without_support(mask, support > 0.5, seen > 0.5)
-    mask |= _without_support(~mask, support <= 0.5, seen > 0.5)
-    return mask
+    inside = mask if before is None or held.to_before is None else _moved(before, held.to_before, mask, config)
+    steady: BoolArray = np.where(inside, share >= config.leave, share > config.enter)
+    steady &= ~_without_support(steady, support > 0.5, seen > 0.5)
+    steady |= _without_support(~steady, support <= 0.5, seen > 0.5)
+    return steady
 
 
 def _neighbours(
-    window: deque[_Held], place: int, object_id: int, step: int, config: StabiliseConfig
+    window: deque[_Held], position: int, object_id: int, step: int, config: StabiliseConfig
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """The object's masks on the frames before or after, nearest first, brought to this frame, and how far to trust each
     pixel of them, in [0, 1]."""
     x_y: _Map | None = None
     for distance in range(1, config.reach + 1):
-        other = place + step * distance
+        other = position + step * distance
         if not 0 <= other < len(window):
             return
         link = window[other + 1].to_before if step < 0 else window[other].from_before
@@ -225,9 +225,9 @@ def _chained(first: _Map, second: _Map) -> _Map:
     return _Map(first.look_up(second.x), first.look_up(second.y), first.miss + first.look_up(second.miss))
 
 
-def _moved(before: BoolArray, link: _Map, own: BoolArray, config: StabiliseConfig) -> BoolArray:
+def _moved(before: BoolArray, link: _Map, mask: BoolArray, config: StabiliseConfig) -> BoolArray:
     """The steady mask of the frame before, brought here; where that cannot be, the frame's own."""
-    moved: BoolArray = np.where(link.miss < config.return_error, link.look_up(before.astype(np.float32)) > 0.5, own)
+    moved: BoolArray = np.where(link.miss < config.return_error, link.look_up(before.astype(np.float32)) > 0.5, mask)
     return moved
 
 

@@ -79,7 +79,7 @@ class SAM2AutomaticMaskGenerator:
 
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> Self:
-        """With weights from the hub, by their repository; arguments are those of `build_sam2` and of this class."""
+        """Build one with the weights of a hub repository; arguments are those of `build_sam2` and of this class."""
         from masklet.compat.sam2.build_sam import build_sam2_hf
 
         return cls(build_sam2_hf(model_id, **kwargs), **kwargs)
@@ -98,24 +98,24 @@ class SAM2AutomaticMaskGenerator:
             ImageError: the image cannot be read.
             ConfigError: it is too small for so many crops.
         """
-        found = segment_everything(engine_of(self.predictor.model), read_image(image), self.config)
-        return [self._annotation(mask) for mask in found]
+        masks = segment_everything(engine_of(self.predictor.model), read_image(image), self.config)
+        return [self._annotation(mask) for mask in masks]
 
-    def _annotation(self, found: AutomaticMask) -> dict[str, Any]:
-        segmentation: Any = found.rle
+    def _annotation(self, mask: AutomaticMask) -> dict[str, Any]:
+        segmentation: Any = mask.rle
         if self.output_mode == "binary_mask":
-            segmentation = found.mask
+            segmentation = mask.mask
         elif self.output_mode == "uncompressed_rle":
-            segmentation = {"size": found.rle["size"], "counts": run_lengths(found.mask)}
-        left, top, right, bottom = found.box_xyxy
+            segmentation = {"size": mask.rle["size"], "counts": run_lengths(mask.mask)}
+        left, top, right, bottom = mask.box_xyxy
         return {
             "segmentation": segmentation,
-            "area": found.area,
+            "area": mask.area,
             "bbox": [float(left), float(top), float(right - 1 - left), float(bottom - 1 - top)],
-            "predicted_iou": found.iou_prediction,
-            "point_coords": [list(found.point_xy)],
-            "stability_score": found.stability,
-            "crop_box": _xywh(found.crop_box_xyxy),
+            "predicted_iou": mask.iou_prediction,
+            "point_coords": [list(mask.point_xy)],
+            "stability_score": mask.stability,
+            "crop_box": _xywh(mask.crop_box_xyxy),
         }
 
 

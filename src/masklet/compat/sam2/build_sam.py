@@ -102,14 +102,14 @@ def _load(
         raise ConfigError(f"mode must be 'eval', got {mode!r}: to train, use masklet train")
     name = ckpt_path
     if name is None:
-        found = _CONFIG_NAME.search(str(config_file))
-        size = None if found is None else _SIZES.get(found[2], found[2])
-        if found is None or size not in _SIZES.values():
+        match = _CONFIG_NAME.search(str(config_file))
+        size = None if match is None else _SIZES.get(match[2], match[2])
+        if match is None or size not in _SIZES.values():
             raise CheckpointError(
                 f"config_file must be an official name such as 'configs/sam2.1/sam2.1_hiera_t.yaml' when there is no "
                 f"ckpt_path, got {config_file!r}"
             )
-        name = f"{found[1]}-{size}"
+        name = f"{match[1]}-{size}"
     # fp32, as the official code: who wants bf16 puts the calls under torch.autocast, which is heeded.
     is_nano = str(name) == "nano"
     model = load(name, device="cpu" if is_nano else str(device), precision="fp32")
@@ -140,7 +140,7 @@ _STABILITY = "sam_mask_decoder_extra_args.dynamic_multimask_stability_thresh"
 _BY_STABILITY = "sam_mask_decoder_extra_args.dynamic_multimask_via_stability"
 
 OVERRIDES = (*_MEMORY, *_PREDICTOR, _STABILITY, _BY_STABILITY)
-"""What `hydra_overrides_extra` may set."""
+"""Settings that `hydra_overrides_extra` may change."""
 
 
 def _settings(engine: StagedEngine[Any], overrides: Sequence[str], apply_postprocessing: bool) -> dict[str, Any]:

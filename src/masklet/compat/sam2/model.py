@@ -1,4 +1,4 @@
-"""What the official predictors call a model: here a handle on an engine."""
+"""The model of the official predictors: here a handle on an engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SAM2Base:
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs, and where tensors that it answers with are."""
+        """Device of the model, and of the tensors that it returns."""
         return torch.device(self.engine.info.device)
 
     def eval(self) -> Self:

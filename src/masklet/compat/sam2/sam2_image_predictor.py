@@ -49,14 +49,14 @@ class SAM2ImagePredictor:
 
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> Self:
-        """With weights from the hub, by their repository; arguments are those of `build_sam2` and of this class."""
+        """Build one with the weights of a hub repository; arguments are those of `build_sam2` and of this class."""
         from masklet.compat.sam2.build_sam import build_sam2_hf
 
         return cls(build_sam2_hf(model_id, **kwargs), **kwargs)
 
     @property
     def device(self) -> torch.device:
-        """Of the model."""
+        """Device of the model."""
         return self.model.device
 
     def reset_predictor(self) -> None:
@@ -134,10 +134,10 @@ class SAM2ImagePredictor:
         """`predict` on each image of the batch, with the arguments at its place in the lists.
 
         Raises:
-            PromptError: there is no batch of images, or a list is not as long as it; see `predict`.
+            PromptError: no batch of images is set, or a list is not as long as it; see `predict`.
         """
         if not self._is_batch:
-            raise PromptError("there is no batch of images: call set_image_batch first")
+            raise PromptError("no batch of images is set: call set_image_batch first")
         columns = {
             "point_coords_batch": point_coords_batch,
             "point_labels_batch": point_labels_batch,
@@ -165,7 +165,7 @@ class SAM2ImagePredictor:
 
     @property
     def _features(self) -> dict[str, Any] | None:
-        """What the mask decoder sees of the images, by the official names; None without an image. Not ours to have
+        """The mask decoder's view of the images, by the official names; None without an image. Not ours to have
         here, but the official notebook prints its shapes, and many scripts read it.
         """
         if not self._images:
@@ -208,7 +208,7 @@ def _prompts(
 ) -> list[Prompt]:
     """One prompt an object."""
     size_hw, side = image.size_hw, image.engine.info.low_res_size
-    given: dict[str, FloatArray] = {}
+    fields: dict[str, FloatArray] = {}
     if point_coords is not None:
         if point_labels is None:
             raise PromptError("point_coords came without point_labels: give 1 (on the object) or 0 for each point")
@@ -220,7 +220,7 @@ def _prompts(
                 f"point_coords must be (P, 2) or (B, P, 2) and point_labels (P,) or (B, P), got "
                 f"{np.shape(point_coords)} and {np.shape(point_labels)}"
             )
-        given["point_coords"], given["point_labels"] = to_pixels(points, size_hw, normalize=normalize), labels
+        fields["point_coords"], fields["point_labels"] = to_pixels(points, size_hw, normalize=normalize), labels
     elif point_labels is not None:
         raise PromptError("point_labels came without point_coords")
     if box is not None:
@@ -228,7 +228,7 @@ def _prompts(
         if boxes.size % 4 or not boxes.size:
             raise PromptError(f"box must be (4,) or (B, 4), got {boxes.shape}")
         corners = to_pixels(boxes.reshape(-1, 2, 2), size_hw, normalize=normalize, are_corners=True)
-        given["box"] = corners.reshape(-1, 4)
+        fields["box"] = corners.reshape(-1, 4)
     if mask_input is not None:
         logits = to_array(mask_input, "mask_input")
         if logits.ndim < 2 or logits.shape[-2:] != (side, side) or logits.size % (side * side):
@@ -236,20 +236,20 @@ def _prompts(
                 f"mask_input must be (1, {side}, {side}) or (B, 1, {side}, {side}), as the low-res logits that "
                 f"predict gives, got {logits.shape}"
             )
-        given["mask_input"] = logits.reshape(-1, side, side)
-    if not given:
+        fields["mask_input"] = logits.reshape(-1, side, side)
+    if not fields:
         raise PromptError("the prompt is empty: give point_coords, box or mask_input")
-    count = max(len(values) for values in given.values())
-    for name, values in given.items():
+    count = max(len(values) for values in fields.values())
+    for name, values in fields.items():
         if len(values) not in (1, count):
             raise PromptError(f"{name} is for {len(values)} objects, and something else for {count}")
-        given[name] = np.broadcast_to(values, (count, *values.shape[1:]))
+        fields[name] = np.broadcast_to(values, (count, *values.shape[1:]))
     return [
         make_prompt(
-            given["point_coords"][row] if "point_coords" in given else None,
-            given["point_labels"][row] if "point_labels" in given else None,
-            given["box"][row] if "box" in given else None,
-            given["mask_input"][row] if "mask_input" in given else None,
+            fields["point_coords"][row] if "point_coords" in fields else None,
+            fields["point_labels"][row] if "point_labels" in fields else None,
+            fields["box"][row] if "box" in fields else None,
+            fields["mask_input"][row] if "mask_input" in fields else None,
             size_hw,
         )
         for row in range(count)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 OVERLAP_LOGIT = -10.0
-"""Of pixels that `non_overlap_masks` takes away, at most."""
+"""Highest logit of pixels that `non_overlap_masks` takes away."""
 FILLED_LOGIT = 0.1
-"""Of pixels in small holes."""
+"""Logit of pixels in small holes that are filled."""
 
 Output = tuple[int, list[Any], Tensor]
 """Frame index, object ids, and their logits (N, 1, H, W) in source size, float32 on the device of the model."""
@@ -34,19 +34,19 @@ Output = tuple[int, list[Any], Tensor]
 
 @dataclass(slots=True)
 class _Object:
-    """What the predictor itself knows of one object; its memory is the tracker's."""
+    """The predictor's own state of one object; its memory is the tracker's."""
 
     number: int
     """In the tracker, whose objects have numbers."""
     points: dict[int, tuple[FloatArray, NDArray[Any], FloatArray | None]] = field(default_factory=dict)
-    """By frame: points, labels and box."""
+    """Points, labels and box by frame."""
     initial: set[int] = field(default_factory=set)
     """Frames that were prompted before they had been tracked: the conditioning frames."""
     tracked: set[int] = field(default_factory=set)
     outputs: dict[int, Tensor] = field(default_factory=dict)
-    """By frame: (h, w) low-res logits."""
+    """(h, w) low-res logits by frame."""
     fresh: dict[int, Tensor] = field(default_factory=dict)
-    """As `outputs`, from prompts that no propagation has taken in yet."""
+    """Like `outputs`, from prompts that have not been propagated yet."""
 
     def output(self, frame_index: int) -> Tensor | None:
         return self.fresh.get(frame_index, self.outputs.get(frame_index))
@@ -73,7 +73,7 @@ class InferenceState(dict[str, Any]):
         self._next_number += 1
         return self._next_number
 
-    def known(self, obj_id: Hashable) -> _Object:
+    def entry(self, obj_id: Hashable) -> _Object:
         if obj_id not in self.objects:
             raise TrackingError(f"object {obj_id!r} is unknown: known are {self['obj_ids']}")
         return self.objects[obj_id]
@@ -95,7 +95,11 @@ class SAM2VideoPredictor(SAM2Base):
         fill_hole_area: holes of up to so many low-res pixels are filled.
         non_overlap_masks: a pixel goes to the object of the highest logit.
         binarize_mask_from_pts_for_mem_enc: masks of prompted frames are remembered as binary.
+<<<<<<< HEAD
         memory: arguments of `MemoryConfig.official` besides `retention="all"`.
+=======
+        memory: rules in addition to `MemoryConfig.official(retention="all")`, by their names there.
+>>>>>>> f7dd000 (evaluation, bench, compat, masks: docstrings and names in the field's words)
     """
 
     def __init__(
@@ -115,7 +119,7 @@ class SAM2VideoPredictor(SAM2Base):
 
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> Self:
-        """With weights from the hub, by their repository; arguments are those of `build_sam2_video_predictor`."""
+        """Build one with the weights of a hub repository; arguments are those of `build_sam2_video_predictor`."""
         from masklet.compat.sam2.build_sam import build_sam2_video_predictor_hf
 
         built = build_sam2_video_predictor_hf(model_id, **kwargs)
@@ -207,20 +211,20 @@ class SAM2VideoPredictor(SAM2Base):
         points_xy, point_labels, box_xyxy = _in_pixels(points, labels, box, state.size_hw, normalize=normalize_coords)
         if box is not None and not clear_old_points:
             raise PromptError("a box comes before all points of its frame: leave clear_old_points True")
-        known = state.objects.get(obj_id)
-        if known is not None and not clear_old_points and frame_idx in known.points:
-            old_points, old_labels, box_xyxy = known.points[frame_idx]
+        entry = state.objects.get(obj_id)
+        if entry is not None and not clear_old_points and frame_idx in entry.points:
+            old_points, old_labels, box_xyxy = entry.points[frame_idx]
             points_xy = np.concatenate([old_points, points_xy])
             point_labels = np.concatenate([old_labels, point_labels])
-        corrected = None if known is None else known.output(frame_idx)
+        corrected = None if entry is None else entry.output(frame_idx)
         prompt = {
             "points_xy": points_xy if len(points_xy) else None,
             "labels": point_labels if len(points_xy) else None,
             "box_xyxy": box_xyxy,
             "previous_logits": None if corrected is None else _limited(corrected),
         }
-        said = self._say(state, frame_idx, obj_id, prompt)
-        said.points[frame_idx] = points_xy, point_labels, box_xyxy
+        answer = self._add_prompt(state, frame_idx, obj_id, prompt)
+        answer.points[frame_idx] = points_xy, point_labels, box_xyxy
         return self._output(state, frame_idx)
 
     def add_new_points(self, *args: Any, **kwargs: Any) -> Output:
@@ -244,8 +248,8 @@ class SAM2VideoPredictor(SAM2Base):
             TrackingError: the frame does not exist.
         """
         state = _checked(inference_state)
-        said = self._say(state, frame_idx, obj_id, {"mask": to_array(mask, "mask")})
-        said.points.pop(frame_idx, None)
+        answer = self._add_prompt(state, frame_idx, obj_id, {"mask": to_array(mask, "mask")})
+        answer.points.pop(frame_idx, None)
         return self._output(state, frame_idx)
 
     def propagate_in_video(
@@ -273,7 +277,7 @@ class SAM2VideoPredictor(SAM2Base):
         state = _checked(inference_state)
         self._take_in(state)
         last = state["num_frames"] - 1
-        initial = [frame for known in state.objects.values() for frame in known.initial]
+        initial = [frame for entry in state.objects.values() for frame in entry.initial]
         start = min(initial) if start_frame_idx is None else start_frame_idx
         count = last + 1 if max_frame_num_to_track is None else max_frame_num_to_track
         if reverse and start == 0:
@@ -281,11 +285,11 @@ class SAM2VideoPredictor(SAM2Base):
         stop = max(start - count, 0) - 1 if reverse else min(start + count, last) + 1
         way = state.tracker.run("backward" if reverse else "forward", start=start, stop=None if stop < 0 else stop)
         for masks in way:
-            for known in state.objects.values():
-                answer = state.tracker.answers.get(known.number)
+            for entry in state.objects.values():
+                answer = state.tracker.answers.get(entry.number)
                 if answer is not None:
-                    known.outputs[masks.frame_index] = self._low_res(state, answer)
-                    known.tracked.add(masks.frame_index)
+                    entry.outputs[masks.frame_index] = self._low_res(state, answer)
+                    entry.tracked.add(masks.frame_index)
             yield self._output(state, masks.frame_index)
 
     def clear_all_prompts_in_frame(
@@ -300,14 +304,14 @@ class SAM2VideoPredictor(SAM2Base):
             TrackingError: the object is unknown.
         """
         state = _checked(inference_state)
-        known = state.known(obj_id)
-        if known.number in state.tracker.prompts.get(frame_idx, {}):
-            state.tracker.unprompt(known.number, frame_idx, keep_memory=True)
-        known.points.pop(frame_idx, None)
-        known.fresh.pop(frame_idx, None)
-        if frame_idx in known.initial:
-            known.initial.discard(frame_idx)
-            known.tracked.discard(frame_idx)
+        entry = state.entry(obj_id)
+        if entry.number in state.tracker.prompts.get(frame_idx, {}):
+            state.tracker.unprompt(entry.number, frame_idx, keep_memory=True)
+        entry.points.pop(frame_idx, None)
+        entry.fresh.pop(frame_idx, None)
+        if frame_idx in entry.initial:
+            entry.initial.discard(frame_idx)
+            entry.tracked.discard(frame_idx)
         return self._output(state, frame_idx) if need_output else None
 
     def remove_object(
@@ -325,9 +329,9 @@ class SAM2VideoPredictor(SAM2Base):
         state = _checked(inference_state)
         if obj_id not in state.objects and not strict:
             return state["obj_ids"], []
-        known = state.known(obj_id)
-        frames = sorted(known.initial | set(known.points))
-        state.tracker.remove(known.number)
+        entry = state.entry(obj_id)
+        frames = sorted(entry.initial | set(entry.points))
+        state.tracker.remove(entry.number)
         del state.objects[obj_id]
         state.list_objects()
         updated = [(index, self._output(state, index)[2]) for index in frames] if state.objects and need_output else []
@@ -340,34 +344,34 @@ class SAM2VideoPredictor(SAM2Base):
         state.objects.clear()
         state.list_objects()
 
-    def _say(self, state: InferenceState, frame_idx: int, obj_id: Hashable, prompt: dict[str, Any]) -> _Object:
+    def _add_prompt(self, state: InferenceState, frame_idx: int, obj_id: Hashable, prompt: dict[str, Any]) -> _Object:
         """Prompt the tracker, and keep its answer."""
-        known = state.objects.get(obj_id) or _Object(state.new_number())
-        state.tracker.prompt(known.number, frame_idx, **prompt, clear=True)
+        entry = state.objects.get(obj_id) or _Object(state.new_number())
+        state.tracker.prompt(entry.number, frame_idx, **prompt, clear=True)
         try:
             state.tracker.preview(frame_idx)
         except MaskletError:
             if obj_id not in state.objects:
-                state.tracker.remove(known.number)
+                state.tracker.remove(entry.number)
             raise
         if obj_id not in state.objects:
-            state.objects[obj_id] = known
+            state.objects[obj_id] = entry
             state.list_objects()
-        known.fresh[frame_idx] = self._low_res(state, state.tracker.answers[known.number])
-        if frame_idx not in known.tracked or self.memory.get("corrections_stay"):
-            known.initial.add(frame_idx)
-        return known
+        entry.fresh[frame_idx] = self._low_res(state, state.tracker.answers[entry.number])
+        if frame_idx not in entry.tracked or self.memory.get("corrections_stay"):
+            entry.initial.add(frame_idx)
+        return entry
 
     @staticmethod
     def _take_in(state: InferenceState) -> None:
-        """What was said since the last propagation is part of what was found from here on."""
+        """Merge prompts since the last propagation into the outputs."""
         if not state.objects:
             raise TrackingError("nothing to track yet: say what the objects are with add_new_points_or_box first")
-        for obj_id, known in state.objects.items():
-            if not known.initial:
+        for obj_id, entry in state.objects.items():
+            if not entry.initial:
                 raise TrackingError(f"object {obj_id!r} has no prompt left: give one, or remove the object")
-            known.outputs.update(known.fresh)
-            known.fresh.clear()
+            entry.outputs.update(entry.fresh)
+            entry.fresh.clear()
 
     @torch.inference_mode()
     def _low_res(self, state: InferenceState, answer: Decoded[Any]) -> Tensor:
@@ -383,8 +387,8 @@ class SAM2VideoPredictor(SAM2Base):
     def _output(self, state: InferenceState, frame_idx: int) -> Output:
         height, width = state.size_hw
         masks = torch.full((len(state.objects), 1, height, width), ABSENT_LOGIT, device=self.device)
-        for row, known in enumerate(state.objects.values()):
-            logits = known.output(frame_idx)
+        for row, entry in enumerate(state.objects.values()):
+            logits = entry.output(frame_idx)
             if logits is not None:
                 planes = logits.to(self.device)[None, None]
                 masks[row] = F.interpolate(planes, (height, width), mode="bilinear", align_corners=False)[0]
@@ -408,7 +412,10 @@ class _AsOfficial:
     def encode_memory(
         self, features: ImageFeatures[Any], decoded: Sequence[Decoded[Any]], prompted: Sequence[bool]
     ) -> list[FrameMemory[Any]]:
-        filled = [self._filled(one) if is_prompted else one for one, is_prompted in zip(decoded, prompted, strict=True)]
+        filled = [
+            self._filled(answer) if is_prompted else answer
+            for answer, is_prompted in zip(decoded, prompted, strict=True)
+        ]
         binary = [is_prompted and self.predictor.binarize_mask_from_pts_for_mem_enc for is_prompted in prompted]
         memories = self.engine.encode_memory(features, filled, binary)
         if not self.offload:
