@@ -114,7 +114,7 @@ def test_bad_settings_are_named(tmp_path: Path) -> None:
     write_clip(tmp_path, "clip")
     with pytest.raises(ConfigError, match="mode must be one of offline, online, got 'both'"):
         evaluate_interactive(OracleEngine(), tmp_path, mode="both")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="frames must be at least 1"):
+    with pytest.raises(ConfigError, match="frames must be a whole number of at least 1, got 0"):
         evaluate_interactive(OracleEngine(), tmp_path, frames=0)
     write_pair(tmp_path / "no/frames/0.png", tmp_path / "no/masks/0.png", np.zeros((64, 64), np.uint8))
     with pytest.raises(DataError, match="none of the 1 clips has an object"):

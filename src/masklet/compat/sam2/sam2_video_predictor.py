@@ -95,11 +95,7 @@ class SAM2VideoPredictor(SAM2Base):
         fill_hole_area: holes of up to so many low-res pixels are filled.
         non_overlap_masks: a pixel goes to the object of the highest logit.
         binarize_mask_from_pts_for_mem_enc: masks of prompted frames are remembered as binary.
-<<<<<<< HEAD
-        memory: arguments of `MemoryConfig.official` besides `retention="all"`.
-=======
-        memory: rules in addition to `MemoryConfig.official(retention="all")`, by their names there.
->>>>>>> f7dd000 (evaluation, bench, compat, masks: docstrings and names in the field's words)
+        memory: arguments of `MemoryConfig.official` in addition to `retention="all"`.
     """
 
     def __init__(
