@@ -135,7 +135,7 @@ class _Judge:
 def _read_result(masks: dict[str, MaskFile], folder: Path, clip: ClipExample, frame_index: int) -> Labels:
     stem = clip.frame_paths[frame_index].stem if isinstance(clip, FolderClip) else f"{frame_index:05d}"
     if stem not in masks:
-        raise DataError(f"{folder} lacks a mask for frame {stem}, which is judged: write one for every frame")
+        raise DataError(f"{folder} has no mask for frame {stem}, which is judged: write one for every frame")
     file = masks[stem]
     labels = file.read()
     size_hw = clip.read_labels(frame_index).size_hw
