@@ -30,7 +30,7 @@ export type FrameAnswer = Wire<"FrameAnswer">;
 // Prompts.
 
 type PromptInfo = Wire<"PromptInfo">;
-export type PromptBody = Pick<PromptInfo, "points" | "labels" | "box" | "candidate">;
+export type PromptBody = Omit<PromptInfo, "has_mask">;
 export type PromptsOnFrame = Wire<"FramePrompts">["prompts"];
 export type Point = PromptInfo["points"][number];
 export type Box = NonNullable<PromptInfo["box"]>;

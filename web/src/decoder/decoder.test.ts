@@ -6,7 +6,12 @@ import { readSafetensors } from "./safetensors";
 import { tidy } from "./tidy";
 
 test("points become tokens of the square, the box first and the padding last", () => {
-  const request = { points: [[100, 50]] as const, labels: [0] as const, box: [0, 0, 200, 100] as const };
+  const request = {
+    points: [[100, 50]] as const,
+    labels: [0] as const,
+    box: [0, 0, 200, 100] as const,
+    candidate: null,
+  };
   const tokens = toTokens(request, 200, 100, 384);
   expect([...tokens.points]).toEqual([0.5, 0.5, 384.5, 384.5, 192.5, 192.5, 0.5, 0.5]);
   expect([...tokens.labels]).toEqual([2n, 3n, 0n, -1n]);

@@ -11,31 +11,33 @@ interface Tokens {
   /** x, y of each point, in pixels of the model's square input. */
   readonly points: Float32Array<ArrayBuffer>;
   readonly labels: BigInt64Array<ArrayBuffer>;
+  /** Number of tokens without padding: a box is two. */
+  readonly numTokens: number;
 }
 
-export function toTokens(
-  request: Pick<DecodeRequest, "points" | "labels" | "box">,
-  width: number,
-  height: number,
-  imageSize: number,
-): Tokens {
+/** Return the points that the decoder sees as clicks, and their labels, as `masklet.Prompt.clicks` does. */
+export const clicksOf = ({ points, labels }: PromptBody): Pick<PromptBody, "points" | "labels"> => ({ points, labels });
+
+export function toTokens(request: PromptBody, width: number, height: number, imageSize: number): Tokens {
   const points: number[] = [];
   const labels: number[] = [];
   if (request.box) {
     points.push(...request.box);
     labels.push(BOX_TOP_LEFT, BOX_BOTTOM_RIGHT);
   }
-  request.points.forEach(([x, y], i) => {
+  const clicks = clicksOf(request);
+  clicks.points.forEach(([x, y], i) => {
     points.push(x, y);
-    labels.push(request.labels[i]);
+    labels.push(clicks.labels[i]);
   });
-  const padding = labels.length ? 1 : 2;
+  const numTokens = labels.length;
+  const padding = numTokens ? 1 : 2;
   for (let i = 0; i < padding; i++) {
     points.push(0, 0);
     labels.push(PADDING);
   }
   const square = Float32Array.from(points, (value, i) => (value * imageSize) / (i % 2 === 0 ? width : height) + 0.5);
-  return { points: square, labels: BigInt64Array.from(labels, BigInt) };
+  return { points: square, labels: BigInt64Array.from(labels, BigInt), numTokens };
 }
 
 /**

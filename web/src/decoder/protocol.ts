@@ -1,15 +1,11 @@
 /** Messages between the page and the worker that runs the model. */
 
-import type { Point, Rle } from "../api/types";
+import type { PromptBody, Rle } from "../api/types";
 import type { Loop } from "../lib/contour";
 import type { Tidiness } from "./tidy";
 
-export interface DecodeRequest {
-  readonly points: readonly Point[];
-  readonly labels: readonly (0 | 1)[];
-  readonly box: readonly [number, number, number, number] | null;
-  /** Which answer to a single click is meant, counted from the best. */
-  readonly candidate: number | null;
+/** A prompt, and what its last points correct. `candidate` selects one of the answers to a single click. */
+export interface DecodeRequest extends PromptBody {
   /** The request before the last points were added: they correct its answer. */
   readonly previous: DecodeRequest | null;
   /** The mask that the points correct, instead of an answer. */

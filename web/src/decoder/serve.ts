@@ -4,7 +4,7 @@ import type { InferenceSession, Tensor } from "onnxruntime-web/wasm";
 import type { Point } from "../api/types";
 import { traceLogits } from "../lib/contour";
 import { logitsOf, upsampled } from "../lib/upsample";
-import { chooseMasks, toTokens } from "./prompts";
+import { chooseMasks, clicksOf, toTokens } from "./prompts";
 import type { DecodeRequest, FromWorker, LocalMask, ToWorker } from "./protocol";
 import { readSafetensors } from "./safetensors";
 import { type Tidiness, tidy } from "./tidy";
@@ -175,13 +175,13 @@ interface Answer {
 const MAX_ANSWERS = 24;
 
 async function answerTo(features: Features, session: InferenceSession, request: DecodeRequest): Promise<Answer> {
-  const key = JSON.stringify([request.points, request.labels, request.box, request.previous, request.mask]);
+  const key = JSON.stringify({ ...request, candidate: null });
   const cached = features.answers.get(key);
   if (cached) return cached;
   const side = imageSize / 4;
   let previous = request.mask && logitsOf(request.mask, side);
   if (request.previous) previous = chosenLogits(await answerTo(features, session, request.previous), request.previous);
-  const { points, labels } = toTokens(request, features.width, features.height, imageSize);
+  const { points, labels, numTokens } = toTokens(request, features.width, features.height, imageSize);
   const output = await session.run({
     ...features.arrays,
     points_xy: new runtime.ort.Tensor("float32", points, [1, labels.length, 2]),
@@ -191,7 +191,6 @@ async function answerTo(features: Features, session: InferenceSession, request: 
   });
   const ious = output.iou_predictions.data as Float32Array;
   const isStable = Number(output.stability.data[0]) >= stability;
-  const numTokens = request.points.length + (request.box ? 2 : 0);
   const answer: Answer = {
     logits: output.low_res_logits.data as Float32Array,
     ious,
@@ -231,8 +230,9 @@ async function decode({ id, key, request, fullSize }: Extract<ToWorker, { kind: 
   const { width, height } = features;
   const answer = await answerTo(features, decoder, request);
   const side = imageSize / 4;
-  const positive = request.points
-    .filter((_, i) => request.labels[i] === 1)
+  const clicks = clicksOf(request);
+  const positive = clicks.points
+    .filter((_, i) => clicks.labels[i] === 1)
     .map(([x, y]): Point => [(x * side) / width, (y * side) / height]);
   const masks: LocalMask[] = answer.rows.map((row, rank) => {
     const shown = gridOf(answer, row);

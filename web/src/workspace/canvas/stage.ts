@@ -5,6 +5,7 @@ import { toPath } from "../../lib/contour";
 import { toScreen, type View } from "../../lib/view";
 import { type FrameWidth, widthFor } from "../../media/frames";
 import { outlineOf, strideFor } from "../../media/masks";
+import { clicksOf } from "../model/prompts";
 import type { Session } from "../model/session";
 import { getState, viewOf, type WorkspaceState } from "../model/store";
 import { outlineOfLook, strokedLooks } from "./looks";
@@ -230,9 +231,8 @@ export class Stage {
       if (!prompt || object.hidden) continue;
       const isSelected = object.id === state.selected;
       if (prompt.box && isSelected) this.drawBox(prompt.box, view, object.color, true);
-      for (const [i, point] of prompt.points.entries()) {
-        this.drawPoint(toScreen(view, point), prompt.labels[i], isSelected);
-      }
+      const { points, labels } = clicksOf(prompt);
+      for (const [i, point] of points.entries()) this.drawPoint(toScreen(view, point), labels[i], isSelected);
     }
   }
 

@@ -55,8 +55,8 @@ export function cachedAnswer(frame: number, request: DecodeRequest): LocalAnswer
   return session && latest?.key === requestKey(session, frame, request) ? latest.answer : null;
 }
 
-const requestKey = (session: Session, frame: number, { points, labels, box, previous, mask }: DecodeRequest): string =>
-  JSON.stringify([embeddingKey(session, frame), points, labels, box, previous, mask]);
+const requestKey = (session: Session, frame: number, request: DecodeRequest): string =>
+  JSON.stringify([embeddingKey(session, frame), { ...request, candidate: null }]);
 
 /**
  * Ask the decoder in the page; null where it is not ready for this frame.

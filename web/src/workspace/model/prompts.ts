@@ -1,10 +1,12 @@
 /** Prompts on the shown frame, and the request that a prompt makes to the decoder in the page. */
 
 import type { Point, PromptBody, PromptsOnFrame } from "../../api/types";
-import { requestOf } from "../../decoder/prompts";
+import { clicksOf, requestOf } from "../../decoder/prompts";
 import type { DecodeRequest } from "../../decoder/protocol";
 import { getSession } from "./session";
 import { getState, setState } from "./store";
+
+export { clicksOf };
 
 export const EMPTY_PROMPT: PromptBody = { points: [], labels: [], box: null, candidate: null };
 
@@ -22,8 +24,8 @@ export function arePromptsLoaded(): boolean {
 const promptsHere = (): PromptsOnFrame => (arePromptsLoaded() ? getState().prompts.byObject : {});
 
 export function promptIn(prompts: PromptsOnFrame, objectId: number): PromptBody {
-  const { points, labels, box, candidate } = prompts[String(objectId)] ?? EMPTY_PROMPT;
-  return { points, labels, box, candidate };
+  const { has_mask, ...prompt } = prompts[String(objectId)] ?? { ...EMPTY_PROMPT, has_mask: false };
+  return prompt;
 }
 
 export const withPoint = (before: PromptBody, point: Point, label: 0 | 1): PromptBody => ({
