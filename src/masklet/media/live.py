@@ -154,12 +154,13 @@ class _LiveSource(_ForwardSource):
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """OpenCV tells stderr of each way in which it could not open a camera; we say it once."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # where OpenCV 5 has it
+    before = log.getLogLevel()
+    log.setLogLevel(0)  # silent
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(before)
+        log.setLogLevel(before)
 
 
 class CameraSource(_LiveSource):
