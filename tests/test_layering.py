@@ -32,6 +32,11 @@ TORCH_AT_IMPORT = ("compat", "model", "train", "engine.torch_engine", "engine.ex
 """Modules that may import torch when they are imported; others may do so in a function."""
 
 
+UPWARD_IN_METHODS = {"records": ("masks.convert", "masks.operations", "masks.plotting")}
+"""By importer: modules of a higher layer that its methods may import when they are called. `result.to_coco()` is short
+for a function on arrays; at import the records still know nothing of it."""
+
+
 class Import(NamedTuple):
     file: Path
     line: int
@@ -75,6 +80,10 @@ def layer(module: str) -> int | None:
     return None
 
 
+def _name(module: str) -> str:
+    return module.removeprefix("masklet.")
+
+
 def test_every_module_has_its_layer() -> None:
     homeless = sorted({str(found.file) for found in imports() if layer(found.importer) is None})
     assert not homeless, f"say in LAYERS where these belong: {homeless}"
@@ -84,7 +93,9 @@ def test_imports_read_downward() -> None:
     upward = []
     for found in imports():
         if found.imported.startswith("masklet."):
-            own, other = layer(found.importer), layer(found.imported.removeprefix("masklet."))
+            own, other = layer(found.importer), layer(_name(found.imported))
+            if not found.at_import and _name(found.imported).startswith(UPWARD_IN_METHODS.get(found.importer, ())):
+                continue
             if own is not None and other is not None and other > own:
                 upward.append(str(found))
     assert not upward, "\n".join(upward)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import DataError, PromptError
 from masklet.masks.operations import decode_rle, encode_rle, mask_logits
-from masklet.records import BoolArray, FloatArray
+from masklet.records import BoolArray, FloatArray, size_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,7 +62,7 @@ def _typed(json_type: Any, description: str, example: Any = None) -> dict[str, A
     return {"json_type": json_type, "description": description, "example": example}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prompt:
     """What a user says about one object on one frame. Build it with `Prompt.create`, which checks everything.
 
@@ -89,6 +89,19 @@ class Prompt:
     """(H, W) the object itself: it becomes the frame's mask as it is. All False: the object is not on this frame."""
     previous_logits: FloatArray | None = None
     """(h, w) low-res logits of an earlier prediction, to be corrected by the points."""
+
+    def __repr__(self) -> str:
+        signs = "".join("+" if label else "-" for label in self.labels[:20])
+        points = ", ".join(f"{sign}({x:g}, {y:g})" for sign, (x, y) in zip(signs, self.points_xy[:20], strict=False))
+        more = len(self.points_xy) - 20
+        parts = [f"points {points}" + (f" and {more} more" if more > 0 else "")] if points else []
+        if self.box_xyxy is not None:
+            parts.append("box ({:g}, {:g}, {:g}, {:g})".format(*self.box_xyxy))
+        if self.mask is not None:
+            parts.append(f"mask {size_text(self.mask.shape)} of {np.count_nonzero(self.mask)} pixels")
+        if self.previous_logits is not None:
+            parts.append(f"previous_logits {size_text(self.previous_logits.shape)}")
+        return f"Prompt({', '.join(parts)})"
 
     # Making one.
 

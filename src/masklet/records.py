@@ -8,12 +8,20 @@ handle; only the engine that made it may look inside.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, replace
+from dataclasses import fields as dataclass_fields
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from typing_extensions import Self
+
+    from masklet.masks.convert import MaskSet
+    from masklet.masks.plotting import Picture
 
 A = TypeVar("A")
 
@@ -39,8 +47,11 @@ not known; the name may be empty."""
 ObjectStatus = Literal["present", "uncertain", "occluded", "lost"]
 """Of one object on one frame: seen; seen, but something speaks against it; gone for a moment; gone for longer."""
 
+SURE_SCORE = 10.0
+"""Object score, a logit, of a mask that was given and not predicted."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Frame:
     """One frame of a video, upright."""
 
@@ -55,12 +66,26 @@ class Frame:
     def size_hw(self) -> tuple[int, int]:
         return self.rgb.shape[0], self.rgb.shape[1]
 
+    def plot(self, *, ax: Any = None) -> Any:
+        """Show the frame in matplotlib axes (extra "plot"), those of a new figure if `ax` is None; return the axes."""
+        from masklet.masks.plotting import as_image, plot
+
+        return plot(as_image(self.rgb), f"frame {self.index}, {self.time_s:.2f} s", ax)
+
+    def _repr_png_(self) -> bytes:
+        from masklet.masks.plotting import as_image, as_png
+
+        return as_png(as_image(self.rgb))
+
+    def __repr__(self) -> str:
+        return f"Frame({self.index} at {self.time_s:.2f} s, {size_text(self.size_hw)})"
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures(Generic[A]):
     """What `Engine.encode_image` makes of one image; handles by the names that the model gives them."""
 
-    arrays: Mapping[str, A]
+    arrays: Mapping[str, A] = field(repr=False)
     size_hw: tuple[int, int]
     """Source size; prompts are in these pixels."""
 
@@ -69,13 +94,13 @@ class ImageFeatures(Generic[A]):
 class FrameMemory(Generic[A]):
     """What one object remembers of one frame."""
 
-    spatial: A
+    spatial: A = field(repr=False)
     """(C, h/4, w/4) the memory encoder's output."""
-    pointer: A
+    pointer: A = field(repr=False)
     """(D,) the object pointer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Recall(Generic[A]):
     """What one object reads from its memory bank for one frame: integers and handles, no arithmetic.
 
@@ -93,12 +118,16 @@ class Recall(Generic[A]):
     def is_empty(self) -> bool:
         return not self.spatial and not self.pointers
 
+    def __repr__(self) -> str:
+        slots, times = [slot for slot, _ in self.spatial], [ago for ago, _ in self.pointers]
+        return f"Recall(spatial slots {slots}, pointers of {times} frames ago, span {self.pointer_span})"
+
 
 @dataclass(frozen=True, slots=True)
 class Conditioned(Generic[A]):
     """Image features seen by N objects through their memories: what the mask decoder reads."""
 
-    embeddings: tuple[A, ...]
+    embeddings: tuple[A, ...] = field(repr=False)
     """(N,) a (D, h/4, w/4) each."""
     features: ImageFeatures[A]
 
@@ -107,7 +136,7 @@ class Conditioned(Generic[A]):
 class Decoded(Generic[A]):
     """The mask decoder's answer for one object: K candidates and which one was chosen."""
 
-    low_res_logits: A
+    low_res_logits: A = field(repr=False)
     """(K, h, w) float32, foreground where > 0. K = 3 for an ambiguous prompt, else 1."""
     iou_predictions: tuple[float, ...]
     """(K,) the model's own estimate of each candidate's IoU, in [0, 1]."""
@@ -115,7 +144,7 @@ class Decoded(Generic[A]):
     """The candidate that is remembered: the highest IoU prediction."""
     object_score: float
     """Logit; the object is in the frame where > 0."""
-    pointers: tuple[A, ...]
+    pointers: tuple[A, ...] = field(repr=False)
     """K times (D,): an object pointer for each candidate, so that another choice is one field."""
 
     @property
@@ -135,6 +164,132 @@ class Decoded(Generic[A]):
     @property
     def is_present(self) -> bool:
         return self.object_score > 0
+
+
+class MaskResult:
+    """Results with masks of one picture: boxes, areas and outlines, and the masks as other tools have them.
+
+    The base of `FrameMasks` and `SegmentResult`. The work is done in `masklet.masks`, imported when it is needed.
+    """
+
+    __slots__ = ()
+
+    masks: BoolArray
+    """(N, H, W) source size."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the masks, source pixels."""
+        return self.masks.shape[1], self.masks.shape[2]
+
+    @property
+    def boxes_xyxy(self) -> FloatArray:
+        """(N, 4) tight boxes in source pixels, right and bottom one past the last pixel; zeros for an empty mask."""
+        from masklet.masks.convert import boxes_xyxy
+
+        return boxes_xyxy(self.masks)
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """(N,) pixels of each mask."""
+        from masklet.masks.convert import areas
+
+        return areas(self.masks)
+
+    def polygons(self, tolerance: float = 0.0) -> list[list[FloatArray]]:
+        """Return the outlines of each mask, (P, 2) source pixels each; see `masklet.masks.operations.mask_polygons`."""
+        from masklet.masks.operations import mask_polygons
+
+        return [mask_polygons(mask, tolerance) for mask in self.masks]
+
+    def overlay(self, rgb: Picture | None = None) -> Image:
+        """Return the masks drawn over their picture."""
+        raise NotImplementedError
+
+    def to_coco(
+        self, *, image_id: int = 1, category_id: int = 1, first_id: int = 1, as_polygons: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return one COCO annotation per mask that is not empty, with `score` and what else the result knows of it.
+
+        Args:
+            image_id: of every annotation.
+            category_id: of every annotation.
+            first_id: of the first annotation; the others count up.
+            as_polygons: write outlines in place of run lengths.
+        """
+        from masklet.masks.convert import to_coco
+
+        ids = {"image_id": image_id, "category_id": category_id, "first_id": first_id}
+        return to_coco(self.masks, **ids, as_polygons=as_polygons, columns=self._columns())
+
+    @classmethod
+    def from_coco(
+        cls, annotations: Iterable[Mapping[str, Any]], *, size_hw: tuple[int, int] | None = None, **fields: Any
+    ) -> Self:
+        """Return the masks of COCO annotations of one image, as masks that somebody has drawn.
+
+        Args:
+            annotations: with run lengths or polygons; `score`, `track_id` and `object_id` are used if present.
+            size_hw: size of the image; needed for polygons.
+            fields: `frame_index` and `time_s` of `FrameMasks`; `low_res_size` and `rgb` of `SegmentResult`.
+
+        Raises:
+            DataError: a segmentation is missing or damaged, sizes differ, or an id comes twice.
+        """
+        from masklet.masks.convert import from_coco
+
+        return cls._from_masks(from_coco(annotations, size_hw), **fields)
+
+    def to_supervision(self) -> Any:
+        """Return the masks that are not empty as `supervision.Detections`.
+
+        Raises:
+            DataError: supervision is not installed.
+        """
+        from masklet.masks.convert import to_supervision
+
+        return to_supervision(self.masks, self._columns())
+
+    @classmethod
+    def from_supervision(cls, detections: Any, **fields: Any) -> Self:
+        """Return the masks of `supervision.Detections`; see `from_coco` for the fields.
+
+        Raises:
+            DataError: the detections have no masks, or an id comes twice.
+        """
+        from masklet.masks.convert import from_supervision
+
+        return cls._from_masks(from_supervision(detections), **fields)
+
+    def to_pil(self) -> list[Image]:
+        """Return each mask as a greyscale PIL image, 255 on the object and 0 elsewhere."""
+        from masklet.masks.convert import to_pil
+
+        return to_pil(self.masks)
+
+    @classmethod
+    def from_pil(cls, images: Iterable[Image], **fields: Any) -> Self:
+        """Return images as masks, foreground where they are not black; see `from_coco` for the fields.
+
+        Raises:
+            DataError: the images differ in size.
+        """
+        from masklet.masks.convert import from_pil
+
+        return cls._from_masks(from_pil(images), **fields)
+
+    def _columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
+        """Values per mask for other tools, by their name there; `score` is one of them."""
+        raise NotImplementedError
+
+    @classmethod
+    def _from_masks(cls, source: MaskSet, **fields: Any) -> Self:
+        raise NotImplementedError
+
+    def _repr_png_(self) -> bytes:
+        from masklet.masks.plotting import as_png
+
+        return as_png(self.overlay())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,11 +325,14 @@ class EncodedRows:
     """(N, H, W) the array that they encode. They say nothing of another array that has been put in its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrameMasks:
+@dataclass(frozen=True, slots=True, repr=False)
+class FrameMasks(MaskResult):
     """Tracker output for one frame; row i of every field is the same object.
 
     A field with `metadata={"row": name}` holds the field `name` of every object's `ObjectResult`.
+
+    It does not hold the picture: kept for every frame, pictures would fill the memory. Give the frame to `overlay` and
+    `plot`, or see the masks on a plain background.
     """
 
     frame_index: int
@@ -220,10 +378,76 @@ class FrameMasks:
         mask: BoolArray = self.masks[self.object_ids.index(object_id)]
         return mask
 
+    def overlay(self, rgb: Picture | None = None) -> Image:
+        """Return the masks drawn over the frame, with ids, confidences, and the status of objects that are not there.
 
-@dataclass(frozen=True, slots=True)
-class SegmentResult:
-    """Masks of one prompt on one image, best candidate first."""
+        Args:
+            rgb: the frame, as `Frame`, PIL image or (H, W, 3) uint8; a plain dark background when left out.
+
+        Raises:
+            ConfigError: `rgb` has another form or size.
+        """
+        from masklet.masks.plotting import overlay
+
+        absent = {i: status for i, status in zip(self.object_ids, self.statuses, strict=False) if status != "present"}
+        return overlay(self.masks, self.object_ids, rgb, scores=self.confidences, words=absent)
+
+    def plot(self, rgb: Picture | None = None, *, ax: Any = None) -> Any:
+        """Show `overlay(rgb)` in matplotlib axes (extra "plot").
+
+        Args:
+            rgb: as in `overlay`.
+            ax: axes to draw into; those of a new figure when left out.
+
+        Returns:
+            The axes.
+        """
+        from masklet.masks.plotting import plot
+
+        return plot(self.overlay(rgb), f"frame {self.frame_index}, {self.time_s:.2f} s", ax)
+
+    def _columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
+        columns: dict[str, Sequence[Any] | NDArray[Any]] = {
+            "track_id": self.object_ids,
+            "frame_index": [self.frame_index] * len(self.object_ids),
+            "score": self.iou_predictions,
+            "confidence": self.confidences,
+            "object_score": self.object_scores,
+            "prompted": self.prompted,
+        }
+        return columns | ({"status": self.statuses} if self.statuses else {})
+
+    @classmethod
+    def _from_masks(  # type: ignore[override]  # the fields come by name
+        cls, source: MaskSet, *, frame_index: int = 0, time_s: float = 0.0
+    ) -> Self:
+        order = np.argsort(source.object_ids, kind="stable")
+        masks = source.masks[order]
+        return cls(
+            frame_index=frame_index,
+            time_s=time_s,
+            object_ids=tuple(source.object_ids[row] for row in order),
+            masks=masks,
+            iou_predictions=source.scores[order],
+            object_scores=np.where(masks.any(axis=(1, 2)), SURE_SCORE, -SURE_SCORE).astype(np.float32),
+            prompted=np.zeros(len(order), np.bool_),
+        )
+
+    def __repr__(self) -> str:
+        words = [f"{status} " for status in self.statuses] or [""] * len(self.object_ids)
+        rows = zip(self.object_ids, words, self.confidences, strict=True)
+        objects = [f"{object_id}: {word}{confidence:.2f}" for object_id, word, confidence in rows]
+        where = f"frame {self.frame_index} at {self.time_s:.2f} s, {size_text(self.size_hw)}"
+        return f"FrameMasks({where}, {_counted(len(objects), 'object')} {{{_shortened(objects)}}})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SegmentResult(MaskResult):
+    """Masks of one prompt on one image, best candidate first.
+
+    The candidates are answers to one question, not several objects. Conversions return all of them: take one with
+    `candidate` before.
+    """
 
     masks: BoolArray
     """(K, H, W) source size."""
@@ -236,6 +460,8 @@ class SegmentResult:
     confidences: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     """(K,) in [0, 1]: estimated quality of each mask, its expected IoU after calibration. The IoU predictions when
     left out."""
+    rgb: ByteArray | None = field(default=None, compare=False)
+    """(H, W, 3) uint8: the picture, shared with the encoded image and not copied; None if it is not known."""
 
     def __post_init__(self) -> None:
         if len(self.confidences) != len(self.iou_predictions):
@@ -246,6 +472,83 @@ class SegmentResult:
         """(H, W) the best candidate."""
         best: BoolArray = self.masks[0]
         return best
+
+    def candidate(self, number: int = 0) -> SegmentResult:
+        """Return one candidate as a result of its own, 0 for the best.
+
+        Raises:
+            IndexError: there is no such candidate.
+        """
+        if not 0 <= number < len(self.masks):
+            raise IndexError(f"candidate must be from 0 to {len(self.masks) - 1}, got {number}")
+        rows = slice(number, number + 1)
+        return replace(
+            self,
+            masks=self.masks[rows],
+            iou_predictions=self.iou_predictions[rows],
+            low_res_logits=self.low_res_logits[rows],
+            confidences=self.confidences[rows],
+        )
+
+    def overlay(self, rgb: Picture | None = None, *, candidate: int = 0) -> Image:
+        """Return one candidate drawn over the picture, with its confidence.
+
+        Args:
+            rgb: drawn over in place of the result's own picture: a PIL image or (H, W, 3) uint8.
+            candidate: 0 for the best.
+
+        Raises:
+            ConfigError: `rgb` has another form or size.
+            IndexError: there is no such candidate.
+        """
+        from masklet.masks.plotting import overlay
+
+        shown = self.candidate(candidate)
+        return overlay(shown.masks, [1], self.rgb if rgb is None else rgb, scores=shown.confidences)
+
+    def plot(self, rgb: Picture | None = None, *, candidate: int = 0, ax: Any = None) -> Any:
+        """Show `overlay(rgb)` in matplotlib axes (extra "plot").
+
+        Args:
+            rgb: as in `overlay`.
+            candidate: 0 for the best.
+            ax: axes to draw into; those of a new figure when left out.
+
+        Returns:
+            The axes.
+        """
+        from masklet.masks.plotting import plot
+
+        image = self.overlay(rgb, candidate=candidate)
+        title = f"candidate {candidate + 1} of {len(self.masks)}, confidence {self.confidences[candidate]:.2f}"
+        return plot(image, title, ax)
+
+    def _columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
+        return {"score": self.iou_predictions, "confidence": self.confidences}
+
+    @classmethod
+    def _from_masks(  # type: ignore[override]  # the fields come by name
+        cls, source: MaskSet, *, low_res_size: int = 256, rgb: ByteArray | None = None
+    ) -> Self:
+        from masklet.masks.operations import mask_logits
+
+        order = np.argsort(-source.scores, kind="stable")
+        logits = [mask_logits(source.masks[row], low_res_size) for row in order]
+        return cls(
+            masks=source.masks[order],
+            iou_predictions=source.scores[order],
+            low_res_logits=np.array(logits, np.float32).reshape(-1, low_res_size, low_res_size),
+            object_score=SURE_SCORE,
+            rgb=rgb,
+        )
+
+    def __repr__(self) -> str:
+        shares = [f"{100 * area / max(1, math.prod(self.size_hw)):.1f} %" for area in self.areas]
+        scores = [f"{score:.2f}" for score in self.confidences]
+        return (
+            f"SegmentResult({_counted(len(scores), 'candidate')} of {size_text(self.size_hw)}, "
+            f"confidences {_shortened(scores)}, areas {_shortened(shares)}, object score {self.object_score:.1f})"
+        )
 
     @property
     def confidence(self) -> float:
@@ -288,3 +591,28 @@ class EngineInfo:
     @property
     def low_res_size(self) -> int:
         return self.image_size // 4
+
+
+# Text for `repr`.
+
+
+def size_text(size_hw: tuple[int, ...]) -> str:
+    """Return "854 x 480" (width x height) for a size of (480, 854)."""
+    return f"{size_hw[1]} x {size_hw[0]}"
+
+
+def changes_text(record: Any) -> str:
+    """Return the `repr` of a dataclass with the fields that differ from their defaults only."""
+    items = dataclass_fields(record)
+    defaults = {i.name: i.default if i.default_factory is MISSING else i.default_factory() for i in items}
+    values = {name: getattr(record, name) for name in defaults}
+    changed = [f"{name}={value!r}" for name, value in values.items() if value != defaults[name]]
+    return f"{type(record).__name__}({', '.join(changed)})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _shortened(texts: Sequence[str], most: int = 6) -> str:
+    return ", ".join(texts if len(texts) <= most else [*texts[: most - 1], "..."])

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from pycocotools import mask as coco_mask
 
 from masklet.datasets.files import read_bytes
 from masklet.datasets.records import size_error
 from masklet.errors import DataError
-from masklet.masks.operations import CocoRle, decode_rle
+from masklet.masks.operations import CocoRle, decode_rle, polygons_mask
 from masklet.records import BoolArray
 
 
@@ -67,19 +64,7 @@ def segmentation_mask(segmentation: Any, size_hw: tuple[int, int], where: str) -
             return decode_rle(segmentation)
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
-    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
-        raise DataError(f"{where}: segmentation must be polygons or an RLE, got {type(segmentation).__name__}")
-    polygons = [_polygon(points, where) for points in segmentation]
-    if not polygons:
-        return np.zeros(size_hw, np.bool_)
-    return decode_rle(coco_mask.merge(coco_mask.frPyObjects(polygons, *size_hw)))
-
-
-def _polygon(points: Any, where: str) -> list[float]:
     try:
-        flat = [float(value) for value in points]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: a polygon must be a list of numbers x, y, x, y, ...") from error
-    if len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all() or max(map(abs, flat)) > 1e6:
-        raise DataError(f"{where}: a polygon needs x and y of three points or more, in pixels, got {len(flat)} numbers")
-    return flat
+        return polygons_mask(segmentation, size_hw)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error

@@ -6,7 +6,7 @@ Masks are bool (H, W); logits are float32, foreground where > 0. Nothing here kn
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import cv2
@@ -156,6 +156,34 @@ def mask_polygons(mask: BoolArray, tolerance: float = 0.0) -> list[FloatArray]:
         if parent in polygons and len(hole) > 2:
             polygons[parent] = _with_hole(polygons[parent], hole)
     return [polygon + np.array([left, top], np.float32) for polygon in polygons.values()]
+
+
+def polygons_mask(polygons: Any, size_hw: tuple[int, int]) -> BoolArray:
+    """Return the (H, W) mask that polygons cover, filled as COCO's tools fill them.
+
+    Args:
+        polygons: each a list of numbers x, y, x, y, ... of three points or more, in source pixels.
+        size_hw: size of the mask.
+
+    Raises:
+        DataError: they are not a list, or one of them is not such a list.
+    """
+    if not isinstance(polygons, Sequence) or isinstance(polygons, str):
+        raise DataError(f"segmentation must be polygons or an RLE, got {type(polygons).__name__}")
+    loops = [_checked_polygon(polygon) for polygon in polygons]
+    if not loops:
+        return np.zeros(size_hw, np.bool_)
+    return decode_rle(coco_mask.merge(coco_mask.frPyObjects(loops, *size_hw)))
+
+
+def _checked_polygon(points: Any) -> list[float]:
+    try:
+        flat = [float(value) for value in points]
+    except (TypeError, ValueError) as error:
+        raise DataError("a polygon must be a list of numbers x, y, x, y, ...") from error
+    if len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all() or max(map(abs, flat)) > 1e6:
+        raise DataError(f"a polygon needs x and y of three points or more, in pixels, got {len(flat)} numbers")
+    return flat
 
 
 def _corners(contour: FloatArray, tolerance: float) -> FloatArray:

@@ -25,7 +25,7 @@ from masklet.memory.policies import (
     make_policy,
     reliability,
 )
-from masklet.records import EngineInfo, FrameMemory, Recall
+from masklet.records import EngineInfo, FrameMemory, Recall, changes_text
 
 A = TypeVar("A")
 
@@ -34,7 +34,7 @@ Kind = Literal["prompted", "resolved", "tracked"]
 """Prompted by the user; as reliable as a prompted one, according to the policy; or neither."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class MemoryConfig:
     """Rules of remembering. The defaults are masklet's; `MemoryConfig.official()` has SAM 2's own rules."""
 
@@ -72,6 +72,9 @@ class MemoryConfig:
     retention: Retention = "streaming"
     """`streaming` keeps what the last and the next frame read; `editing` keeps every frame until a correction outdates
     it; `all` keeps every frame whatever is corrected, and no masks to go back to, as the official code does."""
+
+    def __repr__(self) -> str:
+        return changes_text(self)
 
     def __post_init__(self) -> None:
         check_policy(self.policy)

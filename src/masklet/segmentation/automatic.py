@@ -10,16 +10,18 @@ automatic_mask_generator.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from masklet.checks import check_choice, check_fraction, check_positive, check_whole
 from masklet.engine.protocol import Engine
-from masklet.errors import ConfigError
+from masklet.errors import ConfigError, DataError
+from masklet.masks import convert, plotting
 from masklet.masks.geometry import box_nms, crop_boxes
 from masklet.masks.operations import (
     CocoRle,
@@ -42,6 +44,7 @@ from masklet.records import (
     FloatArray,
     ImageFeatures,
     Recall,
+    changes_text,
 )
 
 A = TypeVar("A")
@@ -59,7 +62,7 @@ MIN_CROP_SIDE = 16
 MAX_CROP_LAYERS = 6
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class AutomaticConfig:
     """How everything in an image is found. The defaults are the official ones; official names are in parentheses.
 
@@ -107,6 +110,9 @@ class AutomaticConfig:
     order: Order = "area"
     """`area`: the largest mask first; `iou`: that of the highest IoU prediction; `crop`: those of the smallest
     crops, and in each that of the highest IoU prediction, as the official code has them."""
+
+    def __repr__(self) -> str:
+        return changes_text(self)
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[int, int | None]] = {
@@ -176,7 +182,7 @@ def _checked_grids(grids: Sequence[ArrayLike]) -> tuple[tuple[tuple[float, float
 class AutomaticMask:
     """One mask that was found. It is kept as run lengths; `mask` and `polygons` are made when they are asked for."""
 
-    rle: CocoRle
+    rle: CocoRle = field(repr=False)
     """Of the whole image, ready for JSON."""
     area: int
     """Pixels."""
@@ -199,6 +205,76 @@ class AutomaticMask:
     def polygons(self, tolerance: float = 0.0) -> list[FloatArray]:
         """The mask's outlines, (P, 2) source pixels each; see `masklet.masks.operations.mask_polygons`."""
         return mask_polygons(self.mask, tolerance)
+
+    def overlay(self, rgb: plotting.Picture | None = None) -> Image.Image:
+        """Return the mask drawn over its picture, or over a plain background; see `FrameMasks.overlay`."""
+        return plotting.overlay(self.mask[None], [1], rgb, scores=np.array([self.iou_prediction], np.float32))
+
+    def to_pil(self) -> Image.Image:
+        """Return the mask as a greyscale PIL image, 255 on the object and 0 elsewhere."""
+        return convert.to_pil(self.mask[None])[0]
+
+    def to_coco(self, *, annotation_id: int = 1, image_id: int = 1, category_id: int = 1) -> dict[str, Any]:
+        """Return the mask as a COCO annotation, with `score` (the IoU prediction) and `stability`."""
+        scores = {"score": round(self.iou_prediction, 4), "stability": round(self.stability, 4)}
+        ids = {"id": annotation_id, "image_id": image_id}
+        return ids | convert.coco_annotation(self.rle, category_id=category_id, **scores)
+
+    @classmethod
+    def from_coco(cls, annotation: Mapping[str, Any], *, size_hw: tuple[int, int] | None = None) -> AutomaticMask:
+        """Return the mask of a COCO annotation; `size_hw` is needed for polygons.
+
+        Raises:
+            DataError: the segmentation is missing, damaged or empty, or has another size.
+        """
+        return cls._from_masks(convert.from_coco([annotation], size_hw), [annotation.get("stability", 1.0)])[0]
+
+    @staticmethod
+    def to_supervision(masks: Sequence[AutomaticMask]) -> Any:
+        """Return the masks of one image as `supervision.Detections`, IoU predictions as their confidence.
+
+        Raises:
+            DataError: supervision is not installed, or there are no masks, whose size would be unknown.
+        """
+        if not masks:
+            raise DataError("masks must hold at least one mask, got none")
+        columns = {"confidence": [mask.iou_prediction for mask in masks], "stability": [m.stability for m in masks]}
+        return convert.to_supervision(np.stack([mask.mask for mask in masks]), columns)
+
+    @classmethod
+    def from_supervision(cls, detections: Any) -> list[AutomaticMask]:
+        """Return the masks of `supervision.Detections`.
+
+        Raises:
+            DataError: the detections have no masks, or a mask is empty.
+        """
+        source = convert.from_supervision(detections)
+        return cls._from_masks(source, detections.data.get("stability", np.ones(len(source.masks))))
+
+    @classmethod
+    def _from_masks(cls, source: convert.MaskSet, stabilities: ArrayLike) -> list[AutomaticMask]:
+        """The click of each is the centre of its box, and its crop the whole image."""
+        results: list[AutomaticMask] = []
+        for mask, score, stability in zip(source.masks, source.scores, np.asarray(stabilities, float), strict=True):
+            box = mask_box_xyxy(mask)
+            if box is None:
+                raise DataError(f"mask {len(results)} is empty: no pixel is foreground")
+            left, top, right, bottom = (int(side) for side in box)
+            results.append(
+                cls(
+                    rle=encode_rle(mask),
+                    area=int(np.count_nonzero(mask)),
+                    box_xyxy=(left, top, right, bottom),
+                    iou_prediction=float(score),
+                    stability=float(stability),
+                    point_xy=((left + right) / 2, (top + bottom) / 2),
+                    crop_box_xyxy=(0, 0, mask.shape[1], mask.shape[0]),
+                )
+            )
+        return results
+
+    def _repr_png_(self) -> bytes:
+        return plotting.as_png(self.overlay())
 
 
 @dataclass(frozen=True, slots=True)

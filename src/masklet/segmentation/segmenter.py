@@ -17,7 +17,7 @@ from masklet.masks.edges import EdgeConfig, refine_edges
 from masklet.masks.shown import shown_logits
 from masklet.media.images import ImageSource, read_image
 from masklet.prompts import Prompt, PromptFields
-from masklet.records import Decoded, FloatArray, ImageFeatures, Recall, SegmentResult
+from masklet.records import ByteArray, Decoded, FloatArray, ImageFeatures, Recall, SegmentResult, size_text
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, OnCounts, segment_everything
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class Segmenter(Generic[A]):
         self.engine = engine
         self.edges = edges
 
+    def __repr__(self) -> str:
+        edges = "" if self.edges is None else f", edges={self.edges}"
+        return f"Segmenter({self.engine.info.name!r}{edges})"
+
     def set_image(self, image: ImageSource) -> EncodedImage[A]:
         """Encode an image, the slow part; what comes back answers prompts in milliseconds, and stays valid.
 
@@ -54,6 +58,7 @@ class Segmenter(Generic[A]):
         return EncodedImage(
             self.engine,
             self.engine.encode_image(rgb),
+            rgb=rgb,
             refine=None if self.edges is None else partial(refine_edges, rgb=rgb, config=self.edges),
         )
 
@@ -77,9 +82,18 @@ class Segmenter(Generic[A]):
 class EncodedImage(Generic[A]):
     """One image, ready for prompts. Made by `Segmenter.set_image`."""
 
-    def __init__(self, engine: Engine[A], features: ImageFeatures[A], *, refine: Refine | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine[A],
+        features: ImageFeatures[A],
+        *,
+        rgb: ByteArray | None = None,
+        refine: Refine | None = None,
+    ) -> None:
         self.engine = engine
         self.features = features
+        self.rgb = rgb
+        """(H, W, 3) uint8: the picture, which results show; None if it is not kept."""
         self._refine = refine
 
     @property
@@ -148,6 +162,9 @@ class EncodedImage(Generic[A]):
         conditioned = self.engine.attend(self.features, [Recall()] * len(prompts))
         return self.engine.decode(conditioned, prompts, multimask=multimask)
 
+    def __repr__(self) -> str:
+        return f"EncodedImage({self.engine.info.name!r}, {size_text(self.size_hw)})"
+
     def _decode(self, prompts: Sequence[Prompt], multimask: bool | None) -> list[SegmentResult]:
         several = [prompt.is_ambiguous if multimask is None else multimask for prompt in prompts]
         results: dict[int, SegmentResult] = {}
@@ -172,4 +189,5 @@ class EncodedImage(Generic[A]):
             confidences=np.array([confidence_of(iou, self.engine.info, stage) for iou in iou_predictions], np.float32),
             low_res_logits=logits,
             object_score=decoded.object_score,
+            rgb=self.rgb,
         )

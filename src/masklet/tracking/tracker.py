@@ -22,7 +22,7 @@ from masklet.masks.edges import EdgeConfig
 from masklet.media.source import FrameSource, VideoSource, open_source
 from masklet.memory.bank import MemoryConfig
 from masklet.prompts import Prompt, PromptFields
-from masklet.records import Decoded, Frame, FrameMasks, FrameMemory
+from masklet.records import Decoded, Frame, FrameMasks, FrameMemory, size_text
 from masklet.tracking.frame_engine import FrameEngine
 from masklet.tracking.mask_rows import from_rows
 from masklet.tracking.mask_store import MaskStore
@@ -123,6 +123,14 @@ class Tracker(Generic[A]):
     def notes(self) -> dict[str, Any]:
         """What a program wants to find again in the session file, as JSON can hold it."""
         return self._state.notes
+
+    def __repr__(self) -> str:
+        video = "no video" if self.source is None else size_text(self.source.info.size_hw)
+        frames = "" if self.num_frames is None else f", {self.num_frames} frames"
+        return (
+            f"Tracker({self.engine.info.name!r}, {video}{frames}, objects {list(self.object_ids)}, "
+            f"tracked frames {self.tracked_frames}, {self.memory})"
+        )
 
     @property
     def object_ids(self) -> tuple[int, ...]:
