@@ -118,7 +118,7 @@ def test_the_confidence_row_marks_what_the_tracker_would_have_checked(
     expect(toast(page, "Tracked")).to_be_visible()
     saved(page)
     timeline = from_server(page, "timeline")
-    assert min(timeline["objects"][0]["iou"]) < 70
+    assert min(timeline["objects"][0]["confidence"]) < 70
     review = timeline["review"]
     expect(said).to_have_text(f"{len(review)} frames to review" if review else "No frames need review")
     looks = ["to check" if frame in review else "fine" for frame in range(len(clip))]

@@ -140,15 +140,15 @@ def timeline_info(store: AnnotationStore, num_frames: int) -> schemas.Timeline:
 
 def _lane(object_id: int, marks: Sequence[Mark], num_frames: int) -> schemas.TimelineObject:
     letters = ["."] * num_frames
-    ious = [-1] * num_frames
+    confidences = [-1] * num_frames
     for mark in marks:
         if mark.frame_index < num_frames:
             letters[mark.frame_index] = STATUS_LETTERS[mark.status]
-            ious[mark.frame_index] = round(100 * min(1.0, max(0.0, mark.iou_prediction)))
+            confidences[mark.frame_index] = round(100 * min(1.0, max(0.0, mark.confidence)))
     return schemas.TimelineObject(
         object_id=object_id,
         status="".join(letters),
-        iou=ious,
+        confidence=confidences,
         prompted=[mark.frame_index for mark in marks if mark.prompted],
         stale=ranges(mark.frame_index for mark in marks if mark.stale),
     )
@@ -199,7 +199,9 @@ def asset_info(asset: database.AssetRow) -> schemas.AssetInfo:
 
 def candidate_info(one: Candidate) -> schemas.CandidateMask:
     return schemas.CandidateMask(
-        rle=schemas.Rle(size=one.rle["size"], counts=one.rle["counts"]), iou_prediction=round(one.iou_prediction, 4)
+        rle=schemas.Rle(size=one.rle["size"], counts=one.rle["counts"]),
+        iou_prediction=round(one.iou_prediction, 4),
+        confidence=round(one.confidence, 4),
     )
 
 

@@ -280,6 +280,7 @@ class FrameMasksInfo(Schema):
 class CandidateMask(Schema):
     rle: Rle
     iou_prediction: float
+    confidence: float = Field(description="Expected IoU of the mask after calibration, 0 to 1.")
 
 
 class PromptAnswer(Schema):
@@ -312,7 +313,7 @@ class TimelineObject(Schema):
     status: str = Field(
         description="One letter per frame: . none, p present, u uncertain, o occluded, l lost.", examples=["pppu.."]
     )
-    iou: list[int] = Field(description="One number per frame: 0 to 100, or -1 where there is no mask.")
+    confidence: list[int] = Field(description="One number per frame: 0 to 100, or -1 where there is no mask.")
     prompted: list[int]
     stale: list[FrameRange] = Field(description="Ranges [start, stop) that a later prompt can change.")
 

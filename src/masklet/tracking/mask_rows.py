@@ -6,6 +6,7 @@ says of its own fields, so that a new field is declared in `records` and nowhere
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -66,6 +67,7 @@ def given_row(
     time_s: float = 0.0,
     iou_prediction: float = 1.0,
     object_score: float = PRESENT_SCORE,
+    confidence: float | None = None,
     prompted: bool = True,
     accepted: bool = False,
 ) -> MaskRow:
@@ -78,6 +80,7 @@ def given_row(
         time_s: presentation time of the frame.
         iou_prediction: quality of the mask, in [0, 1].
         object_score: logit; the object is absent where it is not above 0.
+        confidence: expected IoU of the mask, in [0, 1]; None means the IoU prediction.
         prompted: whether the mask is the object's prompt on this frame.
         accepted: whether a user has checked it.
     """
@@ -89,6 +92,7 @@ def given_row(
         rle=mask if isinstance(mask, dict) else encode_rle(mask),
         iou_prediction=iou_prediction,
         object_score=object_score,
+        confidence=math.nan if confidence is None else confidence,
         reliability=iou_prediction if is_present else 0.0,
         direction=1,
         prompted=prompted,

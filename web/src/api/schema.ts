@@ -28,6 +28,8 @@ export interface components {
             assets: components["schemas"]["AssetInfo"][];
         };
         CandidateMask: {
+            /** @description Expected IoU of the mask after calibration, 0 to 1. */
+            confidence: number;
             iou_prediction: number;
             rle: components["schemas"]["Rle"];
         };
@@ -502,7 +504,7 @@ export interface components {
         };
         TimelineObject: {
             /** @description One number per frame: 0 to 100, or -1 where there is no mask. */
-            iou: number[];
+            confidence: number[];
             object_id: number;
             prompted: number[];
             /** @description Ranges [start, stop) that a later prompt can change. */

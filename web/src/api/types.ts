@@ -35,7 +35,7 @@ export type PromptsOnFrame = Wire<"FramePrompts">["prompts"];
 export type Point = PromptInfo["points"][number];
 export type Box = NonNullable<PromptInfo["box"]>;
 export type LocalDecode = Wire<"LocalDecode">;
-export type Candidate = Wire<"CandidateMask">;
+export type Candidate = Pick<Wire<"CandidateMask">, "rle" | "confidence">;
 export type PromptAnswer = Wire<"PromptAnswer">;
 
 // Timeline, review, history.
@@ -97,6 +97,13 @@ export type RenderRequest = Wire<"RenderRequest"> & { readonly composition: Comp
 /** `manifest` is model.json of the exported folder, here with the part that the page's decoder needs. */
 export type Graphs = Wire<"Graphs"> & {
   readonly manifest: {
-    readonly spec: { readonly max_hole?: number; readonly max_piece?: number; readonly stability_threshold?: number };
+    readonly spec: {
+      readonly max_hole?: number;
+      readonly max_piece?: number;
+      readonly stability_threshold?: number;
+      readonly calibration?: Readonly<
+        Record<string, { readonly inputs: readonly number[]; readonly outputs: readonly number[] }>
+      >;
+    };
   };
 };

@@ -1,6 +1,8 @@
 /** The page's side of the model in the worker. */
 
 import * as api from "../api/client";
+import type { PromptBody } from "../api/types";
+import { type Calibration, confidenceOf, stageOf } from "../lib/calibration";
 import { hasGpu } from "./gpu";
 import type { DecodeRequest, FromWorker, LocalMask, ToWorker } from "./protocol";
 
@@ -31,12 +33,14 @@ export class DecoderClient {
   private readonly features = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
   private readonly ready = new Set<string>();
   private nextId = 1;
+  private calibration: Calibration = {};
 
   constructor(private readonly onState: (state: DecoderState) => void) {}
 
   async open(): Promise<void> {
     this.onState({ state: "opening", backend: null });
     const [{ graphs, image_size, manifest }, isGpu] = await Promise.all([api.getGraphs(), hasGpu()]);
+    this.calibration = manifest.spec.calibration ?? {};
     const message: ToWorker = {
       kind: "open",
       decodeUrl: new URL(graphs.decode, location.href).href,
@@ -93,6 +97,11 @@ export class DecoderClient {
       });
       this.send({ kind: "decode", id, key, request, fullSize });
     });
+  }
+
+  /** Return the expected IoU of a mask that was decoded for a prompt, 0 to 1. */
+  confidence(mask: LocalMask, prompt: PromptBody): number {
+    return confidenceOf(mask.iou, this.calibration, stageOf(prompt));
   }
 
   close(): void {

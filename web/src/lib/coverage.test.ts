@@ -4,7 +4,7 @@ import { isAnythingTracked, numStale, numUntracked } from "./coverage";
 const lane = (status: string, prompted: number[], stale: [number, number][] = []) => ({
   object_id: 1,
   status,
-  iou: [...status].map(() => 90),
+  confidence: [...status].map(() => 90),
   prompted,
   stale,
 });

@@ -30,11 +30,11 @@ test("one bad frame in an hour is still to be seen", () => {
 
 test("confidence takes the lowest object and frame of a pixel, of masks that are there", () => {
   const lanes = [
-    { status: "pppp", iou: [90, 80, 70, 60] },
-    { status: ".opu", iou: [-1, 5, 95, 20] },
+    { status: "pppp", confidence: [90, 80, 70, 60] },
+    { status: ".opu", confidence: [-1, 5, 95, 20] },
   ];
   expect([...lowestConfidence(lanes, all(4, 2))]).toEqual([80, 20]);
-  expect([...lowestConfidence([{ status: "ol", iou: [3, 0] }], all(2, 2))]).toEqual([-1, -1]);
+  expect([...lowestConfidence([{ status: "ol", confidence: [3, 0] }], all(2, 2))]).toEqual([-1, -1]);
   expect([...lowestConfidence([], all(4, 2))]).toEqual([-1, -1]);
 });
 

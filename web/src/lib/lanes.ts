@@ -68,7 +68,7 @@ interface ConfidenceLane {
   /** One letter of `LEVELS` per frame. */
   readonly status: string;
   /** 0..100 per frame. */
-  readonly iou: readonly number[];
+  readonly confidence: readonly number[];
 }
 
 /** Return the smallest confidence (0..100) per pixel column; -1 where no object is visible. */
@@ -76,10 +76,10 @@ export function lowestConfidence(lanes: readonly ConfidenceLane[], window: Windo
   const columns = new Int16Array(Math.max(0, Math.round(window.width))).fill(-1);
   for (let x = 0; x < columns.length; x++) {
     const [from, to] = framesOf(window, columns.length, x);
-    for (const { status, iou } of lanes) {
+    for (const { status, confidence } of lanes) {
       for (let frame = from; frame < to && frame < status.length; frame++) {
         if (status[frame] !== "p" && status[frame] !== "u") continue;
-        if (columns[x] < 0 || iou[frame] < columns[x]) columns[x] = iou[frame];
+        if (columns[x] < 0 || confidence[frame] < columns[x]) columns[x] = confidence[frame];
       }
     }
   }

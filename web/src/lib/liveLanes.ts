@@ -8,7 +8,7 @@ const LETTERS: Readonly<Record<Status, Level>> = { present: "p", uncertain: "u",
 interface Entry {
   readonly frame: number;
   readonly letter: Level;
-  readonly iou: number;
+  readonly confidence: number;
 }
 
 /** The part of a frame's masks that lanes show. */
@@ -16,7 +16,7 @@ interface LaneFrame {
   readonly frame_index: number;
   readonly objects: readonly Pick<
     ObjectMask,
-    "object_id" | "status" | "iou_prediction" | "prompted" | "accepted" | "review"
+    "object_id" | "status" | "confidence" | "prompted" | "accepted" | "review"
   >[];
 }
 
@@ -26,7 +26,7 @@ export function withFrames(timeline: Timeline, frames: readonly LaneFrame[]): Ti
   for (const masks of frames) {
     for (const mask of masks.objects) {
       const letter = LETTERS[mask.status];
-      const entry = { frame: masks.frame_index, letter, iou: Math.round(mask.iou_prediction * 100) };
+      const entry = { frame: masks.frame_index, letter, confidence: Math.round(mask.confidence * 100) };
       const entries = byObject.get(mask.object_id);
       if (entries) entries.push(entry);
       else byObject.set(mask.object_id, [entry]);
@@ -40,15 +40,15 @@ export function withFrames(timeline: Timeline, frames: readonly LaneFrame[]): Ti
 }
 
 function withEntries(lane: TimelineObject, entries: readonly Entry[]): TimelineObject {
-  const iou = [...lane.iou];
-  for (const entry of entries) iou[entry.frame] = entry.iou;
+  const confidence = [...lane.confidence];
+  for (const entry of entries) confidence[entry.frame] = entry.confidence;
   // Only the changed part is split up: the string may be an hour long.
   const first = Math.min(...entries.map((entry) => entry.frame));
   const last = Math.max(...entries.map((entry) => entry.frame));
   const middle = [...lane.status.slice(first, last + 1)];
   for (const entry of entries) middle[entry.frame - first] = entry.letter;
   const status = lane.status.slice(0, first) + middle.join("") + lane.status.slice(last + 1);
-  return { ...lane, status, iou };
+  return { ...lane, status, confidence };
 }
 
 /** The tracker decides which masks to review; prompted and accepted ones need none. */

@@ -2,7 +2,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { MaskCache, type ShownFrame, type ShownMask } from "./masks";
 
 const rle = { size: [2, 2], counts: "04" } as const;
-const made = { rle, area: 4, iou_prediction: 1, object_score: 1, status: "present" } as const;
+const made = { rle, area: 4, confidence: 1, status: "present" } as const;
 
 const mask = (object_id: number): ShownMask => ({
   ...made,

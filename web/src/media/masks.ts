@@ -17,7 +17,7 @@ export type ShownMask = Partial<ObjectMask> & {
   readonly rle: Rle;
   readonly area: number;
   readonly status: Status;
-  readonly iou_prediction: number;
+  readonly confidence: number;
   readonly prompted: boolean;
   readonly accepted: boolean;
   readonly review: boolean;
@@ -25,7 +25,7 @@ export type ShownMask = Partial<ObjectMask> & {
 
 export type ShownFrame = Omit<FrameMasks, "objects"> & { readonly objects: readonly ShownMask[] };
 
-type LocalMask = Pick<ShownMask, "rle" | "area" | "iou_prediction" | "object_score" | "status">;
+type LocalMask = Pick<ShownMask, "rle" | "area" | "confidence" | "status">;
 
 /** A chunk that is being fetched. */
 interface Loading {

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from masklet.engine.calibration import confidence_in_absence, confidence_of, stage_of
 from masklet.errors import PromptError
 from masklet.masks.operations import CocoRle, decode_rle, encode_rle, mask_logits
 from masklet.masks.shown import shown_logits
@@ -33,6 +34,8 @@ class Candidate:
 
     rle: CocoRle
     iou_prediction: float
+    confidence: float
+    """Expected IoU of the mask, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ class PromptedTracker:
                 rle=encode_rle(masks.masks[row]),
                 iou_prediction=float(masks.iou_predictions[row]),
                 object_score=float(masks.object_scores[row]),
+                confidence=float(masks.confidences[row]),
                 answer_logits=_half(answer.chosen_logits),
             )
         )
@@ -146,6 +150,11 @@ class PromptedTracker:
     def keep(self, new: SavedPrompt, given: LocalAnswer) -> list[Candidate]:
         """Take an answer that was worked out elsewhere. The tracker is made anew when it is next needed."""
         rle = encode_rle(fitting_mask(given.rle, self.size_hw))
+        info = self.engine.info
+        if given.object_score > 0:
+            confidence = confidence_of(given.iou_prediction, info, stage_of(new.prompt))
+        else:
+            confidence = confidence_in_absence(given.object_score, info)
         self._outdate(new)
         self.store.write_prompt(
             replace(
@@ -154,11 +163,12 @@ class PromptedTracker:
                 rle=rle,
                 iou_prediction=given.iou_prediction,
                 object_score=given.object_score,
+                confidence=confidence,
                 answer_logits=_half(given.logits),
             )
         )
         self.reload()
-        return [Candidate(rle, given.iou_prediction)]
+        return [Candidate(rle, given.iou_prediction, confidence)]
 
     def touch_up(self, drawn: BoolArray, new: SavedPrompt) -> list[Candidate]:
         """Clicks on a drawn mask, (H, W), make another drawn mask."""
@@ -200,10 +210,13 @@ class PromptedTracker:
 
     def _candidates(self, answer: DecodeResult[Any], said: SavedPrompt) -> list[Candidate]:
         if said.prompt.mask is not None:
-            return [Candidate(encode_rle(said.prompt.mask), 1.0)]
-        ious = answer.decoded.iou_predictions
+            return [Candidate(encode_rle(said.prompt.mask), 1.0, 1.0)]
+        ious = [float(iou) for iou in answer.decoded.iou_predictions]
+        info, stage = self.engine.info, stage_of(said.prompt)
         return [
-            Candidate(encode_rle(self._shown(answer, place, said)), float(ious[place]))
+            Candidate(
+                encode_rle(self._shown(answer, place, said)), ious[place], confidence_of(ious[place], info, stage)
+            )
             for place in answer.decoded.best_first
         ]
 

@@ -39,6 +39,7 @@ MAX_ANSWERS = 20
 _OBJECT_COLUMNS = "object_id, name, class_name, color, locked, hidden"
 _PROMPT_COLUMNS = (
     *("object_id", "frame_index", "candidate", "initial", "time_s", "rle", "iou_prediction", "object_score", "answer"),
+    "confidence",
     *SHORT_NAMES.values(),
 )
 """Of a prompt and what came of it; those of the prompt itself are named after its fields."""
@@ -97,6 +98,8 @@ class SavedPrompt:
     """What came of it."""
     iou_prediction: float = 0.0
     object_score: float = 0.0
+    confidence: float | None = None
+    """Expected IoU of the mask, in [0, 1]; None in a folder of an earlier version: then the IoU prediction counts."""
     answer_logits: FloatArray | None = None
     """(h, w) what came of it, for the next point to correct."""
 
@@ -125,6 +128,7 @@ class SavedPrompt:
             time_s=self.time_s,
             iou_prediction=self.iou_prediction,
             object_score=self.object_score,
+            confidence=self.confidence,
         )
 
 
@@ -143,7 +147,8 @@ class Mark(NamedTuple):
     frame_index: int
     object_id: int
     status: ObjectStatus
-    iou_prediction: float
+    confidence: float
+    """In [0, 1]."""
     prompted: bool
     accepted: bool
     review: bool
@@ -274,6 +279,7 @@ class AnnotationStore(MaskStore):
             one.iou_prediction,
             one.object_score,
             None if one.answer_logits is None else _packed(one.answer_logits),
+            one.confidence,
             *(_to_column(one.document.get(name)) for name in SHORT_NAMES),
         )
 
@@ -342,18 +348,22 @@ class AnnotationStore(MaskStore):
     def marks(self) -> list[Mark]:
         """Everything that is shown, without pixels, by object and frame."""
         found = {
-            (object_id, index): Mark(index, object_id, status, iou, bool(said), bool(ok), bool(look), bool(stale))
-            for index, object_id, status, iou, said, ok, look, stale in self._rows(
-                "SELECT frame_index, object_id, status, iou_prediction, prompted, accepted, review, stale FROM masks"
+            (object_id, index): Mark(
+                index, object_id, status, confidence, bool(said), bool(ok), bool(look), bool(stale)
+            )
+            for index, object_id, status, confidence, said, ok, look, stale in self._rows(
+                "SELECT frame_index, object_id, status, coalesce(confidence, iou_prediction), prompted, accepted, review, stale "
+                "FROM masks"
             )
         }
-        for index, object_id, iou, score in self._rows(
-            "SELECT frame_index, object_id, iou_prediction, object_score FROM prompts WHERE rle != 'null'"
+        for index, object_id, confidence, score in self._rows(
+            "SELECT frame_index, object_id, coalesce(confidence, iou_prediction), object_score FROM prompts "
+            "WHERE rle != 'null'"
         ):
             known = found.get((object_id, index))
             if known is None or known.stale:
                 status: ObjectStatus = "present" if score > 0 else "occluded"
-                found[object_id, index] = Mark(index, object_id, status, iou, True, False, False, False)
+                found[object_id, index] = Mark(index, object_id, status, confidence, True, False, False, False)
         return [found[place] for place in sorted(found)]
 
     def settle(self, frames: range, object_ids: Iterable[int] | None = None) -> None:
@@ -567,7 +577,19 @@ _TRIGGERS = _trigger_commands()
 
 def _prompt_of(row: Sequence[Any]) -> SavedPrompt:
     """Return the prompt of a row of the table, whose values are in the order of `_PROMPT_COLUMNS`."""
-    object_id, frame_index, candidate, initial, time_s, rle, iou_prediction, object_score, answer, *values = row
+    (
+        object_id,
+        frame_index,
+        candidate,
+        initial,
+        time_s,
+        rle,
+        iou_prediction,
+        object_score,
+        answer,
+        confidence,
+        *values,
+    ) = row
     return SavedPrompt(
         object_id,
         frame_index,
@@ -578,6 +600,7 @@ def _prompt_of(row: Sequence[Any]) -> SavedPrompt:
         json.loads(rle),
         iou_prediction,
         object_score,
+        confidence,
         None if answer is None else _unpacked(answer),
     )
 

@@ -29,7 +29,7 @@ export function CandidatePicker() {
           type="button"
           role="radio"
           aria-checked={i === choice.chosen}
-          aria-label={`Candidate ${i + 1}, quality ${Math.round(candidate.iou_prediction * 100)} %`}
+          aria-label={`Candidate ${i + 1}, confidence ${Math.round(candidate.confidence * 100)} %`}
           className="candidate"
           onClick={() => actions.chooseCandidate(i)}
         >
@@ -39,7 +39,7 @@ export function CandidatePicker() {
             frame={choice.frame}
             color={object?.color ?? "var(--accent)"}
           />
-          <span className="num">{Math.round(candidate.iou_prediction * 100)} %</span>
+          <span className="num">{Math.round(candidate.confidence * 100)} %</span>
         </button>
       ))}
       <IconButton small icon={X} label="Keep this one" onClick={actions.dismissCandidates} />

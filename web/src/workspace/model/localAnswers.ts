@@ -67,19 +67,19 @@ function showPendingMask({ frame, objectId: givenId, prompt }: PromptPlace, answ
 function keepMask({ frame, objectId: givenId, prompt }: PromptPlace, answer: LocalAnswer): void {
   const session = getSession();
   const mask = chosenMask(answer, prompt);
-  if (!session || !mask?.fullSize) return;
+  const { decoder } = session ?? {};
+  if (!session || !decoder || !mask?.fullSize) return;
   const objectId = session.realIdIfKnown(givenId);
   session.masks.put(frame, objectId, {
     rle: mask.fullSize.rle,
     area: mask.fullSize.area,
-    iou_prediction: mask.iou,
-    object_score: answer.objectScore,
+    confidence: decoder.confidence(mask, prompt),
     status: answer.objectScore > 0 ? "present" : "occluded",
   });
   session.resolveMask(frame, objectId);
   dropPendingMasks(frame);
-  const list = answer.masks.flatMap(({ fullSize, iou }) =>
-    fullSize ? [{ rle: fullSize.rle, iou_prediction: iou }] : [],
+  const list = answer.masks.flatMap((candidate) =>
+    candidate.fullSize ? [{ rle: candidate.fullSize.rle, confidence: decoder.confidence(candidate, prompt) }] : [],
   );
   offerCandidates(frame, objectId, list, prompt);
 }

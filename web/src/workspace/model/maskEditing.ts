@@ -81,7 +81,7 @@ interface DrawnMask {
 }
 
 const showDrawn = (session: Session, frame: number, { target, rle }: DrawnMask): void =>
-  session.masks.put(frame, target.id, { rle, area: 1, iou_prediction: 1, object_score: 1, status: "present" });
+  session.masks.put(frame, target.id, { rle, area: 1, confidence: 1, status: "present" });
 
 /** Apply an edit to the mask that the server has. */
 async function drawOnSaved(

@@ -123,9 +123,9 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
           {mask && (
             <span
               className={`status status--${mask.status}`}
-              data-tip={`Confidence ${Math.round(mask.iou_prediction * 100)} %`}
+              data-tip={`Confidence ${Math.round(mask.confidence * 100)} %`}
             >
-              {mask.status === "present" ? `${Math.round(mask.iou_prediction * 100)} %` : STATUS_TEXT[mask.status]}
+              {mask.status === "present" ? `${Math.round(mask.confidence * 100)} %` : STATUS_TEXT[mask.status]}
             </span>
           )}
         </div>
