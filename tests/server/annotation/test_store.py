@@ -207,3 +207,11 @@ def test_everything_is_there_after_the_file_was_closed(store: AnnotationStore, t
     again.undo()
     assert again.prompts() == []
     again.close()
+
+
+def test_a_prompt_keeps_its_own_confidence_and_an_older_one_counts_its_iou_prediction(store: AnnotationStore) -> None:
+    answered = replace(prompt(0), iou_prediction=0.9)
+    store.write_prompt(replace(answered, confidence=0.6))
+    store.write_prompt(replace(answered, frame_index=1))
+    assert [store.shown(index, index + 1)[index][0].confidence for index in (0, 1)] == [0.6, 0.9]
+    assert [mark.confidence for mark in store.marks()] == [0.6, 0.9]

@@ -352,8 +352,8 @@ class AnnotationStore(MaskStore):
                 index, object_id, status, confidence, bool(said), bool(ok), bool(look), bool(stale)
             )
             for index, object_id, status, confidence, said, ok, look, stale in self._rows(
-                "SELECT frame_index, object_id, status, coalesce(confidence, iou_prediction), prompted, accepted, review, stale "
-                "FROM masks"
+                "SELECT frame_index, object_id, status, coalesce(confidence, iou_prediction), "
+                "prompted, accepted, review, stale FROM masks"
             )
         }
         for index, object_id, confidence, score in self._rows(
