@@ -174,7 +174,7 @@ def test_write_masks_and_alpha(tmp_path: Path) -> None:
         assert (np.asarray(image) == rgba).all()
     with pytest.raises(OutputError, match="cannot write mode RGBA as JPEG"):
         write_image(tmp_path / "cutout.jpg", rgba)
-    with pytest.raises(OutputError, match="is no image format"):
+    with pytest.raises(OutputError, match="is not an image format"):
         write_image(tmp_path / "cutout.mp4", RGB)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cutout.png", "mask.png"]
 

@@ -44,7 +44,7 @@ def test_one_dicom_file_stands_for_its_series(tmp_path: Path) -> None:
     write_dicom(tmp_path / "study" / "b", SeriesDescription="arterial")
     for file in (tmp_path / "study" / "b").iterdir():
         file.rename(folder / f"{file.name}.dcm")
-    with pytest.raises(VideoError, match=r"holds 2 series: give one file of .* \(arterial, 5 slices\)"):
+    with pytest.raises(VideoError, match=r"holds 2 series: pass one file of .* \(arterial, 5 slices\)"):
         open_source(tmp_path / "study")
     with open_source(folder / "IM3") as source:
         assert source.info.num_frames == SLICES
@@ -53,7 +53,7 @@ def test_one_dicom_file_stands_for_its_series(tmp_path: Path) -> None:
 def test_several_volumes_in_one_dicom_series_are_refused(tmp_path: Path) -> None:
     write_dicom(tmp_path / "4d", SeriesInstanceUID="1.2.3")
     write_dicom(tmp_path / "4d" / "later", SeriesInstanceUID="1.2.3")
-    with pytest.raises(VideoError, match="10 slices in 5 places"):
+    with pytest.raises(VideoError, match="10 slices at 5 positions"):
         open_source(tmp_path / "4d")
 
 

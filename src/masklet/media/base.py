@@ -1,4 +1,4 @@
-"""What every source of frames is: the contract, what is known about a video, and decoding ahead in a thread."""
+"""Base of all frame sources: the contract, the facts about a video, and decoding ahead in a thread."""
 
 from __future__ import annotations
 
@@ -23,66 +23,66 @@ T = TypeVar("T")
 N = TypeVar("N", bound=np.generic)
 
 DEFAULT_FPS = 24.0
-"""For folders, stacks of slices and arrays, which have no clock."""
+"""Frame rate of folders, stacks of slices and arrays, which have no clock."""
 
 AHEAD_FRAMES = 4
-"""Decoded frames that may wait for their reader: with the frame being worked on, all that a pass holds in memory. They
-are for frames that take longer than others; where decoding is the slower part, more of them would not help."""
+"""Decoded frames that may wait for their reader. With the current frame they are all that a pass holds in memory. They
+even out frames that take longer than others; where decoding is the slower part, more of them would not help."""
 AHEAD_BYTES = 128 * 2**20
-"""Fewer, but two, where frames are larger than this allows."""
+"""Bound on the memory of waiting frames; two may wait however large they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VolumeInfo:
-    """How the frames of a stack of slices lie in space, and how their masks become a volume again."""
+    """Geometry of a stack of slices, by which its masks become a volume again."""
 
     shape: tuple[int, int, int]
     """Voxels along the three axes of the stored array."""
     axes: tuple[int, int, int]
     """The array's axes along which slices, rows and columns are counted."""
     flips: tuple[bool, bool, bool]
-    """Which of slices, rows and columns run against their axis."""
+    """True where slices, rows or columns run against their axis."""
     affine: NDArray[np.float64]
-    """(4, 4): from indices of the stored array to millimetres to the patient's right, front and top (RAS+, NIfTI)."""
+    """(4, 4) maps indices of the stored array to millimetres to the patient's right, front and top (RAS+, NIfTI)."""
     value_range: tuple[float, float] | None = None
-    """The values that became 0 and 255; None where they were 8 bits already."""
+    """The values that were mapped to 0 and 255; None for slices of 8 bits."""
     header_path: Path | None = None
-    """A NIfTI file whose header, besides the affine, label volumes are to have."""
+    """A NIfTI file whose header label volumes take over, apart from the affine."""
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """From one slice, row and column to the next."""
+        """Distance from one slice, row and column to the next."""
         along = np.linalg.norm(self.affine[:3, :3], axis=0)
         slices, rows, columns = (float(along[axis]) for axis in self.axes)
         return slices, rows, columns
 
     def as_frames(self, array: NDArray[N]) -> NDArray[N]:
-        """An array of `shape`, seen as (slice, row, column), as the frames are: a view, to be read or written."""
+        """Return a view of an array of `shape` as (slice, row, column), in the order of the frames."""
         turned = array.transpose(self.axes)
         return turned[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known about a video before it is played."""
+    """Facts about a video that are known before it is decoded."""
 
     name: str
-    """For messages: the path or address as it was given."""
+    """The path or address as the user wrote it, for messages."""
     size_hw: tuple[int, int]
-    """Of the upright frames."""
+    """Size of the upright frames."""
     fps: float
     """Average frames per second; the frames of a phone or a screen recording need not be evenly spaced."""
     num_frames: int | None
-    """Frames that are there; None when that is unknown, as for a camera."""
+    """Number of frames; None when it is unknown, as for a camera."""
     duration_s: float | None = None
     codec: str = ""
     has_audio: bool = False
     rotation_degrees: int = 0
-    """Clockwise turn, 0, 90, 180 or 270, that the file asks for and that its frames have already had."""
+    """Clockwise rotation that the file asks for, 0, 90, 180 or 270; it has already been applied to the frames."""
     is_live: bool = False
-    """Frames come when they come, and those that nobody waits for are lost."""
+    """True for a camera or a stream: frames that no reader waits for are lost."""
     path: str | None = None
-    """What FFmpeg can open again, for the audio; None when there is no such file."""
+    """Path or address that FFmpeg can open again, for the audio; None where there is no such file."""
     start_s: float = 0.0
     """Time of the first frame on the file's own clock, which the audio shares."""
     time_base: Fraction | None = None
@@ -90,17 +90,17 @@ class VideoInfo:
     pixel_aspect: Fraction = Fraction(1)
     """Width / height of one upright pixel; not 1 in DV and DVD material."""
     volume: VolumeInfo | None = None
-    """Where the frames lie in space; None for what is no stack of slices."""
+    """Geometry of the slices; None if the source is not a stack of slices."""
 
 
 class Frames(Protocol):
-    """Upright RGB frames in any order: what previews need of a `FrameSource`, and all that a cache of frames has."""
+    """Upright RGB frames in any order: the part of a `FrameSource` that previews need and a cache of frames has."""
 
     @property
     def info(self) -> VideoInfo: ...
 
     def frame(self, index: int) -> Frame:
-        """One frame.
+        """Return one frame.
 
         Raises:
             VideoError: it does not exist or cannot be read, or the source has no random access.
@@ -112,7 +112,7 @@ class FrameSource(Frames, Protocol):
     """Upright RGB frames in order, from a file, a folder, a camera or memory."""
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
-        """The frames `range(start, stop, step)`, decoded ahead; a negative step runs backwards.
+        """Yield the frames `range(start, stop, step)`, decoded ahead; a negative step runs backwards.
 
         Args:
             start: first frame.
@@ -126,14 +126,14 @@ class FrameSource(Frames, Protocol):
         ...
 
     def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
-        """One frame made smaller, for eyes: decoded or converted in that size where the format allows.
+        """Return one frame at a smaller size, for display: decoded or converted at that size where the format allows.
 
         Args:
-            index: of the frame.
+            index: number of the frame.
             size_hw: not larger than the frame.
 
         Returns:
-            (h, w, 3), near to `frame` resized with an area filter, and not equal.
+            (h, w, 3), close but not equal to `frame` resized with an area filter.
 
         Raises:
             VideoError: as `frame`.
@@ -148,7 +148,7 @@ class FrameSource(Frames, Protocol):
 
 
 class BaseSource(ABC):
-    """Checks that all sources share; a subclass makes the frames."""
+    """Checks shared by all sources; a subclass makes the frames."""
 
     @property
     @abstractmethod
@@ -156,7 +156,8 @@ class BaseSource(ABC):
 
     @abstractmethod
     def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
-        """As `frames`, without a thread; `start` exists, `step` is not 0, `stop` is given when running backwards."""
+        """Yield frames as `frames` does, without a thread; `start` exists, `step` is not 0, and `stop` is not None when
+        running backwards."""
 
     @abstractmethod
     def frame(self, index: int) -> Frame: ...
@@ -175,7 +176,7 @@ class BaseSource(ABC):
         return read_ahead(self._read(start, stop, step), depth)
 
     def close(self) -> None:  # noqa: B027 (most sources hold nothing open)
-        """Let go of files and devices. Iterators of `frames` that are still open keep their own."""
+        """Close files and devices. Iterators of `frames` that are still open keep their own."""
 
     def _check_index(self, index: int) -> None:
         count = self.info.num_frames
@@ -191,14 +192,14 @@ class BaseSource(ABC):
 
 
 def made_smaller(rgb: ByteArray, size_hw: tuple[int, int]) -> ByteArray:
-    """(h, w, 3) by an area filter."""
+    """Return the image at a smaller size, (h, w, 3), by an area filter."""
     if rgb.shape[:2] == size_hw:
         return rgb
     return np.asarray(cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class StillSource(BaseSource):
-    """Images that can be read in any order; a subclass makes them by their number."""
+    """Images that can be read in any order; a subclass reads them by number."""
 
     def __init__(self, name: str, count: int, fps: float, *, codec: str = "", volume: VolumeInfo | None = None) -> None:
         if not fps > 0:
@@ -222,12 +223,12 @@ class StillSource(BaseSource):
     def _image(self, index: int) -> ByteArray: ...
 
     def _small_image(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
-        """The image at any size that is not below this one: in full, unless a subclass knows better."""
+        """Return the image at any size not below this one; at full size, unless a subclass can do with less."""
         return self._image(index)
 
     @abstractmethod
     def _label(self, index: int) -> str:
-        """What a message calls the image."""
+        """Return the name of an image for messages."""
 
     def frame(self, index: int) -> Frame:
         self._check_index(index)
@@ -246,7 +247,7 @@ class StillSource(BaseSource):
         rgb = self._small_image(index, size_hw)
         height, width = self._info.size_hw
         if rgb.shape[:2] not in [(-(-height // part), -(-width // part)) for part in (1, 2, 4, 8)]:
-            rgb = self.frame(index).rgb  # which says what is wrong with its size
+            rgb = self.frame(index).rgb  # raises if its size differs from that of the others
         return made_smaller(rgb, size_hw)
 
     def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
@@ -256,7 +257,7 @@ class StillSource(BaseSource):
 
 
 class _End:
-    """Ends a queue; carries what went wrong, if something did."""
+    """Marks the end of a queue; carries the error, if there was one."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -265,8 +266,8 @@ class _End:
 def read_ahead(items: Generator[T, None, None], depth: int) -> Iterator[T]:
     """Run a generator in a thread, at most `depth` items ahead of the reader.
 
-    What the generator raises is raised to the reader, after the items before it. When the reader goes away, the
-    generator is closed within its own thread before this one returns.
+    An exception of the generator is raised to the reader, after the items before it. When the reader stops, the
+    generator is closed within its own thread before this function returns.
     """
     waiting: queue.Queue[T | _End] = queue.Queue(depth)
     stopped = threading.Event()
@@ -303,7 +304,7 @@ def read_ahead(items: Generator[T, None, None], depth: int) -> Iterator[T]:
                 return
             yield item
     finally:
-        stopped.set()  # first, or the thread would go on waiting for a place in the queue
+        stopped.set()  # first, or the thread would keep waiting for room in the queue
         while not waiting.empty():
             waiting.get_nowait()
         thread.join()

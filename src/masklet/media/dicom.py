@@ -1,4 +1,4 @@
-"""DICOM series, as clinics keep them. Needs pydicom: the extra `dicom`."""
+"""DICOM series. Needs pydicom: the extra `dicom`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 class _Slice:
     path: Path
     frame: int
-    """Within the file."""
+    """Number within the file."""
     header: Any
     orientation: NDArray[np.float64] | None
-    """(6,) directions in which columns and rows grow, in the patient's coordinates (LPS)."""
+    """(6,) directions of increasing column and row, in the patient's coordinates (LPS)."""
     position: NDArray[np.float64] | None
-    """(3,) mm, of the first pixel."""
+    """(3,) mm, position of the first pixel."""
     spacing: tuple[float, float] | None
     """mm between rows and between columns."""
 
     @property
     def height(self) -> float | None:
-        """mm along the direction in which slices are stacked."""
+        """Position along the direction in which slices are stacked, mm."""
         if self.orientation is None or self.position is None:
             return None
         return float(np.cross(self.orientation[:3], self.orientation[3:]) @ self.position)
@@ -44,15 +44,15 @@ class _Slice:
 class DicomSource(VolumeSource):
     """A DICOM series: the slices of a folder in their order in space, or the frames of one file.
 
-    A folder is searched with all that is in it, and must hold one series (single images beside it, such as scouts,
-    are passed over). A file with one slice stands for the series that it belongs to.
+    A folder is searched with its subfolders, and must hold one series (single images next to it, such as scouts, are
+    ignored). A file with one slice stands for its series.
     """
 
     def __init__(self, path: str | Path, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> None:
         """Read all headers, sort the slices, and read the first.
 
         Raises:
-            VideoError: there are no DICOM images, several series, or several slices in one place.
+            VideoError: there are no DICOM images, several series, or several slices at one position.
             EngineError: pydicom is not installed.
         """
         needed("pydicom", "dicom")
@@ -78,36 +78,37 @@ class DicomSource(VolumeSource):
 
     def _values(self, index: int) -> NDArray[Any]:
         pixels = import_module("pydicom.pixels")
-        one = self._slices[index]
+        slice_ = self._slices[index]
         try:
-            dataset = import_module("pydicom").dcmread(one.path)
+            dataset = import_module("pydicom").dcmread(slice_.path)
             count = _num_frames(dataset)
-            values = np.asarray(pixels.pixel_array(dataset, index=one.frame if count > 1 else None))
+            values = np.asarray(pixels.pixel_array(dataset, index=slice_.frame if count > 1 else None))
             if dataset.PhotometricInterpretation == "PALETTE COLOR":
                 values = pixels.apply_color_lut(values, dataset)
             if values.ndim == 3:  # colour; YBR is RGB already
                 shift = 8 * (values.dtype.itemsize - 1)
                 return (values >> shift).astype(np.uint8)
             return np.asarray(pixels.apply_modality_lut(values, dataset), np.float32)
-        except Exception as error:  # pydicom and its decoders raise all kinds
+        except Exception as error:  # pydicom and its decoders raise exceptions of all kinds
             hint = "" if "plugin" not in str(error) else '; pip install "pylibjpeg[all]" reads more of them'
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise VideoError(f"{self._label(index)} cannot be read: {reason}{hint}", frame_index=index) from error
 
     def _label(self, index: int) -> str:
-        one = self._slices[index]
-        return str(one.path) if len({other.path for other in self._slices}) > 1 else f"frame {one.frame} of {one.path}"
+        slice_ = self._slices[index]
+        is_one_file = len({other.path for other in self._slices}) == 1
+        return f"frame {slice_.frame} of {slice_.path}" if is_one_file else str(slice_.path)
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do, whatever its name."""
+    """Return whether a file begins as DICOM files do, whatever its name."""
     with suppress(OSError), path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
     return False
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether one of the first files in a folder, or below it, is DICOM."""
+    """Return whether one of the first files in a folder or its subfolders is DICOM."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return any(is_dicom(path) for path in itertools.islice(files, 30))
 
@@ -135,37 +136,37 @@ _HEADER_TAGS = (
 
 
 def _dicom_series(path: Path) -> list[_Slice]:
-    """The slices of one series, in order."""
+    """Return the slices of one series, in order."""
     if not path.exists():
         raise VideoError(f"no such DICOM file or folder: {path}")
-    chosen = None if path.is_dir() else _dicom_header(path)
-    if path.is_file() and chosen is None:
+    given = None if path.is_dir() else _dicom_header(path)
+    if path.is_file() and given is None:
         raise VideoError(f"{path} is not a DICOM image: it has no pixels, or is damaged")
-    if chosen is not None and _num_frames(chosen) > 1:
-        return _in_space(path, _dicom_frames(path, chosen))
+    if given is not None and _num_frames(given) > 1:
+        return _in_space(path, _dicom_frames(path, given))
     series: dict[str, list[_Slice]] = defaultdict(list)
     for file in sorted(path.rglob("*") if path.is_dir() else path.parent.iterdir()):
         header = _dicom_header(file) if file.is_file() else None
         if header is not None:
             series[str(header.get("SeriesInstanceUID", ""))] += _dicom_frames(file, header)
-    if chosen is not None:
-        return _in_space(path, series[str(chosen.get("SeriesInstanceUID", ""))])
+    if given is not None:
+        return _in_space(path, series[str(given.get("SeriesInstanceUID", ""))])
     if not series:
         raise VideoError(f"{path} holds no DICOM images")
     large = {uid: slices for uid, slices in series.items() if len(slices) > 1} or series
     if len(large) > 1:
         listed = "; ".join(
-            f"{found[0].path.relative_to(path)} ({found[0].header.get('SeriesDescription', '')}, {len(found)} slices)"
-            for found in itertools.islice(large.values(), 6)
+            f"{own[0].path.relative_to(path)} ({own[0].header.get('SeriesDescription', '')}, {len(own)} slices)"
+            for own in itertools.islice(large.values(), 6)
         )
-        raise VideoError(f"{path} holds {len(large)} series: give one file of the one you mean: {listed}")
+        raise VideoError(f"{path} holds {len(large)} series: pass one file of the series you mean: {listed}")
     return _in_space(path, next(iter(large.values())))
 
 
 def _dicom_header(path: Path) -> Any | None:
-    """None for what is no DICOM image."""
+    """Return the header of a DICOM image; None if the file is not one."""
     pydicom = import_module("pydicom")
-    with suppress(Exception):  # whatever lies in a folder of a clinic
+    with suppress(Exception):  # a folder may hold files of any kind
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER_TAGS), force=False)
         if header.get("Rows") and header.get("Columns"):
             return header
@@ -178,10 +179,10 @@ def _dicom_frames(path: Path, header: Any) -> list[_Slice]:
     per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
     slices = []
     for frame in range(count):
-        own = per_frame[frame] if frame < len(per_frame) else None
-        measures = _group(own, shared, "PixelMeasuresSequence", header)
-        orientation = _numbers(_group(own, shared, "PlaneOrientationSequence", header), "ImageOrientationPatient")
-        position = _numbers(_group(own, shared, "PlanePositionSequence", header), "ImagePositionPatient")
+        groups = per_frame[frame] if frame < len(per_frame) else None
+        measures = _group(groups, shared, "PixelMeasuresSequence", header)
+        orientation = _numbers(_group(groups, shared, "PlaneOrientationSequence", header), "ImageOrientationPatient")
+        position = _numbers(_group(groups, shared, "PlanePositionSequence", header), "ImagePositionPatient")
         spacing = _numbers(measures, "PixelSpacing")
         slices.append(
             _Slice(
@@ -205,40 +206,43 @@ def _first_item(dataset: Any, name: str) -> Any | None:
     return sequence[0] if sequence else None
 
 
-def _group(own: Any | None, shared: Any | None, name: str, header: Any) -> Any:
-    """Where an enhanced file keeps something: with the frame, with all frames, or as plain files do."""
-    return _first_item(own, name) or _first_item(shared, name) or header
+def _group(of_frame: Any | None, shared: Any | None, name: str, header: Any) -> Any:
+    """Return the dataset that holds a group of tags: the frame's, that of all frames, or the header of plain files."""
+    return _first_item(of_frame, name) or _first_item(shared, name) or header
 
 
 def _numbers(dataset: Any, name: str) -> list[float]:
-    """One or several values of a tag; empty where it is missing or no number."""
+    """Return the values of a tag; none where it is missing or not numeric."""
     try:
         value = dataset.get(name)
         if value is None or value == "":
             return []
-        return [float(one) for one in ([value] if isinstance(value, str) or not hasattr(value, "__iter__") else value)]
-    except (TypeError, ValueError):  # read when it is asked for
+        is_single = isinstance(value, str) or not hasattr(value, "__iter__")
+        return [float(number) for number in ([value] if is_single else value)]
+    except (TypeError, ValueError):  # pydicom converts a value only when it is read
         return []
 
 
 def _in_space(path: Path, slices: list[_Slice]) -> list[_Slice]:
-    """By their place along the stack; all in one place, or nowhere, by their number."""
-    heights = [one.height for one in slices]
-    known = [height for height in heights if height is not None]
-    places = {round(height, 2) for height in known}
-    if len(known) == len(slices) and len(places) == len(slices):
-        order = np.argsort(known, kind="stable")
+    """Sort slices by their position along the stack; by their number if they share one position or have none."""
+    heights = [slice_.height for slice_ in slices if slice_.height is not None]
+    positions = {round(height, 2) for height in heights}
+    if len(heights) == len(slices) and len(positions) == len(slices):
+        order = np.argsort(heights, kind="stable")
         return [slices[row] for row in order]
-    if 1 < len(places) < len(slices):
+    if 1 < len(positions) < len(slices):
         raise VideoError(
-            f"{path} holds {len(slices)} slices in {len(places)} places, so several volumes in one series (times, "
-            "echoes): put one of them into a folder of its own"
+            f"{path} holds {len(slices)} slices at {len(positions)} positions, so several volumes in one series "
+            "(times, echoes): put one of them into a folder of its own"
         )
-    return sorted(slices, key=lambda one: (_numbers(one.header, "InstanceNumber") or [0.0], str(one.path), one.frame))
+    return sorted(
+        slices,
+        key=lambda slice_: (_numbers(slice_.header, "InstanceNumber") or [0.0], str(slice_.path), slice_.frame),
+    )
 
 
 def _dicom_volume(slices: list[_Slice]) -> VolumeInfo | None:
-    """None for what has no place in space, as an ultrasound film."""
+    """Return the geometry of the slices; None if they have no position, as in an ultrasound film."""
     first, last = slices[0], slices[-1]
     if first.orientation is None or first.position is None or last.position is None or first.spacing is None:
         return None

@@ -1,4 +1,4 @@
-"""Animated GIFs with one good palette: colours are counted while frames come, and painted with at the end."""
+"""Animated GIFs with one good palette: colours are counted while frames come; the palette is applied at the end."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _TICK = Fraction(1, 100)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GifOptions(Options):
-    """How large an animated GIF becomes."""
+    """Size and rate of an animated GIF."""
 
     label = "gif"
-    width: int = integer_field(480, 32, 1920, "Width at most, pixels")
-    fps: float = number_field(12.5, 1, 50, "Frames a second at most")
+    width: int = integer_field(480, 32, 1920, "Maximum width, pixels")
+    fps: float = number_field(12.5, 1, 50, "Maximum frames per second")
 
 
 class GifWriter:
     """An animated GIF; a context manager. Frames wait in a temporary file, so memory does not grow."""
 
     def __init__(self, path: str | Path, options: GifOptions) -> None:
-        """Prepare; the file is written when it is left.
+        """Prepare; the file is written when the block is left.
 
         Raises:
             OutputError: the place cannot be written.
@@ -55,7 +55,7 @@ class GifWriter:
         self.num_frames = 0
 
     def to_finish(self) -> int:
-        """Bytes that finishing takes: at most those of the frames."""
+        """Return the bytes that finishing takes: at most those of the frames."""
         return self.num_frames * self._shape[0] * self._shape[1]
 
     def write(self, picture: ByteArray, time_s: float) -> None:

@@ -1,7 +1,7 @@
-"""Any image a user has, as upright 8-bit RGB; and back to a file.
+"""Images of any kind, read as upright 8-bit RGB, and written to files.
 
-Pillow does the decoding; this module decides what the pixels mean (orientation, alpha, bit depth) and turns every
-way in which a file can be bad into an `ImageError` that names it.
+Pillow decodes; this module interprets the pixels (orientation, alpha, bit depth) and turns every kind of bad file into
+an `ImageError` that names it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def read_image(
 ) -> ByteArray:
     """Read one image as upright RGB.
 
-    What is done with the less usual kinds:
+    Less usual kinds:
     a) EXIF orientation is applied, so that x and y are those of a viewer.
-    b) Transparency is composited over white, as a viewer shows it: what hides behind alpha 0 is arbitrary.
+    b) Transparency is composited over white, as a viewer shows it: the colour behind alpha 0 is arbitrary.
     c) 16 bits are scaled by 255 / 65535. Wider integers and floats have no fixed range: floats within [0, 1] are
        scaled by 255, everything else from its own minimum and maximum to 0 and 255.
     d) Grey, palette, CMYK, Lab and YCbCr become RGB; of an animation the first frame is read.
@@ -49,11 +49,11 @@ def read_image(
         source: a path, the bytes of a file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or
             (H, W, 4) RGBA of bool, uint8, uint16 or float in [0, 1].
         max_pixels: larger images are refused before they are decoded.
-        at_least_hw: all that is wanted is an upright picture of this height and width: a JPEG is then decoded to a
-            half, a quarter or an eighth of its size (rounded up) where that is enough.
+        at_least_hw: a smaller result will do, if it has this height and width: a JPEG is then decoded at a half, a
+            quarter or an eighth of its size (rounded up) where that is enough.
 
     Returns:
-        (H, W, 3) uint8, contiguous and the caller's own.
+        (H, W, 3) uint8, contiguous; a copy.
 
     Raises:
         ImageError: the image is missing, empty, truncated, too large, not an image, or an array of another form.
@@ -110,7 +110,7 @@ def _decode(image: Image.Image, name: str, max_pixels: int, at_least_hw: tuple[i
             image.draft(None, (height, width) if is_turned(image) else (width, height))
         image.load()
         return _pil_to_rgb(image)
-    except Exception as error:  # as above, and again only when the pixels are decoded
+    except Exception as error:  # as above; some errors appear only when the pixels are decoded
         raise ImageError(f"{name} is truncated or damaged: {error}") from error
 
 
@@ -151,7 +151,7 @@ def _array_to_rgb(array: NDArray[np.generic], max_pixels: int) -> ByteArray:
 
 
 def _to_8_bit(values: NDArray[np.generic]) -> ByteArray:
-    """Grey of more than 8 bits; see c) of `read_image`."""
+    """Scale grey of more than 8 bits; see c) of `read_image`."""
     wide = values.astype(np.float64)
     finite = wide[np.isfinite(wide)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
@@ -181,9 +181,9 @@ def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
 
 
 def is_turned(image: Image.Image) -> bool:
-    """Whether width and height of an opened image change places when it is made upright: by EXIF, a TIFF tag or XMP.
+    """Return whether an opened image is rotated by 90 or 270 degrees when made upright, by EXIF, a TIFF tag or XMP.
 
-    Of a PNG counts what stands before the pixels, where writers put it: to look behind them is to decode them.
+    In a PNG only the chunks before the pixels count, where writers put them: reading those after them means decoding.
     """
     if image.format == "PNG" and not image.info.keys() & _PNG_EXIF:
         return False
@@ -207,7 +207,7 @@ def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
     pixels = image.astype(np.uint8) * np.uint8(255) if image.dtype == np.bool_ else image
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format is None or image_format not in Image.SAVE:
-        raise OutputError(f"cannot write {path}: {path.suffix or 'no suffix'} is no image format; use .png or .jpg")
+        raise OutputError(f"cannot write {path}: {path.suffix or 'no suffix'} is not an image format; use .png or .jpg")
     with atomic_path(path) as temporary:
         try:
             options = {"quality": 95} if image_format in ("JPEG", "WEBP") else {}
@@ -218,14 +218,14 @@ def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
 
 
 def encode_jpeg(rgb: ByteArray, quality: int) -> bytes:
-    """A JPEG file of (H, W, 3), colours at full resolution."""
+    """Return a JPEG file of an (H, W, 3) image, with colours at full resolution."""
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 
 def write_label_map(path: str | Path, labels: NDArray[np.int32], colors: Sequence[tuple[int, int, int]] = ()) -> Path:
-    """Write a map of numbers as a PNG whose pixels are the numbers: 8 bits with a palette, or 16 where 255 is too few.
+    """Write a map of numbers as a PNG whose pixels are the numbers: 8 bits with a palette, or 16 bits above 255.
 
     Args:
         path: ends in .png; existing files are replaced, missing folders are created.

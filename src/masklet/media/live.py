@@ -21,7 +21,7 @@ from masklet.records import ByteArray, Frame
 
 
 class _ForwardSource(BaseSource):
-    """Frames that are gone once delivered. `next_index` is the number of the next one."""
+    """Frames that are gone once delivered. `_next_index` is the number of the next one."""
 
     _next_index = 0
 
@@ -43,10 +43,10 @@ class _ForwardSource(BaseSource):
 
 
 class IteratorSource(_ForwardSource):
-    """An iterable of (H, W, 3) RGB images of one size, or of anything else that `read_image` takes."""
+    """An iterable of images of one size: (H, W, 3) RGB arrays, or anything else that `read_image` takes."""
 
     def __init__(self, images: Iterable[Any], *, fps: float = DEFAULT_FPS, name: str = "the iterator") -> None:
-        """Take the first image, to know the size.
+        """Read the first image, for the size.
 
         Raises:
             VideoError: there is none, or it is not an image.
@@ -92,9 +92,9 @@ class IteratorSource(_ForwardSource):
 
 
 class _LiveSource(_ForwardSource):
-    """Grabs in a thread and hands out the newest frame: a slow reader skips frames instead of falling behind.
+    """Grabs in a thread and delivers the newest frame: a slow reader skips frames instead of falling behind.
 
-    Frames are numbered as delivered; `time_s` is the clock's, so that skipped ones show as gaps in time.
+    Frames are numbered as delivered; `time_s` is wall-clock time, so skipped frames appear as gaps in time.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class _LiveSource(_ForwardSource):
         self._thread: threading.Thread | None = None
 
     def _grab(self) -> Iterator[ByteArray]:
-        """Upright frames as they arrive; ends when the stream does."""
+        """Yield upright frames as they arrive, until the stream ends."""
         raise NotImplementedError
 
     def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
@@ -126,12 +126,12 @@ class _LiveSource(_ForwardSource):
                 yield Frame(index, *item)
 
     def _work(self) -> None:
-        begun: float | None = None
+        start_s: float | None = None
         try:
             for rgb in self._grab():
                 now = time.monotonic()
-                begun = now if begun is None else begun
-                self._offer((rgb, now - begun))
+                start_s = now if start_s is None else start_s
+                self._offer((rgb, now - start_s))
                 if self._stopped.is_set():
                     break
             self._offer(None)
@@ -153,7 +153,7 @@ class _LiveSource(_ForwardSource):
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """OpenCV tells stderr of each way in which it could not open a camera; we say it once."""
+    """Silence OpenCV, which reports every failed attempt to open a camera on stderr; one error is enough."""
     log: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # where OpenCV 5 has it
     before = log.getLogLevel()
     log.setLogLevel(0)  # silent
@@ -175,8 +175,8 @@ class CameraSource(_LiveSource):
         super().__init__()
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(index)
-            found, first = self._capture.read() if self._capture.isOpened() else (False, None)
-        if not found or first is None:
+            is_read, first = self._capture.read() if self._capture.isOpened() else (False, None)
+        if not is_read or first is None:
             self._capture.release()
             raise VideoError(f"camera {index} gives no picture: is it attached, free, and allowed for this program?")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
@@ -195,8 +195,8 @@ class CameraSource(_LiveSource):
 
     def _grab(self) -> Iterator[ByteArray]:
         while not self._stopped.is_set():
-            found, bgr = self._capture.read()
-            if not found:
+            is_read, bgr = self._capture.read()
+            if not is_read:
                 raise VideoError(f"{self._info.name} stopped giving pictures", frame_index=self._next_index)
             yield np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
@@ -247,7 +247,7 @@ class StreamSource(_LiveSource):
                 try:
                     decoded = packet.decode()
                 except av.error.InvalidDataError:
-                    continue  # a lost packet; the next key frame mends it
+                    continue  # a lost packet; the next key frame repairs the picture
                 for frame in decoded:
                     yield np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
         except av.FFmpegError as error:

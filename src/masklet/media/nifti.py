@@ -1,4 +1,4 @@
-"""NIfTI volumes, as brain imaging keeps them. Needs nibabel: the extra `nifti`."""
+"""NIfTI volumes. Needs nibabel: the extra `nifti`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NIFTI_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
 class NiftiSource(VolumeSource):
     """A NIfTI (or MGH) volume: slices along its third axis, or frames in time where each volume is one slice.
 
-    Slices are shown as radiologists look at them: up is the head, or the front where the head is not in view; left on
-    the screen is the patient's right, or the front. Their order is that of the file. None of this changes the label
-    volume, which has the file's own grid.
+    Slices are shown in the radiological convention: up is the head, or the front where the head is not in view; left on
+    the screen is the patient's right, or the front. Their order is that of the file. The label volume is not affected:
+    it has the file's own grid.
     """
 
     def __init__(self, path: str | Path, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> None:
-        """Open the file. A compressed one is unpacked into memory as it is stored; else slices are read as needed.
+        """Open the file. A compressed file is unpacked into memory; of others slices are read as needed.
 
         Raises:
-            VideoError: the file is missing, damaged, no volume, or a series of volumes.
+            VideoError: the file is missing, damaged, not a volume, or a series of volumes.
             EngineError: nibabel is not installed.
         """
         nibabel = needed("nibabel", "nifti")
@@ -39,10 +39,10 @@ class NiftiSource(VolumeSource):
             )
         except FileNotFoundError as error:
             raise VideoError(f"no such volume: {path}") from error
-        except Exception as error:  # nibabel, gzip and numpy each have their own
+        except Exception as error:  # nibabel, gzip and numpy each raise their own kinds
             raise VideoError(f"{path} cannot be read as a volume: {error}") from error
         if not isinstance(image, nibabel.spatialimages.SpatialImage):
-            raise VideoError(f"{path} holds no volume but {type(image).__name__.removesuffix('Image')} data")
+            raise VideoError(f"{path} does not hold a volume but {type(image).__name__.removesuffix('Image')} data")
         if stored.dtype.names:  # RGB24: three bytes with names
             stored = stored.view((np.uint8, len(stored.dtype.names)))[..., :3]
             stored, colors = np.moveaxis(stored, -1, 0), True
@@ -94,15 +94,15 @@ class NiftiSource(VolumeSource):
 
 
 def _calibrated(header: Any) -> tuple[float, float] | None:
-    """The values that a NIfTI file wants shown as black and white; most files do not say."""
-    if "cal_min" not in header.keys():  # noqa: SIM118 (a header is no mapping)
+    """Return the values that the file declares as black and white; None for most files, which declare none."""
+    if "cal_min" not in header.keys():  # noqa: SIM118 (a header is not a mapping)
         return None
     low, high = float(header["cal_min"]), float(header["cal_max"])
     return (low, high) if high > low else None
 
 
 def _radiological(orientation: NDArray[Any]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """How slices along the third axis are shown: rows and columns run to the left, back and feet.
+    """Choose the display of slices along the third axis: rows and columns run to the left, back and feet.
 
     Args:
         orientation: (3, 2) nibabel's: for each axis of the array the one of the world (0 right, 1 front, 2 top) that it

@@ -1,4 +1,4 @@
-"""Where frames come from: `open_source` takes a file, a folder, a camera, an address, arrays or an iterator.
+"""Sources of frames: `open_source` takes a file, a folder, a camera, an address, arrays or an iterator.
 
 Every source delivers upright RGB frames with their number and time, and knows nothing of models or masks.
 """
@@ -48,19 +48,19 @@ VideoSource = str | Path | int | NDArray[np.generic] | Iterable[Any] | FrameSour
 
 
 def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> FrameSource:
-    """Open anything that frames can come from.
+    """Open any source of frames.
 
     a) a folder: its images in natural order of their names, or without images the DICOM series in it; b) a stack of
-    slices: a TIFF, a DICOM file, a NIfTI volume; c) any other file: whatever FFmpeg reads; d) an http(s) address of a
+    slices: a TIFF, a DICOM file, a NIfTI volume; c) any other file that FFmpeg reads; d) an http(s) address of a
     file; e) an address of a live stream (rtsp, rtmp, srt, udp, HLS); f) an int, or its digits when no file has that
     name: a camera; g) a (T, H, W, 3) array or a list of images; h) any other iterable of images, forward once; i) a
     source, returned as it is.
 
     Args:
-        source: see above. Images are whatever `read_image` takes.
+        source: see above. Images are anything that `read_image` takes.
         fps: frames per second of folders, stacks, arrays and iterators.
         window: (center, width) of the values that a stack of more than 8 bits is to show; see
-            `masklet.media.volume`. Of no meaning elsewhere.
+            `masklet.media.volume`. Ignored for other sources.
 
     Raises:
         VideoError: the source is missing, empty, not a video, or of another type.
@@ -107,14 +107,14 @@ def _open_address(url: str, fps: float, window: Window | None) -> FrameSource:
     if not url.startswith(("http://", "https://")):
         return StreamSource(url)
     source = VideoFileSource(url)
-    if source.info.duration_s is None:  # it has no end: a camera that speaks HTTP, or live HLS
+    if source.info.duration_s is None:  # without an end: a camera with HTTP, or live HLS
         source.close()
         return StreamSource(url)
     return source
 
 
 class FolderSource(StillSource):
-    """A folder of images, one a frame, in natural order: 2.jpg before 10.jpg."""
+    """A folder of images, one per frame, in natural order: 2.jpg before 10.jpg."""
 
     def __init__(self, folder: str | Path, *, fps: float = DEFAULT_FPS) -> None:
         """List the folder and read the first image.
@@ -145,12 +145,12 @@ class FolderSource(StillSource):
 
 
 class ArraySource(StillSource):
-    """Images in memory: a (T, H, W, 3) array, or a sequence of whatever `read_image` takes."""
+    """Images in memory: a (T, H, W, 3) array, or a sequence of anything that `read_image` takes."""
 
     def __init__(
         self, images: NDArray[np.generic] | Sequence[Any], *, fps: float = DEFAULT_FPS, name: str = "the array"
     ) -> None:
-        """Look at the first image.
+        """Read the first image.
 
         Raises:
             VideoError: there is none, or it is not an image.
@@ -176,7 +176,7 @@ class ArraySource(StillSource):
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder by the suffix of their names, in natural order.
+    """List the images of a folder by the suffix of their names, in natural order.
 
     Raises:
         VideoError: the folder cannot be read.
@@ -190,6 +190,6 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
-    """Digits compare as numbers; the text itself breaks ties, so that 1.jpg and 01.jpg keep an order."""
+    """Return a sort key by which digits compare as numbers; ties, such as 1.jpg and 01.jpg, are broken by the text."""
     parts = re.split(r"(\d+)", name.casefold())
     return tuple(("", int(part), part) if part.isdigit() else (part, -1, part) for part in parts)

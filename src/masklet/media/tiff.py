@@ -1,4 +1,4 @@
-"""Image stacks: TIFF files with a page a frame."""
+"""Image stacks: TIFF files with one page per frame."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 
 
 class TiffStackSource(VolumeSource):
-    """A TIFF with a page a frame, as microscopes and ImageJ write it. Spacing comes from ImageJ's or OME's notes."""
+    """A TIFF with one page per frame, as microscopes and ImageJ write it.
+
+    The spacing comes from ImageJ's or OME's description.
+    """
 
     def __init__(self, path: str | Path, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> None:
         """Count the pages and read the first.
 
         Raises:
-            VideoError: the file is missing, empty or damaged, is no TIFF, or its pages are not a plain stack.
+            VideoError: the file is missing, empty or damaged, is not a TIFF, or its pages are not a plain stack.
         """
         self._path = Path(path)
         self._is_cut = False
@@ -39,15 +42,15 @@ class TiffStackSource(VolumeSource):
             raise VideoError(f"no such image stack: {path}") from error
         except UnidentifiedImageError as error:
             raise VideoError(f"{path} is not a TIFF that Pillow reads, or it is cut off") from error
-        except Exception as error:  # a damaged header: Pillow's readers raise all kinds
+        except Exception as error:  # a damaged header: Pillow's readers raise exceptions of all kinds
             raise VideoError(f"cannot read {path}: {error}") from error
         try:
             count = self._count_pages()
-            self._file.seek(0)  # whose notes are those of the stack
-            notes = str(self._file.tag_v2.get(270, ""))  # type: ignore[attr-defined]
-            self._check_notes(notes, count)
+            self._file.seek(0)  # its description is that of the stack
+            description = str(self._file.tag_v2.get(270, ""))  # type: ignore[attr-defined]
+            self._check_description(description, count)
             width, height = self._file.size
-            slice_mm, row_mm, column_mm = _tiff_spacing_mm(self._file, notes)
+            slice_mm, row_mm, column_mm = _tiff_spacing_mm(self._file, description)
             volume = VolumeInfo(
                 shape=(width, height, count),
                 axes=(2, 1, 0),
@@ -60,7 +63,7 @@ class TiffStackSource(VolumeSource):
             raise
 
     def _count_pages(self) -> int:
-        """Pages that can be reached: each says where the next one is, and in a cut file one of them is wrong."""
+        """Count the pages that can be reached: each holds the position of the next, and in a cut file one is wrong."""
         count = 1
         try:
             while True:
@@ -80,18 +83,19 @@ class TiffStackSource(VolumeSource):
                 f"{self._path} breaks off after {count} pages: the file is truncated or damaged", frame_index=count
             )
 
-    def _check_notes(self, notes: str, count: int) -> None:
-        channels = re.search(r'\bchannels=(\d+)|SizeC="(\d+)"', notes)
-        if channels and _one_of(channels) > 1 and len(self._file.getbands()) == 1:
+    def _check_description(self, description: str, count: int) -> None:
+        """Refuse stacks whose pages are channels, and those that ImageJ could not write as pages."""
+        channels = re.search(r'\bchannels=(\d+)|SizeC="(\d+)"', description)
+        if channels and _number_in(channels) > 1 and len(self._file.getbands()) == 1:
             raise VideoError(
-                f"{self._path} has {_one_of(channels):.0f} channels as pages of their own: save one of them, or a "
+                f"{self._path} has {_number_in(channels):.0f} channels as pages of their own: save one of them, or a "
                 "colour stack"
             )
-        promised = re.search(r"\bimages=(\d+)", notes)
-        if promised and _one_of(promised) > count == 1:
+        promised = re.search(r"\bimages=(\d+)", description)
+        if promised and _number_in(promised) > count == 1:
             raise VideoError(
-                f"{self._path}: ImageJ wrote {_one_of(promised):.0f} images as one page, as it does beyond 4 GB: save "
-                "it as BigTIFF, or as a folder of images"
+                f"{self._path}: ImageJ wrote {_number_in(promised):.0f} images as one page, as it does beyond 4 GB: "
+                "save it as BigTIFF, or as a folder of images"
             )
 
     def _values(self, index: int) -> NDArray[Any]:
@@ -114,8 +118,8 @@ class TiffStackSource(VolumeSource):
             self._file.close()
 
 
-def _one_of(match: re.Match[str]) -> float:
-    """The number in whichever group matched."""
+def _number_in(match: re.Match[str]) -> float:
+    """Return the number in the group that matched."""
     return next(float(group) for group in match.groups() if group)
 
 
@@ -132,20 +136,20 @@ _MM = {
 }
 
 
-def _tiff_spacing_mm(image: Image.Image, notes: str) -> tuple[float, float, float]:
-    """Between slices, rows and columns; 1 where the file does not say."""
-    if ome := [re.search(rf'PhysicalSize{axis}="([\d.eE+-]+)"', notes) for axis in "ZYX"]:
-        unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', notes)
+def _tiff_spacing_mm(image: Image.Image, description: str) -> tuple[float, float, float]:
+    """Return the distance between slices, rows and columns; 1 where the file does not state it."""
+    if ome := [re.search(rf'PhysicalSize{axis}="([\d.eE+-]+)"', description) for axis in "ZYX"]:
+        unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', description)
         in_mm = _MM.get(unit.group(1) if unit else "µm", 1e-3)
         if ome[1] and ome[2]:
-            row, column = _one_of(ome[1]) * in_mm, _one_of(ome[2]) * in_mm
-            return (_one_of(ome[0]) * in_mm if ome[0] else row), row, column
-    if not notes.startswith("ImageJ"):
-        return 1.0, 1.0, 1.0  # the resolution of other TIFFs is one for printing
+            row, column = _number_in(ome[1]) * in_mm, _number_in(ome[2]) * in_mm
+            return (_number_in(ome[0]) * in_mm if ome[0] else row), row, column
+    if not description.startswith("ImageJ"):
+        return 1.0, 1.0, 1.0  # the resolution in other TIFFs is meant for printing
     tags = image.tag_v2  # type: ignore[attr-defined]
-    unit = re.search(r"^unit=(.+)$", notes, re.MULTILINE)
+    unit = re.search(r"^unit=(.+)$", description, re.MULTILINE)
     in_mm = _MM.get(unit.group(1).strip() if unit else "", 1.0)
     per_unit = [float(tags.get(tag, 0) or 0) for tag in (283, 282)]
     row, column = (in_mm / density if density > 0 else 1.0 for density in per_unit)
-    spacing = re.search(r"^spacing=([\d.eE+-]+)$", notes, re.MULTILINE)
+    spacing = re.search(r"^spacing=([\d.eE+-]+)$", description, re.MULTILINE)
     return (abs(float(spacing.group(1))) * in_mm if spacing else row), row, column

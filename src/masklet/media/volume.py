@@ -1,10 +1,10 @@
-"""Stacks of slices as videos: a slice is a frame. What TIFF, DICOM and NIfTI share.
+"""Stacks of slices as videos, one frame per slice: the common part of TIFF, DICOM and NIfTI.
 
-How values become 8 bits. Slices of 8 bits stay as they are. All others are cut to one range of values, the same for the
-whole stack, so that brightness never jumps from slice to slice: a) the window that the caller gives; b) DICOM's own
-(Window Center and Width of the middle slice), NIfTI's own (`cal_min`, `cal_max`); c) from the 0.5th to the 99.5th
-percentile of sixteen slices spread over the stack. So 12 bits in a 16-bit file are as bright as they should be; for
-the full range of 16 bits give the window (32768, 65536). NIfTI does not say what was measured: for CT give a window.
+Slices of 8 bits stay as they are. All other values are mapped to 8 bits by one range, the same for the whole stack, so
+that brightness never jumps from slice to slice: a) the window that the caller gives; b) that of the file (DICOM: Window
+Center and Width of the middle slice; NIfTI: `cal_min`, `cal_max`); c) from the 0.5th to the 99.5th percentile of
+sixteen slices spread over the stack. So 12 bits in a 16-bit file have their proper brightness; for the full range of 16
+bits give the window (32768, 65536). NIfTI does not say what was measured: for CT give a window.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Window = tuple[float, float]
 
 
 class VolumeSource(StillSource):
-    """Cuts values to 8 bits; a subclass reads them."""
+    """Maps values to 8 bits; a subclass reads them."""
 
     _is_inverted = False
-    """The lowest value is white, as on a film."""
+    """True where the lowest value is white, as on X-ray film."""
 
     def __init__(
         self, name: str, count: int, fps: float, window: Window | None, codec: str, volume: VolumeInfo | None
@@ -46,21 +46,21 @@ class VolumeSource(StillSource):
 
     @abstractmethod
     def _values(self, index: int) -> NDArray[Any]:
-        """(H, W) of any type, or (H, W, 3) uint8.
+        """Return a slice, (H, W) of any type, or (H, W, 3) uint8.
 
         Raises:
             VideoError: the slice cannot be read.
         """
 
     def _own_range(self) -> tuple[float, float] | None:
-        """The values that the file wants shown as black and white."""
+        """Return the values that the file declares as black and white, or None."""
         return None
 
     def _percentiles(self, count: int) -> tuple[float, float]:
         indices = sorted({round(part) for part in np.linspace(0, count - 1, min(16, count))})
         samples = []
         for index in indices:
-            with suppress(VideoError):  # a damaged slice is reported when its turn comes
+            with suppress(VideoError):  # a damaged slice is reported when it is shown
                 values = self._values(index).ravel()[::7]
                 samples.append(values[np.isfinite(values)])
         values = np.concatenate(samples).astype(np.float64)
@@ -84,6 +84,11 @@ class VolumeSource(StillSource):
 
 
 def needed(module: str, extra: str) -> Any:
+    """Import a module of an optional extra.
+
+    Raises:
+        EngineError: it is not installed.
+    """
     try:
         return import_module(module)
     except ImportError as error:

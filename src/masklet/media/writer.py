@@ -1,4 +1,4 @@
-"""Pictures become a video file: H.264, VP9 or ProRes, with or without alpha, uneven time stamps and sound kept."""
+"""Pictures to a video file: H.264, VP9 or ProRes, with or without alpha; uneven time stamps and sound are kept."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from masklet.records import ByteArray
 
 @dataclass(frozen=True, slots=True)
 class VideoCodec:
-    """How pictures and sound are written."""
+    """Encoder settings for pictures and sound."""
 
     names: tuple[str, ...]
-    """Of FFmpeg's encoders: the first that is there."""
+    """FFmpeg's encoders; the first that exists is used."""
     pixel_format: str
     options: Mapping[str, str]
     copied_audio: frozenset[str]
-    """Audio that the container holds as it is; other audio becomes `audio`."""
+    """Audio codecs that the container can hold; other audio is encoded as `audio`."""
     audio: str = "aac"
     needs_even_sides: bool = False
     has_alpha: bool = False
 
 
 def h264(quality: int = 18) -> VideoCodec:
-    """H.264, 8-bit 4:2:0, as every player and browser shows it, in MP4, MOV or MKV.
+    """Return H.264, 8-bit 4:2:0, which every player and browser shows, for MP4, MOV or MKV.
 
     Args:
         quality: x264's constant rate factor: 18 looks like the source, larger is smaller.
     """
-    # x264 where FFmpeg has it; else what comes closest, as in builds without GPL parts
+    # x264 where FFmpeg has it; builds without GPL parts use the encoder that comes closest.
     return VideoCodec(
         ("libx264", "libopenh264", "mpeg4"),
         "yuv420p",
@@ -56,10 +56,10 @@ def h264(quality: int = 18) -> VideoCodec:
 
 
 def vp9(*, alpha: bool, quality: int = 24) -> VideoCodec:
-    """VP9 in WebM, with alpha as browsers show it.
+    """Return VP9 for WebM, with alpha as browsers show it.
 
     Args:
-        alpha: whether pictures have it.
+        alpha: whether pictures have alpha.
         quality: libvpx's constant quality: 24 looks good, larger is smaller.
     """
     return VideoCodec(
@@ -82,7 +82,7 @@ def vp9(*, alpha: bool, quality: int = 24) -> VideoCodec:
 
 
 def prores() -> VideoCodec:
-    """ProRes 4444 in MOV: 10 bits and alpha, for editing."""
+    """Return ProRes 4444 for MOV: 10 bits and alpha, for editing."""
     return VideoCodec(
         ("prores_ks",),
         "yuva444p10le",
@@ -97,7 +97,7 @@ class VideoWriter:
 
     a) Frames keep their time stamps, so uneven ones stay uneven; the first frame written is time 0.
     b) They are written upright: no rotation is left for the player.
-    c) The source's audio is copied over the same stretch of time, encoded anew where the container cannot hold it.
+    c) The source's audio is copied for the same time span, and encoded again where the container cannot hold it.
     d) 4:2:0 in H.264 needs even sides: an odd one gets its last row or column twice, so the video is a pixel larger.
     """
 
@@ -122,7 +122,7 @@ class VideoWriter:
         self._keep_partial = keep_partial
         rate = Fraction(info.fps).limit_denominator(1001)
         self._rate = rate if rate > 0 else Fraction(24)
-        # Live frames come at any time; stills are exactly on the beat; a file has its own clock.
+        # Live frames arrive at any time; stills have exact multiples of 1 / rate; a file has its own clock.
         self._time_base = info.time_base or (Fraction(1, 90_000) if info.is_live else 1 / self._rate)
         self._stack = ExitStack()
         self._container: OutputContainer | None = None
@@ -134,8 +134,10 @@ class VideoWriter:
         self.num_frames = 0
 
     def to_finish(self) -> int:
-        """Bytes that finishing takes, besides the frames that the encoder holds back: the index, some 40 bytes a frame,
-        twice since it is moved to the front, and the packets of the audio."""
+        """Return the bytes that finishing takes, apart from the frames that the encoder holds back.
+
+        These are the index, some 40 bytes per frame, twice since it is moved to the front, and packets of the audio.
+        """
         return 256 * self.num_frames
 
     def write(self, picture: ByteArray, time_s: float) -> None:
@@ -175,7 +177,7 @@ class VideoWriter:
 
     def _open(self, first_s: float, height: int, width: int) -> None:
         self._temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=self._keep_partial))
-        # the index goes to the front, so that browsers start at once
+        # The index goes to the front, so that browsers start at once.
         options = {"movflags": "+faststart"} if self.path.suffix.lower() in (".mp4", ".mov") else {}
         self._container = av.open(f"file:{self._temporary}", "w", options=options)
         self._stack.callback(self._finish)
@@ -185,7 +187,7 @@ class VideoWriter:
         context.height, context.width, context.pix_fmt = height, width, self._codec.pixel_format
         context.time_base = self._time_base
         context.sample_aspect_ratio = self._info.pixel_aspect
-        # BT.709, said aloud, so that players show the colours that were drawn
+        # Declare BT.709, so that players show the colours that were drawn.
         context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
         stream.options = dict(self._codec.options)
         if self._codec.has_alpha and self.path.suffix.lower() == ".webm":
@@ -231,7 +233,7 @@ class _AudioCopy:
         self._source = source
         self._stream = stream
         self._start_s = start_s
-        # a decoder's name may carry a suffix, as "mp3float"
+        # A decoder's name may have a suffix, such as "mp3float".
         self._copies = stream.codec_context.name.removesuffix("float") in codec.copied_audio
         self._resampler: av.AudioResampler | None = None
         if self._copies:
@@ -245,11 +247,11 @@ class _AudioCopy:
         self._packets = self._from_start()
         self._pending: tuple[float, Packet[AudioStream]] | None = None
         self._next_sample: int | None = None
-        """Of the encoded audio, counted from the start; negative for what is playing when the video begins."""
+        """Position of the encoded audio, in samples from the start; negative for audio that began before the video."""
 
     @classmethod
     def start(cls, output: OutputContainer, path: str, start_s: float, codec: VideoCodec) -> _AudioCopy | None:
-        """Begin at `start_s` on the file's own clock; None when the audio cannot be had: it is not worth the video."""
+        """Begin at `start_s` on the file's own clock; None if the audio cannot be read, and is left out."""
         try:
             source = av.open(path, mode="r")
         except av.FFmpegError:
@@ -261,7 +263,7 @@ class _AudioCopy:
             return None
 
     def copy_until(self, end_s: float) -> None:
-        """Copy what is heard before `end_s`, seconds from the start."""
+        """Copy the audio before `end_s`, seconds from the start."""
         while True:
             try:
                 self._pending = self._pending or next(self._packets, None)
@@ -288,14 +290,14 @@ class _AudioCopy:
         self._source.close()
 
     def _from_start(self) -> Iterator[tuple[float, Packet[AudioStream]]]:
-        """(time from the start, packet), from the packet that is playing at the start."""
+        """Yield (time from the start, packet), from the packet that is playing at the start."""
         if self._start_s > 1:
             self._source.seek(int((self._start_s - 0.5) * av.time_base))
         for packet in self._source.demux(self._stream):
             if packet.pts is None or packet.size == 0:
                 continue
             time_s = float(packet.pts * packet.time_base) - self._start_s
-            # A codec's first packets lie before 0 and only warm it up: they belong to the start too.
+            # The first packets of a codec have times before 0 and prime the decoder: they belong to the start, too.
             if time_s > -0.05:
                 yield time_s, packet
 

@@ -1,4 +1,4 @@
-"""A whole medium with its effects: frame by frame, in memory that does not grow, into a file."""
+"""A whole medium with its effects, written frame by frame in memory that does not grow."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ class Container:
 
 
 CONTAINERS: dict[str, Container] = {
-    one.id: one
-    for one in (
+    container.id: container
+    for container in (
         Container("mp4", "MP4", "H.264 with sound, as every player and browser shows it.", (".mp4", ".mkv"), False),
         Container("webm", "WebM", "VP9 with sound; with alpha for web pages.", (".webm",), True),
         Container("mov", "MOV", "ProRes 4444 with sound and alpha, for editing. Large.", (".mov",), True),
-        Container("png", "PNG", "A PNG a frame, with alpha.", (".zip", ".png", ""), True),
+        Container("png", "PNG", "One PNG per frame, with alpha.", (".zip", ".png", ""), True),
         Container("gif", "GIF", "An animation of 256 colours, without sound; alpha is yes or no.", (".gif",), True),
     )
 }
 """By id."""
 
 AHEAD_FRAMES, AHEAD_STRIDE = 300, 5
-"""How far one looks ahead for what lies behind a removed object, and in which steps."""
+"""Frames that are searched ahead for the background behind a removed object, and their step."""
 _AROUND_STRIDE, _AROUND_COUNT = 8, 5
-"""The same for a preview, to either side."""
+"""The same for a preview, on either side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a render wrote."""
+    """The result of a render."""
 
     path: Path
     container: str
     num_frames: int
     is_complete: bool
-    """False when it was stopped: the frames before that are there."""
+    """False if it was stopped; the file has the frames before."""
 
 
 class _Writer(Protocol):
@@ -95,35 +95,35 @@ def render_video(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Rendered:
-    """Write a medium with its effects. Time stamps and sound are those of the source.
+    """Write a medium with effects. Time stamps and sound are those of the source.
 
     Args:
         medium: an image or a video, with its masklets; frames without masks are background.
-        composition: what is wanted.
+        composition: the effects.
         out: see `CONTAINERS` for suffixes; for "png" a .zip, or a folder that is empty or does not exist, or for one
             frame a .png.
-        container: one of `CONTAINERS`; None means what the suffix says.
+        container: one of `CONTAINERS`; None chooses by the suffix.
         start: first frame.
-        stop: first frame that is not wanted; None runs to the end.
+        stop: the frame after the last one; None runs to the end.
         assets: backgrounds by the `asset_id` that the composition names: files, or (h, w, 3) images.
         gif: size and rate of a GIF.
         progress: called after each frame.
-        cancelled: asked before each frame; once it says True the file is finished with the frames that it has.
+        cancelled: asked before each frame; once it returns True, the file is finished with the frames that it has.
 
     Returns:
-        What was written. After an error, too, the frames before it are in the file, but for PNGs and GIFs.
+        The result. After an error the frames before it are in the file, except for PNGs and GIFs.
 
     Raises:
         ConfigError: the container is unknown or an asset is missing.
-        DataError: a mask has not the size of its frame.
+        DataError: a mask does not have the size of its frame.
         ImageError: a background cannot be read.
-        OutputError: alpha is wanted of a container without, or the place cannot be written, or the disk is full.
+        OutputError: the container has no alpha and needs it, the place cannot be written, or the disk is full.
         VideoError: there is no such frame, or the source or the background broke off.
     """
     kind = choose_container(out, container)
     path = Path(out)
     if composition.is_transparent and not kind.has_alpha:
-        others = ", ".join(one.name for one in CONTAINERS.values() if one.has_alpha)
+        others = ", ".join(other.name for other in CONTAINERS.values() if other.has_alpha)
         raise OutputError(f"{kind.name} has no transparency: choose {others}, or another background than transparent")
     source = medium.source
     count = source.info.num_frames
@@ -153,7 +153,8 @@ def render_video(
             picture = renderer.render(
                 frame.rgb, masks, time_s=frame.time_s - first_s, trails=trails.at(frame.index, masks)
             )
-            check_space(path, picture.nbytes + writer.to_finish())
+            keeps_frames = kind.id not in ("png", "gif")
+            check_space(path, picture.nbytes + writer.to_finish(), keeps_frames=keeps_frames)
             writer.write(picture, frame.time_s)
             done += 1
             if progress is not None:
@@ -183,13 +184,13 @@ def render_preview(
     assets: Mapping[str, Asset] | None = None,
     start: int = 0,
 ) -> ByteArray:
-    """One frame as `render_video` shows it.
+    """Render one frame as `render_video` shows it.
 
     Args:
         medium: as there.
-        frame_index: which.
-        composition: what is wanted.
-        width: the result is made smaller, and so is the work; None means full size.
+        frame_index: number of the frame.
+        composition: the effects.
+        width: of a smaller result, which also takes less work; None means full size.
         assets: as there.
         start: the first frame of the render, where a background video begins.
 
@@ -217,25 +218,25 @@ def render_preview(
 
 
 def choose_container(out: str | Path, container: str | None = None) -> Container:
-    """The container of this name, or that of a file's suffix.
+    """Return the container of this name, or that of a file's suffix.
 
     Raises:
-        ConfigError: there is none of that name.
-        OutputError: the suffix is another one's, or nobody's.
+        ConfigError: the name is unknown.
+        OutputError: the suffix is unknown, or belongs to another container.
     """
     suffix = Path(out).suffix.lower()
     if container is None:
-        found = next((one for one in CONTAINERS.values() if suffix in one.suffixes), None)
-        if found is None:
-            known = ", ".join(ending for one in CONTAINERS.values() for ending in one.suffixes if ending)
+        by_suffix = next((kind for kind in CONTAINERS.values() if suffix in kind.suffixes), None)
+        if by_suffix is None:
+            known = ", ".join(ending for kind in CONTAINERS.values() for ending in kind.suffixes if ending)
             raise OutputError(f"cannot tell from {out} what to write: end it in {known}, or give a folder for PNGs")
-        return found
+        return by_suffix
     if container not in CONTAINERS:
-        raise ConfigError(f"there is no container {container!r}: choose from {', '.join(CONTAINERS)}")
-    chosen = CONTAINERS[container]
-    if suffix not in chosen.suffixes:
-        raise OutputError(f"{chosen.name} is written to {' or '.join(filter(None, chosen.suffixes))}, got {out}")
-    return chosen
+        raise ConfigError(f"unknown container {container!r}: choose from {', '.join(CONTAINERS)}")
+    kind = CONTAINERS[container]
+    if suffix not in kind.suffixes:
+        raise OutputError(f"{kind.name} is written to {' or '.join(filter(None, kind.suffixes))}, got {out}")
+    return kind
 
 
 def _open_writer(
@@ -253,16 +254,16 @@ def _open_writer(
 
 
 class _Pngs:
-    """A PNG a frame, in a folder or a .zip."""
+    """Writes one PNG per frame, in a folder or a .zip."""
 
     def __init__(self, path: Path) -> None:
-        self._tree = OutputFolder(path)
+        self._folder = OutputFolder(path)
         self._count = 0
 
     def write(self, picture: ByteArray, time_s: float) -> None:
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "PNG", compress_level=3)
-        self._tree.write(f"{self._count:05d}.png", buffer.getvalue())
+        self._folder.write(f"{self._count:05d}.png", buffer.getvalue())
         self._count += 1
 
     def to_finish(self) -> int:
@@ -274,11 +275,11 @@ class _Pngs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tree.__exit__(kind, error, trace)
+        self._folder.__exit__(kind, error, trace)
 
 
 class _OnePng:
-    """A single picture."""
+    """Writes a single PNG."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -308,8 +309,8 @@ def _is_removed(composition: Composition, object_id: int, *, fill: str) -> bool:
 
 
 def _plate(medium: LabelledMedium, composition: Composition, start: int, stop: int | None) -> CleanPlate | None:
-    """What lies behind removed objects, as far as one can see ahead."""
-    removed = [one for one in medium.masklets.objects if _is_removed(composition, one.object_id, fill="auto")]
+    """Collect the background behind removed objects from the frames ahead; None if no object is removed."""
+    removed = [info for info in medium.masklets.objects if _is_removed(composition, info.object_id, fill="auto")]
     if not removed or medium.is_image:
         return None
     plate = CleanPlate(medium.source.info.size_hw)
