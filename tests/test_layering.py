@@ -129,6 +129,85 @@ def test_the_walk_sees_what_it_should() -> None:
     ]
 
 
+class Reach(NamedTuple):
+    """A private attribute that is read or written through something other than `self` or `cls`."""
+
+    file: Path
+    line: int
+    code: str
+    attribute: str
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(PACKAGE.parent)}:{self.line}: {self.code}"
+
+
+def private_reaches(file: Path, tree: ast.Module) -> Iterator[Reach]:
+    """Yield accesses to private attributes that no class of the same file defines.
+
+    Classes of one file may share their private fields, as a container and its iterator do.
+    """
+    own = set(_private_definitions(tree))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute) or not node.attr.startswith("_") or node.attr.startswith("__"):
+            continue
+        is_own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+        if not is_own and node.attr not in own and node.attr not in NAMED_TUPLE_METHODS:
+            yield Reach(file, node.lineno, ast.unparse(node), node.attr)
+
+
+NAMED_TUPLE_METHODS = frozenset({"_asdict", "_fields", "_make", "_replace"})
+"""Public, in spite of their names."""
+
+PRIVATE_OF_OTHERS = frozenset({"torch._dynamo", "torch._C", "os._exit", "torch.ops.mkldnn._is_mkldnn_bf16_supported"})
+"""Private names of libraries that have no public one for the purpose."""
+
+
+def _private_definitions(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+            if isinstance(node.ctx, ast.Store):
+                yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def test_no_class_reaches_into_anothers_private_fields() -> None:
+    reaches = [
+        str(reach)
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for reach in private_reaches(file, ast.parse(file.read_text(encoding="utf-8")))
+        if not any(reach.code.startswith(name) for name in PRIVATE_OF_OTHERS)
+    ]
+    assert not reaches, "\n".join(reaches)
+
+
+def test_private_reaches_are_seen() -> None:
+    tree = ast.parse(
+        "class A:\n"
+        "    _known = 1\n"
+        "    def f(self, other, pair):\n"
+        "        self._mine = other._known + other._mine\n"
+        "        return other._theirs, pair._replace(), other.__class__\n"
+    )
+    assert [(reach.line, reach.code) for reach in private_reaches(PACKAGE / "a.py", tree)] == [(5, "other._theirs")]
+
+
+def test_class_names_are_unique() -> None:
+    """One name means one thing in the whole package; private classes count, too."""
+    places: dict[str, list[str]] = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{file.relative_to(PACKAGE)}:{node.lineno}")
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_the_top_of_the_package_is_small() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= 10
+
+
 @pytest.mark.parametrize(
     ("code", "heavy"),
     [

@@ -112,7 +112,7 @@ def test_what_is_missing_or_does_not_fit_is_named(folders: tuple[Path, Path], tm
     with pytest.raises(DataError, match=r"one/00003\.png, frame 00003, is 10 x 10 .* the truth is 128 x 96"):
         evaluate_masks(results, truth)
     (results / "one/00003.png").unlink()
-    with pytest.raises(DataError, match="no mask of frame 00003"):
+    with pytest.raises(DataError, match="no mask for frame 00003"):
         evaluate_masks(results, truth)
     for path in (results / "two").iterdir():
         path.unlink()
