@@ -49,7 +49,7 @@ def peers(
             contestants["encode image"].append(Contestant(name, theirs.encode_image))
             contestants["attend"].append(Contestant(name, theirs.attend))
             contestants["decode masks"].append(Contestant(name, theirs.decode))
-    pixels = engine._squared(scene.rgb, True)[None]
+    pixels = engine.squared(scene.rgb, True)[None]
     graph = None if exported is None else exported / "encode_image.onnx"
     if graph is None:
         missing.append("onnxruntime and OpenVINO: --exported FOLDER was not given")
@@ -77,7 +77,7 @@ class Transformers:
         self.autocast = autocast
         self.model = _as_transformers(engine.model)
         # Whatever filter squared the picture, both see the same numbers.
-        pixels = torch.from_numpy(engine._squared(scene.rgb, True)[None])
+        pixels = torch.from_numpy(engine.squared(scene.rgb, True)[None])
         self.pixels = engine.model.image_encoder.normalise(pixels).contiguous()
         recall = scene.recalls[0]
         embedding = scene.features.arrays["embedding"]

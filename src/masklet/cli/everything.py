@@ -11,7 +11,7 @@ import typer
 
 from masklet.cli.console import ProgressReport, print_line, print_table
 from masklet.cli.groups import OptionGroup
-from masklet.cli.images import COCO_NAME, Batch, Job, Results, list_images
+from masklet.cli.images import COCO_NAME, Batch, ImageJob, Results, list_images
 
 if TYPE_CHECKING:
     from masklet.records import ByteArray
@@ -85,7 +85,7 @@ def segment_everything(images: Sequence[Path], changes: dict[str, Any], results:
     chosen = results.chosen_formats(without="cutout", name="--format with --everything")
     names = {"overlay": "overlay.jpg", "masks": "masks.png"}
     jobs = [
-        Job(image, {kind: results.out / f"{image.stem}.{name}" for kind, name in names.items() if kind in chosen})
+        ImageJob(image, {kind: results.out / f"{image.stem}.{name}" for kind, name in names.items() if kind in chosen})
         for image in list_images(images)
     ]
     coco_path = results.out / COCO_NAME if "coco" in chosen else None
@@ -155,7 +155,7 @@ class _Found:
 def _find(
     batch: Batch[_Found],
     config: AutomaticConfig,
-    job: Job[str],
+    job: ImageJob[str],
     rgb: ByteArray,
     show: Callable[[AutomaticCounts], None],
 ) -> Callable[[float], _Found]:
@@ -199,7 +199,7 @@ def _extra(mask: AutomaticMask) -> dict[str, Any]:
     }
 
 
-def _write(job: Job[str], rgb: ByteArray, masks: Sequence[AutomaticMask], labels: Any) -> None:
+def _write(job: ImageJob[str], rgb: ByteArray, masks: Sequence[AutomaticMask], labels: Any) -> None:
     from masklet.formats import FrameRows, image_medium, open_image_stream
     from masklet.masks.drawing import draw_regions, neighbor_colors
     from masklet.media.images import write_image, write_label_map

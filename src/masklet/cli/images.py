@@ -71,7 +71,7 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[K]):
+class ImageJob(Generic[K]):
     """One image and its results to be."""
 
     image: Path
@@ -121,7 +121,7 @@ class Batch(Generic[D]):
 
             self._coco.write(FrameRows(image_medium(image, rgb), 0, 0.0, rows, extras=extras))
 
-    def do(self, job: Job[Any], segment: Callable[[ByteArray], Callable[[float], D]]) -> None:
+    def do(self, job: ImageJob[Any], segment: Callable[[ByteArray], Callable[[float], D]]) -> None:
         """One image.
 
         Args:
@@ -143,7 +143,7 @@ class Batch(Generic[D]):
 
     def run(
         self,
-        jobs: Sequence[Job[Any]],
+        jobs: Sequence[ImageJob[Any]],
         do: Callable[[int, ProgressReport], None],
         *,
         unit: str,

@@ -12,7 +12,7 @@ import typer
 from masklet.cli.console import ProgressReport, print_table
 from masklet.cli.everything import EverythingChoice, segment_everything
 from masklet.cli.groups import OptionGroup, with_groups
-from masklet.cli.images import COCO_NAME, Batch, Job, Results, list_images
+from masklet.cli.images import COCO_NAME, Batch, ImageJob, Results, list_images
 from masklet.cli.options import (
     RESULT_PANEL,
     ModelChoice,
@@ -172,7 +172,7 @@ def _plan(
     out: Path,
     formats: Sequence[str],
     candidates: int,
-) -> tuple[list[Job[_Kind]], list[tuple[ObjectPrompt, ...]]]:
+) -> tuple[list[ImageJob[_Kind]], list[tuple[ObjectPrompt, ...]]]:
     """What is to be done, and the prompts of each image, checked as far as they can be before anything is loaded."""
     file = None if prompt_path is None else read_prompt_file(prompt_path)
     if file is not None and typed:
@@ -184,7 +184,7 @@ def _plan(
         own = typed if file is None else file.for_file(path)
         if late := [prompt for prompt in own if prompt.frame_index]:
             raise PromptError(f"{late[0]}: an image has no frames, leave the frame out")
-        jobs.append(Job(path, dict(_paths(path, own, out, formats, candidates))))
+        jobs.append(ImageJob(path, dict(_paths(path, own, out, formats, candidates))))
         prompts.append(own)
     return jobs, prompts
 
@@ -257,7 +257,9 @@ class _Work:
     multimask: bool | None
     refine_edges: bool
 
-    def segment(self, job: Job[_Kind], asked: Sequence[ObjectPrompt], rgb: ByteArray) -> Callable[[float], _Segmented]:
+    def segment(
+        self, job: ImageJob[_Kind], asked: Sequence[ObjectPrompt], rgb: ByteArray
+    ) -> Callable[[float], _Segmented]:
         """Segment; what comes back writes."""
         from masklet.masks.edges import EdgeConfig
 
@@ -281,7 +283,7 @@ class _Work:
         return write
 
     def _write(
-        self, job: Job[_Kind], rgb: ByteArray, prompts: dict[int, Prompt], rows: Sequence[Sequence[MaskRow]]
+        self, job: ImageJob[_Kind], rgb: ByteArray, prompts: dict[int, Prompt], rows: Sequence[Sequence[MaskRow]]
     ) -> None:
         """Write the files of one image; `rows` are the masks by candidate and object."""
         from masklet.formats import FrameRows, image_medium, open_image_stream
@@ -299,7 +301,7 @@ class _Work:
 
     def _record(
         self,
-        job: Job[_Kind],
+        job: ImageJob[_Kind],
         rgb: ByteArray,
         object_ids: Sequence[int],
         results: Sequence[SegmentResult],

@@ -103,7 +103,7 @@ def convert_dataset(data: Dataset, out: str | Path, layout: str, *, progress: Pr
     return Converted(out, len(data.images), len(data.clips), notes)
 
 
-class _Writer(ABC):
+class _DatasetWriter(ABC):
     """Puts examples into a folder."""
 
     def __init__(self, root: Path) -> None:
@@ -128,7 +128,7 @@ class _Writer(ABC):
         return name
 
 
-class _FoldersWriter(_Writer):
+class _FoldersWriter(_DatasetWriter):
     def add_image(self, image: ImageExample) -> None:
         folder = self.root / image.source
         stem = self.own(f"{image.source}/{_stem(image.name, image.source)}", image.where).removeprefix(
@@ -145,7 +145,7 @@ class _FoldersWriter(_Writer):
             _write_masks(folder / "masks", f"{index:05d}", clip.read_labels(index))
 
 
-class _DavisWriter(_Writer):
+class _DavisWriter(_DatasetWriter):
     def add_image(self, image: ImageExample) -> None:
         raise DataError(f"{image.where} is an image, and the layout davis holds clips: choose folders, coco or shards")
 
@@ -165,7 +165,7 @@ class _DavisWriter(_Writer):
         (folder / "all.txt").write_text("".join(f"{name}\n" for name in sorted(self._taken)), encoding="utf-8")
 
 
-class _Sa1bWriter(_Writer):
+class _Sa1bWriter(_DatasetWriter):
     def add_image(self, image: ImageExample) -> None:
         self._add(image.name, image.where, _picture(image), image.read_labels())
 
@@ -180,7 +180,7 @@ class _Sa1bWriter(_Writer):
         (self.root / f"{stem}.json").write_text(json.dumps(document), encoding="utf-8")
 
 
-class _CocoWriter(_Writer):
+class _CocoWriter(_DatasetWriter):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._images: list[dict[str, Any]] = []
@@ -225,7 +225,7 @@ class _CocoWriter(_Writer):
         path.write_text(json.dumps(document), encoding="utf-8")
 
 
-class _SavWriter(_Writer):
+class _SavWriter(_DatasetWriter):
     def add_image(self, image: ImageExample) -> None:
         raise DataError(f"{image.where} is an image, and the layout sa-v holds videos: choose sa-1b, coco or shards")
 
@@ -266,7 +266,7 @@ class _SavWriter(_Writer):
         (self.root / f"{name}_manual.json").write_text(json.dumps(document), encoding="utf-8")
 
 
-class _ShardsWriter(_Writer):
+class _ShardsWriter(_DatasetWriter):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._archive: tarfile.TarFile | None = None
@@ -326,7 +326,7 @@ class _ShardsWriter(_Writer):
             self._put(f"{key}.json", json.dumps(document).encode())
 
 
-_WRITERS: dict[str, Callable[[Path], _Writer]] = {
+_WRITERS: dict[str, Callable[[Path], _DatasetWriter]] = {
     "folders": _FoldersWriter,
     "davis": _DavisWriter,
     "coco": _CocoWriter,

@@ -185,10 +185,10 @@ class StagedEngine(ABC, Generic[A]):
     # The four functions.
 
     def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[A]:
-        pixels = self._squared(rgb, in_video)[None]
+        pixels = self.squared(rgb, in_video)[None]
         return ImageFeatures(self.run_stage("encode_image", {"pixels": pixels}), (rgb.shape[0], rgb.shape[1]))
 
-    def _squared(self, rgb: ByteArray, in_video: bool) -> ByteArray | FloatArray:
+    def squared(self, rgb: ByteArray, in_video: bool) -> ByteArray | FloatArray:
         """(S, S, 3) of 0..255; uint8 or float32, but always the same for one model, since a graph takes only one."""
         if self.spec.resize == "area":
             return to_square_area(rgb, self.spec.image_size)

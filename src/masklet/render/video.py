@@ -70,12 +70,12 @@ class Rendered:
     """False if it was stopped; the file has the frames before."""
 
 
-class _Writer(Protocol):
+class _RenderWriter(Protocol):
     def write(self, picture: ByteArray, time_s: float) -> None: ...
 
     def to_finish(self) -> int: ...
 
-    def __enter__(self) -> _Writer: ...
+    def __enter__(self) -> _RenderWriter: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -241,7 +241,7 @@ def choose_container(out: str | Path, container: str | None = None) -> Container
 
 def _open_writer(
     path: Path, kind: Container, medium: LabelledMedium, composition: Composition, gif: GifOptions
-) -> _Writer:
+) -> _RenderWriter:
     info = medium.source.info
     check_writable(path) if path.suffix else path.parent.mkdir(parents=True, exist_ok=True)
     if kind.id == "gif":
@@ -269,7 +269,7 @@ class _Pngs:
     def to_finish(self) -> int:
         return 256 * self._count
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> _RenderWriter:
         return self
 
     def __exit__(
@@ -294,7 +294,7 @@ class _OnePng:
     def to_finish(self) -> int:
         return 0
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> _RenderWriter:
         return self
 
     def __exit__(

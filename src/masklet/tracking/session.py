@@ -58,7 +58,7 @@ def save_session(engine: Engine[A], state: TrackerState[A], path: str | Path) ->
             atomic_path(path) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
         ):
-            document = _Writer(engine, file).document(state)
+            document = _SessionWriter(engine, file).document(state)
             if state.store is not None:
                 with file.open("masks.jsonl", "w", force_zip64=True) as lines:
                     for row in state.store.all():
@@ -84,7 +84,7 @@ def load_session(path: str | Path, engine: Engine[A], video: VideoSource | None 
         SessionError: the file is damaged, not a session, or of another model or video.
         VideoError: the video cannot be opened.
     """
-    with _Reader.opened(path, engine) as reader:
+    with _SessionReader.opened(path, engine) as reader:
         about = reader.document["video"]
         source = about["path"] if video is None and about is not None else video
         if source is None and about is not None:
@@ -105,7 +105,7 @@ def load_state(path: str | Path, engine: Engine[A]) -> TrackerState[A]:
     Raises:
         SessionError: the file is damaged, not a session, or of another model.
     """
-    with _Reader.opened(path, engine) as reader:
+    with _SessionReader.opened(path, engine) as reader:
         return reader.state(None)
 
 
@@ -158,7 +158,7 @@ def session_prompts(path: str | Path) -> dict[int, dict[int, Prompt]]:
     return prompts
 
 
-class _Writer(Generic[A]):
+class _SessionWriter(Generic[A]):
     """Turns a tracker into JSON; arrays go into the zip at once, and only their names into the JSON."""
 
     def __init__(self, engine: Engine[A], file: zipfile.ZipFile) -> None:
@@ -265,7 +265,7 @@ class _Writer(Generic[A]):
         return name
 
 
-class _Reader(Generic[A]):
+class _SessionReader(Generic[A]):
     """Turns a session file into the state of a tracker."""
 
     def __init__(self, path: Path, engine: Engine[A], file: zipfile.ZipFile) -> None:
@@ -282,7 +282,7 @@ class _Reader(Generic[A]):
 
     @classmethod
     @contextmanager
-    def opened(cls, path: str | Path, engine: Engine[A]) -> Iterator[_Reader[A]]:
+    def opened(cls, path: str | Path, engine: Engine[A]) -> Iterator[_SessionReader[A]]:
         with _unzipped(path) as file:
             yield cls(Path(path), engine, file)
 
