@@ -160,8 +160,8 @@ NAMED_TUPLE_METHODS = frozenset({"_asdict", "_fields", "_make", "_replace"})
 
 PRIVATE_OF_LIBRARIES = frozenset(
     {
-        *("_C", "_dynamo", "_foreach_lerp_", "_is_mkldnn_bf16_supported", "_linear_pointwise", "_reorder_linear_weight"),
-        *("_build_memory_attention_inputs", "_exit", "_process_object_pointers", "_version"),
+        *("_C", "_dynamo", "_foreach_lerp_", "_is_mkldnn_bf16_supported", "_linear_pointwise"),
+        *("_build_memory_attention_inputs", "_exit", "_process_object_pointers", "_reorder_linear_weight", "_version"),
     }
 )
 """Attributes of PyTorch, transformers and os that have no public twin."""
