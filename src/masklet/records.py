@@ -1,4 +1,4 @@
-"""The records that move between the parts. Numpy only; no part of masklet passes a dict instead.
+"""Records that move between the parts of masklet. They hold numpy arrays and handles of an engine.
 
 Shapes: N objects, K candidate masks, H x W source pixels, h x w low-res logits (stride 4 of the model's square).
 `A` is an engine's own array type: a torch tensor, an OrtValue, an int in tests. Records carry `A` as an opaque
@@ -45,10 +45,7 @@ Progress = Callable[[int, int | None, str], None]
 not known; the name may be empty."""
 
 ObjectStatus = Literal["present", "uncertain", "occluded", "lost"]
-"""Of one object on one frame: seen; seen, but something speaks against it; gone for a moment; gone for longer."""
-
-SURE_SCORE = 10.0
-"""Object score, a logit, of a mask that was given and not predicted."""
+"""Status of one object on one frame: visible; visible with doubts; absent for a moment; absent for longer."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,6 +61,7 @@ class Frame:
 
     @property
     def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
         return self.rgb.shape[0], self.rgb.shape[1]
 
     def plot(self, *, ax: Any = None) -> Any:
@@ -83,7 +81,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures(Generic[A]):
-    """What `Engine.encode_image` makes of one image; handles by the names that the model gives them."""
+    """Output of `Engine.encode_image` for one image: handles by the names that the model gives them."""
 
     arrays: Mapping[str, A] = field(repr=False)
     size_hw: tuple[int, int]
@@ -92,7 +90,7 @@ class ImageFeatures(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class FrameMemory(Generic[A]):
-    """What one object remembers of one frame."""
+    """Memory of one object on one frame."""
 
     spatial: A = field(repr=False)
     """(C, h/4, w/4) the memory encoder's output."""
@@ -102,9 +100,9 @@ class FrameMemory(Generic[A]):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Recall(Generic[A]):
-    """What one object reads from its memory bank for one frame: integers and handles, no arithmetic.
+    """Memories that one object reads from its bank for one frame: integers and handles, no arithmetic.
 
-    Empty (both tuples) means: no memory yet, as on the first prompted frame and on images.
+    Both tuples are empty if there is no memory yet, as on the first prompted frame and on images.
     """
 
     spatial: tuple[tuple[int, A], ...] = ()
@@ -116,6 +114,7 @@ class Recall(Generic[A]):
 
     @property
     def is_empty(self) -> bool:
+        """True if nothing is read."""
         return not self.spatial and not self.pointers
 
     def __repr__(self) -> str:
@@ -125,27 +124,27 @@ class Recall(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class Conditioned(Generic[A]):
-    """Image features seen by N objects through their memories: what the mask decoder reads."""
+    """Input of the mask decoder: the image features conditioned on the memories of N objects."""
 
     embeddings: tuple[A, ...] = field(repr=False)
-    """(N,) a (D, h/4, w/4) each."""
+    """(N,) one (D, h/4, w/4) per object."""
     features: ImageFeatures[A]
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded(Generic[A]):
-    """The mask decoder's answer for one object: K candidates and which one was chosen."""
+    """The mask decoder's answer for one object: K candidates, one of which is chosen."""
 
     low_res_logits: A = field(repr=False)
     """(K, h, w) float32, foreground where > 0. K = 3 for an ambiguous prompt, else 1."""
     iou_predictions: tuple[float, ...]
     """(K,) the model's own estimate of each candidate's IoU, in [0, 1]."""
     chosen: int
-    """The candidate that is remembered: the highest IoU prediction."""
+    """Index of the candidate that is remembered, at first the one of the highest IoU prediction."""
     object_score: float
     """Logit; the object is in the frame where > 0."""
     pointers: tuple[A, ...] = field(repr=False)
-    """K times (D,): an object pointer for each candidate, so that another choice is one field."""
+    """(K,) one (D,) object pointer per candidate, so that another choice changes one field only."""
 
     @property
     def pointer(self) -> A:
@@ -154,15 +153,17 @@ class Decoded(Generic[A]):
 
     @property
     def iou_prediction(self) -> float:
+        """IoU prediction of the chosen candidate."""
         return self.iou_predictions[self.chosen]
 
     @property
     def best_first(self) -> tuple[int, ...]:
-        """(K,) the candidates' places, that of the highest IoU prediction first."""
-        return tuple(int(place) for place in np.argsort(-np.asarray(self.iou_predictions), kind="stable"))
+        """(K,) indices of the candidates, the highest IoU prediction first."""
+        return tuple(int(index) for index in np.argsort(-np.asarray(self.iou_predictions), kind="stable"))
 
     @property
     def is_present(self) -> bool:
+        """True if the object is in the frame."""
         return self.object_score > 0
 
 
@@ -368,13 +369,15 @@ class FrameMasks(MaskResult):
         return self.review is not None and bool(self.review.any())
 
     def mask(self, object_id: int) -> BoolArray:
-        """The (H, W) mask of one object.
+        """Return the (H, W) mask of one object.
 
         Raises:
             KeyError: the object is not in this frame's list.
         """
         if object_id not in self.object_ids:
-            raise KeyError(f"object {object_id} is not tracked on frame {self.frame_index}: known {self.object_ids}")
+            raise KeyError(
+                f"object {object_id} is not tracked on frame {self.frame_index}: known are {self.object_ids}"
+            )
         mask: BoolArray = self.masks[self.object_ids.index(object_id)]
         return mask
 
@@ -429,7 +432,7 @@ class FrameMasks(MaskResult):
             object_ids=tuple(source.object_ids[row] for row in order),
             masks=masks,
             iou_predictions=source.scores[order],
-            object_scores=np.where(masks.any(axis=(1, 2)), SURE_SCORE, -SURE_SCORE).astype(np.float32),
+            object_scores=np.where(masks.any(axis=(1, 2)), PRESENT_SCORE, ABSENT_SCORE).astype(np.float32),
             prompted=np.zeros(len(order), np.bool_),
         )
 
@@ -538,7 +541,7 @@ class SegmentResult(MaskResult):
             masks=source.masks[order],
             iou_predictions=source.scores[order],
             low_res_logits=np.array(logits, np.float32).reshape(-1, low_res_size, low_res_size),
-            object_score=SURE_SCORE,
+            object_score=PRESENT_SCORE,
             rgb=rgb,
         )
 
@@ -558,7 +561,7 @@ class SegmentResult(MaskResult):
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What the rest of masklet may know about the model behind an engine."""
+    """Facts about the model behind an engine that the rest of masklet relies on."""
 
     name: str
     image_size: int
@@ -566,7 +569,7 @@ class EngineInfo:
     spatial_slots: int
     """Memories the temporal encodings were trained for: prompted plus `spatial_slots - 1` recent (SAM 2: 7)."""
     max_pointers: int
-    """Object pointers read at most (SAM 2: 16)."""
+    """Largest number of object pointers that are read (SAM 2: 16)."""
     backend: str
     """'torch 2.13.0' or 'onnxruntime 1.24.1'."""
     device: str
@@ -582,14 +585,15 @@ class EngineInfo:
     max_piece: float = 0.0
     """Separate pieces up to this fraction of a mask's area are left out of what is shown."""
     images_only: bool = False
-    """The weights came without a memory: the model segments, and a tracker refuses it."""
+    """True if the weights have no memory: the model can segment, but not track."""
     speed: str = "exact"
     """'exact', or 'fast': see docs/guides/speed.md."""
     path: str = ""
-    """The file or folder that it was opened from, where that is known."""
+    """File or folder that the model was opened from; empty if it is not known."""
 
     @property
     def low_res_size(self) -> int:
+        """Side of the low-res logits, pixels."""
         return self.image_size // 4
 
 

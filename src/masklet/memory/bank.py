@@ -56,19 +56,19 @@ class MemoryConfig:
     max_resolved: int = 3
     """Frames read beside the prompted ones because the policy wrote them as resolved, within `max_prompted`."""
     prompts_ahead: bool = False
-    """Whether a frame also reads prompted frames that lie ahead of it in the direction of tracking."""
+    """Also read prompted frames that lie ahead in the direction of tracking."""
     corrections_stay: bool = True
-    """Whether a click on an already tracked frame makes it a prompted frame. Otherwise it is an ordinary frame,
-    forgotten after a few more."""
+    """Treat a tracked frame that is corrected by a click as a prompted frame. Otherwise it stays an ordinary frame,
+    which is forgotten a few frames later."""
     absent_as_empty: bool = False
-    """Whether a click on a frame where the object was judged absent corrects an empty mask. Otherwise it corrects the
-    logits that the decoder gave all the same."""
+    """Let a click on a frame where the object was judged absent correct an empty mask. Otherwise it corrects the logits
+    that the decoder computed all the same."""
     safeguards: bool = True
-    """Whether a cut drops the tracked frames but the last, a mask that explodes over the frame is refused, and an
-    object that collapses onto another one is marked as uncertain."""
+    """Drop the tracked frames but the last on a shot cut, refuse a mask that explodes over the frame, and mark an object
+    that collapses onto another one as uncertain."""
     withhold_collapsed: bool = False
-    """With `safeguards`: whether an object that has collapsed onto another one also stops remembering until they part.
-    It costs nano two points where twins cross, even when the impostor is known (docs/guides/tracking.md)."""
+    """With `safeguards`: remember nothing of an object while it is collapsed onto another one. It costs nano two points
+    where look-alikes cross, even if the right one of them wins (docs/guides/tracking.md)."""
     retention: Retention = "streaming"
     """`streaming` keeps what the last and the next frame read; `editing` keeps every frame until a correction outdates
     it; `all` keeps every frame whatever is corrected, and no masks to go back to, as the official code does."""

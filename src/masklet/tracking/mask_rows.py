@@ -56,7 +56,7 @@ _ROW_ONLY = {field.name for field in fields(MaskRow)} - {field.name for field in
 """Fields of `MaskRow` that `FrameMasks` has no column for."""
 
 _PER_OBJECT = {field.name: field.metadata["row"] for field in fields(FrameMasks) if "row" in field.metadata}
-"""By field of `FrameMasks` that has one entry per object, the field of `MaskRow` that holds this entry."""
+"""Fields of `FrameMasks` with one entry per object, and the field of `MaskRow` that holds the entry."""
 
 
 def given_row(

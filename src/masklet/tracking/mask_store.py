@@ -177,8 +177,8 @@ class MaskStore:
         ranges = []
         for direction in (1, -1):
             # Beyond the next prompted or accepted frame (the barrier) that frame decides, not this one. Prompts that
-            # have not been tracked yet are barriers, too, though no row says so. Between here and there, only frames that
-            # were tracked in this direction have seen the old prompts; others keep their masks.
+            # have not been tracked yet are barriers, too, though no row says so. Up to there, only frames that were
+            # tracked in this direction have seen the old prompts; the others keep their masks.
             compare, nearest, farthest = (">", "min", "max") if direction > 0 else ("<", "max", "min")
             beyond = f"object_id = ? AND frame_index {compare} ?"
             ((barrier,),) = self._rows(

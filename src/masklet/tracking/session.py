@@ -45,7 +45,7 @@ A = TypeVar("A")
 FORMAT = "masklet session"
 VERSION = 1
 MAX_ARRAY_BYTES = 2**30
-"""Of one array in a file. Larger ones are damage, or an attack on our memory."""
+"""Largest array in a file. A larger one is damage, or an attack on our memory."""
 
 Document = dict[str, Any]
 
