@@ -52,7 +52,8 @@ class PromptOption(NamedTuple):
         if not self.num_numbers:
             return {self.field: Path(text)}
         numbers = _numbers(self.option, text, self.metavar, self.num_numbers)
-        return {self.field: numbers} if self.label is None else {self.field: [numbers], "labels": [self.label]}
+        values: dict[str, Any] = {self.field: [numbers] if _is_list(self.field) else numbers}
+        return values if self.label is None else values | {"labels": [self.label]}
 
 
 PROMPT_OPTIONS = (
