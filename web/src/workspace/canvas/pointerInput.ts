@@ -206,7 +206,7 @@ export class PointerInput {
     else if (gesture.kind === "lasso") this.finishLasso(gesture.points, gesture.adds);
     else if (gesture.isBox && draft?.kind === "box") {
       const [x0, y0, x1, y1] = draft.box;
-      if (x1 - x0 >= 1 && y1 - y0 >= 1) actions.setBox(draft.box);
+      if (x1 - x0 >= 1 && y1 - y0 >= 1) actions.changePrompt({ box: draft.box });
     } else this.click(gesture.from, gesture.button === 2 || event.altKey);
     this.stage.schedule();
   }

@@ -40,12 +40,12 @@ export {
 export { deleteObject, deleteSelectedObject, updateObject } from "./objects";
 export {
   addPoint,
+  changePrompt,
   chooseCandidate,
   clearPrompt,
   cycleCandidate,
   dismissCandidates,
   removePoint,
-  setBox,
 } from "./prompting";
 export { draftObject, select, selectAt, startRenaming, stopRenaming } from "./selection";
 export {

@@ -1,7 +1,7 @@
 /** Clicks and boxes: shown at once with the page's own mask, then sent to the server, whose answer counts. */
 
 import * as api from "../../api/client";
-import type { Box, Point, PromptBody, PromptsOnFrame } from "../../api/types";
+import type { Point, PromptBody, PromptsOnFrame } from "../../api/types";
 import { toast } from "../../state/app";
 import { ensureEditable, resolveTarget } from "./editTarget";
 import { undo } from "./history";
@@ -27,8 +27,9 @@ export function addPoint(point: Point, label: 0 | 1): void {
   extendPrompt((before) => withPoint(before, point, label));
 }
 
-export function setBox(box: Box): void {
-  extendPrompt((before) => ({ ...before, box, candidate: null }));
+/** Replace fields of the selected object's prompt, such as its box. */
+export function changePrompt(changes: Partial<PromptBody>): void {
+  extendPrompt((before) => ({ ...before, ...changes, candidate: null }));
 }
 
 export function removePoint(index: number): void {
