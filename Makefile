@@ -8,7 +8,7 @@ OUT := out/demo
 STUDIO := out/studio
 PAGE := src/masklet/server/static/index.html
 
-.PHONY: demo studio test check format clean
+.PHONY: demo studio test check format dist lowest clean
 
 demo: .venv-demo/ready
 	@.venv-demo/bin/python scripts/demo.py --media $(MEDIA) --out $(OUT)
@@ -29,6 +29,18 @@ format: .venv-dev/ready
 	.venv-dev/bin/ruff check --fix .
 	.venv-dev/bin/ruff format .
 
+# What is published: dist/ with an sdist and, made from it, a wheel, which is then installed and tried.
+dist: .venv-build/ready
+	rm -rf dist
+	.venv-build/bin/python -m build
+	.venv-build/bin/python scripts/check_package.py
+
+# Demo and tests with the lowest versions that pyproject.toml declares: `make lowest EXTRAS=hub,export LOWEST=python3.10`.
+EXTRAS ?= server,dicom,nifti,plot
+LOWEST ?= python3.10
+lowest:
+	$(PYTHON) scripts/lowest_versions.py --python $(LOWEST) --extras "$(EXTRAS)"
+
 # The demo has what `pip install masklet` gives, and nothing more: no PyTorch, no download.
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-demo
@@ -44,6 +56,11 @@ format: .venv-dev/ready
 $(PAGE): .venv-studio/ready $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
 	scripts/build_page .venv-studio/bin/python
 
+.venv-build/ready:
+	$(PYTHON) -m venv --clear .venv-build
+	.venv-build/bin/python -m pip install --quiet --disable-pip-version-check "build>=1.2"
+	@touch $@
+
 .venv-dev/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv-dev
 	.venv-dev/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
@@ -52,4 +69,4 @@ $(PAGE): .venv-studio/ready $(shell find web -path web/node_modules -prune -o -t
 	@touch $@
 
 clean:
-	rm -rf .venv-demo .venv-dev .venv-studio out build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv-demo .venv-dev .venv-studio .venv-build .venv-lowest .venv-node out build dist .pytest_cache .mypy_cache .ruff_cache
