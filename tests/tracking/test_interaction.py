@@ -66,14 +66,14 @@ def test_memories_are_rebuilt_from_the_stored_masks() -> None:
     assert engine.recall_of(13).spatial == ((0, 0), (0, 12), (6, 6), (5, 7), (4, 8), (3, 9), (2, 10), (1, 11))
 
 
-def test_what_the_bank_still_has_is_not_encoded_again() -> None:
+def test_memories_that_the_bank_still_has_are_not_encoded_again() -> None:
     tracker, engine = tracked()
     tracker.prompt(1, 29, **CORRECTION)
     assert [masks.frame_index for masks in tracker.retrack()] == [29]
     assert engine.encoded == []  # the last frame, with its features and neighbours
 
 
-def test_a_correction_reaches_to_the_next_prompted_frame() -> None:
+def test_a_correction_ends_at_the_next_prompted_frame() -> None:
     tracker, _ = tracked()
     tracker.prompt(1, 20, **CORRECTION)
     list(tracker.retrack())
@@ -81,7 +81,7 @@ def test_a_correction_reaches_to_the_next_prompted_frame() -> None:
     assert [masks.frame_index for masks in tracker.retrack()] == list(range(10, 20))
 
 
-def test_prompts_that_wait_are_barriers_too() -> None:
+def test_a_correction_ends_at_a_prompt_that_is_not_tracked_yet() -> None:
     tracker, engine = tracked(objects=(1,))
     tracker.prompt(1, 20, **CORRECTION)
     tracker.prompt(1, 10, **CORRECTION)
@@ -89,7 +89,7 @@ def test_prompts_that_wait_are_barriers_too() -> None:
     assert [index for slot, index in engine.recall_of(25).spatial if slot == 0] == [0, 10, 20]
 
 
-def test_frames_tracked_from_the_other_side_stay() -> None:
+def test_frames_tracked_in_the_other_direction_keep_their_masks() -> None:
     engine = FakeEngine()
     tracker = Tracker(engine, pictures(20))
     tracker.prompt(1, 10, **CLICK)
@@ -108,7 +108,7 @@ def test_an_object_that_comes_later_is_tracked_as_far_as_the_others() -> None:
     assert [len(prompts) for _, prompts, _ in engine.decoded] == [1] * 5
 
 
-def test_one_object_can_be_tracked_alone_and_the_others_are_shown() -> None:
+def test_a_single_object_can_be_tracked_while_others_are_shown() -> None:
     tracker, engine = tracked()
     results = list(tracker.run("backward", start=9, stop=6, object_ids=[2]))
     assert [(masks.frame_index, masks.object_ids) for masks in results] == [(9, (1,)), (8, (1,)), (7, (1,))] or all(
@@ -119,7 +119,7 @@ def test_one_object_can_be_tracked_alone_and_the_others_are_shown() -> None:
     assert {len(prompts) for _, prompts, _ in engine.decoded} == {1}
 
 
-def test_a_preview_far_back_leaves_what_is_running_alone() -> None:
+def test_a_preview_far_back_does_not_disturb_a_run() -> None:
     tracker, engine = tracked(40)
     way = tracker.run(start=20)
     next(way)
@@ -134,7 +134,7 @@ def test_a_preview_far_back_leaves_what_is_running_alone() -> None:
 # Undo.
 
 
-def test_undo_brings_back_what_was_there() -> None:
+def test_undo_restores_the_prompt_before() -> None:
     tracker, engine = tracked()
     tracker.prompt(1, 12, **CORRECTION)
     list(tracker.retrack())
@@ -249,7 +249,7 @@ def test_removing_an_object_removes_its_masks() -> None:
     assert masks.object_ids == (2,)
 
 
-def test_cancel_ends_the_way_within_one_frame() -> None:
+def test_cancel_stops_a_run_within_one_frame() -> None:
     tracker, _ = tracked()
     seen = []
     for masks in tracker.run():
@@ -324,7 +324,7 @@ def test_batches_are_bounded_and_give_the_same() -> None:
     assert (most_few, most_many) == (3, 10)
 
 
-def test_what_is_stored_takes_no_memory() -> None:
+def test_stored_masks_take_no_memory() -> None:
     tracker = Tracker(FakeEngine(recording=False), pictures(1500))
     tracker.prompt(1, 0, **CLICK)
     tracker.prompt(2, 0, **CLICK)
@@ -365,7 +365,7 @@ def test_editing_retention_needs_no_rebuilding() -> None:
 # Going on.
 
 
-def test_a_run_that_was_cut_off_goes_on() -> None:
+def test_proceed_continues_an_interrupted_run() -> None:
     engine = FakeEngine()
     tracker = Tracker(engine, pictures(20))
     tracker.prompt(1, 8, **CLICK)

@@ -1,4 +1,4 @@
-"""Rows of masks: every form of a row has all fields of it, and what an old version has not written gets its default."""
+"""Rows of masks: every form keeps all fields, and fields that an old version did not write get their defaults."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_frame_without_objects_survives_too() -> None:
     assert same(take(masks, []), masks)
 
 
-def test_what_a_preview_does_not_judge_stays_out() -> None:
+def test_statuses_that_a_preview_does_not_have_stay_left_out() -> None:
     masks = replace(frame(), statuses=(), review=None)
     taken = take(masks, [2, 0])
     assert (taken.object_ids, taken.statuses, taken.review) == ((5, 1), (), None)

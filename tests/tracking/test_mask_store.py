@@ -1,4 +1,4 @@
-"""Stored masks: what comes back, what a prompt outdates, and how little memory it takes."""
+"""Stored masks: reading them back, and the frames that a prompt outdates."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_masks_come_back_as_they_were() -> None:
     assert store.frames() is None
 
 
-def test_frames_behind_end_at_a_gap_or_at_what_does_not_lead_there() -> None:
+def test_frames_behind_end_at_a_gap_or_a_frame_tracked_in_the_other_direction() -> None:
     store = filled()
     assert list(store.behind(1, 10, 1, 4)) == [9, 8, 7, 6]
     assert list(store.behind(1, 25, 1, 4)) == []
@@ -86,7 +86,7 @@ def test_a_frame_is_written_whole_or_not_at_all() -> None:
     assert store.frames() is None
 
 
-def test_a_full_disk_is_an_error_of_ours_and_keeps_what_is_there(tmp_path: Path) -> None:
+def test_a_full_disk_raises_output_error_and_keeps_stored_masks(tmp_path: Path) -> None:
     store = filled(path=tmp_path / "masks.db")
     store._database.execute(f"PRAGMA max_page_count = {store._database.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(OutputError, match=r"masks\.db: database or disk is full"):

@@ -1,4 +1,4 @@
-"""Passs of runs and of what is tracked again, on frame numbers alone."""
+"""Passes of runs and of frames that are tracked again, on frame numbers alone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from masklet.tracking.track import Hypothesis, PromptState, Track
 
 
 def prompted_on(*frames: int) -> Track[int]:
-    given = {index: PromptState[int](Prompt.create(points_xy=[(1, 1)]), initial=True) for index in frames}
-    return Track([Hypothesis(MemoryBank[int](MemoryConfig()))], given)
+    prompts = {index: PromptState[int](Prompt.create(points_xy=[(1, 1)]), initial=True) for index in frames}
+    return Track([Hypothesis(MemoryBank[int](MemoryConfig()))], prompts)
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ def prompted_on(*frames: int) -> Track[int]:
         ("both", 2, 9, [Pass(-1, 7, 1, shown_below=3), Pass(1, 3, 9)]),
     ],
 )
-def test_a_run_goes_from_what_was_said(
+def test_a_run_begins_at_the_first_prompts(
     direction: Direction, start: int | None, stop: int | None, passes: list[Pass]
 ) -> None:
     tracks = [prompted_on(3, 9), prompted_on(7)]
     assert passes_of_run(direction, tracks, 12, start=start, stop=stop, object_ids=None) == passes
 
 
-def test_ranges_that_touch_are_gone_over_at_once_and_forward_first() -> None:
+def test_ranges_that_touch_share_a_pass_and_forward_passes_come_first() -> None:
     ranges = [
         StaleRange(1, 4, 6, 1),
         StaleRange(2, 0, 2, -1),
@@ -46,13 +46,13 @@ def test_ranges_that_touch_are_gone_over_at_once_and_forward_first() -> None:
     assert found == [(1, 4, 10, 2), (1, 20, 21, 1), (-1, 9, 8, 1), (-1, 2, -1, 1)]
 
 
-def test_a_leg_is_over_where_nothing_is_left_of_it() -> None:
+def test_a_pass_is_over_when_no_frame_is_left() -> None:
     assert Pass(1, 5, None).is_over(5)
-    assert not Pass(1, 5, None).is_over(None)  # nobody knows
+    assert not Pass(1, 5, None).is_over(None)  # the length is not known
     assert Pass(-1, -1, None).is_over(5)
     assert not Pass(-1, 0, None).is_over(5)
 
 
-def test_a_way_back_shows_what_does_not_come_again() -> None:
+def test_a_backward_pass_shows_frames_that_do_not_come_again() -> None:
     back = Pass(-1, 7, 1, shown_below=3)
     assert [index for index in range(10) if back.shows(index)] == [2]

@@ -1,4 +1,4 @@
-"""Session files: what goes on after them is what would have gone on without."""
+"""Session files: tracking continues from them as it would have continued without them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def facts(masks: FrameMasks) -> tuple[Any, ...]:
 @pytest.mark.parametrize(
     "memory", [MemoryConfig(), MemoryConfig.official(), MemoryConfig(retention="editing")], ids=lambda m: m.policy
 )
-def test_a_resumed_session_goes_on_as_if_nothing_had_happened(tmp_path: Path, memory: MemoryConfig) -> None:
+def test_a_resumed_session_continues_as_if_never_interrupted(tmp_path: Path, memory: MemoryConfig) -> None:
     tracker = started(memory=memory)
     tracker.prompt(1, 14, **CORRECTION)
     tracker.accept(3)
@@ -69,7 +69,7 @@ def test_a_resumed_session_goes_on_as_if_nothing_had_happened(tmp_path: Path, me
     assert resumed.suggest_frames() == tracker.suggest_frames()
 
 
-def test_what_was_to_be_done_is_still_to_be_done(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_still_to_be_done_after_resuming(tmp_path: Path) -> None:
     tracker = started(30)
     tracker.prompt(1, 12, **CORRECTION)
     resumed = Tracker.resume(tracker.save(tmp_path / "job.masklet"), engine(), pictures(30))
@@ -95,14 +95,14 @@ def test_a_mask_prompt_and_a_preview_survive(tmp_path: Path) -> None:
     assert prompt.num_points == 2
 
 
-def test_a_file_says_what_it_is(tmp_path: Path) -> None:
+def test_a_file_names_its_model_video_and_objects(tmp_path: Path) -> None:
     about = session_about(started().save(tmp_path / "job.masklet"))
     assert about["model"]["name"] == "fake"
     assert about["video"]["num_frames"] == 30
     assert about["objects"] == [{"object_id": 1, "name": ""}, {"object_id": 2, "name": "pump"}]
 
 
-def test_the_model_is_looked_for_where_it_was(tmp_path: Path) -> None:
+def test_the_model_is_loaded_from_its_path_if_that_exists(tmp_path: Path) -> None:
     weights = tmp_path / "mine.pt"
     about = {"name": "tiny", "path": str(weights)}
     assert model_of(about) == "tiny"
@@ -201,7 +201,7 @@ def test_a_file_that_does_not_fit_is_refused(
         Tracker.resume(path, engine(), pictures(30))
 
 
-def test_other_files_are_no_sessions(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SessionError, match="cannot read the session"):
         Tracker.resume(tmp_path / "missing.masklet", engine())
     (tmp_path / "text.masklet").write_text("hello")

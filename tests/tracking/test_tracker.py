@@ -86,7 +86,7 @@ def test_frames_without_objects_are_not_encoded() -> None:
     assert engine.encoded == [4, 5]
 
 
-def test_start_after_the_prompt_takes_the_prompt_in_first() -> None:
+def test_a_start_after_the_prompt_remembers_the_prompt_first() -> None:
     tracker, engine = tracker_of(10)
     tracker.prompt(1, 1, **CLICK)
     assert shown(tracker.run(start=6, stop=8)) == [(6, (1,)), (7, (1,))]
@@ -114,7 +114,7 @@ def test_a_second_prompt_later_in_the_video_stays_in_memory() -> None:
     assert [masks.frame_index for masks in results if masks.prompted.any()] == [0, 10]
 
 
-def test_a_lone_negative_click_is_read_with_memory() -> None:
+def test_a_single_background_click_reads_memory() -> None:
     tracker, engine = tracker_of(8)
     tracker.prompt(1, 0, **CLICK)
     tracker.prompt(1, 5, **CORRECTION)
@@ -153,7 +153,7 @@ def test_points_join_a_box_and_a_new_box_replaces_both() -> None:
     assert prompt.previous_logits is None
 
 
-def test_clear_begins_anew() -> None:
+def test_clear_replaces_the_earlier_prompt() -> None:
     tracker, engine = tracker_of(1)
     tracker.prompt(points_xy=[(1, 1)])
     tracker.preview()
@@ -165,7 +165,7 @@ def test_clear_begins_anew() -> None:
     assert prompt.previous_logits is None
 
 
-def test_points_correct_what_a_preview_has_shown() -> None:
+def test_points_correct_the_answer_of_a_preview() -> None:
     tracker, engine = tracker_of(3)
     tracker.prompt(**CLICK)
     tracker.preview(0)
@@ -271,7 +271,7 @@ def test_a_correction_where_the_object_was_absent(rules: MemoryConfig, lowest: f
     assert (prompt.previous_logits.min(), prompt.previous_logits.max()) == (lowest, highest)
 
 
-def test_what_was_said_can_be_taken_back() -> None:
+def test_unprompt_removes_the_prompt_of_a_frame() -> None:
     tracker, engine = tracker_of(8)
     tracker.prompt(1, 0, **CLICK)
     tracker.prompt(1, 3, **CLICK)
@@ -287,7 +287,7 @@ def test_what_was_said_can_be_taken_back() -> None:
         tracker.run()
 
 
-def test_given_logits_are_corrected_in_place_of_the_last_answer() -> None:
+def test_previous_logits_are_corrected_in_place_of_the_last_answer() -> None:
     tracker, engine = tracker_of()
     tracker.prompt(1, 0, **CLICK)
     tracker.preview(0)
@@ -301,7 +301,7 @@ def test_given_logits_are_corrected_in_place_of_the_last_answer() -> None:
     assert (prompt.previous_logits == own).all()
 
 
-def test_the_decoders_answers_can_be_had_beside_the_masks() -> None:
+def test_answers_are_the_decoders_handles_for_the_last_masks() -> None:
     tracker, _ = tracker_of()
     tracker.prompt(3, 0, **CLICK)
     assert tracker.answers == {}
@@ -378,7 +378,7 @@ def test_both_ways_goes_outwards_from_each_objects_first_prompt() -> None:
     assert engine.encoded.count(0) == 1
 
 
-def test_both_ways_asks_nothing_of_objects_that_are_not_to_be_tracked() -> None:
+def test_both_ways_decodes_only_the_objects_to_be_tracked() -> None:
     tracker, _ = tracker_of(10)
     tracker.prompt(1, 5, **CLICK)
     tracker.prompt(2, 8, **CLICK)
@@ -403,7 +403,7 @@ def test_both_ways_within_start_and_stop() -> None:
         tracker.run("both", start=6)
 
 
-def test_an_object_removed_on_the_way_back_is_not_shown_on_the_way_forward() -> None:
+def test_an_object_removed_in_the_backward_pass_is_not_shown_in_the_forward_pass() -> None:
     tracker, _ = tracker_of(8)
     tracker.prompt(1, 2, **CLICK)
     tracker.prompt(2, 6, **CLICK)
@@ -484,7 +484,7 @@ def test_non_overlap_gives_a_pixel_to_the_higher_logit() -> None:
 # By hand, and from sources that run once.
 
 
-def test_step_by_hand_needs_no_source() -> None:
+def test_step_needs_no_source() -> None:
     engine = FakeEngine()
     tracker = Tracker(engine)
     assert tracker.step(frame(3)).object_ids == ()
