@@ -8,7 +8,7 @@ OUT := out/demo
 STUDIO := out/studio
 PAGE := src/masklet/server/static/index.html
 
-.PHONY: demo studio test check format dist lowest clean
+.PHONY: demo studio test check docs format dist lowest clean
 
 demo: .venv-demo/ready
 	@.venv-demo/bin/python scripts/demo.py --media $(MEDIA) --out $(OUT)
@@ -24,6 +24,10 @@ check: .venv-dev/ready
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
+
+# The site, in docs/_build/html. Needs no network; a warning is an error.
+docs: .venv-dev/ready
+	.venv-dev/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 format: .venv-dev/ready
 	.venv-dev/bin/ruff check --fix .
@@ -69,4 +73,5 @@ $(PAGE): .venv-studio/ready $(shell find web -path web/node_modules -prune -o -t
 	@touch $@
 
 clean:
-	rm -rf .venv-demo .venv-dev .venv-studio .venv-build .venv-lowest .venv-node out build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv-demo .venv-dev .venv-studio .venv-build .venv-lowest .venv-node out build dist .pytest_cache .mypy_cache
+	rm -rf .ruff_cache docs/_build docs/reference/generated

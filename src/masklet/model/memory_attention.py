@@ -65,8 +65,8 @@ class RotaryAttention(Attention):
         the work on that side: memories are narrower than their projections. Done in exported graphs, and on CPUs where
         keys have a bias, that is, where speed was asked for. Otherwise everything is computed in the order of the
         official code, because a video of many frames makes much of rounding (docs/guides/speed.md). The kernel
-        does it in half precision, too, which rounds more than that. GPUs and PyTorch's kernels for half precision are fused for keys
-        and values of one width; gradients would need every score kept.
+        does it in half precision, too, which rounds more than that. GPUs and PyTorch's kernels for half
+        precision are fused for keys and values of one width; gradients would need every score kept.
         """
         if self.num_heads > 1 or self.value.in_features >= self.value.out_features:
             return False
