@@ -58,6 +58,12 @@ def test_several_objects_in_one_call_of_the_decoder(photo: Path, engine: FakeEng
     assert second.box_xyxy.tolist() == [1, 2, 30, 40]
 
 
+def test_a_click_has_more_candidates_than_a_box(photo: Path, run: Run) -> None:
+    result = run("segment", photo, "--point", "10,20", "--object", 2, "--box", "1,2,30,40", "--format", "masks")
+    assert result.status == 0
+    assert names(Path("out")) == ["photo.object1.mask.png", "photo.object2.mask.png"]
+
+
 def test_a_rough_mask_with_a_click(photo: Path, engine: FakeEngine, run: Run) -> None:
     write_image("rough.png", LEFT)
     assert run("segment", photo, "--mask", "rough.png", "--negative", "60,10").status == 0

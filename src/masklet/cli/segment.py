@@ -349,7 +349,7 @@ def _rows(object_ids: Sequence[int], results: Sequence[SegmentResult]) -> list[l
             )
             for object_id, result in zip(object_ids, results, strict=True)
         ]
-        for candidate in range(len(results[0].masks))
+        for candidate in range(min(len(result.masks) for result in results))  # a single click has more than a box
     ]
 
 
