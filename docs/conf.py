@@ -51,12 +51,15 @@ pygments_dark_style = "native"
 
 _SECTION = re.compile(r"\s*(Args|Attributes|Example|Examples|Raises|Returns|Yields):$")
 _LIST_ITEM = re.compile(r"\s*([-*+]|\w{1,2}[.)]) ")
+_attribute_docs: dict[str, list[str]] = {}
 _CODE = re.compile(r"(`+[^`]*`+)")
 
 
 def _escaped(line: str) -> str:
     parts = _CODE.split(line)
+    parts[1::2] = [f"``{part.strip('`')}``" for part in parts[1::2]]
     parts[::2] = [re.sub(r"(?<!\\)([*|]|(?<=\w)_(?!\w))", r"\\\1", part) for part in parts[::2]]
+    parts[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in parts[2::2]]  # as in `Prompt`s
     bullet = re.match(r"(\s*)\\\* ", parts[0])
     if bullet:
         parts[0] = f"{bullet[1]}* {parts[0][bullet.end() :]}"
@@ -85,7 +88,16 @@ def plain_docstring(app: Any, what: str, name: str, obj: object, options: Any, l
             item_indent = _indent(line) if is_item else None
         written.append(_escaped(line))
     lines[:] = written
+    if what in ("attribute", "data", "property") and in_prose:
+        _attribute_docs[name] = written
+
+
+def whole_attribute_doc(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    """Undo napoleon on an attribute, where it takes everything before a colon for a type."""
+    if name in _attribute_docs:
+        lines[:] = _attribute_docs[name]
 
 
 def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", plain_docstring, priority=400)
+    app.connect("autodoc-process-docstring", whole_attribute_doc, priority=600)
