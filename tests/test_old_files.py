@@ -1,4 +1,4 @@
-"""Sessions and studio folders that earlier versions of masklet wrote still open."""
+"""Sessions and studio folders of earlier versions open; those of later versions say which one wrote them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 import masklet
 from masklet.api import Model
 from masklet.errors import SessionError, TrackingError
+from masklet.server.annotation.store import FORMAT
 from masklet.server.app import create_app
 from masklet.server.settings import Settings
 from masklet.tracking.mask_rows import COLUMNS
@@ -63,7 +64,7 @@ def test_a_session_resumes_with_its_masks_prompts_and_marks() -> None:
         tracker.prompt(1, 3, points_xy=[(1, 1)])
 
 
-def test_a_resumed_session_goes_on() -> None:
+def test_a_resumed_session_continues() -> None:
     tracker = masklet.resume(WRITTEN / "session.masklet", model=Model(engine()), video=pictures(NUM_FRAMES))
     assert [masks.frame_index for masks in tracker.retrack()] == list(range(5, 23))
     assert tracker.tracked_frames == (0, 22)
@@ -111,7 +112,7 @@ def test_a_studio_undoes_and_redoes_what_was_done_before(page: Page) -> None:
     assert (after["objects"], after["accepted"]) == (before["objects"], before["accepted"])
 
 
-def test_a_studio_goes_on_tracking(page: Page) -> None:
+def test_a_studio_continues_tracking(page: Page) -> None:
     clip = media(page)["video"]
     assert page.track(clip, only_changed=True)[-1][0] == "done"
     assert [one["stale"] for one in page.timeline(clip)["objects"]] == [[], [], []]
@@ -132,3 +133,14 @@ def test_an_old_annotation_file_gets_the_columns_that_are_new(page: Page, tmp_pa
         for table in ("masks", "masks_before"):
             present = {name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")}
             assert present >= set(COLUMNS)
+
+
+def test_an_annotation_file_of_a_later_format_says_what_wrote_it(page: Page, tmp_path: Path) -> None:
+    clip = media(page)["video"]
+    with sqlite3.connect(tmp_path / "studio" / "media" / clip / "annotations.db") as database:
+        database.execute("CREATE TABLE written_by (id INTEGER PRIMARY KEY, format, masklet)")
+        database.execute("INSERT INTO written_by VALUES (0, ?, '9.8.7')", (FORMAT + 1,))
+    answer = page.get(f"/api/v1/media/{clip}/timeline")
+    assert answer.status_code == 422
+    assert f"written by masklet 9.8.7 in format {FORMAT + 1}" in answer.text
+    assert f"reads formats up to {FORMAT}: use masklet 9.8.7" in answer.text

@@ -20,12 +20,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from masklet._version import __version__
+from masklet.errors import DataError
 from masklet.masks.operations import CocoRle
 from masklet.prompts import SHORT_NAMES, Prompt, PromptDocument
 from masklet.records import ABSENT_SCORE, FloatArray, ObjectStatus
 from masklet.tracking.mask_rows import COLUMNS as MASK_COLUMNS
 from masklet.tracking.mask_rows import MaskRow, from_values, given_row
 from masklet.tracking.mask_store import MaskStore, add_columns
+
+FORMAT = 1
+"""Format of the file; it grows when versions before could not work on the file any more."""
 
 MAX_STEPS = 200
 """Operations that can be undone."""
@@ -166,10 +171,26 @@ class AnnotationStore(MaskStore):
         super().__init__(path)
         with self._guarded():
             self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._check_format()
+            except DataError:
+                self._database.execute("ROLLBACK")
+                raise
             self._prepare()
             self._database.execute("INSERT OR IGNORE INTO state VALUES (0, NULL, 0)")
             self._database.execute("UPDATE state SET step = NULL")  # what was in work when the process ended
             self._database.execute("COMMIT")
+
+    def _check_format(self) -> None:
+        """Refuse a file of a later format, which this version might damage. Files before 0.2 do not state theirs."""
+        self._database.execute("CREATE TABLE IF NOT EXISTS written_by (id INTEGER PRIMARY KEY, format, masklet)")
+        written_by = self._database.execute("SELECT format, masklet FROM written_by").fetchone()
+        if written_by is not None and written_by[0] > FORMAT:
+            raise DataError(
+                f"{self.path} was written by masklet {written_by[1]} in format {written_by[0]}, and this masklet "
+                f"({__version__}) reads formats up to {FORMAT}: use masklet {written_by[1]}"
+            )
+        self._database.execute("INSERT OR REPLACE INTO written_by VALUES (0, ?, ?)", (FORMAT, __version__))
 
     def _prepare(self) -> None:
         """Create what the file lacks: all of it when the file is new, else what later versions of masklet added."""
