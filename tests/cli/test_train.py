@@ -35,19 +35,24 @@ def test_a_recipe(data: Path, trained: list[Any], run: Run) -> None:
     )
     assert result.status == 0
     ((config, out, command),) = trained
-    assert (config.image_root, config.clip_root, config.init, config.steps) == (str(data), str(data), "ema.pt", 3)
+    assert (config.images.root, config.clips.clip_root, config.init, config.schedule.steps) == (
+        str(data),
+        str(data),
+        "ema.pt",
+        3,
+    )
     assert out == Path("run")
     assert command.startswith("masklet train nano-clips")
     assert "wrote run/ema.pt" in result.out
 
 
 def test_mixtures_validation_and_settings(data: Path, trained: list[Any], run: Run) -> None:
-    arguments = ["--data", "a:2", "--data", "b", "--validation", "c", "--set", "learning_rate=1e-3"]
+    arguments = ["--data", "a:2", "--data", "b", "--validation", "c", "--set", "optimizer.learning_rate=1e-3"]
     result = run("train", "nano-images", *arguments, "--set", "step.image_clicks=4", "--tensorboard", "--out", "run")
     assert result.status == 0
     config = trained[0][0]
-    assert (config.image_root, config.validation_root) == (("a:2", "b"), "c")
-    assert (config.learning_rate, config.step.image_clicks, config.tensorboard) == (1e-3, 4, True)
+    assert (config.images.root, config.validation.root) == (("a:2", "b"), "c")
+    assert (config.optimizer.learning_rate, config.step.image_clicks, config.log.tensorboard) == (1e-3, 4, True)
     run("train", "nano-images", "--data", "a", "--out", "run", "--set", "rate").fails_with("--set must be NAME=VALUE")
 
 

@@ -5,50 +5,85 @@ from __future__ import annotations
 import pytest
 
 from masklet.errors import ConfigError
-from masklet.train.config import TrainConfig, changed_fields, config_to_dict, with_settings
+from masklet.train.clips import ClipDataConfig
+from masklet.train.config import (
+    UNRELATED_TO_RESULTS,
+    TrainConfig,
+    changed_settings,
+    config_to_dict,
+    settings_of,
+    with_settings,
+)
+from masklet.train.data import ImageDataConfig
 
-CONFIG = TrainConfig(image_root="images")
+CONFIG = TrainConfig(images=ImageDataConfig(root="images"), clips=ClipDataConfig(image_root="images"))
 
 
 def test_settings_of_every_kind() -> None:
     changed = with_settings(
         CONFIG,
         {
-            "learning_rate": "1",
-            "frozen": '["memory_*"]',
-            "recompute": "true",
+            "optimizer.learning_rate": "1",
+            "trainable.frozen": '["memory_*"]',
+            "hardware.recompute": "true",
             "step.image_clicks": "3",
-            "lora.rank": "4",
+            "trainable.lora.rank": "4",
             "teacher": "nano",
             "step.memory.policy": "official",
+            "images.weights": '{"coffee": 0.5}',
+            "clips.num_frames": "7",
         },
     )
-    assert (changed.learning_rate, changed.frozen, changed.recompute) == (1.0, ("memory_*",), True)
+    assert (changed.optimizer.learning_rate, changed.hardware.recompute) == (1.0, True)
     assert (changed.step.image_clicks, changed.teacher) == (3, "nano")
-    assert changed.lora is not None
-    assert changed.lora.rank == 4
+    assert changed.clips == ClipDataConfig(image_root="images", num_frames=7)
+    assert (changed.images.weights, changed.trainable.frozen) == ({"coffee": 0.5}, ("memory_*",))
+    assert changed.trainable.lora is not None
+    assert changed.trainable.lora.rank == 4
 
 
 def test_what_changed_since_an_older_version_stored_it() -> None:
     stored = config_to_dict(CONFIG)
-    del stored["layer_decay"], stored["step"]["clip_clicks"], stored["model"]["images_only"]
-    assert changed_fields(CONFIG, stored) == []
-    stored["log_every"] = 7
+    del stored["optimizer"]["layer_decay"], stored["step"]["clip_clicks"], stored["model"]["images_only"]
+    assert changed_settings(CONFIG, stored) == []
+    stored["log"]["every"] = 7
     stored["step"]["image_clicks"] = 9
-    stored["size"] = 320
-    assert changed_fields(CONFIG, stored) == ["size", "step"]
+    stored["images"]["size"] = 320
+    assert changed_settings(CONFIG, stored) == ["images.size", "step.image_clicks"]
+
+
+def test_adapters_that_a_stored_run_did_not_have_are_a_change() -> None:
+    adapted = with_settings(CONFIG, {"trainable.lora.rank": "4"})
+    assert "trainable.lora.rank" in changed_settings(adapted, config_to_dict(CONFIG))
+    assert changed_settings(CONFIG, config_to_dict(adapted)) == ["trainable.lora"]
+
+
+def test_a_run_of_before_the_settings_had_parts_cannot_be_continued() -> None:
+    with pytest.raises(ConfigError, match=r"begun with a version of masklet before 0\.2"):
+        changed_settings(CONFIG, {"image_root": "images", "steps": 3000, "model": CONFIG.model.to_dict()})
+
+
+def test_every_setting_has_a_name_a_value_and_a_default() -> None:
+    settings = settings_of(CONFIG)
+    assert settings["optimizer.learning_rate"] == (6e-4, 6e-4)
+    assert settings["images.root"] == ("images", None)
+    assert all(name in settings for name in UNRELATED_TO_RESULTS)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("learningrate", "1", "there is no setting 'learningrate'"),
+        ("learningrate", "1", "there is no setting 'learningrate': expected one of images, clips"),
+        ("learning_rate", "1", "there is no setting 'learning_rate': did you mean optimizer.learning_rate"),
+        ("frames_per_clip", "1", "there is no setting 'frames_per_clip': did you mean clips.num_frames"),
+        ("size", "320", "did you mean images.size or clips.size"),
         ("step.clicks", "1", "there is no setting 'step.clicks'"),
-        ("steps.more", "1", "steps has no parts"),
+        ("schedule.steps.more", "1", "steps has no parts"),
         ("step", "1", "step has parts: set one of them, as in step.image_prompts"),
-        ("steps", "many", "steps must be like 3000, got 'many'"),
-        ("size", "100", "size must be a multiple of 32"),
-        ("learning_rate", "0", "learning_rate must be above 0"),
+        ("schedule.steps", "many", "schedule.steps must be like 3000, got 'many'"),
+        ("images.size", "100", "images.size must be a multiple of 32"),
+        ("optimizer.learning_rate", "0", "optimizer.learning_rate must be above 0"),
+        ("schedule.clip_fraction", "2", r"schedule.clip_fraction must be in \[0, 1\], got 2"),
     ],
 )
 def test_settings_that_cannot_be(name: str, value: str, text: str) -> None:

@@ -155,7 +155,7 @@ def test_samples_depend_on_seed_rank_and_number_only(tmp_path: Path) -> None:
     assert all(map(same, samples, take(ImageSamples(config), 6)))
     assert all(map(same, samples[4:], take(ImageSamples(config, start=4), 2)))
     assert not same(samples[0], take(ImageSamples(config, rank=1), 1)[0])
-    assert not same(samples[0], take(ImageSamples(ImageDataConfig(root=str(tmp_path), size=32, seed=1)), 1)[0])
+    assert not same(samples[0], take(ImageSamples(ImageDataConfig(root=str(tmp_path), size=32), seed=1), 1)[0])
 
 
 def test_workers_share_the_batches_of_one_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,18 @@ from masklet.model.checkpoint import read_checkpoint
 from masklet.model.config import NANO_CONFIG
 from masklet.model.sam2 import SAM2
 from masklet.train import loop
-from masklet.train.config import LoraConfig, TrainConfig
+from masklet.train.clips import ClipDataConfig
+from masklet.train.config import (
+    HardwareConfig,
+    LogConfig,
+    LoraConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainableConfig,
+    TrainConfig,
+    ValidationConfig,
+)
+from masklet.train.data import ImageDataConfig
 from masklet.train.loop import Part, Trainer, train
 from masklet.train.recipes import RECIPES
 from masklet.train.steps import StepConfig
@@ -43,28 +55,27 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def config(data: Path, weights: Path, **changes: object) -> TrainConfig:
-    values = {
-        "image_root": str(data),
-        "model": TINY,
-        "init": str(weights),
-        "steps": 4,
-        "size": SIZE,
-        "images_per_step": 2,
-        "objects_per_image": 2,
-        "clips_per_step": 1,
-        "objects_per_clip": 2,
-        "frames_per_clip": 3,
-        "clip_fraction": 0.5,
-        "warmup_steps": 1,
-        "log_every": 1,
-        "checkpoint_every": 2,
-        "workers": 0,
-        "pictures": False,
-        "more_clicks_from": 1.0,
-        "step": StepConfig(image_clicks=2),
+def config(data: Path, weights: Path | None, **changes: object) -> TrainConfig:
+    """A small run, with fields of its parts set by their names."""
+    parts: dict[str, Any] = {
+        "images": ImageDataConfig(root=str(data), size=SIZE, objects_per_image=2),
+        "clips": ClipDataConfig(
+            image_root=str(data), size=SIZE, objects_per_clip=2, num_frames=3, min_object_area=0.006
+        ),
+        "schedule": ScheduleConfig(
+            steps=4, images_per_step=2, clips_per_step=1, clip_fraction=0.5, more_clicks_from=1.0
+        ),
+        "optimizer": OptimizerConfig(warmup_steps=1),
+        "trainable": TrainableConfig(),
+        "validation": ValidationConfig(),
+        "log": LogConfig(every=1, checkpoint_every=2, pictures=False),
+        "hardware": HardwareConfig(workers=0),
     }
-    return TrainConfig(**(values | changes))  # type: ignore[arg-type]
+    for name, value in changes.items():
+        part = next(part for part, record in parts.items() if hasattr(record, name))
+        parts[part] = dataclasses.replace(parts[part], **{name: value})
+    init = None if weights is None else str(weights)
+    return TrainConfig(model=TINY, init=init, step=StepConfig(image_clicks=2), **parts)
 
 
 def losses(run: Path) -> list[float]:
@@ -102,11 +113,28 @@ def test_a_run_is_not_continued_with_other_settings(data: Path, weights: Path, t
 def test_settings_that_an_older_run_did_not_have_do_not_stop_it(data: Path, weights: Path, tmp_path: Path) -> None:
     train(config(data, weights, steps=2), tmp_path)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
-    del state["config"]["layer_decay"]
+    del state["config"]["optimizer"]["layer_decay"]
     torch.save(state, tmp_path / "last.pt")
     train(config(data, weights, steps=2), tmp_path)
     with pytest.raises(CheckpointError, match="layer_decay differ"):
         train(config(data, weights, steps=2, layer_decay=0.5), tmp_path)
+
+
+def test_a_run_begun_before_settings_had_parts_is_not_continued_but_its_weights_are_a_start(
+    data: Path, weights: Path, tmp_path: Path
+) -> None:
+    before = tmp_path / "before"
+    train(config(data, weights, steps=2, clip_fraction=0.0), before)
+    state = torch.load(before / "last.pt", weights_only=True)
+    model = {name: value for name, value in TINY.to_dict().items() if name != "inference"}
+    state["config"] = {"image_root": str(data), "steps": 2, "learning_rate": 6e-4, "model": model}
+    torch.save(state, before / "last.pt")
+    average = torch.load(before / "ema.pt", weights_only=True)
+    torch.save({"config": model, "model": average["model"]}, before / "ema.pt")
+    with pytest.raises(CheckpointError, match=r"begun with a version of masklet before 0\.2.*--init .*before/ema\.pt"):
+        train(config(data, weights, steps=2), before)
+    train(config(data, before / "ema.pt", steps=1, clip_fraction=0.0), tmp_path / "after")
+    assert len(losses(tmp_path / "after")) == 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_names_the_batch_and_keeps_the_checkpoint(
@@ -152,7 +180,7 @@ def gradients_of_first_step(
         update = trainer.optimizer.step
         patch.setattr(nn.utils, "clip_grad_norm_", lambda parameters, norm: torch.ones(()))
         patch.setattr(trainer.optimizer, "step", lambda: (found.extend(grads(trainer)), update()))
-        trainer._step(trainer._clip_parts() if run.clip_fraction else trainer._image_parts())
+        trainer._step(trainer._clip_parts() if run.schedule.clip_fraction else trainer._image_parts())
     return found
 
 
@@ -175,7 +203,14 @@ def test_two_processes_compute_the_gradient_of_one(
 
 @pytest.mark.slow
 def test_two_real_processes_end_with_the_weights_of_one(data: Path, weights: Path, tmp_path: Path) -> None:
-    settings = ["size=64", "images_per_step=2", "micro_batches=2", "pictures=false", "workers=0", "device=cpu"]
+    settings = [
+        "images.size=64",
+        "schedule.images_per_step=2",
+        "schedule.micro_batches=2",
+        "log.pictures=false",
+        "hardware.workers=0",
+        "hardware.device=cpu",
+    ]
     for processes in (1, 2):
         arguments = [f"--data={data}", f"--model={weights}", f"--out={tmp_path / str(processes)}", "--steps=3"]
         command = [sys.executable, "-m", "masklet", "train", "finetune", *arguments, f"--processes={processes}"]
@@ -212,7 +247,7 @@ def test_frozen_patterns_and_layer_decay(data: Path, weights: Path, tmp_path: Pa
     assert not any(name.startswith(("memory_", "image_encoder.trunk.stages.4")) for name in learning)
     rates = {id(p): group["top"] for group in trainer.optimizer.param_groups for p in group["params"]}
     parameters = dict(trainer.model.named_parameters())
-    rate = {name: rates[id(parameters[name])] / run.learning_rate for name in learning}
+    rate = {name: rates[id(parameters[name])] / run.optimizer.learning_rate for name in learning}
     assert rate["image_encoder.trunk.stages.6.0.project.weight"] == 0.5
     assert rate["image_encoder.trunk.stages.5.0.project.weight"] == 0.25
     assert rate["mask_decoder.mask_tokens"] == 1
@@ -248,7 +283,7 @@ def test_adapters_learn_beside_the_model_and_end_in_it(data: Path, weights: Path
     assert moved
     assert all("attention" in name or "_to_" in name or "mlp" in name for name in moved)
     resumed = Trainer(run, tmp_path)
-    assert resumed.done_steps == run.steps
+    assert resumed.done_steps == run.schedule.steps
     again = resumed._plain().weights
     assert all(torch.equal(after[name], again[name]) for name in after)
     with pytest.raises(ConfigError, match="no linear layer is named like nothing"):
@@ -256,7 +291,8 @@ def test_adapters_learn_beside_the_model_and_end_in_it(data: Path, weights: Path
 
 
 def test_a_run_says_how_good_it_became_and_how_it_was_made(data: Path, weights: Path, tmp_path: Path) -> None:
-    run = config(data, weights, steps=2, validation_root=str(data), validation_images=1, pictures=True)
+    run = config(data, weights, steps=2, pictures=True)
+    run = dataclasses.replace(run, validation=ValidationConfig(root=str(data), limit=1))
     train(run, tmp_path, command="masklet train tiny")
     measured = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
     assert [line["step"] for line in measured] == [0, 2]
@@ -270,7 +306,7 @@ def test_a_run_says_how_good_it_became_and_how_it_was_made(data: Path, weights: 
     assert "| two | 3 |" in card
     assert "masklet train tiny" in card
     assert f"masklet evaluate clicks {data} --clicks 3 --box --limit 1 --model {tmp_path}`" in card
-    assert "| `steps` | `2` |" in card
+    assert "| `schedule.steps` | `2` |" in card
 
 
 @pytest.mark.slow
@@ -283,7 +319,8 @@ def test_training_lowers_the_loss(data: Path, weights: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_recipes_make_valid_configurations(name: str, weights: Path) -> None:
     recipe = RECIPES[name]("images/", "clips/", str(weights))
-    assert (recipe.image_root, recipe.clip_root, recipe.init) == ("images/", "clips/", str(weights))
+    assert recipe.clips is not None
+    assert (recipe.images.root, recipe.clips.clip_root, recipe.init) == ("images/", "clips/", str(weights))
 
 
 def test_a_model_may_be_given_parts_that_do_nothing_yet(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ EPILOG = examples(
     ("What it is for", "masklet segment photo.jpg --model runs/mine --point 500,375"),
     (
         "From an official checkpoint, with adapters",
-        "masklet train finetune --data mine --model sam2.1-tiny --set lora.rank=8 --out runs/mine",
+        "masklet train finetune --data mine --model sam2.1-tiny --set trainable.lora.rank=8 --out runs/mine",
     ),
     (
         "nano from the start: prompts, images, clips",
@@ -87,7 +87,8 @@ class Setup(OptionGroup):
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Any setting of config.json, as in learning_rate=1e-4 or step.image_clicks=3. Repeat for more.",
+            help="Any setting of config.json, as in optimizer.learning_rate=1e-4 or schedule.steps=300. "
+            "Repeat for more.",
             show_default=False,
         ),
     ] = None
@@ -101,13 +102,13 @@ class Setup(OptionGroup):
         Raises:
             ConfigError: there is no such recipe or setting.
         """
-        changes: dict[str, Any] = {
-            "validation_root": self.validation,
-            "steps": self.steps,
-            "tensorboard": self.tensorboard or None,
-        }
         config = _config(recipe, data, self.clips, self.model)
-        config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+        if self.steps is not None:
+            config = replace(config, schedule=replace(config.schedule, steps=self.steps))
+        if self.validation is not None:
+            config = replace(config, validation=replace(config.validation, root=self.validation))
+        if self.tensorboard:
+            config = replace(config, log=replace(config.log, tensorboard=True))
         return _with_settings(config, self.settings or [])
 
     def arguments(self, recipe: str, data: list[str], out: Path) -> list[str]:
@@ -146,7 +147,7 @@ def train(
         return 0
     watch = Stopwatch()
     try:
-        with show_progress(f"training {recipe}", config.steps, "steps") as report, _watching(out, report):
+        with show_progress(f"training {recipe}", config.schedule.steps, "steps") as report, _watching(out, report):
             if setup.processes == 1:
                 _train(config, out, command_line.get())
             else:
@@ -156,7 +157,7 @@ def train(
     except FloatingPointError as error:
         raise MaskletError(str(error)) from error
     took = f"{watch.seconds / 60:.0f} min" if watch.seconds >= 120 else f"{watch.seconds:.0f} s"
-    print_line(f"{config.steps} steps; this time took {took}")
+    print_line(f"{config.schedule.steps} steps; this time took {took}")
     _print_scores(out)
     print_line(f"wrote {out / 'ema.pt'}, {out / 'MODEL_CARD.md'}")
     return 0

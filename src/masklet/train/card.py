@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.output import atomic_path
-from masklet.train.config import UNRELATED_TO_RESULTS, TrainConfig, config_to_dict
+from masklet.train.config import UNRELATED_TO_RESULTS, TrainConfig, settings_of
 from masklet.train.record import DESCRIPTION, LOG, VALIDATION, read_lines
 
 CARD, CURVE = "MODEL_CARD.md", "curve.png"
@@ -32,18 +32,19 @@ def write_card(config: TrainConfig, folder: Path, data: Mapping[str, int]) -> Pa
     log, validation = read_lines(folder / LOG), read_lines(folder / VALIDATION)
     starts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["starts"]
     parts = [
-        f"# {config.model.name}, trained on {_names(config.image_root)}",
+        f"# {config.model.name}, trained on {_names(config.images.root)}",
         _summary(config),
         "## How good it is",
         _scores(config, validation, folder),
         "## Training data",
         _table(("source", "images"), [(name, str(count)) for name, count in data.items()]),
-        f"Images: {_listed(config.image_root)}"
-        + (f"; clips: {_listed(config.clip_root)}" if config.clip_root else "")
+        f"Images: {_listed(config.images.root)}"
+        + (f"; clips: {_listed(config.clips.clip_root)}" if config.clips and config.clips.clip_root else "")
         + ". "
         "Their licence, and what may be done with a model made of them, is for you to say here.",
         "## How it was trained",
-        f"{config.steps} steps in {_minutes(log):.1f} minutes. Not at their defaults (all is in `config.json`):",
+        f"{config.schedule.steps} steps in {_minutes(log):.1f} minutes. Settings that are not at their defaults "
+        "(`config.json` has all):",
         _settings(config),
         _curve_text(log, folder),
         "## To repeat it",
@@ -58,21 +59,21 @@ def write_card(config: TrainConfig, folder: Path, data: Mapping[str, int]) -> Pa
     return path
 
 
-def _each(roots: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (roots,) if isinstance(roots, str) else roots
+def _each(roots: str | Sequence[str]) -> tuple[str, ...]:
+    return (roots,) if isinstance(roots, str) else tuple(roots)
 
 
-def _names(roots: str | tuple[str, ...]) -> str:
+def _names(roots: str | Sequence[str]) -> str:
     return " and ".join(Path(root).name for root in _each(roots))
 
 
-def _listed(roots: str | tuple[str, ...]) -> str:
+def _listed(roots: str | Sequence[str]) -> str:
     return ", ".join(f"`{root}`" for root in _each(roots))
 
 
 def _summary(config: TrainConfig) -> str:
     start = f"`{config.init}`" if config.init else "its trunk's ImageNet weights"
-    how = f" through LoRA of rank {config.lora.rank}" if config.lora else ""
+    how = f" through LoRA of rank {config.trainable.lora.rank}" if config.trainable.lora else ""
     taught = f", taught by `{config.teacher}`" if config.teacher else ""
     return (
         f"Trained by masklet from {start}{how}{taught}. The weights are in `ema.pt`; `masklet.load` and `--model` take "
@@ -89,20 +90,23 @@ def _scores(config: TrainConfig, validation: Sequence[Mapping[str, Any]], folder
         for name, text in _MEASURES.items()
         if name in first and name in last
     ]
-    count = "all" if config.validation_images is None else f"at most {config.validation_images}"
-    limit = "" if config.validation_images is None else f" --limit {config.validation_images}"
+    count = "all" if config.validation.limit is None else f"at most {config.validation.limit}"
+    limit = "" if config.validation.limit is None else f" --limit {config.validation.limit}"
     return (
-        f"Mean IoU in per cent on `{config.validation_root}` ({count} images a source), which was not trained on:\n\n"
+        f"Mean IoU in per cent on `{config.validation.root}` ({count} images a source), which was not trained on:\n\n"
         + _table(("prompt", f"step {first['step']}", f"step {last['step']}"), rows)
         + "\n\nAgain: `masklet evaluate clicks "
-        + f"{config.validation_root} --clicks 3 --box{limit} --model {folder}`"
+        + f"{config.validation.root} --clicks 3 --box{limit} --model {folder}`"
     )
 
 
 def _settings(config: TrainConfig) -> str:
-    given, default = config_to_dict(config), config_to_dict(TrainConfig(image_root=""))
-    hidden = UNRELATED_TO_RESULTS | {"image_root", "clip_root", "validation_root", "model", "init"}
-    changed = {name: value for name, value in given.items() if name not in hidden and value != default[name]}
+    hidden = UNRELATED_TO_RESULTS | {"images.root", "clips.image_root", "clips.clip_root", "validation.root", "model"}
+    changed = {
+        name: setting.value
+        for name, setting in settings_of(config).items()
+        if name not in hidden | {"init"} and setting.value != setting.default
+    }
     return _table(("setting", "value"), [(f"`{name}`", f"`{json.dumps(value)}`") for name, value in changed.items()])
 
 

@@ -40,9 +40,6 @@ from masklet.train.augment import (
     scale_cutout,
 )
 from masklet.train.data import (
-    CUTOUT_SOURCES,
-    PART_SOURCES,
-    SOURCE_WEIGHTS,
     VOID_COVERAGE,
     CutoutSampler,
     SampleStream,
@@ -68,9 +65,6 @@ from masklet.train.scene import (
 MAX_CANVAS_SCALE = 1.8
 """Largest still image under a moving camera, in sides of the frame; beyond its edges it is mirrored."""
 MAX_REAL_STRIDE = 6
-
-CLIP_WEIGHTS: Mapping[str, float] = {"cdnet_highway": 0.3}
-"""Many clips of one fixed camera count for less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,19 +99,18 @@ class ClipDataConfig:
     """That the clip is cut to another scene for some frames, in which none of its objects is, and back at times."""
     degrade_probability: float = 0.12
     """Of each of blur, noise and compression, over the whole clip."""
-    weights: Mapping[str, float] = field(default_factory=lambda: dict(SOURCE_WEIGHTS))
+    weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Multiplier by image source, as in `ImageDataConfig`."""
-    part_sources: Mapping[str, float] = field(default_factory=lambda: dict(PART_SOURCES))
+    part_sources: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Sources whose ids are parts of one thing, and the probability of merging them."""
-    cutout_sources: tuple[str, ...] = CUTOUT_SOURCES
-    """Sources whose objects are pasted; those absent are passed over, all are used when none is there."""
-    clip_weights: Mapping[str, float] = field(default_factory=lambda: dict(CLIP_WEIGHTS))
+    cutout_sources: tuple[str, ...] = ()
+    """Sources whose objects are pasted, where they are there; all sources if none is."""
+    clip_weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Multiplier for real clips whose name starts so, else 1; a clip is drawn by it times the root of its frames."""
     min_object_area: float = 0.0015
     """Smallest object on the first frame, as a fraction of it."""
     max_object_area: float = 0.7
     """Largest object on the first frame, as a fraction of it."""
-    seed: int = 0
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -150,20 +143,26 @@ class ClipSample(NamedTuple):
 
 
 class ClipSamples(SampleStream[ClipSample]):
-    """Training clips; see `SampleStream` for `rank`, `start` and `batch_size`.
+    """Training clips; see `SampleStream` for `seed`, `rank`, `start` and `batch_size`.
 
     Raises:
         DataError: the data set cannot be used, here or while reading.
     """
 
     def __init__(
-        self, config: ClipDataConfig, *, rank: int | Sequence[int] = 0, start: int = 0, batch_size: int = 1
+        self,
+        config: ClipDataConfig,
+        *,
+        seed: int = 0,
+        rank: int | Sequence[int] = 0,
+        start: int = 0,
+        batch_size: int = 1,
     ) -> None:
-        super().__init__(seed=config.seed, rank=rank, start=start, batch_size=batch_size)
+        super().__init__(seed=seed, rank=rank, start=start, batch_size=batch_size)
         self.config = config
         images = open_images(config.image_root)
         self._images = SourceSampler(images, config.weights, config.part_sources)
-        self._cutouts = CutoutSampler(images, config.cutout_sources, config.weights)
+        self._cutouts = CutoutSampler(images, config.cutout_sources, config.weights, config.part_sources)
         groups = [] if config.clip_root is None else mixture_clips(open_mixture(config.clip_root))
         self._clips = [clip for _, clips in groups for clip in clips if clip.labelled_frames]
         weights = [(weight, [self._clip_weight(clip) for clip in clips]) for weight, clips in groups]

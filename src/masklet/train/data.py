@@ -45,42 +45,6 @@ MAX_DRAWS = 200
 VOID_COVERAGE = 63
 """A pixel more than a quarter void is void (in units of 255)."""
 
-SOURCE_WEIGHTS: Mapping[str, float] = {
-    "animals7": 1.3,
-    "bsds500": 1.5,
-    "camvid": 0.7,
-    "ccp_clothing": 0.7,
-    "class5_desk": 0.3,
-    "coco_mini": 2.0,
-    "coffee_leaf": 0.25,
-    "dsb2018_nuclei": 0.2,
-    "feral_cats": 0.6,
-    "food_plates": 0.6,
-    "foot_wounds": 0.2,
-    "football": 0.6,
-    "oxford_pets_128": 0.35,
-    "pallets": 0.3,
-}
-"""Diverse natural scenes up; small, blurred or monotonous images down. A source not named here has weight 1."""
-
-PART_SOURCES: Mapping[str, float] = {"ccp_clothing": 0.5}
-"""Sources whose ids are parts of one thing, and how often they are merged into the whole."""
-
-CUTOUT_SOURCES = (
-    "animals7",
-    "feral_cats",
-    "coco_mini",
-    "ccp_clothing",
-    "human300",
-    "dogcat",
-    "oxford_pets_128",
-    "food_plates",
-    "icra_clutter",
-    "football",
-)
-"""Sources of whole objects with clean outlines, fit to be pasted elsewhere."""
-
-
 Groups = Sequence[tuple[float, Mapping[str, Sequence[ImageExample]]]]
 """The weight of each data set of a mixture, and its images by source."""
 
@@ -164,12 +128,18 @@ class SourceSampler:
 class CutoutSampler:
     """Draws whole objects to be pasted elsewhere."""
 
-    def __init__(self, groups: Groups, sources: Iterable[str], weights: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        groups: Groups,
+        sources: Iterable[str],
+        weights: Mapping[str, float],
+        part_sources: Iterable[str] = (),
+    ) -> None:
         wanted = set(sources)
         clean = [(weight, _choose(images, wanted)) for weight, images in groups]
         if not any(images for _, images in clean):
             clean = [(weight, dict(images)) for weight, images in groups]
-        self.images = SourceSampler(clean, weights, dict.fromkeys(PART_SOURCES, 1.0))
+        self.images = SourceSampler(clean, weights, dict.fromkeys(part_sources, 1.0))
         self.sources = self.images.names
         """Names of the sources."""
 
@@ -213,12 +183,12 @@ class ImageDataConfig:
     """Side of the square model input, pixels; even."""
     objects_per_image: int = 3
     """K, masks a sample; repeated when an image has fewer objects."""
-    weights: Mapping[str, float] = field(default_factory=lambda: dict(SOURCE_WEIGHTS))
+    weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Multiplier by source, 1 when not named; a source is drawn in proportion to it times the root of its images."""
-    part_sources: Mapping[str, float] = field(default_factory=lambda: dict(PART_SOURCES))
+    part_sources: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Sources whose ids are parts of one thing, and the probability of merging them."""
-    cutout_sources: tuple[str, ...] = CUTOUT_SOURCES
-    """Sources whose objects are pasted; those absent are passed over, all are used when none is there."""
+    cutout_sources: tuple[str, ...] = ()
+    """Sources whose objects are pasted, where they are there; all sources if none is."""
     paste_probability: float = 0.35
     """An object of another image is pasted in: it occludes, and may be one of the K."""
     crop_probability: float = 0.8
@@ -233,7 +203,6 @@ class ImageDataConfig:
     """Smallest object, as a fraction of the crop."""
     max_object_area: float = 0.85
     """Largest object, as a fraction of the crop."""
-    seed: int = 0
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -317,20 +286,26 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
 
 
 class ImageSamples(SampleStream[ImageSample]):
-    """Training images; see `SampleStream` for `rank`, `start` and `batch_size`.
+    """Training images; see `SampleStream` for `seed`, `rank`, `start` and `batch_size`.
 
     Raises:
         DataError: the data set cannot be used, here or while reading.
     """
 
     def __init__(
-        self, config: ImageDataConfig, *, rank: int | Sequence[int] = 0, start: int = 0, batch_size: int = 1
+        self,
+        config: ImageDataConfig,
+        *,
+        seed: int = 0,
+        rank: int | Sequence[int] = 0,
+        start: int = 0,
+        batch_size: int = 1,
     ) -> None:
-        super().__init__(seed=config.seed, rank=rank, start=start, batch_size=batch_size)
+        super().__init__(seed=seed, rank=rank, start=start, batch_size=batch_size)
         self.config = config
         groups = open_images(config.root)
         self._images = SourceSampler(groups, config.weights, config.part_sources)
-        self._cutouts = CutoutSampler(groups, config.cutout_sources, config.weights)
+        self._cutouts = CutoutSampler(groups, config.cutout_sources, config.weights, config.part_sources)
 
     def go_to(self, stream: tuple[int, int], number: int) -> None:
         self._images.sample_place = self._cutouts.images.sample_place = (stream, number)

@@ -32,8 +32,8 @@ from masklet.model.sam2 import SAM2
 from masklet.output import atomic_path, make_folder
 from masklet.train.adapters import add_adapters, plain_weights
 from masklet.train.card import write_card
-from masklet.train.clips import ClipDataConfig, ClipSamples
-from masklet.train.config import TrainConfig, changed_fields, config_to_dict
+from masklet.train.clips import ClipSamples
+from masklet.train.config import TrainConfig, changed_settings, config_to_dict
 from masklet.train.data import ImageDataConfig, ImageSamples, open_images
 from masklet.train.distillation import Teacher
 from masklet.train.initialise import initialise_nano
@@ -43,8 +43,8 @@ from masklet.train.record import RunLog, describe_run
 from masklet.train.steps import StepResult, clip_step, image_step
 from masklet.train.validation import Validator
 
-PARTS_THAT_START_AS_NOTHING = ("fine_prompts.", "mask_decoder.refine_")
-"""Beginnings of the names of what a model can be given later: at their start they add nothing to what it knew."""
+ZERO_INITIALISED_PARTS = ("fine_prompts.", "mask_decoder.refine_")
+"""Name prefixes of parts that can be added to a trained model: they start with zeros and change nothing at first."""
 
 
 class Part(NamedTuple):
@@ -90,24 +90,24 @@ class Trainer:
     def __init__(self, config: TrainConfig, out: Path, *, command: str | None = None) -> None:
         self.config, self.out = config, out
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        self.device = _device(config.device)
+        self.device = _device(config.hardware.device)
         keep_freed_memory()
         if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
         self.streams = _share(config, self.rank, self.world)
-        self.bf16 = _has_bf16(self.device) if config.bf16 is None else config.bf16
+        self.bf16 = _has_bf16(self.device) if config.hardware.bf16 is None else config.hardware.bf16
         self.model = self._build_model()
-        freeze(self.model, config.frozen_trunk_stages, config.frozen)
-        if config.lora is not None:
-            add_adapters(self.model, config.lora)
-        if config.recompute:
+        freeze(self.model, config.trainable.frozen_trunk_stages, config.trainable.frozen)
+        if config.trainable.lora is not None:
+            add_adapters(self.model, config.trainable.lora)
+        if config.hardware.recompute:
             _recompute(self.model)
         self.model.to(self.device)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not self.parameters:
             raise ConfigError("everything is frozen: nothing is left to learn")
-        self.optimizer = build_optimizer(self.model, config)
-        self.average = WeightAverage(self.model, config.ema_decay)
+        self.optimizer = build_optimizer(self.model, config.optimizer)
+        self.average = WeightAverage(self.model, config.optimizer.ema_decay)
         self.teacher = _open_teacher(config)
         self.done_steps = 0
         self.clip_steps = 0
@@ -118,16 +118,16 @@ class Trainer:
             describe_run(out, command, processes=self.world, device=str(self.device))
 
     def run(self) -> Path:
-        config = self.config
+        config, steps = self.config, self.config.schedule.steps
         images, clips = self._image_parts(), self._clip_parts()
-        log = RunLog(self.out, self.done_steps, tensorboard=config.tensorboard) if self.rank == 0 else None
+        log = RunLog(self.out, self.done_steps, tensorboard=config.log.tensorboard) if self.rank == 0 else None
         validator = Validator(config, self.out) if self.rank == 0 else None
         if self.done_steps == 0:
             self._look(validator, log)
         self.model.train()
         since = time.perf_counter()  # what saving and measuring take does not count as a step's time
-        while self.done_steps < config.steps:
-            rate = self._set_learning_rate(self.done_steps / config.steps)
+        while self.done_steps < steps:
+            rate = self._set_learning_rate(self.done_steps / steps)
             is_clip = self._is_clip_step(self.done_steps)
             metrics = self._step(clips if is_clip else images)
             self.done_steps += 1
@@ -135,9 +135,9 @@ class Trainer:
             if log is None:
                 continue
             log.add(metrics | {"seconds_per_step": time.perf_counter() - since})
-            if self.done_steps % config.log_every == 0 or self.done_steps == config.steps:
+            if self.done_steps % config.log.every == 0 or self.done_steps == steps:
                 log.write(self.done_steps, rate)
-            if self.done_steps % config.checkpoint_every == 0 or self.done_steps == config.steps:
+            if self.done_steps % config.log.checkpoint_every == 0 or self.done_steps == steps:
                 self._save()
             if self._is_time_to_look():
                 self._look(validator, log)
@@ -162,7 +162,7 @@ class Trainer:
                 sums.setdefault(name, []).append(value)
         if self.world > 1:
             _add_gradients(self.parameters)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.clip_norm)
         if not torch.isfinite(norm):
             self._stop_at("gradient's norm", norm.item(), part)
         self.optimizer.step()
@@ -170,16 +170,16 @@ class Trainer:
         return {name: sum(values) / len(values) for name, values in sums.items()} | {"gradient_norm": norm.item()}
 
     def _compute(self, part: Part) -> StepResult:
-        config, progress = self.config, self.done_steps / self.config.steps
+        config, progress = self.config, self.done_steps / self.config.schedule.steps
         weights = config.loss
-        if progress < config.cross_entropy_until:
+        if progress < config.schedule.cross_entropy_until:
             weights = dataclasses.replace(weights, pixel=weights.pixel / 10, cross_entropy=True)
         rgb, masks, void = (t.to(self.device, non_blocking=True) for t in part.tensors)
         with torch.device(self.device), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             if part.is_clip:
                 return clip_step(self.model, rgb, masks, void, config.step, weights)
             step = config.step
-            if progress >= config.more_clicks_from:
+            if progress >= config.schedule.more_clicks_from:
                 step = dataclasses.replace(step, image_clicks=step.image_clicks + 2)
             return image_step(self.model, rgb, masks, void, step, weights, self.teacher)
 
@@ -192,15 +192,15 @@ class Trainer:
         state = f"the last good state is {kept}" if kept.exists() else "nothing had been saved yet"
         raise FloatingPointError(
             f"the {what} is {value} at step {self.done_steps}, {part} (kept as {path}.png and .pt); {state}. "
-            f"Try a lower learning_rate or clip_norm, or bf16=false"
+            f"Try a lower optimizer.learning_rate or optimizer.clip_norm, or hardware.bf16=false"
         )
 
     def _is_clip_step(self, step: int) -> bool:
-        fraction = self.config.clip_fraction
+        fraction = self.config.schedule.clip_fraction
         return math.floor((step + 1) * fraction) > math.floor(step * fraction)
 
     def _set_learning_rate(self, progress: float) -> float:
-        config = self.config
+        config = self.config.optimizer
         warmup = min(1.0, (self.done_steps + 1) / max(1, config.warmup_steps))
         cosine = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * progress))
         for group in self.optimizer.param_groups:
@@ -209,11 +209,11 @@ class Trainer:
 
     def _is_time_to_look(self) -> bool:
         config = self.config
-        if self.done_steps == config.steps:
+        if self.done_steps == config.schedule.steps:
             return True
-        if config.validate_every:
-            return self.done_steps % config.validate_every == 0
-        return config.validation_root is None and self.done_steps % config.checkpoint_every == 0
+        if config.validation.every:
+            return self.done_steps % config.validation.every == 0
+        return config.validation.root is None and self.done_steps % config.log.checkpoint_every == 0
 
     def _look(self, validator: Validator | None, log: RunLog | None) -> None:
         """Measure and draw what the averaged weights predict. Other processes wait at their next gradient."""
@@ -228,50 +228,44 @@ class Trainer:
     def _build_model(self) -> SAM2:
         config = self.config
         torch.manual_seed(config.seed)
-        model = SAM2(dataclasses.replace(config.model, image_size=config.size))
+        model = SAM2(dataclasses.replace(config.model, image_size=config.images.size))
         if config.init is None:
-            iterator = iter(ImageSamples(ImageDataConfig(root=config.image_root, size=config.size)))
+            iterator = iter(ImageSamples(self._calibration_images()))
             initialise_nano(model, torch.stack([next(iterator).rgb for _ in range(16)]))
         else:
             load_weights(model, Path(config.init))
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
+    def _calibration_images(self) -> ImageDataConfig:
+        """Return the run's images with default augmentation, so that fresh weights do not depend on its settings."""
+        images = self.config.images
+        return ImageDataConfig(
+            root=images.root,
+            size=images.size,
+            weights=images.weights,
+            part_sources=images.part_sources,
+            cutout_sources=images.cutout_sources,
+        )
+
     def _image_parts(self) -> Iterator[Part]:
         config = self.config
-        size = _part_size("images_per_step", config.images_per_step, len(self.streams) * self.world)
-        data = ImageDataConfig(
-            root=config.image_root,
-            size=config.size,
-            objects_per_image=config.objects_per_image,
-            paste_probability=config.paste_probability,
-            crop_probability=config.crop_probability,
-            seed=config.seed,
-        )
+        size = _part_size("images_per_step", config.schedule.images_per_step, len(self.streams) * self.world)
         start = (self.done_steps - self.clip_steps) * size
-        samples = ImageSamples(data, rank=self.streams, start=start, batch_size=size)
+        samples = ImageSamples(config.images, seed=config.seed, rank=self.streams, start=start, batch_size=size)
         return self._parts(samples, size, start, is_clip=False)
 
     def _clip_parts(self) -> Iterator[Part]:
         config = self.config
-        if config.clip_fraction == 0:
+        if config.schedule.clip_fraction == 0:
             return iter(())
-        size = _part_size("clips_per_step", config.clips_per_step, len(self.streams) * self.world)
-        data = ClipDataConfig(
-            image_root=config.image_root,
-            clip_root=config.clip_root,
-            size=config.clip_size or config.size,
-            min_object_area=config.min_clip_object_area,
-            objects_per_clip=config.objects_per_clip,
-            num_frames=config.frames_per_clip,
-            real_probability=config.real_clip_fraction if config.clip_root else 0.0,
-            seed=config.seed,
-        )
+        assert config.clips is not None, "TrainConfig checks it"
+        size = _part_size("clips_per_step", config.schedule.clips_per_step, len(self.streams) * self.world)
         start = self.clip_steps * size
-        samples = ClipSamples(data, rank=self.streams, start=start, batch_size=size)
+        samples = ClipSamples(config.clips, seed=config.seed, rank=self.streams, start=start, batch_size=size)
         return self._parts(samples, size, start, is_clip=True)
 
     def _parts(self, samples: Any, size: int, start: int, *, is_clip: bool) -> Iterator[Part]:
-        workers = self.config.workers
+        workers = self.config.hardware.workers
         loader = torch.utils.data.DataLoader(
             samples,
             batch_size=size,
@@ -284,7 +278,7 @@ class Trainer:
             yield Part(tuple(tensors), self.streams[place], start + turn * size, is_clip)
 
     def _count_data(self) -> dict[str, int]:
-        groups = open_images(self.config.image_root)
+        groups = open_images(self.config.images.root)
         return {name: len(examples) for _, sources in groups for name, examples in sources.items()}
 
     # The run's folder.
@@ -328,7 +322,13 @@ class Trainer:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises nearly anything on a damaged file
             raise CheckpointError(f"{path} cannot be read ({error}): remove it to begin anew") from error
-        changed = changed_fields(self.config, state["config"])
+        try:
+            changed = changed_settings(self.config, state["config"])
+        except ConfigError as error:
+            raise CheckpointError(
+                f"{path} cannot be continued: {error}. To start a new run from its weights, give "
+                f"--init {self.out / 'ema.pt'} and another --out"
+            ) from error
         if changed:
             raise CheckpointError(
                 f"{path} belongs to a run with other settings ({', '.join(changed)} differ): choose another "
@@ -348,7 +348,7 @@ def load_weights(model: SAM2, path: Path) -> None:
     """
     weights = dict(read_checkpoint(path).weights)
     for name, value in model.state_dict().items():
-        if name.startswith(PARTS_THAT_START_AS_NOTHING):
+        if name.startswith(ZERO_INITIALISED_PARTS):
             weights.setdefault(name, value)
     try:
         model.load_state_dict(weights)
@@ -378,7 +378,7 @@ def _has_bf16(device: torch.device) -> bool:
 
 def _share(config: TrainConfig, rank: int, world: int) -> tuple[int, ...]:
     """Which parts of every batch a process computes."""
-    count = world if config.micro_batches is None else config.micro_batches
+    count = world if config.schedule.micro_batches is None else config.schedule.micro_batches
     if count < 1 or count % world:
         raise ConfigError(f"micro_batches must be a multiple of the {world} processes, got {count}")
     return tuple(range(rank, count, world))

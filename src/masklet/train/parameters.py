@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from masklet.errors import ConfigError
 from masklet.model.sam2 import SAM2
-from masklet.train.config import TrainConfig
+from masklet.train.config import OptimizerConfig
 
 _TRUNK = "image_encoder.trunk."
 _MEMORY_PARTS = (
@@ -56,7 +56,7 @@ def trunk_depth(name: str) -> int | None:
     return 0 if block is None else int(block[1]) + 1
 
 
-def build_optimizer(model: SAM2, config: TrainConfig) -> torch.optim.Optimizer:
+def build_optimizer(model: SAM2, config: OptimizerConfig) -> torch.optim.Optimizer:
     """AdamW with a rate by part (trunk, image parts, memory parts) and, in the trunk, by depth; no weight decay on
     biases, norms and embeddings. A group's "top" is its rate at the top of the schedule."""
     depths = [depth for name, _ in model.named_parameters() if (depth := trunk_depth(name)) is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from masklet.model.checkpoint import Checkpoint
 from masklet.model.sam2 import SAM2
 from masklet.records import BoolArray, ByteArray
 from masklet.train.config import TrainConfig
-from masklet.train.data import ImageDataConfig, ImageSamples
+from masklet.train.data import ImageSamples
 from masklet.train.pictures import draw_predictions
 
 _CLICKS = 3
@@ -37,15 +38,15 @@ class Validator:
         config = self._config
         model = SAM2(checkpoint.config)
         model.load_state_dict(checkpoint.weights)
-        engine = TorchEngine(model, device=config.device, precision="fp32")
-        if config.pictures:
+        engine = TorchEngine(model, device=config.hardware.device, precision="fp32")
+        if config.log.pictures:
             draw_predictions(
                 engine, self._draw_objects(), self._folder / "pictures" / f"{step:06d}.png", f"after {step} steps"
             )
-        if config.validation_root is None:
+        if config.validation.root is None:
             return {}
         report = evaluate_clicks(
-            engine, config.validation_root, clicks=_CLICKS, box=True, limit=config.validation_images
+            engine, config.validation.root, clicks=_CLICKS, box=True, limit=config.validation.limit
         )
         return report.overall
 
@@ -53,8 +54,9 @@ class Validator:
         """A few images as they are, and one object in each."""
         if self._objects is None:
             config = self._config
-            data = ImageDataConfig(
-                root=config.validation_root or config.image_root,
+            data = replace(
+                config.images,
+                root=config.validation.root or config.images.root,
                 size=config.model.image_size,
                 objects_per_image=1,
                 paste_probability=0.0,
