@@ -23,7 +23,7 @@ from masklet.model.depthwise import depthwise_conv2d
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
+class _StageShape:
     blocks: int
     kernel: int
     stride: int
@@ -33,13 +33,13 @@ class _Stage:
 
 _STEM_CHANNELS = 32
 _STAGES = (
-    _Stage(1, 3, 1, 1, 16),
-    _Stage(2, 3, 2, 6, 24),
-    _Stage(2, 5, 2, 6, 40),
-    _Stage(3, 3, 2, 6, 80),
-    _Stage(3, 5, 1, 6, 112),
-    _Stage(4, 5, 2, 6, 192),
-    _Stage(1, 3, 1, 6, 320),
+    _StageShape(1, 3, 1, 1, 16),
+    _StageShape(2, 3, 2, 6, 24),
+    _StageShape(2, 5, 2, 6, 40),
+    _StageShape(3, 3, 2, 6, 80),
+    _StageShape(3, 5, 1, 6, 112),
+    _StageShape(4, 5, 2, 6, 192),
+    _StageShape(1, 3, 1, 6, 320),
 )
 _OUTPUT_STAGES = (1, 2, 4, 6)  # the last stage at strides 4, 8, 16, 32
 _BATCH_NORM_EPS = 1e-3

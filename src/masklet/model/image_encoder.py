@@ -1,6 +1,6 @@
 """Image encoder: a trunk, and a neck that turns its four scales into the embedding and two finer maps.
 
-Knows pixels of the model's square and nothing of prompts or memory. All encoders answer with `EncodedImage`.
+Knows pixels of the model's square and nothing of prompts or memory. All encoders answer with `NeckOutput`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from masklet.model.hiera import Hiera
 from masklet.model.layers import ConvNeXtBlock
 
 
-class EncodedImage(NamedTuple):
+class NeckOutput(NamedTuple):
     """Maps of one batch of images."""
 
     embedding: Tensor
@@ -43,12 +43,12 @@ class FpnNeck(nn.Module):
         self.project_4 = nn.Conv2d(embed_dim, embed_dim // 8, 1)
         self.project_8 = nn.Conv2d(embed_dim, embed_dim // 4, 1)
 
-    def forward(self, features: list[Tensor]) -> EncodedImage:
+    def forward(self, features: list[Tensor]) -> NeckOutput:
         stride_4, stride_8, stride_16, stride_32 = (
             lateral(x) for lateral, x in zip(self.laterals, features, strict=True)
         )
         embedding = stride_16 + F.interpolate(stride_32, scale_factor=2.0, mode="nearest")
-        return EncodedImage(embedding, self.project_4(stride_4), self.project_8(stride_8), features[2])
+        return NeckOutput(embedding, self.project_4(stride_4), self.project_8(stride_8), features[2])
 
 
 class LiteNeck(nn.Module):
@@ -67,7 +67,7 @@ class LiteNeck(nn.Module):
         self.down_8, self.down_4 = nn.Conv2d(embed_dim, d8, 1), nn.Conv2d(d8, d4, 1)
         self.smooth_8, self.smooth_4 = nn.Conv2d(d8, d8, 3, padding=1), nn.Conv2d(d4, d4, 3, padding=1)
 
-    def forward(self, features: list[Tensor]) -> EncodedImage:
+    def forward(self, features: list[Tensor]) -> NeckOutput:
         stride_4, stride_8, stride_16, stride_32 = features
         up = F.interpolate(self.lateral_32(stride_32), scale_factor=2.0, mode="nearest")
         embedding = self.blocks(self.lateral_16(stride_16) + up)
@@ -75,7 +75,7 @@ class LiteNeck(nn.Module):
         fine_8 = fine_8 + self.smooth_8(F.gelu(fine_8))
         fine_4 = self.lateral_4(stride_4) + F.interpolate(self.down_4(fine_8), scale_factor=2.0, mode="nearest")
         fine_4 = fine_4 + self.smooth_4(F.gelu(fine_4))
-        return EncodedImage(embedding, fine_4, fine_8, stride_16)
+        return NeckOutput(embedding, fine_4, fine_8, stride_16)
 
     @torch.no_grad()
     def calibrate(self, features: list[Tensor]) -> None:
@@ -94,7 +94,7 @@ class LiteNeck(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Pixels in, `EncodedImage` out."""
+    """Pixels in, `NeckOutput` out."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -117,5 +117,5 @@ class ImageEncoder(nn.Module):
         x = pixels.permute(0, 3, 1, 2).to(self.pixel_mean.dtype)
         return ((x - self.pixel_mean) / self.pixel_std).contiguous(memory_format=torch.channels_last)
 
-    def forward(self, pixels: Tensor) -> EncodedImage:
+    def forward(self, pixels: Tensor) -> NeckOutput:
         return self.neck(self.trunk(self.normalise(pixels)))  # type: ignore[no-any-return]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from masklet.model.combined_mask import combine_masks
 from masklet.model.config import ModelConfig
 from masklet.model.correspondence import Correspondence
-from masklet.model.image_encoder import EncodedImage, ImageEncoder
+from masklet.model.image_encoder import ImageEncoder, NeckOutput
 from masklet.model.layers import MLP, is_exporting
 from masklet.model.mask_decoder import NUM_MASKS, DecodedMasks, MaskDecoder
 from masklet.model.memory_attention import MemoryAttention
@@ -119,7 +119,7 @@ class SAM2(nn.Module):
 
     def encode_image(self, pixels: Tensor) -> Features:
         """(B, S, S, 3) RGB of 0..255, any dtype."""
-        encoded: EncodedImage = self.image_encoder(pixels)
+        encoded: NeckOutput = self.image_encoder(pixels)
         unconditioned = encoded.embedding + self.no_memory_embedding[:, None, None].to(encoded.embedding.dtype)
         keys = None if self.correspondence is None else self.correspondence.keys(encoded.trunk_16)
         return Features(encoded.embedding, unconditioned, encoded.high_res_4, encoded.high_res_8, keys)
