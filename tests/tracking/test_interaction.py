@@ -13,6 +13,7 @@ import pytest
 
 from masklet.errors import TrackingError
 from masklet.memory.bank import MemoryConfig
+from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.tracker import Tracker
 from tests.fake_engine import LOW_RES, SIZE_HW, FakeEngine, endless, pictures
 
@@ -378,3 +379,26 @@ def test_proceed_continues_an_interrupted_run() -> None:
         way.close()  # type: ignore[attr-defined]
         rest = [masks.frame_index for masks in tracker.proceed()]
         assert seen + rest == whole
+
+
+def test_rows_are_those_that_are_stored_and_other_objects_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Tracker(FakeEngine(), pictures(12))
+    tracker.prompt(1, 0, **CLICK)
+    tracker.prompt(2, 0, **CLICK)
+    assert [index for index, _ in tracker.run_rows(stop=6)] == list(range(6))
+    decoded: list[MaskRow] = []
+    monkeypatch.setattr(MaskRow, "mask", property(decoded.append))
+    for index, rows in tracker.run_rows(start=1, stop=4, object_ids=[2]):
+        assert tracker._state.store is not None
+        assert rows == tracker._state.store.frame(index)
+        assert [row.object_id for row in rows] == [1, 2]
+    assert decoded == []
+
+
+def test_closing_rows_stops_the_run_there() -> None:
+    tracker = Tracker(FakeEngine(), pictures(12))
+    tracker.prompt(1, 0, **CLICK)
+    rows = tracker.run_rows()
+    next(rows)
+    rows.close()  # type: ignore[attr-defined]
+    assert [masks.frame_index for masks in tracker.proceed()] == list(range(1, 12))

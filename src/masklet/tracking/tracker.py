@@ -17,14 +17,15 @@ import numpy as np
 
 from masklet.checks import check_whole
 from masklet.engine.protocol import Engine
-from masklet.errors import EngineError, PromptError, TrackingError
+from masklet.errors import PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import FrameSource, VideoSource, open_source
 from masklet.memory.bank import MemoryConfig
 from masklet.prompts import Prompt, PromptFields
 from masklet.records import Decoded, Frame, FrameMasks, FrameMemory, size_text
+from masklet.tracking.checks import check_frame_index, check_has_memory, check_not_accepted, check_run, check_source
 from masklet.tracking.frame_engine import FrameEngine
-from masklet.tracking.mask_rows import from_rows
+from masklet.tracking.mask_rows import MaskRow, from_rows
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.passes import Direction as Direction
 from masklet.tracking.passes import passes_of_run
@@ -32,8 +33,8 @@ from masklet.tracking.session import load_session, load_state, save_session
 from masklet.tracking.state import TrackerState, keeps_masks
 from masklet.tracking.stepper import Stepper
 from masklet.tracking.suggestions import Suggestion, suggest
-from masklet.tracking.track import PromptState, Track
-from masklet.tracking.walker import Walker
+from masklet.tracking.track import PromptState
+from masklet.tracking.walker import TrackedFrame, Walker
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -82,7 +83,7 @@ class Tracker(Generic[A]):
         store: MaskStore | None = None,
         edges: EdgeConfig | None = None,
     ) -> None:
-        _check_engine(engine)
+        check_has_memory(engine)
         opened = None if source is None else open_source(source)
         rules = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
         kept = (store or MaskStore()) if keeps_masks(opened, rules) else None
@@ -91,7 +92,7 @@ class Tracker(Generic[A]):
     @classmethod
     def resume(cls, path: str | Path, engine: Engine[A], video: VideoSource | None = None) -> Tracker[A]:
         """Make a tracker that continues where a saved one was; see `masklet.resume`."""
-        _check_engine(engine)
+        check_has_memory(engine)
         tracker = cls.__new__(cls)
         tracker._attach(engine, load_session(path, engine, video))
         return tracker
@@ -212,8 +213,8 @@ class Tracker(Generic[A]):
             TrackingError: the frame does not exist, has been accepted, or a source that runs once has passed it.
         """
         object_id = check_whole("object_id", object_id, error=PromptError)
-        frame_index = self._checked_frame_index(frame_index)
-        self._check_not_accepted(object_id, frame_index)
+        frame_index = check_frame_index(self._state, frame_index)
+        check_not_accepted(self._state, object_id, frame_index)
         parts = self._parts(frame_index, prompt, fields)
         before = self._state.prompt_state(object_id, frame_index)
         for row, part in enumerate(parts):
@@ -238,7 +239,7 @@ class Tracker(Generic[A]):
         track = self._state.track(object_id)
         if frame_index not in track.prompts:
             raise TrackingError(f"object {object_id} has not been prompted on frame {frame_index}")
-        self._check_not_accepted(object_id, frame_index)
+        check_not_accepted(self._state, object_id, frame_index)
         self._undo.append((object_id, frame_index, track.prompts[frame_index]))
         if keep_memory:
             track.count_as_tracked(frame_index)
@@ -321,7 +322,7 @@ class Tracker(Generic[A]):
         for object_id, prompt in (prompts or {}).items():
             number = check_whole("object_id", object_id, error=PromptError)
             self._add_prompt(number, frame.index, prompt.fitted(frame.size_hw), clear=False)
-        return self._walker.track_frame(frame, direction, self._state.tracks)
+        return self._walker.track_frame(frame, direction, self._state.tracks).masks()
 
     def run(
         self,
@@ -354,10 +355,29 @@ class Tracker(Generic[A]):
             TrackingError: no object is prompted, the frames do not exist, or a live source is to go backward or to
                 start elsewhere than it is.
         """
+        return _masks(self._start(direction, start, stop, object_ids))
+
+    def run_rows(
+        self,
+        direction: Direction = "forward",
+        *,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
+    ) -> Iterator[tuple[int, list[MaskRow]]]:
+        """Track as `run` does, and yield each frame's index and its rows as they are stored.
+
+        It saves time where nobody looks at pixels: masks of objects that are not tracked are not decoded.
+        """
+        return _rows(self._start(direction, start, stop, object_ids))
+
+    def _start(
+        self, direction: Direction, start: int | None, stop: int | None, object_ids: Iterable[int] | None
+    ) -> Iterator[TrackedFrame]:
         state = self._state
         ids = None if object_ids is None else tuple(object_ids)
         tracks = {object_id: state.track(object_id) for object_id in (state.tracks if ids is None else ids)}
-        source = self._check_run(direction, start, stop, tracks)
+        source = check_run(state, direction, start, stop, tracks)
         if state.is_forward_only and state.position is not None:
             start = max(min(track.first_trackable for track in tracks.values()), state.position + 1)
         state.passes = passes_of_run(
@@ -373,7 +393,7 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: there is no source.
         """
-        return self._walker.run(self._required_source())
+        return _masks(self._walker.run(check_source(self._state)))
 
     def is_to_come(self, frame_index: int) -> bool:
         """Return True if `proceed` would still show this frame."""
@@ -394,7 +414,14 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: there is no source, or a live one, which cannot go back.
         """
-        source, store = self._required_source(), self._state.store
+        return _masks(self._start_again())
+
+    def retrack_rows(self) -> Iterator[tuple[int, list[MaskRow]]]:
+        """Track again as `retrack` does, and yield each frame's index and its rows, as in `run_rows`."""
+        return _rows(self._start_again())
+
+    def _start_again(self) -> Iterator[TrackedFrame]:
+        source, store = check_source(self._state), self._state.store
         if store is None:
             raise TrackingError("this source cannot go back, so nothing can be tracked again: continue with run()")
         return self._walker.retrack(source, store)
@@ -567,63 +594,12 @@ class Tracker(Generic[A]):
             memories = tuple(FrameMemory(move(memory.spatial), move(memory.pointer)) for memory in memories)
         return memories, name
 
-    def _required_source(self) -> FrameSource:
-        if self.source is None:
-            raise TrackingError("there is no source to run through: give one to Tracker(...), or call step(frame)")
-        return self.source
 
-    # Checks.
-
-    def _check_not_accepted(self, object_id: int, frame_index: int) -> None:
-        row = self._state.stored(object_id, frame_index)
-        if row is not None and row.accepted:
-            raise TrackingError(
-                f"object {object_id} has been accepted on frame {frame_index}, and accepted masks do not change: "
-                f"withdraw that first, with accept({frame_index}, {object_id}, accepted=False)"
-            )
-
-    def _checked_frame_index(self, frame_index: int) -> int:
-        frame_index = check_whole("frame_index", frame_index, error=PromptError)
-        count, last = self.num_frames, self._state.position
-        if frame_index < 0 or (count is not None and frame_index >= count):
-            there = "" if count is None else f", and the video has {count}: the last is {count - 1}"
-            raise TrackingError(f"frame {frame_index} does not exist: frames count from 0{there}")
-        if self.source is not None and count is None and last is not None and frame_index < last:
-            raise TrackingError(f"frame {frame_index} has passed, and this source cannot go back: the last is {last}")
-        return frame_index
-
-    def _check_run(
-        self, direction: str, start: int | None, stop: int | None, tracks: Mapping[int, Track[A]]
-    ) -> FrameSource:
-        source = self._required_source()
-        if direction not in ("forward", "backward", "both"):
-            raise TrackingError(f"direction must be one of 'forward', 'backward', 'both', got {direction!r}")
-        if not self._state.tracks:
-            raise TrackingError("nothing to track yet: say what the objects are with prompt(...) first")
-        if not tracks:
-            raise TrackingError("object_ids is empty: there is nothing to track")
-        for object_id, track in tracks.items():
-            if not track.can_be_tracked:
-                raise TrackingError(f"object {object_id} has no prompts left: prompt it again or remove it")
-        if self._state.is_forward_only and direction != "forward":
-            raise TrackingError(f"this source cannot go back, so direction must be 'forward', got {direction!r}")
-        if self._state.is_forward_only and start is not None:
-            raise TrackingError(f"this source cannot start elsewhere than it is: leave start out, got {start}")
-        if start is not None:
-            start = self._checked_frame_index(start)
-        if direction == "both":
-            firsts = [track.first_trackable for track in tracks.values()]
-            if (start or 0) > min(firsts) or (stop is not None and stop <= max(firsts)):
-                raise TrackingError(
-                    f"going both ways, start and stop must enclose the objects' first prompts, on frames "
-                    f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
-                )
-        return source
+def _masks(outputs: Iterator[TrackedFrame]) -> Iterator[FrameMasks]:
+    for output in outputs:
+        yield output.masks()
 
 
-def _check_engine(engine: Engine[Any]) -> None:
-    if engine.info.images_only:
-        raise EngineError(
-            f"{engine.info.name} cannot track: its weights are those of an image model (transformers' Sam2Model), "
-            f"without a memory. Give weights of a video model (Sam2VideoModel, or an official .pt)"
-        )
+def _rows(outputs: Iterator[TrackedFrame]) -> Iterator[tuple[int, list[MaskRow]]]:
+    for output in outputs:
+        yield output.tracked.frame_index, output.rows()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from masklet.media.source import FrameSource
 from masklet.records import Frame, FrameMasks
-from masklet.tracking.mask_rows import join, take
+from masklet.tracking.mask_rows import MaskRow, join, take, to_rows
 from masklet.tracking.mask_store import MaskStore, StaleRange
 from masklet.tracking.passes import Pass, passes_over
 from masklet.tracking.state import TrackerState
@@ -22,6 +22,23 @@ A = TypeVar("A")
 
 ActiveIds = Callable[[int], Iterable[int]]
 """Returns the ids of the objects to be tracked on a frame, by its index."""
+
+
+class TrackedFrame(NamedTuple):
+    """Output of one frame: masks that have just been tracked, and stored ones of other objects, not yet decoded."""
+
+    tracked: FrameMasks
+    others: list[MaskRow]
+    """By object id."""
+    non_overlap: bool
+
+    def masks(self) -> FrameMasks:
+        """Return the masks of all objects."""
+        return join(self.tracked, self.others, keep_apart=self.non_overlap)
+
+    def rows(self) -> list[MaskRow]:
+        """Return the rows of all objects as they are stored, by object id. No mask is decoded."""
+        return sorted([*to_rows(self.tracked), *self.others], key=lambda row: row.object_id)
 
 
 class Walker(Generic[A]):
@@ -41,28 +58,29 @@ class Walker(Generic[A]):
         """End the walk after the current frame. Can be called from any thread."""
         self._cancelled.set()
 
-    def run(self, source: FrameSource) -> Iterator[FrameMasks]:
+    def run(self, source: FrameSource) -> Iterator[TrackedFrame]:
         """Walk through the state's passes; what is left of them stays in the state, to be continued later."""
         self._cancelled.clear()
         return self._run(source, self._state.passes)
 
-    def retrack(self, source: FrameSource, store: MaskStore) -> Iterator[FrameMasks]:
+    def retrack(self, source: FrameSource, store: MaskStore) -> Iterator[TrackedFrame]:
         """Walk over the frames that prompts have outdated."""
         self._cancelled.clear()
         return self._retrack(source, self._outdated(store))
 
-    def _run(self, source: FrameSource, passes: list[Pass]) -> Iterator[FrameMasks]:
+    def _run(self, source: FrameSource, passes: list[Pass]) -> Iterator[TrackedFrame]:
         # The list is the one that was current when the run began: a later run sets another one in the state, and this
         # generator then only uses up its own. The first entry is moved on before each frame is yielded, so that
         # whatever ends the generator there (closing, cancelling, an error of the consumer), the frame counts as done.
         while passes:
             current = passes[0]
             if not current.is_over(self._state.num_frames):
-                for masks in self._run_pass(source, current, self._active_in(current)):
-                    passes[0] = current._replace(start=masks.frame_index + current.direction)
+                for output in self._run_pass(source, current, self._active_in(current)):
+                    frame_index = output.tracked.frame_index
+                    passes[0] = current._replace(start=frame_index + current.direction)
                     # Frames between the objects' first prompts are shown in the forward pass, with all objects.
-                    if current.shown_below is None or masks.frame_index < current.shown_below:
-                        yield masks
+                    if current.shown_below is None or frame_index < current.shown_below:
+                        yield output
                 if self._cancelled.is_set():
                     return
             del passes[0]
@@ -92,13 +110,13 @@ class Walker(Generic[A]):
                     ranges.append(StaleRange(object_id, index, min([span[1], *(other - 1 for other in later)]), 1))
         return ranges
 
-    def _retrack(self, source: FrameSource, ranges: Sequence[StaleRange]) -> Iterator[FrameMasks]:
+    def _retrack(self, source: FrameSource, ranges: Sequence[StaleRange]) -> Iterator[TrackedFrame]:
         for current, group in passes_over(ranges):
             yield from self._run_pass(source, current, _within(group))
             if self._cancelled.is_set():
                 return
 
-    def _run_pass(self, source: FrameSource, current: Pass, active: ActiveIds) -> Iterator[FrameMasks]:
+    def _run_pass(self, source: FrameSource, current: Pass, active: ActiveIds) -> Iterator[TrackedFrame]:
         """Track frame after frame, each with the objects that are active on it."""
         self._remember_skipped_prompts(source, current, active(current.start))
         for frame in source.frames(current.start, current.stop, current.direction):
@@ -132,8 +150,8 @@ class Walker(Generic[A]):
             self._stepper.rebuild_memories(frame_index, direction, ids)
             self._stepper.process(frame, direction, ids)
 
-    def track_frame(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
-        """Track objects on one frame, and return their masks with the stored ones of all other objects."""
+    def track_frame(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> TrackedFrame:
+        """Track objects on one frame, and return their masks and the stored ones of all other objects."""
         state = self._state
         stored = {} if state.store is None else {row.object_id: row for row in state.store.frame(frame.index)}
         ids = [object_id for object_id in object_ids if object_id not in stored or not stored[object_id].accepted]
@@ -146,7 +164,7 @@ class Walker(Generic[A]):
             for row in others:
                 if row.stale and row.object_id in ids:
                     state.store.drop_stale(row.object_id, frame.index)
-        return join(self._without_hidden(masks), state.visible(others), keep_apart=state.non_overlap)
+        return TrackedFrame(self._without_hidden(masks), state.visible(others), state.non_overlap)
 
     def _without_hidden(self, masks: FrameMasks) -> FrameMasks:
         tracks = self._state.tracks
