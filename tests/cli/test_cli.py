@@ -104,6 +104,22 @@ def test_options_are_frozen() -> None:
     assert found == OPTIONS
 
 
+def test_help_pages_name_what_is_registered() -> None:
+    from masklet.cli.options import LIVE_FORMATS, POLICY_NAMES
+    from masklet.formats import live_formats
+    from masklet.memory.policies import POLICIES
+
+    assert live_formats() == LIVE_FORMATS
+    assert tuple(POLICIES) == POLICY_NAMES
+
+
+def test_help_pages_list_panels_in_the_order_in_which_users_need_them(run: Run) -> None:
+    page = run("track", "--help").out
+    panels = [page.index(f" {name} ───") for name in ("Prompts", "Results", "Tracking", "Sessions", "Model", "Help")]
+    assert panels == sorted(panels)
+    assert "<bool>" not in page
+
+
 @pytest.mark.parametrize("name", list(OPTIONS))
 def test_every_command_has_a_help_page_with_a_help_for_every_option(name: str, run: Run) -> None:
     assert run(*name.split(), "--help").status == 0

@@ -156,7 +156,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
     monkeypatch.setattr(engine, "encode_image", interrupted)
     stopped = run(*command)
     assert stopped.status == 130
-    assert "1 of the clips are kept in vos.jsonl; the same command goes on from there" in stopped.err
+    assert "1 of the clips are kept in vos.jsonl; the same command continues from there" in stopped.err
     assert run(*command).status == 0
     assert len(seen) == 5 + 3  # the first clip was not tracked again
     assert json.loads(Path("vos.json").read_text())["overall"]["J"] == 0.75

@@ -126,7 +126,10 @@ def test_ctrl_c_keeps_what_is_finished(
         (["--everything", "--point", "1,2"], "--everything excludes prompts and --all-candidates"),
         (["--everything", "--all-candidates"], "--everything excludes prompts and --all-candidates"),
         (["--everything", "--prompts", "p.json"], "--everything excludes prompts"),
-        (["--everything", "--format", "cutout"], "--format with --everything has no 'cutout': choose from overlay"),
+        (
+            ["--everything", "--format", "cutout"],
+            "--format with --everything: unknown format 'cutout', must be one of overlay",
+        ),
         (["--everything", "--format", ","], "--format is empty"),
         (["--everything", "--min-iou", "3"], "min_iou must be in [0, 1], got 3.0"),
         (["--everything", "--points-per-side", "0"], "points_per_side must be a whole number of at least 1, got 0"),

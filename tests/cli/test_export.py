@@ -31,7 +31,9 @@ def test_a_folder_that_runs_without_torch(here: Path, monkeypatch: pytest.Monkey
 
 
 def test_bad_input(here: Path, run: Run) -> None:
-    run("export", "ema.pt", "out", "--precision", "int4").fails_with("--precision must be fp16 or fp32, got 'int4'")
+    run("export", "ema.pt", "out", "--precision", "int4").fails_with(
+        "--precision must be one of fp16, fp32, got 'int4'"
+    )
     pytest.importorskip("torch")
     run("export", "ema.pt", "out").fails_with("model 'ema.pt' does not exist")
     run("export", "nano", "out").fails_with("nano is an exported model already: give a checkpoint")

@@ -173,7 +173,10 @@ def test_an_enormous_photo(here: Path, run: Run) -> None:
         (["--mask", "photo.txt"], "mask: no such image: photo.txt"),
         (["--point", "1@3:1,2"], "object 1 on frame 3: an image has no frames"),
         (["--point", "1,2", "--prompts", "p.json"], "cannot read the prompts file p.json"),
-        (["--point", "1,2", "--format", "overlay,video"], "--format has no 'video': choose from overlay, masks"),
+        (
+            ["--point", "1,2", "--format", "overlay,video"],
+            "--format: unknown format 'video', must be one of overlay, masks",
+        ),
         (["--point", "1,2", "--format", ","], "--format is empty"),
     ],
 )

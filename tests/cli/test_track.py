@@ -140,6 +140,11 @@ def test_objects_that_are_lost(clip: Path, engine: FakeEngine, run: Run) -> None
     assert "never" in run("track", clip, "--point", "1,2", "--force").out
 
 
+def test_a_single_picture_is_no_video(run: Run, here: Path) -> None:
+    write_image(here / "cat.png", np.zeros((6, 8, 3), np.uint8))
+    run("track", "cat.png", "--point", "1,2").fails_with("cat.png is an image: use masklet segment")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -150,8 +155,8 @@ def test_objects_that_are_lost(clip: Path, engine: FakeEngine, run: Run) -> None
         (["--mask", "full.png", "--box", "1,2,3,4"], "object 1: mask cannot be combined with a box"),
         (["--frame", 12, "--point", "1,2"], "frame 12 does not exist: frames count from 0, and the video has 12"),
         (["--point", "1,2", "--start", 40], "frame 40 does not exist"),
-        (["--point", "1,2", "--direction", "up"], "--direction must be forward, backward, both, got 'up'"),
-        (["--point", "1,2", "--format", "gif"], "--format has no 'gif'"),
+        (["--point", "1,2", "--direction", "up"], "--direction must be one of forward, backward, both, got 'up'"),
+        (["--point", "1,2", "--format", "gif"], "--format: unknown format 'gif', must be one of coco, masks"),
         (["--point", "1,2", "--format", "masks", "--out", "o.mp4"], "o.mp4 names one overlay file"),
         (["--point", "1,2", "--out", "o.avi"], "cannot write o.avi"),
         (["--point", "1,2", "--out", "full.png/o.mp4"], "cannot create the folder full.png"),

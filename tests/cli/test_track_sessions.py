@@ -98,7 +98,7 @@ def test_a_correction_on_a_saved_session(clip: Path, engine: FakeEngine, run: Ru
     [
         ((), "give a video to track, or --resume FILE"),
         (("--resume", "missing.masklet"), "cannot read the session missing.masklet"),
-        (("--resume", "job.masklet", "--policy", "official"), "a session goes on with the policy that it has"),
+        (("--resume", "job.masklet", "--policy", "official"), "--policy cannot be changed when a session is resumed"),
         (("--resume", "job.masklet", "--accept", "9-3"), "--accept must be [OBJECT@]FIRST[-LAST]"),
         (("--resume", "job.masklet", "--accept", "900"), "nothing that is up to date on frame 900"),
         (("--resume", "job.masklet", "--point", "@99:1,1"), "frame 99 does not exist"),

@@ -108,7 +108,7 @@ def test_ctrl_c(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.setattr("masklet.train.loop.train", stopped)
     result = run("train", "nano-images", "--data", data, "--out", "run")
     assert result.status == 130
-    assert result.err == "interrupted: the same command goes on from the last checkpoint\n"
+    assert result.err == "interrupted: the same command continues from the last checkpoint\n"
 
 
 def test_the_extra_is_named(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

@@ -1,8 +1,8 @@
-"""The `masklet` command: one file per subcommand, and here what they share: how a run begins and how it ends.
+"""The `masklet` command. Each subcommand has a file of its own; how a run begins and ends is here.
 
 Exit status: 0 done; 2 something was wrong, and one line on stderr says what (what was finished before is written);
 130 stopped by Ctrl-C; 1 a fault of masklet itself. Subcommands import numpy and the runtimes inside their functions,
-so that `masklet --help` is there at once.
+so that `masklet --help` answers at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from masklet.cli import (
     track,
     train,
 )
-from masklet.cli.command import MaskletCommand, PromptCommand
+from masklet.cli.command import MaskletCommand, MaskletGroup, PromptCommand
 from masklet.cli.console import command_line, print_error
 from masklet.cli.options import examples
 from masklet.errors import Cancelled, MaskletError
@@ -40,6 +40,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="masklet",
+    cls=MaskletGroup,
     help="Segment and track anything in images and videos, by click, box or mask.",
     epilog=examples(
         ("A photo", "masklet segment photo.jpg --point 500,375"),
@@ -75,13 +76,13 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere on the line.")
+        bool, typer.Option("--debug", help="Show the traceback of an error. Can appear anywhere on the command line.")
     ] = False,
 ) -> None:
-    """Declares what `main` and the version callback act on."""
+    """Declare the options that `main` and the version callback act on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,20 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from masklet.cli.prompts import with_scope
 from masklet.errors import Cancelled
 
+HELP_PANEL = "Help"
+"""Where `--help` is listed by commands whose other options are all in panels."""
+
+
+class MaskletGroup(TyperGroup):
+    """A command with subcommands. Its help page shows switches without a type."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types_of_switches(super().get_params(ctx))
+
 
 class MaskletCommand(TyperCommand):
     """A subcommand that ends in one line when Ctrl-C is pressed."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params = _without_types_of_switches(super().get_params(ctx))
+        *own, last = [param for param in params if param.param_type_name == "option"]
+        # Typer lists options without a panel first; one that holds only --help would come before what users look for.
+        if own and last.name == "help" and all(getattr(param, "rich_help_panel", None) for param in own):
+            last.rich_help_panel = HELP_PANEL
+        return params
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             raise Cancelled("nothing was finished") from stop
+
+
+def _without_types_of_switches(params: list[Any]) -> list[Any]:
+    """Have the help page list `--force` and not `--force <bool>`."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
 
 
 class PromptCommand(MaskletCommand):

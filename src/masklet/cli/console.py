@@ -1,4 +1,4 @@
-"""How the command line talks: results on stdout; errors and progress on stderr, progress on a terminal only."""
+"""What the command line prints: results on stdout, errors on stderr, and progress on stderr if it is a terminal."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 PIPED_WIDTH = 240
-"""Columns when nobody watches: wide enough that no line of a table is folded or cut."""
+"""Columns when the output is not a terminal: wide enough that no line of a table is folded or cut."""
 
 MAX_ROWS = 40
 """Rows of a summary; the rest is counted."""
 
 command_line: ContextVar[str] = ContextVar("command_line", default="masklet")
-"""What was typed, for documents that say how they were made; `main` sets it."""
+"""The command as it was typed, for documents that say how they were made; `main` sets it."""
 
 
 def stdout() -> Console:
-    """For results. Made anew each time, as tests and notebooks replace the stream."""
+    """Return the console for results. It is made again each time, as tests and notebooks replace the stream."""
     return _console(stderr=False)
 
 
 def stderr() -> Console:
-    """For errors and progress."""
+    """Return the console for errors and progress."""
     return _console(stderr=True)
 
 
@@ -43,7 +43,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def print_error(message: str, *, word: str = "error") -> None:
-    """One line on stderr, however many lines the message has."""
+    """Print one line on stderr, however many lines the message has."""
     line = " ".join(part.strip() for part in message.splitlines() if part.strip())
     console = stderr()
     console.print(f"[bold red]{word}:[/]", end=" ")
@@ -51,12 +51,12 @@ def print_error(message: str, *, word: str = "error") -> None:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """The one document of `--json`."""
+    """Print the one document of `--json`."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()) -> None:
-    """A summary. Numbers stand to the right; columns named in `left` are text."""
+    """Print a summary. Numbers are aligned to the right; columns named in `left` are text."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right", no_wrap=True)
@@ -69,12 +69,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: 
 
 
 def print_line(text: str) -> None:
-    """One line of a summary, as it is."""
+    """Print one line of a summary without markup."""
     stdout().print(text, markup=False, soft_wrap=True)
 
 
 def describe_outputs(paths: Sequence[Path]) -> str:
-    """'out/clip.mp4 (2.1 MB)', or how many files where."""
+    """Return 'out/clip.mp4 (2.1 MB)', or how many files are in which folders."""
     if len(paths) == 1 and paths[0].is_file():
         return f"{paths[0]} ({format_bytes(paths[0].stat().st_size)})"
     if len(paths) <= 4:
@@ -83,8 +83,13 @@ def describe_outputs(paths: Sequence[Path]) -> str:
     return f"{len(paths)} files in {', '.join(folders)}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 frame, 2 frames."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def format_bytes(count: int) -> str:
-    """Decimal units, as file managers have them."""
+    """Return a size in decimal units, as file managers show it."""
     size = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000 or unit == "GB":
@@ -94,7 +99,7 @@ def format_bytes(count: int) -> str:
 
 
 def format_rate(per_second: float) -> str:
-    """Three digits or so."""
+    """Return a rate with about three digits."""
     return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.1f}" if per_second >= 1 else f"{per_second:.2f}"
 
 
@@ -103,16 +108,16 @@ def _escaped(cell: str) -> str:
 
 
 class ProgressReport:
-    """Shows how far a run is. Does nothing where nobody watches. It is a `masklet.records.Progress` itself."""
+    """Shows how far a run is; does nothing unless stderr is a terminal. It is a `masklet.records.Progress` itself."""
 
     def __call__(self, done: int, total: int | None, name: str = "") -> None:
         self.update(done, name[-40:], total)
 
     def update(self, done: int, status: str = "", total: int | None = None) -> None:
-        """`done` of the total; `status` is shown at the end of the line. `total` may come late."""
+        """Show `done` of the total, and `status` at the end of the line. `total` may become known later."""
 
     def describe(self, description: str) -> None:
-        """What is being done now."""
+        """Show what is being done now."""
 
 
 class _BarReport(ProgressReport):
@@ -128,12 +133,12 @@ class _BarReport(ProgressReport):
 
 @contextmanager
 def show_progress(description: str, total: int | None, unit: str) -> Iterator[ProgressReport]:
-    """A bar with count, rate and time left, which goes when the block ends; for a terminal only.
+    """Show a bar with count, rate and time left until the block ends; on a terminal only.
 
     Args:
         description: what is being done.
-        total: how many there are; None when that is not known.
-        unit: of what, in the plural.
+        total: number of steps; None when that is not known.
+        unit: name of the steps, in the plural.
     """
     console = stderr()
     if not console.is_terminal:
@@ -158,7 +163,7 @@ def _pace_column(unit: str) -> ProgressColumn:
     from rich.text import Text
 
     class PaceColumn(ProgressColumn):
-        """'12/300 frames, 8.1 frames/s, 0:35 left'."""
+        """Shows '12/300 frames, 8.1 frames/s, 0:35 left'."""
 
         def render(self, task: Task) -> Text:
             total = "" if task.total is None else f"/{task.total:.0f}"
@@ -176,7 +181,7 @@ def _pace_column(unit: str) -> ProgressColumn:
 
 @contextmanager
 def show_status(text: str) -> Iterator[None]:
-    """A spinner beside what takes a moment; for a terminal only."""
+    """Show a spinner next to a text until the block ends; on a terminal only."""
     console = stderr()
     if console.is_terminal:
         with console.status(text):
@@ -186,7 +191,7 @@ def show_status(text: str) -> Iterator[None]:
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Measures the seconds since it was made."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()

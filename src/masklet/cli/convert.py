@@ -36,8 +36,8 @@ def convert(
         str,
         typer.Argument(
             metavar="OUT",
-            help="NAME.pt: as the official release has it. NAME.safetensors: masklet's own, with its configuration. "
-            "Anything else: a folder of transformers.",
+            help="NAME.pt: the official layout. NAME.safetensors: masklet's own layout, with the configuration. "
+            "Any other name: a folder for transformers.",
             show_default=False,
         ),
     ],
@@ -48,8 +48,8 @@ def convert(
         int | None,
         typer.Option(
             metavar="PIXELS",
-            help="Side of the square input, of a model that was trained at another size than it says. Official .pt "
-            "files cannot hold it.",
+            help="Side of the square input, for a model that was trained at another size than its file says. "
+            "Official .pt files cannot store it.",
         ),
     ] = None,
     force: ForceOption = False,

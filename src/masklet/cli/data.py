@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from masklet.datasets.check import DataReport
 
 app = typer.Typer(
-    help="Check a data set, see it on one sheet, convert it to another layout.",
+    help="Check a data set, show it on one sheet, convert it to another layout.",
     rich_markup_mode="rich",
 )
 
@@ -36,7 +36,7 @@ LayoutOption = Annotated[
     typer.Option(
         "--layout",
         metavar="NAME",
-        help="folders, davis (also YouTube-VOS, MOSE, LVOS), coco, sa-1b, sa-v or shards; recognised when left out.",
+        help="folders, davis (also YouTube-VOS, MOSE, LVOS), coco, sa-1b, sa-v or shards. Detected by default.",
     ),
 ]
 SplitOption = Annotated[
@@ -63,7 +63,7 @@ def check(
         Path | None, typer.Option("--sheet", metavar="FILE", help="Save a contact sheet, a .png or .jpg.")
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Examples on the sheet.")] = 24,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings count for the exit status, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there are warnings.")] = False,
     as_json: JsonOption = False,
     force: ForceOption = False,
 ) -> int:

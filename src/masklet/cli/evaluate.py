@@ -51,14 +51,14 @@ app = typer.Typer(
 @with_groups
 def clicks(
     root: ImagesArgument,
-    num_clicks: Annotated[int, typer.Option("--clicks", min=1, help="Clicks an object.")] = 5,
+    num_clicks: Annotated[int, typer.Option("--clicks", min=1, help="Clicks per object.")] = 5,
     box: Annotated[bool, typer.Option("--box/--no-box", help="Also prompt with the object's tight box alone.")] = False,
     noc: Annotated[
         bool, typer.Option("--noc", help="Also count the clicks, up to 20, until the IoU is 0.85 and 0.90.")
     ] = False,
     sources: SourcesOption = None,
     max_objects: Annotated[
-        int | None, typer.Option(min=1, help="At most so many objects an image, the largest first.")
+        int | None, typer.Option(min=1, help="Maximum number of objects per image, the largest first.")
     ] = None,
     min_area: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out objects below this fraction of the image.")
@@ -110,7 +110,7 @@ def vos(
     benchmark: BenchmarkOption = "masklet",
     skip_last: SkipLastOption = False,
     non_overlap: Annotated[
-        bool, typer.Option("--non-overlap/--overlap", help="Each pixel goes to one object at most.")
+        bool, typer.Option("--non-overlap/--overlap", help="Assign each pixel to at most one object.")
     ] = True,
     policy: PolicyOption = None,
     save_masks: Annotated[
@@ -212,8 +212,8 @@ def interactive(
             help="offline: track, correct the worst frame, track again; online: one pass, pausing where IoU < 0.75.",
         ),
     ] = "offline",
-    frames: Annotated[int, typer.Option(min=1, help="Frames prompted for each object, at most.")] = 8,
-    num_clicks: Annotated[int, typer.Option("--clicks", min=1, help="Clicks on each of them, at most.")] = 3,
+    frames: Annotated[int, typer.Option(min=1, help="Maximum number of prompted frames per object.")] = 8,
+    num_clicks: Annotated[int, typer.Option("--clicks", min=1, help="Maximum number of clicks on each of them.")] = 3,
     policy: PolicyOption = None,
     clips: ClipsOption = None,
     *,
@@ -248,7 +248,7 @@ def interactive(
 def everything(
     root: ImagesArgument,
     points_per_side: Annotated[
-        int | None, typer.Option(min=1, help="Clicks along a side of the grid; what suits the model when left out.")
+        int | None, typer.Option(min=1, help="Clicks along a side of the grid. By default what suits the model.")
     ] = None,
     sources: SourcesOption = None,
     *,
@@ -280,11 +280,11 @@ def everything(
 )
 def compare(
     before: Annotated[Path, typer.Argument(help="A report, from --json.", show_default=False)],
-    after: Annotated[Path, typer.Argument(help="Another one of the same kind.", show_default=False)],
-    items: Annotated[int, typer.Option(min=0, help="Show so many of the greatest losses and gains.")] = 5,
+    after: Annotated[Path, typer.Argument(help="Another report of the same kind.", show_default=False)],
+    items: Annotated[int, typer.Option(min=0, help="Number of the greatest losses and gains to show.")] = 5,
     as_json: JsonOption = False,
 ) -> int:
-    """What changed from one report to another, in points of a hundred, and whether chance could have done it."""
+    """Compare two reports: what changed, in percentage points, and whether it could be chance."""
     from masklet.evaluation.compare import compare as compare_reports
 
     comparison = compare_reports(_read_report(before), _read_report(after))

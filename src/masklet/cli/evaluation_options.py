@@ -84,7 +84,7 @@ class DataChoice(OptionGroup):
             "--limit",
             "--max-images",
             min=1,
-            help="At most so many clips, or images a source, evenly spaced.",
+            help="Maximum number of clips, or of images per source, evenly spaced.",
             rich_help_panel=DATA_PANEL,
         ),
     ] = None
@@ -103,8 +103,8 @@ class RunChoice(OptionGroup):
         typer.Option(
             "--json",
             metavar="FILE",
-            help="Write the report, with every object, to a file; - prints it, and nothing else. What is finished is "
-            "kept beside it as JSON lines: after a break the same command goes on from there.",
+            help="Write the report, with every object, to a file; - prints it, and nothing else. Finished parts are "
+            "kept next to it as JSON lines: after an interruption the same command continues from there.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None
@@ -164,7 +164,7 @@ class RunChoice(OptionGroup):
 
     @contextmanager
     def running(self, root: Path, unit: str, model: MeasuredModel | None = None) -> Iterator[RunOptions]:
-        """Show progress; when it is interrupted, say what is kept."""
+        """Show progress; say what is kept when the run is interrupted."""
         from masklet.evaluation.journal import count_finished
         from masklet.evaluation.running import RunOptions
 
@@ -180,9 +180,11 @@ class RunChoice(OptionGroup):
                 )
         except KeyboardInterrupt as stop:
             if self.journal is None:
-                raise Cancelled("nothing is kept: with --json FILE or --out FOLDER it would go on from here") from stop
+                raise Cancelled(
+                    "nothing is kept: with --json FILE or --out FOLDER it would continue from here"
+                ) from stop
             kept = f"{count_finished(self.journal)} of the {'clips' if unit == 'frames' else unit} are kept"
-            raise Cancelled(f"{kept} in {self.journal}; the same command goes on from there") from stop
+            raise Cancelled(f"{kept} in {self.journal}; the same command continues from there") from stop
 
     def deliver(self, report: EvaluationReport, data: Dataset | None) -> int:
         """Write and print what was asked for."""
@@ -242,8 +244,8 @@ BenchmarkOption = Annotated[
     typer.Option(
         "--benchmark",
         metavar="NAME",
-        help="Whose rules say what is judged and averaged: masklet, davis2016, davis2017, youtube-vos, mose, lvos or "
-        "sa-v.",
+        help="The benchmark whose rules say what is judged and averaged: masklet, davis2016, davis2017, youtube-vos, "
+        "mose, lvos or sa-v.",
     ),
 ]
 SkipLastOption = Annotated[

@@ -29,14 +29,14 @@ def _option(*names: str, help: str, metavar: str | None = None) -> Any:
 
 
 class EverythingChoice(OptionGroup):
-    """All there is, in place of prompts; what is left out suits the model."""
+    """Automatic masks instead of prompts; settings that are left out suit the model."""
 
     everything: Annotated[
         bool,
         _option(
             "--everything",
-            help="Find all there is, with a grid of clicks. Masks then go into one PNG an image, the smaller above the "
-            "larger, its values their numbers (16 bits when there are more than 255).",
+            help="Segment everything, with a grid of clicks. The masks then go into one PNG per image that holds their "
+            "numbers, smaller masks above larger ones (16 bits when there are more than 255).",
         ),
     ] = False
     points_per_side: Annotated[
@@ -47,14 +47,14 @@ class EverythingChoice(OptionGroup):
         float | None,
         _option(
             metavar="0..1",
-            help="Masks whose IoU the model predicts to be lower go; what suits the model when left out.",
+            help="Drop masks whose predicted IoU is lower. By default what suits the model.",
         ),
     ] = None
     min_stability: Annotated[
         float | None,
         _option(
             metavar="0..1",
-            help="Masks that change more with the threshold go; what suits the model when left out.",
+            help="Drop masks that change more with the threshold. By default what suits the model.",
         ),
     ] = None
     crop_layers: Annotated[
@@ -67,7 +67,7 @@ class EverythingChoice(OptionGroup):
     ] = None
     refine: Annotated[
         bool | None,
-        _option("--refine", help="Correct each mask once by its own click; four times slower."),
+        _option("--refine", help="Correct each mask once with its own click; four times slower."),
     ] = None
 
     def changes(self) -> dict[str, Any]:

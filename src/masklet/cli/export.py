@@ -25,14 +25,14 @@ def export(
     folder: Annotated[Path, typer.Argument(help="Where the four graphs and model.json go.", show_default=False)],
     precision: Annotated[
         str,
-        typer.Option(help="Of the stored weights: fp16 halves the files; the arithmetic is fp32 either way."),
+        typer.Option(help="Precision of the stored weights: fp16 halves the files. Arithmetic is fp32 either way."),
     ] = "fp16",
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Export a model to ONNX: a folder that runs with onnxruntime alone."""
     if precision not in PRECISIONS:
-        raise ConfigError(f"--precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
+        raise ConfigError(f"--precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     refuse_existing(folder, force)
     from masklet.engine.open import find_model, is_exported, needs_extra
 

@@ -24,7 +24,7 @@ MasksArgument = Annotated[
     typer.Argument(
         metavar="MASKS",
         help="For an image or a video: its masks, as COCO or SA-V .json, PNGs in a folder or .zip, or one PNG. For a "
-        "session: its video, when that has been moved.",
+        "session: its video, if that has been moved.",
     ),
 ]
 
@@ -61,4 +61,4 @@ def object_numbers(text: str, option: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"{option} must be numbers of objects, such as 1,3, got {text!r}") from None
+        raise ConfigError(f"{option} must be object ids, such as 1,3, got {text!r}") from None

@@ -60,8 +60,8 @@ def models(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Say what a checkpoint or folder is: family, layout, configuration, parameters. It is read whole and "
-            "checked, so what is described can be loaded.",
+            help="Describe a checkpoint or folder: family, layout, configuration, parameters. It is read completely "
+            "and checked, so what is described can be loaded.",
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -1,4 +1,4 @@
-"""Options that several subcommands have, and the model that they load."""
+"""Options that several subcommands share, and the model that they load."""
 
 from __future__ import annotations
 
@@ -17,16 +17,25 @@ if TYPE_CHECKING:
     from masklet.api import Model
     from masklet.records import EngineInfo
 
-PROMPT_PANEL, RESULT_PANEL, MODEL_PANEL = "Prompts", "Results", "Model"
-"""Under these the help page lists options."""
+PROMPT_PANEL, RESULT_PANEL, TRACKING_PANEL, SESSION_PANEL, MODEL_PANEL = (
+    "Prompts",
+    "Results",
+    "Tracking",
+    "Sessions",
+    "Model",
+)
+"""Panels of a help page, in the order in which commands list them."""
 DEFAULT_MODEL = "nano"
+POLICY_NAMES = ("reliable", "official", "motion", "distractor", "tree")
+LIVE_FORMATS = ("coco", "masks", "csv", "overlay", "tiff", "nifti")
+"""Names for help pages, which load nothing heavy and so cannot ask the registries; a test compares them."""
 
 ModelOption = Annotated[
     str,
     typer.Option(
         "--model",
         "-m",
-        help="A name of `masklet models`, a checkpoint, an exported folder, or user/repository on the hub.",
+        help="A name listed by `masklet models`, a checkpoint, an exported folder, or user/repository on the hub.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -39,8 +48,8 @@ SpeedOption = Annotated[
     typer.Option(
         "--speed",
         metavar="NAME",
-        help="exact, or fast: less time a frame, masks differ a little, see docs/guides/speed.md. What suits the model "
-        "when left out: fast for nano, exact for others.",
+        help="exact or fast. fast takes less time per frame, and its masks differ a little; see docs/guides/speed.md. "
+        "By default what suits the model: fast for nano, exact for others.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -49,8 +58,9 @@ PolicyOption = Annotated[
     typer.Option(
         "--policy",
         metavar="NAME",
-        help="What objects remember: reliable, official, motion, distractor, tree, or several, as motion+distractor; "
-        "docs/guides/tracking.md says which for what. What suits the model when left out.",
+        help=f"Which frames are remembered: {', '.join(POLICY_NAMES)}, or several, such as motion+distractor. "
+        "docs/guides/tracking.md says which is for what. By default the one that suits the model.",
+        rich_help_panel=TRACKING_PANEL,
     ),
 ]
 ForceOption = Annotated[
@@ -62,12 +72,12 @@ JsonOption = Annotated[
 
 
 def prompt_option(*names: str, metavar: str, help: str) -> Any:
-    """An option that says what an object is."""
+    """Return an option that says what an object is."""
     return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=PROMPT_PANEL)
 
 
 def out_option(help: str, metavar: str = "PATH") -> Any:
-    """Where results go; each command says what may be there."""
+    """Return the option for where results go; each command says what that may be."""
     return typer.Option("--out", "-o", metavar=metavar, help=help, rich_help_panel=RESULT_PANEL)
 
 
@@ -87,7 +97,7 @@ for _item in PROMPT_OPTIONS:
 
 
 class ModelChoice(OptionGroup):
-    """Which model, and where it runs."""
+    """The model, and where it runs."""
 
     model: ModelOption = DEFAULT_MODEL
     device: DeviceOption = "auto"
@@ -98,7 +108,7 @@ class ModelChoice(OptionGroup):
 
 
 class ModelAndSpeed(ModelChoice):
-    """The same, and whether it may be less than exact."""
+    """The model, where it runs, and whether it may be less than exact."""
 
     speed: SpeedOption = None
 
@@ -107,21 +117,21 @@ class ModelAndSpeed(ModelChoice):
 
 
 class Switches(OptionGroup):
-    """How results are written and told."""
+    """How results are written and reported."""
 
     force: ForceOption = False
     as_json: JsonOption = False
 
 
 def examples(*titled: tuple[str, str], notes: str = "") -> str:
-    """The end of a help page: commands under their titles, then notes, in Rich's markup."""
+    """Return the end of a help page: commands under their titles, then notes, in Rich's markup."""
     # Older versions of Typer join the lines of a paragraph: hence the colon.
     parts = [f"[bold]{title}:[/]\n[cyan]{command}[/]" for title, command in titled]
     return "\n\n".join([*parts, *([notes] if notes else [])])
 
 
 def load_model(name: str, device: str, precision: str, speed: str | None = None) -> Model:
-    """`masklet.load`, behind a spinner, but for downloads, which show their own progress."""
+    """Load a model behind a spinner; downloads show their own progress."""
     from masklet import api
     from masklet.engine.open import find_model
 
@@ -131,12 +141,12 @@ def load_model(name: str, device: str, precision: str, speed: str | None = None)
 
 
 def describe_model(info: EngineInfo) -> dict[str, Any]:
-    """What `--json` says of the model."""
+    """Return what `--json` reports about the model."""
     return {name: getattr(info, name) for name in ("name", "backend", "device", "precision", "speed")}
 
 
 def split_list(text: str, *, of: tuple[str, ...] = (), name: str = "--format") -> list[str]:
-    """A comma-separated list, each entry once.
+    """Return the entries of a comma-separated list, each once.
 
     Args:
         text: what was given.
@@ -148,12 +158,13 @@ def split_list(text: str, *, of: tuple[str, ...] = (), name: str = "--format") -
     """
     entries = list(dict.fromkeys(entry.strip() for entry in text.split(",") if entry.strip()))
     if of and (unknown := [entry for entry in entries if entry not in of]):
-        raise ConfigError(f"{name} has no {unknown[0]!r}: choose from {', '.join(of)}")
+        what = name.split()[0].removeprefix("--")
+        raise ConfigError(f"{name}: unknown {what} {unknown[0]!r}, must be one of {', '.join(of)}")
     return entries
 
 
 def refuse_equal_names(files: Sequence[Path]) -> None:
-    """Results are named after their files; two of one name would be written over each other.
+    """Refuse files of the same name, whose results would overwrite each other.
 
     Raises:
         OutputError: two files in different folders, or of different kinds, have one name.
@@ -166,7 +177,7 @@ def refuse_equal_names(files: Sequence[Path]) -> None:
 
 
 def refuse_existing_files(paths: list[Path], force: bool) -> None:
-    """Refuse before the work, and not after it.
+    """Refuse to replace files before any work is done.
 
     Raises:
         OutputError: some exist and `force` is False.

@@ -12,6 +12,7 @@ import typer
 
 from masklet.cli.console import (
     Stopwatch,
+    counted,
     describe_outputs,
     format_rate,
     print_json,
@@ -48,7 +49,7 @@ def _look_option(*names: str, help: str, metavar: str | None = None) -> Any:
 
 
 class LookChoice(OptionGroup):
-    """What is done to objects and to what is behind them."""
+    """Effects on objects and on the background."""
 
     background: Annotated[str | None, _look_option(metavar="WHAT", help="What is behind the objects; see below.")] = (
         None
@@ -57,7 +58,7 @@ class LookChoice(OptionGroup):
         list[str] | None,
         _look_option(
             metavar="[OBJECT:]NAME",
-            help="What is done to an object, or to all that have no effect of their own. Repeat for more.",
+            help="Effect on an object, or on all objects without an effect of their own. Repeat for more.",
         ),
     ] = None
     cutout: Annotated[
@@ -67,7 +68,7 @@ class LookChoice(OptionGroup):
         ),
     ] = None
     feather: Annotated[float, _look_option(metavar="WIDTH", help="Softer edges, 0 to 40.")] = 0.0
-    hard_edges: Annotated[bool, _look_option("--hard-edges", help="Edges as the masks have them.")] = False
+    hard_edges: Annotated[bool, _look_option("--hard-edges", help="Do not soften the edges of masks.")] = False
     composition: Annotated[
         Path | None,
         _look_option(metavar="FILE", help="All of this as JSON, as the studio and masklet.render.Composition have it."),
@@ -78,7 +79,7 @@ class LookChoice(OptionGroup):
     ] = None
 
     def compose(self) -> tuple[Composition, dict[str, str | Path]]:
-        """The look, and the files that it names.
+        """Return the composition, and the files that it names.
 
         Raises:
             ConfigError: nothing is to be done, two ways to say it are mixed, or a file or an option is wrong.
@@ -166,10 +167,10 @@ def render(
     elif done.num_frames:
         height, width = info.size_hw
         rate = format_rate(done.num_frames / seconds)
-        print_line(f"{done.num_frames} frames of {width} x {height} in {seconds:.1f} s, {rate} frames/s")
+        print_line(f"{counted(done.num_frames, 'frame')} of {width} x {height} in {seconds:.1f} s, {rate} frames/s")
         print_line(f"wrote {describe_outputs([done.path])}")
     if not done.is_complete:
-        raise Cancelled(f"after {done.num_frames} frames, which are in {describe_outputs([done.path])}")
+        raise Cancelled(f"after {counted(done.num_frames, 'frame')}, which are in {describe_outputs([done.path])}")
     return 0
 
 

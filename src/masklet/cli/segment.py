@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from masklet.tracking.mask_rows import MaskRow
 
 CANDIDATES = 3
-"""Of an ambiguous prompt; see `Engine.decode`."""
+"""Candidates of an ambiguous prompt; see `Engine.decode`."""
 
 EPILOG = examples(
-    ("One object, with a click on it and one beside it", "masklet segment photo.jpg --point 500,375 --negative 40,40"),
+    ("One object, with a click on it and one next to it", "masklet segment photo.jpg --point 500,375 --negative 40,40"),
     (
         "Two objects at once",
         "masklet segment photo.jpg --object 1 --point 500,375 --object 2 --box 10,10,300,400",
@@ -44,9 +44,10 @@ EPILOG = examples(
         "masklet segment photos/ --box 10,10,300,400 --format cutout --out out/",
     ),
     ("Prompts by photo", "masklet segment --prompts prompts.json"),
-    ("All there is in a photo", "masklet segment photo.jpg --everything"),
+    ("Everything in a photo", "masklet segment photo.jpg --everything"),
     notes='prompts.json: {"photo.jpg": \\[{"object_id": 1, "points_xy": \\[\\[500, 375]], "labels": \\[1], "box_xyxy": '
-    '\\[10, 10, 300, 400], "mask": "rough.png"}, ...], ...}, of the prompts what you like; or one such list for all.',
+    '\\[10, 10, 300, 400], "mask": "rough.png"}, ...], ...}. Give only the fields that you need. '
+    "A single list is for all images.",
 )
 
 
@@ -86,7 +87,7 @@ class SegmentResults(OptionGroup):
         bool,
         typer.Option(
             "--all-candidates",
-            help="Write all three answers to each prompt, the best first.",
+            help="Write all three candidates for each prompt, best first.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = False
@@ -94,7 +95,7 @@ class SegmentResults(OptionGroup):
         bool,
         typer.Option(
             "--refine-edges",
-            help="Let the picture decide where, to the pixel, a mask ends.",
+            help="Snap mask edges to image edges at full resolution.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = False
@@ -112,7 +113,7 @@ def segment(
     model: ModelChoice,
     switches: Switches,
 ) -> int:
-    """Segment objects in images: a click, a box or a rough mask each, or everything there is."""
+    """Segment objects in images, each by a click, a box or a rough mask; or segment everything."""
     typed = prompts.typed()
     changes = automatic.changes()
     results = Results(

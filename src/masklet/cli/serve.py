@@ -27,14 +27,14 @@ EPILOG = examples(
 DEFAULT_DATA = "~/.local/share/masklet"
 
 DataOption = Annotated[
-    Path, typer.Option("--data", help="The folder of projects, masks and results; made when it is missing.")
+    Path, typer.Option("--data", help="The folder of projects, masks and results; created if it is missing.")
 ]
 DatabaseOption = Annotated[
     str,
     typer.Option(
         "--database",
         metavar="URL",
-        help="Another database than the SQLite file in the data folder, as postgresql+psycopg://user@host/name.",
+        help="A database other than the SQLite file in the data folder, such as postgresql+psycopg://user@host/name.",
     ),
 ]
 
@@ -43,29 +43,31 @@ class ServerChoice(OptionGroup):
     """Where the server listens, what it keeps where, who may come in, and how much."""
 
     data: DataOption = Path(DEFAULT_DATA)
-    host: Annotated[str, typer.Option(help="Where to listen. Anything but this machine itself needs a token.")] = (
-        "127.0.0.1"
-    )
-    port: Annotated[int, typer.Option(help="0 takes any that is free.", min=0, max=65535)] = 8100
+    host: Annotated[
+        str, typer.Option(help="The address to listen on. Any address that other machines can reach needs a token.")
+    ] = "127.0.0.1"
+    port: Annotated[int, typer.Option(help="The port; 0 takes any free one.", min=0, max=65535)] = 8100
     token: Annotated[
         str | None,
         typer.Option(
             envvar="MASKLET_TOKEN",
-            help="Whoever shows it is let in, as the user admin. On other hosts than this machine one is made up and "
-            "printed when none is given and nobody has one yet.",
+            help="The token of the user admin. If other machines can reach the server and no user has a token yet, one "
+            "is created and printed.",
         ),
     ] = None
     database: DatabaseOption = ""
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name by which browsers call the server. Repeat for more.")
+        list[str] | None, typer.Option(help="A host name under which browsers reach the server. Repeat for more.")
     ] = None
     allow_stream: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="A host whose RTSP streams users may have opened. Repeat for more."),
     ] = None
-    https: Annotated[bool, typer.Option("--https", help="A proxy in front speaks HTTPS: cookies need it.")] = False
-    max_upload: Annotated[float, typer.Option(help="GB that one upload may have.", min=0.001)] = 20.0
-    max_hours: Annotated[float, typer.Option(help="That one video may last.", min=0.001)] = 6.0
+    https: Annotated[
+        bool, typer.Option("--https", help="Set this behind a proxy that speaks HTTPS: cookies need it.")
+    ] = False
+    max_upload: Annotated[float, typer.Option(help="Largest upload, in GB.", min=0.001)] = 20.0
+    max_hours: Annotated[float, typer.Option(help="Longest video, in hours.", min=0.001)] = 6.0
 
     def settings(self, port: int) -> Settings:
         """What the server is told; `port` is the one that it has got."""
@@ -95,7 +97,7 @@ def serve(
     *,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page when the server runs.")] = True,
     sample: Annotated[
-        Path | None, typer.Option(help="A folder of images and videos for a first project, made once.")
+        Path | None, typer.Option(help="A folder of images and videos from which a first project is created, once.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
     model: ModelChoice,
@@ -109,7 +111,7 @@ def serve(
         from masklet.server.run import serve as run_server
         from masklet.server.uploads.sample import add_sample
     if log_level not in ("debug", "info", "warning", "error"):
-        raise ConfigError(f"--log-level must be debug, info, warning or error, got {log_level!r}")
+        raise ConfigError(f"--log-level must be one of debug, info, warning, error, got {log_level!r}")
     sock = listen(server.host, server.port)
     port = sock.getsockname()[1]
     settings = server.settings(port)
@@ -151,12 +153,12 @@ def _let_in_admin(accounts: Accounts, token: str | None) -> str | None:
     return made
 
 
-users_app = typer.Typer(help="Who may use a server: users and their tokens.", no_args_is_help=True)
+users_app = typer.Typer(help="Manage the users of a server and their tokens.", no_args_is_help=True)
 
 
 @users_app.command("add", cls=MaskletCommand)
 def add_user(
-    name: Annotated[str, typer.Argument(help="Of a new user, or of one who is to get another token.")],
+    name: Annotated[str, typer.Argument(help="Name of a new user, or of a user who needs another token.")],
     data: DataOption = Path(DEFAULT_DATA),
     database: DatabaseOption = "",
 ) -> int:
@@ -185,7 +187,7 @@ def list_users(data: DataOption = Path(DEFAULT_DATA), database: DatabaseOption =
 
 @users_app.command("revoke", cls=MaskletCommand)
 def revoke_user(
-    name: Annotated[str, typer.Argument(help="Whose token and logins end; the projects stay.")],
+    name: Annotated[str, typer.Argument(help="Name of the user whose token and logins end; the projects stay.")],
     data: DataOption = Path(DEFAULT_DATA),
     database: DatabaseOption = "",
 ) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import (
+    counted,
     describe_outputs,
     print_error,
     print_json,
@@ -50,13 +51,13 @@ EPILOG = examples(
         "masklet track frames/ --prompts prompts.json --format masks,coco,overlay --out out/ --json",
     ),
     (
-        "Correct object 2 on frame 812 of what was saved, and go on",
+        "Correct object 2 on frame 812 of a saved session, and continue",
         "masklet track --resume out/clip.masklet --object 2 --frame 812 --negative 300,80",
     ),
     notes='prompts.json: \\[{"object_id": 1, "frame_index": 0, "points_xy": \\[\\[210, 350]], "labels": \\[1], '
-    '"box_xyxy": \\[40, 60, 200, 220], "mask": "first.png"}, ...], of the prompts what you like.\n\n'
-    "Ctrl-C stops after the frame at hand (status 130). What has been written is a playable video, and the session "
-    "lies beside it, to go on with --resume. So it is when the video breaks off or the disk is full (status 2).",
+    '"box_xyxy": \\[40, 60, 200, 220], "mask": "first.png"}, ...]. Give only the fields that you need.\n\n'
+    "Ctrl-C stops after the current frame (status 130). What has been written is a playable video, and the session is "
+    "saved next to it: continue with --resume. The same holds if the video breaks off or the disk is full (status 2).",
 )
 
 
@@ -80,7 +81,7 @@ def track(
 ) -> int:
     """Follow objects through a video: prompt each of them once, anywhere."""
     if video is None and session.resume is None:
-        raise ConfigError("give a video to track, or --resume FILE to go on with a session; see masklet track --help")
+        raise ConfigError("give a video to track, or --resume FILE to continue a session; see masklet track --help")
     way.check()
     said, accepted = prompts.read(needed=session.resume is None), session.accepted()
     output = _Results(results.out, results.chosen_formats(), per_object=results.per_object, force=switches.force)
@@ -158,13 +159,14 @@ def _opened(
     window = way.shown_values()
     if session is None:
         assert video is not None
+        _refuse_image(video)
         with open_source(video, window=window) as source:
             loaded = model.load()
             memory = MemoryConfig.for_engine(loaded.info, policy=masks.policy)
             yield loaded.tracker(source, memory=memory, non_overlap=masks.non_overlap, edges=masks.edges())
         return
     if masks.policy is not None:
-        raise ConfigError("--policy belongs to the beginning: a session goes on with the policy that it has")
+        raise ConfigError("--policy cannot be changed when a session is resumed: it keeps its own policy")
     from masklet.tracking.session import model_of, session_about
     from masklet.tracking.tracker import Tracker
 
@@ -172,7 +174,7 @@ def _opened(
     if video is None and about["video"] is not None:
         video = about["video"]["path"]
     if video is None:
-        raise ConfigError(f"{session} does not say where its video lies: give it before --resume")
+        raise ConfigError(f"{session} does not name its video: give the video before --resume")
     speed = model.speed or about["model"].get("speed")
     said = about["notes"].get("track", {}).get("model", about["model"]["name"])
     name = model_of(about["model"] | {"name": said}) if model.model == DEFAULT_MODEL else model.model
@@ -181,6 +183,16 @@ def _opened(
         tracker = Tracker.resume(session, loaded.engine, source)
         tracker.edges = masks.edges() or tracker.edges
         yield tracker
+
+
+def _refuse_image(video: str) -> None:
+    """Refuse a single picture, which would be tracked as a video of one frame.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if Path(video).suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".avif"):
+        raise ConfigError(f"{video} is an image: use masklet segment")
 
 
 def _source(tracker: Tracker[Any]) -> FrameSource:
@@ -287,7 +299,7 @@ def _report(
         raise run.failed
     if run.interrupted:
         raise Cancelled(
-            f"after {run.num_frames} frames, which are in {describe_outputs(written(streams))}"
+            f"after {counted(run.num_frames, 'frame')}, which are in {describe_outputs(written(streams))}"
             if run.num_frames
             else "before the first frame was finished"
         )

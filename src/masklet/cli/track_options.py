@@ -1,4 +1,4 @@
-"""The options of `masklet track`, in groups, and what each group makes of what was typed."""
+"""The options of `masklet track`, in groups; each group checks and converts what was typed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import typer
 
 from masklet.cli.groups import OptionGroup
 from masklet.cli.options import (
+    LIVE_FORMATS,
     RESULT_PANEL,
+    SESSION_PANEL,
+    TRACKING_PANEL,
     PolicyOption,
     PromptChoice,
     out_option,
@@ -25,11 +28,10 @@ if TYPE_CHECKING:
     from masklet.media.source import VideoInfo
 
 DIRECTIONS = ("forward", "backward", "both")
-SESSION_PANEL = "Sessions"
 
 
 class TrackPrompts(PromptChoice):
-    """What the objects are, on which frames."""
+    """What the objects are, and on which frames."""
 
     object_id: Annotated[
         list[int] | None,
@@ -66,7 +68,7 @@ class TrackPrompts(PromptChoice):
 
 
 class TrackResults(OptionGroup):
-    """Where results go, and as what."""
+    """Where results go, and in which formats."""
 
     out: Annotated[
         Path | None,
@@ -80,9 +82,9 @@ class TrackResults(OptionGroup):
         typer.Option(
             "--format",
             metavar="LIST",
-            help="Formats to write: overlay (H.264 with the audio; the default), masks (one indexed PNG per frame), "
-            "coco (JSON, masks as RLE), csv (a table), tiff (a stack of labels), nifti (a label volume, for DICOM and "
-            "NIfTI). masklet export-masks writes further formats from a saved session.",
+            help=f"Formats to write, separated by commas: {', '.join(LIVE_FORMATS)}. The default is overlay, an "
+            "H.264 video with the audio. docs/guides/formats.md describes each; masklet export-masks writes further ones from a saved "
+            "session.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None
@@ -90,7 +92,7 @@ class TrackResults(OptionGroup):
         bool,
         typer.Option(
             "--per-object",
-            help="masks: also a folder of PNGs for each object, overlaps kept.",
+            help="With --format masks: also write a folder of PNGs for each object, with overlaps.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = False
@@ -109,39 +111,49 @@ class TrackResults(OptionGroup):
 
 
 class WayChoice(OptionGroup):
-    """What of the video is gone through, and how it is seen."""
+    """Which frames are tracked, in which direction, and how they are shown."""
 
     window: Annotated[
         str | None,
         typer.Option(
             metavar="CENTER,WIDTH",
-            help="The values that a stack of slices of more than 8 bits shows, such as 40,400 for soft tissue in CT. "
-            "When left out, those that the file names, or nearly all that occur.",
+            help="The range of values that slices of more than 8 bits are shown with, such as 40,400 for soft tissue "
+            "in CT. By default the range named by the file, or nearly all values that occur.",
+            rich_help_panel=TRACKING_PANEL,
         ),
     ] = None
     direction: Annotated[
         str,
-        typer.Option(metavar="WAY", help="forward or backward from the prompts, or both: outwards from each of them."),
+        typer.Option(
+            metavar="NAME",
+            help="forward or backward from the prompts, or both: outwards from each of them.",
+            rich_help_panel=TRACKING_PANEL,
+        ),
     ] = "forward"
     start: Annotated[
         int | None,
-        typer.Option(metavar="INDEX", help="First frame to track. When left out, that of the first prompt."),
+        typer.Option(
+            metavar="INDEX",
+            help="First frame to track. By default the frame of the first prompt.",
+            rich_help_panel=TRACKING_PANEL,
+        ),
     ] = None
     stop: Annotated[
-        int | None, typer.Option(metavar="INDEX", help="Track up to this frame, which is left out itself.")
+        int | None,
+        typer.Option(metavar="INDEX", help="Stop before this frame.", rich_help_panel=TRACKING_PANEL),
     ] = None
 
     def check(self) -> None:
-        """Refuse what can be refused before anything is opened.
+        """Check what can be checked before anything is opened.
 
         Raises:
             ConfigError: there is no such direction.
         """
         if self.direction not in DIRECTIONS:
-            raise ConfigError(f"--direction must be {', '.join(DIRECTIONS)}, got {self.direction!r}")
+            raise ConfigError(f"--direction must be one of {', '.join(DIRECTIONS)}, got {self.direction!r}")
 
     def shown_values(self) -> tuple[float, float] | None:
-        """Center and width of `--window`.
+        """Return center and width of `--window`.
 
         Raises:
             ConfigError: they are not two numbers.
@@ -155,10 +167,10 @@ class WayChoice(OptionGroup):
         return center, width
 
     def num_frames(self, info: VideoInfo, prompted: list[int]) -> int | None:
-        """Frames that the way has; None when that is not known.
+        """Return how many frames will be tracked; None when that is not known.
 
         Args:
-            info: of the video.
+            info: facts about the video.
             prompted: frames on which there are prompts.
 
         Raises:
@@ -182,14 +194,14 @@ class WayChoice(OptionGroup):
 
 
 class SessionChoice(OptionGroup):
-    """What is gone on with, and what is kept to go on with."""
+    """The session to continue, and the session to save."""
 
     resume: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Go on with a session: what new prompts change is tracked again, the rest is kept, and the results "
-            "are written whole. The video and --out may be left out.",
+            help="Continue a session: frames that new prompts can change are tracked again, the others are kept, and "
+            "the results are written in full. The video and --out can be left out.",
             rich_help_panel=SESSION_PANEL,
         ),
     ] = None
@@ -197,8 +209,8 @@ class SessionChoice(OptionGroup):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep the session in this file, each minute and at the end. When left out, a run that is cut off "
-            "keeps it beside its results.",
+            help="Save the session to this file, every minute and at the end. By default only a run that is cut off "
+            "saves it, next to its results.",
             rich_help_panel=SESSION_PANEL,
         ),
     ] = None
@@ -206,18 +218,19 @@ class SessionChoice(OptionGroup):
         list[str] | None,
         typer.Option(
             metavar="FRAMES",
-            help="With --resume: masks that are good and must not change, such as 10-20, or 2@10-20 for object 2.",
+            help="With --resume: frames whose masks are good and must not change, such as 10-20, or 2@10-20 for object "
+            "2.",
             rich_help_panel=SESSION_PANEL,
         ),
     ] = None
 
     @property
     def path(self) -> Path | None:
-        """The file that was asked for: where it is to go, or else where it came from."""
+        """The file to save to: the one asked for, or else the one that was resumed."""
         return self.save or self.resume
 
     def place(self, out: Path, info: VideoInfo) -> Path | None:
-        """`path`, or beside the results; nowhere for a video that cannot be gone back in."""
+        """Return `path`, or a place next to the results; None for a video that cannot be read again."""
         if self.path is not None:
             return self.path
         if info.num_frames is None:
@@ -225,7 +238,7 @@ class SessionChoice(OptionGroup):
         return out / "session.masklet" if not out.suffix else out.with_suffix(".masklet")
 
     def accepted(self) -> list[tuple[range, int | None]]:
-        """Frames, and of which object.
+        """Return the accepted frames, and of which object; None for all objects.
 
         Raises:
             ConfigError: something else was typed.
@@ -234,7 +247,7 @@ class SessionChoice(OptionGroup):
 
 
 def _accepted(text: str) -> tuple[range, int | None]:
-    """'10-20' or '2@10-20' or '7'."""
+    """Read '10-20' or '2@10-20' or '7'."""
     found = re.fullmatch(r"(?:(\d+)@)?(\d+)(?:-(\d+))?", text.strip())
     if found is None or (found[3] is not None and int(found[3]) < int(found[2])):
         raise ConfigError(f"--accept must be [OBJECT@]FIRST[-LAST], such as 10-20 or 2@10-20, got {text!r}")
@@ -243,21 +256,28 @@ def _accepted(text: str) -> tuple[range, int | None]:
 
 
 class MaskChoice(OptionGroup):
-    """How masks come about, and what is done to them before they are shown."""
+    """How masks are computed, and what is done to them before they are shown."""
 
     policy: PolicyOption = None
     stabilise: Annotated[
         bool,
         typer.Option(
-            "--stabilise", help="Write masks that flicker less: voted on with the two frames before and after."
+            "--stabilise",
+            help="Write masks that flicker less: each is voted on with those of the two frames before and after it.",
+            rich_help_panel=TRACKING_PANEL,
         ),
     ] = False
     refine_edges: Annotated[
         bool,
-        typer.Option("--refine-edges", help="Let the picture decide where, to the pixel, a mask ends."),
+        typer.Option(
+            "--refine-edges",
+            help="Snap mask edges to image edges at full resolution.",
+            rich_help_panel=TRACKING_PANEL,
+        ),
     ] = False
     non_overlap: Annotated[
-        bool, typer.Option("--non-overlap", help="A pixel that several objects claim goes to the surest.")
+        bool,
+        typer.Option("--non-overlap", help="Assign each pixel to at most one object.", rich_help_panel=TRACKING_PANEL),
     ] = False
 
     def edges(self) -> EdgeConfig | None:

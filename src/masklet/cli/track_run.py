@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from masklet.cli.console import (
     ProgressReport,
     Stopwatch,
+    counted,
     describe_outputs,
     format_rate,
     print_line,
@@ -194,9 +195,11 @@ class TrackRun:
         print_table(("object", "prompted on", "frames seen", "predicted IoU", "first", "last"), rows)
         height, width = info.size_hw
         rate = format_rate(self.num_frames / self.seconds) if self.seconds else "?"
-        print_line(f"{self.num_frames} frames of {width} x {height} in {self.seconds:.1f} s, {rate} frames/s")
+        print_line(
+            f"{counted(self.num_frames, 'frame')} of {width} x {height} in {self.seconds:.1f} s, {rate} frames/s"
+        )
         if self.num_unread:
-            print_line(f"{self.num_unread} frames between them could not be read: they are damaged")
+            print_line(f"{counted(self.num_unread, 'frame')} between them could not be read: damaged")
         if self.to_review:
             print_line(f"to be looked at: {_some_frames(self.to_review)}")
         for note in streams.notes:

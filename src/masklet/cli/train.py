@@ -74,20 +74,22 @@ class Setup(OptionGroup):
             "--model",
             "-m",
             "--init",
-            help="What to start from: a name, a checkpoint or another run. finetune starts from nano by itself.",
+            help="The model to start from: a name, a checkpoint or another run. finetune starts from nano by default.",
             show_default=False,
         ),
     ] = None
-    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of steps, instead of the recipe's.", show_default=False)
+    ] = None
     processes: Annotated[
-        int, typer.Option(min=1, help="Side by side, each with a thread and its share of the batch.")
+        int, typer.Option(min=1, help="Processes in parallel, each with a thread and its share of the batch.")
     ] = 1
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Any setting of config.json, as in optimizer.learning_rate=1e-4 or schedule.steps=300. "
+            help="Any setting of config.json, such as optimizer.learning_rate=1e-4 or schedule.steps=300. "
             "Repeat for more.",
             show_default=False,
         ),
@@ -153,7 +155,7 @@ def train(
             else:
                 _spawn(setup.processes, setup.arguments(recipe, data, out))
     except KeyboardInterrupt as stop:
-        raise Cancelled("the same command goes on from the last checkpoint") from stop
+        raise Cancelled("the same command continues from the last checkpoint") from stop
     except FloatingPointError as error:
         raise MaskletError(str(error)) from error
     took = f"{watch.seconds / 60:.0f} min" if watch.seconds >= 120 else f"{watch.seconds:.0f} s"
