@@ -81,6 +81,9 @@ OPTIONS = {
     "evaluate everything": [
         "root", "--points-per-side", "--sources", *EVALUATED_DATA, *EVALUATION_RUN, *EVALUATED_MODEL,
     ],
+    "evaluate calibration": [
+        "--images", "--clips", "--write", "--processes", "-p", "--json", *EVALUATED_MODEL,
+    ],
     "evaluate compare": ["before", "after", "--items", "--json"],
     "data": [],
     "data check": ["root", "--layout", "--split", "--sheet", "--count", "--strict", "--json", "--force", "-f"],

@@ -83,8 +83,8 @@ class TrackResults(OptionGroup):
             "--format",
             metavar="LIST",
             help=f"Formats to write, separated by commas: {', '.join(LIVE_FORMATS)}. The default is overlay, an "
-            "H.264 video with the audio. docs/guides/formats.md describes each; masklet export-masks writes further ones from a saved "
-            "session.",
+            "H.264 video with the audio. docs/guides/formats.md describes each. masklet export-masks writes further "
+            "ones from a saved session.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None

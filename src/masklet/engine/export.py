@@ -65,7 +65,7 @@ def export_model(
     return folder
 
 
-class _Stage(nn.Module):
+class _StageModule(nn.Module):
     """One function of the model, as a module of its own."""
 
     def __init__(self, model: SAM2, stage: StageName, names: Sequence[str]) -> None:
@@ -88,7 +88,7 @@ def _export_stage(model: SAM2, stage: StageName, example: Mapping[str, Tensor]) 
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Stage(model, stage, list(example)),
+            _StageModule(model, stage, list(example)),
             tuple(example.values()),
             dynamo=True,
             dynamic_shapes=(axes,),
