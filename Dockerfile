@@ -11,6 +11,7 @@ ARG PYTHON=3.12
 FROM node:22-slim AS page
 WORKDIR /build/web
 COPY web/package.json web/package-lock.json ./
+COPY web/schema/package.json schema/
 # Not `npm ci`, as in scripts/build_page.
 RUN npm install --no-save --no-audit --no-fund
 COPY web/ ./
