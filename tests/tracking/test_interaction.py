@@ -1,4 +1,4 @@
-"""Prompts on any frame in any order: what is tracked again, what is kept, and from what memory."""
+"""What users do between runs: undo, accept, hide, name, adopt, close and proceed."""
 
 from __future__ import annotations
 
@@ -16,121 +16,7 @@ from masklet.memory.bank import MemoryConfig
 from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.tracker import Tracker
 from tests.fake_engine import LOW_RES, SIZE_HW, FakeEngine, endless, pictures
-
-CLICK: dict[str, Any] = {"points_xy": [(1, 1)]}
-CORRECTION: dict[str, Any] = {"points_xy": [(5, 2)], "labels": [0]}
-
-
-def tracked(count: int = 30, objects: tuple[int, ...] = (1, 2), **options: Any) -> tuple[Tracker[int], FakeEngine]:
-    """A video that has been tracked to its end, and an engine that has forgotten what it was asked."""
-    engine = FakeEngine()
-    tracker = Tracker(engine, pictures(count), **options)
-    for object_id in objects:
-        tracker.prompt(object_id, 0, **CLICK)
-    for _ in tracker.run():
-        pass
-    for record in (engine.encoded, engine.attended, engine.decoded, engine.memorised):
-        record.clear()
-    return tracker, engine
-
-
-def tracked_frames(engine: FakeEngine) -> list[int]:
-    return [number for number, prompts, _ in engine.decoded if prompts[0] is None]
-
-
-# Corrections far back.
-
-
-def test_a_correction_far_back_tracks_its_object_from_there_on_and_no_other() -> None:
-    tracker, engine = tracked()
-    tracker.prompt(1, 12, **CORRECTION)
-    results = list(tracker.retrack())
-    assert [masks.frame_index for masks in results] == list(range(12, 30))
-    assert all(masks.object_ids == (1, 2) for masks in results)
-    assert results[0].prompted.tolist() == [True, False]
-    # Its six neighbours are encoded again, and then one object a frame.
-    assert engine.encoded == [*range(6, 12), *range(12, 30)]
-    assert [len(prompts) for number, prompts, _ in engine.decoded if number > 12] == [1] * 17
-    assert list(tracker.retrack()) == []
-
-
-def test_memories_are_rebuilt_from_the_stored_masks() -> None:
-    tracker, engine = tracked()
-    tracker.prompt(1, 12, **CORRECTION)
-    list(tracker.retrack())
-    given = [engine.prompt_of(number) for number in range(6, 12)]
-    assert all(prompt is not None and prompt.mask is not None for prompt in given)
-    assert engine.recall_of(12).spatial == ((0, 0), (6, 6), (5, 7), (4, 8), (3, 9), (2, 10), (1, 11))
-    prompt = engine.prompt_of(12)
-    assert prompt is not None
-    assert prompt.previous_logits is not None  # the stored mask is what is corrected
-    assert engine.recall_of(13).spatial == ((0, 0), (0, 12), (6, 6), (5, 7), (4, 8), (3, 9), (2, 10), (1, 11))
-
-
-def test_memories_that_the_bank_still_has_are_not_encoded_again() -> None:
-    tracker, engine = tracked()
-    tracker.prompt(1, 29, **CORRECTION)
-    assert [masks.frame_index for masks in tracker.retrack()] == [29]
-    assert engine.encoded == []  # the last frame, with its features and neighbours
-
-
-def test_a_correction_ends_at_the_next_prompted_frame() -> None:
-    tracker, _ = tracked()
-    tracker.prompt(1, 20, **CORRECTION)
-    list(tracker.retrack())
-    tracker.prompt(1, 10, **CORRECTION)
-    assert [masks.frame_index for masks in tracker.retrack()] == list(range(10, 20))
-
-
-def test_a_correction_ends_at_a_prompt_that_is_not_tracked_yet() -> None:
-    tracker, engine = tracked(objects=(1,))
-    tracker.prompt(1, 20, **CORRECTION)
-    tracker.prompt(1, 10, **CORRECTION)
-    assert [masks.frame_index for masks in tracker.retrack()] == list(range(10, 30))
-    assert [index for slot, index in engine.recall_of(25).spatial if slot == 0] == [0, 10, 20]
-
-
-def test_frames_tracked_in_the_other_direction_keep_their_masks() -> None:
-    engine = FakeEngine()
-    tracker = Tracker(engine, pictures(20))
-    tracker.prompt(1, 10, **CLICK)
-    list(tracker.run("both"))
-    tracker.prompt(1, 5, **CORRECTION)
-    assert [masks.frame_index for masks in tracker.retrack()] == [5, 4, 3, 2, 1, 0]
-    tracker.prompt(1, 15, **CORRECTION)
-    assert [masks.frame_index for masks in tracker.retrack()] == list(range(15, 20))
-
-
-def test_an_object_that_comes_later_is_tracked_as_far_as_the_others() -> None:
-    tracker, engine = tracked(objects=(1,))
-    tracker.prompt(2, 25, **CLICK)
-    results = list(tracker.retrack())
-    assert [(masks.frame_index, masks.object_ids) for masks in results] == [(i, (1, 2)) for i in range(25, 30)]
-    assert [len(prompts) for _, prompts, _ in engine.decoded] == [1] * 5
-
-
-def test_a_single_object_can_be_tracked_while_others_are_shown() -> None:
-    tracker, engine = tracked()
-    results = list(tracker.run("backward", start=9, stop=6, object_ids=[2]))
-    assert [(masks.frame_index, masks.object_ids) for masks in results] == [(9, (1,)), (8, (1,)), (7, (1,))] or all(
-        masks.object_ids == (1, 2) for masks in results
-    )
-    results = list(tracker.run(start=5, stop=8, object_ids=[2]))
-    assert [masks.object_ids for masks in results] == [(1, 2)] * 3
-    assert {len(prompts) for _, prompts, _ in engine.decoded} == {1}
-
-
-def test_a_preview_far_back_does_not_disturb_a_run() -> None:
-    tracker, engine = tracked(40)
-    way = tracker.run(start=20)
-    next(way)
-    before = tracker._state.tracks[1].bank.tracked_frames
-    tracker.prompt(1, 8, **CORRECTION)
-    masks = tracker.preview(8)
-    assert masks.frame_index == 8
-    assert engine.recall_of(8).spatial == ((0, 0), (6, 2), (5, 3), (4, 4), (3, 5), (2, 6), (1, 7))
-    assert tracker._state.tracks[1].bank.tracked_frames in (before, ())
-
+from tests.tracking.trackers import CLICK, CORRECTION, tracked, tracked_frames
 
 # Undo.
 
@@ -217,7 +103,7 @@ def test_an_accepted_mask_does_not_change() -> None:
         tracker.accept(3, 9)
 
 
-# Objects come, go and hide.
+# Hiding, naming, removing and adopting objects.
 
 
 def test_a_hidden_object_is_tracked_but_not_shown() -> None:
@@ -363,7 +249,7 @@ def test_editing_retention_needs_no_rebuilding() -> None:
     assert LOW_RES == 4
 
 
-# Going on.
+# Continuing.
 
 
 def test_proceed_continues_an_interrupted_run() -> None:

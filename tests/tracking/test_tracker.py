@@ -16,23 +16,10 @@ from masklet.masks.edges import EdgeConfig
 from masklet.media.source import IteratorSource
 from masklet.memory.bank import MemoryConfig
 from masklet.prompts import Prompt
-from masklet.records import ByteArray, FrameMasks
+from masklet.records import ByteArray
 from masklet.tracking.tracker import Tracker
-from tests.fake_engine import LOW_RES, SIZE_HW, FakeEngine, endless, frame, picture, pictures
-
-CLICK: dict[str, Any] = {"points_xy": [(1, 1)]}
-CORRECTION: dict[str, Any] = {"points_xy": [(5, 2)], "labels": [0]}
-LEFT_HALF = np.arange(SIZE_HW[1]) < SIZE_HW[1] // 2
-
-
-def tracker_of(count: int = 10, engine: FakeEngine | None = None, **options: Any) -> tuple[Tracker[int], FakeEngine]:
-    engine = engine or FakeEngine()
-    return Tracker(engine, pictures(count), **options), engine
-
-
-def shown(results: Iterator[FrameMasks]) -> list[tuple[int, tuple[int, ...]]]:
-    return [(masks.frame_index, masks.object_ids) for masks in results]
-
+from tests.fake_engine import SIZE_HW, FakeEngine, endless, frame, picture, pictures
+from tests.tracking.trackers import CLICK, CORRECTION, LEFT_HALF, shown, tracker_of
 
 # Forward.
 
@@ -108,7 +95,7 @@ def test_a_second_prompt_later_in_the_video_stays_in_memory() -> None:
     tracker.prompt(1, 0, **CLICK)
     tracker.prompt(1, 10, box_xyxy=(1, 1, 4, 4))
     results = list(tracker.run())
-    assert engine.recall_of(10).is_empty  # said in full, so memory has no say
+    assert engine.recall_of(10).is_empty  # a prompt that locates the object reads no memory
     assert engine.recall_of(9).spatial[0] == (0, 0)
     assert engine.recall_of(19).spatial[:2] == ((0, 0), (0, 10))
     assert [masks.frame_index for masks in results if masks.prompted.any()] == [0, 10]
@@ -122,309 +109,7 @@ def test_a_single_background_click_reads_memory() -> None:
     assert engine.recall_of(5).spatial == ((0, 0), (4, 1), (3, 2), (2, 3), (1, 4))
 
 
-# Prompts on one frame.
-
-
-def test_prompts_of_one_object_on_one_frame_add_up() -> None:
-    tracker, engine = tracker_of(2)
-    tracker.prompt(points_xy=[(1, 1)])
-    tracker.prompt(points_xy=[(6, 2)], labels=[0])
-    list(tracker.run())
-    prompt = engine.prompt_of(0)
-    assert prompt is not None
-    assert prompt.points_xy.tolist() == [[1, 1], [6, 2]]
-    assert prompt.labels.tolist() == [1, 0]
-    assert prompt.previous_logits is None
-
-
-def test_points_join_a_box_and_a_new_box_replaces_both() -> None:
-    tracker, engine = tracker_of(1)
-    tracker.prompt(box_xyxy=(0, 0, 3, 3))
-    tracker.prompt(**CLICK)
-    tracker.preview(0)
-    prompt = engine.prompt_of(0)
-    assert prompt is not None
-    assert prompt.num_points == 3
-    tracker.prompt(box_xyxy=(1, 1, 5, 5))
-    tracker.preview(0)
-    prompt = engine.prompt_of(0)
-    assert prompt is not None
-    assert prompt.num_points == 2
-    assert prompt.previous_logits is None
-
-
-def test_clear_replaces_the_earlier_prompt() -> None:
-    tracker, engine = tracker_of(1)
-    tracker.prompt(points_xy=[(1, 1)])
-    tracker.preview()
-    tracker.prompt(points_xy=[(2, 2)], clear=True)
-    tracker.preview()
-    prompt = engine.prompt_of(0)
-    assert prompt is not None
-    assert prompt.points_xy.tolist() == [[2, 2]]
-    assert prompt.previous_logits is None
-
-
-def test_points_correct_the_answer_of_a_preview() -> None:
-    tracker, engine = tracker_of(3)
-    tracker.prompt(**CLICK)
-    tracker.preview(0)
-    tracker.prompt(**CORRECTION)
-    tracker.preview(0)
-    prompt = engine.prompt_of(0)
-    assert prompt is not None
-    assert prompt.previous_logits is not None
-    # The second of three candidates is the best; its logits of 41 are clamped.
-    assert prompt.previous_logits.shape == (LOW_RES, LOW_RES)
-    assert (prompt.previous_logits.min(), prompt.previous_logits.max()) == (-32, 32)
-    list(tracker.run())
-    assert [number for number, _, _ in engine.decoded] == [0, 0, 1, 2]  # the preview's answer is what is tracked
-    assert engine.encoded == [0, 1, 2]
-
-
-def test_a_preview_leaves_memory_alone() -> None:
-    tracker, engine = tracker_of(8)
-    tracker.prompt(1, 5, **CLICK)
-    masks = tracker.preview(5)
-    assert (masks.frame_index, masks.object_ids, masks.prompted.tolist()) == (5, (1,), [True])
-    assert engine.memorised == []
-    with pytest.raises(TrackingError, match="no object is prompted on frame 4"):
-        tracker.preview(4)
-
-
-def test_a_mask_prompt_is_shown_as_it_is() -> None:
-    tracker, engine = tracker_of(2)
-    mask = np.zeros(SIZE_HW, bool)
-    mask[3, 2:7] = True
-    tracker.prompt(mask=mask)
-    first, second = tracker.run()
-    assert (first.mask(1) == mask).all()
-    assert (second.mask(1) == LEFT_HALF).all()
-    assert engine.recall_of(0).is_empty
-
-
-def test_points_on_a_mask_correct_the_mask() -> None:
-    tracker, engine = tracker_of(1)
-    tracker.prompt(mask=np.ones(SIZE_HW, bool))
-    tracker.prompt(**CORRECTION)
-    list(tracker.run())
-    prompt = engine.prompt_of(0)
-    assert prompt is not None
-    assert prompt.mask is None
-    assert prompt.previous_logits is not None
-    assert (prompt.previous_logits == 10).all()
-    tracker.prompt(points_xy=[(2, 4)])
-    tracker.preview()
-    prompt = engine.prompt_of(0)
-    assert prompt is not None
-    assert prompt.num_points == 2
-    assert prompt.previous_logits is not None
-    assert prompt.previous_logits.max() == 32  # of the answer to the first point, no longer of the mask
-
-
-# Corrections.
-
-
-def test_a_correction_on_the_frame_just_seen_reads_memory_and_encodes_nothing_again() -> None:
-    tracker, engine = tracker_of(8)
-    tracker.prompt(1, 0, **CLICK)
-    tracker.prompt(2, 0, **CLICK)
-    for masks in tracker.run():
-        if masks.frame_index == 4:
-            tracker.prompt(1, 4, **CORRECTION)
-    assert engine.encoded == list(range(8))
-    decoded = [(number, prompts) for number, prompts, _ in engine.decoded if number == 4]
-    assert [len(prompts) for _, prompts in decoded] == [2, 1]  # the other object is not asked again
-    prompt = decoded[1][1][0]
-    assert prompt is not None
-    assert prompt.previous_logits is not None
-    assert engine.recall_of(4).spatial == ((0, 0), (3, 1), (2, 2), (1, 3))
-    # From here on the correction is a prompted frame for the one object, and a tracked one for the other.
-    assert [slot for slot, number in engine.recall_of(7, row=0).spatial if number == 4] == [0]
-    assert [slot for slot, number in engine.recall_of(7, row=1).spatial if number == 4] == [3]
-
-
-def test_official_corrections_are_forgotten_after_six_frames() -> None:
-    tracker, engine = tracker_of(20, memory=MemoryConfig.official())
-    tracker.prompt(1, 0, **CLICK)
-    for masks in tracker.run():
-        if masks.frame_index == 4:
-            tracker.prompt(1, 4, **CORRECTION)
-    assert engine.memorised[5] == (4, (True,))
-    assert dict(engine.recall_of(5).spatial)[1] == 4
-    assert 4 not in [number for _, number in engine.recall_of(11).spatial]
-
-
-@pytest.mark.parametrize(
-    ("rules", "lowest", "highest"), [(MemoryConfig(), -32, 32), (MemoryConfig.official(), -32, -32)]
-)
-def test_a_correction_where_the_object_was_absent(rules: MemoryConfig, lowest: float, highest: float) -> None:
-    """Official: what is corrected is the empty mask that was shown. Else the decoder's second thoughts count."""
-    tracker, engine = tracker_of(8, FakeEngine(lambda number: -6.0 if number == 4 else 8.0), memory=rules)
-    tracker.prompt(1, 0, **CLICK)
-    for masks in tracker.run():
-        if masks.frame_index == 4:
-            tracker.prompt(1, 4, **CORRECTION)
-    prompt = engine.prompt_of(4)
-    assert prompt is not None
-    assert prompt.previous_logits is not None
-    assert (prompt.previous_logits.min(), prompt.previous_logits.max()) == (lowest, highest)
-
-
-def test_unprompt_removes_the_prompt_of_a_frame() -> None:
-    tracker, engine = tracker_of(8)
-    tracker.prompt(1, 0, **CLICK)
-    tracker.prompt(1, 3, **CLICK)
-    list(tracker.run())
-    assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [0]
-    tracker.unprompt(1, 3, keep_memory=True)
-    assert [bool(masks.prompted.any()) for masks in tracker.run(start=3)] == [False] * 5
-    assert [slot for slot, number in engine.recall_of(5).spatial if number == 3] == [2]
-    with pytest.raises(TrackingError, match="object 2 is unknown: known are 1"):
-        tracker.unprompt(2, 3, keep_memory=True)
-    tracker.unprompt(1, 0, keep_memory=True)
-    with pytest.raises(TrackingError, match="object 1 has no prompts left: prompt it again or remove it"):
-        tracker.run()
-
-
-def test_previous_logits_are_corrected_in_place_of_the_last_answer() -> None:
-    tracker, engine = tracker_of()
-    tracker.prompt(1, 0, **CLICK)
-    tracker.preview(0)
-    own = np.full((LOW_RES, LOW_RES), 3.0)
-    tracker.prompt(1, 0, **CORRECTION, previous_logits=own, clear=True)
-    tracker.preview(0)
-    prompt = engine.prompt_of(0)
-    assert prompt is not None
-    assert len(prompt.points_xy) == 1
-    assert prompt.previous_logits is not None
-    assert (prompt.previous_logits == own).all()
-
-
-def test_answers_are_the_decoders_handles_for_the_last_masks() -> None:
-    tracker, _ = tracker_of()
-    tracker.prompt(3, 0, **CLICK)
-    assert tracker.answers == {}
-    masks = next(tracker.run())
-    assert tracker.answers.keys() == {3}
-    assert tracker.answers[3].object_score == masks.object_scores[0]
-
-
-def test_running_again_from_a_correction() -> None:
-    tracker, engine = tracker_of(8)
-    tracker.prompt(1, 0, **CLICK)
-    for masks in tracker.run():
-        if masks.frame_index == 5:
-            break
-    tracker.prompt(1, 5, **CORRECTION)
-    results = list(tracker.run(start=5))
-    assert [(masks.frame_index, bool(masks.prompted[0])) for masks in results] == [(5, True), (6, False), (7, False)]
-    assert engine.recall_of(5).spatial == ((0, 0), (4, 1), (3, 2), (2, 3), (1, 4))
-    assert engine.recall_of(6).spatial[:2] == ((0, 0), (0, 5))
-    assert engine.encoded == list(range(8))
-
-
-def test_running_again_gives_the_same() -> None:
-    tracker, engine = tracker_of(12)
-    tracker.prompt(1, 0, **CLICK)
-    tracker.prompt(1, 6, **CLICK)
-    first = [engine.recall_of(masks.frame_index) for masks in tracker.run() if not masks.prompted.any()]
-    second = [engine.recall_of(masks.frame_index) for masks in tracker.run() if not masks.prompted.any()]
-    assert first[:5] == second[:5]
-    assert first[5:] == second[5:]
-
-
-# Backward and both ways.
-
-
-def test_backward_goes_from_the_latest_prompt_to_frame_0() -> None:
-    tracker, engine = tracker_of(10)
-    tracker.prompt(1, 3, **CLICK)
-    tracker.prompt(2, 6, **CLICK)
-    assert shown(tracker.run("backward")) == [(6, (2,)), (5, (2,)), (4, (2,)), *((i, (1, 2)) for i in (3, 2, 1, 0))]
-    assert engine.recall_of(0, row=0).spatial == ((0, 3), (2, 2), (1, 1))
-    assert engine.recall_of(0, row=0).pointers == ((3, 3), (1, 1), (2, 2))
-
-
-def test_backward_within_start_and_stop() -> None:
-    tracker, _ = tracker_of(10)
-    tracker.prompt(1, 8, **CLICK)
-    assert shown(tracker.run("backward", start=6, stop=3)) == [(6, (1,)), (5, (1,)), (4, (1,))]
-
-
-def test_both_ways_shows_every_frame_once() -> None:
-    tracker, engine = tracker_of(6)
-    tracker.prompt(1, 3, **CLICK)
-    assert shown(tracker.run("both")) == [(index, (1,)) for index in (2, 1, 0, 3, 4, 5)]
-    assert engine.recall_of(2).spatial == ((0, 3),)
-    assert engine.recall_of(4).spatial == ((0, 3),)  # not what was tracked on the way back
-    assert [number for number, _, _ in engine.decoded].count(3) == 1
-
-
-def test_both_ways_goes_outwards_from_each_objects_first_prompt() -> None:
-    tracker, engine = tracker_of(10)
-    tracker.prompt(2, 3, **CLICK)
-    tracker.prompt(1, 6, **CLICK)
-    tracker.prompt(2, 8, **CLICK)
-    results = list(tracker.run("both"))
-    assert [masks.frame_index for masks in results] == [2, 1, 0, 3, 4, 5, 6, 7, 8, 9]
-    assert all(masks.object_ids == (1, 2) for masks in results)
-    assert all((masks.masks == LEFT_HALF).all() and masks.masks.shape == (2, *SIZE_HW) for masks in results)
-    assert {masks.frame_index: masks.prompted.tolist() for masks in results if masks.prompted.any()} == {
-        3: [False, True],
-        6: [True, False],
-        8: [False, True],
-    }
-    assert engine.encoded.count(0) == 1
-
-
-def test_both_ways_decodes_only_the_objects_to_be_tracked() -> None:
-    tracker, _ = tracker_of(10)
-    tracker.prompt(1, 5, **CLICK)
-    tracker.prompt(2, 8, **CLICK)
-    tracker.prompt(3, 8, **CLICK)
-    tracker.unprompt(3, 8, keep_memory=True)  # it has no prompts left
-    run = tracker.run("both", start=3, stop=7, object_ids=[1])
-    assert shown(run) == [(index, (1,)) for index in (4, 3, 5, 6)]
-    with pytest.raises(TrackingError, match="objects' first prompts, on frames 5 to 8: got start 3 and stop 7"):
-        tracker.run("both", start=3, stop=7, object_ids=[1, 2])
-    with pytest.raises(TrackingError, match="object 3 has no prompts left"):
-        tracker.run("both", start=3, stop=7)
-    with pytest.raises(TrackingError, match="object_ids is empty"):
-        tracker.run("both", object_ids=[])
-
-
-def test_both_ways_within_start_and_stop() -> None:
-    tracker, _ = tracker_of(10)
-    tracker.prompt(1, 5, **CLICK)
-    assert [index for index, _ in shown(tracker.run("both", start=3, stop=7))] == [4, 3, 5, 6]
-    assert [index for index, _ in shown(tracker.run("both", start=5, stop=7))] == [5, 6]
-    with pytest.raises(TrackingError, match="must enclose the objects' first prompts, on frames 5 to 5"):
-        tracker.run("both", start=6)
-
-
-def test_an_object_removed_in_the_backward_pass_is_not_shown_in_the_forward_pass() -> None:
-    tracker, _ = tracker_of(8)
-    tracker.prompt(1, 2, **CLICK)
-    tracker.prompt(2, 6, **CLICK)
-    seen = []
-    for masks in tracker.run("both"):
-        seen.append((masks.frame_index, masks.object_ids))
-        if masks.frame_index == 0:
-            tracker.remove(2)
-    assert seen == [(1, (1, 2)), (0, (1, 2)), *((index, (1,)) for index in range(2, 8))]
-
-
-def test_official_reads_prompts_ahead() -> None:
-    tracker, engine = tracker_of(10, memory=MemoryConfig.official())
-    tracker.prompt(1, 0, **CLICK)
-    tracker.prompt(1, 8, **CLICK)
-    list(tracker.run())
-    assert engine.recall_of(3).spatial == ((0, 0), (0, 8), (2, 1), (1, 2))
-    assert engine.recall_of(3).pointers == ((3, 0), (1, 2), (2, 1))
-
-
-# Objects come and go.
+# Adding and removing objects.
 
 
 def test_an_object_added_while_tracking_runs() -> None:
@@ -470,7 +155,7 @@ def test_reset_forgets_all_objects() -> None:
 
 def test_non_overlap_gives_a_pixel_to_the_higher_logit() -> None:
     tracker, _ = tracker_of(2, non_overlap=True)
-    tracker.prompt(1, 0, **CLICK)  # a lone click: the best of three candidates has logits of 41
+    tracker.prompt(1, 0, **CLICK)  # a single click: the best of three candidates has logits of 41
     tracker.prompt(2, 0, box_xyxy=(0, 0, 4, 4))  # a box: one candidate, with logits of 1
     masks = next(tracker.run())
     assert (masks.mask(1) == LEFT_HALF).all()
@@ -481,7 +166,7 @@ def test_non_overlap_gives_a_pixel_to_the_higher_logit() -> None:
     assert (next(overlapping.run()).masks == LEFT_HALF).all()
 
 
-# By hand, and from sources that run once.
+# Frames given to step, and sources that run once.
 
 
 def test_step_needs_no_source() -> None:

@@ -54,7 +54,7 @@ class MemoryConfig:
     """Prompted frames kept; beyond it the one farthest in time goes. None keeps all: memory then grows with the
     prompts, though never with the video."""
     max_resolved: int = 3
-    """Frames read beside the prompted ones because the policy wrote them as resolved, within `max_prompted`."""
+    """Frames read in addition to the prompted ones because the policy wrote them as resolved, within `max_prompted`."""
     prompts_ahead: bool = False
     """Also read prompted frames that lie ahead in the direction of tracking."""
     corrections_stay: bool = True

@@ -4,7 +4,7 @@
     masks.jsonl      one stored mask per line, run-length encoded
     arrays/N.npy     memories, pointers and logits, float32
 
-Nothing in it is executed when it is read: no pickle. A file is written beside its target and renamed, so that an old
+Nothing in it is executed when it is read: no pickle. A file is written next to its target and renamed, so that an old
 one stays until the new one is complete.
 """
 
