@@ -309,3 +309,21 @@ def test_settings_of_the_former_form_are_read() -> None:
     expected = {"official": OfficialConfig(stride=4), "reliable": ReliableConfig(threshold=0.3)}
     assert MemoryConfig.from_dict(former).settings == expected
     assert MemoryConfig.from_dict({"memory_stride": 1, "reliability_threshold": 0.01}) == MemoryConfig()
+
+
+# Rebuilding memories.
+
+
+def test_frames_that_the_next_frame_reads_are_missing_until_the_bank_holds_them() -> None:
+    bank = filled(MemoryConfig(), range(20))
+    behind = dict.fromkeys(range(13, 20), 0.9)
+    assert bank.missing_for(20, behind, 1) == []  # the bank has just written them
+    other = filled(MemoryConfig(), range(1))
+    assert other.missing_for(20, behind, 1) == [14, 15, 16, 17, 18, 19]  # nearest last
+    assert other.missing_for(20, {}, 1) == []
+
+
+def test_after_a_turn_the_frames_ahead_do_not_count_as_held() -> None:
+    bank = filled(MemoryConfig(), range(20))
+    ahead = dict.fromkeys(range(20, 27), 0.9)
+    assert bank.missing_for(19, ahead, -1) == [25, 24, 23, 22, 21, 20]
