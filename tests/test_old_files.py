@@ -15,7 +15,7 @@ import pytest
 import masklet
 from masklet.api import Model
 from masklet.errors import SessionError, TrackingError
-from masklet.server.annotation.store import FORMAT
+from masklet.server.annotation.history import FORMAT
 from masklet.server.app import create_app
 from masklet.server.settings import Settings
 from masklet.tracking.mask_rows import COLUMNS

@@ -497,6 +497,49 @@ def test_an_undo_that_is_sent_again_is_not_done_again(page: Page) -> None:
     assert [one["name"] for one in page.get(f"/api/v1/media/{clip}/objects").json()["objects"]] == ["duck", "goose"]
 
 
+@pytest.mark.parametrize(
+    ("moment", "is_done"),
+    [
+        ("masklet.server.annotation.store.AnnotationStore.remember", False),
+        ("masklet.server.studio.StudioState.note_change", True),
+    ],
+    ids=["before the answer is kept", "before the answer is sent"],
+)
+def test_a_change_that_breaks_off_is_done_once(
+    page: Page, monkeypatch: pytest.MonkeyPatch, moment: str, is_done: bool
+) -> None:
+    """A server that ends at any moment has done a change and knows its answer, or has done nothing."""
+    clip = page.new_clip(2)
+    duck = page.new_object(clip, name="duck")
+    page.click(clip, duck)
+
+    def end(*args: Any) -> None:
+        raise SystemError("the server ends here")
+
+    changes: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "/objects", {"name": "goose"}),
+        ("PUT", f"/frames/1/objects/{duck}/prompt", {"points": [[6, 1]], "labels": [1]}),
+        ("POST", "/accept", {"start": 0, "stop": 1}),
+        ("POST", "/undo", {}),
+        ("POST", "/redo", {}),
+    ]
+    for number, (method, path, body) in enumerate(changes):
+        before = history(page, clip)
+        headers = {"Idempotency-Key": f"{number}"}
+        with monkeypatch.context() as patch:
+            patch.setattr(moment, end)
+            assert page.request(method, f"/api/v1/media/{clip}{path}", json=body, headers=headers).status_code == 500
+        assert (history(page, clip) != before) == is_done
+        answer = page.request(method, f"/api/v1/media/{clip}{path}", json=body, headers=headers)
+        assert answer.status_code < 300, answer.text
+        after = history(page, clip)
+        again = page.request(method, f"/api/v1/media/{clip}{path}", json=body, headers=headers)
+        assert (again.content, history(page, clip)) == (answer.content, after)
+    assert [one["name"] for one in page.get(f"/api/v1/media/{clip}/objects").json()["objects"]] == ["duck", "goose"]
+    undone = [page.post(f"/api/v1/media/{clip}/undo").json()["what"] for _ in range(5)]
+    assert undone == ["Accept frame 0", "Prompt for duck", "New object goose", "Prompt for duck", "New object duck"]
+
+
 def test_a_restart_changes_nothing(open_studio: Open) -> None:
     page = open_studio()
     project = page.new_project("Ducks")

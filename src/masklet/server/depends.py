@@ -70,12 +70,12 @@ def idempotency_key(
             alias="Idempotency-Key",
             min_length=1,
             max_length=100,
-            description="Names this wish. Sent again with the same key, because no answer came, it is not done again "
-            "and answered as before.",
+            description="A name for this change, chosen by the client. A request that is sent again with the same key, "
+            "because its answer was lost, gets the same answer and changes nothing.",
         ),
     ] = None,
 ) -> str | None:
-    """What a wish is remembered by: requests that belong to one change may share a key."""
+    """Return the key under which the answer is kept; different requests of one change may share a key."""
     return None if key is None else f"{request.method} {request.url.path} {key}"
 
 

@@ -88,15 +88,8 @@ class MaskStore:
         if not rows:
             return
         places = ", ".join("?" * len(COLUMNS))
-        with self._guarded():
-            self._database.execute("BEGIN")
-            try:
-                self._database.executemany(f"INSERT OR REPLACE INTO masks ({_COLUMNS}) VALUES ({places})", rows)
-            except BaseException:
-                if self._database.in_transaction:  # a full disk has rolled back already
-                    self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        with self._lock, self.transaction(), self._guarded():
+            self._database.executemany(f"INSERT OR REPLACE INTO masks ({_COLUMNS}) VALUES ({places})", rows)
 
     def frame(self, frame_index: int) -> list[MaskRow]:
         """Return all masks of a frame, by object id."""
@@ -239,6 +232,28 @@ class MaskStore:
     def close(self) -> None:
         """Close the file; a temporary one is removed."""
         self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep everything that is written in the block or, if the block fails, nothing. Blocks may be nested.
+
+        Other threads may read meanwhile; they must not write.
+        """
+        is_nested = self._database.in_transaction
+        if is_nested:
+            yield
+            return
+        with self._guarded():
+            self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with self._guarded():
+                self._database.execute("COMMIT")
+        except BaseException:
+            with self._guarded():
+                if self._database.in_transaction:  # a full disk has rolled back already
+                    self._database.execute("ROLLBACK")
+            raise
 
     def _masks(self, where: str, *values: Any) -> list[MaskRow]:
         return [from_values(row) for row in self._rows(f"SELECT {_COLUMNS} FROM masks {where}", *values)]

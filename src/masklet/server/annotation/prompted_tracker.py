@@ -1,7 +1,7 @@
-"""The tracker of a medium that is open, what it answers to prompts, and how the answers are kept.
+"""The tracker of an open medium: it answers prompts, and the answers are kept.
 
-The annotations on disk are the truth. The tracker is made from them when it is first needed, and anew after anything
-that it could not follow (undo, deleting, importing); making it costs nothing, as it encodes frames only when asked.
+The annotations on disk are the truth. The tracker is made from them when it is first needed, and again after changes
+that it cannot follow (undo, deletion, import). Making it costs nothing, as frames are encoded only on demand.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class LocalAnswer:
-    """An answer to a prompt that the page's own decoder has worked out."""
+    """An answer to a prompt that the page has decoded itself."""
 
     rle: CocoRle
     iou_prediction: float
     object_score: float
     logits: FloatArray
-    """(h, w) of the chosen candidate."""
+    """(h, w) of the selected candidate."""
 
 
 class PromptedTracker:
-    """A tracker with the prompts of a medium. One thread at a time: the workspace's lock sees to that.
+    """A tracker with the prompts of a medium. For one thread at a time, which the workspace's lock ensures.
 
     Args:
         engine: the shared model.
         store: the medium's annotations.
-        open_frames: opens the medium.
+        open_frames: opens a source of the medium's frames.
         size_hw: of its frames.
     """
 
@@ -72,68 +72,69 @@ class PromptedTracker:
         self._open_frames = open_frames
         self._source: FrameSource | None = None
         self._tracker: Tracker[Any] | None = None
-        self._undecided: dict[tuple[int, int], int] = {}  # candidates to be chosen once their prompts are answered
+        self._unselected: dict[tuple[int, int], int] = {}
+        """By object and frame, candidates that are selected once their prompts have been answered."""
 
     @property
     def source(self) -> FrameSource:
-        """The medium as the tracker reads it."""
+        """The frames as the tracker reads them."""
         if self._source is None:
             self._source = self._open_frames()
         return self._source
 
     @property
     def tracker(self) -> Tracker[Any]:
-        """Made from the annotations when it is needed."""
+        """The tracker, made from the annotations when it is first needed."""
         if self._tracker is None:
             self._tracker = Tracker(self.engine, self.source, store=self.store)
-            for said in self.store.prompts():
-                if not said.prompt.says_absent:
-                    self._tracker.restore_prompt(said.object_id, said.frame_index, said.prompt, initial=said.initial)
-                    if said.candidate is not None and said.prompt.is_single_click:
-                        self._undecided[said.object_id, said.frame_index] = said.candidate
+            for saved in self.store.prompts():
+                if saved.prompt.says_absent:
+                    continue
+                key = saved.object_id, saved.frame_index
+                self._tracker.restore_prompt(*key, saved.prompt, initial=saved.initial)
+                if saved.candidate is not None and saved.prompt.is_single_click:
+                    self._unselected[key] = saved.candidate
         return self._tracker
 
     def time_s(self, frame_index: int) -> float:
-        """When a frame is shown, as near as frames per second say it."""
+        """Return a frame's time by the nominal frame rate."""
         return frame_index / (self.source.info.fps or 1.0)
 
     def reload(self) -> None:
-        """Make the tracker anew when it is next needed."""
+        """Make a new tracker when it is next needed."""
         self._tracker = None
-        self._undecided.clear()
+        self._unselected.clear()
 
     def close(self) -> None:
-        """Let go of the medium and of memory."""
+        """Close the medium and free memory."""
         self.reload()
         if self._source is not None:
             self._source.close()
             self._source = None
 
-    def decide(self, frames: Iterable[int] | None = None) -> None:
-        """Choose the candidates that were chosen before the tracker was made: on these frames, or on all."""
+    def select_candidates(self, frames: Iterable[int] | None = None) -> None:
+        """Select the candidates that were selected before the tracker was made, on these frames or on all."""
         among = None if frames is None else set(frames)
-        for place in [place for place in self._undecided if among is None or place[1] in among]:
-            object_id, frame_index = place
-            candidate = self._undecided.pop(place)
-            self.tracker.preview(frame_index)
-            self.tracker.choose(object_id, frame_index, candidate)
+        for object_id, index in [key for key in self._unselected if among is None or key[1] in among]:
+            self.tracker.preview(index)
+            self.tracker.choose(object_id, index, self._unselected.pop((object_id, index)))
 
-    # What is said, and kept with what comes of it.
+    # Prompts.
 
-    def say(self, new: SavedPrompt) -> list[Candidate]:
-        """Give a prompt to the tracker, and keep what it answers.
+    def add_prompt(self, new: SavedPrompt) -> list[Candidate]:
+        """Give a prompt to the tracker, and keep its answer.
 
         Returns:
             The candidates, the one of highest IoU prediction first.
         """
         tracker, place = self.tracker, (new.object_id, new.frame_index)
         if new.candidate is not None and len(new.prompt.clicks[1]) > 1 and new.prompt.previous_logits is None:
-            answer = self._answer(new.with_prompt(new.prompt.first_click()))
+            answer = self._decode(new.with_prompt(new.prompt.first_click()))
             new = new.with_prompt(replace(new.prompt, previous_logits=_half(answer.chosen_logits)))
-        answer = self._answer(new)
+        answer = self._decode(new)
         masks = tracker.preview(new.frame_index)
         row = masks.object_ids.index(new.object_id)
-        self._undecided.pop(place, None)
+        self._unselected.pop(place, None)
         self.store.write_prompt(
             replace(
                 new,
@@ -147,41 +148,43 @@ class PromptedTracker:
         )
         return self._candidates(answer, new)
 
-    def keep(self, new: SavedPrompt, given: LocalAnswer) -> list[Candidate]:
-        """Take an answer that was worked out elsewhere. The tracker is made anew when it is next needed."""
-        rle = encode_rle(fitting_mask(given.rle, self.size_hw))
+    def add_local_answer(self, new: SavedPrompt, answer: LocalAnswer) -> list[Candidate]:
+        """Keep a prompt with an answer that the page has decoded. A new tracker is made when it is next needed."""
+        rle = encode_rle(decode_mask(answer.rle, self.size_hw))
         info = self.engine.info
-        if given.object_score > 0:
-            confidence = confidence_of(given.iou_prediction, info, stage_of(new.prompt))
+        if answer.object_score > 0:
+            confidence = confidence_of(answer.iou_prediction, info, stage_of(new.prompt))
         else:
-            confidence = confidence_in_absence(given.object_score, info)
+            confidence = confidence_in_absence(answer.object_score, info)
         self._outdate(new)
         self.store.write_prompt(
             replace(
                 new,
                 time_s=self.time_s(new.frame_index),
                 rle=rle,
-                iou_prediction=given.iou_prediction,
-                object_score=given.object_score,
+                iou_prediction=answer.iou_prediction,
+                object_score=answer.object_score,
                 confidence=confidence,
-                answer_logits=_half(given.logits),
+                answer_logits=_half(answer.logits),
             )
         )
         self.reload()
-        return [Candidate(rle, given.iou_prediction, confidence)]
+        return [Candidate(rle, answer.iou_prediction, confidence)]
 
     def touch_up(self, drawn: BoolArray, new: SavedPrompt) -> list[Candidate]:
-        """Clicks on a drawn mask, (H, W), make another drawn mask."""
+        """Change a drawn mask, (H, W), by clicks, and keep the result as a drawn mask."""
         mask = drawn
         for (x, y), label in zip(*new.prompt.clicks, strict=True):
             logits = _half(mask_logits(mask, self.engine.info.low_res_size))
-            told = new.with_prompt(replace(Prompt.of_click((x, y), label), previous_logits=logits), candidate=None)
-            lone = new.with_prompt(Prompt.of_click((x, y)), candidate=None)
-            mask = touched_up(mask, (float(x), float(y)), int(label), self._seen(told)[0], partial(self._seen, lone))
-        return self.say(new.with_prompt(Prompt(mask=mask), candidate=None))
+            with_mask = new.with_prompt(replace(Prompt.of_click((x, y), label), previous_logits=logits), candidate=None)
+            click_only = new.with_prompt(Prompt.of_click((x, y)), candidate=None)
+            corrected = self._candidate_masks(with_mask)[0]
+            things_here = partial(self._candidate_masks, click_only)
+            mask = touched_up(mask, (float(x), float(y)), int(label), corrected, things_here)
+        return self.add_prompt(new.with_prompt(Prompt(mask=mask), candidate=None))
 
-    def say_absent(self, new: SavedPrompt) -> None:
-        """Keep that an object is not on a frame, as `new.prompt` says. The tracker has to be made again."""
+    def mark_absent(self, new: SavedPrompt) -> None:
+        """Keep that an object is absent from a frame, as `new.prompt` says. The caller must reload the tracker."""
         rle = encode_rle(np.zeros(self.size_hw, np.bool_))
         time_s = self.time_s(new.frame_index)
         self._outdate(new)
@@ -190,17 +193,17 @@ class PromptedTracker:
         self.store.write_prompt(replace(new, time_s=time_s, rle=rle, iou_prediction=1.0, object_score=ABSENT_SCORE))
 
     def _outdate(self, new: SavedPrompt) -> None:
-        """Mark what a prompt can change that the tracker is not told of."""
-        said = [one.frame_index for one in self.store.prompts(object_id=new.object_id)]
-        self.store.outdate(new.object_id, new.frame_index, [index for index in said if index != new.frame_index])
+        """Mark the masks that a prompt can change as outdated, where the tracker does not get the prompt."""
+        prompted = [prompt.frame_index for prompt in self.store.prompts(object_id=new.object_id)]
+        self.store.outdate(new.object_id, new.frame_index, [index for index in prompted if index != new.frame_index])
 
-    # What the model answers.
+    # Answers of the model.
 
-    def _answer(self, new: SavedPrompt) -> DecodeResult[Any]:
+    def _decode(self, new: SavedPrompt) -> DecodeResult[Any]:
         """What the decoder says to a prompt, the meant candidate chosen."""
         tracker = self.tracker
         tracker.prompt(new.object_id, new.frame_index, new.prompt, clear=True)
-        self.decide([new.frame_index])
+        self.select_candidates([new.frame_index])
         tracker.preview(new.frame_index)
         if new.candidate is not None and new.prompt.is_single_click:
             tracker.choose(new.object_id, new.frame_index, new.candidate)
@@ -215,34 +218,36 @@ class PromptedTracker:
         info, stage = self.engine.info, stage_of(said.prompt)
         return [
             Candidate(
-                encode_rle(self._shown(answer, place, said)), ious[place], confidence_of(ious[place], info, stage)
+                encode_rle(self._candidate_mask(answer, place, said)),
+                ious[place],
+                confidence_of(ious[place], info, stage),
             )
             for place in answer.decoded.best_first
         ]
 
-    def _seen(self, said: SavedPrompt) -> list[BoolArray]:
+    def _candidate_masks(self, said: SavedPrompt) -> list[BoolArray]:
         """The masks of a prompt's candidates, that of the highest IoU prediction first."""
-        answer = self._answer(said)
-        return [self._shown(answer, place, said) for place in answer.decoded.best_first]
+        answer = self._decode(said)
+        return [self._candidate_mask(answer, place, said) for place in answer.decoded.best_first]
 
-    def _shown(self, answer: DecodeResult[Any], place: int, said: SavedPrompt) -> BoolArray:
+    def _candidate_mask(self, answer: DecodeResult[Any], place: int, said: SavedPrompt) -> BoolArray:
         """The mask of one candidate."""
         return np.asarray(shown_logits(answer.logits[place], self.engine.info, said.prompt, self.size_hw) > 0)
 
 
-def corrected_logits(before: SavedPrompt | None, new: SavedPrompt) -> FloatArray | None:
-    """The logits that the newer of a prompt's points correct; None where it starts afresh."""
+def logits_to_correct(before: SavedPrompt | None, new: SavedPrompt) -> FloatArray | None:
+    """Return the logits that the added points of a prompt correct; None for a prompt that starts again."""
     if before is None:
         return None
-    is_meant = new.candidate is None or new.candidate == before.candidate
-    return before.answer_logits if is_meant and new.prompt.extends(before.prompt) else None
+    same_candidate = new.candidate is None or new.candidate == before.candidate
+    return before.answer_logits if same_candidate and new.prompt.extends(before.prompt) else None
 
 
-def fitting_mask(rle: CocoRle, size_hw: tuple[int, int]) -> BoolArray:
-    """(H, W), decoded.
+def decode_mask(rle: CocoRle, size_hw: tuple[int, int]) -> BoolArray:
+    """Decode a mask, (H, W).
 
     Raises:
-        PromptError: it is of another size.
+        PromptError: the mask does not have the size of the frames.
     """
     if tuple(rle["size"]) != size_hw:  # before it is decoded: a few bytes can stand for gigabytes
         height, width = size_hw
@@ -251,5 +256,5 @@ def fitting_mask(rle: CocoRle, size_hw: tuple[int, int]) -> BoolArray:
 
 
 def _half(logits: FloatArray) -> FloatArray:
-    """As they are kept, so that a prompt gives the same mask before and after a restart."""
+    """Return logits as they are stored, so that a prompt gives the same mask before and after a restart."""
     return np.asarray(logits.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT).astype(np.float16), np.float32)

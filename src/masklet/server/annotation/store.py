@@ -1,11 +1,8 @@
-"""What users said of one medium and what came of it: objects, prompts and masks in one SQLite file, with a history.
+"""The annotations of one medium: objects, prompts and masks in one SQLite file, with a history.
 
-The file is the truth, and a tracker is made from it whenever one is needed; so nothing has to be saved, and whatever
-ends the process, all is there but the frame in work. Prompts are kept as the decoder was given them, with the logits
-that they corrected, so that the same prompt gives the same mask again.
-
-History: triggers note, for each row that an operation changes, how it was before the operation. Undoing swaps the
-notes with the rows, and redoing swaps them back; so whoever changes rows, tracker included, is covered.
+The file is the truth: a tracker is made from it whenever one is needed. So nothing has to be saved, and whatever ends
+the process, only the frame in work is lost. Prompts are kept as the decoder got them, with the logits that they
+corrected, so that the same prompt gives the same mask again. Undo and redo are in `history`.
 """
 
 from __future__ import annotations
@@ -15,31 +12,16 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from masklet._version import __version__
-from masklet.errors import DataError
 from masklet.masks.operations import CocoRle
 from masklet.prompts import SHORT_NAMES, Prompt, PromptDocument
 from masklet.records import ABSENT_SCORE, FloatArray, ObjectStatus
+from masklet.server.annotation.history import UndoableTable, UndoStore
 from masklet.tracking.mask_rows import COLUMNS as MASK_COLUMNS
 from masklet.tracking.mask_rows import MaskRow, from_values, given_row
-from masklet.tracking.mask_store import MaskStore, add_columns
-
-FORMAT = 1
-"""Format of the file; it grows when versions before could not work on the file any more."""
-
-MAX_STEPS = 200
-"""Operations that can be undone."""
-
-MAX_TURNS = 100
-"""Undone and redone steps that are remembered, so that a wish which comes twice is done once."""
-
-MAX_ANSWERS = 20
-"""Answers to other wishes that are remembered, to the same end. Fewer, as they hold masks."""
 
 _OBJECT_COLUMNS = "object_id, name, class_name, color, locked, hidden"
 _PROMPT_COLUMNS = (
@@ -47,48 +29,33 @@ _PROMPT_COLUMNS = (
     "confidence",
     *SHORT_NAMES.values(),
 )
-"""Of a prompt and what came of it; those of the prompt itself are named after its fields."""
+"""Columns of a prompt and its answer; those of the prompt itself are named after its fields."""
 
 
-class _Table(NamedTuple):
-    """A table whose changes can be undone."""
-
-    name: str
-    columns: tuple[str, ...]
-    keys: tuple[str, ...]
-
-
-_Place = tuple[int, int]
+_Key = tuple[int, int]
 """Frame and object."""
 
-_TABLES = (
-    _Table("masks", MASK_COLUMNS, ("object_id", "frame_index")),
-    _Table("objects", tuple(_OBJECT_COLUMNS.split(", ")), ("object_id",)),
-    _Table("prompts", _PROMPT_COLUMNS, ("object_id", "frame_index")),
-)
-
-_FORGET_STEP = (
-    *(f"DELETE FROM {table.name}_before WHERE step = ?" for table in _TABLES),
-    "DELETE FROM steps WHERE step = ?",
-)
+_MASKS = UndoableTable("masks", MASK_COLUMNS, ("object_id", "frame_index"))
+_OBJECTS = UndoableTable("objects", tuple(_OBJECT_COLUMNS.split(", ")), ("object_id",))
+_PROMPTS = UndoableTable("prompts", _PROMPT_COLUMNS, ("object_id", "frame_index"))
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedObject:
-    """An object as the user sees it."""
+    """An object as the user sees it, without its masks."""
 
     object_id: int
     name: str
     class_name: str = ""
     color: str = "#4f8cff"
     locked: bool = False
-    """Neither prompts nor tracking change it."""
+    """Neither prompts nor tracking change a locked object."""
     hidden: bool = False
 
 
 @dataclass(frozen=True)
 class SavedPrompt:
-    """The prompt of one object on one frame, and the mask that it gave."""
+    """The prompt of one object on one frame, with the decoder's answer."""
 
     object_id: int
     frame_index: int
@@ -100,13 +67,13 @@ class SavedPrompt:
     """The object had not been tracked on this frame."""
     time_s: float = 0.0
     rle: CocoRle | None = None
-    """What came of it."""
+    """The answer's mask."""
     iou_prediction: float = 0.0
     object_score: float = 0.0
     confidence: float | None = None
     """Expected IoU of the mask, in [0, 1]; None in a folder of an earlier version: then the IoU prediction counts."""
     answer_logits: FloatArray | None = None
-    """(h, w) what came of it, for the next point to correct."""
+    """(h, w) logits of the answer, which the next point corrects."""
 
     @classmethod
     def of(cls, object_id: int, frame_index: int, prompt: Prompt, **others: Any) -> SavedPrompt:
@@ -122,8 +89,8 @@ class SavedPrompt:
         """Return the same with another prompt."""
         return replace(self, document=prompt.to_dict(_packed), **changes)
 
-    def stored(self) -> MaskRow | None:
-        """What came of it, as a mask among others."""
+    def as_row(self) -> MaskRow | None:
+        """Return the answer as a mask row; None if there is no answer."""
         if self.rle is None:
             return None
         return given_row(
@@ -137,17 +104,15 @@ class SavedPrompt:
         )
 
 
-class Step(NamedTuple):
-    """One operation in the history."""
+class _SavedStep(NamedTuple):
+    """The rows that one operation changed, as they were before it; None for rows that it created."""
 
-    step: int
-    title: str
-    frame_index: int | None
-    object_id: int | None
+    masks: dict[_Key, MaskRow | None]
+    prompts: dict[_Key, SavedPrompt | None]
 
 
 class Mark(NamedTuple):
-    """A mask without its pixels, for the timeline."""
+    """A shown mask without its pixels, for the timeline."""
 
     frame_index: int
     object_id: int
@@ -160,79 +125,28 @@ class Mark(NamedTuple):
     stale: bool
 
 
-class AnnotationStore(MaskStore):
+class AnnotationStore(UndoStore):
     """The file of one medium.
 
     Raises:
         OutputError: it cannot be opened or written.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
-        with self._guarded():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._check_format()
-            except DataError:
-                self._database.execute("ROLLBACK")
-                raise
-            self._prepare()
-            self._database.execute("INSERT OR IGNORE INTO state VALUES (0, NULL, 0)")
-            self._database.execute("UPDATE state SET step = NULL")  # what was in work when the process ended
-            self._database.execute("COMMIT")
+    tables = (_MASKS, _OBJECTS, _PROMPTS)
 
-    def _check_format(self) -> None:
-        """Refuse a file of a later format, which this version might damage. Files before 0.2 do not state theirs."""
-        self._database.execute("CREATE TABLE IF NOT EXISTS written_by (id INTEGER PRIMARY KEY, format, masklet)")
-        written_by = self._database.execute("SELECT format, masklet FROM written_by").fetchone()
-        if written_by is not None and written_by[0] > FORMAT:
-            raise DataError(
-                f"{self.path} was written by masklet {written_by[1]} in format {written_by[0]}, and this masklet "
-                f"({__version__}) reads formats up to {FORMAT}: use masklet {written_by[1]}"
-            )
-        self._database.execute("INSERT OR REPLACE INTO written_by VALUES (0, ?, ?)", (FORMAT, __version__))
-
-    def _prepare(self) -> None:
-        """Create what the file lacks: all of it when the file is new, else what later versions of masklet added."""
-        for command in _CREATE_TABLES:
-            self._database.execute(command)
-        for table in _TABLES:
-            add_columns(self._database, table.name, table.columns)
-            add_columns(self._database, f"{table.name}_before", table.columns)
-        existing = dict(self._database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
-        for name, command in _TRIGGERS.items():
-            if existing.get(name) != command:  # it notes the columns of another version
-                self._database.execute(f"DROP TRIGGER IF EXISTS {name}")
-                self._database.execute(command)
-
-    @property
-    def revision(self) -> int:
-        """Grows with every change."""
-        ((revision,),) = self._rows("SELECT revision FROM state")
-        return int(revision)
-
-    def touch(self) -> int:
-        """Say that something has changed."""
-        self._execute("UPDATE state SET revision = revision + 1")
-        return self.revision
-
-    # Wishes that come twice, because the first answer was lost.
-
-    def answer(self, key: str) -> str | None:
-        """What a wish was answered with; None when it is new, or more than `MAX_ANSWERS` others came since."""
-        rows = self._rows("SELECT answer FROM answers WHERE key = ?", key)
-        return str(rows[0][0]) if rows else None
-
-    def remember(self, key: str, answer: str) -> None:
-        """Keep what a wish has been answered with."""
-        with self._lock:
-            self._execute("INSERT INTO answers VALUES (NULL, ?, ?)", key, answer)
-            self._execute("DELETE FROM answers WHERE number <= (SELECT max(number) FROM answers) - ?", MAX_ANSWERS)
+    def _create_commands(self) -> list[str]:
+        return [
+            "CREATE TABLE IF NOT EXISTS objects "
+            "(object_id INTEGER PRIMARY KEY, name, class_name, color, locked, hidden)",
+            f"CREATE TABLE IF NOT EXISTS prompts ({', '.join(_PROMPT_COLUMNS)}, PRIMARY KEY (object_id, frame_index)) "
+            "WITHOUT ROWID",
+            *super()._create_commands(),
+        ]
 
     # Objects.
 
     def objects(self) -> list[AnnotatedObject]:
-        """By id."""
+        """Return all objects by id."""
         rows = self._rows(f"SELECT {_OBJECT_COLUMNS} FROM objects ORDER BY object_id")
         return [
             AnnotatedObject(object_id, name, class_name, color, bool(locked), bool(hidden))
@@ -240,35 +154,35 @@ class AnnotationStore(MaskStore):
         ]
 
     def object(self, object_id: int) -> AnnotatedObject | None:
-        return next((one for one in self.objects() if one.object_id == object_id), None)
+        return next((row for row in self.objects() if row.object_id == object_id), None)
 
     def new_object_id(self) -> int:
-        """One that no object has, nor a deleted one that could come back."""
+        """Return an id that neither an object has nor a deleted object that undo could bring back."""
         ((largest,),) = self._rows(
             "SELECT max(object_id) FROM (SELECT object_id FROM objects UNION ALL SELECT object_id FROM objects_before)"
         )
         return 1 + (largest or 0)
 
-    def write_object(self, one: AnnotatedObject) -> None:
+    def write_object(self, row: AnnotatedObject) -> None:
         self._execute(
             f"INSERT OR REPLACE INTO objects ({_OBJECT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-            one.object_id,
-            one.name,
-            one.class_name,
-            one.color,
-            one.locked,
-            one.hidden,
+            row.object_id,
+            row.name,
+            row.class_name,
+            row.color,
+            row.locked,
+            row.hidden,
         )
 
     def delete_object(self, object_id: int) -> None:
-        """With its prompts and masks."""
-        for table in _TABLES:
+        """Delete an object with its prompts and masks."""
+        for table in self.tables:
             self._execute(f"DELETE FROM {table.name} WHERE object_id = ?", object_id)
 
     # Prompts.
 
     def prompts(self, *, frame_index: int | None = None, object_id: int | None = None) -> list[SavedPrompt]:
-        """All, or those on a frame or of an object; by object and frame."""
+        """Return all prompts, or those on a frame or of an object, by object and frame."""
         where = "WHERE (? IS NULL OR frame_index = ?) AND (? IS NULL OR object_id = ?) ORDER BY object_id, frame_index"
         rows = self._rows(
             f"SELECT {', '.join(_PROMPT_COLUMNS)} FROM prompts {where}", frame_index, frame_index, object_id, object_id
@@ -276,89 +190,100 @@ class AnnotationStore(MaskStore):
         return [_prompt_of(row) for row in rows]
 
     def prompt(self, object_id: int, frame_index: int) -> SavedPrompt | None:
-        found = self.prompts(frame_index=frame_index, object_id=object_id)
-        return found[0] if found else None
+        prompts = self.prompts(frame_index=frame_index, object_id=object_id)
+        return prompts[0] if prompts else None
 
     def prompted_frames(self) -> dict[int, list[int]]:
-        """By object id, ascending."""
-        found: dict[int, list[int]] = {}
+        """Return the prompted frames of each object, ascending, by object id."""
+        frames: dict[int, list[int]] = {}
         rows = self._rows("SELECT object_id, frame_index FROM prompts ORDER BY object_id, frame_index")
         for object_id, index in rows:
-            found.setdefault(object_id, []).append(index)
-        return found
+            frames.setdefault(object_id, []).append(index)
+        return frames
 
-    def write_prompt(self, one: SavedPrompt) -> None:
+    def write_prompt(self, prompt: SavedPrompt) -> None:
         places = ", ".join("?" * len(_PROMPT_COLUMNS))
         self._execute(
             f"INSERT OR REPLACE INTO prompts ({', '.join(_PROMPT_COLUMNS)}) VALUES ({places})",
-            one.object_id,
-            one.frame_index,
-            one.candidate,
-            one.initial,
-            one.time_s,
-            json.dumps(one.rle),
-            one.iou_prediction,
-            one.object_score,
-            None if one.answer_logits is None else _packed(one.answer_logits),
-            one.confidence,
-            *(_to_column(one.document.get(name)) for name in SHORT_NAMES),
+            prompt.object_id,
+            prompt.frame_index,
+            prompt.candidate,
+            prompt.initial,
+            prompt.time_s,
+            json.dumps(prompt.rle),
+            prompt.iou_prediction,
+            prompt.object_score,
+            None if prompt.answer_logits is None else _packed(prompt.answer_logits),
+            prompt.confidence,
+            *(_to_column(prompt.document.get(name)) for name in SHORT_NAMES),
         )
 
     def delete_prompt(self, object_id: int, frame_index: int) -> None:
         self._execute("DELETE FROM prompts WHERE object_id = ? AND frame_index = ?", object_id, frame_index)
 
-    # What is shown: masks, and of prompts that no tracking has passed yet, what they gave.
+    # Shown masks: those of tracking, and answers to prompts on frames that have not been tracked since.
 
     def shown(
         self, start: int, stop: int, step: int = 1, object_ids: Iterable[int] | None = None
     ) -> dict[int, list[MaskRow]]:
-        """By frame, the masks by object id. An outdated one is shown until it has been tracked again."""
+        """Return masks by frame, then by object id. An outdated mask is shown until its frame is tracked again."""
         among, values = _among(object_ids)
         where = f"frame_index >= ? AND frame_index < ? AND (frame_index - ?) % ? = 0 {among}"
-        values = [start, stop, start, step, *values]
-        masks, prompts = self._known(where, *values)
-        return _by_frame(
-            {place: _shown(masks.get(place), prompts.get(place)) for place in masks.keys() | prompts.keys()}
-        )
+        masks, prompts = self._rows_by_key(where, start, stop, start, step, *values)
+        return _by_frame(_all_shown(masks, prompts))
 
-    def _known(self, where: str, *values: Any) -> tuple[dict[_Place, MaskRow], dict[_Place, SavedPrompt]]:
+    def with_prompts(self, frame_index: int, masks: Sequence[MaskRow]) -> list[MaskRow]:
+        """Return what `shown` has for a frame, given all its mask rows, which then need not be read."""
+        prompts = {_key(prompt): prompt for prompt in self.prompts(frame_index=frame_index)}
+        return _by_frame(_all_shown({_key(row): row for row in masks}, prompts)).get(frame_index, [])
+
+    def _rows_by_key(self, where: str, *values: Any) -> tuple[dict[_Key, MaskRow], dict[_Key, SavedPrompt]]:
         rows = self._rows(f"SELECT {', '.join(_PROMPT_COLUMNS)} FROM prompts WHERE {where}", *values)
-        masks = {(one.frame_index, one.object_id): one for one in self._masks(f"WHERE {where}", *values)}
-        return masks, {(one.frame_index, one.object_id): one for one in map(_prompt_of, rows)}
+        masks = {_key(row): row for row in self._masks(f"WHERE {where}", *values)}
+        return masks, {_key(prompt): prompt for prompt in map(_prompt_of, rows)}
 
     def shown_before(self, start: int, stop: int) -> dict[int, list[MaskRow]]:
-        """As `shown`, but each mask as it was before it last changed; those that came with that change are left out.
+        """Return masks as `shown` does, but each as it was before its pixels last changed.
 
-        The history says how, so what lies further back than that is not known, and shown as it is.
+        Masks that came with that change are left out. Masks that changed before the oldest operation of the history
+        are returned as they are.
         """
         where = "frame_index >= ? AND frame_index < ?"
-        masks, prompts = self._known(where, start, stop)
-        shown = _all_shown(masks, prompts)
-        before = dict(shown)
-        changed: set[_Place] = set()
-        notes: dict[int, dict[_Place, list[tuple[dict[_Place, Any], Any]]]] = {}
-        for (name, columns, _), rows, read in ((_TABLES[0], masks, from_values), (_TABLES[2], prompts, _prompt_of)):
-            for step, existed, *row in self._rows(
-                f"SELECT step, existed, {', '.join(columns)} FROM {name}_before "
-                f"WHERE step IN (SELECT step FROM steps WHERE NOT undone) AND {where}",
-                start,
-                stop,
-            ):
-                place = (row[columns.index("frame_index")], row[columns.index("object_id")])
-                then = read(row) if existed else None
-                notes.setdefault(step, {}).setdefault(place, []).append((rows, then))
-        for step in sorted(notes, reverse=True):
-            for place, noted in notes[step].items():
-                for rows, then in noted:
-                    rows[place] = then
-                was = _shown(masks.get(place), prompts.get(place))
-                if place not in changed and _pixels(was) != _pixels(shown.get(place)):
-                    changed.add(place)
-                    before[place] = was
+        masks, prompts = self._rows_by_key(where, start, stop)
+        now = _all_shown(masks, prompts)
+        before = dict(now)
+        # Walk back through the history, one operation at a time, and put the saved rows in place: after each step
+        # `masks` and `prompts` are the tables as they were before that operation. What is shown depends on both, and
+        # an operation may change rows without changing pixels (accepting, a prompt that tracking confirms), so a mask
+        # is taken from the first step at which its pixels differ from today's.
+        saved = self._saved_by_step(where, start, stop)
+        changed: set[_Key] = set()
+        for step in sorted(saved, reverse=True):
+            for key, mask in saved[step].masks.items():
+                _put(masks, key, mask)
+            for key, prompt in saved[step].prompts.items():
+                _put(prompts, key, prompt)
+            for key in (saved[step].masks.keys() | saved[step].prompts.keys()) - changed:
+                earlier = _shown(masks.get(key), prompts.get(key))
+                if _pixels(earlier) != _pixels(now.get(key)):
+                    changed.add(key)
+                    before[key] = earlier
         return _by_frame(before)
 
+    def _saved_by_step(self, where: str, *values: Any) -> dict[int, _SavedStep]:
+        """Return the rows that each operation changed, as they were before it; None for rows that it created."""
+        steps: dict[int, _SavedStep] = {}
+        for row in self.saved_rows(_MASKS, where, *values):
+            key = _key_of(_MASKS, row.values)
+            steps.setdefault(row.step, _SavedStep({}, {})).masks[key] = from_values(row.values) if row.existed else None
+        for row in self.saved_rows(_PROMPTS, where, *values):
+            key = _key_of(_PROMPTS, row.values)
+            prompt = _prompt_of(row.values) if row.existed else None
+            steps.setdefault(row.step, _SavedStep({}, {})).prompts[key] = prompt
+        return steps
+
     def shown_frames(self) -> list[int]:
-        """Of which something is known, ascending."""
+        """Return the frames with a mask or a prompt, ascending."""
         return [
             index
             for (index,) in self._rows(
@@ -367,12 +292,10 @@ class AnnotationStore(MaskStore):
         ]
 
     def marks(self) -> list[Mark]:
-        """Everything that is shown, without pixels, by object and frame."""
-        found = {
-            (object_id, index): Mark(
-                index, object_id, status, confidence, bool(said), bool(ok), bool(look), bool(stale)
-            )
-            for index, object_id, status, confidence, said, ok, look, stale in self._rows(
+        """Return everything that is shown, without pixels, by object and frame."""
+        marks = {
+            (object_id, index): Mark(index, object_id, status, confidence, *map(bool, flags))
+            for index, object_id, status, confidence, *flags in self._rows(
                 "SELECT frame_index, object_id, status, coalesce(confidence, iou_prediction), "
                 "prompted, accepted, review, stale FROM masks"
             )
@@ -381,26 +304,27 @@ class AnnotationStore(MaskStore):
             "SELECT frame_index, object_id, coalesce(confidence, iou_prediction), object_score FROM prompts "
             "WHERE rle != 'null'"
         ):
-            known = found.get((object_id, index))
-            if known is None or known.stale:
+            mark = marks.get((object_id, index))
+            if mark is None or mark.stale:
                 status: ObjectStatus = "present" if score > 0 else "occluded"
-                found[object_id, index] = Mark(index, object_id, status, confidence, True, False, False, False)
-        return [found[place] for place in sorted(found)]
+                marks[object_id, index] = Mark(index, object_id, status, confidence, True, False, False, False)
+        return [marks[key] for key in sorted(marks)]
 
     def settle(self, frames: range, object_ids: Iterable[int] | None = None) -> None:
-        """Make masks of what prompts gave on frames that have not been tracked, so that they can be accepted."""
-        for row in self.shown(frames.start, frames.stop, object_ids=object_ids).values():
-            known = {mask.object_id for mask in self.frame(row[0].frame_index) if not mask.stale}
-            self.write([replace(mask, stale=False) for mask in row if mask.prompted and mask.object_id not in known])
+        """Turn answers to prompts on frames that have not been tracked into masks, so that they can be accepted."""
+        for frame_index, masks in self.shown(frames.start, frames.stop, object_ids=object_ids).items():
+            tracked = {row.object_id for row in self.frame(frame_index) if not row.stale}
+            answers = [mask for mask in masks if mask.prompted and mask.object_id not in tracked]
+            self.write([replace(mask, stale=False) for mask in answers])
 
     def accept_all(self, start: int, stop: int, object_ids: Iterable[int] | None = None, accepted: bool = True) -> int:
-        """Mark what is up to date on frames as checked, or take it back.
+        """Mark the masks of frames [start, stop) that are up to date as accepted, or not accepted.
 
         Returns:
-            Of how many masks.
+            The number of masks that were changed.
         """
         among, values = _among(object_ids)
-        # That an object is not there is a mask that was checked when it was said.
+        # A mask that marks an object as absent was accepted when it was drawn.
         return self._execute(
             f"UPDATE masks SET accepted = ? WHERE frame_index >= ? AND frame_index < ? AND NOT stale "
             f"AND accepted != ? AND object_score > {ABSENT_SCORE} {among}",
@@ -412,205 +336,29 @@ class AnnotationStore(MaskStore):
         )
 
     def drop_masks(self, object_id: int, *, frame_index: int | None = None) -> None:
-        """Drop an object's masks that nobody has accepted; or on one frame, accepted or not."""
+        """Drop an object's masks that are not accepted; or its mask on one frame, accepted or not."""
         if frame_index is None:
             self._execute("DELETE FROM masks WHERE object_id = ? AND NOT accepted", object_id)
         else:
             self._execute("DELETE FROM masks WHERE object_id = ? AND frame_index = ?", object_id, frame_index)
 
     def current_frames(self) -> dict[int, set[int]]:
-        """By object id, the frames with a mask that is up to date."""
-        found: dict[int, set[int]] = {}
+        """Return the frames with a mask that is up to date, by object id."""
+        frames: dict[int, set[int]] = {}
         for object_id, index in self._rows("SELECT object_id, frame_index FROM masks WHERE NOT stale"):
-            found.setdefault(object_id, set()).add(index)
-        return found
+            frames.setdefault(object_id, set()).add(index)
+        return frames
 
     def tracked_ids(self) -> set[int]:
-        """Objects that have been tracked beyond their prompts."""
+        """Return the objects that have been tracked beyond their prompts."""
         return {object_id for (object_id,) in self._rows("SELECT DISTINCT object_id FROM masks WHERE NOT prompted")}
-
-    # History.
-
-    def begin(self, title: str, *, frame_index: int | None = None, object_id: int | None = None) -> int:
-        """Note what changes from here on as one operation; those that were undone cannot be redone any more."""
-        with self._lock:
-            self._forget_steps("undone")
-            step = self._insert("INSERT INTO steps VALUES (NULL, ?, ?, ?, 0)", title, frame_index, object_id)
-            self._forget_steps("step <= ?", step - MAX_STEPS)
-            self._execute("UPDATE state SET step = ?", step)
-            return step
-
-    def proceed(self, step: int) -> int:
-        """Go on with an operation; as another one with the same title, if one came in between."""
-        with self._lock:
-            ((last,),) = self._rows("SELECT max(step) FROM steps WHERE NOT undone")
-            if last == step:
-                self._execute("UPDATE state SET step = ?", step)
-                return step
-            title, frame_index, object_id = self._rows(
-                "SELECT title, frame_index, object_id FROM steps WHERE step = ?", step
-            )[0]
-            return self.begin(title, frame_index=frame_index, object_id=object_id)
-
-    def end(self) -> None:
-        """What changes from here on is no part of an operation."""
-        self._execute("UPDATE state SET step = NULL, revision = revision + 1")
-
-    def abandon(self, step: int) -> None:
-        """An operation has failed: everything as it was before."""
-        with self._lock:
-            self._swap(step, *((command, (step,)) for command in _FORGET_STEP))
-
-    def undo(self, key: str | None = None) -> Step | None:
-        """Take back the last operation. None: there is none.
-
-        Args:
-            key: names this wish. The same wish a second time, whose answer was lost, gets the same answer again and
-                does nothing; so also after a restart, as long as no more than `MAX_TURNS` others came in between.
-        """
-        return self._turn_over("WHERE NOT undone ORDER BY step DESC", undone=True, key=key)
-
-    def redo(self, key: str | None = None) -> Step | None:
-        """Do again what was undone last. None: there is nothing. `key` as in `undo`."""
-        return self._turn_over("WHERE undone ORDER BY step", undone=False, key=key)
-
-    def history(self) -> tuple[str | None, str | None]:
-        """What could be undone, and redone."""
-        titles = [
-            self._rows(f"SELECT title FROM steps {which} LIMIT 1")
-            for which in ("WHERE NOT undone ORDER BY step DESC", "WHERE undone ORDER BY step")
-        ]
-        undo, redo = (rows[0][0] if rows else None for rows in titles)
-        return undo, redo
-
-    def _turn_over(self, which: str, *, undone: bool, key: str | None) -> Step | None:
-        with self._lock:
-            done = self._rows(
-                "SELECT step, title, frame_index, object_id FROM turns WHERE key = ? AND undone = ?", key, undone
-            )
-            rows = done or self._rows(f"SELECT step, title, frame_index, object_id FROM steps {which} LIMIT 1")
-            if not rows:
-                return None
-            step = Step(*rows[0])
-            if not done:
-                remembered = (
-                    ("INSERT INTO turns VALUES (NULL, ?, ?, ?, ?, ?, ?)", (key, undone, *step)),
-                    ("DELETE FROM turns WHERE turn <= (SELECT max(turn) FROM turns) - ?", (MAX_TURNS,)),
-                )
-                self._swap(
-                    step.step,
-                    ("UPDATE steps SET undone = ? WHERE step = ?", (undone, step.step)),
-                    ("UPDATE state SET revision = revision + 1", ()),
-                    *(remembered if key is not None else ()),
-                )
-            return step
-
-    def _swap(self, step: int, *notes: tuple[str, tuple[Any, ...]]) -> None:
-        """Rows that an operation changed, and what is noted of them, change places: all of them or none.
-
-        Args:
-            step: the operation.
-            notes: commands and their values that belong to it: what the process's end must not part from it.
-        """
-        with self._guarded():
-            execute = self._database.execute
-            execute("BEGIN IMMEDIATE")
-            try:
-                execute("UPDATE state SET step = NULL")
-                for name, columns, keys in _TABLES:
-                    own = ", ".join(columns)
-                    same = " AND ".join(f"{name}.{key} = noted.{key}" for key in keys)
-                    noted = f"(SELECT * FROM {name}_before WHERE step = {int(step)})"
-                    now = ", ".join(f"noted.{column}" if column in keys else f"{name}.{column}" for column in columns)
-                    execute(
-                        f"CREATE TEMP TABLE swapped AS SELECT {int(step)}, {name}.object_id IS NOT NULL, {now} "
-                        f"FROM {noted} AS noted LEFT JOIN {name} ON {same}"
-                    )
-                    places = ", ".join(keys)
-                    execute(f"DELETE FROM {name} WHERE ({places}) IN (SELECT {places} FROM {noted})")
-                    execute(f"INSERT INTO {name} ({own}) SELECT {own} FROM {noted} AS noted WHERE existed")
-                    execute(f"DELETE FROM {name}_before WHERE step = {int(step)}")
-                    execute(f"INSERT INTO {name}_before (step, existed, {own}) SELECT * FROM temp.swapped")
-                    execute("DROP TABLE temp.swapped")
-                for command, values in notes:
-                    execute(command, values)
-                execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    execute("ROLLBACK")
-                raise
-
-    def _forget_steps(self, where: str, *values: Any) -> None:
-        steps = [step for (step,) in self._rows(f"SELECT step FROM steps WHERE {where}", *values)]
-        for step in steps:
-            for command in _FORGET_STEP:
-                self._execute(command, step)
-
-    def _insert(self, command: str, *values: Any) -> int:
-        with self._guarded():
-            return int(self._database.execute(command, values).lastrowid or 0)
-
-
-def _table_commands() -> list[str]:
-    commands = [
-        "CREATE TABLE IF NOT EXISTS objects (object_id INTEGER PRIMARY KEY, name, class_name, color, locked, hidden)",
-        f"CREATE TABLE IF NOT EXISTS prompts ({', '.join(_PROMPT_COLUMNS)}, PRIMARY KEY (object_id, frame_index)) "
-        "WITHOUT ROWID",
-        "CREATE TABLE IF NOT EXISTS steps "
-        "(step INTEGER PRIMARY KEY AUTOINCREMENT, title, frame_index, object_id, undone)",
-        "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, step, revision)",
-        "CREATE TABLE IF NOT EXISTS turns "
-        "(turn INTEGER PRIMARY KEY AUTOINCREMENT, key, undone, step, title, frame_index, object_id)",
-        "CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY AUTOINCREMENT, key, answer)",
-    ]
-    for name, columns, keys in _TABLES:
-        commands.append(
-            f"CREATE TABLE IF NOT EXISTS {name}_before (step, existed, {', '.join(columns)}, "
-            f"PRIMARY KEY (step, {', '.join(keys)})) WITHOUT ROWID"
-        )
-    return commands
-
-
-def _trigger_commands() -> dict[str, str]:
-    """By name, the triggers that note how a row was before the operation in work first changes it."""
-    commands = {}
-    for name, columns, keys in _TABLES:
-        for event, row in (("INSERT", "NEW"), ("UPDATE", "OLD"), ("DELETE", "OLD")):
-            same = " AND ".join(f"{name}.{key} = {row}.{key}" for key in keys)
-            noted = " AND ".join(f"noted.{key} = {row}.{key}" for key in keys)
-            values = ", ".join(f"{row}.{column}" if column in keys else f"{name}.{column}" for column in columns)
-            # Not "OR IGNORE": within a trigger the way of the statement that fired it would hold.
-            trigger = f"{name}_{event.lower()}"
-            commands[trigger] = (
-                f"CREATE TRIGGER {trigger} BEFORE {event} ON {name} "
-                f"WHEN (SELECT step FROM state) IS NOT NULL BEGIN "
-                f"INSERT INTO {name}_before (step, existed, {', '.join(columns)}) "
-                f"SELECT state.step, {name}.object_id IS NOT NULL, {values} "
-                f"FROM state LEFT JOIN {name} ON {same} WHERE NOT EXISTS "
-                f"(SELECT 1 FROM {name}_before AS noted WHERE noted.step = state.step AND {noted}); END"
-            )
-    return commands
-
-
-_CREATE_TABLES = _table_commands()
-_TRIGGERS = _trigger_commands()
 
 
 def _prompt_of(row: Sequence[Any]) -> SavedPrompt:
     """Return the prompt of a row of the table, whose values are in the order of `_PROMPT_COLUMNS`."""
-    (
-        object_id,
-        frame_index,
-        candidate,
-        initial,
-        time_s,
-        rle,
-        iou_prediction,
-        object_score,
-        answer,
-        confidence,
-        *values,
-    ) = row
+    object_id, frame_index, candidate, initial, *answered = row[: -len(SHORT_NAMES)]
+    time_s, rle, iou_prediction, object_score, answer, confidence = answered
+    values = row[-len(SHORT_NAMES) :]
     return SavedPrompt(
         object_id,
         frame_index,
@@ -637,17 +385,36 @@ def _from_column(value: Any) -> Any:
 
 
 def _shown(mask: MaskRow | None, prompt: SavedPrompt | None) -> MaskRow | None:
-    """Of a mask and a prompt's answer, what is shown: the answer where the mask is none or outdated."""
-    answer = None if prompt is None else prompt.stored()
+    """Return the mask to show: the prompt's answer if there is no mask or an outdated one."""
+    answer = None if prompt is None else prompt.as_row()
     return answer if answer is not None and (mask is None or mask.stale) else mask
 
 
-def _all_shown(masks: Mapping[_Place, MaskRow], prompts: Mapping[_Place, SavedPrompt]) -> dict[_Place, MaskRow | None]:
-    return {place: _shown(masks.get(place), prompts.get(place)) for place in masks.keys() | prompts.keys()}
+def _all_shown(masks: Mapping[_Key, MaskRow], prompts: Mapping[_Key, SavedPrompt]) -> dict[_Key, MaskRow | None]:
+    return {key: _shown(masks.get(key), prompts.get(key)) for key in masks.keys() | prompts.keys()}
 
 
-def _by_frame(shown: Mapping[_Place, MaskRow | None]) -> dict[int, list[MaskRow]]:
-    """Ascending, the masks of a frame by object id."""
+R = TypeVar("R")
+
+
+def _put(rows: dict[_Key, R], key: _Key, row: R | None) -> None:
+    """Put a row in place, or remove it if it did not exist."""
+    if row is None:
+        rows.pop(key, None)
+    else:
+        rows[key] = row
+
+
+def _key(row: MaskRow | SavedPrompt) -> _Key:
+    return row.frame_index, row.object_id
+
+
+def _key_of(table: UndoableTable, values: Sequence[Any]) -> _Key:
+    return values[table.columns.index("frame_index")], values[table.columns.index("object_id")]
+
+
+def _by_frame(shown: Mapping[_Key, MaskRow | None]) -> dict[int, list[MaskRow]]:
+    """Return masks by ascending frame, then by object id."""
     frames: dict[int, list[MaskRow]] = {}
     for (frame_index, _), mask in sorted(shown.items()):
         if mask is not None:

@@ -1,6 +1,6 @@
-"""A medium that is open: every operation on its objects, prompts and masks.
+"""An open medium: every operation on its objects, prompts and masks.
 
-An operation is one step of the history, all of it or nothing. What the model says is `prompted_tracker`'s business.
+An operation is one step of the history, done completely or not at all. Running the model is up to `prompted_tracker`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from masklet.errors import TrackingError
@@ -17,14 +16,15 @@ from masklet.masks.operations import CocoRle
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, PromptFields, mask_document
 from masklet.records import ABSENT_SCORE, PRESENT_SCORE, FrameMasks
+from masklet.server.annotation.history import Step
 from masklet.server.annotation.prompted_tracker import (
     Candidate,
     LocalAnswer,
     PromptedTracker,
-    corrected_logits,
-    fitting_mask,
+    decode_mask,
+    logits_to_correct,
 )
-from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, SavedPrompt, Step
+from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, SavedPrompt
 from masklet.server.annotation.track_plan import runs_over, runs_to_the_missing
 from masklet.server.errors import ConflictError, NotFoundError
 from masklet.server.shared_model import SharedEngine, TurnLock
@@ -47,12 +47,12 @@ COLORS = (
     "#9a7bff",
     "#e0604c",
 )
-"""Of objects in order of their ids."""
+"""Default colours of objects, in order of their ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewObject:
-    """An object that comes with its masks: imported, or found by itself."""
+    """An object that comes with its masks: imported or found automatically."""
 
     name: str
     masks: Mapping[int, CocoRle]
@@ -98,108 +98,112 @@ class Workspace:
     def create_object(
         self, *, name: str | None = None, class_name: str | None = None, color: str | None = None
     ) -> AnnotatedObject:
-        """A new object, of which nothing has been said yet."""
+        """Create an object without prompts."""
         with self.lock:
             self._check_room(1)
             object_id = self.store.new_object_id()
-            one = AnnotatedObject(
+            created = AnnotatedObject(
                 object_id,
                 name or f"Object {object_id}",
                 class_name or "",
                 color or _color_of(object_id),
             )
-            with self._operation(f"New object {one.name}", object_id=object_id):
-                self.store.write_object(one)
-            return one
+            with self._operation(f"New object {created.name}", object_id=object_id):
+                self.store.write_object(created)
+            return created
 
     def change_object(self, object_id: int, **changes: Any) -> AnnotatedObject:
-        """Another name, class, colour, locked or hidden."""
+        """Change an object's name, class_name, color, locked or hidden."""
         with self.lock:
-            one = self._known(object_id)
-            new = replace(one, **changes)
-            if new != one:
-                said = {"locked": "lock" if new.locked else "unlock", "hidden": "hide" if new.hidden else "show"}
-                what = next((said.get(name, name.replace("_name", "")) for name in changes), "")
-                with self._operation(f"{what.capitalize()} of {one.name}", object_id=object_id):
-                    self.store.write_object(new)
-            return new
+            before = self._object(object_id)
+            after = replace(before, **changes)
+            if after != before:
+                words = {"locked": "lock" if after.locked else "unlock", "hidden": "hide" if after.hidden else "show"}
+                what = next((words.get(name, name.replace("_name", "")) for name in changes), "")
+                with self._operation(f"{what.capitalize()} of {before.name}", object_id=object_id):
+                    self.store.write_object(after)
+            return after
 
     def delete_object(self, object_id: int) -> None:
         with self.lock:
-            one = self._known(object_id)
-            self._check_at_rest("delete an object")
-            with self._operation(f"Delete {one.name}", object_id=object_id):
+            name = self._object(object_id).name
+            self.check_not_tracking("delete an object")
+            with self._operation(f"Delete {name}", object_id=object_id):
                 self.store.delete_object(object_id)
             self._prompted.reload()
 
-    def add_objects(self, title: str, found: Sequence[NewObject]) -> list[AnnotatedObject]:
-        """Objects with masks, in one operation. The first mask of each is its prompt."""
+    def add_objects(self, title: str, new_objects: Sequence[NewObject]) -> list[AnnotatedObject]:
+        """Add objects with masks, in one operation. The first mask of each is its prompt."""
         with self.lock:
-            self._check_at_rest("add objects")
-            self._check_room(len(found))
+            self.check_not_tracking("add objects")
+            self._check_room(len(new_objects))
             added = []
             with self._operation(title):
-                for one in found:
+                for new in new_objects:
                     object_id = self.store.new_object_id()
-                    name = one.name or f"Object {object_id}"
-                    color = one.color or _color_of(object_id)
-                    new = AnnotatedObject(object_id, name, one.class_name, color)
-                    self.store.write_object(new)
-                    self._write_masks(object_id, one)
-                    added.append(new)
+                    name = new.name or f"Object {object_id}"
+                    color = new.color or _color_of(object_id)
+                    added.append(AnnotatedObject(object_id, name, new.class_name, color))
+                    self.store.write_object(added[-1])
+                    self._write_masks(object_id, new)
             self._prompted.reload()
             return added
 
-    def _write_masks(self, object_id: int, one: NewObject) -> None:
-        first = min(one.masks)
+    def _write_masks(self, object_id: int, new: NewObject) -> None:
+        first = min(new.masks)
         rows = [
             given_row(
                 index,
                 object_id,
                 rle,
                 time_s=self._prompted.time_s(index),
-                iou_prediction=one.iou_prediction,
+                iou_prediction=new.iou_prediction,
                 prompted=index == first,
             )
-            for index, rle in sorted(one.masks.items())
+            for index, rle in sorted(new.masks.items())
         ]
         self.store.write(rows[1:])
         self.store.write_prompt(
             SavedPrompt(
                 object_id,
                 first,
-                mask_document(one.masks[first]),
+                mask_document(new.masks[first]),
                 time_s=self._prompted.time_s(first),
-                rle=one.masks[first],
-                iou_prediction=one.iou_prediction,
+                rle=new.masks[first],
+                iou_prediction=new.iou_prediction,
                 object_score=PRESENT_SCORE,
             )
         )
 
     # Prompts.
 
-    def prompt(
+    def set_prompt(
         self,
         object_id: int,
         frame_index: int,
         prompt: Prompt | None = None,
         *,
         candidate: int | None = None,
-        given: LocalAnswer | None = None,
+        local_answer: LocalAnswer | None = None,
         **fields: Unpack[PromptFields],
     ) -> list[Candidate]:
-        """Say what an object is on one frame, in place of what was said there before.
+        """Set the prompt of an object on one frame, in place of an earlier one.
 
-        Points that come in addition to those said before correct the answer to these; all others start afresh. Points
-        on a mask that was drawn by hand add to it, or take away, what the model sees there; it stays a drawn one.
-        `candidate` says which of the answers to a lone click was meant, also when more points follow. `given` is kept
-        instead of asking the model, where the answer does not depend on what has been tracked.
+        Points that are added to those of the earlier prompt correct its answer; any other prompt starts again. Points
+        on a mask that was drawn by hand add what the model sees there to the mask, or remove it.
+
+        Args:
+            object_id: the object.
+            frame_index: the frame, from 0.
+            prompt: the prompt; or give its fields, as in `Prompt.create`.
+            candidate: selects one of the candidates of a single click, also when more points follow.
+            local_answer: kept instead of running the model, if the object has not been tracked on this frame.
 
         Returns:
-            The candidates, the one of highest IoU prediction first; three for a lone click.
+            The candidates, the one of highest IoU prediction first; three for a single click.
         """
         with self.lock:
-            one = self._free(object_id, frame_index)
+            name = self._changeable_object(object_id, frame_index).name
             before = self.store.prompt(object_id, frame_index)
             new = SavedPrompt.of(
                 object_id,
@@ -208,21 +212,21 @@ class Workspace:
                 candidate=candidate,
                 initial=self._is_initial(before, object_id, frame_index),
             )
-            with self._operation(f"Prompt for {one.name}", frame_index=frame_index, object_id=object_id):
+            with self._operation(f"Prompt for {name}", frame_index=frame_index, object_id=object_id):
                 if before is not None and before.prompt.says_absent:
                     self.store.drop_masks(object_id, frame_index=frame_index)
                 elif before is not None and before.prompt.mask is not None and not new.prompt.replaces_earlier:
                     return self._prompted.touch_up(before.prompt.mask, new)
-                new = new.with_prompt(replace(new.prompt, previous_logits=corrected_logits(before, new)))
-                if given is not None and new.initial and not self.is_tracking:
-                    return self._prompted.keep(new, given)
-                return self._prompted.say(new)
+                new = new.with_prompt(replace(new.prompt, previous_logits=logits_to_correct(before, new)))
+                if local_answer is not None and new.initial and not self.is_tracking:
+                    return self._prompted.add_local_answer(new, local_answer)
+                return self._prompted.add_prompt(new)
 
-    def draw(self, object_id: int, frame_index: int, rle: CocoRle) -> None:
-        """Say that an object's mask is this one; an empty one says that it is not there."""
+    def draw_mask(self, object_id: int, frame_index: int, rle: CocoRle) -> None:
+        """Set an object's mask on one frame; an empty mask marks the object as absent."""
         with self.lock:
-            one = self._free(object_id, frame_index)
-            mask = fitting_mask(rle, self.size_hw)
+            name = self._changeable_object(object_id, frame_index).name
+            mask = decode_mask(rle, self.size_hw)
             before = self.store.prompt(object_id, frame_index)
             new = SavedPrompt.of(
                 object_id,
@@ -231,33 +235,32 @@ class Workspace:
                 initial=self._is_initial(before, object_id, frame_index),
             )
             if mask.any():
-                with self._operation(f"Hand edit of {one.name}", frame_index=frame_index, object_id=object_id):
+                with self._operation(f"Hand edit of {name}", frame_index=frame_index, object_id=object_id):
                     if before is not None and before.prompt.says_absent:
                         self.store.drop_masks(object_id, frame_index=frame_index)
-                    self._prompted.say(new)
+                    self._prompted.add_prompt(new)
             else:
-                self._check_at_rest("say that an object is not there")
-                with self._operation(f"{one.name} is not there", frame_index=frame_index, object_id=object_id):
-                    self._prompted.say_absent(new)
+                self.check_not_tracking("mark an object as absent")
+                with self._operation(f"{name} is not there", frame_index=frame_index, object_id=object_id):
+                    self._prompted.mark_absent(new)
                 self._prompted.reload()
 
-    def unprompt(self, object_id: int, frame_index: int) -> None:
-        """Unsay what was said of an object on a frame. Of an object of which nothing else was said, only what has been
-        accepted stays."""
+    def remove_prompt(self, object_id: int, frame_index: int) -> None:
+        """Remove an object's prompt on one frame; with its only prompt, also all masks that are not accepted."""
         with self.lock:
-            one = self._free(object_id, frame_index)
-            self._check_at_rest("take a prompt back")
+            name = self._changeable_object(object_id, frame_index).name
+            self.check_not_tracking("remove a prompt")
             before = self.store.prompt(object_id, frame_index)
             if before is None:
-                raise NotFoundError(f"nothing was said of {one.name} on frame {frame_index}")
-            with self._operation(f"Clear {one.name}", frame_index=frame_index, object_id=object_id):
+                raise NotFoundError(f"{name} has no prompt on frame {frame_index}")
+            with self._operation(f"Clear {name}", frame_index=frame_index, object_id=object_id):
                 if before.prompt.says_absent:
                     self.store.drop_masks(object_id, frame_index=frame_index)
                 self.store.delete_prompt(object_id, frame_index)
                 prompts = self.store.prompts(object_id=object_id)
-                left = [said.frame_index for said in prompts if not said.prompt.says_absent]
-                if left:
-                    self.store.outdate(object_id, frame_index, left)
+                remaining = [other.frame_index for other in prompts if not other.prompt.says_absent]
+                if remaining:
+                    self.store.outdate(object_id, frame_index, remaining)
                 else:
                     self.store.drop_masks(object_id)
             self._prompted.reload()
@@ -265,10 +268,10 @@ class Workspace:
     # Checking.
 
     def accept(self, start: int, stop: int, *, object_ids: Sequence[int] | None = None, accepted: bool = True) -> int:
-        """Say that masks are good, so that nothing changes them any more; or take that back.
+        """Accept the masks of frames [start, stop), so that nothing changes them, or take that back.
 
         Returns:
-            How many masks.
+            The number of masks.
         """
         with self.lock:
             where = f"frame {start}" if stop == start + 1 else f"frames {start} to {stop - 1}"
@@ -285,24 +288,36 @@ class Workspace:
             return count
 
     def suggestions(self, count: int) -> list[Suggestion]:
-        """Where a look helps most."""
+        """Return the frames on which a review helps most."""
         return suggest(self.store.scores(), count)
 
     # History.
 
-    def undo(self, key: str | None = None) -> Step | None:
-        """Take back the last operation; see `AnnotationStore.undo`."""
-        return self._turn_over(partial(self.store.undo, key))
-
-    def redo(self, key: str | None = None) -> Step | None:
-        """Do again what was undone last; see `AnnotationStore.redo`."""
-        return self._turn_over(partial(self.store.redo, key))
-
-    def _turn_over(self, how: Callable[[], Step | None]) -> Step | None:
-        self._check_at_rest("undo or redo")  # at once, not after the frame in work
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep everything that is changed in the block or, if the block fails, nothing. Blocks may be nested."""
         with self.lock:
-            self._check_at_rest("undo or redo")
-            step = how()
+            try:
+                with self.store.transaction():
+                    yield
+            except BaseException:
+                if not self.is_tracking:  # the tracker may have seen what has been rolled back
+                    self._prompted.reload()
+                raise
+
+    def undo(self) -> Step | None:
+        """Undo the last operation and return it; None if there is none."""
+        return self._undo_or_redo(self.store.undo)
+
+    def redo(self) -> Step | None:
+        """Redo the operation that was undone last and return it; None if there is none."""
+        return self._undo_or_redo(self.store.redo)
+
+    def _undo_or_redo(self, change: Callable[[], Step | None]) -> Step | None:
+        self.check_not_tracking("undo or redo")  # at once, not after the frame in work
+        with self.lock:
+            self.check_not_tracking("undo or redo")
+            step = change()
             if step is not None:
                 self._prompted.reload()
             return step
@@ -320,44 +335,43 @@ class Workspace:
         only_missing: bool = False,
         on_total: Callable[[int], None] = lambda total: None,
     ) -> Generator[tuple[int, list[MaskRow]], None, None]:
-        """Track objects, a frame at a time; whoever wants to stop closes the generator.
+        """Track objects, one frame at a time. To stop, close the generator.
 
         Args:
             direction: forward, backward or both.
-            start: the first frame that may change, whatever the direction.
-            stop: the first one after those.
-            object_ids: which; all when left out. Locked ones are never tracked.
-            only_changed: go over what has changed since the last time, and nothing else.
+            start: the first frame that may change, in either direction.
+            stop: the first frame after those that may change.
+            object_ids: all when left out. Locked objects are never tracked.
+            only_changed: track only what has changed since the last run.
             only_missing: begin where each object's masks end, seen from its first or last prompt.
-            on_total: told how many frames it will be.
+            on_total: called with the number of frames.
 
         Yields:
-            A frame's index and its masks, which are on disk by then.
+            The index of a frame and all its masks, which are on disk by then.
         """
         with self.lock:
-            self._check_at_rest("track again")
-            ids = self.to_track(object_ids)
+            self.check_not_tracking("track again")
+            ids = self.trackable_ids(object_ids)
             self.is_tracking = True
             title = f"Track {direction.replace('both', 'both ways')}"
             if only_changed or only_missing:
                 title = f"Track what {'has changed' if only_changed else 'is missing'}"
-            step = self.store.begin(title)
-            self.store.end()
+            with self.store.operation(title) as step:
+                pass  # a step of the history, also if the run is stopped before its first frame
         running: Iterator[FrameMasks] | None = None
         try:
             with self.lock:
-                self._prompted.decide()
+                self._prompted.select_candidates()
                 runs, total = self._runs(direction, start, stop, ids, only_changed, only_missing)
                 on_total(total)
             for running in runs:
                 while True:
-                    with self.lock:
+                    # The lock is held for one frame at a time, so that prompts and edits get in between; `continued`
+                    # then makes what follows another step of the history. Each frame is one transaction: it is on disk
+                    # before it is yielded, and stopping or killing the run costs the frame in work and nothing else.
+                    with self.lock, self.store.continued(step) as step:
                         self.used_at = time.monotonic()
-                        step = self.store.proceed(step)
-                        try:
-                            masks = next(running, None)
-                        finally:
-                            self.store.end()
+                        masks = next(running, None)
                     if masks is None:
                         break
                     yield masks.frame_index, self.masks(masks.frame_index)
@@ -367,17 +381,17 @@ class Workspace:
                     running.close()  # type: ignore[attr-defined]
                 self.is_tracking = False
 
-    def to_track(self, object_ids: Sequence[int] | None) -> list[int]:
-        """The objects that a run would be about; with `lock` held.
+    def trackable_ids(self, object_ids: Sequence[int] | None) -> list[int]:
+        """Return the objects that a run would track. `lock` must be held.
 
         Raises:
-            ConflictError: there is none.
+            ConflictError: there are none.
         """
-        locked = {one.object_id for one in self.store.objects() if one.locked}
-        known = set(self._prompted.tracker.object_ids)
+        locked = {row.object_id for row in self.store.objects() if row.locked}
+        prompted = set(self._prompted.tracker.object_ids)
         for object_id in object_ids or ():
-            self._known(object_id)
-        ids = [i for i in sorted(known) if i not in locked and (object_ids is None or i in object_ids)]
+            self._object(object_id)
+        ids = [i for i in sorted(prompted) if i not in locked and (object_ids is None or i in object_ids)]
         if not ids:
             raise ConflictError("there is nothing to track: click on an object first, and unlock it if it is locked")
         return ids
@@ -391,7 +405,7 @@ class Workspace:
         only_changed: bool,
         only_missing: bool,
     ) -> tuple[list[Iterator[FrameMasks]], int]:
-        """The tracker's generators to go through, and how many frames they give."""
+        """Return the tracker's generators for a run, and the number of frames that they yield."""
         tracker = self._prompted.tracker
         if only_changed and self.store.tracked_ids():
             return [tracker.retrack()], sum(stale.last - stale.first + 1 for stale in self.store.stale_ranges())
@@ -400,8 +414,8 @@ class Workspace:
             raise TrackingError(
                 f"start must be below stop and within the {self.num_frames} frames, got {start}, {stop}"
             )
-        said = self.store.prompted_frames()
-        prompted = {object_id: said[object_id] for object_id in object_ids}
+        prompted_frames = self.store.prompted_frames()
+        prompted = {object_id: prompted_frames[object_id] for object_id in object_ids}
         if only_missing:
             current = self.store.current_frames()
             planned = list(runs_to_the_missing(direction, prompted, current, frames, self.num_frames))
@@ -412,18 +426,18 @@ class Workspace:
                     f"no object can be tracked {direction} within frames {frames.start} to {frames.stop - 1}"
                 )
         runs = [
-            tracker.run(one.direction, start=one.start, stop=one.stop, object_ids=one.object_ids) for one in planned
+            tracker.run(run.direction, start=run.start, stop=run.stop, object_ids=run.object_ids) for run in planned
         ]
-        return runs, sum(one.num_frames for one in planned)
+        return runs, sum(run.num_frames for run in planned)
 
-    # What there is.
+    # Reading.
 
     def masks(self, frame_index: int) -> list[MaskRow]:
-        """Of one frame, by object id."""
+        """Return the masks of one frame, by object id."""
         return self.store.shown(frame_index, frame_index + 1).get(frame_index, [])
 
     def close(self) -> None:
-        """Let go of files and memory; nothing is lost."""
+        """Close files and free memory; nothing is lost."""
         with self.lock:
             self._prompted.close()
             self.store.close()
@@ -432,45 +446,38 @@ class Workspace:
 
     @contextmanager
     def _operation(self, title: str, *, frame_index: int | None = None, object_id: int | None = None) -> Iterator[None]:
-        """One step of the history: all of it, or nothing."""
+        """Record the changes in the block as one step of the history."""
         self.used_at = time.monotonic()
-        step = self.store.begin(title, frame_index=frame_index, object_id=object_id)
-        try:
+        with self.transaction(), self.store.operation(title, frame_index=frame_index, object_id=object_id):
             yield
-        except BaseException:
-            self.store.abandon(step)
-            if not self.is_tracking:
-                self._prompted.reload()
-            raise
-        finally:
-            self.store.end()
 
-    def _known(self, object_id: int) -> AnnotatedObject:
-        one = self.store.object(object_id)
-        if one is None:
+    def _object(self, object_id: int) -> AnnotatedObject:
+        row = self.store.object(object_id)
+        if row is None:
             raise NotFoundError(f"there is no object {object_id}")
-        return one
+        return row
 
-    def _free(self, object_id: int, frame_index: int) -> AnnotatedObject:
-        """An object that may be changed on a frame."""
-        one = self._known(object_id)
+    def _changeable_object(self, object_id: int, frame_index: int) -> AnnotatedObject:
+        """Return an object that may be changed on a frame."""
+        changeable = self._object(object_id)
         if not 0 <= frame_index < self.num_frames:
             raise NotFoundError(f"there is no frame {frame_index}: the medium has {self.num_frames}")
-        if one.locked:
-            raise ConflictError(f"{one.name} is locked: unlock it to change it")
+        if changeable.locked:
+            raise ConflictError(f"{changeable.name} is locked: unlock it to change it")
         row = self.store.mask(object_id, frame_index)
         if row is not None and row.accepted and row.object_score > ABSENT_SCORE:
             raise ConflictError(
-                f"{one.name} has been accepted on frame {frame_index}: take that back before you change it"
+                f"{changeable.name} has been accepted on frame {frame_index}: take that back before you change it"
             )
-        return one
+        return changeable
 
     def _is_initial(self, before: SavedPrompt | None, object_id: int, frame_index: int) -> bool:
         if before is not None and not before.prompt.says_absent:
             return before.initial
         return self.store.mask(object_id, frame_index) is None
 
-    def _check_at_rest(self, what: str) -> None:
+    def check_not_tracking(self, what: str) -> None:
+        """Raise ConflictError if the medium is being tracked; `what` is what the user must stop it for."""
         if self.is_tracking:
             raise ConflictError(f"the medium is being tracked: stop that to {what}, or wait until it is done")
 
@@ -480,5 +487,5 @@ class Workspace:
 
 
 def _color_of(object_id: int) -> str:
-    """What an object gets whose colour nobody chose."""
+    """Return the default colour of an object."""
     return COLORS[(object_id - 1) % len(COLORS)]

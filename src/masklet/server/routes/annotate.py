@@ -1,4 +1,4 @@
-"""Objects, prompts, hand edits, masks, accepting, history."""
+"""Routes of annotations: objects, prompts, drawn masks, acceptance, undo and redo."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from masklet.prompts import Prompt
 from masklet.server import schemas
+from masklet.server.annotation.history import Step
 from masklet.server.annotation.workspace import Workspace
 from masklet.server.convert import (
     candidate_info,
@@ -28,7 +29,7 @@ from masklet.server.studio import StudioState
 router = APIRouter(tags=["annotations"])
 
 MAX_FRAMES = 240
-"""Of one request for masks."""
+"""Frames in one answer of `GET /media/{mid}/masks`."""
 
 REASONS = {
     "present": "Nothing stands out; the model is least sure here",
@@ -41,20 +42,25 @@ REASONS = {
 A = TypeVar("A", bound=BaseModel)
 
 
-class _Done(BaseModel):
-    """An answer that says nothing else."""
+class _NoContent(BaseModel):
+    """The answer of routes that return no body."""
 
 
-def _once(workspace: Workspace, key: str | None, kind: type[A], work: Callable[[], A]) -> A:
-    """Do what is asked and answer; or, where the same wish has been answered already, only answer again."""
-    if key is None:
-        return work()
-    with workspace.lock:  # the first one may be at work still
-        known = workspace.store.answer(key)
-        if known is not None:
-            return kind.model_validate_json(known)
-        answer = work()
-        workspace.store.remember(key, answer.model_dump_json())
+def _once(
+    studio: StudioState, medium: MediumRow, key: str | None, kind: type[A], change: Callable[[Workspace], A]
+) -> A:
+    """Change a medium and return the answer; or, if a request with this key has been answered, only its answer.
+
+    The change and the answer are written in one transaction: a server that is killed at any moment has either done
+    the change and knows the answer, or has done nothing.
+    """
+    with studio.workspace(medium) as workspace:
+        with workspace.transaction():
+            known = None if key is None else workspace.store.answer(key)
+            answer = change(workspace) if known is None else kind.model_validate_json(known)
+            if key is not None and known is None:
+                workspace.store.remember(key, answer.model_dump_json())
+        studio.note_change(medium, workspace)
         return answer
 
 
@@ -64,6 +70,7 @@ def _frame(medium: MediumRow, workspace: Workspace, frame_index: int) -> schemas
 
 @router.get("/media/{mid}/objects")
 def list_objects(medium: CurrentMedium, studio: CurrentStudio) -> schemas.ObjectList:
+    """List the objects of a medium."""
     with studio.workspace(medium) as workspace:
         return schemas.ObjectList(objects=objects_info(workspace.store))
 
@@ -72,38 +79,38 @@ def list_objects(medium: CurrentMedium, studio: CurrentStudio) -> schemas.Object
 def create_object(
     body: schemas.ObjectCreate, medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.SegmentObject:
-    with studio.workspace(medium) as workspace:
+    """Create an object without prompts."""
 
-        def create() -> schemas.SegmentObject:
-            one = workspace.create_object(name=body.name, class_name=body.class_name, color=body.color)
-            studio.note_change(medium, workspace)
-            return object_info(one, [])
+    def create(workspace: Workspace) -> schemas.SegmentObject:
+        row = workspace.create_object(name=body.name, class_name=body.class_name, color=body.color)
+        return object_info(row, [])
 
-        return _once(workspace, key, schemas.SegmentObject, create)
+    return _once(studio, medium, key, schemas.SegmentObject, create)
 
 
 @router.patch("/media/{mid}/objects/{oid}")
 def change_object(
-    body: schemas.ObjectChange, medium: CurrentMedium, oid: ObjectId, studio: CurrentStudio
+    body: schemas.ObjectChange, medium: CurrentMedium, oid: ObjectId, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.SegmentObject:
+    """Change an object's name, class or colour; lock, unlock, hide or show it."""
     changes = {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
-    with studio.workspace(medium) as workspace:
-        one = workspace.change_object(oid, **changes)
-        studio.note_change(medium, workspace)
-        return object_info(one, workspace.store.prompted_frames().get(oid, []))
+
+    def change(workspace: Workspace) -> schemas.SegmentObject:
+        row = workspace.change_object(oid, **changes)
+        return object_info(row, workspace.store.prompted_frames().get(oid, []))
+
+    return _once(studio, medium, key, schemas.SegmentObject, change)
 
 
 @router.delete("/media/{mid}/objects/{oid}", status_code=204)
 def delete_object(medium: CurrentMedium, oid: ObjectId, studio: CurrentStudio, key: IdempotencyKey = None) -> Response:
-    """With its prompts and masks; it can be undone."""
-    with studio.workspace(medium) as workspace:
+    """Delete an object with its prompts and masks; it can be undone."""
 
-        def delete() -> _Done:
-            workspace.delete_object(oid)
-            studio.note_change(medium, workspace)
-            return _Done()
+    def delete(workspace: Workspace) -> _NoContent:
+        workspace.delete_object(oid)
+        return _NoContent()
 
-        _once(workspace, key, _Done, delete)
+    _once(studio, medium, key, _NoContent, delete)
     return Response(status_code=204)
 
 
@@ -116,41 +123,39 @@ def set_prompt(
     studio: CurrentStudio,
     key: IdempotencyKey = None,
 ) -> schemas.PromptAnswer:
-    """Say what an object is on a frame, in place of what was said there before."""
-    with studio.workspace(medium) as workspace:
+    """Set the prompt of an object on a frame, in place of an earlier one."""
+    side = studio.engine.info.low_res_size
 
-        def say() -> schemas.PromptAnswer:
-            candidates = workspace.prompt(
-                oid,
-                i,
-                Prompt.from_request(body),
-                candidate=body.candidate,
-                given=None if body.answer is None else local_answer(body.answer, studio.engine.info.low_res_size),
-            )
-            return schemas.PromptAnswer(
-                frame=_frame(medium, workspace, i),
-                candidates=[candidate_info(one) for one in candidates],
-                revision=studio.note_change(medium, workspace),
-            )
+    def set_(workspace: Workspace) -> schemas.PromptAnswer:
+        candidates = workspace.set_prompt(
+            oid,
+            i,
+            Prompt.from_request(body),
+            candidate=body.candidate,
+            local_answer=None if body.answer is None else local_answer(body.answer, side),
+        )
+        return schemas.PromptAnswer(
+            frame=_frame(medium, workspace, i),
+            candidates=[candidate_info(candidate) for candidate in candidates],
+            revision=workspace.store.revision,
+        )
 
-        return _once(workspace, key, schemas.PromptAnswer, say)
+    return _once(studio, medium, key, schemas.PromptAnswer, set_)
 
 
 @router.delete("/media/{mid}/frames/{i}/objects/{oid}/prompt")
 def delete_prompt(
     medium: CurrentMedium, i: FrameIndex, oid: ObjectId, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.FrameAnswer:
-    """Unsay what was said of an object on a frame."""
-    with studio.workspace(medium) as workspace:
+    """Remove the prompt of an object on a frame."""
 
-        def unsay() -> schemas.FrameAnswer:
-            workspace.unprompt(oid, i)
-            rows = workspace.masks(i)
-            return schemas.FrameAnswer(
-                frame=frame_info(i, rows, medium.fps) if rows else None, revision=studio.note_change(medium, workspace)
-            )
+    def remove(workspace: Workspace) -> schemas.FrameAnswer:
+        workspace.remove_prompt(oid, i)
+        rows = workspace.masks(i)
+        frame = frame_info(i, rows, medium.fps) if rows else None
+        return schemas.FrameAnswer(frame=frame, revision=workspace.store.revision)
 
-        return _once(workspace, key, schemas.FrameAnswer, unsay)
+    return _once(studio, medium, key, schemas.FrameAnswer, remove)
 
 
 @router.put("/media/{mid}/frames/{i}/objects/{oid}/mask")
@@ -162,21 +167,18 @@ def set_mask(
     studio: CurrentStudio,
     key: IdempotencyKey = None,
 ) -> schemas.FrameAnswer:
-    """Say that an object's mask on a frame is this one; an empty one says that it is not there."""
-    with studio.workspace(medium) as workspace:
+    """Set the mask of an object on a frame; an empty mask marks the object as absent."""
 
-        def draw() -> schemas.FrameAnswer:
-            workspace.draw(oid, i, {"size": body.rle.size, "counts": body.rle.counts})
-            return schemas.FrameAnswer(
-                frame=_frame(medium, workspace, i), revision=studio.note_change(medium, workspace)
-            )
+    def draw(workspace: Workspace) -> schemas.FrameAnswer:
+        workspace.draw_mask(oid, i, {"size": body.rle.size, "counts": body.rle.counts})
+        return schemas.FrameAnswer(frame=_frame(medium, workspace, i), revision=workspace.store.revision)
 
-        return _once(workspace, key, schemas.FrameAnswer, draw)
+    return _once(studio, medium, key, schemas.FrameAnswer, draw)
 
 
 @router.get("/media/{mid}/frames/{i}/prompts")
 def get_prompts(medium: CurrentMedium, i: FrameIndex, studio: CurrentStudio) -> schemas.FramePrompts:
-    """What was said on a frame."""
+    """Return the prompts on a frame."""
     check_frame(medium, i)
     with studio.workspace(medium) as workspace:
         prompts = workspace.store.prompts(frame_index=i)
@@ -188,18 +190,18 @@ def get_masks(
     medium: CurrentMedium,
     studio: CurrentStudio,
     start: Annotated[int, Query(ge=0, le=2**31)] = 0,
-    stop: Annotated[int | None, Query(ge=0, le=2**31, description="The first frame after.")] = None,
+    stop: Annotated[int | None, Query(ge=0, le=2**31, description="The first frame after the range.")] = None,
     step: Annotated[int, Query(ge=1, le=100_000)] = 1,
     objects: Annotated[str | None, Query(max_length=4000, pattern=r"^\d{1,9}(,\d{1,9})*$", examples=["1,2"])] = None,
     before: Annotated[
         bool,
         Query(
-            description="Each as it was before it last changed, to compare: of every object and frame from start on, "
-            "whatever step and objects say."
+            description="Return each mask as it was before it last changed, of all objects and frames from start on; "
+            "`step` and `objects` are ignored."
         ),
     ] = False,
 ) -> schemas.FrameMasksList:
-    """Masks of at most 240 frames; frames without any are left out."""
+    """Return masks of at most 240 frames; frames without masks are left out."""
     end = medium.num_frames if stop is None else min(stop, medium.num_frames)
     end = min(end, start + MAX_FRAMES * step)
     ids = None if objects is None else [int(part) for part in objects.split(",")]
@@ -216,7 +218,7 @@ def get_masks(
 
 @router.get("/media/{mid}/timeline")
 def get_timeline(medium: CurrentMedium, studio: CurrentStudio) -> schemas.Timeline:
-    """Of all frames, everything but the pixels."""
+    """Return everything but the pixels of all frames."""
     with studio.workspace(medium) as workspace:
         return timeline_info(workspace.store, medium.num_frames)
 
@@ -225,7 +227,7 @@ def get_timeline(medium: CurrentMedium, studio: CurrentStudio) -> schemas.Timeli
 def accept(
     body: schemas.AcceptRequest, medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.AcceptAnswer:
-    """Say that masks are good, so that nothing changes them; or take that back."""
+    """Accept masks, so that nothing changes them any more; or take that back."""
     if not body.start < body.stop <= medium.num_frames:
         raise ApiError(
             422,
@@ -233,57 +235,61 @@ def accept(
             f"start must be below stop, and stop at most {medium.num_frames}, got {body.start} and {body.stop}",
             "stop",
         )
-    with studio.workspace(medium) as workspace:
 
-        def mark() -> schemas.AcceptAnswer:
-            count = workspace.accept(body.start, body.stop, object_ids=body.objects, accepted=body.accepted)
-            return schemas.AcceptAnswer(num_masks=count, revision=studio.note_change(medium, workspace))
+    def mark(workspace: Workspace) -> schemas.AcceptAnswer:
+        count = workspace.accept(body.start, body.stop, object_ids=body.objects, accepted=body.accepted)
+        return schemas.AcceptAnswer(num_masks=count, revision=workspace.store.revision)
 
-        return _once(workspace, key, schemas.AcceptAnswer, mark)
+    return _once(studio, medium, key, schemas.AcceptAnswer, mark)
 
 
 @router.get("/media/{mid}/suggestions")
 def get_suggestions(
     medium: CurrentMedium, studio: CurrentStudio, k: Annotated[int, Query(ge=1, le=100)] = 5
 ) -> schemas.SuggestionList:
-    """The tracked frames on which a click would help most, the most useful first."""
+    """Return the tracked frames on which a click would help most, the most useful first."""
     with studio.workspace(medium) as workspace:
         return schemas.SuggestionList(
             suggestions=[
                 schemas.SuggestionInfo(
-                    frame_index=one.frame_index,
-                    object_id=one.object_id,
-                    reason=REASONS[one.status],
-                    score=one.doubt,
+                    frame_index=suggestion.frame_index,
+                    object_id=suggestion.object_id,
+                    reason=REASONS[suggestion.status],
+                    score=suggestion.doubt,
                 )
-                for one in workspace.suggestions(k)
+                for suggestion in workspace.suggestions(k)
             ]
         )
 
 
 @router.post("/media/{mid}/undo")
 def undo(medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None) -> schemas.HistoryAnswer:
-    """Take back the last operation: a prompt, a hand edit, an object, an acceptance, an import, a tracking run."""
-    return _turn_over(medium, studio, key, is_undo=True)
+    """Undo the last operation: a prompt, a hand edit, an object, an acceptance, an import, a tracking run."""
+    return _undo_or_redo(medium, studio, key, Workspace.undo)
 
 
 @router.post("/media/{mid}/redo")
 def redo(medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None) -> schemas.HistoryAnswer:
-    """Do again what was undone last."""
-    return _turn_over(medium, studio, key, is_undo=False)
+    """Redo the operation that was undone last."""
+    return _undo_or_redo(medium, studio, key, Workspace.redo)
 
 
-def _turn_over(medium: MediumRow, studio: StudioState, key: str | None, *, is_undo: bool) -> schemas.HistoryAnswer:
-    with studio.workspace(medium) as workspace:
-        step = workspace.undo(key) if is_undo else workspace.redo(key)
-        revision = studio.note_change(medium, workspace)
+def _undo_or_redo(
+    medium: MediumRow, studio: StudioState, key: str | None, change: Callable[[Workspace], Step | None]
+) -> schemas.HistoryAnswer:
+    def answer(workspace: Workspace) -> schemas.HistoryAnswer:
+        step = change(workspace)
         return schemas.HistoryAnswer(
             **_history(workspace),
             what=None if step is None else step.title,
             frame_index=None if step is None else step.frame_index,
             object_id=None if step is None else step.object_id,
-            revision=revision,
+            revision=workspace.store.revision,
         )
+
+    with studio.workspace(medium) as workspace:
+        workspace.check_not_tracking("undo or redo")  # before the wait for the frame in work
+    return _once(studio, medium, key, schemas.HistoryAnswer, answer)
 
 
 def _history(workspace: Workspace) -> dict[str, Any]:
@@ -298,6 +304,6 @@ def _history(workspace: Workspace) -> dict[str, Any]:
 
 @router.get("/media/{mid}/history")
 def history(medium: CurrentMedium, studio: CurrentStudio) -> schemas.History:
-    """What could be undone and redone."""
+    """Return the titles of what would be undone and redone."""
     with studio.workspace(medium) as workspace:
         return schemas.History(**_history(workspace))

@@ -39,7 +39,7 @@ def track(
         )
     studio.jobs.check("track", user.id, medium.id)
     with studio.workspace(medium) as workspace, workspace.lock:
-        workspace.to_track(body.objects)  # what cannot be, is said at once
+        workspace.trackable_ids(body.objects)  # fail now rather than in the job
     job = Job("track", user.id, medium.project_id, medium.id, partial(_track, studio, medium, body))
     return job_info(studio.jobs.submit(job))
 
