@@ -49,7 +49,7 @@ def make_folder(path: str | Path) -> Path:
 
 
 def check_writable(path: str | Path) -> Path:
-    """Create the folder for a file, so that a long run does not find out at its end that it cannot be written.
+    """Create the folder of a file and check that it can be written, before a long run and not after it.
 
     Raises:
         OutputError: the folder cannot be created or written to, or a folder has the file's name.

@@ -73,8 +73,8 @@ def damaged_zip() -> bytes:
     [
         ({}, "no file was given"),
         ({"a.txt": b"hello"}, "nothing to import was found"),
-        ({"a.zip": b"hello"}, "is no .zip"),
-        ({"a.zip": damaged_zip()}, "a.zip is no .zip, or is damaged"),
+        ({"a.zip": b"hello"}, "is not a .zip"),
+        ({"a.zip": damaged_zip()}, "a.zip is not a .zip, or is damaged"),
         ({"a.json": b"{"}, "is not JSON"),
         ({"a.json": b"{}"}, "has no field 'images'"),
         ({"a.json": b"{}", "b.json": b"{}"}, "expected one .json"),

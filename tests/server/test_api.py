@@ -674,3 +674,13 @@ def test_a_model_without_memory_is_refused_at_once(tmp_path: Path) -> None:
 
     with pytest.raises(EngineError, match="without a memory; give --model"):
         create_app(Settings(data=tmp_path), Model(ImageEngine()))
+
+
+def test_every_import_format_of_the_catalogue_can_be_asked_for(page: Page) -> None:
+    clip = page.new_clip(1)
+    formats = [one["id"] for one in page.get("/api/v1/formats").json()["imports"]]
+    assert set(formats) == {"coco", "sa-v", "masks", "davis"}
+    for format_id in ("auto", *formats):
+        answer = page.post(f"/api/v1/media/{clip}/import?format={format_id}", files={"files": ("a.txt", b"no masks")})
+        assert answer.status_code == 422, format_id
+        assert answer.json()["error"]["field"] != "format", answer.text

@@ -1,4 +1,4 @@
-"""Masks out of files that other tools wrote, to be corrected or rendered."""
+"""Masks read from the files of other tools, to be corrected or rendered."""
 
 from __future__ import annotations
 
@@ -29,34 +29,35 @@ from masklet.tracking.masklets import DEFAULT_CLASS, Masklets, ObjectInfo, parse
 
 IMPORT_FORMATS = {
     "coco": "a COCO .json: polygons or RLE",
-    "sa-v": "a <video>_manual.json or _auto.json as SA-V has",
-    "png": "PNGs, indexed or one an object, alone, in a folder or a .zip",
+    "sa-v": "a <video>_manual.json or _auto.json of SA-V",
+    "masks": "PNGs, indexed or one per object, alone, in a folder or a .zip",
     "davis": "a folder or .zip with Annotations/<video>/00000.png, indexed",
 }
-"""What `import_masks` reads."""
+"""The formats that `import_masks` reads, by id."""
 
 MAX_FILES = 200_000
 MAX_ZIP_BYTES = 4 * 2**30
-"""Unpacked."""
+"""Bound on the unpacked size."""
 
 Files = str | Path | Mapping[str, str | Path | bytes]
-"""A file, a folder, a .zip; or what was uploaded: by name (perhaps with folders) the file, or its bytes."""
+"""A file, a folder or a .zip; or uploads: by name (perhaps with folders) the file, or its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What was found."""
+    """Masks that were read from files."""
 
     masklets: Masklets
     num_masks: int
     skipped: tuple[str, ...]
-    """What could not be used, and why."""
+    """One line for each mask that could not be used, with the reason."""
     format: str
+    """One of `IMPORT_FORMATS`."""
 
 
 @dataclass(slots=True)
 class _Reading:
-    """An import at work."""
+    """A running import: the medium, and the masks so far."""
 
     size_hw: tuple[int, int]
     num_frames: int
@@ -84,17 +85,17 @@ class _Reading:
 def import_masks(
     files: Files, *, size_hw: tuple[int, int], num_frames: int = 1, file_name: str = "", format: str = "auto"
 ) -> Imported:
-    """Read masks for one medium. A mask that cannot be used is passed over and named; the rest counts.
+    """Read masks for one medium. Masks that cannot be used are skipped and named; the others count.
 
-    Frames are found by number: `frame_index` in COCO, the digits at the end of a file's name elsewhere; where these do
-    not fit, by order. For an image everything belongs to frame 0, and of a COCO file that lists several images the one
-    of its name counts. Objects keep their numbers, names and classes where the file has them.
+    Frames are found by number: `frame_index` in COCO, the digits at the end of file names elsewhere; where these do not
+    fit, by order. For an image everything belongs to frame 0, and of a COCO file with several images only the one with
+    its name is read. Objects keep their numbers, names and classes where the file has them.
 
     Args:
         files: see `Files`.
-        size_hw: of the medium.
-        num_frames: of the medium; 1 for an image.
-        file_name: the medium's, to find it in a COCO file.
+        size_hw: size of the medium.
+        num_frames: frames of the medium; 1 for an image.
+        file_name: name of the medium, to find it in a COCO file.
         format: one of `IMPORT_FORMATS`, or "auto".
 
     Raises:
@@ -102,17 +103,17 @@ def import_masks(
         DataError: the files are of another format, damaged, too many, or hold no mask that fits.
     """
     if format not in ("auto", *IMPORT_FORMATS):
-        raise ConfigError(f"there is no format {format!r} to import: choose auto, {', '.join(IMPORT_FORMATS)}")
+        raise ConfigError(f"unknown format {format!r} to import: choose from auto, {', '.join(IMPORT_FORMATS)}")
     reading = _Reading(size_hw, num_frames, file_name)
     with _folder_of(files) as folder:
         documents = [path for path in sorted(folder.rglob("*.json")) if path.name != OBJECTS_NAME]
         pictures = any(folder.rglob("*.png"))
         if format in ("coco", "sa-v") and not documents:
             raise DataError(f"expected {IMPORT_FORMATS[format]}, got no .json file")
-        if documents and format not in ("png", "davis"):
-            found = _read_document(documents, reading, format)
+        if documents and format not in ("masks", "davis"):
+            read_format = _read_document(documents, reading, format)
         elif pictures:
-            found = "davis" if (folder / "Annotations").is_dir() or format == "davis" else "png"
+            read_format = "davis" if (folder / "Annotations").is_dir() or format == "davis" else "masks"
             _read_pictures(folder, reading)
         else:
             raise DataError(f"nothing to import was found: expected {'; '.join(IMPORT_FORMATS.values())}")
@@ -120,13 +121,13 @@ def import_masks(
         reason = f": {reading.skipped[0]}" if reading.skipped else ""
         raise DataError(f"no mask fits this medium{reason}")
     objects = tuple(reading.objects[object_id] for object_id in sorted(reading.objects))
-    return Imported(Masklets(reading.store, objects), reading.num_masks, tuple(reading.skipped), found)
+    return Imported(Masklets(reading.store, objects), reading.num_masks, tuple(reading.skipped), read_format)
 
 
 def _read_document(documents: Sequence[Path], reading: _Reading, format: str) -> str:
     if len(documents) > 1:
         raise DataError(
-            f"expected one .json file, got {len(documents)}: {', '.join(one.name for one in documents[:3])}"
+            f"expected one .json file, got {len(documents)}: {', '.join(path.name for path in documents[:3])}"
         )
     path = documents[0]
     document = parse_json(read_bytes(path), path.name)
@@ -151,9 +152,9 @@ def _read_coco(document: Any, name: str, reading: _Reading) -> None:
         where = f"{name}, annotation {annotation.get('id', '?') if isinstance(annotation, dict) else '?'}"
         frame_index = frames.get(field_of(annotation, "image_id", (int, str), where))
         if frame_index is None:
-            continue  # of another image
+            continue  # it belongs to another image
         if annotation.get("iscrowd"):
-            reading.skip(f"{where}: a crowd is no object")
+            reading.skip(f"{where}: a crowd is not an object")
             continue
         try:
             mask = _mask_of(field_of(annotation, "segmentation", (dict, list), where), reading.size_hw, where)
@@ -169,42 +170,52 @@ def _read_coco(document: Any, name: str, reading: _Reading) -> None:
 
 
 def _mask_of(segmentation: Any, size_hw: tuple[int, int], where: str) -> BoolArray:
-    """Decoded here and now, for an RLE out of a file may be anything."""
-    found = segmentation_mask(segmentation, size_hw, where)
-    return found if isinstance(found, np.ndarray) else decode_rle(found)
+    """Decode a segmentation, at once: an RLE from a file may be invalid."""
+    mask = segmentation_mask(segmentation, size_hw, where)
+    return mask if isinstance(mask, np.ndarray) else decode_rle(mask)
 
 
 def _frames_of(images: Sequence[Any], reading: _Reading) -> dict[Any, int]:
-    """Frame indices by image id."""
+    """Return frame indices by image id."""
     records = [record for record in images if isinstance(record, dict) and "id" in record]
     if reading.num_frames == 1:
-        wanted = PurePosixPath(reading.file_name).stem.casefold()
-        named = [one for one in records if PurePosixPath(str(one.get("file_name", ""))).stem.casefold() == wanted]
-        chosen = named or (records if len(records) == 1 else [])
-        if not chosen:
+        stem = PurePosixPath(reading.file_name).stem.casefold()
+        named = [image for image in records if PurePosixPath(str(image.get("file_name", ""))).stem.casefold() == stem]
+        matching = named or (records if len(records) == 1 else [])
+        if not matching:
             raise DataError(f"the COCO file lists {len(records)} images, and none is called {reading.file_name!r}")
-        return {one["id"]: 0 for one in chosen}
-    if all(isinstance(one.get("frame_index"), int) for one in records):
-        return {one["id"]: one["frame_index"] for one in records}
-    numbers = [_number_at_end(str(one.get("file_name", ""))) for one in records]
+        return {image["id"]: 0 for image in matching}
+    if all(isinstance(image.get("frame_index"), int) for image in records):
+        return {image["id"]: image["frame_index"] for image in records}
+    numbers = [_number_at_end(str(image.get("file_name", ""))) for image in records]
+    indices = _as_indices(numbers, reading.num_frames)
+    return {image["id"]: index for image, index in zip(records, indices or range(len(records)), strict=True)}
+
+
+def _as_indices(numbers: Sequence[int | None], num_frames: int) -> list[int] | None:
+    """Return frame indices of the numbers in file names; None if some are missing or repeated.
+
+    Some tools count from 1: then the first index is 1 and the last one does not exist.
+    """
     found = [number for number in numbers if number is not None]
-    if len(found) == len(records) == len(set(found)):
-        first = 1 if min(found) > 0 and max(found) >= reading.num_frames else 0
-        return {one["id"]: number - first for one, number in zip(records, found, strict=True)}
-    return {one["id"]: place for place, one in enumerate(records)}
+    if not found or len(set(found)) < len(numbers):
+        return None
+    first = 1 if min(found) > 0 and max(found) >= num_frames else 0
+    return [number - first for number in found]
 
 
 def _numbers(document: Any) -> dict[int, int]:
-    """Object ids of annotations, by identity: as the file says, else in order on each image."""
-    annotations = [one for one in document["annotations"] if isinstance(one, dict)]
+    """Return object ids by the identity of annotations: those of the file, else numbers in order on each image."""
+    annotations = [record for record in document["annotations"] if isinstance(record, dict)]
     for key in ("object_id", "track_id", "instance_id"):
-        if annotations and all(isinstance(one.get(key), int) and one[key] >= 0 for one in annotations):
-            shift = 1 if any(one[key] == 0 for one in annotations) else 0
-            return {id(one): one[key] + shift for one in annotations}
+        if annotations and all(isinstance(record.get(key), int) and record[key] >= 0 for record in annotations):
+            shift = 1 if any(record[key] == 0 for record in annotations) else 0
+            return {id(record): record[key] + shift for record in annotations}
     counts: dict[Any, int] = {}
     numbers = {}
-    for one in annotations:
-        counts[one.get("image_id")] = numbers[id(one)] = counts.get(one.get("image_id"), 0) + 1
+    for record in annotations:
+        image_id = record.get("image_id")
+        counts[image_id] = numbers[id(record)] = counts.get(image_id, 0) + 1
     return numbers
 
 
@@ -215,16 +226,16 @@ def _read_sav(document: Any, name: str, reading: _Reading) -> None:
         raise DataError(f"{name}: label_step must be a whole number from 1, got {step!r}")
     ids = document.get("masklet_id") or []
     names, classes = document.get("masklet_names") or [], document.get("masklet_classes") or []
-    for place, row in enumerate(rows):
+    for number, row in enumerate(rows):
         for column, rle in enumerate(row if isinstance(row, list) else []):
-            where = f"{name}, frame {place * step}, object {column}"
+            where = f"{name}, frame {number * step}, object {column}"
             object_id = 1 + (int(ids[column]) if column < len(ids) else column)
             try:
                 mask = _mask_of(rle, reading.size_hw, where)
             except MaskletError as error:
                 reading.skip(str(error))
                 continue
-            reading.add(place * step, object_id, mask, where)
+            reading.add(number * step, object_id, mask, where)
             if object_id in reading.objects:
                 reading.objects[object_id] = ObjectInfo(
                     object_id,
@@ -234,7 +245,7 @@ def _read_sav(document: Any, name: str, reading: _Reading) -> None:
 
 
 def _read_pictures(folder: Path, reading: _Reading) -> None:
-    """Indexed PNGs or one PNG an object, as `masks_by_stem` tells them apart."""
+    """Read indexed PNGs, or one PNG per object; `masks_by_stem` tells them apart."""
     root = _masks_root(folder)
     stems = {path.stem for path in root.rglob("*.png")} if reading.num_frames > 1 else {Path(reading.file_name).stem}
     objects_in = [path for path in root.iterdir() if path.is_dir()]
@@ -244,14 +255,18 @@ def _read_pictures(folder: Path, reading: _Reading) -> None:
     frames = _frames_by_stem(list(masks), reading)
     for stem, file in masks.items():
         _read_picture(file, stem, frames[stem], reading)
-    described = next(iter(sorted(root.glob(OBJECTS_NAME))), None)
-    if described is not None:
-        document = parse_json(read_bytes(described), OBJECTS_NAME)
-        for one in document.get("objects", []) if isinstance(document, dict) else []:  # or else it is not ours
-            if isinstance(one, dict) and one.get("id") in reading.objects:
-                color = parse_color(one["color"]) if one.get("color") else None
-                about = ObjectInfo(one["id"], str(one.get("name") or ""), str(one.get("class_name") or ""), color)
-                reading.objects[about.object_id] = about
+    description = root / OBJECTS_NAME
+    if description.is_file():
+        _read_objects(parse_json(read_bytes(description), OBJECTS_NAME), reading)
+
+
+def _read_objects(document: Any, reading: _Reading) -> None:
+    """Take over names, classes and colours, if the document is one that masklet wrote."""
+    for record in document.get("objects", []) if isinstance(document, dict) else []:
+        if isinstance(record, dict) and record.get("id") in reading.objects:
+            color = parse_color(record["color"]) if record.get("color") else None
+            name, class_name = str(record.get("name") or ""), str(record.get("class_name") or "")
+            reading.objects[record["id"]] = ObjectInfo(record["id"], name, class_name, color)
 
 
 def _read_picture(file: MaskFile, stem: str, frame_index: int, reading: _Reading) -> None:
@@ -265,7 +280,7 @@ def _read_picture(file: MaskFile, stem: str, frame_index: int, reading: _Reading
 
 
 def _masks_root(folder: Path) -> Path:
-    """The folder that holds the masks of one medium."""
+    """Return the folder that holds the masks of one medium."""
     while True:
         for name in ("Annotations", "masks"):
             if (folder / name).is_dir():
@@ -282,13 +297,10 @@ def _frames_by_stem(stems: Sequence[str], reading: _Reading) -> dict[str, int]:
         if len(stems) > 1:
             raise DataError(f"expected masks of one image, got {len(stems)}: {', '.join(stems[:3])}")
         return dict.fromkeys(stems, 0)
-    numbers = {stem: _number_at_end(stem) for stem in stems}
-    found = [number for number in numbers.values() if number is not None]
-    if len(found) == len(stems) == len(set(found)):
-        # some tools count from 1
-        first = 1 if min(found) > 0 and max(found) >= reading.num_frames else 0
-        return {stem: number - first for stem, number in numbers.items() if number is not None}
-    return {stem: place for place, stem in enumerate(sorted(stems, key=lambda stem: natural_order(Path(stem))))}
+    indices = _as_indices([_number_at_end(stem) for stem in stems], reading.num_frames)
+    if indices is not None:
+        return dict(zip(stems, indices, strict=True))
+    return {stem: index for index, stem in enumerate(sorted(stems, key=lambda stem: natural_order(Path(stem))))}
 
 
 def _number_at_end(name: str) -> int | None:
@@ -298,7 +310,7 @@ def _number_at_end(name: str) -> int | None:
 
 @contextmanager
 def _folder_of(files: Files) -> Iterator[Path]:
-    """The files in a folder of their own; their names lead nowhere else."""
+    """Give the files in one folder; names of uploads cannot lead out of it."""
     if isinstance(files, str | Path):
         path = Path(files)
         if not path.exists():
@@ -311,13 +323,13 @@ def _folder_of(files: Files) -> Iterator[Path]:
         raise DataError("nothing to import: no file was given")
     with tempfile.TemporaryDirectory(prefix="masklet-import-") as name:
         folder = Path(name)
-        for place, (given, content) in enumerate(files.items()):
-            if str(given).lower().endswith(".zip"):
-                _unzip(content, folder, str(given))
-            elif place >= MAX_FILES:
+        for number, (file_name, content) in enumerate(files.items()):
+            if str(file_name).lower().endswith(".zip"):
+                _unzip(content, folder, str(file_name))
+            elif number >= MAX_FILES:
                 raise DataError(f"too many files: {len(files)}, the limit is {MAX_FILES}")
             else:
-                target = _inside(folder, str(given))
+                target = _inside(folder, str(file_name))
                 if isinstance(content, bytes):
                     target.write_bytes(content)
                 else:
@@ -328,19 +340,19 @@ def _folder_of(files: Files) -> Iterator[Path]:
 def _unzip(content: str | Path | bytes, folder: Path, name: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content) if isinstance(content, bytes) else content) as archive:
-            wanted = [one for one in archive.infolist() if one.filename.lower().endswith((".png", ".json"))]
-            if len(wanted) > MAX_FILES or sum(one.file_size for one in wanted) > MAX_ZIP_BYTES:
+            entries = [entry for entry in archive.infolist() if entry.filename.lower().endswith((".png", ".json"))]
+            if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_ZIP_BYTES:
                 raise DataError(f"{name} is too large: at most {MAX_FILES} files and {MAX_ZIP_BYTES >> 30} GB unpacked")
-            for one in wanted:
-                if "__MACOSX" not in one.filename:
-                    with archive.open(one) as source, _inside(folder, one.filename).open("wb") as target:
+            for entry in entries:
+                if "__MACOSX" not in entry.filename:
+                    with archive.open(entry) as source, _inside(folder, entry.filename).open("wb") as target:
                         shutil.copyfileobj(source, target)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise DataError(f"{name} is no .zip, or is damaged: {error}") from error
+        raise DataError(f"{name} is not a .zip, or is damaged: {error}") from error
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A place for a file of this name; what would lead out of the folder is left out of the name."""
+    """Return a path for a file of this name, without the parts that would lead out of the folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     safe = [re.sub(r"[^\w .()@+-]", "_", part).lstrip(".")[-100:] or "_" for part in parts[-6:]] or ["_"]
     target = folder.joinpath(*safe)

@@ -25,10 +25,16 @@ def davis_palette() -> bytes:
     return bytes(colors)
 
 
-def indexed_png(ids: NDArray[np.uint8]) -> bytes:
-    """An (H, W) map of object ids as a PNG with DAVIS's palette."""
+def indexed_png(ids: NDArray[np.uint8] | NDArray[np.uint16], palette: bytes | None = None) -> bytes:
+    """Encode an (H, W) map of object ids as a PNG whose pixels are the ids.
+
+    Args:
+        ids: uint8; or uint16, for a grey PNG of 16 bits, which has no palette.
+        palette: RGB colours of the ids, in order; None means DAVIS's.
+    """
     image = Image.fromarray(np.ascontiguousarray(ids))
-    image.putpalette(davis_palette())
+    if ids.dtype == np.uint8:
+        image.putpalette(davis_palette() if palette is None else palette)
     return _png(image)
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from masklet.errors import ImageError, OutputError
-from masklet.output import atomic_path
+from masklet.masks.indexed_png import indexed_png
+from masklet.output import atomic_path, naming_errors
 from masklet.records import BoolArray, ByteArray
 
 MAX_PIXELS = 178_956_970
@@ -239,14 +240,8 @@ def write_label_map(path: str | Path, labels: NDArray[np.int32], colors: Sequenc
     largest = int(labels.max(initial=0))
     if labels.min(initial=0) < 0 or largest > 65535:
         raise OutputError(f"cannot write {path}: a PNG holds numbers from 0 to 65535, got {labels.min()} to {largest}")
-    if largest > 255:
-        image = Image.fromarray(labels.astype(np.uint16))
-    else:
-        image = Image.fromarray(labels.astype(np.uint8))
-        image.putpalette([channel for color in [(0, 0, 0), *colors[:255]] for channel in color])
-    with atomic_path(path) as temporary:
-        try:
-            image.save(temporary, format="PNG")
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error}") from error
+    palette = bytes(channel for color in [(0, 0, 0), *colors[:255]] for channel in color)
+    png = indexed_png(labels.astype(np.uint16 if largest > 255 else np.uint8), palette)
+    with naming_errors(path), atomic_path(path) as temporary:
+        temporary.write_bytes(png)
     return path

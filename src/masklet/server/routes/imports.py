@@ -31,7 +31,7 @@ async def import_file(
     medium: CurrentMedium,
     request: Request,
     studio: CurrentStudio,
-    format_: Annotated[Literal["auto", "coco", "davis", "sav", "png"], Query(alias="format")] = "auto",
+    format_: Annotated[Literal["auto", "coco", "sa-v", "masks", "davis"], Query(alias="format")] = "auto",
 ) -> schemas.ImportReport:
     """Import masks that another tool has written: each object becomes an object of the medium."""
     with scratch(studio.settings.data) as folder:
@@ -47,7 +47,7 @@ def _import(studio: StudioState, medium: MediumRow, form: Form, format_: str) ->
         size_hw=(medium.height, medium.width),
         num_frames=medium.num_frames,
         file_name=medium.name.split("/")[-1],
-        format="sa-v" if format_ == "sav" else format_,
+        format=format_,
     )
     new = [
         NewObject(
