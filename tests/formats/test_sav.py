@@ -15,3 +15,5 @@ def test_sav_has_every_fourth_frame_and_says_which_nobody_tracked(tmp_path: Path
     assert len(document["masklet"]) == 2  # frames 0 and 4
     assert "not tracked" in written.notes[0]
     assert document["masklet_id"] == [0, 6]
+    assert document["masklet_status"] == [["present", "present"], [None, None]]
+    assert document["masklet_review"] == []

@@ -48,8 +48,8 @@ def export_masks(
     if not any(medium.masklets.at(frame) for medium in media for frame in medium.masklets.span()):
         accepted = " that was accepted" if media[0].masklets.only_accepted else ""
         raise DataError(f"there is nothing to export: no object has a mask{accepted}")
-    found = [info.category for medium in media for info in medium.masklets.objects]
-    job = ExportJob(media, out, settings, list(dict.fromkeys([*classes, *found])), False, progress, cancelled)
+    categories = [info.category for medium in media for info in medium.masklets.objects]
+    job = ExportJob(media, out, settings, list(dict.fromkeys([*classes, *categories])), False, progress, cancelled)
     format_.run(job)
     return Exported(out, len(media), job.num_frames, job.num_masks, job.noted())
 

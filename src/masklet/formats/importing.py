@@ -197,11 +197,11 @@ def _as_indices(numbers: Sequence[int | None], num_frames: int) -> list[int] | N
 
     Some tools count from 1: then the first index is 1 and the last one does not exist.
     """
-    found = [number for number in numbers if number is not None]
-    if not found or len(set(found)) < len(numbers):
+    present = [number for number in numbers if number is not None]
+    if not present or len(set(present)) < len(numbers):
         return None
-    first = 1 if min(found) > 0 and max(found) >= num_frames else 0
-    return [number - first for number in found]
+    first = 1 if min(present) > 0 and max(present) >= num_frames else 0
+    return [number - first for number in present]
 
 
 def _numbers(document: Any) -> dict[int, int]:

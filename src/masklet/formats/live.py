@@ -101,8 +101,8 @@ class InOrder:
     """Collects frames that come in any order, as when tracking outwards from a prompt; writes them in order at the end.
 
     The masks wait in a temporary file, run-length encoded as they came; pixels are read again from the source where an
-    output shows them. Of two masks for one frame the later counts. The outputs are not its own: whoever opened them
-    finishes them.
+    output shows them. Of two masks for one frame the later counts. The outputs are not its own: the caller that opened
+    them finishes them.
     """
 
     def __init__(self, outlets: Sequence[Outlet], source: FrameSource) -> None:
@@ -146,9 +146,9 @@ class InOrder:
         assert self._medium is not None
         self._spool.seek(self._offsets[frame_index])
         time_s, rows = pickle.load(self._spool)
-        known = FrameRows(self._medium, frame_index, time_s, rows, None if frame is None else frame.rgb)
+        spooled = FrameRows(self._medium, frame_index, time_s, rows, None if frame is None else frame.rgb)
         for outlet in self._outlets:
-            outlet.write(known)
+            outlet.write(spooled)
         self.num_replayed += 1
 
     def __enter__(self) -> InOrder:
@@ -309,14 +309,14 @@ def open_streams(
     """
     out = Path(out)
     medium = video_medium(source, objects, prompts=prompts)
-    chosen = _chosen(out, formats)
-    for format_ in chosen:
+    selected = _selected_formats(out, formats)
+    for format_ in selected:
         format_.check_medium(medium)
-    paths = _paths(out, chosen, medium, force=force)
+    paths = _paths(out, selected, medium, force=force)
     classes = list(dict.fromkeys(info.category for info in medium.masklets.objects))
     with ExitStack() as stack:
         outlets = []
-        for format_, path in zip(chosen, paths, strict=True):
+        for format_, path in zip(selected, paths, strict=True):
             settings = format_.options.of((options or {}).get(format_.id))
             job = ExportJob([medium], path, settings, list(classes), is_live=True)
             assert format_.open_stream is not None
@@ -348,37 +348,37 @@ def open_image_stream(
     return format_.open_stream(ExportJob(media, Path(path), format_.options.of(options), classes, is_live=True))
 
 
-def _chosen(out: Path, formats: Sequence[str]) -> list[Format[Any]]:
+def _selected_formats(out: Path, formats: Sequence[str]) -> list[Format[Any]]:
     """Return the formats asked for, or the one that the name says."""
     live = live_formats()
     named = [format_id for format_id in live if _is_named(out, FORMATS[format_id])]
     format_ids = list(dict.fromkeys(formats)) or named[:1] or ["overlay"]
     if out.suffix.lower() in _FOREIGN_SUFFIXES and format_ids == ["overlay"]:
         raise OutputError(f"cannot write {out}: an overlay is H.264, in {', '.join(FORMATS['overlay'].suffixes)}")
-    chosen = [find_format(format_id) for format_id in format_ids]
-    for format_ in chosen:
+    selected = [find_format(format_id) for format_id in format_ids]
+    for format_ in selected:
         if not format_.is_live:
             raise ConfigError(
                 f"{format_.id} cannot be written while tracking: save the session and use masklet export-masks, or "
                 f"choose from {', '.join(live)}"
             )
-    if named and not (len(chosen) == 1 and _is_named(out, chosen[0])):
+    if named and not (len(selected) == 1 and _is_named(out, selected[0])):
         raise OutputError(
             f"{out} names one {named[0]} file, but the formats are {', '.join(format_ids)}: give a folder"
         )
-    return chosen
+    return selected
 
 
 def _is_named(out: Path, format_: Format[Any]) -> bool:
     return bool(format_.suffixes) and out.name.lower().endswith(format_.suffixes)
 
 
-def _paths(out: Path, chosen: Sequence[Format[Any]], medium: LabelledMedium, *, force: bool) -> list[Path]:
+def _paths(out: Path, formats: Sequence[Format[Any]], medium: LabelledMedium, *, force: bool) -> list[Path]:
     """Return the place of each format, after checking that it can be written."""
-    paths = [out if _is_named(out, format_) else out / format_.file_name for format_ in chosen]
+    paths = [out if _is_named(out, format_) else out / format_.file_name for format_ in formats]
     info = medium.source.info
     origin = Path(info.path.removeprefix("file:") if info.path is not None else info.name)
-    for format_, path in zip(chosen, paths, strict=True):
+    for format_, path in zip(formats, paths, strict=True):
         refuse_existing(path, force)
         if not format_.suffixes and path.is_file():
             raise OutputError(f"cannot write {format_.id} to {path}: it is a file, and they need a folder")

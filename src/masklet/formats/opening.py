@@ -63,7 +63,7 @@ def open_session(path: str | Path, video: VideoSource | None = None) -> Labelled
         if expected is None or expected["path"] is None:
             raise DataError(f"{path} does not say where its video is: also pass the video")
         video = str(expected["path"])
-    objects = tuple(ObjectInfo(known["object_id"], known["name"]) for known in about["objects"])
+    objects = tuple(ObjectInfo(record["object_id"], record["name"]) for record in about["objects"])
     store = session_masks(path)
     if store.frames() is None:
         raise DataError(f"{path} has no masks: track first")

@@ -28,11 +28,11 @@ def _write(job: ExportJob[SavOptions]) -> None:
 
 def _document(job: ExportJob[SavOptions]) -> dict[str, Any]:
     medium, step = job.media[0], job.options.step
-    info, objects = medium.source.info, medium.masklets.objects
-    height, width = info.size_hw
-    column = {known.object_id: number for number, known in enumerate(objects)}
+    video, objects = medium.source.info, medium.masklets.objects
+    height, width = video.size_hw
+    column = {info.object_id: number for number, info in enumerate(objects)}
     empty = encode_rle(np.zeros((height, width), np.bool_))
-    count = info.num_frames or medium.masklets.span().stop
+    count = video.num_frames or medium.masklets.span().stop
     num_labelled = len(range(0, count, step))
     masklet: list[list[CocoRle]] = [[empty] * len(objects) for _ in range(num_labelled)]
     statuses: list[list[str | None]] = [[None] * len(objects) for _ in range(num_labelled)]
@@ -42,34 +42,34 @@ def _document(job: ExportJob[SavOptions]) -> dict[str, Any]:
     for frame in job.frames():
         if frame.frame_index % step:
             continue
-        place = frame.frame_index // step
-        tracked.add(place)
+        label_index = frame.frame_index // step
+        tracked.add(label_index)
         for row in frame.rows:
-            statuses[place][column[row.object_id]] = row.status
+            statuses[label_index][column[row.object_id]] = row.status
             if row.review:
-                to_review.append([place, column[row.object_id]])
+                to_review.append([label_index, column[row.object_id]])
             if is_seen(row):
-                masklet[place][column[row.object_id]] = row.rle
-                first_seen.setdefault(row.object_id, place)
+                masklet[label_index][column[row.object_id]] = row.rle
+                first_seen.setdefault(row.object_id, label_index)
                 job.num_masks += 1
     if untracked := num_labelled - len(tracked):
         job.note(f"{untracked} frames that were not tracked are empty: SA-V cannot mark frames as unknown")
     return {
         "video_id": medium.name,
-        "video_duration": info.duration_s or count / info.fps,
+        "video_duration": video.duration_s or count / video.fps,
         "video_frame_count": float(count),
         "video_height": float(height),
         "video_width": float(width),
         "video_resolution": float(height * width),
-        "masklet_id": [known.object_id - 1 for known in objects],
+        "masklet_id": [info.object_id - 1 for info in objects],
         "masklet_num": len(objects),
         "masklet_frame_count": [num_labelled] * len(objects),
-        "masklet_first_appeared_frame": [float(first_seen.get(known.object_id, -1)) for known in objects],
+        "masklet_first_appeared_frame": [float(first_seen.get(info.object_id, -1)) for info in objects],
         "masklet_type": "manual",
         # Beyond SA-V's own fields. A status is null where the frame was not tracked; `masklet_review` lists
         # [row, column] of the masks that a user should review.
-        "masklet_names": [known.name for known in objects],
-        "masklet_classes": [known.class_name for known in objects],
+        "masklet_names": [info.name for info in objects],
+        "masklet_classes": [info.class_name for info in objects],
         "masklet_status": statuses,
         "masklet_review": to_review,
         "label_step": step,
