@@ -241,7 +241,7 @@ def write_label_map(path: str | Path, labels: NDArray[np.int32], colors: Sequenc
     if labels.min(initial=0) < 0 or largest > 65535:
         raise OutputError(f"cannot write {path}: a PNG holds numbers from 0 to 65535, got {labels.min()} to {largest}")
     palette = bytes(channel for color in [(0, 0, 0), *colors[:255]] for channel in color)
-    png = indexed_png(labels.astype(np.uint16 if largest > 255 else np.uint8), palette)
+    png = indexed_png(labels.astype(np.uint16) if largest > 255 else labels.astype(np.uint8), palette)
     with naming_errors(path), atomic_path(path) as temporary:
         temporary.write_bytes(png)
     return path
