@@ -39,7 +39,7 @@ class MaskRow(ObjectResult):
 
     @cached_property
     def mask(self) -> BoolArray:
-        """(H, W)"""
+        """(H, W) the decoded mask, in source size."""
         return decode_rle(self.rle)
 
 

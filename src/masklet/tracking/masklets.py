@@ -61,6 +61,7 @@ class ObjectInfo:
 
     @property
     def shown_color(self) -> Color:
+        """The colour, or the one that overlays have for the object's id."""
         return self.color or color_of(self.object_id)
 
 
@@ -87,7 +88,7 @@ class Masklets:
 
     rows: MaskRows
     objects: tuple[ObjectInfo, ...]
-    """By ascending id; rows of other objects are ignored."""
+    """Objects by ascending id; rows of other objects are ignored."""
     only_accepted: bool = False
     """Ignore masks that no user has accepted."""
     _ids: frozenset[int] = field(init=False, repr=False, compare=False)

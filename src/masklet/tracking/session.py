@@ -169,6 +169,7 @@ class _SessionWriter(Generic[A]):
         self._kept: list[object] = []  # so that no handle is freed and its id used for another one
 
     def document(self, state: TrackerState[A]) -> Document:
+        """Return the JSON of a state; its arrays are in the file by then."""
         info = None if state.source is None else state.source.info
         path = None if info is None else Path((info.path or info.name).removeprefix("file:"))
         model = self._engine.info
@@ -283,10 +284,12 @@ class _SessionReader(Generic[A]):
     @classmethod
     @contextmanager
     def opened(cls, path: str | Path, engine: Engine[A]) -> Iterator[_SessionReader[A]]:
+        """Open a session file for reading."""
         with _unzipped(path) as file:
             yield cls(Path(path), engine, file)
 
     def check_video(self, source: FrameSource, about: Mapping[str, Any]) -> None:
+        """Refuse a video whose size or length differs from that of the session's video."""
         info = source.info
         if (list(info.size_hw), info.num_frames) != (list(about["size_hw"]), about["num_frames"]):
             height, width = about["size_hw"]

@@ -37,20 +37,20 @@ class TrackerState(Generic[A]):
     non_overlap: bool = False
     """Assign each pixel to at most one object, by logit."""
     edges: EdgeConfig | None = None
-    """How the edges of shown masks are refined; None leaves them as the model has them."""
+    """Settings of edge refinement for shown masks; None leaves the edges as the model has them."""
 
     tracks: dict[int, Track[A]] = field(default_factory=dict)
     """By object id, in the order in which the objects were added."""
     collisions: CollisionGuard = field(default_factory=CollisionGuard)
     shot_cuts: ShotCutDetector = field(default_factory=ShotCutDetector)
     passes: list[Pass] = field(default_factory=list)
-    """What is left of the last run, the current pass first."""
+    """Remaining passes of the last run, the current one first."""
     position: int | None = None
     """The last frame that was tracked."""
     direction: int = 1
     """Tracking direction of that frame: 1 forward, -1 backward."""
     notes: dict[str, Any] = field(default_factory=dict)
-    """What a program wants to find again in the session file, as JSON can hold it."""
+    """Values that a program stores in the session file for itself, as JSON can hold them."""
 
     @property
     def num_frames(self) -> int | None:

@@ -122,7 +122,7 @@ class Tracker(Generic[A]):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What a program wants to find again in the session file, as JSON can hold it."""
+        """Values that a program stores in the session file for itself, as JSON can hold them."""
         return self._state.notes
 
     def __repr__(self) -> str:
@@ -165,7 +165,7 @@ class Tracker(Generic[A]):
 
     @property
     def edges(self) -> EdgeConfig | None:
-        """How mask edges are refined; it can be changed between two frames."""
+        """Settings of edge refinement, None for none; they can be changed between two frames."""
         return self._state.edges
 
     @edges.setter
