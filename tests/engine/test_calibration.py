@@ -50,7 +50,7 @@ def test_without_a_curve_predictions_count_as_they_are() -> None:
 
 def test_a_given_mask_is_certain_and_absence_has_its_own_curve() -> None:
     assert confidence_of(0.2, info(click=CURVE), "mask") == 1.0
-    assert confidence_in_absence(-1.0, info(absent={"inputs": [-2, 0], "outputs": [1.0, 0.5]})) == pytest.approx(0.75)
+    assert confidence_in_absence(-1.0, info(absent={"inputs": [0, 2], "outputs": [0.5, 1.0]})) == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ FITTED_STAGES: tuple[Stage, ...] = ("click", "clicks", "box", "tracked", "absent
 
 Curves = Mapping[str, Mapping[str, Any]]
 """By stage: `inputs`, ascending, and `outputs` in [0, 1]. Values in between are interpolated, values outside take the
-nearest end. The input is the IoU prediction, or for `absent` the object score (a logit, at most 0)."""
+nearest end. The input is the IoU prediction, or for `absent` the negated object score (a logit, at least 0)."""
 
 
 def stage_of(prompt: Prompt | None) -> Stage:
@@ -62,7 +62,7 @@ def confidence_in_absence(object_score: float, info: EngineInfo) -> float:
         object_score: logit, not above 0.
         info: the model.
     """
-    return _on_curve(info.calibration.get("absent"), object_score, 1 / (1 + math.exp(object_score)))
+    return _on_curve(info.calibration.get("absent"), -object_score, 1 / (1 + math.exp(object_score)))
 
 
 def _on_curve(curve: Mapping[str, Any] | None, value: float, uncalibrated: float) -> float:

@@ -59,7 +59,7 @@ class Observation:
     """The image or clip: what is never on both sides of a cross-fit."""
     stage: Stage
     value: float
-    """IoU prediction; for absent objects the object score."""
+    """IoU prediction; for absent objects the negated object score."""
     iou: float
     """IoU with the truth, in [0, 1]; 1 where both are empty."""
 
@@ -139,7 +139,7 @@ def calibrate(observations: Sequence[Observation]) -> list[StageCalibration]:
         for side in (0, 1):
             inputs, outputs = fit_curve(values[half == side], ious[half == side], weights[half == side])
             crossed[half != side] = np.interp(values[half != side], inputs, outputs)
-        before = 1 / (1 + np.exp(values)) if stage == "absent" else np.clip(values, 0, 1)
+        before = 1 / (1 + np.exp(-values)) if stage == "absent" else np.clip(values, 0, 1)
         inputs, outputs = fit_curve(values, ious, weights)
         fitted.append(
             StageCalibration(
@@ -295,7 +295,7 @@ def _observe_frame(clip: ClipExample, judge: ClipJudge, labels: Labels, masks: F
         if masks.prompted[row]:
             continue
         is_absent = masks.object_scores[row] <= 0
-        value = masks.object_scores[row] if is_absent else masks.iou_predictions[row]
+        value = -masks.object_scores[row] if is_absent else masks.iou_predictions[row]
         iou = region_similarity(masks.masks[row], judge.truth(labels, object_id), labels.void)
         stage: Stage = "absent" if is_absent else "tracked"
         rows.append(Observation(clip.name, clip.name, stage, float(value), iou))
