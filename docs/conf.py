@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from masklet import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command_reference import write_command_reference
 
 project = "masklet"
 author = "the masklet authors"
@@ -99,5 +104,6 @@ def whole_attribute_doc(app: Any, what: str, name: str, obj: object, options: An
 
 
 def setup(app: Any) -> None:
+    write_command_reference()
     app.connect("autodoc-process-docstring", plain_docstring, priority=400)
     app.connect("autodoc-process-docstring", whole_attribute_doc, priority=600)
