@@ -90,7 +90,7 @@ def summarise(results: Results, failures: Sequence[str], policies: Sequence[str]
 
 
 def markdown(summary: Mapping[str, Any], policies: Sequence[str]) -> str:
-    """The tables, as they stand in docs/guides/tracking.md."""
+    """Return the tables, as they stand in docs/benchmarks/memory-policies.md."""
     lines: list[str] = []
     for title, rows in summary["measures"].items():
         lines += [f"**{title}**", "", f"| failure | {' | '.join(policies)} |", "|---" * (len(policies) + 1) + "|"]

@@ -224,7 +224,7 @@ class StagedEngine(ABC, Generic[A]):
         """(N, M, C', h, w) as the stage takes them: what memory attention reads, and what the correspondence matches.
 
         The first is pooled here and not when it is written, so that what is remembered means the same at either speed.
-        The second is never: nano's J falls by points where it is (docs/guides/speed.md).
+        The second is never: nano's J falls by points where it is (docs/benchmarks/speed.md).
         """
         if not self.splits_memory:
             return {"memory": memory}

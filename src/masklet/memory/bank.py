@@ -64,11 +64,11 @@ class MemoryConfig:
     """Let a click on a frame where the object was judged absent correct an empty mask. Otherwise it corrects the logits
     that the decoder computed all the same."""
     safeguards: bool = True
-    """Drop the tracked frames but the last on a shot cut, refuse a mask that explodes over the frame, and mark an object
-    that collapses onto another one as uncertain."""
+    """Drop the tracked frames but the last on a shot cut, refuse a mask that explodes over the frame, and mark an
+    object that collapses onto another one as uncertain."""
     withhold_collapsed: bool = False
     """With `safeguards`: remember nothing of an object while it is collapsed onto another one. It costs nano two points
-    where look-alikes cross, even if the right one of them wins (docs/guides/tracking.md)."""
+    where look-alikes cross, even if the right one of them wins (docs/benchmarks/memory-policies.md)."""
     retention: Retention = "streaming"
     """`streaming` keeps what the last and the next frame read; `editing` keeps every frame until a correction outdates
     it; `all` keeps every frame whatever is corrected, and no masks to go back to, as the official code does."""

@@ -64,7 +64,7 @@ class RotaryAttention(Attention):
         The same but for rounding, since an attention's weights sum to 1 and a projection is linear, and a quarter of
         the work on that side: memories are narrower than their projections. Done in exported graphs, and on CPUs where
         keys have a bias, that is, where speed was asked for. Otherwise everything is computed in the order of the
-        official code, because a video of many frames makes much of rounding (docs/guides/speed.md). The kernel
+        official code, because a video of many frames makes much of rounding (docs/benchmarks/speed.md). The kernel
         does it in half precision, too, which rounds more than that. GPUs and PyTorch's kernels for half
         precision are fused for keys and values of one width; gradients would need every score kept.
         """

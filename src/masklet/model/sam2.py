@@ -146,7 +146,7 @@ class SAM2(nn.Module):
             pointer_times: (N, R) frames ago over the span of pointer times.
             keys: (1 or N, K, h, w), where the model has a correspondence.
             matches: (N, M, K + 1, h, w) keys and mask of remembered frames, where `memory` comes without them. They
-                are not to be averaged: that loses objects (docs/guides/speed.md).
+                are not to be averaged: that loses objects (docs/benchmarks/speed.md).
 
         Returns:
             (N, D, h, w)

@@ -2,7 +2,7 @@
  *
  * Compiled twice. With -DHALF queries, keys, values, weights and the result are bf16, and scores and everything summed
  * fp32; else all is fp32. PyTorch's fused kernel reaches a fifth of a core's arithmetic in fp32 and gains little from
- * bf16 where there is no AMX: it widens to fp32 (docs/guides/speed.md).
+ * bf16 where there is no AMX: it widens to fp32 (docs/benchmarks/speed.md).
  *
  * Beyond what fused kernels take: values of another width than the keys, a bias for each key, and rotary positions,
  * which are applied while queries and keys are laid out anyway.
