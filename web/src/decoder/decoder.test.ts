@@ -36,11 +36,11 @@ test("points added to a prompt correct its answer; any other change starts over"
     box: null,
     candidate,
   });
-  const one = requestOf(prompt(1), null);
-  expect(one).toEqual({ ...prompt(1), previous: null, mask: null });
-  const two = requestOf(prompt(2), one);
-  expect(two).toEqual({ ...prompt(2), previous: one, mask: null });
-  expect(requestOf(prompt(3), two)).toEqual({ ...prompt(3), previous: two, mask: null });
+  const first = requestOf(prompt(1), null);
+  expect(first).toEqual({ ...prompt(1), previous: null, mask: null });
+  const second = requestOf(prompt(2), first);
+  expect(second).toEqual({ ...prompt(2), previous: first, mask: null });
+  expect(requestOf(prompt(3), second)).toEqual({ ...prompt(3), previous: second, mask: null });
   // Undone in the meantime: the points correct the earlier request again.
   const other = {
     ...prompt(2),
@@ -49,11 +49,11 @@ test("points added to a prompt correct its answer; any other change starts over"
       [9, 9],
     ] as const,
   };
-  expect(requestOf(other, two)).toEqual({ ...other, previous: one, mask: null });
+  expect(requestOf(other, second)).toEqual({ ...other, previous: first, mask: null });
   // A point was removed.
-  expect(requestOf({ ...prompt(1), points: [[2, 2]] }, two).previous).toBeNull();
+  expect(requestOf({ ...prompt(1), points: [[2, 2]] }, second).previous).toBeNull();
   // Another candidate was chosen for the first click.
-  expect(requestOf(prompt(2, 1), one)).toEqual({
+  expect(requestOf(prompt(2, 1), first)).toEqual({
     ...prompt(2, 1),
     previous: { ...prompt(1, 1), previous: null, mask: null },
     mask: null,
@@ -82,7 +82,7 @@ test("safetensors are read wherever their bytes lie", () => {
   expect([...(tensor?.data ?? [])]).toEqual([1.5, -2]);
 });
 
-test("small holes are filled and small pieces dropped, but for one that was clicked on", () => {
+test("small holes are filled and small pieces dropped, but for first that was clicked on", () => {
   const drawn = ["####...#", "#.##..#.", "####....", "####...."]; // a hole of 1, a piece of 2 joined by its corner
   const side = 8;
   const grid = () => {

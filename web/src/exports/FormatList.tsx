@@ -1,6 +1,6 @@
 import type { Format } from "../api/types";
 
-/** Formats to choose one from. */
+/** A list of formats with one selected. */
 export function FormatList(props: { formats: readonly Format[]; id: string; onChoose: (id: string) => void }) {
   return (
     <ul className="formats" aria-label="Formats">

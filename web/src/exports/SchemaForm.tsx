@@ -1,4 +1,4 @@
-/** A form out of a JSON schema: what formats and effects can be told. */
+/** Forms made from JSON schemas: the options of formats and effects. */
 
 import { ImageUp } from "lucide-react";
 import { useId, useRef, useState } from "react";
@@ -14,26 +14,26 @@ interface FormProps {
   readonly onChange: (values: Options) => void;
 }
 
-/** Defaults of all options that have one. */
+/** Return the defaults of all options that have one. */
 export function defaultsOf(schema: OptionSchema): Options {
   const entries = Object.entries(schema.properties ?? {});
   return Object.fromEntries(
-    entries.filter(([, one]) => one.default !== undefined).map(([name, one]) => [name, one.default]),
+    entries.filter(([, option]) => option.default !== undefined).map(([name, option]) => [name, option.default]),
   );
 }
 
 export function SchemaForm({ schema, values, pid, onChange }: FormProps) {
-  const entries = Object.entries(schema.properties ?? {}).filter(([, one]) => one.const === undefined);
+  const entries = Object.entries(schema.properties ?? {}).filter(([, option]) => option.const === undefined);
   if (!entries.length) return null;
   return (
     <div className="schema-form">
-      {entries.map(([name, one]) => (
+      {entries.map(([name, option]) => (
         <Field
           key={name}
           name={name}
-          schema={one}
+          schema={option}
           pid={pid}
-          value={values[name] ?? one.default ?? null}
+          value={values[name] ?? option.default ?? null}
           onChange={(value) => onChange({ ...values, [name]: value })}
         />
       ))}
@@ -41,14 +41,16 @@ export function SchemaForm({ schema, values, pid, onChange }: FormProps) {
   );
 }
 
-/** The type that counts: "null" only says that it may be left out. */
+/** Return the type of an option apart from "null", which says that it may be left out. */
 function typeOf(schema: OptionSchema): { type: string; schema: OptionSchema; nullable: boolean } {
-  const ways = schema.anyOf ?? [];
-  const way = ways.find((one) => one.type !== "null");
-  if (way)
-    return { type: typeOf(way).type, schema: { ...schema, ...way }, nullable: ways.some((one) => one.type === "null") };
+  const alternatives = schema.anyOf ?? [];
+  const main = alternatives.find((option) => option.type !== "null");
+  if (main) {
+    const nullable = alternatives.some((option) => option.type === "null");
+    return { type: typeOf(main).type, schema: { ...schema, ...main }, nullable };
+  }
   const types = typeof schema.type === "string" ? [schema.type] : (schema.type ?? []);
-  return { type: types.find((one) => one !== "null") ?? "string", schema, nullable: types.includes("null") };
+  return { type: types.find((type) => type !== "null") ?? "string", schema, nullable: types.includes("null") };
 }
 
 interface FieldProps {
@@ -59,9 +61,9 @@ interface FieldProps {
   readonly onChange: (value: unknown) => void;
 }
 
-function Field({ name, schema: given, value, pid, onChange }: FieldProps) {
+function Field({ name, schema: ownSchema, value, pid, onChange }: FieldProps) {
   const id = useId();
-  const { type, schema, nullable } = typeOf(given);
+  const { type, schema, nullable } = typeOf(ownSchema);
   const words = name.replaceAll("_", " ");
   const label = schema.title ?? words[0].toUpperCase() + words.slice(1);
   const hint = schema.description;
@@ -95,11 +97,11 @@ function Field({ name, schema: given, value, pid, onChange }: FieldProps) {
         <span className="field__group">
           {nullable && value !== null && (
             <Button variant="ghost" onClick={() => onChange(null)}>
-              The object's
+              Use the object's colour
             </Button>
           )}
           {nullable && value === null ? (
-            <Button onClick={() => onChange("#ffffff")}>The object's own</Button>
+            <Button onClick={() => onChange("#ffffff")}>The object's colour</Button>
           ) : (
             <input
               id={id}
@@ -124,12 +126,14 @@ function Field({ name, schema: given, value, pid, onChange }: FieldProps) {
           id={id}
           className="input input--choice"
           value={String(value ?? "")}
-          onChange={(event) => onChange(schema.enum?.find((one) => String(one) === event.currentTarget.value) ?? null)}
+          onChange={(event) =>
+            onChange(schema.enum?.find((choice) => String(choice) === event.currentTarget.value) ?? null)
+          }
         >
-          {nullable && <option value="">By itself</option>}
-          {schema.enum.map((one) => (
-            <option key={String(one)} value={String(one)}>
-              {String(one)}
+          {nullable && <option value="">Automatic</option>}
+          {schema.enum.map((choice) => (
+            <option key={String(choice)} value={String(choice)}>
+              {String(choice)}
             </option>
           ))}
         </select>
@@ -175,7 +179,7 @@ function NumberField(props: {
   onChange: (value: number | null) => void;
 }) {
   const { minimum, maximum, multipleOf } = props.schema;
-  // A slider is for what is judged by eye; a count up to a thousand is typed.
+  // A slider suits values judged by eye; large counts are typed.
   const isSlider = minimum !== undefined && maximum !== undefined && !(props.isInteger && maximum - minimum > 100);
   const step = multipleOf ?? (props.isInteger ? 1 : isSlider ? (maximum - minimum) / 100 : "any");
   const shown = props.value === null ? "" : Number(props.value.toFixed(2));

@@ -5,7 +5,7 @@ import { toastError } from "../state/app";
 
 let catalogue: Promise<FormatCatalogue> | null = null;
 
-/** Return what the server can export, import and render; null until it has said so. Asked once per page. */
+/** Return the server's formats and effects; null until they are loaded, which happens once per page. */
 export function useCatalogue(): FormatCatalogue | null {
   const [formats, setFormats] = useState<FormatCatalogue | null>(null);
   useEffect(() => {

@@ -3,15 +3,15 @@ import * as api from "../api/client";
 import type { Job } from "../api/types";
 import { toastError } from "../state/app";
 
-/** Run one export or render after another and watch it; downloads the result when it is done. */
+/** Run exports or renders one after another: progress of the last one, and its file downloaded when it is done. */
 export function useJob(): { job: Job | null; run: (start: () => Promise<Job>) => void; cancel: () => void } {
   const [job, setJob] = useState<Job | null>(null);
   const stop = useRef<(() => void) | null>(null);
   useEffect(() => () => stop.current?.(), []);
-  const onJob = (now: Job) => {
-    setJob(now);
-    if (now.state === "failed") toastError(new Error(now.message ?? "It failed."));
-    if (now.state === "done" && now.result) download(now.result.url);
+  const onJob = (current: Job) => {
+    setJob(current);
+    if (current.state === "failed") toastError(new Error(current.message ?? "The export failed."));
+    if (current.state === "done" && current.result) download(current.result.url);
   };
   return {
     job,

@@ -21,7 +21,7 @@ test("frames of one status are one segment", () => {
   ]);
 });
 
-test("one bad frame in an hour is still to be seen", () => {
+test("a single bad frame in an hour is still visible", () => {
   const status = `${"p".repeat(50_000)}l${"p".repeat(58_000)}`;
   const segments = laneSegments(status, all(status.length, 1200));
   expect(segments.map((segment) => segment.level)).toEqual(["p", "l", "p"]);
@@ -59,7 +59,7 @@ test("ticks are round times", () => {
   expect(clock(59.96, true)).toBe("1:00.0");
 });
 
-test("a window zooms around a frame and follows one", () => {
+test("a window zooms around a frame and follows the shown frame", () => {
   const window = zoomWindow(all(1000, 500), 4, 500, 1000);
   expect(window.stop - window.start).toBe(250);
   expect(frameToX(window, 500)).toBeCloseTo(250);

@@ -36,7 +36,7 @@ test("a stride keeps every other row and column", () => {
   expect([...small.data]).toEqual([0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]);
 });
 
-test("asks one pixel", () => {
+test("tells whether a pixel is inside", () => {
   expect(rleContains(RING, 2.9, 1.2)).toBe(true);
   expect(rleContains(RING, 3, 2)).toBe(false);
   expect(rleContains(RING, -1, 2)).toBe(false);

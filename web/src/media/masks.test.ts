@@ -18,7 +18,7 @@ const masksOn = (frame_index: number, ...ids: number[]): ShownFrame => ({
   accepted: false,
   objects: ids.map(mask),
 });
-const idsOn = (cache: MaskCache, frame: number) => cache.get(frame)?.objects.map((one) => one.object_id);
+const idsOn = (cache: MaskCache, frame: number) => cache.get(frame)?.objects.map((mask) => mask.object_id);
 
 let answer: (frames: ShownFrame[]) => Promise<void>;
 const getMasks = vi.hoisted(() => vi.fn());
@@ -44,7 +44,7 @@ const newCache = () =>
     () => expect.unreachable(),
   );
 
-test("a frame is known when its stretch has come, or the server has answered about it", async () => {
+test("a frame is known when its chunk has arrived, or the server has answered a change of it", async () => {
   const cache = newCache();
   cache.ensure(5);
   expect(cache.isKnown(5)).toBe(false);
@@ -52,7 +52,7 @@ test("a frame is known when its stretch has come, or the server has answered abo
   expect([5, 7].map((frame) => cache.isKnown(frame))).toEqual([false, true]);
   await answer([masksOn(5, 1), masksOn(7, 1, 2)]);
   expect([5, 6, 29, 30].map((frame) => cache.isKnown(frame))).toEqual([true, true, true, false]);
-  expect(idsOn(cache, 7)).toEqual([1]); // what came meanwhile is newer
+  expect(idsOn(cache, 7)).toEqual([1]); // masks set in the meantime are newer
   cache.invalidate();
   expect([5, 7].map((frame) => cache.isKnown(frame))).toEqual([false, false]);
   expect(idsOn(cache, 5)).toEqual([1]); // shown until the new comes

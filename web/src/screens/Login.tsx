@@ -6,16 +6,16 @@ import { Logo } from "../shell/Header";
 import { start } from "../state/app";
 import { Button } from "../ui/kit";
 
-/** A server that listens to others than this machine asks for its token. The printed address may carry it: #token=... */
+/** Asks for the token of a server that other machines can reach. The printed address may contain it: #token=... */
 export function Login() {
   const [token, setToken] = useState("");
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
 
-  const enter = async (given: string) => {
+  const enter = async (entered: string) => {
     setBusy(true);
     try {
-      await api.login(given.trim());
+      await api.login(entered.trim());
       await start();
     } catch (problem) {
       setError(messageOf(problem));
@@ -26,10 +26,10 @@ export function Login() {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the page opens
   useEffect(() => {
-    const given = new URLSearchParams(location.hash.slice(1)).get("token");
-    if (!given) return;
-    history.replaceState(null, "", location.pathname + location.search); // not in anybody's history
-    void enter(given);
+    const printed = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (!printed) return;
+    history.replaceState(null, "", location.pathname + location.search); // keep the token out of the browser's history
+    void enter(printed);
   }, []);
 
   return (

@@ -52,9 +52,9 @@ export function ProjectScreen({ pid }: { pid: string }) {
   const upload = (chosen: readonly File[], as: "auto" | "sequence") => {
     const onChange = (changed: Upload, finished: boolean) =>
       setUploads((shown) => {
-        if (finished) return shown.filter((one) => one.id !== changed.id);
-        if (shown.some((one) => one.id === changed.id))
-          return shown.map((one) => (one.id === changed.id ? changed : one));
+        if (finished) return shown.filter((other) => other.id !== changed.id);
+        if (shown.some((other) => other.id === changed.id))
+          return shown.map((other) => (other.id === changed.id ? changed : other));
         return [...shown, changed];
       });
     void uploadAll(pid, chosen, as, onChange, (added) => setMedia((shown) => [...(shown ?? []), ...added])).then(load);
@@ -79,7 +79,7 @@ export function ProjectScreen({ pid }: { pid: string }) {
         <Header />
         <Empty
           icon={Shapes}
-          title="This project is not here"
+          title="Project not found"
           action={<Button onClick={() => go({ screen: "projects" })}>All projects</Button>}
         >
           {missing}
@@ -148,30 +148,30 @@ export function ProjectScreen({ pid }: { pid: string }) {
 
         {uploads.length > 0 && (
           <ul className="uploads" aria-label="Uploads">
-            {uploads.map((one) => (
-              <li key={one.id} className={one.error ? "upload upload--error" : "upload"}>
+            {uploads.map((item) => (
+              <li key={item.id} className={item.error ? "upload upload--error" : "upload"}>
                 <div className="upload__line">
-                  <span className="upload__name">{one.name}</span>
-                  <span className="upload__state" role={one.error ? "alert" : undefined}>
-                    {one.error ??
-                      (one.progress >= 1
+                  <span className="upload__name">{item.name}</span>
+                  <span className="upload__state" role={item.error ? "alert" : undefined}>
+                    {item.error ??
+                      (item.progress >= 1
                         ? "Reading…"
-                        : one.progress > 0
-                          ? `${Math.round(one.progress * 100)} %`
+                        : item.progress > 0
+                          ? `${Math.round(item.progress * 100)} %`
                           : "Waiting")}
                   </span>
                   <IconButton
                     small
                     icon={X}
-                    label={one.error ? "Dismiss" : "Cancel upload"}
+                    label={item.error ? "Dismiss" : "Cancel upload"}
                     onClick={() => {
-                      one.cancel?.();
-                      if (one.error) setUploads((shown) => shown.filter((other) => other.id !== one.id));
+                      item.cancel?.();
+                      if (item.error) setUploads((shown) => shown.filter((other) => other.id !== item.id));
                     }}
                   />
                 </div>
-                {!one.error && (
-                  <Progress value={one.progress >= 1 ? null : one.progress} label={`Upload of ${one.name}`} />
+                {!item.error && (
+                  <Progress value={item.progress >= 1 ? null : item.progress} label={`Upload of ${item.name}`} />
                 )}
               </li>
             ))}
@@ -254,7 +254,7 @@ export function ProjectScreen({ pid }: { pid: string }) {
               <ImageIcon size={22} strokeWidth={1.5} aria-hidden />
               <span>
                 <strong>Separate images</strong>
-                <small>Each is segmented for itself</small>
+                <small>Each image is segmented separately</small>
               </span>
             </button>
             <button

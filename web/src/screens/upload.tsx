@@ -1,4 +1,4 @@
-/** Files that are dropped or chosen, folders too, on their way to the server. */
+/** Files and folders that are dropped or chosen, and their upload. */
 
 import { type DragEvent, type ReactNode, useRef, useState } from "react";
 import * as api from "../api/client";
@@ -8,7 +8,7 @@ import { messageOf, naturalOrder } from "../lib/text";
 const IMAGE = /\.(jpe?g|png|webp|bmp|gif|tiff?|avif|heic|ppm|pgm)$/i;
 export const isImage = (file: File): boolean => file.type.startsWith("image/") || IMAGE.test(file.name);
 
-// Files dropped on the list of projects, until the new project's page takes them.
+/** Files dropped on the list of projects, until the new project's page uploads them. */
 const kept = new Map<string, readonly File[]>();
 export const keepForProject = (pid: string, files: readonly File[]): void => {
   if (files.length) kept.set(pid, files);
@@ -31,16 +31,16 @@ async function readEntry(entry: FileSystemEntry): Promise<File[]> {
     );
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
-  const found: File[] = [];
+  const files: File[] = [];
   for (;;) {
     // A reader gives at most 100 entries at a time.
     const batch = await new Promise<FileSystemEntry[]>((resolve) => reader.readEntries(resolve, () => resolve([])));
-    if (!batch.length) return found;
-    for (const child of batch) if (!child.name.startsWith(".")) found.push(...(await readEntry(child)));
+    if (!batch.length) return files;
+    for (const child of batch) if (!child.name.startsWith(".")) files.push(...(await readEntry(child)));
   }
 }
 
-/** All files of a drop, those in dropped folders too, in natural order. */
+/** Return all files of a drop, including those in folders, in natural order. */
 export async function readDrop(transfer: DataTransfer): Promise<File[]> {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   const files = entries.length ? (await Promise.all(entries.map(readEntry))).flat() : [...transfer.files];
@@ -92,7 +92,7 @@ export function DropZone(props: {
 export interface Upload {
   readonly id: number;
   readonly name: string;
-  /** 0..1; 1 while the server reads it. */
+  /** 0..1; 1 while the server reads the file. */
   readonly progress: number;
   readonly error: string | null;
   readonly cancel: (() => void) | null;
@@ -100,7 +100,7 @@ export interface Upload {
 
 let nextUpload = 1;
 
-/** Upload files one by one (or as one sequence), telling how far each is. */
+/** Upload files one by one, or as one sequence, reporting the progress of each. */
 export async function uploadAll(
   pid: string,
   files: readonly File[],

@@ -19,7 +19,7 @@ export function CandidatePicker() {
   return (
     <div className="floating candidates" role="radiogroup" aria-label="Choose the mask you meant">
       <span className="candidates__label">
-        Which one? <Kbd>G</Kbd>
+        Which mask? <Kbd>G</Kbd>
       </span>
       {choice.list.map((candidate, i) => (
         // biome-ignore lint/a11y/useSemanticElements: buttons with pictures that behave as radios, as WAI-ARIA describes
@@ -42,7 +42,7 @@ export function CandidatePicker() {
           <span className="num">{Math.round(candidate.confidence * 100)} %</span>
         </button>
       ))}
-      <IconButton small icon={X} label="Keep this one" onClick={actions.dismissCandidates} />
+      <IconButton small icon={X} label="Keep this mask" onClick={actions.dismissCandidates} />
     </div>
   );
 }

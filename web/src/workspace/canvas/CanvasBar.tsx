@@ -48,10 +48,10 @@ function Hint() {
   if (objects.length === 0) {
     return (
       <div className="hint">
-        Click an object to cut it out, or drag a box around it
+        Click an object to select it, or drag a box around it
         {medium && medium.num_frames === 1 && (
           <Button variant="ghost" icon={Sparkles} onClick={actions.findEverything}>
-            Find everything
+            Find all objects
           </Button>
         )}
       </div>
@@ -144,12 +144,12 @@ function Zoom() {
       <IconButton small icon={Minus} label="Zoom out" keys="-" onClick={() => actions.zoomBy(1 / 1.25)} />
       <span className="zoom__value num">{Math.round(scale * 100)} %</span>
       <IconButton small icon={Plus} label="Zoom in" keys="+" onClick={() => actions.zoomBy(1.25)} />
-      <IconButton small icon={Maximize} label="Fit" keys="0" onClick={actions.fitView} />
+      <IconButton small icon={Maximize} label="Fit to window" keys="0" onClick={actions.fitView} />
       <button
         type="button"
         className="icon-button icon-button--small zoom__exact num"
-        aria-label="One to one"
-        data-tip="One to one"
+        aria-label="Actual pixels"
+        data-tip="Actual pixels"
         data-keys="⇧ 1"
         onClick={actions.zoomToPixels}
       >

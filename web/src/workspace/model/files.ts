@@ -55,7 +55,7 @@ export async function reconnect(): Promise<void> {
   await resumeTracking().catch(toastError);
 }
 
-/** Open the medium that many places after this one in the project. */
+/** Open another medium of the project, by its offset from the open one. */
 export function openSibling(offset: number): void {
   const { siblings, medium } = getState();
   const sibling = siblings[siblings.findIndex((other) => other.id === medium?.id) + offset];

@@ -51,10 +51,10 @@ const chosenMask = (answer: LocalAnswer, prompt: PromptBody): LocalMask | undefi
   answer.masks[prompt.candidate ?? 0] ?? answer.masks[0];
 
 /** Show a mask until the server has answered. */
-function showPendingMask({ frame, objectId: givenId, prompt }: PromptPlace, answer: LocalAnswer): void {
+function showPendingMask({ frame, objectId: temporaryId, prompt }: PromptPlace, answer: LocalAnswer): void {
   const mask = chosenMask(answer, prompt);
   if (!mask) return;
-  const objectId = getSession()?.realIdIfKnown(givenId) ?? givenId;
+  const objectId = getSession()?.realIdIfKnown(temporaryId) ?? temporaryId;
   setState((state) => ({
     pendingMasks: [
       ...state.pendingMasks.filter((pending) => pending.objectId !== objectId || pending.frame !== frame),
@@ -64,12 +64,12 @@ function showPendingMask({ frame, objectId: givenId, prompt }: PromptPlace, answ
 }
 
 /** Show a full-size mask that the server will keep as it is. */
-function keepMask({ frame, objectId: givenId, prompt }: PromptPlace, answer: LocalAnswer): void {
+function keepMask({ frame, objectId: temporaryId, prompt }: PromptPlace, answer: LocalAnswer): void {
   const session = getSession();
   const mask = chosenMask(answer, prompt);
   const { decoder } = session ?? {};
   if (!session || !decoder || !mask?.fullSize) return;
-  const objectId = session.realIdIfKnown(givenId);
+  const objectId = session.realIdIfKnown(temporaryId);
   session.masks.put(frame, objectId, {
     rle: mask.fullSize.rle,
     area: mask.fullSize.area,
@@ -91,7 +91,7 @@ export function offerCandidates(frame: number, objectId: number, list: readonly 
 }
 
 /** Return the answer in the form in which the server keeps it. */
-export function toGivenAnswer(answer: LocalAnswer | null | undefined, prompt: PromptBody): LocalDecode | null {
+export function toLocalDecode(answer: LocalAnswer | null | undefined, prompt: PromptBody): LocalDecode | null {
   const mask = answer ? chosenMask(answer, prompt) : null;
   if (!answer || !mask?.fullSize) return null;
   const { rle, logits } = mask.fullSize;

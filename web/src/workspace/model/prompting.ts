@@ -6,7 +6,7 @@ import { toast } from "../../state/app";
 import { ensureEditable, resolveTarget } from "./editTarget";
 import { undo } from "./history";
 import { dropHover } from "./hover";
-import { dropPendingMasks, offerCandidates, showLocalAnswer, toGivenAnswer } from "./localAnswers";
+import { dropPendingMasks, offerCandidates, showLocalAnswer, toLocalDecode } from "./localAnswers";
 import { createObject } from "./objects";
 import {
   arePromptsLoaded,
@@ -163,13 +163,13 @@ function startPrompt(
   const local = isDrawn ? null : showLocalAnswer({ frame, objectId, prompt }, request, isCurrent, isKept);
   return async (key) => {
     const id = session.realId(objectId);
-    const given = isKept ? toGivenAnswer(await local, prompt) : null;
-    const answer = await api.putPrompt(session.medium.id, frame, id, prompt, given, key);
+    const localDecode = isKept ? toLocalDecode(await local, prompt) : null;
+    const answer = await api.putPrompt(session.medium.id, frame, id, prompt, localDecode, key);
     isAnswered = true;
     if (!isLatest()) return;
     session.showAnswer(answer.frame);
     dropPendingMasks(frame);
-    if (given || getState().frame !== frame) return;
+    if (localDecode || getState().frame !== frame) return;
     offerCandidates(frame, id, answer.candidates, prompt);
   };
 }

@@ -38,7 +38,7 @@ export class Session {
   isUndoPending = false;
   closed = false;
   private readonly decodeRequests = new Map<string, DecodeRequest>();
-  /** Objects on frames whose masks the server is computing: the shown mask is not the one that the next edit will change. */
+  /** Objects on frames whose masks the server is computing: the next edit will change a mask that is not shown yet. */
   private readonly awaitedMasks = new Set<string>();
   private readonly realIds = new Map<number, number>();
   /** Number of the last change of each frame. */

@@ -34,7 +34,7 @@ function Start() {
   const looping = useWorkspace((state) => state.looping);
   const stale = numStale(timeline?.objects ?? []);
   const isTracked = isAnythingTracked(timeline?.objects ?? []);
-  const hasPrompts = objects.some((one) => one.prompted_frames.length);
+  const hasPrompts = objects.some((object) => object.prompted_frames.length);
   const limits = range && !looping ? range : null;
   const untracked = numUntracked(timeline?.objects ?? [], limits);
   return (
