@@ -15,7 +15,7 @@ MEDIA = Path(__file__).parents[2] / "examples" / "media"
 STATIC = Path(__file__).parents[2] / "src" / "masklet" / "server" / "static"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE_MS = 60_000
-"""How long the page may take for one thing; machines that run tests are busy."""
+"""Timeout of a single wait; machines that run tests are busy."""
 
 api = pytest.importorskip("playwright.sync_api", reason="the stories need playwright (group test)")
 
@@ -51,7 +51,7 @@ def browser() -> Iterator[api.Browser]:
 
 @pytest.fixture
 def new_page(browser: api.Browser) -> Iterator[Callable[[], api.Page]]:
-    """Pages of separate people: each has its own cookies. A script error on any of them fails the story."""
+    """Make pages of separate users, each with its own cookies. A script error on any page fails the story."""
     contexts: list[api.BrowserContext] = []
     errors: list[str] = []
 
@@ -79,7 +79,7 @@ def page(new_page: Callable[[], api.Page]) -> api.Page:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The first frames of the rabbit's clip, as numbered images: they become one sequence."""
+    """Write the first frames of the rabbit's clip as numbered images, which become one sequence."""
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("clip")

@@ -1,4 +1,4 @@
-"""What a person does in the studio, in words of the page."""
+"""Steps of a user in the studio, in the words of the page."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ def open_medium(page: Page, name: str) -> None:
 
 
 def open_photo(page: Page, address: str, project: str, photo: Path) -> None:
-    """In a project of its own."""
+    """Upload a photo into a new project and open it."""
     new_project(page, address, project)
     add_files(page, photo)
     open_medium(page, photo.name)
 
 
 def medium_id(page: Page) -> str:
-    """Of the medium that is open, from the page's address."""
+    """Return the id of the open medium, from the page's address."""
     return page.url.rsplit("/", 1)[1].split("?")[0]
 
 
 def from_server(page: Page, path: str) -> Any:
-    """What the server says of the medium that is open."""
+    """Ask the server about the open medium."""
     return page.evaluate("async (url) => (await fetch(url)).json()", f"/api/v1/media/{medium_id(page)}/{path}")
 
 
 def in_page(page: Page) -> None:
-    """Local mode, once the page has looked at the picture."""
+    """Switch to local mode, and wait until the page has encoded the picture."""
     page.get_by_role("radio", name="This page").click()
     expect(page.locator(".decoder-state[data-local=ready]")).to_be_visible()
 
 
 def place(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where on the screen a place of the picture is, given as fractions of its size."""
+    """Return the screen coordinates of a place in the picture, which is given as fractions of its size."""
     overlay = page.locator("[data-view]")
     canvas = overlay.bounding_box()
     assert canvas is not None
@@ -71,7 +71,7 @@ IS_PAINTED = """
 
 
 def painted(page: Page, x: float, y: float, is_painted: bool = True) -> None:
-    """Wait until something (a mask) is drawn over this place of the picture, or nothing."""
+    """Wait until a mask is drawn over this place of the picture, or none."""
     page.wait_for_function(IS_PAINTED, arg=[*place(page, x, y), is_painted])
 
 
@@ -95,7 +95,7 @@ def toast(page: Page, text: str | re.Pattern[str]) -> Locator:
 
 
 def download(page: Page, folder: Path) -> Path:
-    """Press Export in the open dialog and keep what comes."""
+    """Press Export in the open dialog and save the file."""
     with page.expect_download() as coming:
         page.get_by_role("dialog").get_by_role("button", name="Export", exact=True).click()
     path = folder / coming.value.suggested_filename

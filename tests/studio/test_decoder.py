@@ -93,7 +93,7 @@ def test_page_and_python_give_the_same_mask(page: Page, server: Server) -> None:
 
     # Two candidates are about as good here: which comes first depends on how the mask is made smaller.
     added = image.predict(points_xy=[FACE], labels=[1], previous_logits=mask_logits(expected, before.shape[0])).masks
-    assert max(iou(decode_rle(answers["fromMask"]["fullSize"]), one) for one in added) > 0.95
+    assert max(iou(decode_rle(answers["fromMask"]["fullSize"]), mask) for mask in added) > 0.95
 
 
 def drawn(answer: dict[str, object]) -> np.ndarray:

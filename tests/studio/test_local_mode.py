@@ -1,4 +1,4 @@
-"""Local mode: the page looks at pictures itself, and the server only keeps what it says."""
+"""Local mode: the page runs the model itself, and the server only keeps the results."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from .studio_page import (
 
 
 def test_clicks_need_no_server_and_are_kept_when_it_is_back(new_page: Callable[[], Page], tmp_path: Path) -> None:
-    own = Server(tmp_path / "data")
-    own.start()
+    studio = Server(tmp_path / "data")
+    studio.start()
     try:
         page = new_page()
-        open_photo(page, own.address, "By itself", MEDIA / "astronaut.jpg")
+        open_photo(page, studio.address, "By itself", MEDIA / "astronaut.jpg")
         in_page(page)
-        own.stop(signal.SIGKILL)
+        studio.stop(signal.SIGKILL)
 
         page.mouse.click(*place(page, 0.45, 0.75))
         expect(objects(page).locator(".status")).to_have_text(re.compile(r"\d+ %"))  # there is a mask
@@ -43,18 +43,18 @@ def test_clicks_need_no_server_and_are_kept_when_it_is_back(new_page: Callable[[
         expect(objects(page)).to_have_count(2)
         expect(page.get_by_text("The server cannot be reached")).to_be_visible()
 
-        own.start()
+        studio.start()
         saved(page)
         kept = from_server(page, "masks")["frames"][0]["objects"]
-        assert [one["object_id"] for one in kept] == [1, 2]
-        areas = [int(decode_rle(one["rle"]).sum()) for one in kept]
+        assert [mask["object_id"] for mask in kept] == [1, 2]
+        areas = [int(decode_rle(mask["rle"]).sum()) for mask in kept]
         assert min(areas) > 500
-        said = from_server(page, "frames/0/prompts")["prompts"]
-        assert (said["1"]["candidate"], len(said["2"]["points"])) == (1, 1)
+        prompts = from_server(page, "frames/0/prompts")["prompts"]
+        assert (prompts["1"]["candidate"], len(prompts["2"]["points"])) == (1, 1)
         page.reload()
         expect(objects(page)).to_have_count(2)
     finally:
-        own.stop()
+        studio.stop()
 
 
 def test_the_server_corrects_what_the_page_has_answered(page: Page, server: Server) -> None:

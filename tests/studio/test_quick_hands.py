@@ -1,4 +1,4 @@
-"""Keys and clicks faster than the server answers: nothing is lost, and all is done in the order of its asking."""
+"""Keys and clicks faster than the server answers: nothing is lost, and everything is done in order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES = ["Object 1", "Ape", "Bear", "Cat", "Dog"]
 
 @pytest.fixture
 def cat(page: Page, server: Server) -> Page:
-    """A photo with one object that has been clicked on and been given the names, one after the other."""
+    """Open a photo, click an object, and give it the names one after the other."""
     open_photo(page, server.address, "Quick hands", MEDIA / "cat.jpg")
     click(page, 0.5, 0.5)
     for name in NAMES[1:]:
@@ -62,7 +62,7 @@ SLOW_FETCH = r"""
 
 
 def slowed(page: Page, *endings: str) -> None:
-    """The server takes its time over requests whose address ends so, until the page is loaded anew.
+    """Delay requests whose address ends so, until the page is loaded again.
 
     It is the page that waits: a route that waits in Python may still do so when the story is over, and fails the next.
     """
@@ -72,7 +72,7 @@ def slowed(page: Page, *endings: str) -> None:
 def is_named(page: Page, name: str) -> None:
     saved(page)
     expect(objects(page)).to_contain_text(name)
-    assert [one["name"] for one in from_server(page, "objects")["objects"]] == [name]
+    assert [item["name"] for item in from_server(page, "objects")["objects"]] == [name]
 
 
 @pytest.mark.parametrize("is_slow", [False, True])
@@ -98,10 +98,10 @@ def test_a_click_while_an_undo_is_in_flight_adds_to_what_is_left(page: Page, ser
     page.mouse.click(*place(page, 0.4, 0.6))
     page.mouse.click(*place(page, 0.3, 0.6), button="right")
     saved(page)
-    (said,) = from_server(page, "frames/0/prompts")["prompts"].values()
+    (prompt,) = from_server(page, "frames/0/prompts")["prompts"].values()
     width, height = (int(page.locator(".canvas").get_attribute(f"data-{side}") or 0) for side in ("width", "height"))
-    fractions = [(round(x / width, 1), round(y / height, 1)) for x, y in said["points"]]
-    assert (fractions, said["labels"]) == ([(0.5, 0.5), (0.4, 0.6), (0.3, 0.6)], [1, 1, 0])
+    fractions = [(round(x / width, 1), round(y / height, 1)) for x, y in prompt["points"]]
+    assert (fractions, prompt["labels"]) == ([(0.5, 0.5), (0.4, 0.6), (0.3, 0.6)], [1, 1, 0])
 
 
 def test_a_click_after_undoing_its_object_makes_a_new_one(page: Page, server: Server) -> None:
@@ -118,7 +118,7 @@ def test_a_click_after_undoing_its_object_makes_a_new_one(page: Page, server: Se
 
 
 def go(page: Page, key: str, to: int) -> None:
-    """To a frame, and stay until the page knows what has been said there."""
+    """Go to a frame, and wait until the page has its prompts."""
     with page.expect_response(f"**/frames/{to}/prompts"):
         page.keyboard.press(key)
 
@@ -135,7 +135,7 @@ def test_clicks_at_once_after_going_back_add_to_what_was_said(
     places = [place(page, x, 0.5) for x in (0.3, 0.5, 0.7, 0.9)]
     frame, away, back = (1, "ArrowLeft", "ArrowRight") if is_new else (0, "ArrowRight", "ArrowLeft")
     if is_new:
-        page.keyboard.press(back)  # nothing is known of this frame, and the server has yet to name the object
+        page.keyboard.press(back)  # the page has no prompts of this frame, and the server has not created the object
     for at in places[:2]:
         page.mouse.click(*at)
     saved(page)
@@ -144,8 +144,8 @@ def test_clicks_at_once_after_going_back_add_to_what_was_said(
     for at in places[2:]:
         page.mouse.click(*at)
     saved(page)
-    (said,) = from_server(page, f"frames/{frame}/prompts")["prompts"].values()
-    assert len(said["points"]) == 4
+    (prompt,) = from_server(page, f"frames/{frame}/prompts")["prompts"].values()
+    assert len(prompt["points"]) == 4
 
 
 def test_going_back_while_a_click_is_being_saved_keeps_it(page: Page, server: Server, clip: list[Path]) -> None:
@@ -166,8 +166,8 @@ def test_going_back_while_a_click_is_being_saved_keeps_it(page: Page, server: Se
     page.mouse.click(*third)
     held[0].continue_()
     saved(page)
-    (said,) = from_server(page, "frames/0/prompts")["prompts"].values()
-    assert len(said["points"]) == 3
+    (prompt,) = from_server(page, "frames/0/prompts")["prompts"].values()
+    assert len(prompt["points"]) == 3
 
 
 def test_renaming_while_an_undo_is_in_flight_comes_after_it(cat: Page) -> None:
@@ -181,8 +181,8 @@ def test_renaming_while_an_undo_is_in_flight_comes_after_it(cat: Page) -> None:
     is_named(cat, "Eel")
 
 
-class Held:
-    """Requests that go on only when they are told to."""
+class HeldRequests:
+    """Requests that are held back until they are released."""
 
     def __init__(self, page: Page, pattern: str) -> None:
         self.waiting: list[Route] | None = []
@@ -195,7 +195,7 @@ class Held:
             self.waiting.append(route)
 
     def release(self) -> None:
-        """Let all go, and those that come later."""
+        """Release all requests, and later ones at once."""
         waiting, self.waiting = self.waiting or [], None
         for route in waiting:
             with suppress(Error):  # some went with the page that was there before
@@ -203,13 +203,13 @@ class Held:
 
 
 def area(page: Page, frame: int = 0) -> int:
-    """Of the one mask that the server has there."""
-    (mask,) = next(one for one in from_server(page, "masks")["frames"] if one["frame_index"] == frame)["objects"]
+    """Return the area of the only mask that the server has on a frame."""
+    (mask,) = next(item for item in from_server(page, "masks")["frames"] if item["frame_index"] == frame)["objects"]
     return int(mask["area"])
 
 
 def stroke(page: Page, *fractions: tuple[float, float]) -> None:
-    """With the tool in hand, from place to place."""
+    """Draw with the selected tool from place to place."""
     first, *rest = (place(page, x, y) for x, y in fractions)
     page.mouse.move(*first)
     page.mouse.down()
@@ -226,7 +226,7 @@ def test_a_stroke_before_the_masks_have_come_touches_up_what_is_there(page: Page
     open_photo(page, server.address, "Brush in hand", MEDIA / "cat.jpg")
     click(page, 0.5, 0.5)
     before = area(page)
-    held = Held(page, "**/masks?*")
+    held = HeldRequests(page, "**/masks?*")
     with page.expect_request("**/masks?*"):
         page.reload()
     expect(objects(page)).to_have_attribute("aria-current", "true")
@@ -240,7 +240,7 @@ def test_a_stroke_before_the_masks_have_come_touches_up_what_is_there(page: Page
 
 def test_a_stroke_while_a_click_is_being_saved_adds_to_the_clicks_mask(page: Page, server: Server) -> None:
     open_photo(page, server.address, "Click and brush", MEDIA / "cat.jpg")
-    held = Held(page, "**/prompt")
+    held = HeldRequests(page, "**/prompt")
     with page.expect_request("**/prompt"):
         page.mouse.click(*place(page, 0.5, 0.5))
     page.keyboard.press("b")
@@ -258,19 +258,19 @@ def test_strokes_in_a_row_add_up(page: Page, server: Server) -> None:
     slowed(page, "mask", "objects")
     stroke(page, (0.1, 0.1), (0.2, 0.1))
     saved(page)
-    one = area(page)
+    single = area(page)
     stroke(page, (0.1, 0.3), (0.2, 0.3))
     stroke(page, (0.1, 0.5), (0.2, 0.5))
     saved(page)
-    assert abs(area(page) - 3 * one) < 0.1 * one  # ends are round
+    assert abs(area(page) - 3 * single) < 0.1 * single  # ends are round
 
 
 @pytest.fixture
-def clicked_twice(page: Page, server: Server) -> Held:
+def clicked_twice(page: Page, server: Server) -> HeldRequests:
     """A photo with an object and the brush in hand; the server has yet to answer a second click."""
     open_photo(page, server.address, "Strokes that wait", MEDIA / "cat.jpg")
     click(page, 0.5, 0.5)
-    held = Held(page, "**/prompt")
+    held = HeldRequests(page, "**/prompt")
     with page.expect_request("**/prompt"):
         page.mouse.click(*place(page, 0.5, 0.6))
     page.keyboard.press("b")
@@ -278,14 +278,14 @@ def clicked_twice(page: Page, server: Server) -> Held:
 
 
 def has(page: Page, *fractions: tuple[float, float]) -> list[bool]:
-    """Whether the one mask that the server has covers these places."""
+    """Return whether the only mask that the server has covers these places."""
     (mask,) = from_server(page, "masks")["frames"][0]["objects"]
     pixels = decode_rle(mask["rle"])
     height, width = pixels.shape
     return [bool(pixels[int(y * height), int(x * width)]) for x, y in fractions]
 
 
-def test_strokes_that_wait_for_the_server_are_seen(page: Page, clicked_twice: Held) -> None:
+def test_strokes_that_wait_for_the_server_are_seen(page: Page, clicked_twice: HeldRequests) -> None:
     drawn, within, cut = CORNER[0], (0.93, 0.06), (0.4, 0.5)
     painted(page, *cut)
     stroke(page, *CORNER)
@@ -305,7 +305,7 @@ def test_strokes_that_wait_for_the_server_are_seen(page: Page, clicked_twice: He
         painted(page, *at, is_there)
 
 
-def test_a_stroke_that_the_server_refuses_goes_away(page: Page, clicked_twice: Held) -> None:
+def test_a_stroke_that_the_server_refuses_goes_away(page: Page, clicked_twice: HeldRequests) -> None:
     refusal = {"error": {"code": "refused", "message": "Not this one.", "field": None}}
     page.route("**/mask", lambda route: route.fulfill(status=422, json=refusal))
     stroke(page, *CORNER)
@@ -317,7 +317,7 @@ def test_a_stroke_that_the_server_refuses_goes_away(page: Page, clicked_twice: H
     saved(page)
 
 
-def test_a_stroke_that_is_undone_while_it_waits_goes_away(page: Page, clicked_twice: Held) -> None:
+def test_a_stroke_that_is_undone_while_it_waits_goes_away(page: Page, clicked_twice: HeldRequests) -> None:
     stroke(page, *CORNER)
     painted(page, *CORNER[0])
     page.keyboard.press("Control+z")
@@ -361,17 +361,17 @@ def test_a_lost_answer_does_not_change_anything_twice(page: Page, server: Server
     lost: list[tuple[str, str, str]] = []
 
     def lose(route: Route) -> None:
-        """The first answer to every change."""
+        """Lose the first answer to every change."""
         asked = route.request
         if asked.method == "GET":
             route.fallback()
             return
-        wish = (asked.method, asked.url, asked.headers["idempotency-key"])
+        request = (asked.method, asked.url, asked.headers["idempotency-key"])
         answer = route.fetch()  # the server has done it
-        if wish in lost:
+        if request in lost:
             route.fulfill(response=answer)
         else:
-            lost.append(wish)
+            lost.append(request)
             route.abort()
 
     page.route(f"{media}/**", lose)
@@ -405,7 +405,7 @@ def test_a_run_that_was_asked_for_elsewhere_stays_there(page: Page, server: Serv
     expect(page.get_by_label("Objects", exact=True)).to_be_visible()
     click(page, 0.27, 0.55)
     first = medium_id(page)
-    held = Held(page, "**/track")
+    held = HeldRequests(page, "**/track")
     with page.expect_request("**/track"):
         page.keyboard.press("t")
     page.keyboard.press("Control+ArrowRight")

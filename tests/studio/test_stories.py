@@ -1,4 +1,4 @@
-"""Whole stories, as a person would live them: a real server with nano, a real browser, real files."""
+"""Whole stories of users: a real server with nano, a real browser, real files."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def test_two_objects_tracked_corrected_exported(page: Page, server: Server, clip
     page.locator(".format", has_text=re.compile("coco", re.IGNORECASE)).first.click()
     document = read_json(download(page, tmp_path))
     assert len(document["images"]) == 8
-    tracks = {one.get("track_id", one.get("attributes", {}).get("track_id")) for one in document["annotations"]}
+    tracks = {each.get("track_id", each.get("attributes", {}).get("track_id")) for each in document["annotations"]}
     assert len(tracks) == 2
-    for one in document["annotations"]:
-        mask = decode_rle(one["segmentation"])
+    for annotation in document["annotations"]:
+        mask = decode_rle(annotation["segmentation"])
         assert mask.shape == (240, 427)
-        assert mask.sum() == one["area"]
+        assert mask.sum() == annotation["area"]
 
 
 LOOKS_LIKE = """
@@ -97,7 +97,7 @@ LOOKS_LIKE = """
   const looks = expected.map((_, frame) => {
     const at = 4 * Math.floor(((frame + 0.5) / expected.length) * width);
     const redness = data[at] - data[at + 1];
-    return redness > 20 ? "to check" : redness < -20 ? "fine" : "nothing";
+    return redness > 20 ? "to review" : redness < -20 ? "fine" : "nothing";
   });
   return looks.join() === expected.join();
 }
@@ -112,16 +112,17 @@ def test_the_confidence_row_marks_what_the_tracker_would_have_checked(
     page.get_by_role("button", name="One sequence").click()
     open_medium(page, "000")
     click(page, 0.75, 0.33)  # the stone, of which nano is never sure
-    said = page.locator(".review__line span").first
-    expect(said).to_have_text("Not tracked yet")
+    summary = page.locator(".review__line span").first
+    expect(summary).to_have_text("Not tracked yet")
     page.keyboard.press("t")
     expect(toast(page, "Tracked")).to_be_visible()
     saved(page)
     timeline = from_server(page, "timeline")
     assert min(timeline["objects"][0]["confidence"]) < 70
     review = timeline["review"]
-    expect(said).to_have_text(f"{len(review)} frames to review" if review else "No frames need review")
-    looks = ["to check" if frame in review else "fine" for frame in range(len(clip))]
+    count = f"{len(review)} {'frame' if len(review) == 1 else 'frames'} to review"
+    expect(summary).to_have_text(count if review else "No frames need review")
+    looks = ["to review" if frame in review else "fine" for frame in range(len(clip))]
     page.wait_for_function(LOOKS_LIKE, arg=looks)
 
     page.keyboard.press("Shift+A")
@@ -155,18 +156,18 @@ def test_reload_in_the_middle(page: Page, server: Server, clip: list[Path]) -> N
 
 
 def test_server_killed_and_started_again(new_page: Callable[[], Page], tmp_path: Path) -> None:
-    own = Server(tmp_path / "data")
-    own.start()
+    studio = Server(tmp_path / "data")
+    studio.start()
     try:
         page = new_page()
-        open_photo(page, own.address, "Killed", MEDIA / "cat.jpg")
+        open_photo(page, studio.address, "Killed", MEDIA / "cat.jpg")
         click(page, 0.5, 0.5)
         expect(objects(page)).to_have_count(1)
 
-        own.stop(signal.SIGKILL)
+        studio.stop(signal.SIGKILL)
         page.mouse.click(*place(page, 0.9, 0.1), button="right")
         expect(page.get_by_text("The server cannot be reached")).to_be_visible()
-        own.start()
+        studio.start()
         expect(page.get_by_text("The server cannot be reached")).to_have_count(0)
 
         expect(objects(page)).to_have_count(1)
@@ -174,15 +175,15 @@ def test_server_killed_and_started_again(new_page: Callable[[], Page], tmp_path:
         click(page, 0.9, 0.1, button="right")
         expect(toast(page, "cannot")).to_have_count(0)
     finally:
-        own.stop()
+        studio.stop()
 
 
 def test_tracking_goes_on_after_the_server_was_killed(new_page: Callable[[], Page], tmp_path: Path) -> None:
-    own = Server(tmp_path / "data")
-    own.start()
+    studio = Server(tmp_path / "data")
+    studio.start()
     try:
         page = new_page()
-        new_project(page, own.address, "Killed while tracking")
+        new_project(page, studio.address, "Killed while tracking")
         add_files(page, MEDIA / "bunny.mp4")
         open_medium(page, "bunny.mp4")
         click(page, 0.27, 0.55)
@@ -190,16 +191,16 @@ def test_tracking_goes_on_after_the_server_was_killed(new_page: Callable[[], Pag
         page.wait_for_function(
             '() => /^[1-9]/.test(document.querySelector("[aria-label=Tracking] .panel__count")?.textContent)'
         )
-        own.stop(signal.SIGKILL)
+        studio.stop(signal.SIGKILL)
         expect(page.get_by_text("The server cannot be reached")).to_be_visible()
-        own.start()
+        studio.start()
         expect(toast(page, "tracking continues")).to_be_visible()
         expect(toast(page, re.compile(r"Tracked \d+ frames"))).to_be_visible()
         saved(page)
         frames = from_server(page, "masks")["frames"]
-        assert [one["frame_index"] for one in frames] == list(range(100))
+        assert [frame["frame_index"] for frame in frames] == list(range(100))
     finally:
-        own.stop()
+        studio.stop()
 
 
 def test_keyboard_only(page: Page, server: Server) -> None:
@@ -255,35 +256,35 @@ def test_a_bad_file_is_named_and_the_others_come(page: Page, server: Server, tmp
 def test_two_people_at_once(new_page: Callable[[], Page], tmp_path: Path) -> None:
     data = tmp_path / "data"
     token = new_token(data, "bea")
-    own = Server(data, "--token", "the-admins-long-token-0123456789")
-    own.start()
+    studio = Server(data, "--token", "the-admins-long-token-0123456789")
+    studio.start()
     try:
         people = {"Ada's": new_page(), "Bea's": new_page()}
         for (name, page), secret in zip(people.items(), ("the-admins-long-token-0123456789", token), strict=True):
-            page.goto(own.address)
+            page.goto(studio.address)
             page.get_by_label("Token").fill("wrong")
             page.get_by_role("button", name="Enter").click()
             expect(page.get_by_role("alert")).to_be_visible()
             page.get_by_label("Token").fill(secret)
             page.get_by_role("button", name="Enter").click()
             expect(page.get_by_role("heading", name="Projects")).to_be_visible()
-            open_photo(page, own.address, name, MEDIA / "cat.jpg")
+            open_photo(page, studio.address, name, MEDIA / "cat.jpg")
         for page in people.values():
             page.mouse.click(*place(page, 0.5, 0.5))  # both before either has its answer
         for page in people.values():
             expect(objects(page)).to_have_count(1)
             expect(objects(page).locator(".status")).to_be_visible()
         for name, page in people.items():
-            page.goto(own.address)
+            page.goto(studio.address)
             expect(page.locator(".card__name")).to_have_text([name])
     finally:
-        own.stop()
+        studio.stop()
 
 
 def new_token(data: Path, name: str) -> str:
     command = [sys.executable, "-m", "masklet", "users", "add", name, "--data", str(data)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return max(said.split(), key=len)
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return max(printed.split(), key=len)
 
 
 def test_two_fingers_zoom_and_a_tap_clicks(browser: Browser, server: Server) -> None:
