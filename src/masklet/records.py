@@ -117,8 +117,18 @@ class Recall(Generic[A]):
         """True if nothing is read."""
         return not self.spatial and not self.pointers
 
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """(M,) slot of each spatial memory, as memory attention takes them."""
+        return tuple(slot for slot, _ in self.spatial)
+
+    @property
+    def pointer_times(self) -> tuple[float, ...]:
+        """(R,) frames ago of each pointer over the pointer span, as memory attention takes them."""
+        return tuple(ago / max(1, self.pointer_span - 1) for ago, _ in self.pointers)
+
     def __repr__(self) -> str:
-        slots, times = [slot for slot, _ in self.spatial], [ago for ago, _ in self.pointers]
+        slots, times = list(self.slots), [ago for ago, _ in self.pointers]
         return f"Recall(spatial slots {slots}, pointers of {times} frames ago, span {self.pointer_span})"
 
 

@@ -209,14 +209,12 @@ class StagedEngine(ABC, Generic[A]):
 
     def _attend_alike(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A:
         """Memory attention of objects that recall equally many memories and pointers."""
-        slots = np.array([[slot for slot, _ in recall.spatial] for recall in recalls], np.int64)
-        times = [[ago / max(1, recall.pointer_span - 1) for ago, _ in recall.pointers] for recall in recalls]
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
             **self._memories(self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls])),
-            "slots": slots,
+            "slots": np.array([recall.slots for recall in recalls], np.int64),
             "pointers": self._pointers(features, recalls),
-            "pointer_times": np.array(times, np.float32),
+            "pointer_times": np.array([recall.pointer_times for recall in recalls], np.float32),
         }
         return self.run_stage("attend", inputs | self._keys(features))["conditioned"]
 

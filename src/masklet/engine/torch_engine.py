@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
 from masklet.model.allocator import keep_freed_memory
+from masklet.model.layers import pool_cells
 from masklet.model.packed import can_pack, computes_in_bf16, packed
 from masklet.model.sam2 import SAM2
 from masklet.records import FloatArray
@@ -92,7 +92,7 @@ class TorchEngine(StagedEngine[Tensor]):
         return handle[index]
 
     def pool(self, handle: Tensor) -> Tensor:
-        return torch.unflatten(F.avg_pool2d(handle.flatten(0, -4), 2), 0, handle.shape[:-3])
+        return pool_cells(handle)
 
     def from_numpy(self, array: FloatArray) -> Tensor:
         return self._uploaded(array)

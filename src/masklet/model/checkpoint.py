@@ -111,7 +111,7 @@ def read_checkpoint(
             f"checkpoint {file} does not exist: give a .pt or .safetensors file or transformers' folder"
         )
     try:
-        _refuse_what_is_no_checkpoint(file)
+        _check_file_type(file)
         content, own_config = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
         if own_config is not None:
             checkpoint = _from_masklet(content, own_config)
@@ -413,7 +413,8 @@ _NO_CHECKPOINTS = {
 """By how files begin."""
 
 
-def _refuse_what_is_no_checkpoint(path: Path) -> None:
+def _check_file_type(path: Path) -> None:
+    """Raise a CheckpointError for empty files and for what is often downloaded in place of a checkpoint."""
     try:
         with path.open("rb") as file:
             start = file.read(64)

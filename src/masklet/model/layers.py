@@ -74,3 +74,8 @@ class ConvNeXtBlock(nn.Module):
 def is_exporting() -> bool:
     """Whether a graph is being traced. Releases of PyTorch before 2.7 do not tell that from being compiled."""
     return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
+
+
+def pool_cells(x: Tensor) -> Tensor:
+    """(..., h, w) to (..., h / 2, w / 2): means of 2 x 2 cells, by which speed="fast" shortens spatial memories."""
+    return torch.unflatten(F.avg_pool2d(x.flatten(0, -4), 2), 0, x.shape[:-3])

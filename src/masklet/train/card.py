@@ -74,10 +74,10 @@ def _listed(roots: str | Sequence[str]) -> str:
 def _summary(config: TrainConfig) -> str:
     start = f"`{config.init}`" if config.init else "its trunk's ImageNet weights"
     how = f" through LoRA of rank {config.trainable.lora.rank}" if config.trainable.lora else ""
-    taught = f", taught by `{config.teacher}`" if config.teacher else ""
+    teacher = f", with the teacher `{config.teacher}`" if config.teacher else ""
     return (
-        f"Trained by masklet from {start}{how}{taught}. The weights are in `ema.pt`; `masklet.load` and `--model` take "
-        f"this folder, and `masklet export` makes one that runs without PyTorch."
+        f"Trained by masklet from {start}{how}{teacher}. The weights are in `ema.pt`; `masklet.load` and `--model` "
+        f"take this folder, and `masklet export` makes one that runs without PyTorch."
     )
 
 

@@ -1,6 +1,6 @@
-"""A teacher: any engine, asked on the training images with the very prompts that the student gets.
+"""A teacher for distillation: any engine, asked on the training images with the student's own prompts.
 
-It runs as it does for users, so an exported folder or an official checkpoint teaches as well as a run of one's own.
+It runs as it does for users, so an exported folder or an official checkpoint can teach, too.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from masklet.train.prompts import PointPrompts
 NUM_CANDIDATES = 3
 
 
-class Answer(NamedTuple):
-    """What a teacher says of N objects."""
+class TeacherAnswer(NamedTuple):
+    """A teacher's masks of N objects."""
 
     logits: Tensor
-    """(N, 3, h, w) candidates; one alone is repeated."""
+    """(N, 3, h, w) candidates; a single one is repeated."""
     has_answer: Tensor
-    """(N,) bool; False for what a user could not have asked: no click and no box, or a box without area."""
+    """(N,) bool; False for prompts that a user cannot give: no click and no box, or a box without area."""
 
 
 class Teacher:
-    """Any model as a teacher.
+    """A model that teaches another one.
 
     Args:
         engine: the model.
@@ -39,44 +39,46 @@ class Teacher:
     def __init__(self, engine: Engine[Any]) -> None:
         self._engine = engine
 
-    def look_at(self, rgb: Tensor, num_objects: int) -> Lesson:
-        """Encode (B, S, S, 3) uint8 images, of which each has K objects."""
-        return Lesson(self._engine, [self._engine.encode_image(np.asarray(image.cpu())) for image in rgb], num_objects)
+    def look_at(self, rgb: Tensor, num_objects: int) -> TeacherBatch:
+        """Encode (B, S, S, 3) uint8 images with K objects each."""
+        return TeacherBatch(
+            self._engine, [self._engine.encode_image(np.asarray(image.cpu())) for image in rgb], num_objects
+        )
 
 
-class Lesson:
-    """One batch of images as a teacher sees them; remembers its last answers, to be corrected by the next click."""
+class TeacherBatch:
+    """One batch of images encoded by a teacher. It keeps its last answers, for the next click to correct."""
 
     def __init__(self, engine: Engine[Any], features: list[ImageFeatures[Any]], num_objects: int) -> None:
         self._engine, self._features, self._num_objects = engine, features, num_objects
         self._shown: dict[int, FloatArray] = {}
-        """By row: the low-res logits (h, w) of the chosen candidate."""
+        """Low-res logits (h, w) of the chosen candidate, by row."""
         self._is_first = True
 
-    def answer(self, points: PointPrompts) -> Answer:
-        """Ask with the (B * K) objects' points."""
+    def answer(self, points: PointPrompts) -> TeacherAnswer:
+        """Answer the prompts of all B * K objects."""
         side = self._engine.info.low_res_size
         logits = np.zeros((len(points.labels), NUM_CANDIDATES, side, side), np.float32)
         has_answer = np.zeros(len(points.labels), np.bool_)
         for number, features in enumerate(self._features):
             first = number * self._num_objects
-            asked = {
+            prompts = {
                 row: prompt
                 for row in range(first, first + self._num_objects)
                 if (prompt := self._prompt(points, row, features.size_hw)) is not None
             }
-            if not asked:
+            if not prompts:
                 continue
-            conditioned = self._engine.attend(features, [Recall() for _ in asked])
-            for row, decoded in zip(asked, self._engine.decode(conditioned, list(asked.values())), strict=True):
+            conditioned = self._engine.attend(features, [Recall() for _ in prompts])
+            for row, decoded in zip(prompts, self._engine.decode(conditioned, list(prompts.values())), strict=True):
                 candidates = self._engine.to_numpy(decoded.low_res_logits)
                 logits[row], has_answer[row] = candidates, True
                 self._shown[row] = candidates[decoded.chosen]
         self._is_first = False
-        return Answer(torch.tensor(logits), torch.tensor(has_answer))
+        return TeacherAnswer(torch.tensor(logits), torch.tensor(has_answer))
 
     def _prompt(self, points: PointPrompts, row: int, size_hw: tuple[int, int]) -> Prompt | None:
-        """The user's prompt that these points are; None if they are none, or correct what the teacher never said."""
+        """Return points as a user's prompt; None if they are not one, or correct an answer that does not exist."""
         if not self._is_first and row not in self._shown:
             return None
         height, width = size_hw

@@ -96,20 +96,20 @@ def mask_loss(
     return MaskLoss(used + weights.unused * unused, ious, chosen)
 
 
-def distillation_loss(logits: Tensor, taught: Tensor, valid: Tensor) -> Tensor:
-    """How far masks are from a teacher's: (N,), 0 where they are the same.
+def distillation_loss(logits: Tensor, teacher_logits: Tensor, valid: Tensor) -> Tensor:
+    """Return the distance of masks from a teacher's: (N,), 0 where they are equal.
 
-    Each mask of the teacher is compared with the nearest of the student's, since the order of candidates means nothing
-    between two models. Compared are Kullback-Leibler divergence, averaged over pixels, and dice with squared sizes
-    (Milletari et al. 2016), which unlike plain dice is least where the two maps are equal.
+    Each mask of the teacher is compared with the nearest of the student's, since the order of candidates has no meaning
+    between two models. The distance is the Kullback-Leibler divergence, averaged over pixels, plus dice with squared
+    sizes (Milletari et al. 2016), which unlike plain dice is smallest where both maps are equal.
 
     Args:
         logits: (N, K, H, W) the student's masks for the prompt.
-        taught: (N, J, H, W) the teacher's logits.
+        teacher_logits: (N, J, H, W) the teacher's logits.
         valid: (N, 1, H, W) 0 where void.
     """
     inside = valid.flatten(2)
-    logits, truth = logits.flatten(2), taught.flatten(2).sigmoid()
+    logits, truth = logits.flatten(2), teacher_logits.flatten(2).sigmoid()
     entropy = (F.binary_cross_entropy(truth, truth, reduction="none") * inside).sum(-1)
     # softplus(x) - x t is the cross entropy; its second part is one product for all pairs of masks.
     shared = torch.einsum("nkp,njp->nkj", logits * inside, truth)

@@ -1,7 +1,9 @@
-"""One training step: the engine's four functions on a batch of images or clips, and what their answers cost.
+"""One training step: the engine's four functions on a batch of images or clips, and the loss of their answers.
 
-Clips are tracked by the same memory bank that inference uses; its handles are tensors of all objects at once, since in
-training all are prompted on the same frames.
+Clips are tracked with the same memory bank as in inference. Its handles are tensors of all objects at once, since in
+training all objects are prompted on the same frames.
+
+Shapes: B images or clips, K objects each, N = B * K, T frames; S the side of the square input; h x w = S/16 x S/16.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.memory.bank import MemoryBank, MemoryConfig
+from masklet.model.layers import pool_cells
 from masklet.model.sam2 import SAM2, Features, Masks
 from masklet.records import ABSENT_SCORE, PRESENT_SCORE, FrameMemory, Recall
 from masklet.train.distillation import Teacher
@@ -37,7 +40,7 @@ _FEEDBACK_LIMIT = 16.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepConfig:
-    """How prompts are drawn."""
+    """Settings by which prompts and memories are drawn in training."""
 
     image_prompts: tuple[float, float, float] = (0.62, 0.30, 0.08)
     """Probabilities of click, box and coarse mask on an image."""
@@ -46,13 +49,13 @@ class StepConfig:
     image_clicks: int = 2
     """Decoder runs per image: the first prompt and corrections after it."""
     clip_correction_probability: float = 0.25
-    """That later frames of a clip are corrected by clicks."""
+    """Probability that later frames of a clip are corrected by clicks."""
     clip_corrections: int = 1
-    """Frames of a clip that are then corrected at most (SAM 2: the first and one more)."""
+    """Largest number of later frames of a clip that are then corrected (SAM 2: the first and one more)."""
     clip_clicks: int = 1
-    """Clicks on each of them, every one in the error that the last one left (SAM 2: 7)."""
+    """Clicks on each of them, each in the remaining error (SAM 2: 7)."""
     first_frame_correction_probability: float = 0.4
-    """That a first frame prompted by click or box is corrected at once."""
+    """Probability that a first frame prompted by click or box is corrected immediately."""
     tracks_with_candidates: bool = False
     """Tracked frames, and those with a single click, are answered by the best of three masks, as in SAM 2."""
     pooled_memories: float = 0.0
@@ -63,12 +66,12 @@ class StepConfig:
 
 
 class StepResult(NamedTuple):
-    """What a step cost and how good it was."""
+    """Loss and accuracy of a step."""
 
     loss: Tensor
     """Scalar."""
     metrics: dict[str, float]
-    """Mean IoUs by what was asked; empty kinds are left out."""
+    """Mean IoUs by kind of prompt; kinds that were not drawn are left out."""
 
 
 def repeat_objects(features: Features, num_objects: int) -> Features:
@@ -149,35 +152,38 @@ def image_step(
         void: (B, S/2, S/2) bool.
         config: how to prompt.
         weights: of the loss.
-        teacher: answers the same prompts, and how far the model is from it is part of the loss.
+        teacher: another model, asked with the same prompts; the distance from its masks is part of the loss.
+
+    Returns:
+        The mean loss over the decoder runs, and IoUs by kind of prompt.
     """
     num_objects = masks.shape[1]
-    lesson = None if teacher is None else teacher.look_at(rgb, num_objects)
-    target = masks.flatten(0, 1)[:, None].float()
-    valid = (~void).float().repeat_interleave(num_objects, dim=0)[:, None]
+    teacher_batch = None if teacher is None else teacher.look_at(rgb, num_objects)
+    target = masks.flatten(0, 1)[:, None].float()  # (N, 1, S/2, S/2), N = B * K
+    valid = (~void).float().repeat_interleave(num_objects, dim=0)[:, None]  # (N, 1, S/2, S/2)
     num = len(target)
     features = repeat_objects(model.encode_image(rgb), num_objects)
-    kinds = draw_kinds(num, config.image_prompts)
+    kinds = draw_kinds(num, config.image_prompts)  # (N,)
     points = first_prompts(target, kinds)
-    has_mask = kinds == PromptKind.MASK
-    mask_logits = coarse_mask_logits(target)
-    ambiguous = kinds == PromptKind.CLICK
+    has_mask = kinds == PromptKind.MASK  # (N,)
+    mask_logits = coarse_mask_logits(target)  # (N, 1, S/4, S/4)
+    ambiguous = kinds == PromptKind.CLICK  # (N,): three masks may answer, the best one counts
     loss = torch.zeros(())
     metrics: dict[str, float] = {}
     for round_index in range(config.image_clicks):
         answer = _full_precision(decode(model, features.unconditioned, features, points, mask_logits, has_mask))
-        logits = at_target_size(answer.low_res_logits, target)
+        logits = at_target_size(answer.low_res_logits, target)  # (N, 4, S/2, S/2)
         cost = mask_loss(logits, answer.iou_predictions, target, valid, ambiguous, weights)
         presence = F.binary_cross_entropy_with_logits(answer.object_score, torch.ones(num))
         loss = loss + cost.loss.mean() + 0.1 * weights.object_score * presence
-        if lesson is not None:
-            taught, has_answer = lesson.answer(points)
-            used = torch.where(ambiguous[:, None, None, None], logits[:, 1:], logits[:, :1])
-            away = distillation_loss(used, at_target_size(taught, target), valid)[has_answer]
-            if len(away):
-                loss = loss + weights.distillation * away.mean()
-                metrics["teacher"] = away.mean().item()
-        chosen_iou = cost.ious[torch.arange(num), cost.chosen]
+        if teacher_batch is not None:
+            teacher_logits, has_answer = teacher_batch.answer(points)  # (N, 3, S/4, S/4), (N,)
+            used = torch.where(ambiguous[:, None, None, None], logits[:, 1:], logits[:, :1])  # (N, 3, S/2, S/2)
+            distillation = distillation_loss(used, at_target_size(teacher_logits, target), valid)[has_answer]
+            if len(distillation):
+                loss = loss + weights.distillation * distillation.mean()
+                metrics["teacher"] = distillation.mean().item()
+        chosen_iou = cost.ious[torch.arange(num), cost.chosen]  # (N,)
         if round_index == 0:
             for kind in PromptKind:
                 if (kinds == kind).any():
@@ -206,7 +212,7 @@ def clip_step(
     """
     batch, num_objects, num_frames = masks.shape[:3]
     targets = masks.flatten(0, 1).float()[:, :, None]  # (N, T, 1, S/2, S/2)
-    valids = (~void).float().repeat_interleave(num_objects, dim=0)[:, :, None]
+    valids = (~void).float().repeat_interleave(num_objects, dim=0)[:, :, None]  # (N, T, 1, S/2, S/2)
     encoded = model.encode_image(rgb.flatten(0, 1))
     frames = _map_features(encoded, lambda t: t.reshape(batch, num_frames, *t.shape[1:]))
     bank: MemoryBank[Tensor] = MemoryBank(config.memory)
@@ -216,23 +222,24 @@ def clip_step(
     tracked_ious: list[Tensor] = []
     for time in range(num_frames):
         features = repeat_objects(_map_features(frames, partial(_at_time, time)), num_objects)
-        target, valid = targets[:, time], valids[:, time]
-        present = target.flatten(1).sum(1) > 3
+        target = targets[:, time]  # (N, 1, S/2, S/2)
+        present = target.flatten(1).sum(1) > 3  # (N,)
+        inputs = _FrameInputs(features, target, valids[:, time], present)
         if time == 0:
-            frame = _prompted_frame(model, features, target, valid, config, weights, metrics)
+            frame = _prompted_frame(model, inputs, config, weights, metrics)
         else:
             num_clicks = config.clip_clicks if time in corrected else 0
-            frame = _tracked_frame(
-                model, features, bank.recall(time), target, valid, present, config, weights, num_clicks
-            )
+            frame = _tracked_frame(model, inputs, bank.recall(time), config, weights, num_clicks=num_clicks)
             tracked_ious.append(frame.iou[present].mean() if present.any() else torch.ones(()))
         loss = loss + frame.loss
         if time + 1 < num_frames:
-            # Half of the time memories are written by what the model believes, as in inference, else by the truth.
-            believes = torch.rand(()) < 0.5 and time > 0
-            score = frame.object_score.detach() if believes else torch.where(present, PRESENT_SCORE, ABSENT_SCORE)
+            # Half of the time the model's own object score says whether the memory shows the object, as in inference;
+            # else the truth says it.
+            uses_own_score = torch.rand(()) < 0.5 and time > 0
+            score = frame.object_score.detach() if uses_own_score else torch.where(present, PRESENT_SCORE, ABSENT_SCORE)
             prompted = time == 0 or time in corrected
             is_prompted = torch.full((len(target),), prompted)
+            # (N, C', h, w): in the bank all objects of a frame are one entry
             spatial = model.encode_memory(features.embedding, frame.logits, score, is_prompted, features.keys)
             pointer = torch.where((score > 0)[:, None], frame.pointer, model.no_object_pointer.to(frame.pointer.dtype))
             memory = FrameMemory(spatial, pointer)
@@ -244,7 +251,7 @@ def clip_step(
 
 
 def draw_corrected_frames(num_frames: int, config: StepConfig) -> frozenset[int]:
-    """Which frames after the first are corrected: none, or 1 to `clip_corrections` of them."""
+    """Draw the frames after the first that are corrected: none, or 1 to `clip_corrections` of them."""
     later = num_frames - 1
     if later < 1 or torch.rand(()) >= config.clip_correction_probability:
         return frozenset()
@@ -252,26 +259,38 @@ def draw_corrected_frames(num_frames: int, config: StepConfig) -> frozenset[int]
     return frozenset((1 + torch.randperm(later)[:count]).tolist())
 
 
+class _FrameInputs(NamedTuple):
+    """One frame of a batch of clips: N objects on it, and their ground truth."""
+
+    features: Features
+    target: Tensor
+    """(N, 1, S/2, S/2) masks, 0 or 1."""
+    valid: Tensor
+    """(N, 1, S/2, S/2) 0 where the loss ignores a pixel, else 1."""
+    present: Tensor
+    """(N,) whether the object is on the frame."""
+
+
 class _FrameAnswer(NamedTuple):
+    """Answer and cost of one frame of a batch of clips."""
+
     loss: Tensor
+    """Scalar."""
     logits: Tensor
-    """(N, 1, h, w) what is remembered."""
+    """(N, 1, 4h, 4w) of the mask that is remembered."""
     pointer: Tensor
+    """(N, D) object pointers."""
     object_score: Tensor
+    """(N,) logits."""
     iou: Tensor
-    """(N,)"""
+    """(N,) IoU of the chosen mask with the truth."""
 
 
 def _prompted_frame(
-    model: SAM2,
-    features: Features,
-    target: Tensor,
-    valid: Tensor,
-    config: StepConfig,
-    weights: LossWeights,
-    metrics: dict[str, float],
+    model: SAM2, inputs: _FrameInputs, config: StepConfig, weights: LossWeights, metrics: dict[str, float]
 ) -> _FrameAnswer:
-    """The first frame: a click, a box or the mask itself."""
+    """Prompt the first frame by a click, a box or the mask itself; IoUs by kind of prompt go to `metrics`."""
+    features, target, valid, _ = inputs
     num = len(target)
     kinds = draw_kinds(num, config.clip_prompts)
     is_mask = kinds == PromptKind.MASK
@@ -306,49 +325,59 @@ def _prompted_frame(
     return _FrameAnswer(loss, remembered, pick(answer.pointers, chosen)[:, 0], answer.object_score, iou)
 
 
+def _attend(model: SAM2, features: Features, recall: Recall[Tensor], *, pooled: bool) -> Tensor:
+    """Return (N, D, h, w): memory attention over one recall, whose handles are tensors of all N objects.
+
+    The engine's layout (`StagedEngine.attend`), where every object has the same slots and times. With `pooled` memory
+    attention reads memories averaged over 2 x 2 cells; the correspondence still reads its channels at full size.
+    """
+    memory = torch.stack([memory for _, memory in recall.spatial], dim=1)  # (N, M, C', h, w)
+    pointers = torch.stack([pointer for _, pointer in recall.pointers], dim=1)  # (N, R, D)
+    slots = torch.tensor([recall.slots]).expand(len(memory), -1)  # (N, M)
+    times = torch.tensor([recall.pointer_times]).expand(len(memory), -1)  # (N, R)
+    matches = None
+    if pooled:
+        memory, matches = memory.split((model.config.memory_dim, memory.shape[2] - model.config.memory_dim), dim=2)
+        memory, matches = pool_cells(memory), matches if matches.shape[2] else None
+    return model.attend(features.embedding, memory, slots, pointers, times, features.keys, matches)
+
+
 def _tracked_frame(
     model: SAM2,
-    features: Features,
+    inputs: _FrameInputs,
     recall: Recall[Tensor],
-    target: Tensor,
-    valid: Tensor,
-    present: Tensor,
     config: StepConfig,
     weights: LossWeights,
+    *,
     num_clicks: int,
 ) -> _FrameAnswer:
-    """A later frame: from memory alone, then corrected by clicks."""
+    """Track a later frame from memory alone, then correct it by clicks in the error of each answer."""
+    features, target, valid, _ = inputs
     num = len(target)
-    slots = torch.tensor([[slot for slot, _ in recall.spatial]]).expand(num, -1)
-    times = torch.tensor([[ago / (recall.pointer_span - 1) for ago, _ in recall.pointers]]).expand(num, -1)
-    memory, matches = torch.stack([memory for _, memory in recall.spatial], dim=1), None
-    if config.pooled_memories and torch.rand(()) < config.pooled_memories:
-        own, rest = memory[:, :, : model.config.memory_dim], memory[:, :, model.config.memory_dim :]
-        memory = torch.unflatten(F.avg_pool2d(own.flatten(0, 1), 2), 0, own.shape[:2])
-        matches = rest if rest.shape[2] else None
-    pointers = torch.stack([pointer for _, pointer in recall.pointers], dim=1)
-    conditioned = model.attend(features.embedding, memory, slots, pointers, times, features.keys, matches)
+    pooled = bool(config.pooled_memories and torch.rand(()) < config.pooled_memories)
+    conditioned = _attend(model, features, recall, pooled=pooled)
     answer = _full_precision(decode(model, conditioned, features, no_prompts(num), None, None))
     ambiguous = torch.full((num,), config.tracks_with_candidates)
-    loss, cost = _tracked_loss(answer, target, valid, present, ambiguous, weights)
+    loss, cost = _tracked_loss(answer, inputs, ambiguous, weights)
     iou = cost.ious[torch.arange(num), cost.chosen]
     points: PointPrompts | None = None
     for _ in range(num_clicks):
-        shown = pick(answer.low_res_logits.detach(), cost.chosen)
+        shown = pick(answer.low_res_logits.detach(), cost.chosen)  # (N, 1, 4h, 4w)
         click = correction_points(at_target_size(shown, target), target, valid)
         points, ambiguous = (clicks(*click), ambiguous) if points is None else (points.add(*click), ambiguous & False)
         has_mask = torch.ones(num, dtype=torch.bool)
         answer = _full_precision(decode(model, conditioned, features, points, feedback(shown), has_mask))
-        more, cost = _tracked_loss(answer, target, valid, present, ambiguous, weights)
+        more, cost = _tracked_loss(answer, inputs, ambiguous, weights)
         loss = loss + more / num_clicks
     logits, pointer = pick(answer.low_res_logits, cost.chosen), pick(answer.pointers, cost.chosen)[:, 0]
     return _FrameAnswer(loss, logits, pointer, answer.object_score, iou)
 
 
 def _tracked_loss(
-    answer: Masks, target: Tensor, valid: Tensor, present: Tensor, ambiguous: Tensor, weights: LossWeights
+    answer: Masks, inputs: _FrameInputs, ambiguous: Tensor, weights: LossWeights
 ) -> tuple[Tensor, MaskLoss]:
-    """Masks cost only where the object is there; whether it is, always."""
+    """Return the loss: masks count only where the object is present, the object score always."""
+    _, target, valid, present = inputs
     logits = at_target_size(answer.low_res_logits, target)
     cost = mask_loss(logits, answer.iou_predictions, target, valid, ambiguous, weights)
     score = F.binary_cross_entropy_with_logits(answer.object_score, present.float())
