@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,8 +29,9 @@ from masklet.cli.options import (
 )
 from masklet.cli.prompts import ObjectPrompt
 from masklet.cli.track_options import MaskChoice, SessionChoice, TrackPrompts, TrackResults, WayChoice
-from masklet.cli.track_run import Seen, TrackRun, written
+from masklet.cli.track_run import TrackRun, written
 from masklet.errors import Cancelled, ConfigError, OutputError, PromptError
+from masklet.tracking.summary import ObjectSummary
 
 if TYPE_CHECKING:
     from masklet.formats import MaskStreams
@@ -89,7 +89,7 @@ def track(
         for frames, whose in accepted:  # before a prompt outdates what is good
             tracker.accept(frames, whose)
         given = _give_prompts(tracker, said)
-        run = TrackRun({object_id: Seen() for object_id in tracker.object_ids})
+        run = TrackRun({object_id: ObjectSummary() for object_id in tracker.object_ids})
         frames_to_come, total = _way(tracker, run, said, way, session, stabilise=masks.stabilise)
         if session.resume is not None:
             output = output.as_before(tracker.notes)
@@ -223,43 +223,20 @@ def _way(
     stabilise: bool,
 ) -> tuple[Iterator[tuple[Frame, FrameMasks]], int | None]:
     """The frames with their masks, as they are to be written, and how many there will be."""
+    from masklet.tracking.resuming import continued, with_frames
+
     info = _source(tracker).info
     if session.resume is None:
         going = tracker.run(choice.direction, start=choice.start, stop=choice.stop)  # type: ignore[arg-type]
-        way, total = _tracked(tracker, going), choice.num_frames(info, [one.frame_index for one in said])
+        way, total = with_frames(tracker, going), choice.num_frames(info, [one.frame_index for one in said])
     else:
-        way, total = _taken_up(tracker, run.stopped), info.num_frames
+        way, total = continued(tracker, run.stopped.is_set), info.num_frames
     way = run.until_stopped(way)
     if stabilise:
         from masklet.masks.stabilise import stabilised
 
         way = stabilised(way)  # its last frames are those that wait in it when the way ends
     return way, total
-
-
-def _tracked(tracker: Tracker[Any], way: Iterator[FrameMasks]) -> Iterator[tuple[Frame, FrameMasks]]:
-    for masks in way:
-        assert tracker.frame is not None
-        yield tracker.frame, masks
-
-
-def _taken_up(tracker: Tracker[Any], stopped: threading.Event) -> Iterator[tuple[Frame, FrameMasks]]:
-    """What new prompts change is tracked again; then everything is shown from the first frame on, and tracking goes on.
-
-    Nothing that still holds is tracked a second time. Stopped while it tracks again, it shows nothing: the results stay
-    as they were, and the next time goes on from there.
-    """
-    assert tracker.source is not None
-    known = tracker.tracked_frames
-    for _ in tracker.retrack():
-        if stopped.is_set():
-            return
-    if known is not None:
-        for frame in tracker.source.frames(known[0], known[1] + 1):
-            masks = None if tracker.is_to_come(frame.index) else tracker.masks_at(frame.index)
-            if masks is not None:
-                yield frame, masks
-    yield from _tracked(tracker, tracker.proceed())
 
 
 def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, asked: bool) -> Path | None:

@@ -22,6 +22,7 @@ from masklet.cli.console import (
     stderr,
 )
 from masklet.errors import MaskletError, VideoError
+from masklet.tracking.summary import ObjectSummary
 
 if TYPE_CHECKING:
     from masklet.formats import MaskStreams
@@ -34,39 +35,10 @@ SAVE_EVERY_S = 60.0
 
 
 @dataclass(slots=True)
-class Seen:
-    """What became of one object."""
-
-    num_frames: int = 0
-    """On which it was known."""
-    num_present: int = 0
-    iou_sum: float = 0.0
-    first: int | None = None
-    last: int | None = None
-    prompted: list[int] = field(default_factory=list)
-
-    def add(self, masks: FrameMasks, row: int) -> None:
-        self.num_frames += 1
-        if masks.prompted[row]:
-            self.prompted.append(masks.frame_index)
-        if masks.object_scores[row] > 0:
-            index = masks.frame_index
-            self.num_present += 1
-            self.iou_sum += float(masks.iou_predictions[row])
-            self.first = index if self.first is None else min(self.first, index)
-            self.last = index if self.last is None else max(self.last, index)
-
-    @property
-    def mean_iou_prediction(self) -> float | None:
-        """Over the frames on which it was present."""
-        return self.iou_sum / self.num_present if self.num_present else None
-
-
-@dataclass(slots=True)
 class TrackRun:
     """Moves frames from the tracker to the outputs until one of them ends."""
 
-    objects: dict[int, Seen]
+    objects: dict[int, ObjectSummary]
     num_frames: int = 0
     seconds: float = 0.0
     broken: VideoError | None = None
@@ -148,7 +120,7 @@ class TrackRun:
         if masks.needs_review:
             self.to_review.append(masks.frame_index)
         for row, object_id in enumerate(masks.object_ids):
-            self.objects.setdefault(object_id, Seen()).add(masks, row)
+            self.objects.setdefault(object_id, ObjectSummary()).add(masks, row)
 
     def to_dict(self, info: VideoInfo, streams: MaskStreams) -> dict[str, Any]:
         return {

@@ -45,9 +45,6 @@ class OnnxEngine(StagedEngine[Array]):
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._sessions = {stage: self._open(stage, options) for stage in STAGE_OUTPUTS}
-        self._inputs = {
-            stage: frozenset(value.name for value in session.get_inputs()) for stage, session in self._sessions.items()
-        }
         super().__init__(
             spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision="fp32", speed=speed
         )

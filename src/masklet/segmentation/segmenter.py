@@ -1,12 +1,11 @@
-"""Segments images: encode once, then ask as often as you like.
+"""Image segmentation: an image is encoded once, and then answers any number of prompts.
 
-Like the tracker, it moves handles between the parts of an engine and knows no tensors.
+Like the tracker, it moves handles between the functions of an engine and knows no tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -17,16 +16,13 @@ from masklet.masks.edges import EdgeConfig, refine_edges
 from masklet.masks.shown import shown_logits
 from masklet.media.images import ImageSource, read_image
 from masklet.prompts import Prompt, PromptFields
-from masklet.records import ByteArray, Decoded, FloatArray, ImageFeatures, Recall, SegmentResult, size_text
+from masklet.records import ByteArray, Decoded, ImageFeatures, Recall, SegmentResult, size_text
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, OnCounts, segment_everything
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 A = TypeVar("A")
-
-Refine = Callable[..., FloatArray]
-"""`refine_edges` for one picture."""
 
 
 class Segmenter(Generic[A]):
@@ -46,7 +42,7 @@ class Segmenter(Generic[A]):
         return f"Segmenter({self.engine.info.name!r}{edges})"
 
     def set_image(self, image: ImageSource) -> EncodedImage[A]:
-        """Encode an image, the slow part; what comes back answers prompts in milliseconds, and stays valid.
+        """Encode an image. This is the slow part; the result answers prompts in milliseconds and stays valid.
 
         Args:
             image: a path, a PIL image, or (H, W, 3) uint8 RGB; see `masklet.media.images.read_image`.
@@ -59,17 +55,17 @@ class Segmenter(Generic[A]):
             self.engine,
             self.engine.encode_image(rgb),
             rgb=rgb,
-            refine=None if self.edges is None else partial(refine_edges, rgb=rgb, config=self.edges),
+            edges=self.edges,
         )
 
     def everything(
         self, image: ImageSource, config: AutomaticConfig | None = None, *, on_progress: OnCounts | None = None
     ) -> list[AutomaticMask]:
-        """Find everything in an image without being told what; see `masklet.segmentation.automatic.segment_everything`.
+        """Segment everything in an image without prompts; see `masklet.segmentation.automatic.segment_everything`.
 
         Args:
             image: as in `set_image`.
-            config: what is asked and what stays; `AutomaticConfig.for_engine` when left out.
+            config: density of the clicks, and thresholds; `AutomaticConfig.for_engine` when left out.
             on_progress: called with an `AutomaticCounts` after each batch of clicks.
 
         Raises:
@@ -80,7 +76,7 @@ class Segmenter(Generic[A]):
 
 
 class EncodedImage(Generic[A]):
-    """One image, ready for prompts. Made by `Segmenter.set_image`."""
+    """An encoded image, ready for prompts. Made by `Segmenter.set_image`."""
 
     def __init__(
         self,
@@ -88,13 +84,14 @@ class EncodedImage(Generic[A]):
         features: ImageFeatures[A],
         *,
         rgb: ByteArray | None = None,
-        refine: Refine | None = None,
+        edges: EdgeConfig | None = None,
     ) -> None:
         self.engine = engine
         self.features = features
         self.rgb = rgb
         """(H, W, 3) uint8: the picture, which results show; None if it is not kept."""
-        self._refine = refine
+        self.edges = edges
+        """How the edges of masks are refined, which needs `rgb`; None leaves them as the model has them."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -153,10 +150,10 @@ class EncodedImage(Generic[A]):
         return self._decode(fitted, multimask)
 
     def decode(self, prompts: Sequence[Prompt], *, multimask: bool) -> list[Decoded[A]]:
-        """The decoder's own answers, one a prompt, candidates in its order and as handles of the engine.
+        """Return the decoder's own answers, one per prompt, with candidates in its order and handles of the engine.
 
         Args:
-            prompts: taken as they are: in pixels of this image, with logits of the model's size.
+            prompts: not checked: in pixels of this image, with logits of the model's size.
             multimask: three candidates (True) or one (False).
         """
         conditioned = self.engine.attend(self.features, [Recall()] * len(prompts))
@@ -178,9 +175,9 @@ class EncodedImage(Generic[A]):
         best_first = list(decoded.best_first)
         logits = self.engine.to_numpy(decoded.low_res_logits)[best_first]
         full = np.stack([shown_logits(plane, self.engine.info, prompt, self.size_hw) for plane in logits])
-        if self._refine is not None:
+        if self.edges is not None and self.rgb is not None:
             for plane in full:
-                plane[...] = self._refine(plane, low_res_hw=logits.shape[1:])
+                plane[...] = refine_edges(plane, self.rgb, (logits.shape[1], logits.shape[2]), self.edges)
         iou_predictions = np.asarray(decoded.iou_predictions, np.float32)[best_first]
         stage = stage_of(prompt)
         return SegmentResult(
