@@ -59,8 +59,8 @@ OPTIONS = {
     ],
     "doctor": ["--json"],
     "bench": [
-        "parts", "--model", "-m", "--device", "--precision", "--compiled", "--speed", "--objects", "--clip",
-        "--frames", "--repeats", "--threads", "--random-weights", "--exported", "--out", "-o",
+        "parts", "--model", "-m", "--device", "--precision", "--compiled", "--speed", "--random-weights", "--exported",
+        "--objects", "--clip", "--frames", "--repeats", "--threads", "--out", "-o",
     ],
     "evaluate": [],
     "evaluate clicks": [

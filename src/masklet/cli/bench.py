@@ -1,4 +1,4 @@
-"""`masklet bench`: how long each part takes on this machine, and other implementations beside it."""
+"""`masklet bench` measures how long each part takes on this machine, and other implementations next to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.cli.console import command_line, print_line, print_table, show_status
+from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.options import MODEL_PANEL, DeviceOption, ModelOption, examples, split_list
 from masklet.errors import ConfigError, EngineError
 from masklet.output import atomic_path, make_folder
@@ -35,71 +36,119 @@ EPILOG = examples(
 )
 
 
-def bench(
-    parts: Annotated[
-        list[str] | None,
-        typer.Argument(help="What to measure: stages, commands, peers. Stages and commands when left out."),
-    ] = None,
-    model: ModelOption = "nano",
-    device: DeviceOption = "auto",
+class Contestants(OptionGroup):
+    """The engines that are measured."""
+
+    model: ModelOption = "nano"
+    device: DeviceOption = "auto"
     precision: Annotated[
         str,
         typer.Option(metavar="LIST", help="auto, fp32, bf16, fp16 or several.", rich_help_panel=MODEL_PANEL),
-    ] = "auto",
+    ] = "auto"
     compiled: Annotated[
         bool, typer.Option("--compiled", help="stages: each also through torch.compile, which takes minutes.")
-    ] = False,
-    speed: Annotated[str, typer.Option(metavar="LIST", help="exact, fast or both.")] = "exact",
-    objects: Annotated[str, typer.Option(metavar="LIST", help="Numbers of objects.")] = "1,8",
-    clip: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A video to measure on; a made-up one of 480 x 854 otherwise.")
-    ] = None,
-    frames: Annotated[
-        str, typer.Option(metavar="SHORT,LONG", help="commands: tracked frames; the difference is what is reported.")
-    ] = "5,45",
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds; one more to warm up.")] = 5,
-    threads: Annotated[int, typer.Option(min=0, help="For all contestants; 0 leaves it to each (one a core).")] = 0,
+    ] = False
+    speed: Annotated[str, typer.Option(metavar="LIST", help="exact, fast or both.")] = "exact"
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="An official architecture without its weights: for timing only.")
-    ] = False,
+    ] = False
     exported: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="peers: the same model as `masklet export` wrote it.")
+    ] = None
+
+    def speeds(self) -> list[str]:
+        """Return the speeds to compare.
+
+        Raises:
+            ConfigError: one is unknown, or there is none.
+        """
+        from masklet.engine.staged import SPEEDS
+
+        return _not_empty(split_list(self.speed, of=SPEEDS, name="--speed"), "--speed")
+
+    def engines(self, threads: int) -> dict[str, Engine[Any]]:
+        """Return the engines by what tells one from the others.
+
+        Raises:
+            ConfigError: a precision or a speed is unknown.
+        """
+        precisions = _not_empty(split_list(self.precision, of=PRECISIONS, name="--precision"), "--precision")
+        settings = _Settings(self.model, self.device, threads, self.random_weights)
+        return _engines(settings, self.speeds(), precisions, self.compiled)
+
+
+class Workload(OptionGroup):
+    """What is measured, and how often."""
+
+    objects: Annotated[str, typer.Option(metavar="LIST", help="Numbers of objects.")] = "1,8"
+    clip: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A video to measure on. By default a synthetic one, 480 x 854.")
+    ] = None
+    frames: Annotated[
+        str, typer.Option(metavar="SHORT,LONG", help="commands: numbers of tracked frames; the difference is reported.")
+    ] = "5,45"
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; one more to warm up.")] = 5
+    threads: Annotated[
+        int, typer.Option(min=0, help="Threads for all contestants; 0 leaves it to each (one per core).")
+    ] = 0
+
+    def counts(self) -> list[int]:
+        """Return the numbers of objects.
+
+        Raises:
+            ConfigError: they are not whole numbers from 1 on.
+        """
+        return _not_empty([_number(text, "--objects") for text in split_list(self.objects)], "--objects")
+
+    def lengths(self) -> tuple[int, int]:
+        """Return the two numbers of tracked frames, the smaller first.
+
+        Raises:
+            ConfigError: something else was typed.
+        """
+        lengths = [_number(text, "--frames") for text in split_list(self.frames)]
+        if len(lengths) != 2 or lengths[0] >= lengths[1]:
+            raise ConfigError(f"--frames must be two numbers, the smaller first, got {self.frames!r}")
+        return lengths[0], lengths[1]
+
+
+@with_groups
+def bench(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to measure: stages, commands, peers. By default stages and commands."),
     ] = None,
+    *,
+    contestants: Contestants,
+    workload: Workload,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Keep MODEL_HARDWARE_DATE.md there.")
     ] = None,
 ) -> int:
-    """Measure speed: stages, whole commands, and other implementations beside them. The last line is JSON."""
+    """Measure speed: stages, whole commands, and other implementations next to them. The last line is JSON."""
     from masklet.bench.card import card
     from masklet.bench.report import BenchReport
-    from masklet.engine.staged import SPEEDS
 
     chosen = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
-    speeds = split_list(speed, of=SPEEDS, name="--speed")
-    precisions = split_list(precision, of=PRECISIONS, name="--precision")
-    counts = [_number(text, "--objects") for text in split_list(objects)]
-    lengths = [_number(text, "--frames") for text in split_list(frames)]
-    if not speeds or not counts or not precisions:
-        raise ConfigError("--speed, --precision and --objects must not be empty")
-    if len(lengths) != 2 or lengths[0] >= lengths[1]:
-        raise ConfigError(f"--frames must be two numbers, the smaller first, got {frames!r}")
-    if "commands" in chosen and random_weights:
+    speeds, counts = contestants.speeds(), workload.counts()
+    workload.lengths()  # refused before anything is measured
+    if "commands" in chosen and contestants.random_weights:
         raise ConfigError("commands load a model by its name: leave --random-weights out")
     if "commands" in chosen and not hasattr(os, "wait4"):
         raise EngineError("commands can only be measured on Linux and macOS: choose stages")
-    report = BenchReport(model, command_line.get(), card(threads))
+    report = BenchReport(contestants.model, command_line.get(), card(workload.threads))
     for line in report.card_lines():
         print_line(line)
     with tempfile.TemporaryDirectory() as scratch:
         if "stages" in chosen or "peers" in chosen:
-            rgb = _first_frame(clip)
-            engines = _engines(_Settings(model, device, threads, random_weights), speeds, precisions, compiled)
+            rgb = _first_frame(workload.clip)
+            engines = contestants.engines(workload.threads)
             if "stages" in chosen:
-                _measure_stages(report, engines, rgb, counts, repeats)
+                _measure_stages(report, engines, rgb, counts, workload.repeats)
             if "peers" in chosen:
-                _measure_peers(report, engines, rgb, exported, repeats)
+                _measure_peers(report, engines, rgb, contestants.exported, workload.repeats)
         if "commands" in chosen:
-            _measure_commands(report, model, speeds, counts, clip, Path(scratch), (lengths[0], lengths[1]), repeats)
+            _measure_commands(report, contestants.model, speeds, workload, Path(scratch))
     if out is not None:
         path = make_folder(out) / f"{report.name}.md"
         with atomic_path(path) as partial:
@@ -107,6 +156,12 @@ def bench(
         print_line(f"wrote {path}")
     print_line(report.to_json())
     return 0
+
+
+def _not_empty(entries: list[Any], option: str) -> list[Any]:
+    if not entries:
+        raise ConfigError(f"{option} must not be empty")
+    return entries
 
 
 def _number(text: str, name: str) -> int:
@@ -127,7 +182,7 @@ def _first_frame(clip: Path | None) -> ByteArray:
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """What all engines of a run share."""
+    """Settings that all engines of a run share."""
 
     model: str
     device: str
@@ -136,7 +191,7 @@ class _Settings:
 
 
 def _engines(settings: _Settings, speeds: list[str], precisions: list[str], compiled: bool) -> dict[str, Engine[Any]]:
-    """By what tells one from the others."""
+    """Return the engines by what tells one from the others."""
     engines = {}
     for precision in precisions:
         for speed in speeds:
@@ -168,7 +223,7 @@ def _engine(settings: _Settings, precision: str, speed: str) -> Engine[Any]:
 
 
 def _compiled(engine: Engine[Any]) -> Engine[Any]:
-    """The same engine through `torch.compile`."""
+    """Return the same engine through `torch.compile`."""
     from masklet.engine.open import needs_extra
 
     with needs_extra("torch", "--compiled"):
@@ -217,22 +272,14 @@ def _measure_peers(
             _add(report, stage, 1, compete([*rivals, *own[stage]], repeats))
 
 
-def _measure_commands(
-    report: BenchReport,
-    model: str,
-    speeds: list[str],
-    counts: list[int],
-    clip: Path | None,
-    scratch: Path,
-    lengths: tuple[int, int],
-    repeats: int,
-) -> None:
+def _measure_commands(report: BenchReport, model: str, speeds: list[str], workload: Workload, scratch: Path) -> None:
     from PIL import Image
 
     from masklet.bench.commands import run_commands, seconds_a_frame, starts, tracks
     from masklet.bench.material import write_clip
     from masklet.media.source import open_source
 
+    counts, lengths, clip = workload.counts(), workload.lengths(), workload.clip
     video = write_clip(scratch / "clip.mp4", lengths[1]) if clip is None else clip
     photo = scratch / "photo.png"
     with open_source(video) as source:
@@ -242,7 +289,7 @@ def _measure_commands(
     for speed in speeds:
         commands |= tracks(model, speed, video, size_hw, counts, lengths)
     with show_status("commands ..."):
-        results = run_commands(commands, repeats)
+        results = run_commands(commands, workload.repeats)
     report.add_commands(results)
     report.add_frames(seconds_a_frame(results, lengths), report.card["cpu"]["cores"])
     for table in report.tables[-2:]:

@@ -13,7 +13,7 @@ from masklet.errors import CheckpointError, ConfigError
 from masklet.output import refuse_existing
 
 if TYPE_CHECKING:
-    from masklet.model.checkpoint import Layout
+    from masklet.model.checkpoint import Checkpoint, Layout
 
 LAYOUTS = ("sam2", "transformers", "masklet")
 OFFICIAL_IMAGE_SIZE = 1024
@@ -74,6 +74,10 @@ def convert(
     with show_status(f"converting {model} ..."):
         checkpoint = read_checkpoint(source, image_size=image_size)
         save_checkpoint(checkpoint, target, chosen)
+    return _report(checkpoint, chosen, target, as_json=as_json)
+
+
+def _report(checkpoint: Checkpoint, chosen: Layout, target: Path, *, as_json: bool) -> int:
     size = sum(path.stat().st_size for path in _files(target))
     if as_json:
         print_json(
