@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,15 @@ def test_masks_of_another_size_are_refused(tmp_path: Path) -> None:
     masklets = Masklets.of_masks({0: {1: np.ones((4, 4), np.bool_)}})
     with pytest.raises(DataError, match="is 4 x 4, the medium 51 x 37"):
         export_masks("coco", [LabelledMedium("clip", medium_of({}).source, masklets)], tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(("format_id", "out"), [("coco", "a.json"), ("csv", "t.csv"), ("overlay", "o.mp4")])
+def test_a_full_disk_leaves_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_id: str, out: str
+) -> None:
+    usage = type(shutil.disk_usage(tmp_path))
+    free = iter([2**30, 2**30])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**30, 2**30, next(free, 2**20)))
+    with pytest.raises(OutputError, match=r"the disk is full: .* Nothing was written; make room"):
+        export_masks(format_id, [medium_of(clip_masks(overlap=True))], tmp_path / out)
+    assert not list(tmp_path.iterdir())

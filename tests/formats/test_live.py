@@ -208,3 +208,20 @@ def test_what_goes_wrong_while_writing_is_raised_once_and_hangs_nothing(count: i
                 streams.write(frame, no_masks(frame))
     assert slow.written == [0, 1]
     assert slow.is_finished
+
+
+def test_frames_that_could_not_be_put_in_order_do_not_count(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type(shutil.disk_usage(tmp_path))
+    free = iter([2**30] * 3)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**30, 2**30, next(free, 2**20)))
+    with open_source(make_clip()) as source:
+        streams = open_streams(tmp_path / "coco.json", [], source, in_order=False)
+        for index in (5, 4, 3, 2, 1):
+            streams.write(source.frame(index), masks_for(source.frame(index)))
+        with pytest.raises(OutputError, match="The frames so far are kept"), streams:
+            pass
+    assert streams.num_written == 3
+    images = json.loads((tmp_path / "coco.json").read_text())["images"]
+    assert [image["frame_index"] for image in images] == [1, 2, 3]
