@@ -365,9 +365,10 @@ class Tracker(Generic[A]):
         stop: int | None = None,
         object_ids: Iterable[int] | None = None,
     ) -> Iterator[tuple[int, list[MaskRow]]]:
-        """Track as `run` does, and yield each frame's index and its rows as they are stored.
+        """Track as `run` does, and yield each frame's index and all its rows as they are stored.
 
-        It saves time where nobody looks at pixels: masks of objects that are not tracked are not decoded.
+        It saves time where nobody looks at pixels: masks of objects that are not tracked are not decoded. Rows of
+        hidden objects and outdated rows (`MaskRow.stale`) are among them.
         """
         return _rows(self._start(direction, start, stop, object_ids))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from masklet.media.source import FrameSource
 from masklet.records import Frame, FrameMasks
@@ -29,15 +29,19 @@ class TrackedFrame(NamedTuple):
 
     tracked: FrameMasks
     others: list[MaskRow]
-    """By object id."""
-    non_overlap: bool
+    """By object id; outdated ones are among them."""
+    state: TrackerState[Any]
 
     def masks(self) -> FrameMasks:
-        """Return the masks of all objects."""
-        return join(self.tracked, self.others, keep_apart=self.non_overlap)
+        """Return the masks that are shown: up to date, and of objects that are not hidden."""
+        tracks, tracked = self.state.tracks, self.tracked
+        shown = [row for row, object_id in enumerate(tracked.object_ids) if not tracks[object_id].hidden]
+        if len(shown) < len(tracked.object_ids):
+            tracked = take(tracked, shown)
+        return join(tracked, self.state.visible(self.others), keep_apart=self.state.non_overlap)
 
     def rows(self) -> list[MaskRow]:
-        """Return the rows of all objects as they are stored, by object id. No mask is decoded."""
+        """Return all rows of the frame as they are stored, by object id. No mask is decoded."""
         return sorted([*to_rows(self.tracked), *self.others], key=lambda row: row.object_id)
 
 
@@ -159,17 +163,15 @@ class Walker(Generic[A]):
         self._handle_shot_cut(frame, direction, ids)
         state.position, state.direction = frame.index, direction
         masks = self._stepper.process(frame, direction, ids)
-        others = [row for row in stored.values() if row.object_id not in masks.object_ids]
-        if state.store is not None:
-            for row in others:
-                if row.stale and row.object_id in ids:
-                    state.store.drop_stale(row.object_id, frame.index)
-        return TrackedFrame(self._without_hidden(masks), state.visible(others), state.non_overlap)
-
-    def _without_hidden(self, masks: FrameMasks) -> FrameMasks:
-        tracks = self._state.tracks
-        shown = [row for row, object_id in enumerate(masks.object_ids) if not tracks[object_id].hidden]
-        return masks if len(shown) == len(masks.object_ids) else take(masks, shown)
+        others = []
+        for row in stored.values():
+            if row.object_id in masks.object_ids:
+                continue
+            if row.stale and row.object_id in ids and state.store is not None:
+                state.store.drop_stale(row.object_id, frame.index)  # its object is no longer known here
+            else:
+                others.append(row)
+        return TrackedFrame(masks, others, state)
 
     def _handle_shot_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
         """On a shot cut, drop recent memories but keep prompted ones."""

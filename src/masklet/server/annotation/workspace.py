@@ -15,7 +15,7 @@ from masklet.errors import TrackingError
 from masklet.masks.operations import CocoRle
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, PromptFields, mask_document
-from masklet.records import ABSENT_SCORE, PRESENT_SCORE, FrameMasks
+from masklet.records import ABSENT_SCORE, PRESENT_SCORE
 from masklet.server.annotation.history import Step
 from masklet.server.annotation.prompted_tracker import (
     Candidate,
@@ -358,7 +358,7 @@ class Workspace:
                 title = f"Track what {'has changed' if only_changed else 'is missing'}"
             with self.store.operation(title) as step:
                 pass  # a step of the history, also if the run is stopped before its first frame
-        running: Iterator[FrameMasks] | None = None
+        running: Iterator[tuple[int, list[MaskRow]]] | None = None
         try:
             with self.lock:
                 self._prompted.select_candidates()
@@ -371,10 +371,11 @@ class Workspace:
                     # before it is yielded, and stopping or killing the run costs the frame in work and nothing else.
                     with self.lock, self.store.continued(step) as step:
                         self.used_at = time.monotonic()
-                        masks = next(running, None)
-                    if masks is None:
+                        output = next(running, None)
+                    if output is None:
                         break
-                    yield masks.frame_index, self.masks(masks.frame_index)
+                    frame_index, rows = output
+                    yield frame_index, self.store.with_prompts(frame_index, rows)
         finally:
             with self.lock:
                 if running is not None:
@@ -404,11 +405,11 @@ class Workspace:
         object_ids: list[int],
         only_changed: bool,
         only_missing: bool,
-    ) -> tuple[list[Iterator[FrameMasks]], int]:
+    ) -> tuple[list[Iterator[tuple[int, list[MaskRow]]]], int]:
         """Return the tracker's generators for a run, and the number of frames that they yield."""
         tracker = self._prompted.tracker
         if only_changed and self.store.tracked_ids():
-            return [tracker.retrack()], sum(stale.last - stale.first + 1 for stale in self.store.stale_ranges())
+            return [tracker.retrack_rows()], sum(stale.last - stale.first + 1 for stale in self.store.stale_ranges())
         frames = range(start or 0, self.num_frames if stop is None else min(stop, self.num_frames))
         if not frames:
             raise TrackingError(
@@ -426,7 +427,8 @@ class Workspace:
                     f"no object can be tracked {direction} within frames {frames.start} to {frames.stop - 1}"
                 )
         runs = [
-            tracker.run(run.direction, start=run.start, stop=run.stop, object_ids=run.object_ids) for run in planned
+            tracker.run_rows(run.direction, start=run.start, stop=run.stop, object_ids=run.object_ids)
+            for run in planned
         ]
         return runs, sum(run.num_frames for run in planned)
 
