@@ -15,6 +15,7 @@ import pytest
 import masklet
 from masklet.api import Model
 from masklet.errors import SessionError, TrackingError
+from masklet.memory.policies import OfficialConfig
 from masklet.server.annotation.history import FORMAT
 from masklet.server.app import create_app
 from masklet.server.settings import Settings
@@ -68,6 +69,16 @@ def test_a_resumed_session_continues() -> None:
     tracker = masklet.resume(WRITTEN / "session.masklet", model=Model(engine()), video=pictures(NUM_FRAMES))
     assert [masks.frame_index for masks in tracker.retrack()] == list(range(5, 23))
     assert tracker.tracked_frames == (0, 22)
+    assert [masks.frame_index for masks in tracker.run(start=23)] == [23]
+
+
+@pytest.mark.parametrize("policy", ["motion", "distractor_motion", "tree", "distractor", "official"])
+def test_sessions_of_all_policies_continue(policy: str) -> None:
+    path = WRITTEN / f"session_{policy}.masklet"
+    tracker = masklet.resume(path, model=Model(engine()), video=pictures(NUM_FRAMES))
+    assert tracker.memory.policy == policy.replace("_", "+")
+    assert tracker.memory.settings_of("official") == OfficialConfig(stride=2 if policy == "official" else 1)
+    assert [masks.frame_index for masks in tracker.retrack()] == list(range(5, 23))
     assert [masks.frame_index for masks in tracker.run(start=23)] == [23]
 
 
