@@ -15,10 +15,9 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO, Any
 
-from pycocotools import mask as coco_mask
-
 from masklet.formats.base import ExportJob, Format, frame_name, is_seen
 from masklet.formats.stream import BaseStream, FrameRows
+from masklet.masks.convert import coco_annotation
 from masklet.masks.operations import mask_polygons
 from masklet.output import atomic_path, check_writable, naming_errors
 from masklet.schema import Options, choice_field, number_field
@@ -69,11 +68,7 @@ class CocoStream(BaseStream):
 
     def _annotation(self, medium: LabelledMedium, row: MaskRow) -> dict[str, Any]:
         fields: dict[str, Any] = {
-            "category_id": self._job.class_number(medium, row.object_id) + 1,
             "segmentation": row.rle if self._job.options.segmentation == "rle" else self._polygons(row),
-            "area": int(coco_mask.area(row.rle)),
-            "bbox": [float(value) for value in coco_mask.toBbox(row.rle)],
-            "iscrowd": 0,
             "object_id": row.object_id,
             "name": medium.masklets.info(row.object_id).name,
             "score": round(row.iou_prediction, 4),
@@ -89,7 +84,8 @@ class CocoStream(BaseStream):
                 "status": row.status,
                 "review": row.review,
             }
-        return fields
+        category_id = self._job.class_number(medium, row.object_id) + 1
+        return coco_annotation(row.rle, category_id=category_id, **fields)
 
     def _polygons(self, row: MaskRow) -> list[list[float]]:
         polygons = mask_polygons(row.mask, self._job.options.tolerance)
