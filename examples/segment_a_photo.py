@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import masklet
-from masklet.masks.drawing import cutout, draw_overlay
+from masklet.formats.pictures import cut_out
+from masklet.masks.drawing import draw_overlay
 from masklet.media.images import read_image, write_image
 
 MEDIA = Path(__file__).parent / "media"
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     overlay = draw_overlay(rgb, better.masks[:1], [1], better.iou_predictions[:1], prompts={1: prompt})
     for path in (
         write_image(given.out / f"{given.photo.stem}.overlay.jpg", overlay),
-        write_image(given.out / f"{given.photo.stem}.cutout.png", cutout(rgb, better.mask)),
+        write_image(given.out / f"{given.photo.stem}.cutout.png", cut_out(rgb, {1: better.mask})),
     ):
         print(f"wrote {path}")
 

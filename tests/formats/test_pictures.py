@@ -8,6 +8,7 @@ from PIL import Image
 from masklet.formats import (
     export_masks,
 )
+from masklet.formats.pictures import CutoutOptions, cut_out
 from tests.formats.material import SIZE, clip_masks, medium_of
 
 
@@ -23,3 +24,15 @@ def test_an_animated_gif_and_a_cut_out(tmp_path: Path) -> None:
         alpha = np.asarray(picture)[:, :, 3]
     assert (alpha[15:25, 15:35] == 255).all()
     assert not alpha[:5].any()
+
+
+def test_a_cut_out_has_a_soft_edge_and_black_where_it_is_transparent() -> None:
+    grey = np.full((240, 320, 3), 128, np.uint8)
+    mask = np.zeros((240, 320), np.bool_)
+    mask[80:140, 100:160] = True
+    rgba = cut_out(grey, {1: mask})
+    assert rgba.shape == (240, 320, 4)
+    assert rgba[110, 130].tolist() == [128, 128, 128, 255]
+    assert rgba[10, 10].tolist() == [0, 0, 0, 0]
+    assert 0 < rgba[110, 100, 3] < 255
+    assert cut_out(grey, {1: mask}, CutoutOptions(crop=True)).shape[:2] < (70, 70)

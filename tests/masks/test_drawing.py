@@ -11,7 +11,6 @@ from masklet.masks.drawing import (
     PALETTE,
     POSITIVE,
     color_of,
-    cutout,
     draw_overlay,
     draw_regions,
     neighbor_colors,
@@ -115,14 +114,6 @@ def test_any_size(size: tuple[int, int]) -> None:
 def test_masks_and_ids_must_be_as_many() -> None:
     with pytest.raises(ValueError, match="got 1 and 2"):
         draw_overlay(GREY, square(0, 0, 5)[None], [1, 2])
-
-
-def test_cutout() -> None:
-    rgba = cutout(GREY, square(100, 80, 60))
-    assert rgba.shape == (240, 320, 4)
-    assert rgba[110, 130].tolist() == [128, 128, 128, 255]
-    assert rgba[10, 10].tolist() == [0, 0, 0, 0]
-    assert 0 < rgba[110, 100, 3] < 255  # a soft edge
 
 
 def test_regions_of_a_map_differ_from_their_neighbours() -> None:

@@ -191,9 +191,10 @@ def _rows(masks: Sequence[AutomaticMask]) -> list[MaskRow]:
 
 
 def _extra(mask: AutomaticMask) -> dict[str, Any]:
-    """Return the fields that COCO annotations have here; there is no object score, since nobody prompted."""
+    """Return the fields that COCO annotations have here; object score and confidence are those of prompts."""
     return {
         "object_score": None,
+        "confidence": None,
         "stability": round(mask.stability, 4),
         "point_xy": [round(value, 2) for value in mask.point_xy],
     }

@@ -347,6 +347,7 @@ def _rows(object_ids: Sequence[int], results: Sequence[SegmentResult]) -> list[l
                 result.masks[candidate],
                 iou_prediction=float(result.iou_predictions[candidate]),
                 object_score=result.object_score,
+                confidence=float(result.confidences[candidate]),
             )
             for object_id, result in zip(object_ids, results, strict=True)
         ]

@@ -18,14 +18,14 @@ from masklet.schema import Options, integer_field, switch_field
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 _WORDS = ("occluded", "lost")
-"""Statuses that are written in place of the predicted IoU."""
+"""Statuses that are written in place of the confidence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OverlayOptions(Options):
     label = "overlay"
     quality: int = integer_field(18, 0, 51, "x264's constant rate factor: larger is smaller")
-    labels: bool = switch_field(True, "With numbers, predicted IoU, and words for lost objects")
+    labels: bool = switch_field(True, "With object numbers, confidence, and words for lost objects")
     prompts: bool = switch_field(True, "With clicks and boxes")
 
 
@@ -74,7 +74,7 @@ class OverlayStream(BaseStream):
             frame.rgb,
             np.stack(masks) if masks else np.zeros((0, *frame.rgb.shape[:2]), np.bool_),
             [row.object_id for row in frame.rows],
-            [row.iou_prediction for row in frame.rows],
+            [row.confidence for row in frame.rows],
             prompts=frame.medium.prompts.get(frame.frame_index) if options.prompts else None,
             statuses={row.object_id: row.status for row in frame.rows if row.status in _WORDS},
             labels=options.labels,
@@ -86,7 +86,7 @@ OVERLAY = Format(
     id="overlay",
     name="Overlay",
     description="The video (H.264, with its sound) or the image with its objects drawn in: tint, outline, number, "
-    "predicted IoU, and a word where an object is occluded or lost. A picture, no masks.",
+    "confidence, and a word where an object is occluded or lost. A picture, no masks.",
     kinds=("image", "video"),
     suffixes=VIDEO_SUFFIXES,
     image_suffixes=PICTURE_SUFFIXES,

@@ -151,18 +151,6 @@ def neighbor_colors(labels: NDArray[np.int32]) -> list[Color]:
     return colors
 
 
-def cutout(rgb: ByteArray, mask: BoolArray) -> ByteArray:
-    """The object alone, on nothing.
-
-    Returns:
-        (H, W, 4) RGBA, the edge softened over a pixel; what is transparent is black, so that it compresses well.
-    """
-    alpha = cv2.GaussianBlur(mask.astype(np.uint8) * np.uint8(255), (0, 0), 0.6, borderType=cv2.BORDER_REPLICATE)
-    rgba = np.dstack([rgb, np.asarray(alpha, np.uint8)])
-    rgba[rgba[:, :, 3] == 0] = 0
-    return rgba
-
-
 def _unit(rgb: ByteArray) -> float:
     """Pixels per unit; rounded, so that the tables and labels that are made for it can be used again."""
     return max(0.75, round(math.sqrt(rgb.shape[0] * rgb.shape[1]) / 640 * 8) / 8)
