@@ -199,6 +199,8 @@ def test_the_embedded_model_says_the_same_as_its_configuration() -> None:
     from masklet.model.config import NANO_CONFIG
 
     spec, facts = read_spec(embedded_folder("nano")).to_dict(), asdict(NANO_CONFIG.inference)
+    assert set(spec.pop("calibration")) == {"click", "clicks", "box", "tracked"}  # measured on these very weights
+    assert facts.pop("calibration") == {}
     assert {name: spec[name] for name in facts} == facts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,17 @@ def test_the_error_is_that_of_data_the_curve_has_not_seen() -> None:
     ]
     (click,) = calibrate(noise)
     assert click.error_after > 0.05  # a curve judged on its own data would be nearly perfect
+
+
+def test_a_curve_that_does_not_carry_over_is_not_kept() -> None:
+    # What the first half of the images teaches is wrong on the second.
+    rows = [
+        Observation("all", name, "box", 0.5, 0.9 if zlib.crc32(name.encode()) % 2 else 0.1)
+        for name in (f"image {index}" for index in range(200))
+    ]
+    (box,) = calibrate(rows)
+    assert box.error_after > box.error_before
+    assert curves_of([box]) == {}
 
 
 def test_each_source_has_equal_weight() -> None:

@@ -65,11 +65,18 @@ def calibration(
         print_json({"model": engine.info.name, "stages": [_document(stage) for stage in fitted]})
         return 0
     rows = [
-        (stage.stage, str(stage.num_observations), f"{stage.error_before:.3f}", f"{stage.error_after:.3f}")
+        (
+            stage.stage,
+            str(stage.num_observations),
+            f"{stage.error_before:.3f}",
+            f"{stage.error_after:.3f}",
+            "yes" if stage.is_better else "no",
+        )
         for stage in fitted
     ]
-    print_table(("stage", "masks", "error before", "error after"), rows, left=("stage",))
+    print_table(("stage", "masks", "error before", "error after", "better"), rows, left=("stage",))
     print_line("expected calibration error; after: judged by curves fitted on the other half of the data")
+    print_line("only curves that are better are kept")
     if write:
         print_line(f"wrote the curves to {folder}")
     return 0

@@ -91,6 +91,11 @@ class StageCalibration:
     """The same of the cross-fitted curves."""
 
     @property
+    def is_better(self) -> bool:
+        """Return True if the curve lowers the error on sequences that it was not fitted on."""
+        return self.error_after < self.error_before
+
+    @property
     def curve(self) -> dict[str, list[float]]:
         """The curve as a model folder keeps it."""
         return {"inputs": list(self.inputs), "outputs": list(self.outputs)}
@@ -213,8 +218,8 @@ def calibration_error(confidences: Floats, ious: Floats, weights: Floats | None 
 
 
 def curves_of(fitted: Sequence[StageCalibration]) -> Curves:
-    """Return the curves as a model folder keeps them."""
-    return {calibration.stage: calibration.curve for calibration in fitted}
+    """Return the curves that are better than none, as a model folder keeps them."""
+    return {calibration.stage: calibration.curve for calibration in fitted if calibration.is_better}
 
 
 def write_curves(folder: Path, curves: Curves) -> None:
