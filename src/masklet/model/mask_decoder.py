@@ -4,8 +4,8 @@ Always all four masks (one for clear prompts, three for ambiguous ones): which t
 exported graph is not frozen to one of the two.
 
 Source: sam2 2b90b9f, sam/mask_decoder.py `MaskDecoder`, with the switches as released. masklet's addition, which nano
-uses: `refines`. In SAM 2 nothing looks around after the transformer, so each cell of stride 16 decides alone about its
-16 fine cells, from what it and the image's fine features say; a small model's outlines are ragged for it.
+uses: `refines`. In SAM 2 no layer after the transformer mixes neighbouring cells, so each cell of stride 16 decides
+about its 16 fine cells from itself and the image's fine features alone; a small model's outlines then are ragged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NUM_MASKS = 4
 
 
 class DecodedMasks(NamedTuple):
-    """Everything the decoder says of N objects."""
+    """Output of the mask decoder for N objects. `SAM2.decode` makes object pointers of the mask tokens."""
 
     low_res_logits: Tensor
     """(N, 4, 4h, 4w)"""
@@ -34,11 +34,11 @@ class DecodedMasks(NamedTuple):
     object_score: Tensor
     """(N,) logit"""
     mask_tokens: Tensor
-    """(N, 4, D), from which object pointers are made"""
+    """(N, 4, D)"""
 
 
 class Refinement(nn.Module):
-    """(N, C, h, w) plus what each cell learns from the 5 x 5 around it: nothing at first.
+    """Residual 5 x 5 convolution block on (N, C, h, w) maps, zero at initialisation.
 
     A ConvNeXt block without its norm and with ReLU: at stride 4 those two cost more than the convolutions.
     """
@@ -56,6 +56,20 @@ class Refinement(nn.Module):
 
 
 class MaskDecoder(nn.Module):
+    """Predict four masks, their IoUs and an object score from an image embedding and prompt tokens.
+
+    The two-way transformer lets tokens and image exchange information. Then the image is upscaled twice, with the
+    encoder's fine maps added, and each mask token becomes a kernel whose product with the fine image is its mask.
+
+    Args:
+        embed_dim: D, width of the embedding and the tokens.
+        depth: two-way blocks.
+        num_heads: attention heads.
+        mlp_dim: hidden width of the blocks' MLPs.
+        activation: of the upscaling, "gelu" or "relu".
+        refines: add a `Refinement` at each step of the upscaling (masklet's addition).
+    """
+
     def __init__(
         self, *, embed_dim: int, depth: int, num_heads: int, mlp_dim: int, activation: str, refines: bool = False
     ) -> None:
@@ -83,7 +97,8 @@ class MaskDecoder(nn.Module):
         high_res_8: Tensor,
         high_res_4: Tensor,
     ) -> DecodedMasks:
-        """
+        """Predict masks.
+
         Args:
             embedding: (N, D, h, w).
             image_pos: (D, h, w).
@@ -92,13 +107,15 @@ class MaskDecoder(nn.Module):
             high_res_8: (N or 1, D/4, 2h, 2w).
             high_res_4: (N or 1, D/8, 4h, 4w).
         """
-        own = torch.cat((self.object_score_token, self.iou_token, self.mask_tokens))
-        tokens = torch.cat((own[None].expand(sparse.shape[0], -1, -1).to(sparse.dtype), sparse), dim=1)
+        learned = torch.cat((self.object_score_token, self.iou_token, self.mask_tokens))  # (6, D)
+        tokens = torch.cat((learned[None].expand(sparse.shape[0], -1, -1).to(sparse.dtype), sparse), dim=1)
+        # (N, 6 + P, D) tokens and (N, h*w, D) image
         tokens, image = self.transformer(tokens, embedding + dense, image_pos)
         object_token, iou_token, mask_tokens = tokens[:, 0], tokens[:, 1], tokens[:, 2 : 2 + NUM_MASKS]
         image = torch.unflatten(image.mT, -1, embedding.shape[-2:])
         fine = self.refine_8(self.activation(self.norm_8(self.upscale_8(image) + high_res_8)))
         fine = self.refine_4(self.activation(self.upscale_4(fine) + high_res_4))  # (N, D/8, 4h, 4w)
+        # (N, 4, D/8): one kernel per mask
         kernels = torch.stack([head(mask_tokens[:, i]) for i, head in enumerate(self.mask_heads)], dim=1)
         logits = torch.unflatten(kernels @ fine.flatten(2), -1, fine.shape[-2:])
         return DecodedMasks(

@@ -22,7 +22,7 @@ from masklet.model.correspondence import Correspondence
 from masklet.model.image_encoder import ImageEncoder, NeckOutput
 from masklet.model.layers import MLP, is_exporting
 from masklet.model.mask_decoder import NUM_MASKS, DecodedMasks, MaskDecoder
-from masklet.model.memory_attention import MemoryAttention
+from masklet.model.memory_attention import MemoryAttention, MemoryLayout
 from masklet.model.memory_encoder import MemoryEncoder
 from masklet.model.position_encoding import cells_averaged, rotary_table, sine_encoding_1d, sine_encoding_2d
 from masklet.model.prompt_encoder import PromptEncoder
@@ -36,12 +36,12 @@ STABILITY_DELTA = 0.05
 
 
 class Features(NamedTuple):
-    """One image, as `encode_image` leaves it."""
+    """Output of `SAM2.encode_image`. Engines hand it on as `masklet.records.ImageFeatures`, whose names are these."""
 
     embedding: Tensor
-    """(B, D, h, w) what the memory encoder and memory attention read."""
+    """(B, D, h, w) input of memory attention and of the memory encoder."""
     unconditioned: Tensor
-    """(B, D, h, w) what the decoder reads without a memory: the embedding plus a learned "nothing remembered"."""
+    """(B, D, h, w) input of the mask decoder without memories: the embedding plus a learned "no memory" vector."""
     high_res_4: Tensor
     """(B, D/8, 4h, 4w)"""
     high_res_8: Tensor
@@ -51,7 +51,7 @@ class Features(NamedTuple):
 
 
 class Masks(NamedTuple):
-    """Four masks for each of N objects, as `decode` leaves them."""
+    """Output of `SAM2.decode`: four masks for each of N objects, and what is predicted of them."""
 
     low_res_logits: Tensor
     """(N, 4, 4h, 4w) float32"""
@@ -118,7 +118,7 @@ class SAM2(nn.Module):
         )
 
     def encode_image(self, pixels: Tensor) -> Features:
-        """(B, S, S, 3) RGB of 0..255, any dtype."""
+        """Encode images: (B, S, S, 3) RGB of 0..255, any dtype."""
         encoded: NeckOutput = self.image_encoder(pixels)
         unconditioned = encoded.embedding + self.no_memory_embedding[:, None, None].to(encoded.embedding.dtype)
         keys = None if self.correspondence is None else self.correspondence.keys(encoded.trunk_16)
@@ -134,7 +134,7 @@ class SAM2(nn.Module):
         keys: Tensor | None = None,
         matches: Tensor | None = None,
     ) -> Tensor:
-        """See an image through N objects' memories.
+        """Condition an image on N objects' memories.
 
         Args:
             embedding: (1 or N, D, h, w).
@@ -165,14 +165,12 @@ class SAM2(nn.Module):
         query_position = sine_encoding_2d(height, width, self.config.embed_dim, device=device).flatten(1).mT
         bias = self._cells_bias((rows, columns), over, num_memories, pointer_tokens)
         conditioned = self.memory_attention(
-            embedding.flatten(2).mT,
+            embedding.flatten(2).mT,  # (1 or N, h*w, D)
             query_position,
-            torch.cat((spatial, pointer_tokens.to(spatial.dtype)), dim=1),
-            torch.cat((positions, pointer_positions), dim=1).to(spatial.dtype),
-            rotary,
-            key_rotary,
-            num_memories * rows * columns,
-            bias,
+            memory=torch.cat((spatial, pointer_tokens.to(spatial.dtype)), dim=1),  # (N, L, C)
+            memory_position=torch.cat((positions, pointer_positions), dim=1).to(spatial.dtype),
+            rotary=rotary,
+            layout=MemoryLayout(key_rotary, num_memories * rows * columns, bias),
         )
         conditioned = torch.unflatten(conditioned.mT, -1, (height, width))
         if self.correspondence is None:

@@ -337,8 +337,9 @@ def _attend(model: SAM2, features: Features, recall: Recall[Tensor], *, pooled: 
     times = torch.tensor([recall.pointer_times]).expand(len(memory), -1)  # (N, R)
     matches = None
     if pooled:
-        memory, matches = memory.split((model.config.memory_dim, memory.shape[2] - model.config.memory_dim), dim=2)
-        memory, matches = pool_cells(memory), matches if matches.shape[2] else None
+        memory_dim = model.config.memory_dim
+        memory, rest = pool_cells(memory[:, :, :memory_dim]), memory[:, :, memory_dim:]
+        matches = rest if rest.shape[2] else None
     return model.attend(features.embedding, memory, slots, pointers, times, features.keys, matches)
 
 
