@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from masklet.server.app import has_page
 from tests.serving import Server
 from tests.waiting import PATIENCE_S
 
@@ -24,3 +25,4 @@ def test_ctrl_c_stops_it_well(tmp_path: Path) -> None:
         server.stop()
     assert f"stopped; everything is kept in {tmp_path / 'data'}" in said
     assert "interrupted" not in said
+    assert ("the page is not built" in said) == (not has_page())

@@ -106,7 +106,7 @@ def serve(
     from masklet.engine.open import needs_extra
 
     with needs_extra("server", "masklet serve"):
-        from masklet.server.app import create_app
+        from masklet.server.app import create_app, has_page
         from masklet.server.run import listen
         from masklet.server.run import serve as run_server
         from masklet.server.uploads.sample import add_sample
@@ -128,6 +128,9 @@ def serve(
         stderr().print(f"data in {settings.data}, model {loaded.info.name}; stop with Ctrl-C", soft_wrap=True)
         if made is not None:
             stderr().print(f"token (shown once, kept as a hash): {made}", soft_wrap=True, markup=False)
+        if not has_page():
+            note = "the page is not built, so browsers see only a note: run `make studio`, or install a wheel"
+            stderr().print(note, soft_wrap=True, markup=False)
         if browser:
             import webbrowser
 

@@ -133,6 +133,11 @@ def _add_health(app: FastAPI, studio: StudioState) -> None:
         return Response(studio.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def has_page() -> bool:
+    """True if the studio's page is built; a clone has it only after `make studio` or scripts/build_page."""
+    return (STATIC / "index.html").is_file()
+
+
 def _add_page(app: FastAPI) -> None:
     """The page and its files; any other address is the page's own affair."""
     root = STATIC.resolve()
