@@ -31,11 +31,11 @@ class ExportJob(Generic[O]):
     """One output to be written: which media, where to, with which options; and its counts and notes."""
 
     media: Sequence[LabelledMedium]
-    """Of a live output its one medium, without masks: these come frame by frame."""
+    """The media with their masks. A live output has one, without masks: these come frame by frame."""
     path: Path
     options: O
     classes: list[str] = field(default_factory=list)
-    """In order; the first has number 0 in YOLO and 1 in COCO. Classes that appear later are appended."""
+    """Class names; the first has number 0 in YOLO and 1 in COCO. Classes that appear later are appended."""
     is_live: bool = False
     """True while tracking: frames come one by one, and after an error those that have come are kept."""
     progress: Progress | None = None
@@ -44,7 +44,7 @@ class ExportJob(Generic[O]):
     num_masks: int = 0
     """Not counting empty ones."""
     notes: dict[str, int] = field(default_factory=dict)
-    """What the format could not hold, and how often."""
+    """Losses: texts about content that the format cannot hold, with their number."""
 
     def note(self, text: str) -> None:
         """Record something that the format cannot hold; equal texts are counted."""
@@ -136,7 +136,7 @@ class Format(Generic[O]):
     """The media that it is for. A volume is a video whose frames are the slices of a stack."""
     options: type[O]
     suffixes: tuple[str, ...] = ()
-    """Allowed ends of its one file, the usual one first; none if it writes many files, to a folder or a .zip."""
+    """Allowed suffixes of its one file, the usual one first; none if it writes many files, to a folder or a .zip."""
     image_suffixes: tuple[str, ...] = ()
     """For images, where these differ."""
     open_stream: Callable[[ExportJob[O]], MaskStream] | None = None
@@ -150,7 +150,7 @@ class Format(Generic[O]):
     shows_frames: bool = False
     """It needs the pixels of every frame, also of those on which no object is known."""
     any_order: bool = False
-    """As a stream it takes frames in any order; of two masks for one frame the later counts."""
+    """True if its stream takes frames in any order; of two masks for one frame the later counts."""
 
     def __post_init__(self) -> None:
         if self.write is None and self.open_stream is None:
@@ -160,15 +160,15 @@ class Format(Generic[O]):
 
     @property
     def suffix(self) -> str:
-        """The usual end of its one file; "" for many files."""
+        """The usual suffix of its one file; "" for many files."""
         return self.suffixes[0] if self.suffixes else ""
 
     def suffixes_for(self, *, is_image: bool) -> tuple[str, ...]:
-        """Return the allowed ends of its one file, the usual one first; none for many files."""
+        """Return the allowed suffixes of its one file, the usual one first; none for many files."""
         return self.image_suffixes if is_image and self.image_suffixes else self.suffixes
 
     def usual_suffix(self, *, is_image: bool) -> str:
-        """Return the end of an export's name: that of its one file, or .zip for many files."""
+        """Return the suffix of an export: that of its one file, or .zip for many files."""
         return (*self.suffixes_for(is_image=is_image), ".zip")[0]
 
     @property

@@ -110,7 +110,7 @@ class InOrder:
         self._source = source
         self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
         self._offsets: dict[int, int] = {}
-        """By frame index: where its masks lie in the file."""
+        """Position of the masks in the file, by frame index."""
         self._medium: LabelledMedium | None = None
         self.num_replayed = 0
         """Frames that the outputs have."""
@@ -202,7 +202,7 @@ class MaskStreams:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the formats could not hold."""
+        """Lines about content that the formats cannot hold."""
         return tuple(dict.fromkeys(note for outlet in self.outlets for note in outlet.job.noted()))
 
     @property
@@ -290,9 +290,9 @@ def open_streams(
     """Open one live output per format.
 
     Args:
-        out: a name that ends as one format's file does, such as .mp4 (overlay) or .json (coco), when that is the only
+        out: a file name with the suffix of one format, such as .mp4 (overlay) or .json (coco), if that is the only
             format; else a folder, in which they have the formats' usual names: `overlay.mp4`, `masks/`, `coco.json`.
-        formats: some of `live_formats()`; empty means what the name's end says, and overlay for a folder.
+        formats: some of `live_formats()`; empty means the format of the suffix, and overlay for a folder.
         source: the video that is tracked.
         objects: names and classes, as far as they are known.
         options: by format id; see the formats' schemas.
@@ -349,7 +349,7 @@ def open_image_stream(
 
 
 def _selected_formats(out: Path, formats: Sequence[str]) -> list[Format[Any]]:
-    """Return the formats asked for, or the one that the name says."""
+    """Return the formats asked for, or the one of the suffix."""
     live = live_formats()
     named = [format_id for format_id in live if _is_named(out, FORMATS[format_id])]
     format_ids = list(dict.fromkeys(formats)) or named[:1] or ["overlay"]

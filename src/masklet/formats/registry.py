@@ -80,7 +80,7 @@ class FormatRegistry(Mapping[str, Format[Any]]):
 FORMATS = FormatRegistry(
     (COCO, MASKS, YOLO_SEGMENT, YOLO_BOXES, DAVIS, SAV, CSV, OVERLAY, GIF, CUTOUT, TIFF, NIFTI),
 )
-"""By id."""
+"""All formats by id."""
 
 
 def register_format(format_: Format[Any]) -> Format[Any]:

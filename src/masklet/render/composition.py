@@ -213,7 +213,7 @@ class Edges(Options):
     feather: float = number_field(0, 0, 40, "Softness")
     """Additional blur of the edge, units."""
     decontaminate: bool = switch_field(True, "Remove the old background's colour from edges")
-    """In pixels that are partly covered, before another background."""
+    """Correct pixels that are partly covered, before another background."""
 
 
 E = TypeVar("E", bound=Effect)
@@ -227,7 +227,7 @@ class Composition:
 
     background: Effect = field(default_factory=KeepBackground)
     objects: Mapping[int | Literal["*"], tuple[Effect, ...]] = field(default_factory=dict)
-    """By object id; "*" holds for objects that have no effects of their own."""
+    """Effects by object id; "*" holds for objects that have no effects of their own."""
     cutout: tuple[int, ...] | None = None
     """Ids of the objects that are put before the background; None means all."""
     edges: Edges = field(default_factory=Edges)

@@ -162,7 +162,7 @@ def _pure(share: FloatArray) -> FloatArray:
 
 
 def _weighted(rgb: ByteArray, weights: FloatArray, smooth: Callable[[FloatArray], FloatArray]) -> ByteArray:
-    """A smoothing in which pixels count by their weight; where nothing counts, from a wider one."""
+    """Smooth with weights for pixels; where all weights are near 0, take a wider smoothing."""
     total = smooth(weights)
     mean = smooth(rgb.astype(np.float32) * weights[..., None])
     if float(total.min()) < 0.02:

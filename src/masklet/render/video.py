@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from masklet.errors import ConfigError, OutputError, VideoError
-from masklet.media.base import Frames, closing_frames
+from masklet.media.base import Frames, FrameSource, closing_frames
 from masklet.media.gif import GifOptions, GifWriter
 from masklet.media.images import write_image
 from masklet.media.writer import VideoWriter, h264, prores, vp9
@@ -51,7 +51,7 @@ CONTAINERS: dict[str, Container] = {
         Container("gif", "GIF", "An animation of 256 colours, without sound; alpha is yes or no.", (".gif",), True),
     )
 }
-"""By id."""
+"""All containers by id."""
 
 AHEAD_FRAMES, AHEAD_STRIDE = 300, 5
 """Frames that are searched ahead for the background behind a removed object, and their step."""
@@ -122,14 +122,9 @@ def render_video(
     """
     kind = choose_container(out, container)
     path = Path(out)
-    if composition.is_transparent and not kind.has_alpha:
-        others = ", ".join(other.name for other in CONTAINERS.values() if other.has_alpha)
-        raise OutputError(f"{kind.name} has no transparency: choose {others}, or another background than transparent")
+    _check_alpha(kind, composition)
     source = medium.source
-    count = source.info.num_frames
-    last = count if stop is None else stop if count is None else min(stop, count)
-    if start < 0 or (last is not None and start >= last):
-        raise VideoError(f"there are no frames from {start} to {stop}: {source.info.name} has {count}")
+    last = _last_frame(source, start, stop)
     done, is_complete = 0, True
     with (
         Renderer(
@@ -160,6 +155,22 @@ def render_video(
             if progress is not None:
                 progress(done, None if last is None else last - start, "")
     return Rendered(path, kind.id, done, is_complete)
+
+
+def _check_alpha(kind: Container, composition: Composition) -> None:
+    """Refuse a transparent picture in a container without alpha."""
+    if composition.is_transparent and not kind.has_alpha:
+        others = ", ".join(other.name for other in CONTAINERS.values() if other.has_alpha)
+        raise OutputError(f"{kind.name} has no transparency: choose {others}, or another background than transparent")
+
+
+def _last_frame(source: FrameSource, start: int, stop: int | None) -> int | None:
+    """Return the frame after the last one that is rendered; None for a source without an end."""
+    count = source.info.num_frames
+    last = count if stop is None else stop if count is None else min(stop, count)
+    if start < 0 or (last is not None and start >= last):
+        raise VideoError(f"there are no frames from {start} to {stop}: {source.info.name} has {count}")
+    return last
 
 
 class PreviewedMedium(Protocol):
