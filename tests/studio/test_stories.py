@@ -195,7 +195,7 @@ def test_tracking_goes_on_after_the_server_was_killed(new_page: Callable[[], Pag
         expect(page.get_by_text("The server cannot be reached")).to_be_visible()
         studio.start()
         expect(toast(page, "tracking continues")).to_be_visible()
-        expect(toast(page, re.compile(r"Tracked \d+ frames"))).to_be_visible()
+        expect(toast(page, re.compile(r"Tracked \d+ frames"))).to_be_visible(timeout=4 * PATIENCE_MS)  # 100 frames
         saved(page)
         frames = from_server(page, "masks")["frames"]
         assert [frame["frame_index"] for frame in frames] == list(range(100))

@@ -152,3 +152,10 @@ export function zoomWindow(window: Window, factor: number, around: number, numFr
   const start = Math.max(0, Math.min(around - share * span, numFrames - span));
   return { ...window, start, stop: start + span };
 }
+
+/** Move the window by a share of its span, within the video. */
+export function moveWindow(window: Window, share: number, numFrames: number): Window {
+  const span = window.stop - window.start;
+  const start = Math.max(0, Math.min(window.start + share * span, numFrames - span));
+  return { ...window, start, stop: start + span };
+}

@@ -1,27 +1,16 @@
-import {
-  Clapperboard,
-  Download,
-  Film,
-  FolderUp,
-  Image as ImageIcon,
-  MoreHorizontal,
-  Pencil,
-  Shapes,
-  Trash2,
-  Upload as UploadIcon,
-  X,
-} from "lucide-react";
+import { Clapperboard, Download, FolderUp, Shapes, Upload as UploadIcon } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import * as api from "../api/client";
 import type { Medium, Project } from "../api/types";
 import { ProjectExport } from "../exports/ProjectExport";
-import { clock } from "../lib/lanes";
-import { plural } from "../lib/text";
 import { Header } from "../shell/Header";
 import { onReconnected, toast, toastError, useApp } from "../state/app";
 import { go } from "../state/route";
-import { Button, Dialog, Empty, IconButton, InlineText, MenuButton, Progress, Spinner } from "../ui/kit";
+import { Button, Empty, InlineText, Spinner } from "../ui/kit";
+import { MediumCard } from "./MediumCard";
 import { ConfirmDelete, NameDialog } from "./Projects";
+import { SequenceDialog } from "./SequenceDialog";
+import { UploadList } from "./UploadList";
 import { DropZone, isImage, readDrop, takeKept, type Upload, uploadAll } from "./upload";
 
 export function ProjectScreen({ pid }: { pid: string }) {
@@ -147,35 +136,10 @@ export function ProjectScreen({ pid }: { pid: string }) {
         </div>
 
         {uploads.length > 0 && (
-          <ul className="uploads" aria-label="Uploads">
-            {uploads.map((item) => (
-              <li key={item.id} className={item.error ? "upload upload--error" : "upload"}>
-                <div className="upload__line">
-                  <span className="upload__name">{item.name}</span>
-                  <span className="upload__state" role={item.error ? "alert" : undefined}>
-                    {item.error ??
-                      (item.progress >= 1
-                        ? "Reading…"
-                        : item.progress > 0
-                          ? `${Math.round(item.progress * 100)} %`
-                          : "Waiting")}
-                  </span>
-                  <IconButton
-                    small
-                    icon={X}
-                    label={item.error ? "Dismiss" : "Cancel upload"}
-                    onClick={() => {
-                      item.cancel?.();
-                      if (item.error) setUploads((shown) => shown.filter((other) => other.id !== item.id));
-                    }}
-                  />
-                </div>
-                {!item.error && (
-                  <Progress value={item.progress >= 1 ? null : item.progress} label={`Upload of ${item.name}`} />
-                )}
-              </li>
-            ))}
-          </ul>
+          <UploadList
+            uploads={uploads}
+            onDismiss={(id) => setUploads((shown) => shown.filter((other) => other.id !== id))}
+          />
         )}
 
         {media === null ? (
@@ -199,80 +163,26 @@ export function ProjectScreen({ pid }: { pid: string }) {
         ) : (
           <ul className="cards">
             {media.map((medium) => (
-              <li key={medium.id} className="card">
-                <a
-                  className="card__link"
-                  href={`/p/${pid}/m/${medium.id}`}
-                  onClick={(event) => {
-                    if (event.metaKey || event.ctrlKey) return;
-                    event.preventDefault();
-                    go({ screen: "workspace", pid, mid: medium.id, frame: 0 });
-                  }}
-                >
-                  <span className="card__picture">
-                    <img src={medium.thumbnail_url} alt="" loading="lazy" />
-                    <span className="card__badge num">
-                      {medium.kind === "video" ? <Film size={11} aria-hidden /> : <ImageIcon size={11} aria-hidden />}
-                      {medium.kind === "video" ? clock(medium.duration_s) : "Image"}
-                    </span>
-                  </span>
-                  <span className="card__name">{medium.name}</span>
-                  <span className="card__facts num">
-                    {medium.width} × {medium.height}
-                    {medium.kind === "video" && ` · ${plural(medium.num_frames, "frame")}`}
-                    {medium.num_objects > 0 && ` · ${plural(medium.num_objects, "object")}`}
-                  </span>
-                </a>
-                <div className="card__menu">
-                  <MenuButton
-                    small
-                    label={`More for ${medium.name}`}
-                    icon={MoreHorizontal}
-                    items={[
-                      { label: "Rename", icon: Pencil, run: () => setRenaming(medium) },
-                      { label: "Delete", icon: Trash2, danger: true, run: () => setDeleting(medium) },
-                    ]}
-                  />
-                </div>
-              </li>
+              <MediumCard
+                key={medium.id}
+                medium={medium}
+                onRename={() => setRenaming(medium)}
+                onDelete={() => setDeleting(medium)}
+              />
             ))}
           </ul>
         )}
       </DropZone>
 
       {asking && (
-        <Dialog title={`${asking.length} images`} onClose={() => setAsking(null)}>
-          <div className="dialog__body choice">
-            <button
-              type="button"
-              className="choice__option"
-              onClick={() => {
-                setAsking(null);
-                upload(asking, "auto");
-              }}
-            >
-              <ImageIcon size={22} strokeWidth={1.5} aria-hidden />
-              <span>
-                <strong>Separate images</strong>
-                <small>Each image is segmented separately</small>
-              </span>
-            </button>
-            <button
-              type="button"
-              className="choice__option"
-              onClick={() => {
-                setAsking(null);
-                upload(asking, "sequence");
-              }}
-            >
-              <Film size={22} strokeWidth={1.5} aria-hidden />
-              <span>
-                <strong>One sequence</strong>
-                <small>Frames of one video, in the order of their names</small>
-              </span>
-            </button>
-          </div>
-        </Dialog>
+        <SequenceDialog
+          numImages={asking.length}
+          onClose={() => setAsking(null)}
+          onChoose={(as) => {
+            setAsking(null);
+            upload(asking, as);
+          }}
+        />
       )}
       {renaming && (
         <NameDialog
