@@ -1,4 +1,4 @@
-"""What a data set holds and what is wrong with it: every file is read, and nothing stops at the first fault."""
+"""Inventory and faults of a data set: every file is read, and the check continues after a fault."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Fault:
 
 @dataclass(slots=True)
 class SourceCounts:
-    """What was counted in one source."""
+    """Counts of one source."""
 
     images: int = 0
     clips: int = 0
     frames: int = 0
-    """Labelled ones."""
+    """Labelled frames of clips."""
     objects: int = 0
-    """Of an image, or seen in a clip."""
+    """Objects of the images, and objects seen in the clips."""
     small_objects: int = 0
     empty: int = 0
     """Images or labelled frames without an object."""
@@ -53,9 +53,9 @@ class SourceCounts:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Images or clips by (H, W)."""
     areas: list[float] = field(default_factory=list)
-    """Of each object in each image, as a fraction of it."""
+    """Area of each object in each image, as a fraction of the image."""
     void_shares: list[float] = field(default_factory=list)
-    """Of each image or labelled frame."""
+    """Void fraction of each image or labelled frame."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; areas as quantiles."""

@@ -31,7 +31,7 @@ class CocoImage(ImageExample):
     image_path: Path
     size: tuple[int, int]
     annotations: tuple[Mapping[str, Any], ...]
-    """In the file's order."""
+    """Annotations in the file's order."""
     categories: Mapping[int, str]
     json_path: Path
 

@@ -1,4 +1,4 @@
-"""From any layout to another: written beside its place and renamed when complete, and nothing is ever overwritten."""
+"""Conversion from any layout to another: written next to its place and renamed when complete; never overwrites."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from masklet.output import make_folder
 from masklet.records import BoolArray, ByteArray, Progress
 
 JPEG_QUALITY = 95
-"""Of frames that had no file of their own."""
+"""JPEG quality of frames that had no file of their own."""
 SAMPLES_PER_SHARD = 1000
 SHARD_BYTES = 512 * 2**20
 """A shard ends at whichever comes first."""
@@ -41,13 +41,13 @@ SHARD_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a conversion wrote."""
+    """Result of a conversion."""
 
     path: Path
     images: int
     clips: int
     notes: tuple[str, ...]
-    """What the new layout could not hold."""
+    """Parts of the data that the new layout cannot hold."""
 
 
 def convert_dataset(data: Dataset, out: str | Path, layout: str, *, progress: Progress | None = None) -> Converted:

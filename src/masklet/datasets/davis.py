@@ -90,7 +90,7 @@ def _parts(folder: Path) -> tuple[Path, Path] | None:
 
 
 def _at_resolution(base: Path, frames_root: Path, masks_root: Path, resolution: str | None) -> tuple[Path, Path]:
-    """With the folder for the resolution between, where there is one."""
+    """Insert the folder for the resolution, if there is one."""
     if resolution is None:
         shared = [name for name in _RESOLUTIONS if (masks_root / name).is_dir() and (frames_root / name).is_dir()]
         resolution = shared[0] if shared else ""

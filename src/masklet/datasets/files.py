@@ -20,7 +20,7 @@ from masklet.records import BoolArray, ByteArray
 
 MASK_SUFFIXES = frozenset({".png"})
 VOID_FILE = -1
-"""In place of an object's id: `void.png`."""
+"""Stands for an object's id where the file is `void.png`."""
 _SIBLINGS = 5
 """Masks looked at to tell 0/255 masks from masks that hold void."""
 
@@ -214,7 +214,7 @@ def _all_hold(folders: Sequence[Path], stems: set[str]) -> bool:
 
 
 Faults = list[DataError]
-"""Where a reader puts what is wrong when it is to go on; see `open_dataset`."""
+"""List of faults of a reader that is to continue; see `open_dataset`."""
 
 
 def refuse(error: DataError, faults: Faults | None) -> None:

@@ -47,9 +47,9 @@ class FolderClip(ClipExample):
     name: str
     source: str
     frame_paths: tuple[Path, ...]
-    """In order of time."""
+    """Images in order of time."""
     masks: Mapping[int, MaskFile]
-    """By frame index, ascending."""
+    """Mask files by frame index, ascending."""
     fps: float = DEFAULT_FPS
 
     @property

@@ -1,4 +1,4 @@
-"""What every layout delivers: images and clips that are read when asked, with their true objects."""
+"""Records of every layout: images and clips that are read on demand, with their true objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from masklet.media.base import FrameSource
 from masklet.records import BoolArray, ByteArray
 
 VOID = 255
-"""In an indexed mask: pixels that nobody judged."""
+"""Value of unjudged pixels in an indexed mask."""
 MAX_OBJECT_ID = 254
 """Largest id in an indexed mask."""
 MAX_SHARED = 0.02
@@ -113,7 +113,7 @@ class MaskLabels(Labels):
     size: tuple[int, int]
     """(H, W)"""
     masks: Mapping[int, BoolArray | CocoRle]
-    """By object id, ascending. Empty ones are left out by whoever makes the record."""
+    """Masks by object id, ascending, without empty ones: whoever makes the record leaves them out."""
     void_mask: BoolArray | None = None
     where: str = ""
     """File (and frame) for messages."""

@@ -174,7 +174,7 @@ def _size_of(document: Any, path: Path) -> tuple[int, int]:
 
 
 def _object_id(document: Any, column: int) -> int:
-    """From 1; SA-V counts from 0."""
+    """Return the object id, counted from 1; SA-V counts from 0."""
     ids = document.get("masklet_id")
     return 1 + (int(ids[column]) if isinstance(ids, list) and column < len(ids) else column)
 
@@ -186,7 +186,7 @@ def _is_there(mask: BoolArray | CocoRle) -> bool:
 
 
 def _runs_of(counts: str) -> int:
-    """How many runs an RLE has, 2 at most: one of them is background alone."""
+    """Return the number of runs of an RLE, 2 at most: with one it is background alone."""
     return min(2, sum(not (ord(character) - 48) & 0x20 for character in counts[:16]))
 
 

@@ -54,7 +54,7 @@ _LABELS = ("json", "mask.png", "seg.png", "png")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where one file lies in a shard."""
+    """Place of one file in a shard."""
 
     name: str
     offset: int
@@ -122,7 +122,7 @@ class ShardClip(ClipExample):
     source: str
     frames: tuple[ShardFile, ...]
     labels: Mapping[int, ShardFile]
-    """By frame index, ascending."""
+    """Label files by frame index, ascending."""
     fps: float = DEFAULT_FPS
 
     @property
@@ -262,7 +262,7 @@ def _announced(folder: Path, shards: Sequence[Path]) -> list[int] | None:
 
 
 def index_document(counts: Mapping[str, int]) -> str:
-    """What `shards.json` holds: the number of images by shard; 0 for shards of clips."""
+    """Return the content of `shards.json`: the number of images by shard; 0 for shards of clips."""
     return json.dumps({"images": dict(counts)}, indent=1) + "\n"
 
 

@@ -65,7 +65,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = 
 
 
 def attend_in_chunks(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The same for values of another width than the keys', which fused kernels do not take.
+    """Softmax attention for values of another width than the keys', which fused kernels do not take.
 
     A few queries at a time, so that the scores against many keys are never held at once.
     """

@@ -50,7 +50,7 @@ _UNUSED_PREFIX = "unused."
 _IMAGE_PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.", "no_memory_embedding")
 """All that is not under these belongs to the memory."""
 _STATE_DICTS = ("model", "state_dict", "model_state_dict")
-"""Where training scripts keep the state dict, beside optimizers and epochs, which are left alone."""
+"""Keys under which training scripts store the state dict, next to optimizers and epochs, which are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class Checkpoint:
     weights: StateDict
     """`SAM2(config).state_dict()`, in the dtype of the file; zeros for the memory that a model of images only lacks."""
     unused: StateDict = field(default_factory=dict)
-    """What the official model carries and never reads; kept for an exact way back."""
+    """Weights that the official model has and never reads; kept so that a conversion back is exact."""
     layout: Layout = "masklet"
-    """What it was read from."""
+    """Layout of the file that it was read from."""
 
     @property
     def own_weights(self) -> StateDict:
@@ -76,7 +76,7 @@ class Checkpoint:
 
     @property
     def dtypes(self) -> tuple[str, ...]:
-        """Of the weights: "float32", "bfloat16", ..."""
+        """Types of the weights: "float32", "bfloat16", ..."""
         return tuple(sorted({str(value.dtype).removeprefix("torch.") for value in self.own_weights.values()}))
 
 
@@ -248,7 +248,7 @@ def _is_there(key: str, config: ModelConfig) -> bool:
 
 
 def _with_zeros(weights: StateDict, blank: StateDict) -> StateDict:
-    """In the model's order, and complete."""
+    """Return the weights in the model's order, with zeros for those that are missing."""
     dtype = weights["no_memory_embedding"].dtype
     return {key: weights[key] if key in weights else torch.zeros(blank[key].shape, dtype=dtype) for key in blank}
 
@@ -347,7 +347,7 @@ def _layout_of(state: Mapping[str, Any]) -> ForeignLayout:
 
 
 _TRAINING_PREFIXES = re.compile(r"(^|(?<=\.))(module|_orig_mod)\.")
-"""What DistributedDataParallel and torch.compile put into names."""
+"""Prefixes that DistributedDataParallel and torch.compile put into names."""
 
 
 def _without_wrappers(state: Mapping[Any, Any]) -> dict[str, Any]:
@@ -410,7 +410,7 @@ _NO_CHECKPOINTS = {
     b"<!doctype html": "it is a web page: what was to be downloaded is something else",
     b"<html": "it is a web page: what was to be downloaded is something else",
 }
-"""By how files begin."""
+"""Problem of a file that is not a checkpoint, by its first bytes."""
 
 
 def _check_file_type(path: Path) -> None:
@@ -463,7 +463,7 @@ def _damaged(kind: str, reason: str = "") -> str:
 
 
 def _refused_code(message: str) -> str:
-    """What to say of a pickle that asks for more than tensors; `message` is torch's, which names it."""
+    """Return the message for a pickle that asks for more than tensors; torch's own `message` names it."""
     found = re.search(r"GLOBAL ([\w.]+)", message)
     name = found[1] if found else "code"
     if name.startswith(("ultralytics.", "models.yolo.")):

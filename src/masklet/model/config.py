@@ -82,7 +82,7 @@ class PromptMapsConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CorrespondenceConfig:
-    """Where each remembered pixel went, found by nearest features (masklet's addition; see correspondence.py)."""
+    """Matching of remembered pixels by nearest features (masklet's addition; see correspondence.py)."""
 
     key_dim: int = 64
     """Channels of the matched features."""
@@ -96,7 +96,7 @@ Speed = Literal["exact", "fast"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InferenceConfig:
-    """How a model is to be run: facts that its weights do not tell. The defaults are those of SAM 2."""
+    """Facts about running a model that its weights do not tell. The defaults are those of SAM 2."""
 
     resize: Resize = "antialias"
     """Filter that squares images, see `masklet.masks.geometry`. "antialias" is the official code's, which uses another
@@ -105,7 +105,7 @@ class InferenceConfig:
     """A single mask less stable than this gives way to the best candidate; 0 = never.
     Source: sam2 2b90b9f, mask_decoder.py `_dynamic_multimask_via_stability`."""
     pads_logits_alone: bool = False
-    """Whether logits to be corrected, without a point or box, are accompanied by a padding point."""
+    """True if logits to be corrected, without a point or box, are accompanied by a padding point."""
     memory_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """`MemoryConfig` fields that suit the model."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -152,7 +152,7 @@ class ModelConfig:
     """Blur the low-res logits by [1 2 1] both ways (masklet's addition: see `SAM2.decode`)."""
 
     combines_masks: bool = False
-    """In use, mask 0 becomes the weighted mean of all four (masklet's addition: see combined_mask.py)."""
+    """Mask 0 becomes the weighted mean of all four, except in training (masklet's addition: see combined_mask.py)."""
 
     memory_dim: int = 64
     """C: channels of a spatial memory."""

@@ -1,4 +1,4 @@
-"""Where did each remembered pixel go? An optional addition to SAM 2's memory that nano uses.
+"""Matching of remembered pixels with the current frame: an optional addition to SAM 2's memory that nano uses.
 
 Memory attention of a small model, trained for hours instead of weeks, follows objectness more than identity. Matching
 the trunk's own features between frames needs hardly any training and carries the mask of look-alikes apart

@@ -15,7 +15,7 @@ Rotary = tuple[Tensor, Tensor]
 
 
 def takes(queries: Tensor, keys: Tensor, values: Tensor) -> bool:
-    """Whether the kernel is there and made for this: it reads memory by these sizes, and nothing is broadcast."""
+    """Return whether the kernel exists and takes these tensors: it reads memory by size and broadcasts nothing."""
     return (
         type(queries) is Tensor  # not a stand-in without memory
         and queries.device.type == "cpu"

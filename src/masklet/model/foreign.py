@@ -1,4 +1,4 @@
-"""What others call our parts: the official SAM 2 release and transformers. Their names live here and nowhere else.
+"""Names of the weights in the official SAM 2 release and in transformers. They appear here and nowhere else.
 
 One table says what each part is called; reading and writing both follow from it, since a file is compared with what a
 model of its configuration would write.
@@ -186,7 +186,7 @@ _PATTERNS = [(_pattern(ours), names) for ours, *names in _ROWS]
 
 
 def foreign_name(key: str, layout: ForeignLayout) -> str:
-    """What a weight of `SAM2` is called elsewhere; of several tensors that make it up, a format of their number.
+    """Return the foreign name of a weight of `SAM2`; if several tensors make it up, a format of their number.
 
     Raises:
         CheckpointError: the layout has no name for it.

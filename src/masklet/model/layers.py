@@ -72,7 +72,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 def is_exporting() -> bool:
-    """Whether a graph is being traced. Releases of PyTorch before 2.7 do not tell that from being compiled."""
+    """Return whether a graph is being traced. PyTorch before 2.7 does not tell that from being compiled."""
     return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
 
 

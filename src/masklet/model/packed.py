@@ -42,7 +42,7 @@ class PackedLinear(nn.Module):
         return _repacked, (self._weight.to_dense(), self._bias, self.dtype)
 
     def can_add_to(self, residual: Tensor, x: Tensor) -> bool:
-        """Whether the fused operator takes this residual: it reads memory as it lies, and broadcasts nothing."""
+        """Return whether the fused operator takes this residual: it reads memory as it lies and broadcasts nothing."""
         return residual.dtype == self.dtype and residual.shape[:-1] == x.shape[:-1] and residual.is_contiguous()
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
@@ -92,12 +92,12 @@ def packed(model: M, parts: tuple[str, ...], dtype: torch.dtype) -> M:
 
 
 def computes_in_bf16() -> bool:
-    """Whether the CPU has instructions for bf16. Without them PyTorch emulates it, some 75 times slower than fp32."""
+    """Return whether the CPU has bf16 instructions. PyTorch's emulation is some 75 times slower than fp32."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this is an x86 CPU that computes in `dtype`, and PyTorch has the internal operators that packed layers
+    """Return whether this x86 CPU computes in `dtype`, and PyTorch has the internal operators that packed layers
     call; they may go away."""
     if dtype not in (torch.float32, torch.bfloat16):
         return False

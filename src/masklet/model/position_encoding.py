@@ -1,4 +1,4 @@
-"""Where a token is: sine, random Fourier and rotary encodings.
+"""Position encodings of tokens: sine, random Fourier and rotary.
 
 Everything here is a function of sizes, so that a change of input size needs no new weights.
 """

@@ -64,7 +64,7 @@ def _draw_box(points_01: Tensor, labels: Tensor, columns: Tensor, rows: Tensor) 
 
 
 def box_corners(points_01: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of (N, P, 2) points: the box's corners, each (N, 2), zeros without a box; and (N, 1) 1 where there is one."""
+    """Return the box's corners among (N, P, 2) points, each (N, 2), zeros without a box; and (N, 1) 1 with a box."""
     is_top_left = (labels == PointLabel.BOX_TOP_LEFT).to(points_01.dtype)[..., None]
     is_bottom_right = (labels == PointLabel.BOX_BOTTOM_RIGHT).to(points_01.dtype)[..., None]
     return (points_01 * is_top_left).sum(1), (points_01 * is_bottom_right).sum(1), is_top_left.amax(1)

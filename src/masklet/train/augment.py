@@ -70,7 +70,7 @@ class Cutout:
     alpha: ByteArray
     """(h, w)."""
     borders_touched: int
-    """How many sides of its image the object was cut off by, 0 to 4: it looks wrong when moved inside."""
+    """Number of image sides that cut the object off, 0 to 4: such an object looks wrong when moved inside."""
 
     def flip(self) -> Cutout:
         """Mirrored left to right."""
@@ -110,7 +110,7 @@ def random_window(ids: ByteArray, rng: np.random.Generator, *, min_area: float, 
 
 
 def resize_coverage(region: BoolArray | ByteArray, size: int) -> ByteArray:
-    """How much of each of size x size pixels a region covers, 0 to 255.
+    """Return how much of each of size x size pixels a region covers, 0 to 255.
 
     Args:
         region: (H, W) bool, or uint8 alpha.
@@ -147,11 +147,11 @@ def apply_colour(rgb: ByteArray, matrix: FloatArray) -> ByteArray:
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """How a camera and a codec spoil an image; one for all frames of a clip."""
+    """Degradation by a camera and a codec; the same for all frames of a clip."""
 
     blur_sigma_px: float = 0.0
     noise_sigma: float = 0.0
-    """In units of [0, 255]."""
+    """Standard deviation of the noise, in units of [0, 255]."""
     jpeg_quality: int = 100
     """1 to 100; 100 leaves the image alone."""
 
@@ -176,7 +176,7 @@ def random_degradation(rng: np.random.Generator, probability: float) -> Degradat
 
 
 def compress(rgb: ByteArray, quality: int) -> ByteArray:
-    """What JPEG leaves of an image, quality 1 to 100."""
+    """Compress and decompress an image as JPEG, quality 1 to 100."""
     _, encoded = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
 

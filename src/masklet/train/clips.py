@@ -69,7 +69,7 @@ MAX_REAL_STRIDE = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipDataConfig:
-    """Where training clips come from and how they are made."""
+    """Source of the training clips and the way they are made."""
 
     image_root: str | Sequence[str]
     """Images to make clips of, as `ImageDataConfig.root`."""
@@ -82,23 +82,23 @@ class ClipDataConfig:
     num_frames: int = 6
     """T."""
     real_probability: float = 0.35
-    """Of a real clip, where there are any."""
+    """Probability of a real clip, if there are any."""
     lookalike_probability: float = 0.4
-    """That a pasted object gets a copy, or another object of its source, beside it."""
+    """Probability that a pasted object gets a copy, or another object of its source, next to it."""
     occluder_probability: float = 0.35
-    """That something passes by in front that is not tracked."""
+    """Probability that something that is not tracked passes in front."""
     shade_probability: float = 0.25
-    """That light falls unevenly on the scene and wanders."""
+    """Probability that light falls unevenly on the scene and moves."""
     camera_blur_probability: float = 0.3
-    """That a moving camera smears what it sees."""
+    """Probability of motion blur by a moving camera."""
     min_paste_side: float = 0.08
     """Longest side of the smallest pasted object, as a fraction of the frame's; the largest has 0.6."""
     paste_on_real_probability: float = 0.35
-    """That objects are pasted into a real clip."""
+    """Probability that objects are pasted into a real clip."""
     interruption_probability: float = 0.2
-    """That the clip is cut to another scene for some frames, in which none of its objects is, and back at times."""
+    """Probability that the clip is cut to another scene, without its objects, for some frames, and at times back."""
     degrade_probability: float = 0.12
-    """Of each of blur, noise and compression, over the whole clip."""
+    """Probability of each of blur, noise and compression, over the whole clip."""
     weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Multiplier by image source, as in `ImageDataConfig`."""
     part_sources: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -235,7 +235,7 @@ class ClipSamples(SampleStream[ClipSample]):
         return scene
 
     def _own_objects(self, image: LabelledImage, rng: np.random.Generator) -> list[int]:
-        """Up to K objects of the background that are large enough to be tracked."""
+        """Draw up to K objects of the background that are large enough to be tracked."""
         present = object_ids(image.ids, self.config.min_object_area, self.config.max_object_area)
         return [present[row] for row in rng.permutation(len(present))[: self.config.objects_per_clip]]
 
@@ -342,7 +342,7 @@ class ClipSamples(SampleStream[ClipSample]):
 
 
 def view_of(camera: Motion, size: int) -> tuple[int, tuple[float, float]]:
-    """How large a still image must be for a camera to stay on it, and which of its pixels the motion is about.
+    """Return the size of a still image on which a camera stays, and the pixel about which it moves.
 
     Returns:
         Side of the square canvas, and the source_xy for `Motion.maps`, both in canvas pixels.
@@ -400,7 +400,7 @@ def random_layer(cutout: Cutout, size_px: float, motion: Motion, rng: np.random.
 
 
 def random_places(num_available: int, num_wanted: int, rng: np.random.Generator) -> list[int]:
-    """Which frames of a real clip to take: a start, a stride of 1 to 6 that fits, a direction.
+    """Draw the frames taken from a real clip: a start, a stride of 1 to 6 that fits, a direction.
 
     A clip that is too short is run back and forth, so that every step stays one that the clip really has.
     """

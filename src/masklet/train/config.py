@@ -92,7 +92,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainableConfig:
-    """Which parameters learn."""
+    """Selection of the parameters that learn."""
 
     frozen_trunk_stages: int = 3
     """First stages of the trunk that do not learn. nano has seven, Hiera four; more freeze the whole trunk."""
@@ -116,7 +116,7 @@ class ValidationConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogConfig:
-    """What a run writes into its folder, and how often."""
+    """Files that a run writes into its folder, and how often."""
 
     every: int = 50
     """Steps between lines of the log."""
@@ -133,7 +133,7 @@ class LogConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HardwareConfig:
-    """Where a run computes, and how."""
+    """Device, precision and processes of a run."""
 
     device: str = "auto"
     """"auto" (CUDA if there is one), "cpu" or "cuda"."""
@@ -163,7 +163,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainable: TrainableConfig = field(default_factory=TrainableConfig)
     step: StepConfig = field(default_factory=StepConfig)
-    """How prompts are drawn in a step."""
+    """Settings by which prompts are drawn in a step."""
     loss: LossWeights = field(default_factory=LossWeights)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     log: LogConfig = field(default_factory=LogConfig)
@@ -207,7 +207,7 @@ class Setting(NamedTuple):
 
     value: Any
     default: Any
-    """None where it has no default."""
+    """Default value; None if there is none."""
 
 
 def settings_of(config: TrainConfig) -> dict[str, Setting]:

@@ -72,7 +72,7 @@ def read_labelled(example: ImageExample, rng: np.random.Generator) -> LabelledIm
 
 
 def weight_of(source: str, weights: Mapping[str, float]) -> float:
-    """Of a source by its name or, in a data set of folders in folders, by the last part of it; 1 when not named."""
+    """Return the weight of a source by its name or, with folders in folders, by the last part of it; else 1."""
     return weights.get(source, weights.get(source.rsplit("/", 1)[-1], 1.0))
 
 
@@ -93,12 +93,12 @@ class SourceSampler:
 
     @property
     def names(self) -> list[str]:
-        """Of the sources, each once."""
+        """Names of the sources, each once."""
         return list(dict.fromkeys(name for name, _ in self._sources))
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """How often each source is drawn, of those that are."""
+        """Probability of each source that is drawn at all."""
         drawn: dict[str, float] = {}
         for (name, _), probability in zip(self._sources, self._probabilities.tolist(), strict=True):
             if probability:
@@ -175,7 +175,7 @@ def random_cutout(image: LabelledImage, rng: np.random.Generator) -> Cutout | No
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageDataConfig:
-    """Where training images come from and how they are varied."""
+    """Source of the training images and their augmentation."""
 
     root: str | Sequence[str]
     """A data set, or several: `ROOT[?layout=NAME&split=NAME&only=A,B][:WEIGHT]` each."""
@@ -192,13 +192,13 @@ class ImageDataConfig:
     paste_probability: float = 0.35
     """An object of another image is pasted in: it occludes, and may be one of the K."""
     crop_probability: float = 0.8
-    """Else the whole image is used."""
+    """Probability of a random crop; else the whole image is used."""
     min_crop_area: float = 0.2
     """Smallest crop, as a fraction of the image's area."""
     flip_probability: float = 0.5
     colour_probability: float = 0.8
     degrade_probability: float = 0.07
-    """Of each of blur, noise and compression."""
+    """Probability of each of blur, noise and compression."""
     min_object_area: float = 0.004
     """Smallest object, as a fraction of the crop."""
     max_object_area: float = 0.85
@@ -257,7 +257,7 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
 
     @abstractmethod
     def describe_want(self) -> str:
-        """What `attempt` looks for and where, for a message."""
+        """Return what `attempt` looks for and where, for a message."""
 
     def sample(self, rng: np.random.Generator) -> T:
         """Make one sample from a generator that is its own.

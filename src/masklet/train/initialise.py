@@ -1,4 +1,4 @@
-"""How nano starts: its trunk from ImageNet, its laterals calibrated, its memory as a correspondence.
+"""Initialisation of nano: trunk from ImageNet, laterals calibrated, memory as a correspondence.
 
 Source: docs/lab-notes.md; each start below was worth several hundred steps of training.
 """

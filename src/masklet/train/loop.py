@@ -377,7 +377,7 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 def _share(config: TrainConfig, rank: int, world: int) -> tuple[int, ...]:
-    """Which parts of every batch a process computes."""
+    """Return the parts of every batch that a process computes."""
     count = world if config.schedule.micro_batches is None else config.schedule.micro_batches
     if count < 1 or count % world:
         raise ConfigError(f"micro_batches must be a multiple of the {world} processes, got {count}")

@@ -20,20 +20,20 @@ class LossWeights:
     """Weights of the terms."""
 
     pixel: float = 20.0
-    """Of the focal loss; with `cross_entropy`, 2 is right."""
+    """Weight of the focal loss; with `cross_entropy`, 2 is right."""
     dice: float = 1.0
     iou: float = 1.0
     object_score: float = 1.0
     unused: float = 0.3
-    """Of the masks that the prompt did not call for: all four heads learn from every prompt."""
+    """Weight of masks that the prompt did not ask for: all four heads learn from every prompt."""
     distillation: float = 1.0
-    """Of the difference to a teacher, where there is one."""
+    """Weight of the distance from a teacher, if there is one."""
     cross_entropy: bool = False
     """Plain cross entropy for the pixels instead of focal: leaves the start-up plateau sooner."""
 
 
 class MaskLoss(NamedTuple):
-    """What the four masks of N objects cost, and what they are worth."""
+    """Loss and IoUs of the four masks of N objects."""
 
     loss: Tensor
     """(N,)"""

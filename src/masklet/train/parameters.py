@@ -1,4 +1,4 @@
-"""Which parameters learn, how fast, and their running average."""
+"""Selection of the parameters that learn, their learning rates, and their running average."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEMORY_PARTS = (
     "correspondence",
     "mask_decoder.object_score",
 )
-"""Beginnings of the names of what only clips train."""
+"""Name prefixes of parameters that only clips train."""
 
 
 def freeze(model: SAM2, stages: int, patterns: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ def freeze(model: SAM2, stages: int, patterns: Sequence[str]) -> None:
 
 
 def trunk_depth(name: str) -> int | None:
-    """How deep a parameter lies in its trunk: 0 for what meets the pixels, then block by block; None outside of it."""
+    """Return the depth of a parameter in its trunk: 0 next to the pixels, then block by block; None outside of it."""
     if not name.startswith(_TRUNK):
         return None
     block = re.match(r"(?:blocks|stages)\.(\d+)\.", name.removeprefix(_TRUNK))

@@ -1,4 +1,4 @@
-"""What a model makes of a few objects, as a picture: the truth, then its answer to a click and to a box."""
+"""Pictures of predictions for a few objects: the truth, then the answers to a click and to a box."""
 
 from __future__ import annotations
 

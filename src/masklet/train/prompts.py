@@ -17,7 +17,7 @@ from masklet.prompts import PointLabel
 
 
 class PromptKind(IntEnum):
-    """How an object is first pointed at."""
+    """Kind of an object's first prompt."""
 
     CLICK = 0
     BOX = 1
@@ -80,7 +80,7 @@ def first_prompts(masks: Tensor, kinds: Tensor, box_jitter: float = 0.1) -> Poin
 
 
 def no_prompts(num: int) -> PointPrompts:
-    """What SAM 2 gives its decoder on a tracked frame: two padding points."""
+    """Return SAM 2's input of the decoder on a tracked frame: two padding points."""
     return PointPrompts(torch.zeros(num, 2, 2), torch.full((num, 2), int(PointLabel.PADDING)))
 
 
@@ -102,7 +102,7 @@ def _blur(x: Tensor, size: int) -> Tensor:
 
 
 def _click_weights(masks: Tensor) -> Tensor:
-    """Where people click: anywhere inside at times, mostly well inside, where the mask's blur is high."""
+    """Draw where people click: at times anywhere inside, mostly well inside, where the blurred mask is high."""
     coarse = F.avg_pool2d(masks, 2)
     inside = (coarse > 0.6).float() + 1e-4 * (coarse > 0).float()
     choice = torch.rand(masks.shape[0], 1, 1, 1)

@@ -93,7 +93,7 @@ def nano_data(
 
 
 def nano_prompts(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
-    """From the ImageNet trunk until prompts are obeyed: first prompts only, trunk frozen, cross entropy.
+    """Train from the ImageNet trunk until prompts are obeyed: first prompts only, trunk frozen, cross entropy.
 
     With corrections from the start nano paints the salient object for a thousand steps, whatever is clicked.
     """
@@ -186,7 +186,7 @@ _FINETUNE: Mapping[str, _TrunkFinetuning] = {
         images_per_step=4, learning_rate=2e-4, layer_decay=1.0, frozen_trunk_stages=7, recompute=False
     ),
 }
-"""By the trunk's kind. The whole of nano's trunk stays frozen; Hiera's attention needs its activations recomputed."""
+"""Settings by the trunk's kind. nano's whole trunk stays frozen; Hiera's attention needs activations recomputed."""
 
 
 def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
@@ -286,4 +286,4 @@ RECIPES: Mapping[str, Callable[..., TrainConfig]] = {
     "finetune": finetune,
     "sam2": sam2,
 }
-"""By the name that `masklet train` takes."""
+"""Recipes by the name that `masklet train` takes."""

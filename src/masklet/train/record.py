@@ -1,4 +1,4 @@
-"""What a run leaves behind beside its weights: the log, TensorBoard's files, and how it was made."""
+"""Files of a run besides its weights: the log, TensorBoard's files, and how it was started."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PULL_SIDE = 3
 LATTICE_SIDE = 13
 """Places along one side at which a deformation is worked out; between them it is linear."""
 MAX_GROWTH = 2.5
-"""By which an object may grow or shrink within a clip."""
+"""Largest factor by which an object grows or shrinks within a clip."""
 MIN_BEND_PX = 0.5
 """A smaller deformation is none."""
 
@@ -77,7 +77,7 @@ class Bend:
     """A thin-plate deformation that changes with time, so that a thing does not move like a sheet of paper."""
 
     side_px: float
-    """Of the square, around the thing's centre, over which the control points are spread."""
+    """Side of the square, around the object's centre, over which the control points are spread."""
     pulls_xy: FloatArray
     """(T, PULL_SIDE ** 2, 2) where each control point is pulled to, pixels from its place."""
 
@@ -89,7 +89,7 @@ class Bend:
     def shift(
         self, time: int, columns: FloatArray, rows: FloatArray, turn: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """By how much each place is moved.
+        """Return the shift of each place.
 
         Args:
             time: frame, 0 to T - 1.
@@ -116,7 +116,7 @@ class Bend:
 
 @lru_cache(maxsize=1)
 def thin_plate() -> FloatArray:
-    """From the pulls of the control points to the shifts on the lattice: (LATTICE_SIDE ** 2, PULL_SIDE ** 2).
+    """Weights of the control points' pulls in the shifts on the lattice: (LATTICE_SIDE ** 2, PULL_SIDE ** 2).
 
     Source: F. L. Bookstein, Principal Warps, PAMI 1989.
     """
@@ -139,7 +139,7 @@ def thin_plate() -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Where something is, frame by frame."""
+    """Place, size and shape of an object or a camera, frame by frame."""
 
     centres_xy: NDArray[np.float64]
     """(T, 2) frame pixels."""
@@ -154,7 +154,7 @@ class Motion:
     def maps(
         self, time: int, columns: FloatArray, rows: FloatArray, source_xy: tuple[float, float], zoom: float
     ) -> tuple[FloatArray, FloatArray]:
-        """Where the frame's pixels come from, for `cv2.remap`.
+        """Return the source position of each of the frame's pixels, for `cv2.remap`.
 
         Args:
             time: frame, 0 to T - 1.
@@ -242,7 +242,7 @@ class Layer:
 
 
 def colour_course(rng: np.random.Generator, last: FloatArray, num_frames: int) -> FloatArray:
-    """How light and colour change over a clip: evenly, there and back, or, one time in ten, all at once.
+    """Draw how light and colour change over a clip: evenly, back and forth, or, one time in ten, all at once.
 
     Args:
         rng: decides which.
@@ -342,7 +342,7 @@ def random_bend(rng: np.random.Generator, num_frames: int, size_px: float, stren
 
 
 def camera_motion(rng: np.random.Generator, num_frames: int, size: int) -> Motion:
-    """How the background moves: still in a quarter of clips, a fast pan in some, else a hand-held drift and zoom."""
+    """Draw the background's motion: none in a quarter of clips, a fast pan in some, else a hand-held drift and zoom."""
     kind = rng.choice(["still", "fast", "drift"], p=[0.25, 0.15, 0.6])
     amount = {"still": 0.0, "fast": 0.5, "drift": 0.12}[kind]
     centres = np.stack([smooth_curve(rng, num_frames, amount, amount / 4) for _ in range(2)], 1)
@@ -391,7 +391,7 @@ def object_motion(rng: np.random.Generator, num_frames: int, size: int, size_px:
 def passing_motion(
     rng: np.random.Generator, num_frames: int, size: int, size_px: float, others: list[Motion]
 ) -> Motion:
-    """From beyond one side of the frame to beyond the opposite one, at its middle in front of another object."""
+    """Draw a motion across the whole frame, at its middle in front of another object."""
     angle = rng.uniform(0, 2 * np.pi)
     heading = np.array([np.cos(angle), np.sin(angle)])
     middle = num_frames // 2

@@ -45,7 +45,7 @@ class StepConfig:
     image_prompts: tuple[float, float, float] = (0.62, 0.30, 0.08)
     """Probabilities of click, box and coarse mask on an image."""
     clip_prompts: tuple[float, float, float] = (0.30, 0.20, 0.50)
-    """The same on the first frame of a clip."""
+    """Probabilities of click, box and mask on the first frame of a clip."""
     image_clicks: int = 2
     """Decoder runs per image: the first prompt and corrections after it."""
     clip_correction_probability: float = 0.25

@@ -1,4 +1,4 @@
-"""What the averaged weights are worth while a run goes on: numbers on held-out images, and a picture."""
+"""Validation of the averaged weights during a run: scores on held-out images, and a picture."""
 
 from __future__ import annotations
 

@@ -59,11 +59,11 @@ NOT_TO_BE_HAD = (OSError, subprocess.SubprocessError, RuntimeError, AttributeErr
 
 
 class Look(NamedTuple):
-    """What came of looking for the kernel."""
+    """Result of looking for the kernel."""
 
     kernel: Kernel | None
     why: str
-    """Where it lies; or why it cannot be had, and what to do."""
+    """Its path; or why it is missing, and what to do."""
 
 
 def find(half: bool) -> Kernel | None:
@@ -73,7 +73,7 @@ def find(half: bool) -> Kernel | None:
 
 @lru_cache(maxsize=2)
 def look(half: bool) -> Look:
-    """The same with the reason. Compiles it if need be; the answer stays what it is in this process."""
+    """Return the kernel, or why there is none. Compiles it if needed; the answer is kept for the whole process."""
     reason = _unwanted(half)
     if reason is not None:
         return Look(None, reason)
