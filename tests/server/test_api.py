@@ -684,3 +684,16 @@ def test_every_import_format_of_the_catalogue_can_be_asked_for(page: Page) -> No
         answer = page.post(f"/api/v1/media/{clip}/import?format={format_id}", files={"files": ("a.txt", b"no masks")})
         assert answer.status_code == 422, format_id
         assert answer.json()["error"]["field"] != "format", answer.text
+
+
+def test_every_format_of_the_catalogue_can_be_exported(page: Page) -> None:
+    clip = page.new_clip(3)
+    page.click(clip, page.new_object(clip))
+    formats = [one for one in page.get("/api/v1/formats").json()["formats"] if "video" in one["for"]]
+    assert {"coco", "masks", "csv", "overlay", "tiff", "sa-v"} <= {one["id"] for one in formats}
+    for one in formats:
+        job = page.post(f"/api/v1/media/{clip}/export", json={"format": one["id"]}).json()
+        name, done = page.events(job["id"])[-1]
+        assert name == "done", (one["id"], done)
+        assert done["result"]["name"].endswith(one["suffix"])
+        assert len(page.get(done["result"]["url"]).content) == done["result"]["bytes"]
