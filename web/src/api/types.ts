@@ -83,7 +83,7 @@ export type Asset = Wire<"AssetInfo">;
 
 export type EffectUse = { readonly effect: string } & Options;
 
-/** As `masklet.render.Composition.from_dict` reads it. */
+/** Effects of a picture or video, as `masklet.render.Composition.from_dict` reads them. */
 export type Composition = {
   readonly background: EffectUse;
   readonly objects: Readonly<Record<string, readonly EffectUse[]>>;

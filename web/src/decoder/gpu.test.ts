@@ -7,7 +7,7 @@ const browser = (adapter: unknown, wanted: string | null = null) => {
 };
 afterEach(() => vi.unstubAllGlobals());
 
-test("a real GPU is used, and only that, unless somebody says otherwise", async () => {
+test("only a real GPU is used, unless the user says otherwise", async () => {
   browser(undefined);
   expect(await hasGpu()).toBe(false);
   browser(null);

@@ -14,7 +14,7 @@ const MARGIN = 10;
  * Fill small holes and drop small pieces, in place.
  *
  * @param logits of a side × side grid, foreground above 0.
- * @param kept in pixels of the grid: a piece under one of these stays, since somebody has clicked on it.
+ * @param kept in pixels of the grid: a piece under one of these stays, since a user clicked on it.
  */
 export function tidy(
   logits: Float32Array,

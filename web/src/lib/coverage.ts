@@ -1,4 +1,4 @@
-/** How much of a video has been tracked, out of the timeline's lanes. */
+/** The share of a video that has been tracked, from the timeline's lanes. */
 
 import type { TimelineObject } from "../api/types";
 

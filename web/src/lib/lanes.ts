@@ -1,4 +1,4 @@
-/** What a timeline draws, computed per pixel rather than per frame: an hour of video costs what a minute costs. */
+/** The shapes that a timeline draws, computed per pixel rather than per frame: an hour of video costs what a minute costs. */
 
 /** A range of frames shown on a width of pixels. */
 export interface Window {

@@ -1,4 +1,4 @@
-/** Which frame a person should look at next. */
+/** The order in which frames are reviewed. */
 
 import type { Suggestion } from "../api/types";
 

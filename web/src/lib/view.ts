@@ -1,4 +1,4 @@
-/** How the picture lies on the canvas: screen = source * scale + offset, in CSS pixels. */
+/** The picture on the canvas: screen = source * scale + offset, in CSS pixels. */
 
 import type { Point } from "../api/types";
 

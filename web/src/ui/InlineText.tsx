@@ -46,7 +46,7 @@ export function InlineText(props: {
       defaultValue={props.value}
       placeholder={props.placeholder}
       list={props.list}
-      // biome-ignore lint/a11y/noAutofocus: the person just asked to edit this
+      // biome-ignore lint/a11y/noAutofocus: the user just asked to edit this
       autoFocus
       onFocus={(event) => event.currentTarget.select()}
       onClick={(event) => event.stopPropagation()}

@@ -106,7 +106,7 @@ const isTyping = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
   (target.matches("input:not([type=range]), select, textarea") || target.isContentEditable);
 
-/** Whether Space and Enter press a focused button; only elsewhere does Space play. */
+/** Return whether Space and Enter press the focused button; only elsewhere does Space play. */
 const isPressable = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement && target.matches("button, a, [role=radio]") && target.matches(":focus-visible");
 

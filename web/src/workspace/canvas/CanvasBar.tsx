@@ -1,4 +1,4 @@
-/** What floats over the canvas: hints, candidates, brush size, the decoder's place, zoom. */
+/** The controls that float over the canvas: hints, candidates, brush size, the decoder's place, zoom. */
 
 import { Cpu, Maximize, Minus, Plus, Sparkles, X, Zap } from "lucide-react";
 import { Button, IconButton, Kbd, Segmented } from "../../ui/kit";

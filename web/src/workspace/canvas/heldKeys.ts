@@ -1,6 +1,6 @@
 /** Keys that are held down, for the canvas while the pointer moves. */
 export const heldKeys = {
   space: false,
-  /** Whether the picture was moved while space was held; otherwise releasing space plays or pauses. */
+  /** True if the picture was moved while space was held; otherwise releasing space plays or pauses. */
   panned: false,
 };

@@ -1,4 +1,4 @@
-/** How an object looks while strokes on it wait for the server: its mask with the strokes applied. */
+/** The look of objects while strokes on them wait for the server: their masks with the strokes applied. */
 
 import type { Rle } from "../../api/types";
 import { type Loop, toPath, traceBitmap } from "../../lib/contour";
@@ -47,7 +47,7 @@ interface Outline {
   readonly count: number;
   readonly path: Path2D;
 }
-/** By the last stroke: the canvas is redrawn at every move of the pointer, and an outline is traced once. */
+/** Outlines by their last stroke: the canvas is redrawn at every move of the pointer, and an outline is traced once. */
 const outlines = new WeakMap<Edit, Outline>();
 
 /** The outline of a look with strokes, in source pixels. */

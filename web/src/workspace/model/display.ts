@@ -1,4 +1,4 @@
-/** What is shown and how: zoom, masks on and off, the comparison, dialogs. */
+/** Actions on the display: zoom, masks on and off, the comparison, dialogs. */
 
 import { keepVisible, type Size, type View, zoomAt } from "../../lib/view";
 import { getSession } from "./session";

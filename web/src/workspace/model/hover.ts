@@ -11,7 +11,7 @@ let next: { point: Point; label: 0 | 1 } | null = null;
 let isAsking = false;
 /** Grows with every click: answers to what was asked before it are dropped. */
 let epoch = 0;
-/** Whether the pointer is over the picture: an answer that comes after it left is not shown. */
+/** True while the pointer is over the picture: an answer that comes after it left is not shown. */
 let isHovering = false;
 
 /** Show what a click here would give. While an answer is being computed only the latest place is kept. */

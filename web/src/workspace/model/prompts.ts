@@ -15,7 +15,7 @@ export function promptOf(objectId: number | null): PromptBody {
   return objectId === null ? EMPTY_PROMPT : promptIn(promptsHere(), objectId);
 }
 
-/** Whether the page has the prompts of the shown frame; not so in the first moment after going there. */
+/** Return whether the page has the prompts of the shown frame; not so in the first moment after going there. */
 export function arePromptsLoaded(): boolean {
   const { prompts, frame } = getState();
   return prompts.frame === frame;
@@ -36,11 +36,11 @@ export const withPoint = (before: PromptBody, point: Point, label: 0 | 1): Promp
   candidate: before.points.length ? before.candidate : null,
 });
 
-/** Whether the object's mask on this frame was drawn by hand. */
+/** Return whether the object's mask on this frame was drawn by hand. */
 export const isDrawnByHand = (objectId: number | null, prompts: PromptsOnFrame = promptsHere()): boolean =>
   prompts[String(objectId)]?.has_mask === true;
 
-/** Whether the object's mask was tracked: a prompt then also depends on the memory, which the page does not have. */
+/** Return whether the object's mask was tracked: a prompt then also depends on the memory, which the page does not have. */
 export function isTracked(frame: number, objectId: number): boolean {
   const mask = maskOf(frame, objectId);
   return mask !== undefined && !mask.prompted;

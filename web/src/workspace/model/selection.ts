@@ -1,4 +1,4 @@
-/** Which object the next click is about, and whose name is being edited. */
+/** The selected object, which the next click prompts, and the object whose name is being edited. */
 
 import { getState, setState } from "./store";
 

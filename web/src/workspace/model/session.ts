@@ -1,4 +1,4 @@
-/** What belongs to the open medium and is not state to draw: caches, the decoder, the queue of changes to the server. */
+/** The parts of the open medium that are not state to draw: caches, the decoder, the queue of changes to the server. */
 
 import type { FrameMasks, Medium, TrackRequest } from "../../api/types";
 import { DecoderClient } from "../../decoder/client";

@@ -84,7 +84,7 @@ export interface WorkspaceState {
   readonly tool: Tool;
   /** Diameter in source pixels. */
   readonly brushSize: number;
-  /** Whether a plain click adds to the mask; Alt or the right button does the other. */
+  /** True if a plain click adds to the mask; Alt or the right button does the other. */
   readonly clickAdds: boolean;
   readonly candidates: CandidateChoice | null;
   readonly hover: Hover | null;
@@ -163,16 +163,16 @@ export const setState = useWorkspace.setState;
 export const selectedObject = (state: WorkspaceState): SegmentObject | undefined =>
   state.objects.find((object) => object.id === state.selected);
 
-/** Whether the medium has more than one frame: then it has a timeline, tracking and playback. */
+/** Return whether the medium has more than one frame: then it has a timeline, tracking and playback. */
 export const isVideo = (state: WorkspaceState): boolean => (state.medium?.num_frames ?? 1) > 1;
 
 const fittedView = ({ medium, canvasSize }: WorkspaceState): View =>
   fit(medium ?? { width: 1, height: 1 }, canvasSize, MARGINS);
 
-/** Where the picture lies on the canvas. */
+/** Return the position and scale of the picture on the canvas. */
 export const viewOf = (state: WorkspaceState): View => state.view ?? fittedView(state);
 
 export const scaleOf = (state: WorkspaceState): number => viewOf(state).scale;
 
-/** The smallest scale to which one may zoom out. */
+/** Return the smallest scale that zooming out can reach. */
 export const smallestScale = (state: WorkspaceState): number => Math.min(fittedView(state).scale, 1) / 4;

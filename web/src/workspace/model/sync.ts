@@ -5,7 +5,7 @@ import { backOnline, toastError } from "../../state/app";
 import { getSession, type Session } from "./session";
 import { getState, setState } from "./store";
 
-/** Whether an undo or redo is unanswered: the next change will meet another state than the one shown. */
+/** Return whether an undo or redo is unanswered: the next change will meet another state than the one shown. */
 export const isUndoPending = (): boolean => getSession()?.isUndoPending ?? false;
 
 /**
