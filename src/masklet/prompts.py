@@ -1,8 +1,8 @@
-"""Prompts: what a user says about an object, checked once, and everything that is done with it afterwards.
+"""Prompts: how users say what an object is. Checked once, they own every operation that follows.
 
-A kind of prompt is a field of `Prompt` and nothing else. Sessions, the studio's database and API, JSON files and live
-streams go through `to_dict` and `from_dict`; the tracker through `fitted`, `merged` and `in_order`; engines through
-`clicks` and `encoder_points`. None of them names a field, so a new one is added here.
+A kind of prompt is a field of `Prompt`. Sessions, the studio's database and API, JSON files and live streams use
+`to_dict` and `from_dict`; the tracker uses `fitted`, `merged` and `in_order`; engines use `encoder_points`. None of
+them names a field, so a new kind of prompt is added here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PromptFields(TypedDict, total=False):
 
 
 class PointLabel(IntEnum):
-    """What a prompt point means to the prompt encoder. Users give FOREGROUND and BACKGROUND only."""
+    """The meaning of a prompt point to the prompt encoder. Users give FOREGROUND and BACKGROUND only."""
 
     PADDING = -1
     BACKGROUND = 0
@@ -64,7 +64,7 @@ def _typed(json_type: Any, description: str, example: Any = None) -> dict[str, A
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Prompt:
-    """What a user says about one object on one frame. Build it with `Prompt.create`, which checks everything.
+    """A prompt for one object on one frame. Build it with `Prompt.create`, which checks everything.
 
     A prompt has points, a box, both, or a mask; `previous_logits` may accompany points and a box. An image segmenter
     also takes a mask or logits as a first guess, alone or with points and a box that correct it (`refine=True`).
@@ -198,12 +198,12 @@ class Prompt:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has neither points nor a box nor a mask; it may still have logits."""
+        """True if it has neither points nor a box nor a mask; it may still have logits."""
         return self.mask is None and not self.num_points
 
     @property
     def kind(self) -> PromptKind:
-        """What it consists of; where there is more than one, the first of mask, box, points, logits."""
+        """The main part of the prompt: the first of mask, box, points and logits that it has."""
         if self.mask is not None:
             return "mask"
         if self.box_xyxy is not None:
@@ -238,27 +238,27 @@ class Prompt:
 
     @property
     def is_single_click(self) -> bool:
-        """Whether it is one click and no box: it may mean a part, the whole or a group."""
+        """True for one click and no box: it may mean a part, the whole or a group."""
         return self.num_points == 1
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether several masks may be meant: a single click that corrects nothing."""
+        """True if several masks may be meant: a single click that corrects nothing."""
         return self.is_single_click and self.previous_logits is None
 
     @property
     def locates_object(self) -> bool:
-        """Whether it says where the object is; a single "not this" does not."""
+        """True if it says where the object is; a single "not this" does not."""
         return self.mask is not None or self.box_xyxy is not None or len(self.foreground_xy) > 0
 
     @property
     def says_absent(self) -> bool:
-        """Whether it says that the object is not on the frame, see `absent`."""
+        """True if it says that the object is not on the frame, see `absent`."""
         return self.mask is not None and not self.mask.any()
 
     @property
     def replaces_earlier(self) -> bool:
-        """Whether it replaces what was said about the object on this frame before; points are added to it."""
+        """True if it replaces an earlier prompt of the object on this frame; points are added to that."""
         return self.mask is not None or self.box_xyxy is not None
 
     # Changing it: each returns another prompt.
@@ -305,7 +305,7 @@ class Prompt:
         )
 
     def extends(self, other: Prompt) -> bool:
-        """Whether this prompt is `other` with points added at the end; logits do not count."""
+        """Return True if this prompt is `other` with points added at the end; logits do not count."""
         (points, labels), (first_points, first_labels) = self.encoder_points, other.encoder_points
         count = len(first_labels)
         return (
@@ -412,7 +412,7 @@ class TypedField(NamedTuple):
 
 
 SHORT_NAMES = {name: name.split("_")[0] for name in FIELD_NAMES}
-"""By field name, the name in the studio's API and database: `points_xy` is `points`, `box_xyxy` is `box`."""
+"""The name in the studio's API and database, by field name: `points_xy` is `points`, `box_xyxy` is `box`."""
 
 TYPED_FIELDS = tuple(
     TypedField(item.name, SHORT_NAMES[item.name], **item.metadata) for item in fields(Prompt) if item.metadata

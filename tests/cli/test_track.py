@@ -119,7 +119,7 @@ def test_ways(arguments: list[object], frames: range, clip: Path, run: Run) -> N
 def test_policies(clip: Path, engine: FakeEngine, run: Run) -> None:
     assert run("track", clip, "--point", "1,2", "--policy", "official").status == 0
     run("track", clip, "--point", "1,2", "--policy", "best", "--force").fails_with(
-        "policy must be one of reliable, official"
+        "--policy: policy must be one of reliable, official"
     )
 
 

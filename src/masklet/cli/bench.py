@@ -78,7 +78,7 @@ class Contestants(OptionGroup):
 
 
 class Workload(OptionGroup):
-    """What is measured, and how often."""
+    """The load that is measured, and how often."""
 
     objects: Annotated[str, typer.Option(metavar="LIST", help="Numbers of objects.")] = "1,8"
     clip: Annotated[

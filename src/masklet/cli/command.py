@@ -1,4 +1,4 @@
-"""What a subcommand is, beyond a function with options."""
+"""Commands of the command line: switches without types, one line on Ctrl-C, prompts with scopes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from masklet.cli.prompts import with_scope
 from masklet.errors import Cancelled
 
 HELP_PANEL = "Help"
-"""Where `--help` is listed by commands whose other options are all in panels."""
+"""The panel of `--help` for commands whose other options are all in panels."""
 
 
 class MaskletGroup(TyperGroup):

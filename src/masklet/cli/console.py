@@ -1,4 +1,4 @@
-"""What the command line prints: results on stdout, errors on stderr, and progress on stderr if it is a terminal."""
+"""Printing: results on stdout, errors on stderr, and progress on stderr if it is a terminal."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def doctor(as_json: JsonOption = False) -> int:
 
 
 def _version(name: str) -> str | None:
-    """Of an installed distribution, without importing it."""
+    """Return the version of an installed distribution, without importing it."""
     from importlib.metadata import PackageNotFoundError, version  # slow to import, and `masklet --help` imports this
 
     with suppress(PackageNotFoundError):
@@ -67,7 +67,7 @@ def _version(name: str) -> str | None:
 
 
 def _or_reason(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What was found, or why it does not work: a doctor does not fall ill himself."""
+    """Return the result of a check, or why it failed: an error here must not end the report."""
     try:
         return {"works": True, **look()}
     except MaskletError as error:
@@ -131,7 +131,7 @@ def _checkpoints() -> dict[str, Any]:
 
 
 def _attention(*, half: bool) -> dict[str, Any]:
-    """Whether checkpoints on CPUs have masklet's own attention, which is compiled now if it has not been."""
+    """Report whether checkpoints on CPUs have masklet's own attention, which is compiled now if it has not been."""
     if _version("torch") is None:
         return {"works": False, "why": 'it is for checkpoints, which need PyTorch: pip install "masklet[torch]"'}
     import torch

@@ -24,7 +24,7 @@ from masklet.cli.evaluation_options import (
     SourcesOption,
 )
 from masklet.cli.groups import with_groups
-from masklet.cli.options import RESULT_PANEL, JsonOption, PolicyOption, examples, split_list
+from masklet.cli.options import RESULT_PANEL, JsonOption, PolicyOption, examples, memory_config, split_list
 from masklet.errors import DataError
 from masklet.output import refuse_existing
 
@@ -124,7 +124,6 @@ def vos(
     """Follow objects through clips: J (region), F (boundary) and J&F."""
     from masklet.evaluation.rules import rules_named
     from masklet.evaluation.vos import evaluate_vos
-    from masklet.memory.bank import MemoryConfig
 
     rules = rules_named(benchmark)
     if save_masks is not None and not (how.journal is not None and how.journal.exists()):
@@ -137,7 +136,7 @@ def vos(
             prompt=prompt,  # type: ignore[arg-type]  # checked there
             rules=rules,
             skip_last=skip_last,
-            memory=MemoryConfig.for_engine(model.info, policy=policy),
+            memory=memory_config(model.info, policy),
             non_overlap=non_overlap,
             save_masks=save_masks,
             clips=_names(clips),
@@ -221,7 +220,6 @@ def interactive(
 ) -> int:
     """Correct clips as an annotator would: J&F after 1, 2, ... prompted frames, and the time it takes."""
     from masklet.evaluation.interactive import evaluate_interactive
-    from masklet.memory.bank import MemoryConfig
 
     def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
         return evaluate_interactive(
@@ -230,7 +228,7 @@ def interactive(
             mode=mode,  # type: ignore[arg-type]  # checked there
             frames=frames,
             clicks=num_clicks,
-            memory=MemoryConfig.for_engine(model.info, policy=policy),
+            memory=memory_config(model.info, policy),
             clips=_names(clips),
             limit=how.limit,
             run=run,

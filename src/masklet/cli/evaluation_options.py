@@ -1,4 +1,4 @@
-"""What the commands of `masklet evaluate` have in common: data, model, how they run, and where results go."""
+"""Options that the commands of `masklet evaluate` share: data, model, how they run, and where results go."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ STDOUT = Path("-")
 
 
 class MeasuredModel(ModelAndSpeed):
-    """Which model is measured."""
+    """The model that is measured."""
 
     def open_engine(self) -> Callable[[], Any]:
-        """For other processes: with one thread each, as they share the machine."""
+        """Return a function that opens the engine in another process, with one thread, as they share the machine."""
         from masklet.engine.open import open_engine
 
         return functools.partial(
@@ -58,7 +58,7 @@ class MeasuredModel(ModelAndSpeed):
 
 
 class DataChoice(OptionGroup):
-    """Which part of the data."""
+    """The part of the data that is used."""
 
     layout: Annotated[
         str | None,
@@ -96,7 +96,7 @@ class DataChoice(OptionGroup):
 
 
 class RunChoice(OptionGroup):
-    """How it runs, and where results go."""
+    """Options of the run, and places for its results."""
 
     json_path: Annotated[
         Path | None,
@@ -271,7 +271,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _print_remarks(document: dict[str, Any]) -> None:
-    """What a report has beside its table, a line each."""
+    """Return the lines of a report next to its table."""
     if groups := document.get("groups"):
         scores = ", ".join(f"{name} J {row['J'] * 100:.1f} F {row['F'] * 100:.1f}" for name, row in groups.items())
         print_line(f"{scores}; overall is their mean")

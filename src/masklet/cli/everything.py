@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from masklet.tracking.mask_rows import MaskRow
 
 MAX_LABELLED = 12
-"""With more masks than this the overlay is a map, without numbers."""
+"""Largest number of masks with labels; beyond it the overlay is a map without numbers."""
 
 _PANEL = "Everything"
 
@@ -114,7 +114,7 @@ def segment_everything(images: Sequence[Path], changes: dict[str, Any], results:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What is left of an image when it has been written."""
+    """The record of an image that has been written."""
 
     image: Path
     size_hw: tuple[int, int]
@@ -123,7 +123,7 @@ class _Found:
     covered: float
     """Fraction of the image that is in a mask."""
     seconds: float
-    """From the file to the masks."""
+    """Time from the file to the masks."""
     outputs: Mapping[str, Path]
 
     def to_dict(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ EPILOG = examples(
 
 
 class Chosen(OptionGroup):
-    """What is written, and as what."""
+    """The masks to write, and their format."""
 
     format_id: Annotated[
         str, typer.Option("--format", metavar="NAME", help="What to write; see below.", rich_help_panel=RESULT_PANEL)

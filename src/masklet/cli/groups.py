@@ -30,7 +30,7 @@ class OptionGroup:
     @classmethod
     @functools.cache
     def options(cls) -> list[inspect.Parameter]:
-        """As parameters of a function, in the order of their declaration."""
+        """Return the options as parameters of a function, in the order of their declaration."""
         found = []
         for name, hint in get_type_hints(cls, include_extras=True).items():
             assert hasattr(cls, name), f"{cls.__name__}.{name} has no default"

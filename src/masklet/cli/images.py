@@ -1,4 +1,4 @@
-"""What the ways of `masklet segment` share: which images, which files, one image after the other, one COCO document."""
+"""Parts that `masklet segment` with and without `--everything` share: images, files, the loop, the COCO document."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
-    """Where results go, and the model that makes them: the options that are the same however images are segmented."""
+    """The place for results and the model: the options that are the same with and without `--everything`."""
 
     out: Path
     formats: str
@@ -79,7 +79,7 @@ class ImageJob(Generic[K]):
 
 
 class Done(Protocol):
-    """What is left of an image when it has been written."""
+    """The record of an image that has been written."""
 
     @property
     def image(self) -> Path: ...
@@ -96,7 +96,7 @@ class Batch(Generic[D]):
     """Images done one after the other; one that fails costs no other."""
 
     command: str
-    """For the JSON document."""
+    """Return the record for the JSON document."""
     model: Model
     coco_path: Path | None = None
     """The COCO document of all images, where that was asked for."""
@@ -151,7 +151,7 @@ class Batch(Generic[D]):
         as_json: bool,
         print_summary: Callable[[], None],
     ) -> int:
-        """All images, and the report.
+        """Process all images and report.
 
         Args:
             jobs: in their order.

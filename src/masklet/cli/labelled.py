@@ -1,4 +1,4 @@
-"""What `masklet render` and `masklet export-masks` share: a medium with its masks, and a free place for the result."""
+"""Parts that `masklet render` and `masklet export-masks` share: a medium with its masks, a place for the result."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def opened_labelled(source: Path, masks: Path | None) -> Iterator[tuple[Labelled
 
 
 def free_place(out: Path | None, medium: LabelledMedium, suffix: str, switches: Switches) -> Path:
-    """Where the result goes.
+    """Return the path of the result.
 
     Raises:
         OutputError: something is there, and may not be replaced.

@@ -52,7 +52,7 @@ class _Listed:
     """Side of the square input, pixels."""
     origin: str
     path: Path | None
-    """Where it is; None when it is not here."""
+    """Path of the model; None when it is not on this machine."""
 
 
 def models(
@@ -129,7 +129,7 @@ def _embedded() -> list[_Listed]:
 
 
 def _image_size(folder: Path) -> int | None:
-    """Of an exported model; None where there is none."""
+    """Return the description of an exported model; None where there is none."""
     try:
         document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         return int(document["spec"]["image_size"])

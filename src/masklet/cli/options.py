@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from masklet.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from masklet.api import Model
+    from masklet.memory.bank import MemoryConfig
     from masklet.records import EngineInfo
 
 PROMPT_PANEL, RESULT_PANEL, TRACKING_PANEL, SESSION_PANEL, MODEL_PANEL = (
@@ -82,7 +84,7 @@ def out_option(help: str, metavar: str = "PATH") -> Any:
 
 
 class PromptChoice(OptionGroup):
-    """What the objects are: an option for each of `PROMPT_OPTIONS`, and those that a command adds."""
+    """The objects: an option for each of `PROMPT_OPTIONS`, and those that a command adds."""
 
     def typed(self) -> tuple[ObjectPrompt, ...]:
         """Return what these options say about each object."""
@@ -117,7 +119,7 @@ class ModelAndSpeed(ModelChoice):
 
 
 class Switches(OptionGroup):
-    """How results are written and reported."""
+    """Options for writing and reporting results."""
 
     force: ForceOption = False
     as_json: JsonOption = False
@@ -138,6 +140,27 @@ def load_model(name: str, device: str, precision: str, speed: str | None = None)
     path = find_model(name)
     with show_status(f"loading {name} ..."):
         return api.load(path, device=device, precision=precision, speed=speed or "auto")
+
+
+@contextmanager
+def named(option: str) -> Iterator[None]:
+    """Put the name of an option before the message of an error about its value."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error
+
+
+def memory_config(info: EngineInfo, policy: str | None) -> MemoryConfig:
+    """Return the memory settings for `--policy`; those that suit the model without one.
+
+    Raises:
+        ConfigError: there is no such policy.
+    """
+    from masklet.memory.bank import MemoryConfig
+
+    with named("--policy"):
+        return MemoryConfig.for_engine(info, policy=policy)
 
 
 def describe_model(info: EngineInfo) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class PromptOption(NamedTuple):
     num_numbers: int = 0
     """Numbers in a value; 0 for a file."""
     label: int | None = None
-    """What a point of this option says: 1 on the object, 0 not on it."""
+    """The label of a point of this option: 1 on the object, 0 not on it."""
 
     @property
     def name(self) -> str:
@@ -83,7 +83,7 @@ class ObjectPrompt:
     object_id: int = DEFAULT_OBJECT
     frame_index: int = 0
     values: Mapping[str, Any] = field(default_factory=dict)
-    """By field of `masklet.Prompt`, as in JSON; a mask may be the path of an image."""
+    """Values by field of `masklet.Prompt`, as in JSON; a mask may be the path of an image."""
 
     def __str__(self) -> str:
         return f"object {self.object_id}" + (f" on frame {self.frame_index}" if self.frame_index else "")
@@ -112,7 +112,7 @@ class PromptFile:
     by_file: Mapping[Path, tuple[ObjectPrompt, ...]]
 
     def for_file(self, path: Path) -> tuple[ObjectPrompt, ...]:
-        """What the file says of one image: by its path, or else by its name alone.
+        """Return the prompts for one image: by its path, or else by its name alone.
 
         Raises:
             PromptError: it says nothing of it.
@@ -228,7 +228,7 @@ def _merged(entries: Iterable[ObjectPrompt]) -> tuple[ObjectPrompt, ...]:
 
 
 def _is_list(name: str) -> bool:
-    """Whether values of this field of a prompt are added to each other."""
+    """Return True if values of this field of a prompt are added to each other."""
     from masklet.prompts import TYPED_FIELDS
 
     return any(item.name == name and get_origin(item.json_type) is list for item in TYPED_FIELDS)

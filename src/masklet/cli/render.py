@@ -110,7 +110,7 @@ class LookChoice(OptionGroup):
 
 
 class Stretch(OptionGroup):
-    """Which frames."""
+    """The frames to render."""
 
     start: Annotated[int, typer.Option(metavar="INDEX", help="First frame.")] = 0
     stop: Annotated[int | None, typer.Option(metavar="INDEX", help="Up to this frame, which is left out itself.")] = (

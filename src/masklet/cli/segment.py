@@ -52,7 +52,7 @@ EPILOG = examples(
 
 
 class SegmentPrompts(PromptChoice):
-    """What the objects are."""
+    """The objects."""
 
     object_id: Annotated[
         list[int] | None,
@@ -70,7 +70,7 @@ class SegmentPrompts(PromptChoice):
 
 
 class SegmentResults(OptionGroup):
-    """Where results go, and as what."""
+    """The place for results, and their formats."""
 
     out: Annotated[Path, out_option("Where results go.", metavar="FOLDER")] = Path("out")
     formats: Annotated[
@@ -174,7 +174,7 @@ def _plan(
     formats: Sequence[str],
     candidates: int,
 ) -> tuple[list[ImageJob[_Kind]], list[tuple[ObjectPrompt, ...]]]:
-    """What is to be done, and the prompts of each image, checked as far as they can be before anything is loaded."""
+    """Return the jobs and the prompts of each image, checked as far as possible before anything is loaded."""
     file = None if prompt_path is None else read_prompt_file(prompt_path)
     if file is not None and typed:
         raise PromptError("--prompts and prompts on the command line exclude each other")
@@ -231,14 +231,14 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Segmented:
-    """What is left of an image when it has been written."""
+    """The record of an image that has been written."""
 
     image: Path
     size_hw: tuple[int, int]
     rows: tuple[_Row, ...]
     overlays: tuple[Path, ...]
     seconds: float
-    """From the file to the masks."""
+    """Time from the file to the masks."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -252,7 +252,7 @@ class _Segmented:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """From pixels to files."""
+    """Segments an image and writes the results."""
 
     batch: Batch[_Segmented]
     multimask: bool | None

@@ -40,7 +40,7 @@ DatabaseOption = Annotated[
 
 
 class ServerChoice(OptionGroup):
-    """Where the server listens, what it keeps where, who may come in, and how much."""
+    """The server's address, data, access and limits."""
 
     data: DataOption = Path(DEFAULT_DATA)
     host: Annotated[
@@ -70,7 +70,7 @@ class ServerChoice(OptionGroup):
     max_hours: Annotated[float, typer.Option(help="Longest video, in hours.", min=0.001)] = 6.0
 
     def settings(self, port: int) -> Settings:
-        """What the server is told; `port` is the one that it has got."""
+        """Return the server's settings; `port` is the one that it listens on."""
         from masklet.server.settings import LOOPBACK, Limits, Settings
 
         return Settings(
@@ -86,7 +86,7 @@ class ServerChoice(OptionGroup):
         )
 
     def address(self, port: int) -> str:
-        """By which a browser on this machine calls it."""
+        """Return the address under which a browser on this machine reaches it."""
         host = f"[{self.host}]" if ":" in self.host else "127.0.0.1" if self.host == "0.0.0.0" else self.host
         return f"http://{host}:{port}/"
 

@@ -26,6 +26,7 @@ from masklet.cli.options import (
     describe_model,
     examples,
     load_model,
+    memory_config,
 )
 from masklet.cli.prompts import ObjectPrompt
 from masklet.cli.track_options import MaskChoice, SessionChoice, TrackPrompts, TrackResults, WayChoice
@@ -83,19 +84,19 @@ def track(
     if video is None and session.resume is None:
         raise ConfigError("give a video to track, or --resume FILE to continue a session; see masklet track --help")
     way.check()
-    said, accepted = prompts.read(needed=session.resume is None), session.accepted()
+    typed, accepted = prompts.read(needed=session.resume is None), session.accepted()
     output = _Results(results.out, results.chosen_formats(), per_object=results.per_object, force=switches.force)
     with _opened(video, session.resume, way, masks, model) as tracker:
         for frames, whose in accepted:  # before a prompt outdates what is good
             tracker.accept(frames, whose)
-        given = _give_prompts(tracker, said)
+        given_prompts = _give_prompts(tracker, typed)
         run = TrackRun({object_id: ObjectSummary() for object_id in tracker.object_ids})
-        frames_to_come, total = _way(tracker, run, said, way, session, stabilise=masks.stabilise)
+        frames_to_come, total = _frames(tracker, run, typed, way, session, stabilise=masks.stabilise)
         if session.resume is not None:
             output = output.as_before(tracker.notes)
         info = _source(tracker).info
         tracker.notes["track"] = tracker.notes.get("track", {"model": model.model}) | output.notes(info)
-        streams = output.open(tracker, _shown_prompts(tracker, given), in_order=_is_in_order(way, session))
+        streams = output.open(tracker, _shown_prompts(tracker, given_prompts), in_order=_is_in_order(way, session))
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
             run.go(tracker, frames_to_come, streams, report, session=session.path)
         kept = _keep_session(tracker, session.place(output.place(info), info), run, asked=session.path is not None)
@@ -105,7 +106,7 @@ def track(
 
 @dataclass(frozen=True, slots=True)
 class _Results:
-    """Where results go and in which formats."""
+    """The place for results, and their formats."""
 
     out: Path | None
     formats: list[str]
@@ -116,11 +117,11 @@ class _Results:
         return _default_out(info, self.formats) if self.out is None else self.out
 
     def notes(self, info: VideoInfo) -> dict[str, Any]:
-        """What is found in the session file when it is resumed."""
+        """Return what a resumed session finds in its file."""
         return {"out": str(self.place(info).absolute()), "formats": self.formats, "per_object": self.per_object}
 
     def as_before(self, notes: Mapping[str, Any]) -> _Results:
-        """What is not said anew, as it was; the partial results of that time are replaced."""
+        """Return the same with what was left out as in the session, whose partial results are replaced."""
         before = notes.get("track")
         if before is None or self.out is not None:
             return self
@@ -154,7 +155,6 @@ def _opened(
 ) -> Iterator[Tracker[Any]]:
     """A tracker for the video, new or out of a session file."""
     from masklet.media.source import open_source
-    from masklet.memory.bank import MemoryConfig
 
     window = way.shown_values()
     if session is None:
@@ -162,7 +162,7 @@ def _opened(
         _refuse_image(video)
         with open_source(video, window=window) as source:
             loaded = model.load()
-            memory = MemoryConfig.for_engine(loaded.info, policy=masks.policy)
+            memory = memory_config(loaded.info, masks.policy)
             yield loaded.tracker(source, memory=memory, non_overlap=masks.non_overlap, edges=masks.edges())
         return
     if masks.policy is not None:
@@ -176,8 +176,8 @@ def _opened(
     if video is None:
         raise ConfigError(f"{session} does not name its video: give the video before --resume")
     speed = model.speed or about["model"].get("speed")
-    said = about["notes"].get("track", {}).get("model", about["model"]["name"])
-    name = model_of(about["model"] | {"name": said}) if model.model == DEFAULT_MODEL else model.model
+    saved_name = about["notes"].get("track", {}).get("model", about["model"]["name"])
+    name = model_of(about["model"] | {"name": saved_name}) if model.model == DEFAULT_MODEL else model.model
     loaded = load_model(name, model.device, model.precision, speed)
     with open_source(video, window=window) as source:
         tracker = Tracker.resume(session, loaded.engine, source)
@@ -206,37 +206,37 @@ def _is_in_order(way: WayChoice, session: SessionChoice) -> bool:
 
 
 def _shown_prompts(tracker: Tracker[Any], given: Mapping[tuple[int, int], Prompt]) -> dict[int, dict[int, Prompt]]:
-    """By frame and object: those of a session, and as they were given those of now."""
+    """Return the prompts to draw, by frame and object: those of a session, and the new ones as they were given."""
     shown = tracker.prompts
     for (object_id, frame_index), prompt in given.items():
         shown.setdefault(frame_index, {})[object_id] = prompt
     return shown
 
 
-def _way(
+def _frames(
     tracker: Tracker[Any],
     run: TrackRun,
-    said: tuple[ObjectPrompt, ...],
+    typed: tuple[ObjectPrompt, ...],
     choice: WayChoice,
     session: SessionChoice,
     *,
     stabilise: bool,
 ) -> tuple[Iterator[tuple[Frame, FrameMasks]], int | None]:
-    """The frames with their masks, as they are to be written, and how many there will be."""
+    """Return the frames with their masks, as they will be written, and their number."""
     from masklet.tracking.resuming import continued, with_frames
 
     info = _source(tracker).info
     if session.resume is None:
         going = tracker.run(choice.direction, start=choice.start, stop=choice.stop)  # type: ignore[arg-type]
-        way, total = with_frames(tracker, going), choice.num_frames(info, [one.frame_index for one in said])
+        frames, total = with_frames(tracker, going), choice.num_frames(info, [prompt.frame_index for prompt in typed])
     else:
-        way, total = continued(tracker, run.stopped.is_set), info.num_frames
-    way = run.until_stopped(way)
+        frames, total = continued(tracker, run.stopped.is_set), info.num_frames
+    frames = run.until_stopped(frames)
     if stabilise:
         from masklet.masks.stabilise import stabilised
 
-        way = stabilised(way)  # its last frames are those that wait in it when the way ends
-    return way, total
+        frames = stabilised(frames)  # its last frames are those that wait in it when the frames end
+    return frames, total
 
 
 def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, asked: bool) -> Path | None:
@@ -283,13 +283,13 @@ def _report(
     return 0
 
 
-def _give_prompts(tracker: Tracker[Any], said: tuple[ObjectPrompt, ...]) -> dict[tuple[int, int], Prompt]:
-    """By object and frame: what the tracker has been told."""
+def _give_prompts(tracker: Tracker[Any], typed: tuple[ObjectPrompt, ...]) -> dict[tuple[int, int], Prompt]:
+    """Give the prompts to the tracker, and return them by object and frame."""
     size_hw = _source(tracker).info.size_hw
-    given = {(one.object_id, one.frame_index): one.to_prompt(size_hw) for one in said}
-    for one, prompt in zip(said, given.values(), strict=True):
-        _give_prompt(tracker, one, prompt)
-    return given
+    prompts = [prompt.to_prompt(size_hw) for prompt in typed]  # all are checked before the first is given
+    for prompt, checked in zip(typed, prompts, strict=True):
+        _give_prompt(tracker, prompt, checked)
+    return {(prompt.object_id, prompt.frame_index): checked for prompt, checked in zip(typed, prompts, strict=True)}
 
 
 def _give_prompt(tracker: Tracker[Any], typed: ObjectPrompt, prompt: Prompt) -> None:

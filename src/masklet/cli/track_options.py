@@ -31,7 +31,7 @@ DIRECTIONS = ("forward", "backward", "both")
 
 
 class TrackPrompts(PromptChoice):
-    """What the objects are, and on which frames."""
+    """The objects, and the frames on which they are prompted."""
 
     object_id: Annotated[
         list[int] | None,
@@ -49,7 +49,7 @@ class TrackPrompts(PromptChoice):
     prompts: Annotated[Path | None, prompt_option(metavar="FILE", help="JSON: a list of prompts; see below.")] = None
 
     def read(self, *, needed: bool) -> tuple[ObjectPrompt, ...]:
-        """What was typed, or is in the file.
+        """Return the prompts that were typed, or those in the file.
 
         Raises:
             PromptError: there is nothing and something is `needed`; or both; or the file is for several videos.
@@ -68,7 +68,7 @@ class TrackPrompts(PromptChoice):
 
 
 class TrackResults(OptionGroup):
-    """Where results go, and in which formats."""
+    """The place for results, and their formats."""
 
     out: Annotated[
         Path | None,
@@ -111,7 +111,7 @@ class TrackResults(OptionGroup):
 
 
 class WayChoice(OptionGroup):
-    """Which frames are tracked, in which direction, and how they are shown."""
+    """The frames that are tracked, the direction, and the window of values that is shown."""
 
     window: Annotated[
         str | None,
@@ -256,7 +256,7 @@ def _accepted(text: str) -> tuple[range, int | None]:
 
 
 class MaskChoice(OptionGroup):
-    """How masks are computed, and what is done to them before they are shown."""
+    """The memory policy, and the steps between the model's masks and those that are shown."""
 
     policy: PolicyOption = None
     stabilise: Annotated[

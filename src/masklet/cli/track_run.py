@@ -1,4 +1,4 @@
-"""What `masklet track` does once everything is open: frames go from the tracker to the outputs, until one ends."""
+"""The main loop of `masklet track`: frames go from the tracker to the outputs, until one of them ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from masklet.tracking.tracker import Tracker
 
 SAVE_EVERY_S = 60.0
-"""How much work at most is lost when the machine goes down."""
+"""Seconds between two saves: the most work that is lost when the machine goes down."""
 
 
 @dataclass(slots=True)

@@ -58,7 +58,7 @@ _WATCH_EVERY_S = 1.0
 
 
 class Setup(OptionGroup):
-    """What a run may be told beyond its recipe, its data and its place."""
+    """Options of a run besides its recipe, its data and its folder."""
 
     clips: Annotated[
         list[str] | None,

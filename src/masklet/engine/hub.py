@@ -1,4 +1,4 @@
-"""Where models are: inside the package, in a folder of the user's, or on the Hugging Face hub.
+"""Finding models: inside the package, in the user's folder, or on the Hugging Face hub.
 
 Everything a user may call a model becomes a path here, once. Files travel through huggingface_hub (the `hub` extra),
 with its cache, its progress bars and its offline mode; what it raises becomes one line that says which file to put
@@ -58,12 +58,12 @@ _OFFICIAL_REPOSITORIES = {file.repository: name for name, file in OFFICIAL.items
 
 
 def embedded_folder(name: str) -> Path:
-    """Where a model of `EMBEDDED` lies."""
+    """Return the folder of a model of `EMBEDDED`."""
     return Path(__file__).resolve().parent.parent / "models" / name
 
 
 def models_folder() -> Path:
-    """Where the user keeps official files: the folder that MASKLET_MODELS names, else ~/.cache/masklet."""
+    """Return the folder of the user's official files: the one that MASKLET_MODELS names, else ~/.cache/masklet."""
     named = os.environ.get(MODELS_VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -147,7 +147,7 @@ def _from_hub(name: str) -> Path:
 
 
 def choose_files(files: Sequence[str], repository: str) -> tuple[str, ...]:
-    """What to download of a repository: one model, in the layout that says most of itself.
+    """Choose the files to download from a repository: one model, in the most self-describing layout.
 
     Raises:
         CheckpointError: it holds no model, or several.
@@ -179,7 +179,7 @@ def _download(file: HubFile) -> Path:
 
 
 def _list_files(repository: str, revision: str | None) -> list[str]:
-    """Of the repository; with no way to ask, of what the cache holds of it."""
+    """Return the names of the repository's files; without a connection, of those in the cache."""
     from huggingface_hub import HfApi, constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound, LocalEntryNotFoundError
 
@@ -199,7 +199,7 @@ def _list_files(repository: str, revision: str | None) -> list[str]:
 
 
 def _is_online() -> bool:
-    """Whether it makes sense to ask the hub. huggingface_hub itself tries for half a minute, with a warning a time."""
+    """Return True if the hub can be asked: huggingface_hub itself tries for half a minute, with several warnings."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:

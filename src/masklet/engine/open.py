@@ -1,4 +1,4 @@
-"""From a name or a path to an engine."""
+"""Opening an engine by a name or a path."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def find_model(name: str | Path) -> Path:
 
 
 def is_exported(path: Path) -> bool:
-    """Whether this is a folder of `masklet export`, and no checkpoint.
+    """Return True for a folder of `masklet export`, False for a checkpoint.
 
     Raises:
         CheckpointError: it is a part of one, or a folder without a model.

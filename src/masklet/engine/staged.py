@@ -42,7 +42,7 @@ STAGE_OUTPUTS: Mapping[StageName, tuple[str, ...]] = {
     "decode": ("low_res_logits", "iou_predictions", "object_score", "stability", "pointers"),
     "encode_memory": ("memory",),
 }
-"""What each stage answers, in order; `keys` only from models with a correspondence. See `masklet.model.sam2.SAM2`."""
+"""The outputs of each stage, in order; `keys` only from models with a correspondence. See `masklet.model.sam2.SAM2`."""
 
 VARYING_AXES: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
     "encode_image": {},
@@ -65,16 +65,16 @@ VARYING_AXES: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
 """Axes of inputs whose length differs from call to call."""
 
 SPEEDS = ("exact", "fast")
-"""What `speed` may be: all that is remembered is attended to, or 2 x 2 cells of it as one."""
+"""Values of `speed`: attend to every cell of the memories, or to means of 2 x 2 cells."""
 
 
 _RETIRED = frozenset({"tracks_with_candidates"})
-"""What folders that were exported earlier say and no model needs any more."""
+"""Fields of folders that were exported by earlier versions; no model needs them any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec:
-    """What an engine must know of a model besides its stages; kept beside exported graphs as JSON."""
+    """The facts that an engine needs about a model besides its stages; stored as JSON next to exported graphs."""
 
     name: str
     image_size: int
@@ -82,18 +82,18 @@ class ModelSpec:
     spatial_slots: int
     max_pointers: int
     resize: Literal["area", "antialias"]
-    """How images are squared, see `masklet.masks.geometry`: "antialias" is as the official code does it, which is
-    another filter for frames of videos."""
+    """The filter that scales images to the square, see `masklet.masks.geometry`. "antialias" is that of the official
+    code, which takes another one for frames of videos."""
     mask_prompt_kernel: tuple[tuple[float, ...], ...]
     """(4, 4) weights that reduce a mask prompt to logits at a quarter of the size."""
     mask_prompt_bias: float
     has_keys: bool
-    """Whether `encode_image` answers with keys for the correspondence."""
+    """True if `encode_image` returns keys for the correspondence."""
     stability_threshold: float = 0.98
     """A single mask less stable than this gives way to the best candidate; 0 = never.
     Source: sam2 2b90b9f, mask_decoder.py `_dynamic_multimask_via_stability`."""
     pads_logits_alone: bool = True
-    """Whether logits to be corrected, without a point or box, are accompanied by padding."""
+    """True if logits to be corrected, without a point or box, are accompanied by padding."""
     memory_defaults: Mapping[str, Any] = field(default_factory=dict)
     """`MemoryConfig` fields that suit the model."""
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -102,13 +102,13 @@ class ModelSpec:
     """IoU prediction to expected IoU by stage (`masklet.engine.calibration`); empty: predictions count as they are."""
     max_hole: float = 0.0
     max_piece: float = 0.0
-    """What is tidied in the masks that are shown, see `masklet.records.EngineInfo`."""
+    """Limits for tidying the masks that are shown, see `masklet.records.EngineInfo`."""
     images_only: bool = False
     """The weights came without a memory."""
     memory_dim: int = 64
     """Channels of a spatial memory that memory attention reads; those of the correspondence are behind them."""
     speed: str = "exact"
-    """Of `SPEEDS`, which suits the model: what "auto" means."""
+    """The one of `SPEEDS` that suits the model: the meaning of "auto"."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -133,7 +133,7 @@ class StagedEngine(ABC, Generic[A]):
     """An `Engine` over four stages; see `masklet.engine.protocol.Engine` for what its methods promise."""
 
     splits_memory: bool = True
-    """Whether the stage `attend` takes what is matched apart; graphs that were exported earlier do not."""
+    """True if the stage `attend` takes what is matched as an input of its own; older exported graphs do not."""
 
     def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "auto") -> None:
         if speed not in ("auto", *SPEEDS):
@@ -303,7 +303,7 @@ class StagedEngine(ABC, Generic[A]):
         stability: float,
         multimask: bool | None,
     ) -> Decoded[A]:
-        """Which of the four masks are the answer, and which one is remembered."""
+        """Choose which of the four masks are the answer, and which one is remembered."""
         if prompt is not None and prompt.mask is not None:
             logits = self.from_numpy(mask_logits(prompt.mask, self.info.low_res_size)[None])
             pointer = self.take(decoded["pointers"], row, 0)

@@ -64,7 +64,7 @@ MAX_CROP_LAYERS = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class AutomaticConfig:
-    """How everything in an image is found. The defaults are the official ones; official names are in parentheses.
+    """Settings for segmenting everything in an image. Defaults are the official ones; official names are in brackets.
 
     They suit large models. `for_engine` gives those that suit any model.
     """
@@ -90,13 +90,13 @@ class AutomaticConfig:
     mask_threshold: float = 0.0
     """Logit above which a pixel is foreground (mask_threshold)."""
     nms_iou: float = 0.7
-    """Of two masks whose boxes overlap by more than this IoU, the one of lower IoU prediction goes (box_nms_thresh)."""
+    """Largest IoU of two masks' boxes; beyond it the mask of lower IoU prediction is dropped (box_nms_thresh)."""
     crop_layers: int = 0
-    """Beyond the whole image, layer n asks again in 2^n x 2^n crops, for what is small (crop_n_layers)."""
+    """Number of further layers: layer n clicks again in 2^n x 2^n crops, for small objects (crop_n_layers)."""
     crop_nms_iou: float = 0.7
-    """As `nms_iou`, between crops: the mask from the smaller crop stays (crop_nms_thresh)."""
+    """The same between crops, where the mask from the smaller crop stays (crop_nms_thresh)."""
     crop_overlap: float = 512 / 1500
-    """How far the crops of layer 1 overlap, as a fraction of the image's shorter side; halved with each further layer
+    """Overlap of the crops of layer 1, as a fraction of the image's shorter side; halved with each further layer
     (crop_overlap_ratio)."""
     crop_points_divisor: int = 1
     """The grid of layer n has `points_per_side / crop_points_divisor^n` clicks a side
@@ -183,19 +183,19 @@ class AutomaticMask:
     """One mask that was found. It is kept as run lengths; `mask` and `polygons` are made when they are asked for."""
 
     rle: CocoRle = field(repr=False)
-    """Of the whole image, ready for JSON."""
+    """The mask in the whole image, ready for JSON."""
     area: int
     """Pixels."""
     box_xyxy: Box
     """Tight, in source pixels: left, top, right, bottom; right and bottom one past the last pixel."""
     iou_prediction: float
-    """How good the model thinks the mask is, in [0, 1]."""
+    """The model's own estimate of the mask's IoU, in [0, 1]."""
     stability: float
     """In [0, 1]; see `AutomaticConfig.min_stability`."""
     point_xy: tuple[float, float]
     """The click that found it, source pixels."""
     crop_box_xyxy: Box
-    """What the model saw of the image, source pixels."""
+    """The part of the image that the model saw, source pixels."""
 
     @property
     def mask(self) -> BoolArray:
@@ -279,18 +279,18 @@ class AutomaticMask:
 
 @dataclass(frozen=True, slots=True)
 class AutomaticCounts:
-    """How far a run is, and what became of the candidates so far: each count is of what is left of the one before."""
+    """Progress of a run, and the candidates so far: each count is a part of the one before."""
 
     points_done: int
     points_total: int
     candidates: int = 0
     """Masks that the model answered with."""
     sure: int = 0
-    """Of which: rated well enough by the model itself."""
+    """Candidates rated well enough by the model itself."""
     stable: int = 0
-    """Of which: stable enough, and neither empty nor cut off by the edge of a crop."""
+    """Those that are also stable enough, and neither empty nor cut off by the edge of a crop."""
     distinct: int = 0
-    """Of which: no duplicates. Complete when a crop is; in the end, the number of masks."""
+    """Those that are not duplicates. Complete after each crop; in the end, the number of masks."""
 
 
 OnCounts = Callable[[AutomaticCounts], None]
@@ -336,7 +336,7 @@ def segment_everything(
 
 
 def label_map(found: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArray[np.int32]:
-    """All masks as one map, the smaller above the larger.
+    """Draw all masks into one map, the smaller above the larger.
 
     Returns:
         (H, W) int32: the place of a mask in `found`, counted from 1; 0 where there is none.
@@ -503,7 +503,7 @@ def _crops(size_hw: tuple[int, int], config: AutomaticConfig) -> list[tuple[Box,
 
 
 def _is_cut_off(box_xyxy: Box, crop_xyxy: Box, image_xyxy: Box) -> bool:
-    """Whether a mask ends near an edge of its crop where the image goes on: another crop sees more of it."""
+    """Return True if a mask ends near an edge of its crop inside the image: another crop sees more of it."""
     return any(
         abs(edge - crop_edge) <= INNER_EDGE < abs(edge - image_edge)
         for edge, crop_edge, image_edge in zip(_to_last_pixel(box_xyxy), crop_xyxy, image_xyxy, strict=True)

@@ -91,7 +91,7 @@ class EncodedImage(Generic[A]):
         self.rgb = rgb
         """(H, W, 3) uint8: the picture, which results show; None if it is not kept."""
         self.edges = edges
-        """How the edges of masks are refined, which needs `rgb`; None leaves them as the model has them."""
+        """The refinement of mask edges, which needs `rgb`; None leaves them as the model has them."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
