@@ -29,7 +29,7 @@ from masklet.cli.options import (
     memory_config,
 )
 from masklet.cli.prompts import ObjectPrompt
-from masklet.cli.track_options import MaskChoice, SessionChoice, TrackPrompts, TrackResults, WayChoice
+from masklet.cli.track_options import MaskChoice, SessionChoice, TrackPrompts, TrackResults, RangeChoice
 from masklet.cli.track_run import TrackRun, written
 from masklet.errors import Cancelled, ConfigError, OutputError, PromptError
 from masklet.tracking.summary import ObjectSummary
@@ -74,7 +74,7 @@ def track(
     *,
     prompts: TrackPrompts,
     results: TrackResults,
-    way: WayChoice,
+    frame_range: RangeChoice,
     session: SessionChoice,
     masks: MaskChoice,
     model: ModelAndSpeed,
@@ -83,20 +83,20 @@ def track(
     """Follow objects through a video: prompt each of them once, anywhere."""
     if video is None and session.resume is None:
         raise ConfigError("give a video to track, or --resume FILE to continue a session; see masklet track --help")
-    way.check()
+    frame_range.check()
     typed, accepted = prompts.read(needed=session.resume is None), session.accepted()
     output = _Results(results.out, results.chosen_formats(), per_object=results.per_object, force=switches.force)
-    with _opened(video, session.resume, way, masks, model) as tracker:
+    with _opened(video, session.resume, frame_range, masks, model) as tracker:
         for frames, whose in accepted:  # before a prompt outdates what is good
             tracker.accept(frames, whose)
         given_prompts = _give_prompts(tracker, typed)
         run = TrackRun({object_id: ObjectSummary() for object_id in tracker.object_ids})
-        frames_to_come, total = _frames(tracker, run, typed, way, session, stabilise=masks.stabilise)
+        frames_to_come, total = _frames(tracker, run, typed, frame_range, session, stabilise=masks.stabilise)
         if session.resume is not None:
             output = output.as_before(tracker.notes)
         info = _source(tracker).info
         tracker.notes["track"] = tracker.notes.get("track", {"model": model.model}) | output.notes(info)
-        streams = output.open(tracker, _shown_prompts(tracker, given_prompts), in_order=_is_in_order(way, session))
+        streams = output.open(tracker, _shown_prompts(tracker, given_prompts), in_order=_is_in_order(frame_range, session))
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
             run.go(tracker, frames_to_come, streams, report, session=session.path)
         kept = _keep_session(tracker, session.place(output.place(info), info), run, asked=session.path is not None)
@@ -151,12 +151,12 @@ class _Results:
 
 @contextmanager
 def _opened(
-    video: str | None, session: Path | None, way: WayChoice, masks: MaskChoice, model: ModelAndSpeed
+    video: str | None, session: Path | None, frame_range: RangeChoice, masks: MaskChoice, model: ModelAndSpeed
 ) -> Iterator[Tracker[Any]]:
     """A tracker for the video, new or out of a session file."""
     from masklet.media.source import open_source
 
-    window = way.shown_values()
+    window = frame_range.shown_values()
     if session is None:
         assert video is not None
         _refuse_image(video)
@@ -200,9 +200,9 @@ def _source(tracker: Tracker[Any]) -> FrameSource:
     return tracker.source
 
 
-def _is_in_order(way: WayChoice, session: SessionChoice) -> bool:
+def _is_in_order(frame_range: RangeChoice, session: SessionChoice) -> bool:
     """Return whether frames come in their order."""
-    return session.resume is None and way.direction == "forward"
+    return session.resume is None and frame_range.direction == "forward"
 
 
 def _shown_prompts(tracker: Tracker[Any], given: Mapping[tuple[int, int], Prompt]) -> dict[int, dict[int, Prompt]]:
@@ -217,7 +217,7 @@ def _frames(
     tracker: Tracker[Any],
     run: TrackRun,
     typed: tuple[ObjectPrompt, ...],
-    choice: WayChoice,
+    choice: RangeChoice,
     session: SessionChoice,
     *,
     stabilise: bool,

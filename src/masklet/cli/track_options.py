@@ -110,7 +110,7 @@ class TrackResults(OptionGroup):
         return split_list(self.formats, of=live_formats())
 
 
-class WayChoice(OptionGroup):
+class RangeChoice(OptionGroup):
     """The frames that are tracked, the direction, and the window of values that is shown."""
 
     window: Annotated[
