@@ -166,13 +166,13 @@ class Prompt:
         Raises:
             PromptError: both are given, or neither, or what is given does not fit.
         """
-        given = [name for name, value in fields.items() if value is not None]
+        named = [name for name, value in fields.items() if value is not None]
         if prompt is None:
             return cls.create(**fields, size_hw=size_hw, low_res_size=low_res_size, refine=True)
         if not isinstance(prompt, Prompt):
             raise PromptError(f"prompt must be a masklet.Prompt, got {type(prompt).__name__}: name its fields instead")
-        if given:
-            raise PromptError(f"give a prompt or its fields, got both: a Prompt and {', '.join(given)}")
+        if named:
+            raise PromptError(f"give a prompt or its fields, got both: a Prompt and {', '.join(named)}")
         return prompt if size_hw is None else prompt.fitted(size_hw, low_res_size)
 
     @classmethod
@@ -470,32 +470,32 @@ def _array_from_json(value: Any) -> FloatArray:
         raise PromptError(f"an array must be base64 of float32 and its shape, got {str(value)[:80]}") from error
 
 
-def _numbers(name: str, given: ArrayLike, form: str) -> FloatArray:
+def _numbers(name: str, values: ArrayLike, form: str) -> FloatArray:
     try:
-        return np.asarray(given, dtype=np.float32)
+        return np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise PromptError(f"{name} must be {form}, got {str(given)[:80]}") from error
+        raise PromptError(f"{name} must be {form}, got {str(values)[:80]}") from error
 
 
 def _checked_points(points_xy: ArrayLike | None, labels: ArrayLike | None) -> tuple[FloatArray, NDArray[np.int32]]:
     points = _numbers("points_xy", () if points_xy is None else points_xy, "numbers of shape (P, 2)")
-    given = None if labels is None else _numbers("labels", labels, "1 (foreground) or 0 (background) for each point")
+    marks = None if labels is None else _numbers("labels", labels, "1 (foreground) or 0 (background) for each point")
     if points.size == 0:
-        if given is not None and given.size:
-            raise PromptError(f"labels came without points_xy: got {given.size} labels and no point")
+        if marks is not None and marks.size:
+            raise PromptError(f"labels came without points_xy: got {marks.size} labels and no point")
         return np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
     if points.ndim != 2 or points.shape[1] != 2:
         raise PromptError(f"points_xy must be (P, 2) as [(x, y), ...], got shape {points.shape}")
     if not np.isfinite(points).all():
         raise PromptError(f"points_xy must be finite, got {points.tolist()}")
-    if given is None:
+    if marks is None:
         point_labels = np.ones(len(points), np.int32)
     else:
-        if given.shape != (len(points),):
-            raise PromptError(f"labels must be ({len(points)},), got {given.shape}: give one label per point")
-        if not np.isin(given, (0, 1)).all():
-            raise PromptError(f"labels must be 1 (foreground) or 0 (background), got {given.tolist()}")
-        point_labels = given.astype(np.int32)
+        if marks.shape != (len(points),):
+            raise PromptError(f"labels must be ({len(points)},), got {marks.shape}: give one label per point")
+        if not np.isin(marks, (0, 1)).all():
+            raise PromptError(f"labels must be 1 (foreground) or 0 (background), got {marks.tolist()}")
+        point_labels = marks.astype(np.int32)
     return points, point_labels
 
 

@@ -94,15 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status; see the module.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    command_line.set(shlex.join(["masklet", *given]))
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"] or ["--help"]
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command_line.set(shlex.join(["masklet", *words]))
+    debug = "--debug" in words
+    words = [argument for argument in words if argument != "--debug"] or ["--help"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name must not end a run that has succeeded
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = typer.main.get_command(app).main(given, prog_name="masklet", standalone_mode=False)
+        status = typer.main.get_command(app).main(words, prog_name="masklet", standalone_mode=False)
     except Cancelled as stop:
         print_error(str(stop), word="interrupted")
         return 130

@@ -129,25 +129,25 @@ def bench(
     from masklet.bench.card import card
     from masklet.bench.report import BenchReport
 
-    chosen = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
+    selected_parts = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
     speeds, counts = contestants.speeds(), workload.counts()
     workload.lengths()  # refused before anything is measured
-    if "commands" in chosen and contestants.random_weights:
+    if "commands" in selected_parts and contestants.random_weights:
         raise ConfigError("commands load a model by its name: leave --random-weights out")
-    if "commands" in chosen and not hasattr(os, "wait4"):
+    if "commands" in selected_parts and not hasattr(os, "wait4"):
         raise EngineError("commands can only be measured on Linux and macOS: choose stages")
     report = BenchReport(contestants.model, command_line.get(), card(workload.threads))
     for line in report.card_lines():
         print_line(line)
     with tempfile.TemporaryDirectory() as scratch:
-        if "stages" in chosen or "peers" in chosen:
+        if "stages" in selected_parts or "peers" in selected_parts:
             rgb = _first_frame(workload.clip)
             engines = contestants.engines(workload.threads)
-            if "stages" in chosen:
+            if "stages" in selected_parts:
                 _measure_stages(report, engines, rgb, counts, workload.repeats)
-            if "peers" in chosen:
+            if "peers" in selected_parts:
                 _measure_peers(report, engines, rgb, contestants.exported, workload.repeats)
-        if "commands" in chosen:
+        if "commands" in selected_parts:
             _measure_commands(report, contestants.model, speeds, workload, Path(scratch))
     if out is not None:
         path = make_folder(out) / f"{report.name}.md"
@@ -264,12 +264,12 @@ def _measure_peers(
     if not isinstance(engine, TorchEngine) or engine.spec.has_keys or engine.device.type != "cpu":
         raise EngineError("peers are compared with an official architecture on a CPU: --model sam2.1-tiny --device cpu")
     with show_status("peers ..."):
-        scenes = {f"masklet {speed}": StageScene(one, rgb, 1) for speed, one in engines.items()}
+        scenes = {f"masklet {speed}": StageScene(contestant, rgb, 1) for speed, contestant in engines.items()}
         others, missing = peers(engine, next(iter(scenes.values())), exported)
         report.remarks += [f"not compared: {reason}" for reason in missing]
-        own = contestants(scenes)
+        own_contestants = contestants(scenes)
         for stage, rivals in others.items():
-            _add(report, stage, 1, compete([*rivals, *own[stage]], repeats))
+            _add(report, stage, 1, compete([*rivals, *own_contestants[stage]], repeats))
 
 
 def _measure_commands(report: BenchReport, model: str, speeds: list[str], workload: Workload, scratch: Path) -> None:

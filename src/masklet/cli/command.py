@@ -25,9 +25,9 @@ class MaskletCommand(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         params = _without_types_of_switches(super().get_params(ctx))
-        *own, last = [param for param in params if param.param_type_name == "option"]
+        *options, last = [param for param in params if param.param_type_name == "option"]
         # Typer lists options without a panel first; one that holds only --help would come before what users look for.
-        if own and last.name == "help" and all(getattr(param, "rich_help_panel", None) for param in own):
+        if options and last.name == "help" and all(getattr(param, "rich_help_panel", None) for param in options):
             last.rich_help_panel = HELP_PANEL
         return params
 

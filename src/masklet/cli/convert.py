@@ -59,11 +59,11 @@ def convert(
     if layout is not None and layout not in LAYOUTS:
         raise ConfigError(f"--layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     target = Path(out)
-    chosen = cast("Layout", layout) if layout else _layout_for(target)
-    if image_size is not None and chosen == "sam2":
+    target_layout = cast("Layout", layout) if layout else _layout_for(target)
+    if image_size is not None and target_layout == "sam2":
         raise ConfigError("--image-size would be lost in the official layout: convert to a .safetensors or a folder")
     refuse_existing(target, force)
-    _refuse_misfit(target, chosen)
+    _refuse_misfit(target, target_layout)
     from masklet.engine.open import find_model, is_exported, needs_extra
 
     with needs_extra("torch", "converting"):
@@ -73,11 +73,11 @@ def convert(
         raise CheckpointError(f"{source} is an exported model, which cannot be turned back: give its checkpoint")
     with show_status(f"converting {model} ..."):
         checkpoint = read_checkpoint(source, image_size=image_size)
-        save_checkpoint(checkpoint, target, chosen)
-    return _report(checkpoint, chosen, target, as_json=as_json)
+        save_checkpoint(checkpoint, target, target_layout)
+    return _report(checkpoint, target_layout, target, as_json=as_json)
 
 
-def _report(checkpoint: Checkpoint, chosen: Layout, target: Path, *, as_json: bool) -> int:
+def _report(checkpoint: Checkpoint, target_layout: Layout, target: Path, *, as_json: bool) -> int:
     size = sum(path.stat().st_size for path in _files(target))
     if as_json:
         print_json(
@@ -85,17 +85,17 @@ def _report(checkpoint: Checkpoint, chosen: Layout, target: Path, *, as_json: bo
                 "command": "convert",
                 "model": checkpoint.config.name,
                 "from": checkpoint.layout,
-                "to": chosen,
+                "to": target_layout,
                 "path": str(target),
                 "tensors": len(checkpoint.own_weights),
                 "bytes": size,
             }
         )
         return 0
-    print_line(f"{checkpoint.config.name}, from the layout of {checkpoint.layout} to that of {chosen}")
+    print_line(f"{checkpoint.config.name}, from the layout of {checkpoint.layout} to that of {target_layout}")
     print_line(f"wrote {target} ({format_bytes(size)})")
     side = checkpoint.config.image_size
-    if chosen == "sam2" and side != OFFICIAL_IMAGE_SIZE:
+    if target_layout == "sam2" and side != OFFICIAL_IMAGE_SIZE:
         print_line(f"the layout of sam2 does not hold the input size: load it with image_size={side}")
     return 0
 

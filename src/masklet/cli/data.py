@@ -74,11 +74,11 @@ def check(
 
     if sheet is not None:
         check_writable(refuse_existing(sheet, force))
-    found: list[DataError] = []
+    faults: list[DataError] = []
     with show_status("listing"):
-        data = open_dataset(root, layout, split=split, verify=False, faults=found)
+        data = open_dataset(root, layout, split=split, verify=False, faults=faults)
     with show_progress("checking", None, "examples") as report:
-        result = check_dataset(data, found, progress=report)
+        result = check_dataset(data, faults, progress=report)
     if sheet is not None:
         from masklet.datasets.sheet import contact_sheet
         from masklet.media.images import write_image

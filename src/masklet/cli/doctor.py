@@ -33,7 +33,7 @@ def doctor(as_json: JsonOption = False) -> int:
     from masklet.bench.card import cpu
 
     with show_status("looking around ..."):
-        found: dict[str, Any] = {
+        report: dict[str, Any] = {
             "masklet": __version__,
             "python": platform.python_version(),
             "executable": sys.executable,
@@ -50,10 +50,10 @@ def doctor(as_json: JsonOption = False) -> int:
             },
         }
     if as_json:
-        print_json(found)
+        print_json(report)
     else:
-        _print(found)
-    return 0 if found["nano"]["works"] else 2
+        _print(report)
+    return 0 if report["nano"]["works"] else 2
 
 
 def _version(name: str) -> str | None:
@@ -92,10 +92,10 @@ def _gpu() -> dict[str, Any]:
 def _h264() -> dict[str, Any]:
     import av
 
-    found = [name for name in ("libx264", "libopenh264") if name in av.codecs_available]
-    if not found:
+    encoders = [name for name in ("libx264", "libopenh264") if name in av.codecs_available]
+    if not encoders:
         return {"works": False, "why": "FFmpeg has no H.264 encoder here: overlays become MPEG-4"}
-    return {"why": f"{found[0]}, in PyAV {av.__version__}"}
+    return {"why": f"{encoders[0]}, in PyAV {av.__version__}"}
 
 
 def _nano() -> dict[str, Any]:
@@ -145,30 +145,30 @@ def _attention(*, half: bool) -> dict[str, Any]:
     return {"works": kernel is not None, "why": why}
 
 
-def _print(found: dict[str, Any]) -> None:
-    cpu = found["cpu"]
+def _print(report: dict[str, Any]) -> None:
+    cpu = report["cpu"]
     features = ", ".join(cpu["features"]) or "no vector extensions that matter here"
-    print_line(f"masklet {found['masklet']}, Python {found['python']} ({found['executable']}), {found['platform']}")
+    print_line(f"masklet {report['masklet']}, Python {report['python']} ({report['executable']}), {report['platform']}")
     print_line(f"CPU: {cpu['name']}, {cpu['cores']} cores, {features}")
-    print_line(f"GPU: {found['gpu']['why']}")
-    print_line(f"H.264: {found['h264_encoder']['why']}")
-    for precision, state in found["attention_kernel"].items():
+    print_line(f"GPU: {report['gpu']['why']}")
+    print_line(f"H.264: {report['h264_encoder']['why']}")
+    for precision, state in report["attention_kernel"].items():
         print_line(f"attention kernel, {precision}: {'in use' if state['works'] else 'not in use'}, {state['why']}")
     print_line("")
     rows = [
-        (name, found["packages"][name] or "missing", "" if extra == "core" else f"masklet[{extra}]")
+        (name, report["packages"][name] or "missing", "" if extra == "core" else f"masklet[{extra}]")
         for name, extra in _PACKAGES.items()
     ]
     print_table(("package", "version", "extra"), rows, left=("package", "version", "extra"))
     print_line("")
     uses = [
-        (title, _engine(found[key]), found[key]["why"])
+        (title, _engine(report[key]), report[key]["why"])
         for title, key in (("nano and exported folders", "nano"), ("checkpoints (.pt, .safetensors)", "checkpoints"))
     ]
     print_table(("model", "runs on", "because"), uses, left=("model", "runs on", "because"))
-    if found["nano"]["works"]:
+    if report["nano"]["works"]:
         print_line("")
-        print_line(f"nano is in {found['nano']['path']}")
+        print_line(f"nano is in {report['nano']['path']}")
 
 
 def _engine(state: dict[str, Any]) -> str:

@@ -179,18 +179,18 @@ def masks(
     from masklet.evaluation.written import evaluate_masks, open_truth
 
     run.prepare()
-    found = open_truth(truth, data.layout, split=data.split, resolution=data.resolution)
+    truth_clips = open_truth(truth, data.layout, split=data.split, resolution=data.resolution)
     with run.running(truth, "frames") as options:
         report = evaluate_masks(
             results,
-            found,
+            truth_clips,
             rules=rules_named(benchmark),
             skip_last=skip_last,
             clips=_names(clips),
             limit=data.limit,
             run=options,
         )
-    return run.deliver(report, found)
+    return run.deliver(report, truth_clips)
 
 
 @app.command(

@@ -223,10 +223,10 @@ class Evaluation(MeasuredModel, RunChoice, DataChoice):
             evaluate: measures.
         """
         self.prepare()
-        found, loaded = self.open(root), self.load()
+        dataset, loaded = self.open(root), self.load()
         with self.running(root, unit, self) as run:
-            report = evaluate(loaded, found, run)
-        return self.deliver(report, found)
+            report = evaluate(loaded, dataset, run)
+        return self.deliver(report, dataset)
 
 
 SourcesOption = Annotated[

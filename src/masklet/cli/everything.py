@@ -82,13 +82,13 @@ def segment_everything(images: Sequence[Path], changes: dict[str, Any], results:
     from masklet.segmentation.automatic import AutomaticConfig
 
     AutomaticConfig(**changes)  # says what is wrong with them before a model is loaded
-    chosen = results.chosen_formats(without="cutout", name="--format with --everything")
+    formats = results.chosen_formats(without="cutout", name="--format with --everything")
     names = {"overlay": "overlay.jpg", "masks": "masks.png"}
     jobs = [
-        ImageJob(image, {kind: results.out / f"{image.stem}.{name}" for kind, name in names.items() if kind in chosen})
+        ImageJob(image, {kind: results.out / f"{image.stem}.{name}" for kind, name in names.items() if kind in formats})
         for image in list_images(images)
     ]
-    coco_path = results.out / COCO_NAME if "coco" in chosen else None
+    coco_path = results.out / COCO_NAME if "coco" in formats else None
     results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
     model = results.model.load()
     config = AutomaticConfig.for_engine(model.info, **changes)

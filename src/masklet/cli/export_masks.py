@@ -78,19 +78,19 @@ def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted:
     from masklet.formats import export_masks as write_masks
     from masklet.formats import find_format
 
-    chosen = find_format(wanted.format_id)
-    options = dict(_option(text, chosen.options.schema()) for text in wanted.option or ())
-    chosen.options.of(options)  # before anything is opened
+    format_ = find_format(wanted.format_id)
+    options = dict(_option(text, format_.options.schema()) for text in wanted.option or ())
+    format_.options.of(options)  # before anything is opened
     with opened_labelled(source, masks) as (opened, skipped):
         medium = replace(opened, masklets=wanted.of(opened.masklets))
-        place = free_place(wanted.out, medium, chosen.usual_suffix(is_image=medium.is_image), switches)
+        path = free_place(wanted.out, medium, format_.usual_suffix(is_image=medium.is_image), switches)
         watch, stopped = Stopwatch(), threading.Event()
-        with gentle_interrupt(stopped), show_progress(f"writing {chosen.name}", None, "frames") as report:
+        with gentle_interrupt(stopped), show_progress(f"writing {format_.name}", None, "frames") as report:
             try:
                 done = write_masks(
                     wanted.format_id,
                     [medium],
-                    place,
+                    path,
                     options,
                     progress=report,
                     cancelled=stopped.is_set,
@@ -121,15 +121,15 @@ def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted:
 
 def _named(masklets: Masklets, classes: list[str], names: list[str]) -> Masklets:
     """Objects with what the command line says of them."""
-    known = {one.object_id: one for one in masklets.objects}
-    for texts, what in ((classes, "class_name"), (names, "name")):
+    objects = {item.object_id: item for item in masklets.objects}
+    for texts, field in ((classes, "class_name"), (names, "name")):
         for text in texts:
             number, equals, value = text.partition("=")
-            if not equals or not number.strip().isdigit() or int(number) not in known:
-                listed = ", ".join(map(str, known))
+            if not equals or not number.strip().isdigit() or int(number) not in objects:
+                listed = ", ".join(map(str, objects))
                 raise ConfigError(f"--class and --name must be OBJECT=TEXT with one of {listed}, got {text!r}")
-            known[int(number)] = replace(known[int(number)], **{what: value.strip()})  # type: ignore[arg-type]
-    return replace(masklets, objects=tuple(known.values()))
+            objects[int(number)] = replace(objects[int(number)], **{field: value.strip()})  # type: ignore[arg-type]
+    return replace(masklets, objects=tuple(objects.values()))
 
 
 def _option(text: str, schema: dict[str, Any]) -> tuple[str, Any]:

@@ -31,12 +31,12 @@ class OptionGroup:
     @functools.cache
     def options(cls) -> list[inspect.Parameter]:
         """Return the options as parameters of a function, in the order of their declaration."""
-        found = []
+        parameters = []
         for name, hint in get_type_hints(cls, include_extras=True).items():
             assert hasattr(cls, name), f"{cls.__name__}.{name} has no default"
             kind = inspect.Parameter.KEYWORD_ONLY
-            found.append(inspect.Parameter(name, kind, default=getattr(cls, name), annotation=hint))
-        return found
+            parameters.append(inspect.Parameter(name, kind, default=getattr(cls, name), annotation=hint))
+        return parameters
 
 
 def with_groups(function: Callable[..., int]) -> Callable[..., int]:

@@ -212,11 +212,11 @@ def list_images(paths: Iterable[Path]) -> list[Path]:
         ImageError: there are none, or none in a folder.
         OutputError: two would have results of one name.
     """
-    found = [image for path in paths for image in _expanded(path)]
-    if not found:
+    images = [image for path in paths for image in _expanded(path)]
+    if not images:
         raise ImageError("no image was given")
-    refuse_equal_names(found)
-    return found
+    refuse_equal_names(images)
+    return images
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -224,7 +224,7 @@ def _expanded(path: Path) -> list[Path]:
         return [path]
     from masklet.media.images import IMAGE_SUFFIXES
 
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    if not found:
+    images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    if not images:
         raise ImageError(f"{path} holds no images")
-    return found
+    return images

@@ -50,10 +50,10 @@ def free_place(out: Path | None, medium: LabelledMedium, suffix: str, switches: 
     """
     from masklet.output import refuse_existing
 
-    place = refuse_existing(out or Path("out") / f"{medium.name}{suffix}", switches.force)
-    if medium.source.info.path and Path(medium.source.info.path).resolve() == place.resolve():
-        raise ConfigError(f"--out {place} is the source itself: choose another name")
-    return place
+    target = refuse_existing(out or Path("out") / f"{medium.name}{suffix}", switches.force)
+    if medium.source.info.path and Path(medium.source.info.path).resolve() == target.resolve():
+        raise ConfigError(f"--out {target} is the source itself: choose another name")
+    return target
 
 
 def object_numbers(text: str, option: str) -> list[int]:

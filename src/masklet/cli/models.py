@@ -162,13 +162,13 @@ def _inspect(name: str, as_json: bool) -> int:
 
     path = find_model(name)
     if is_exported(path):
-        found = _describe_exported(path)
+        description = _describe_exported(path)
     else:
         with needs_extra("torch", f"inspecting {path}"):
             from masklet.model.checkpoint import read_checkpoint
         with show_status(f"reading {path} ..."):
-            found = _describe(read_checkpoint(path))
-    document = {"path": str(path), "bytes": _size(path), **found}
+            description = _describe(read_checkpoint(path))
+    document = {"path": str(path), "bytes": _size(path), **description}
     if as_json:
         print_json(document)
         return 0

@@ -181,8 +181,8 @@ def split_list(text: str, *, of: tuple[str, ...] = (), name: str = "--format") -
     """
     entries = list(dict.fromkeys(entry.strip() for entry in text.split(",") if entry.strip()))
     if of and (unknown := [entry for entry in entries if entry not in of]):
-        what = name.split()[0].removeprefix("--").lower().removesuffix("s")
-        raise ConfigError(f"{name}: unknown {what} {unknown[0]!r}, must be one of {', '.join(of)}")
+        noun = name.split()[0].removeprefix("--").lower().removesuffix("s")
+        raise ConfigError(f"{name}: unknown {noun} {unknown[0]!r}, must be one of {', '.join(of)}")
     return entries
 
 

@@ -147,10 +147,13 @@ def with_scope(arguments: Sequence[str]) -> list[str]:
             scope[option] = unused[option] = value
         elif option in _VALUE_OPTIONS:
             unused.clear()
-            found = _SCOPED.fullmatch(value)
-            own = found.groupdict() if found else {"value": value}
-            object_id, frame_index = own.get("object") or scope["--object"], own.get("frame") or scope["--frame"]
-            scoped += [option, f"{object_id}@{frame_index}:{own['value']}"]
+            match = _SCOPED.fullmatch(value)
+            parts = match.groupdict() if match else {"value": value}
+            object_id, frame_index = (
+                parts.get("object") or scope["--object"],
+                parts.get("frame") or scope["--frame"],
+            )
+            scoped += [option, f"{object_id}@{frame_index}:{parts['value']}"]
             continue
         scoped += [option, value]
     if unused:
@@ -192,11 +195,11 @@ def prompts_from_options(typed: Mapping[str, Iterable[str]]) -> tuple[ObjectProm
 
 
 def _scoped(value: str) -> tuple[ObjectPrompt, str]:
-    found = _SCOPED.fullmatch(value)
-    if found is None:
+    match = _SCOPED.fullmatch(value)
+    if match is None:
         return ObjectPrompt(), value
-    object_id, frame_index = int(found["object"] or DEFAULT_OBJECT), int(found["frame"] or 0)
-    return ObjectPrompt(object_id=object_id, frame_index=frame_index), found["value"]
+    object_id, frame_index = int(match["object"] or DEFAULT_OBJECT), int(match["frame"] or 0)
+    return ObjectPrompt(object_id=object_id, frame_index=frame_index), match["value"]
 
 
 def _numbers(option: str, text: str, form: str, count: int) -> tuple[float, ...]:
@@ -217,9 +220,9 @@ def _merged(entries: Iterable[ObjectPrompt]) -> tuple[ObjectPrompt, ...]:
         values = dict(merged[key].values) if key in merged else {}
         for name, value in entry.values.items():
             if name in values and not _is_list(name):
-                what = name.split("_")[0]
+                noun = name.split("_")[0]
                 raise PromptError(
-                    f"{entry} has two {what}{'es' if what.endswith('x') else 's'}: if they are of two objects, write "
+                    f"{entry} has two {noun}{'es' if noun.endswith('x') else 's'}: if they are of two objects, write "
                     f"--object {entry.object_id + 1} before the second"
                 )
             values[name] = [*values.get(name, ()), *value] if _is_list(name) else value

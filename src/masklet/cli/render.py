@@ -147,14 +147,14 @@ def render(
     with opened_labelled(source, masks) as (medium, skipped):
         info = medium.source.info
         suffix = ".png" if medium.is_image else ".webm" if composition.is_transparent else ".mp4"
-        place = free_place(out, medium, suffix, switches)
+        target = free_place(out, medium, suffix, switches)
         total = stretch.num_frames(info.num_frames)
         watch = Stopwatch()
         with gentle_interrupt(stopped), show_progress(f"rendering {medium.name}", total, "frames") as report:
             done = render_video(
                 medium,
                 composition,
-                place,
+                target,
                 start=stretch.start,
                 stop=stretch.stop,
                 assets=assets,
@@ -214,13 +214,13 @@ def _background(text: str, assets: dict[str, str | Path]) -> dict[str, Any]:
 def _effect(text: str) -> dict[str, Any]:
     """'outline,width=4,color=#ff0000' as JSON."""
     name, *options = text.split(",")
-    found: dict[str, Any] = {"effect": name.strip()}
+    match: dict[str, Any] = {"effect": name.strip()}
     for option in options:
         key, equals, value = option.partition("=")
         if not equals:
             raise ConfigError(f"an effect must be NAME,OPTION=VALUE,..., got {text!r}")
-        found[key.strip()] = _value(value.strip())
-    return found
+        match[key.strip()] = _value(value.strip())
+    return match
 
 
 def _value(text: str) -> Any:

@@ -140,9 +140,9 @@ def _segment_prompted(
     refine_edges: bool,
     results: Results,
 ) -> int:
-    chosen = results.chosen_formats()
-    jobs, prompts = _plan(images, typed, prompt_path, results.out, chosen, CANDIDATES if all_candidates else 1)
-    coco_path = results.out / COCO_NAME if "coco" in chosen else None
+    formats = results.chosen_formats()
+    jobs, prompts = _plan(images, typed, prompt_path, results.out, formats, CANDIDATES if all_candidates else 1)
+    coco_path = results.out / COCO_NAME if "coco" in formats else None
     results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
     model = results.model.load()
     batch: Batch[_Segmented] = Batch("segment", model, coco_path)
@@ -182,11 +182,11 @@ def _plan(
         raise PromptError("nothing to segment: give a --point, --box, --mask, --prompts or --everything")
     jobs, prompts = [], []
     for path in list_images(images or (file.by_file if file else ())):
-        own = typed if file is None else file.for_file(path)
-        if late := [prompt for prompt in own if prompt.frame_index]:
+        image_prompts = typed if file is None else file.for_file(path)
+        if late := [prompt for prompt in image_prompts if prompt.frame_index]:
             raise PromptError(f"{late[0]}: an image has no frames, leave the frame out")
-        jobs.append(ImageJob(path, dict(_paths(path, own, out, formats, candidates))))
-        prompts.append(own)
+        jobs.append(ImageJob(path, dict(_paths(path, image_prompts, out, formats, candidates))))
+        prompts.append(image_prompts)
     return jobs, prompts
 
 

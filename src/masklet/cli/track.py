@@ -29,7 +29,7 @@ from masklet.cli.options import (
     memory_config,
 )
 from masklet.cli.prompts import ObjectPrompt
-from masklet.cli.track_options import MaskChoice, SessionChoice, TrackPrompts, TrackResults, RangeChoice
+from masklet.cli.track_options import MaskChoice, RangeChoice, SessionChoice, TrackPrompts, TrackResults
 from masklet.cli.track_run import TrackRun, written
 from masklet.errors import Cancelled, ConfigError, OutputError, PromptError
 from masklet.tracking.summary import ObjectSummary
@@ -89,14 +89,16 @@ def track(
     with _opened(video, session.resume, frame_range, masks, model) as tracker:
         for frames, whose in accepted:  # before a prompt outdates what is good
             tracker.accept(frames, whose)
-        given_prompts = _give_prompts(tracker, typed)
+        new_prompts = _give_prompts(tracker, typed)
         run = TrackRun({object_id: ObjectSummary() for object_id in tracker.object_ids})
         frames_to_come, total = _frames(tracker, run, typed, frame_range, session, stabilise=masks.stabilise)
         if session.resume is not None:
             output = output.as_before(tracker.notes)
         info = _source(tracker).info
         tracker.notes["track"] = tracker.notes.get("track", {"model": model.model}) | output.notes(info)
-        streams = output.open(tracker, _shown_prompts(tracker, given_prompts), in_order=_is_in_order(frame_range, session))
+        streams = output.open(
+            tracker, _shown_prompts(tracker, new_prompts), in_order=_is_in_order(frame_range, session)
+        )
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
             run.go(tracker, frames_to_come, streams, report, session=session.path)
         kept = _keep_session(tracker, session.place(output.place(info), info), run, asked=session.path is not None)
@@ -205,10 +207,12 @@ def _is_in_order(frame_range: RangeChoice, session: SessionChoice) -> bool:
     return session.resume is None and frame_range.direction == "forward"
 
 
-def _shown_prompts(tracker: Tracker[Any], given: Mapping[tuple[int, int], Prompt]) -> dict[int, dict[int, Prompt]]:
+def _shown_prompts(
+    tracker: Tracker[Any], new_prompts: Mapping[tuple[int, int], Prompt]
+) -> dict[int, dict[int, Prompt]]:
     """Return the prompts to draw, by frame and object: those of a session, and the new ones as they were given."""
     shown = tracker.prompts
-    for (object_id, frame_index), prompt in given.items():
+    for (object_id, frame_index), prompt in new_prompts.items():
         shown.setdefault(frame_index, {})[object_id] = prompt
     return shown
 

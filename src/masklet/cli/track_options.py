@@ -248,11 +248,11 @@ class SessionChoice(OptionGroup):
 
 def _accepted(text: str) -> tuple[range, int | None]:
     """Read '10-20' or '2@10-20' or '7'."""
-    found = re.fullmatch(r"(?:(\d+)@)?(\d+)(?:-(\d+))?", text.strip())
-    if found is None or (found[3] is not None and int(found[3]) < int(found[2])):
+    match = re.fullmatch(r"(?:(\d+)@)?(\d+)(?:-(\d+))?", text.strip())
+    if match is None or (match[3] is not None and int(match[3]) < int(match[2])):
         raise ConfigError(f"--accept must be [OBJECT@]FIRST[-LAST], such as 10-20 or 2@10-20, got {text!r}")
-    first, last = int(found[2]), int(found[3] or found[2])
-    return range(first, last + 1), None if found[1] is None else int(found[1])
+    first, last = int(match[2]), int(match[3] or match[2])
+    return range(first, last + 1), None if match[1] is None else int(match[1])
 
 
 class MaskChoice(OptionGroup):

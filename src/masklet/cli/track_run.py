@@ -61,9 +61,9 @@ class TrackRun:
     def is_finished(self) -> bool:
         return self.broken is None and self.failed is None and not self.interrupted
 
-    def until_stopped(self, way: Iterator[tuple[Frame, FrameMasks]]) -> Iterator[tuple[Frame, FrameMasks]]:
-        """The way until the first Ctrl-C: what comes after the tracker is not cut off, but sees the way end."""
-        for item in way:
+    def until_stopped(self, frames: Iterator[tuple[Frame, FrameMasks]]) -> Iterator[tuple[Frame, FrameMasks]]:
+        """Yield the frames until the first Ctrl-C. Later steps are not cut off: for them the frames end."""
+        for item in frames:
             yield item
             if self.stopped.is_set():
                 break
@@ -72,17 +72,17 @@ class TrackRun:
     def go(
         self,
         tracker: Tracker[Any],
-        way: Iterator[tuple[Frame, FrameMasks]],
+        frames: Iterator[tuple[Frame, FrameMasks]],
         streams: MaskStreams,
         report: ProgressReport,
         *,
         session: Path | None = None,
     ) -> None:
-        """Track and write until the way ends, breaks off or is interrupted.
+        """Track and write until the frames end, the video breaks off, or the run is interrupted.
 
         Args:
             tracker: saved now and then.
-            way: its frames, `until_stopped`.
+            frames: its frames, `until_stopped`.
             streams: where they go.
             report: told how far it is.
             session: the file that the tracker is saved to.
@@ -95,7 +95,7 @@ class TrackRun:
         try:
             with gentle_interrupt(self.stopped), streams:
                 try:
-                    for frame, masks in way:
+                    for frame, masks in frames:
                         streams.write(frame, masks)
                         self._add(masks)
                         report.update(self.num_frames, _status(masks))

@@ -117,9 +117,9 @@ class Setup(OptionGroup):
         """The command for each of several processes."""
         many = {"data": data, "clips": self.clips or [], "set": self.settings or []}
         single = {"out": out, "validation": self.validation, "model": self.model, "steps": self.steps}
-        given = [f"--{name}={value}" for name, values in many.items() for value in values]
-        given += [f"--{name}={value}" for name, value in single.items() if value is not None]
-        return ["train", recipe, *given, *(["--tensorboard"] if self.tensorboard else [])]
+        settings = [f"--{name}={value}" for name, values in many.items() for value in values]
+        settings += [f"--{name}={value}" for name, value in single.items() if value is not None]
+        return ["train", recipe, *settings, *(["--tensorboard"] if self.tensorboard else [])]
 
 
 @with_groups

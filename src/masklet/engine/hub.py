@@ -72,8 +72,8 @@ def models_folder() -> Path:
 
 def official_name(name: str | Path) -> str | None:
     """The official model that has this name or is in this repository of the hub; a `Path` is a place and no name."""
-    known = _OFFICIAL_REPOSITORIES.get(name, name) if isinstance(name, str) else None
-    return known if known in OFFICIAL else None
+    names = _OFFICIAL_REPOSITORIES.get(name, name) if isinstance(name, str) else None
+    return names if names in OFFICIAL else None
 
 
 def locate(name: str | Path) -> Path:
@@ -127,18 +127,18 @@ _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?
 
 def _from_hub(name: str) -> Path:
     """A model of a repository that is not one of ours."""
-    found = _HUB_ID.fullmatch(name)
-    if found is None or found["repository"].endswith(SUFFIXES):
-        known = ", ".join((*EMBEDDED, *OFFICIAL))
+    files = _HUB_ID.fullmatch(name)
+    if files is None or files["repository"].endswith(SUFFIXES):
+        names = ", ".join((*EMBEDDED, *OFFICIAL))
         raise CheckpointError(
-            f"model {name!r} does not exist: expected a known name ({known}), the path of a file or folder, or "
+            f"model {name!r} does not exist: expected a known name ({names}), the path of a file or folder, or "
             f"user/repository on the Hugging Face hub"
         )
-    repository, revision = found["repository"], found["revision"]
+    repository, revision = files["repository"], files["revision"]
     missing = f"model {name!r} is not on this machine"
     remedy = "check the name; or download its weights (and config.json) yourself and give their path"
-    if found["file"]:
-        file = HubFile(repository, found["file"], revision)
+    if files["file"]:
+        file = HubFile(repository, files["file"], revision)
         remedy = f"check the name; or download {file.url} and give its path"
         return _asking_hub(lambda: _download(file), missing, remedy)
     chosen = choose_files(_asking_hub(lambda: _list_files(repository, revision), missing, remedy), repository)

@@ -227,10 +227,10 @@ class StagedEngine(ABC, Generic[A]):
         if not self.splits_memory:
             return {"memory": memory}
         everything = slice(None)
-        own = memory
+        attended = memory
         if self.spec.has_keys:
-            own = self.take(memory, everything, everything, slice(0, self.spec.memory_dim))
-        read = {"memory": self.pool(own) if self.info.speed == "fast" else own}
+            attended = self.take(memory, everything, everything, slice(0, self.spec.memory_dim))
+        read = {"memory": self.pool(attended) if self.info.speed == "fast" else attended}
         if self.spec.has_keys:
             read["matches"] = self.take(memory, everything, everything, slice(self.spec.memory_dim, None))
         return read

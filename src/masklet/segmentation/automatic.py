@@ -321,28 +321,28 @@ def segment_everything(
     size_hw = rgb.shape[0], rgb.shape[1]
     crops = _crops(size_hw, config)
     progress = _Counter(config.num_points, on_progress)
-    found: list[AutomaticMask] = []
+    masks: list[AutomaticMask] = []
     for box, layer in crops:
-        found += _Crop(engine, rgb, box, config).find(config.grid(layer), progress)
+        masks += _Crop(engine, rgb, box, config).find(config.grid(layer), progress)
     if len(crops) > 1:
-        found = _without_duplicates(found, [-_area(mask.crop_box_xyxy) for mask in found], config.crop_nms_iou)
-    progress.add(distinct=len(found) - progress.now.distinct)
+        masks = _without_duplicates(masks, [-_area(mask.crop_box_xyxy) for mask in masks], config.crop_nms_iou)
+    progress.add(distinct=len(masks) - progress.now.distinct)
     progress.report()
     if config.order == "area":
-        return sorted(found, key=lambda mask: -mask.area)
+        return sorted(masks, key=lambda mask: -mask.area)
     if config.order == "iou":
-        return sorted(found, key=lambda mask: -mask.iou_prediction)
-    return found
+        return sorted(masks, key=lambda mask: -mask.iou_prediction)
+    return masks
 
 
-def label_map(found: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArray[np.int32]:
+def label_map(masks: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArray[np.int32]:
     """Draw all masks into one map, the smaller above the larger.
 
     Returns:
-        (H, W) int32: the place of a mask in `found`, counted from 1; 0 where there is none.
+        (H, W) int32: the place of a mask in `masks`, counted from 1; 0 where there is none.
     """
     labels = np.zeros(size_hw, np.int32)
-    for number, mask in sorted(enumerate(found, start=1), key=lambda pair: -pair[1].area):
+    for number, mask in sorted(enumerate(masks, start=1), key=lambda pair: -pair[1].area):
         labels[mask.mask] = number
     return labels
 
@@ -400,8 +400,8 @@ class _Crop(Generic[A]):
         progress.add(distinct=len(found))
         return found
 
-    def _distinct(self, found: Sequence[AutomaticMask]) -> list[AutomaticMask]:
-        return _without_duplicates(found, [mask.iou_prediction for mask in found], self.config.nms_iou)
+    def _distinct(self, masks: Sequence[AutomaticMask]) -> list[AutomaticMask]:
+        return _without_duplicates(masks, [mask.iou_prediction for mask in masks], self.config.nms_iou)
 
     def _ask(self, points_xy: FloatArray) -> list[tuple[FloatArray, Decoded[A]]]:
         """The model's answers at (P, 2) pixels of the crop, each with its click."""
@@ -476,15 +476,15 @@ def _window(foreground: BoolArray, size_hw: tuple[int, int]) -> tuple[slice, sli
     return sides[0], sides[1]
 
 
-def _cleaned(found: AutomaticMask, max_area: int) -> AutomaticMask | None:
+def _cleaned(masks: AutomaticMask, max_area: int) -> AutomaticMask | None:
     """Without holes and pieces of at most this area; None when nothing is left."""
-    mask = remove_small_components(fill_holes(found.mask, max_area), max_area)
+    mask = remove_small_components(fill_holes(masks.mask, max_area), max_area)
     box = mask_box_xyxy(mask)
     if box is None:
         return None
     left, top, right, bottom = (int(edge) for edge in box)
     area = int(np.count_nonzero(mask))
-    return replace(found, rle=encode_rle(mask), area=area, box_xyxy=(left, top, right, bottom))
+    return replace(masks, rle=encode_rle(mask), area=area, box_xyxy=(left, top, right, bottom))
 
 
 def _crops(size_hw: tuple[int, int], config: AutomaticConfig) -> list[tuple[Box, int]]:
@@ -510,9 +510,9 @@ def _is_cut_off(box_xyxy: Box, crop_xyxy: Box, image_xyxy: Box) -> bool:
     )
 
 
-def _without_duplicates(found: Sequence[AutomaticMask], scores: Sequence[float], max_iou: float) -> list[AutomaticMask]:
-    boxes = np.array([_to_last_pixel(mask.box_xyxy) for mask in found], np.float32).reshape(-1, 4)
-    return [found[row] for row in box_nms(boxes, np.array(scores, np.float64), max_iou)]
+def _without_duplicates(masks: Sequence[AutomaticMask], scores: Sequence[float], max_iou: float) -> list[AutomaticMask]:
+    boxes = np.array([_to_last_pixel(mask.box_xyxy) for mask in masks], np.float32).reshape(-1, 4)
+    return [masks[row] for row in box_nms(boxes, np.array(scores, np.float64), max_iou)]
 
 
 def _to_last_pixel(box_xyxy: Box) -> Box:
