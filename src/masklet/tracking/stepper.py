@@ -92,10 +92,15 @@ class Stepper(Generic[A]):
 
     def preview(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> FrameMasks:
         """Return the masks that the prompts on a frame give; memory stays as it is."""
+        selected = self.decode_prompts(frame_index, direction, object_ids)
+        return self._frame_masks(self.read(frame_index), selected)
+
+    def decode_prompts(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, Selection[A]]:
+        """Decode the prompts on a frame, by object id; nothing is rendered, and memory stays as it is."""
         hypotheses = self._hypotheses(frame_index, direction, object_ids)
         frame = self._view.set_frame(self.read(frame_index))
         results = self._decode(frame, self._recalls(frame_index, direction, hypotheses))
-        return self._frame_masks(frame, self._select(frame, results, direction))
+        return self._select(frame, results, direction)
 
     def joined_boxes(self, frame_index: int, boxes_xyxy: FloatArray) -> BoolArray:
         """Return the (H, W) mask of an object whose parts have a box each, (B, 4): the masks of all boxes together."""

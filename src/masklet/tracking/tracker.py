@@ -33,7 +33,7 @@ from masklet.tracking.session import load_session, load_state, save_session
 from masklet.tracking.state import TrackerState, keeps_masks
 from masklet.tracking.stepper import Stepper
 from masklet.tracking.suggestions import Suggestion, suggest
-from masklet.tracking.track import PromptState
+from masklet.tracking.track import PromptState, Selection
 from masklet.tracking.walker import TrackedFrame, Walker
 
 if TYPE_CHECKING:
@@ -300,6 +300,17 @@ class Tracker(Generic[A]):
         if not prompted:
             raise TrackingError(f"no object is prompted on frame {frame_index}: call prompt(...) first")
         return self._stepper.preview(frame_index, self._state.direction, prompted)
+
+    def decode_prompt(self, object_id: int, frame_index: int) -> Selection[A]:
+        """Return the decoder's answer to one object's prompt on a frame. As `preview`, but no mask is rendered.
+
+        Raises:
+            TrackingError: the object is not prompted on this frame.
+            VideoError: as `preview`.
+        """
+        if frame_index not in self._state.track(object_id).prompts:
+            raise TrackingError(f"object {object_id} is not prompted on frame {frame_index}: call prompt(...) first")
+        return self._stepper.decode_prompts(frame_index, self._state.direction, [object_id])[object_id]
 
     # Tracking.
 

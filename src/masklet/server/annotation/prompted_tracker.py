@@ -25,6 +25,7 @@ from masklet.server.annotation.touch_up import touched_up
 from masklet.server.shared_model import SharedEngine
 from masklet.tracking.frame_engine import DecodeResult
 from masklet.tracking.mask_rows import given_row
+from masklet.tracking.track import Selection
 from masklet.tracking.tracker import Tracker
 
 
@@ -116,7 +117,7 @@ class PromptedTracker:
         """Select the candidates that were selected before the tracker was made, on these frames or on all."""
         among = None if frames is None else set(frames)
         for object_id, index in [key for key in self._unselected if among is None or key[1] in among]:
-            self.tracker.preview(index)
+            self.tracker.decode_prompt(object_id, index)
             self.tracker.choose(object_id, index, self._unselected.pop((object_id, index)))
 
     # Prompts.
@@ -124,29 +125,39 @@ class PromptedTracker:
     def add_prompt(self, new: SavedPrompt) -> list[Candidate]:
         """Give a prompt to the tracker, and keep its answer.
 
+        Each candidate is rendered and encoded once; the mask that is kept is one of them.
+
         Returns:
             The candidates, the one of highest IoU prediction first.
         """
-        tracker, place = self.tracker, (new.object_id, new.frame_index)
-        if new.candidate is not None and len(new.prompt.clicks[1]) > 1 and new.prompt.previous_logits is None:
-            answer = self._decode(new.with_prompt(new.prompt.first_click()))
-            new = new.with_prompt(replace(new.prompt, previous_logits=_half(answer.chosen_logits)))
-        answer = self._decode(new)
-        masks = tracker.preview(new.frame_index)
-        row = masks.object_ids.index(new.object_id)
-        self._unselected.pop(place, None)
+        prompt = new.prompt
+        if new.candidate is not None and len(prompt.clicks[1]) > 1 and prompt.previous_logits is None:
+            first = self._decode(new.with_prompt(prompt.first_click())).result
+            new = new.with_prompt(replace(prompt, previous_logits=_half(first.chosen_logits)))
+        selection = self._decode(new)
+        answer = selection.result.decoded
+        candidates = self._candidates(selection.result, new)
+        if prompt.mask is not None:
+            rle = candidates[0].rle
+        elif selection.refused or not answer.is_present:
+            rle = encode_rle(np.zeros(self.size_hw, np.bool_))
+        else:
+            rle = candidates[list(answer.best_first).index(answer.chosen)].rle
+        self._unselected.pop((new.object_id, new.frame_index), None)
+        frame = self.tracker.frame
+        assert frame is not None
         self.store.write_prompt(
             replace(
                 new,
-                time_s=masks.time_s,
-                rle=encode_rle(masks.masks[row]),
-                iou_prediction=float(masks.iou_predictions[row]),
-                object_score=float(masks.object_scores[row]),
-                confidence=float(masks.confidences[row]),
-                answer_logits=_half(answer.chosen_logits),
+                time_s=frame.time_s,
+                rle=rle,
+                iou_prediction=answer.iou_prediction,
+                object_score=answer.object_score,
+                confidence=confidence_of(answer.iou_prediction, self.engine.info, stage_of(prompt)),
+                answer_logits=_half(selection.result.chosen_logits),
             )
         )
-        return self._candidates(answer, new)
+        return candidates
 
     def add_local_answer(self, new: SavedPrompt, answer: LocalAnswer) -> list[Candidate]:
         """Keep a prompt with an answer that the page has decoded. A new tracker is made when it is next needed."""
@@ -199,40 +210,37 @@ class PromptedTracker:
 
     # Answers of the model.
 
-    def _decode(self, new: SavedPrompt) -> DecodeResult[Any]:
-        """What the decoder says to a prompt, the meant candidate chosen."""
+    def _decode(self, new: SavedPrompt) -> Selection[Any]:
+        """Give a prompt to the tracker and return the decoder's answer, with the prompt's candidate selected."""
         tracker = self.tracker
         tracker.prompt(new.object_id, new.frame_index, new.prompt, clear=True)
         self.select_candidates([new.frame_index])
-        tracker.preview(new.frame_index)
         if new.candidate is not None and new.prompt.is_single_click:
+            tracker.decode_prompt(new.object_id, new.frame_index)
             tracker.choose(new.object_id, new.frame_index, new.candidate)
-            tracker.preview(new.frame_index)
-        decoded = tracker.answers[new.object_id]
-        return DecodeResult(decoded, self.engine.to_numpy(decoded.low_res_logits))
+        return tracker.decode_prompt(new.object_id, new.frame_index)
 
-    def _candidates(self, answer: DecodeResult[Any], said: SavedPrompt) -> list[Candidate]:
-        if said.prompt.mask is not None:
-            return [Candidate(encode_rle(said.prompt.mask), 1.0, 1.0)]
-        ious = [float(iou) for iou in answer.decoded.iou_predictions]
-        info, stage = self.engine.info, stage_of(said.prompt)
+    def _candidates(self, result: DecodeResult[Any], saved: SavedPrompt) -> list[Candidate]:
+        """Return the candidates of an answer, the one of the highest IoU prediction first."""
+        if saved.prompt.mask is not None:
+            return [Candidate(encode_rle(saved.prompt.mask), 1.0, 1.0)]
+        ious = [float(iou) for iou in result.decoded.iou_predictions]
+        info, stage = self.engine.info, stage_of(saved.prompt)
         return [
             Candidate(
-                encode_rle(self._candidate_mask(answer, place, said)),
-                ious[place],
-                confidence_of(ious[place], info, stage),
+                encode_rle(self._candidate_mask(result, row, saved)), ious[row], confidence_of(ious[row], info, stage)
             )
-            for place in answer.decoded.best_first
+            for row in result.decoded.best_first
         ]
 
-    def _candidate_masks(self, said: SavedPrompt) -> list[BoolArray]:
-        """The masks of a prompt's candidates, that of the highest IoU prediction first."""
-        answer = self._decode(said)
-        return [self._candidate_mask(answer, place, said) for place in answer.decoded.best_first]
+    def _candidate_masks(self, saved: SavedPrompt) -> list[BoolArray]:
+        """Decode a prompt and return its candidates' masks, (H, W), that of the highest IoU prediction first."""
+        result = self._decode(saved).result
+        return [self._candidate_mask(result, row, saved) for row in result.decoded.best_first]
 
-    def _candidate_mask(self, answer: DecodeResult[Any], place: int, said: SavedPrompt) -> BoolArray:
-        """The mask of one candidate."""
-        return np.asarray(shown_logits(answer.logits[place], self.engine.info, said.prompt, self.size_hw) > 0)
+    def _candidate_mask(self, result: DecodeResult[Any], row: int, saved: SavedPrompt) -> BoolArray:
+        """Return the mask of one candidate, (H, W), as it is shown."""
+        return np.asarray(shown_logits(result.logits[row], self.engine.info, saved.prompt, self.size_hw) > 0)
 
 
 def logits_to_correct(before: SavedPrompt | None, new: SavedPrompt) -> FloatArray | None:

@@ -153,6 +153,10 @@ class AnnotationStore(UndoStore):
             for object_id, name, class_name, color, locked, hidden in rows
         ]
 
+    def num_objects(self) -> int:
+        ((count,),) = self._rows("SELECT count(*) FROM objects")
+        return int(count)
+
     def object(self, object_id: int) -> AnnotatedObject | None:
         return next((row for row in self.objects() if row.object_id == object_id), None)
 
@@ -231,11 +235,6 @@ class AnnotationStore(UndoStore):
         where = f"frame_index >= ? AND frame_index < ? AND (frame_index - ?) % ? = 0 {among}"
         masks, prompts = self._rows_by_key(where, start, stop, start, step, *values)
         return _by_frame(_all_shown(masks, prompts))
-
-    def with_prompts(self, frame_index: int, masks: Sequence[MaskRow]) -> list[MaskRow]:
-        """Return what `shown` has for a frame, given all its mask rows, which then need not be read."""
-        prompts = {_key(prompt): prompt for prompt in self.prompts(frame_index=frame_index)}
-        return _by_frame(_all_shown({_key(row): row for row in masks}, prompts)).get(frame_index, [])
 
     def _rows_by_key(self, where: str, *values: Any) -> tuple[dict[_Key, MaskRow], dict[_Key, SavedPrompt]]:
         rows = self._rows(f"SELECT {', '.join(_PROMPT_COLUMNS)} FROM prompts WHERE {where}", *values)

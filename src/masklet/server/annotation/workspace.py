@@ -371,11 +371,11 @@ class Workspace:
                     # before it is yielded, and stopping or killing the run costs the frame in work and nothing else.
                     with self.lock, self.store.continued(step) as step:
                         self.used_at = time.monotonic()
-                        output = next(running, None)
-                    if output is None:
+                        tracked = next(running, None)
+                        shown = [] if tracked is None else self._shown_rows(*tracked)
+                    if tracked is None:
                         break
-                    frame_index, rows = output
-                    yield frame_index, self.store.with_prompts(frame_index, rows)
+                    yield tracked[0], shown
         finally:
             with self.lock:
                 if running is not None:
@@ -430,7 +430,20 @@ class Workspace:
             tracker.run_rows(run.direction, start=run.start, stop=run.stop, object_ids=run.object_ids)
             for run in planned
         ]
-        return runs, sum(run.num_frames for run in planned)
+        return runs, sum(plan.num_frames for plan in planned)
+
+    def _shown_rows(self, frame_index: int, rows: Sequence[MaskRow]) -> list[MaskRow]:
+        """Return what `masks` has for a frame that has just been tracked, without reading its rows again.
+
+        The tracker's rows leave out what it does not track: outdated masks of other objects, answers to their prompts,
+        and objects that it does not know. Those alone are read.
+        """
+        if len(rows) == self.store.num_objects():
+            return list(rows)
+        ids = {row.object_id for row in rows}
+        missing = [row.object_id for row in self.store.objects() if row.object_id not in ids]
+        others = self.store.shown(frame_index, frame_index + 1, object_ids=missing).get(frame_index, [])
+        return sorted([*rows, *others], key=lambda row: row.object_id)
 
     # Reading.
 
@@ -484,7 +497,7 @@ class Workspace:
             raise ConflictError(f"the medium is being tracked: stop that to {what}, or wait until it is done")
 
     def _check_room(self, more: int) -> None:
-        if len(self.store.objects()) + more > self.max_objects:
+        if self.store.num_objects() + more > self.max_objects:
             raise ConflictError(f"a medium may have {self.max_objects} objects at most")
 
 
