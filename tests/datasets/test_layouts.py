@@ -254,7 +254,7 @@ def _broken_rle(root: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda root: root.joinpath("x").mkdir(), "no data set that masklet knows"),
+        (lambda root: root.joinpath("x").mkdir(), "is not a data set that masklet knows"),
         (lambda root: (write_images(root) / "masks/b.png").unlink(), r"b\.jpg has no mask"),
         (lambda root: (write_images(root) / "images/b.jpg").unlink(), r"b\.png has no image"),
         (lambda root: save(write_images(root) / "masks/b.png", ids({}, (9, 9))), r"b\.png is 9 x 9 .* 60 x 40"),

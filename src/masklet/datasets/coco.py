@@ -1,6 +1,6 @@
 """COCO instances: one JSON for all images, with polygons or RLE; crowds are void.
 
-annotations/instances_val2017.json + val2017/*.jpg      or any JSON beside its images, `images/` or its own folder
+annotations/instances_val2017.json + val2017/*.jpg      or any JSON next to its images, `images/` or its own folder
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def open_davis(
 
     Args:
         root: the folder with JPEGImages and Annotations, or one with such a folder for each split.
-        split: a list in `ImageSets` (2017 before 2016), `<split>.txt` beside the folders, or a folder of the root.
+        split: a list in `ImageSets` (2017 before 2016), `<split>.txt` next to the folders, or a folder of the root.
         resolution: the folder between, for DAVIS; 480p when there is a choice.
         verify: compare the sizes of frames and masks.
         faults: see `open_dataset`.

@@ -61,7 +61,7 @@ def decode_ids(data: bytes, where: str) -> ByteArray:
     """An encoded indexed mask, (H, W) uint8, by index or grey value, never by colour.
 
     Raises:
-        DataError: the data is no image, has colours, or values above 255.
+        DataError: the data is not an image, has colours, or values above 255.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -239,7 +239,7 @@ def match(
         DataError: a folder is missing or empty, a mask has no image, or sizes differ.
     """
     if not mask_folder.is_dir():
-        raise DataError(f"{image_folder} has no masks beside it: expected {mask_folder}")
+        raise DataError(f"{image_folder} has no masks next to it: expected {mask_folder}")
     images = images_by_stem(image_folder)
     masks = masks_by_stem(mask_folder, images)
     if strays := [stem for stem in masks if stem not in images]:

@@ -110,7 +110,7 @@ def recognise(root: Path) -> str:
             if matches(root):
                 return layout
     expected = "; ".join(f"{name}: {look}" for name, look in LAYOUTS.items())
-    raise DataError(f"{root} is no data set that masklet knows. Expected one of: {expected}")
+    raise DataError(f"{root} is not a data set that masklet knows. Expected one of: {expected}")
 
 
 def open_datasets(

@@ -1,4 +1,4 @@
-"""SA-1B: images with a JSON of the same name beside each, one RLE an object, by the hundred and overlapping.
+"""SA-1B: images with a JSON of the same name next to each, one RLE an object, by the hundred and overlapping.
 
 sa_000000/sa_1.jpg   sa_000000/sa_1.json     {"image": {...}, "annotations": [{"id", "segmentation", ...}]}
 """
@@ -24,7 +24,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True, slots=True)
 class Sa1bImage(ImageExample):
-    """An image and the JSON beside it."""
+    """An image and the JSON next to it."""
 
     name: str
     source: str
@@ -94,7 +94,7 @@ def open_sa1b(root: Path, *, split: str | None = None, verify: bool = True, faul
         prefix = "" if folder == base else f"{source}/"
         folders[source] = Sa1bFolder(source, prefix, folder, [path.name for path in names])
     if not folders:
-        raise DataError(f"{base} holds no images with a JSON of their name beside them, as SA-1B has")
+        raise DataError(f"{base} holds no images with a JSON of their name next to them, as SA-1B has")
     return Dataset(root, "sa-1b", Concatenated(folders))
 
 
@@ -122,9 +122,9 @@ def labels_from_json(document: Any, where: str) -> MaskLabels:
 
 def _check_pairs(images: dict[str, Path], jsons: dict[str, Path], faults: Faults | None) -> None:
     if bare := sorted(images.keys() - jsons.keys()):
-        refuse(DataError(f"{images[bare[0]]} has no JSON of that name beside it ({len(bare)} such images)"), faults)
+        refuse(DataError(f"{images[bare[0]]} has no JSON of that name next to it ({len(bare)} such images)"), faults)
     if bare := sorted(jsons.keys() - images.keys()):
-        refuse(DataError(f"{jsons[bare[0]]} has no image of that name beside it ({len(bare)} such files)"), faults)
+        refuse(DataError(f"{jsons[bare[0]]} has no image of that name next to it ({len(bare)} such files)"), faults)
 
 
 def _image_of(path: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""SA-V: videos of 24 frames a second with masklets for every fourth frame, in a JSON beside each.
+"""SA-V: videos of 24 frames a second with masklets for every fourth frame, in a JSON next to each.
 
     sav_000/sav_000001.mp4   sav_000/sav_000001_manual.json   sav_000/sav_000001_auto.json
 
@@ -30,7 +30,7 @@ LABEL_STEP = 4
 """Frames of the video for one labelled frame: 24 against 6 a second."""
 FPS = 24.0
 AUTO_OFFSET = 1000
-"""Added to the ids of automatic masklets that come beside manual ones."""
+"""Added to the ids of automatic masklets that come next to manual ones."""
 
 Masklets = Literal["manual", "auto", "both"]
 
@@ -83,7 +83,7 @@ class SavClip(ClipExample):
 
 
 def recognise_sav(root: Path) -> bool:
-    """A video with a `_manual.json` or `_auto.json` beside it, here or one folder down."""
+    """A video with a `_manual.json` or `_auto.json` next to it, here or one folder down."""
     return any(_json_paths(path, "both") for folder in _folders(root) for path in sorted(folder.glob("*.mp4"))[:3])
 
 
@@ -121,7 +121,7 @@ def open_sav(
                 expected = f"{path.stem}_manual.json or {path.stem}_auto.json"
                 refuse(DataError(f"{path} has no masklets: expected {expected}"), faults)
     if not clips and not faults:
-        raise DataError(f"{base} holds no videos with a _manual.json or _auto.json beside them, as SA-V has")
+        raise DataError(f"{base} holds no videos with a _manual.json or _auto.json next to them, as SA-V has")
     return Dataset(root, "sa-v", clips=clips)
 
 

@@ -85,7 +85,7 @@ class ShardFile:
         return data
 
     def read_labels(self) -> Labels:
-        """Raises DataError: these are no masks."""
+        """Raise a DataError: these are not masks."""
         if self.member.name.endswith(".json"):
             return labels_from_json(parse_json(self.read(), self.where), self.where)
         return IndexedLabels(decode_ids(self.read(), self.where))
@@ -186,7 +186,7 @@ class ShardImages(LazySequence[ImageExample]):
         return images[found]
 
     def pick(self, rng: np.random.Generator, stream: Sequence[int], number: int) -> int:
-        """The index of a random image of the window at hand.
+        """The index of a random image of the current window.
 
         The shards are in an order of the stream's own. The window moves on when as many samples as it has images have
         been drawn; with `WINDOW` shards or fewer all are in it, always.
@@ -271,7 +271,7 @@ def read_shard(shard: Path, source: str) -> tuple[tuple[ImageExample, ...], tupl
     """The samples of one shard, from its headers.
 
     Raises:
-        DataError: it is no tar, compressed, cut off, or a sample lacks its image or masks.
+        DataError: it is not a tar, compressed, cut off, or a sample lacks its image or masks.
     """
     images: list[ImageExample] = []
     clips: list[ClipExample] = []

@@ -102,7 +102,7 @@ def read_checkpoint(
     Raises:
         CheckpointError: no such file; truncated or not a checkpoint; code in a pickle; another family of models; keys
             missing, unexpected, wrongly shaped or no floating-point numbers, each by its name in the file.
-        ConfigError: `image_size` is no multiple of 32.
+        ConfigError: `image_size` is not a multiple of 32.
     """
     path = Path(path)
     file = path / "model.safetensors" if path.is_dir() else path
@@ -202,7 +202,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, layout: Layout = "
 
 def _from_masklet(content: Mapping[str, Any], description: Mapping[str, Any]) -> Checkpoint:
     if "trunk" not in description:
-        raise CheckpointError("this is the state of a training: give the ema.pt beside it, which is the model")
+        raise CheckpointError("this is the state of a training: give the ema.pt next to it, which is the model")
     try:
         config = ModelConfig.from_dict(description)
     except ConfigError as error:
@@ -342,7 +342,7 @@ def _layout_of(state: Mapping[str, Any]) -> ForeignLayout:
             raise CheckpointError(f"these are weights of {family}, which is another model than SAM 2")
     first = ", ".join(repr(key) for key in list(state)[:3])
     raise CheckpointError(
-        f"these are no weights of SAM 2: none of its parts is among the {len(state)} keys ({first} ...)"
+        f"these are not weights of SAM 2: none of its parts is among the {len(state)} keys ({first} ...)"
     )
 
 
@@ -431,7 +431,7 @@ def _read_safetensors(path: Path) -> tuple[StateDict, dict[str, Any] | None]:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_METADATA_KEY)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         description = None if text is None else json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(_damaged("safetensors", str(error))) from error

@@ -1,6 +1,6 @@
 """One mask out of the decoder's four: an addition of masklet's that nano uses for prompts that say what is meant.
 
-SAM 2 answers such a prompt by mask 0 alone, although the three candidates were computed beside it. Where a small model
+SAM 2 answers such a prompt by mask 0 alone, although the three candidates were computed next to it. Where a small model
 is unsure, the four disagree in different places, and their mean is better than any one that can be told in advance:
 docs/lab-notes.md has by how much. In training every mask answers for itself, so that they stay four opinions.
 """

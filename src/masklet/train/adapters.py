@@ -1,4 +1,4 @@
-"""LoRA through peft: small matrices beside frozen layers learn, and are multiplied into them when the model is saved.
+"""LoRA through peft: small matrices next to frozen layers learn, and are multiplied into them when the model is saved.
 
 Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
 """
@@ -18,7 +18,7 @@ _MARK = "lora_"
 
 
 def add_adapters(model: SAM2, config: LoraConfig) -> list[str]:
-    """Put adapters beside the linear layers that match, and freeze these layers. What matches nothing stays as it is.
+    """Put adapters next to the linear layers that match, and freeze these layers. What matches nothing stays as it is.
 
     Returns:
         The names of the layers.

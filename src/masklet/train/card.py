@@ -1,4 +1,4 @@
-"""A model card for a finished run: what it was made from, how, and how good it is, as Markdown beside the weights."""
+"""A model card for a finished run: what it was made from, how, and how good it is, as Markdown next to the weights."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A synthetic clip is a still image under a moving camera, with objects of other images moving over it on paths of their
 own: they turn, grow, bend, change their light, cross and hide each other, leave the frame and come back. Copies and
-kin of an object move beside it, so that only its identity, not its kind, tells which one was meant. Others, and bars
+kin of an object move next to it, so that only its identity, not its kind, tells which one was meant. Others, and bars
 of any texture, pass in front. Light falls unevenly and wanders. The same objects are pasted into real clips at times.
 The image's own objects can be tracked as well. Some clips are cut to another scene for a while, full of other things:
 from that a model learns to say that its object is not there.

@@ -1,9 +1,9 @@
 """The training loop: schedule, data parallelism, checkpoints and resume.
 
-A run is a folder: `config.json` says everything needed to repeat it and `run.json` how it was started, `log.jsonl` has
-a line every few steps and `validation.jsonl` one a measurement, `last.pt` is the state to resume from, `ema.pt` the
-averaged weights, `pictures/` shows predictions, and `MODEL_CARD.md` sums it up. Killed and resumed, a run goes on as if
-nothing happened: samples and prompts depend on (seed, part of the batch, step) alone.
+A run is a folder. `config.json` has every setting, `run.json` how the run was started, `log.jsonl` a line every few
+steps, `validation.jsonl` one line per measurement, `last.pt` the state to resume from, `ema.pt` the averaged weights,
+`pictures/` predictions, and `MODEL_CARD.md` the summary. A run that was killed and resumed continues exactly: samples
+and prompts depend on (seed, part of the batch, step) alone.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def train(config: TrainConfig, out: Path, *, command: str | None = None) -> Path
     Raises:
         CheckpointError: `out` holds a run of another configuration.
         ConfigError: settings that do not fit each other or the number of processes.
-        FloatingPointError: the loss is not finite; the last checkpoint stays, and the batch is kept beside it.
+        FloatingPointError: the loss is not finite; the last checkpoint stays, and the batch is kept next to it.
         OutputError: a checkpoint cannot be written; the one before stays.
     """
     return Trainer(config, Path(out), command=command).run()
@@ -307,7 +307,7 @@ class Trainer:
                 raise
             raise OutputError(
                 f"cannot save step {self.done_steps} in {self.out}: {str(error).splitlines()[0]}; the files of the "
-                f"last save are whole, and the same command goes on from there"
+                f"last save are whole, and the same command continues from there"
             ) from error
 
     def _resume(self) -> None:
@@ -321,7 +321,7 @@ class Trainer:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises nearly anything on a damaged file
-            raise CheckpointError(f"{path} cannot be read ({error}): remove it to begin anew") from error
+            raise CheckpointError(f"{path} cannot be read ({error}): remove it to start again") from error
         try:
             changed = changed_settings(self.config, state["config"])
         except ConfigError as error:

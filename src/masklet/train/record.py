@@ -25,7 +25,7 @@ class RunLog:
 
     Args:
         folder: the run's.
-        done_steps: lines of later steps are dropped: they were written after the checkpoint that the run goes on from.
+        done_steps: lines of later steps are dropped: they came after the checkpoint from which the run continues.
         tensorboard: also write `folder/tensorboard`.
 
     Raises:
@@ -70,7 +70,7 @@ class RunLog:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; none where there is no file. A line that was being written is left out."""
+    """Read the lines of a log; none if there is no file. A line that was being written is left out."""
     if not path.is_file():
         return []
     texts = path.read_text(encoding="utf-8").splitlines(keepends=True)

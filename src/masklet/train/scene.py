@@ -226,7 +226,7 @@ class Layer:
             ((cut_width + 1) / 2, (cut_height + 1) / 2),  # the rim moves it by one
             max(cut_height, cut_width) / self.size_px,
         )
-        # One pass for all four channels, which is also faster than three. A rim goes on with the colour, not the alpha.
+        # One pass for all four channels, which is also faster than three. A rim continues the colour, not the alpha.
         rim = (1, 1, 1, 1)
         framed = cv2.copyMakeBorder(np.ascontiguousarray(self.cutout.rgb), *rim, cv2.BORDER_REPLICATE)
         opaque = cv2.copyMakeBorder(np.ascontiguousarray(self.cutout.alpha), *rim, cv2.BORDER_CONSTANT, value=0)
@@ -272,7 +272,7 @@ def compose(colour: FloatArray, later: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """Light that falls unevenly on a scene and wanders, as under trees or beside a window."""
+    """Light that falls unevenly on a scene and wanders, as under trees or next to a window."""
 
     gains: FloatArray
     """(T, 4, 4, 3) factors over the frame."""
