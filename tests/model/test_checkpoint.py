@@ -209,7 +209,7 @@ FAMILIES = {
         "EfficientTAM",
     ),
     "SAM 3": (["detector.backbone.vision_backbone.trunk.pos_embed"], "weights of SAM 3"),
-    "a ResNet": (["conv1.weight", "layer1.0.conv1.weight"], "no weights of SAM 2.*'conv1.weight'"),
+    "a ResNet": (["conv1.weight", "layer1.0.conv1.weight"], "not weights of SAM 2.*'conv1.weight'"),
     "an empty file": ([], "none of its parts is among the 0 keys"),
 }
 

@@ -123,8 +123,10 @@ def check_dataset(
                 faults.append(Fault("error", "cannot be read", str(data.root), str(error)))
                 continue
             counts = sources.setdefault(example.source, SourceCounts())
-            found = _check_image(example, counts) if isinstance(example, ImageExample) else _check_clip(example, counts)
-            faults.extend(found)
+            if isinstance(example, ImageExample):
+                faults.extend(_check_image(example, counts))
+            else:
+                faults.extend(_check_clip(example, counts))
             done += 1
             if progress is not None:
                 progress(done, total, example.name)

@@ -51,8 +51,8 @@ class CocoImage(ImageExample):
         names: dict[int, str] = {}
         void: BoolArray | None = None
         for annotation in self.annotations:
-            place = f"{self.json_path}, annotation {annotation.get('id', '?')}"
-            mask = segmentation_mask(field_of(annotation, "segmentation", (dict, list), place), self.size, place)
+            where = f"{self.json_path}, annotation {annotation.get('id', '?')}"
+            mask = segmentation_mask(field_of(annotation, "segmentation", (dict, list), where), self.size, where)
             if annotation.get("iscrowd") or annotation.get("ignore"):
                 region = mask if isinstance(mask, np.ndarray) else decode_rle(mask)
                 void = region if void is None else void | region
@@ -138,17 +138,17 @@ def _read_images(path: Path, root: Path, source: str, faults: Faults | None) -> 
     folders = [path.parent, root / source, root / "images", root / "images" / source, root, path.parent / "images"]
     images = []
     for record in records:
-        place = f"{path}, image {record.get('id', '?')}"
-        file_name = field_of(record, "file_name", str, place)
+        where = f"{path}, image {record.get('id', '?')}"
+        file_name = field_of(record, "file_name", str, where)
         if Path(file_name).is_absolute() or ".." in Path(file_name).parts:
-            raise DataError(f"{place}: file_name {file_name!r} leads out of the data set")
+            raise DataError(f"{where}: file_name {file_name!r} leads out of the data set")
         image_path = next((found for folder in folders if (found := folder / file_name).is_file()), None)
         if image_path is None:
             searched = ", ".join(map(str, dict.fromkeys(folders)))
-            refuse(DataError(f"{place}: there is no {file_name} in {searched}"), faults)
+            refuse(DataError(f"{where}: there is no {file_name} in {searched}"), faults)
             continue
         folders.insert(0, folders.pop(folders.index(_folder_of(image_path, file_name))))  # the next one will be there
-        height, width = (int(field_of(record, side, (int, float), place)) for side in ("height", "width"))
+        height, width = (int(field_of(record, side, (int, float), where)) for side in ("height", "width"))
         annotations = tuple(by_image.get(record["id"], ()))
         name = Path(file_name).with_suffix("").as_posix()
         images.append(CocoImage(name, source, image_path, (height, width), annotations, categories, path))

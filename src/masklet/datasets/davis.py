@@ -110,5 +110,5 @@ def _split_names(base: Path, split: str) -> list[str]:
             first_words = [line.split()[0] for line in lines if line.strip()]
             names = [word if "/" not in word else Path(word).parent.name for word in first_words]
             return list(dict.fromkeys(names))
-    found = sorted({path.stem for path in sets.rglob("*.txt")}) if sets.is_dir() else []
-    raise DataError(f"{base} has no list of the split {split!r}: it has {', '.join(found) or 'none'} in {sets}")
+    splits = sorted({path.stem for path in sets.rglob("*.txt")}) if sets.is_dir() else []
+    raise DataError(f"{base} has no list of the split {split!r}: it has {', '.join(splits) or 'none'} in {sets}")

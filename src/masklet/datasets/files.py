@@ -174,14 +174,14 @@ def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
     """
     indexed = _by_stem(folder, MASK_SUFFIXES)
     folders = [path for path in sorted(folder.iterdir(), key=natural_order) if path.is_dir()]
-    known = set(stems)
+    known_stems = set(stems)
     if indexed:
         paths = list(indexed.values())
         siblings = tuple(paths[row * len(paths) // _SIBLINGS] for row in range(min(_SIBLINGS, len(paths))))
         masks: dict[str, MaskFile] = {stem: IndexedMask(path, siblings) for stem, path in indexed.items()}
-        own = [path for path in folders if path.name in known and path.name not in indexed]
-        return masks | {path.name: _objects_in(path) for path in own}
-    if any(path.name in known for path in folders) and not _all_hold(folders, known):
+        object_folders = [path for path in folders if path.name in known_stems and path.name not in indexed]
+        return masks | {path.name: _objects_in(path) for path in object_folders}
+    if any(path.name in known_stems for path in folders) and not _all_hold(folders, known_stems):
         return {path.name: _objects_in(path) for path in folders}
     found: dict[str, dict[int, Path]] = {}
     for path in folders:

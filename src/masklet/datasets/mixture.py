@@ -71,10 +71,10 @@ class DataSpec:
         if not self.only:
             return data
         wanted = set(self.only)
-        images = Concatenated({name: found for name, found in by_source(data.images).items() if name in wanted})
+        images = Concatenated({name: examples for name, examples in by_source(data.images).items() if name in wanted})
         clips = [clip for clip in data.clips if clip.source in wanted or clip.name in wanted]
-        found = images.groups.keys() | {name for clip in clips for name in (clip.source, clip.name)}
-        if missing := wanted - found:
+        names = images.groups.keys() | {name for clip in clips for name in (clip.source, clip.name)}
+        if missing := wanted - names:
             raise DataError(f"{self.root} has no source or clip {min(missing)!r}: it has {', '.join(data.sources())}")
         return Dataset(data.root, data.layout, images, clips)
 
@@ -102,8 +102,8 @@ def mixture_images(mixture: Mixture) -> list[tuple[float, Sequence[ImageExample]
     Raises:
         DataError: none has.
     """
-    found = [(weight, data.images) for weight, data in mixture if data.images]
-    return found or [(1.0, mixture[0][1].need_images())]
+    images = [(weight, data.images) for weight, data in mixture if data.images]
+    return images or [(1.0, mixture[0][1].need_images())]
 
 
 def mixture_clips(mixture: Mixture) -> list[tuple[float, Sequence[ClipExample]]]:
@@ -112,8 +112,8 @@ def mixture_clips(mixture: Mixture) -> list[tuple[float, Sequence[ClipExample]]]
     Raises:
         DataError: none has.
     """
-    found = [(weight, data.clips) for weight, data in mixture if data.clips]
-    return found or [(1.0, mixture[0][1].need_clips())]
+    clips = [(weight, data.clips) for weight, data in mixture if data.clips]
+    return clips or [(1.0, mixture[0][1].need_clips())]
 
 
 def shares(groups: Sequence[tuple[float, Sequence[float]]]) -> NDArray[np.float64]:

@@ -61,10 +61,10 @@ class SavClip(ClipExample):
         wanted = sorted(set(frame_indices))
         try:
             with open_source(self.video_path) as source:
-                found = {index: source.frame(index).rgb for index in wanted}
+                frames = {index: source.frame(index).rgb for index in wanted}
         except VideoError as error:
             raise DataError(str(error)) from error
-        return [found[index] for index in frame_indices]
+        return [frames[index] for index in frame_indices]
 
     def read_labels(self, frame_index: int) -> Labels:
         masks: dict[int, BoolArray | CocoRle] = {}
@@ -154,8 +154,8 @@ def _open_clip(name: str, source: str, path: Path, json_paths: tuple[Path, ...],
 def _announced_frames(path: Path) -> int | None:
     """The number of frames that a file gives at its beginning, without reading all of its masks."""
     with path.open("rb") as file:
-        found = re.search(rb'"video_frame_count":\s*(\d+)', file.read(4096))
-    return None if found is None else int(found[1])
+        match = re.search(rb'"video_frame_count":\s*(\d+)', file.read(4096))
+    return None if match is None else int(match[1])
 
 
 @lru_cache(maxsize=4)

@@ -215,23 +215,23 @@ def _from_masklet(content: Mapping[str, Any], description: Mapping[str, Any]) ->
 
 
 def _from_foreign(state_dict: Mapping[str, Any], layout: ForeignLayout, config: ModelConfig | None) -> Checkpoint:
-    given = dict(state_dict)
-    config = config or _recognise(given, layout)
+    state = dict(state_dict)
+    config = config or _recognise(state, layout)
     require_official_kind(config)
     blank = _blank_weights(config)
     memory_names = {foreign_name(key, layout) for key in blank if not key.startswith(_IMAGE_PARTS)}
-    if not any(name in given for name in memory_names):
+    if not any(name in state for name in memory_names):
         config = _without_memory(config)
     if layout == "transformers":
-        _fit_transformers(given)
+        _fit_transformers(state)
     kept = [key for key in blank if _is_there(key, config)]
     expected = {name: tensor for key in kept for name, tensor in to_foreign(key, blank[key], layout).items()}
     unused_name = foreign_name(UNUSED, layout)
-    if unused_name in given:
+    if unused_name in state:
         expected |= to_foreign(UNUSED, blank["no_memory_embedding"], layout)
-    _check(expected, given, config.name)
-    weights = {key: from_foreign(key, blank[key].shape, given, layout) for key in kept}
-    unused = {UNUSED: given[unused_name].flatten()} if unused_name in given else {}
+    _check(expected, state, config.name)
+    weights = {key: from_foreign(key, blank[key].shape, state, layout) for key in kept}
+    unused = {UNUSED: state[unused_name].flatten()} if unused_name in state else {}
     return Checkpoint(config, _with_zeros(weights, blank), unused, layout)
 
 
@@ -287,9 +287,9 @@ def _check(expected: Mapping[str, Tensor], given: Mapping[str, Any], model_name:
         "of another shape": wrong_shape,
         "not of floating-point numbers": wrong_type,
     }
-    found = [f"{len(keys)} {what}: {_listed(sorted(keys))}" for what, keys in problems.items() if keys]
-    if found:
-        raise CheckpointError(f"the weights do not fit {model_name}; keys {'; '.join(found)}")
+    problem_texts = [f"{len(keys)} {what}: {_listed(sorted(keys))}" for what, keys in problems.items() if keys]
+    if problem_texts:
+        raise CheckpointError(f"the weights do not fit {model_name}; keys {'; '.join(problem_texts)}")
 
 
 def _listed(keys: list[str]) -> str:
@@ -352,13 +352,13 @@ _TRAINING_PREFIXES = re.compile(r"(^|(?<=\.))(module|_orig_mod)\.")
 
 def _without_wrappers(state: Mapping[Any, Any]) -> dict[str, Any]:
     """Names as the model has them, without those of the modules that it was trained in."""
-    found = {_TRAINING_PREFIXES.sub("", str(key)): value for key, value in state.items()}
+    renamed = {_TRAINING_PREFIXES.sub("", str(key)): value for key, value in state.items()}
     for mark in (mark for marks in _MARKS.values() for mark in marks):
-        wrapped = next((key for key in found if f".{mark}" in key), None)
-        if wrapped is not None and not any(key.startswith(mark) for key in found):
+        wrapped = next((key for key in renamed if f".{mark}" in key), None)
+        if wrapped is not None and not any(key.startswith(mark) for key in renamed):
             prefix = wrapped[: wrapped.index(f".{mark}") + 1]
-            return {key.removeprefix(prefix): value for key, value in found.items()}
-    return found
+            return {key.removeprefix(prefix): value for key, value in renamed.items()}
+    return renamed
 
 
 def _recognise(state: Mapping[str, Any], layout: ForeignLayout) -> ModelConfig:
@@ -380,9 +380,9 @@ def _recognise(state: Mapping[str, Any], layout: ForeignLayout) -> ModelConfig:
             stages.append(0)
         stages[-1] += 1
     version = "sam2.1" if has("absent_memory") or has("pointer_time.weight") else "sam2"
-    known = {name: c for name, c in OFFICIAL_CONFIGS.items() if name.startswith(f"{version}-")}
+    released = {name: c for name, c in OFFICIAL_CONFIGS.items() if name.startswith(f"{version}-")}
     trunks = {}
-    for name, config in known.items():
+    for name, config in released.items():
         assert isinstance(config.trunk, HieraConfig)
         if (config.trunk.embed_dim, config.trunk.stages) == (embed_dim, tuple(stages)):
             return config
@@ -464,8 +464,8 @@ def _damaged(kind: str, reason: str = "") -> str:
 
 def _refused_code(message: str) -> str:
     """Return the message for a pickle that asks for more than tensors; torch's own `message` names it."""
-    found = re.search(r"GLOBAL ([\w.]+)", message)
-    name = found[1] if found else "code"
+    match = re.search(r"GLOBAL ([\w.]+)", message)
+    name = match[1] if match else "code"
     if name.startswith(("ultralytics.", "models.yolo.")):
         return f"it is a whole model of YOLO ({name}), which is another model than SAM 2"
     return (

@@ -72,14 +72,14 @@ class Correspondence(nn.Module):
         """
         distance_weight = self.distance_weight[head]
         cells = cell_centres(height, width, queries.device).reshape(-1, 2).to(queries.dtype)  # (h*w, 2)
-        own = torch.cat((torch.ones_like(cells[:, :1]), 2 * distance_weight * cells), dim=-1)
+        query_terms = torch.cat((torch.ones_like(cells[:, :1]), 2 * distance_weight * cells), dim=-1)
         scaled = queries / self.log_temperature[head].exp()
-        asking = torch.cat((scaled, own.expand(queries.shape[0], -1, -1).to(scaled.dtype)), dim=-1)
+        extended_queries = torch.cat((scaled, query_terms.expand(queries.shape[0], -1, -1).to(scaled.dtype)), dim=-1)
         bias = self.slot_bias[head][slots][:, :, None] - distance_weight * (cells**2).sum(-1)  # (N, M, h*w)
         places = cells.expand(*slots.shape, -1, -1)  # (N, M, h*w, 2)
-        telling = torch.cat((bias[..., None], places), dim=-1).flatten(1, 2)
-        known = torch.cat((remembered, telling.to(remembered.dtype)), dim=-1)
-        return torch.softmax((asking @ known.mT).float(), dim=-1).to(remembered.dtype)
+        key_terms = torch.cat((bias[..., None], places), dim=-1).flatten(1, 2)
+        extended_keys = torch.cat((remembered, key_terms.to(remembered.dtype)), dim=-1)
+        return torch.softmax((extended_queries @ extended_keys.mT).float(), dim=-1).to(remembered.dtype)
 
     @torch.no_grad()
     def calibrate(self, trunk_16: Tensor) -> None:

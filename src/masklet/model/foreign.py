@@ -242,10 +242,10 @@ def require_official_kind(config: ModelConfig) -> HieraConfig:
     Raises:
         CheckpointError: it has parts or settings of masklet's own.
     """
-    own = [name for name, value in _OFFICIAL_KIND.items() if getattr(config, name) != value]
-    if own or not isinstance(config.trunk, HieraConfig):
+    additions = [name for name, value in _OFFICIAL_KIND.items() if getattr(config, name) != value]
+    if additions or not isinstance(config.trunk, HieraConfig):
         raise CheckpointError(
-            f"{config.name} is not of the official kind ({', '.join(own or ['trunk'])} differ): only masklet's own "
+            f"{config.name} is not of the official kind ({', '.join(additions or ['trunk'])} differ): only masklet's own "
             f"layout can hold it"
         )
     return config.trunk

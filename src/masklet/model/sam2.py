@@ -154,8 +154,8 @@ class SAM2(nn.Module):
         height, width = embedding.shape[-2:]
         num_memories, _, rows, columns = memory.shape[1:]
         over = (height, width)
-        own = memory[:, :, : self.config.memory_dim]
-        spatial = own.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*rows*columns, C)
+        attended = memory[:, :, : self.config.memory_dim]
+        spatial = attended.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*rows*columns, C)
         positions = self._memory_positions(rows, columns, over, slots)
         pointer_tokens, pointer_positions = self._pointer_tokens(pointers, pointer_times)
         head_dim, span = self.config.embed_dim // self.config.memory_heads, self.config.rope_span

@@ -151,9 +151,9 @@ class CutoutSampler:
         """One object, preferably not cut off by its image's border; None when several images held none."""
         best: Cutout | None = None
         for _ in range(4):
-            found = random_cutout(self.images.draw(rng, source), rng)
-            if found is not None and (best is None or found.borders_touched < best.borders_touched):
-                best = found
+            cutout = random_cutout(self.images.draw(rng, source), rng)
+            if cutout is not None and (best is None or cutout.borders_touched < best.borders_touched):
+                best = cutout
             if best is not None and best.borders_touched <= 1:
                 break
         return best

@@ -112,8 +112,8 @@ def _what_to_do(error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and error.filename == compiler:
         return f"there is no C compiler {compiler!r}: install one, such as gcc, or name yours in CC"
     if isinstance(error, subprocess.CalledProcessError):
-        said = (error.stderr.decode(errors="replace").strip() or str(error)).splitlines()[0]
-        return f"{compiler} does not compile it ({said}): name a newer compiler in CC, such as gcc 10"
+        message = (error.stderr.decode(errors="replace").strip() or str(error)).splitlines()[0]
+        return f"{compiler} does not compile it ({message}): name a newer compiler in CC, such as gcc 10"
     return f"it could not be built ({error}): XDG_CACHE_HOME must be a folder that can be written to and run from"
 
 
