@@ -245,8 +245,8 @@ def require_official_kind(config: ModelConfig) -> HieraConfig:
     additions = [name for name, value in _OFFICIAL_KIND.items() if getattr(config, name) != value]
     if additions or not isinstance(config.trunk, HieraConfig):
         raise CheckpointError(
-            f"{config.name} is not of the official kind ({', '.join(additions or ['trunk'])} differ): only masklet's own "
-            f"layout can hold it"
+            f"{config.name} is not of the official kind ({', '.join(additions or ['trunk'])} differ): only masklet's "
+            f"own layout can hold it"
         )
     return config.trunk
 
