@@ -18,8 +18,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -195,6 +196,31 @@ def test_lines_are_wrapped(document: Path) -> None:
         if len(line) > 120 and not line.lstrip().startswith("|") and "](" not in line
     ]
     assert too_long == []
+
+
+def test_settings_of_training_exist() -> None:
+    pytest.importorskip("torch", reason="masklet.train needs PyTorch")
+    from masklet.train.config import TrainConfig
+
+    known = set(setting_names(TrainConfig))
+    documents = [path for path in DOCUMENTS if path.name != "lab-notes.md"]  # which keep the names of their time
+    named = {
+        name for path in documents for name in re.findall(r"--set '?([a-z_.]+)=", path.read_text(encoding="utf-8"))
+    }
+    guide = (ROOT / "docs" / "guides" / "training.md").read_text(encoding="utf-8")
+    named |= set(re.findall(r"[` ]([a-z_]+(?:\.[a-z_]+)+)=", guide))
+    assert len(named) > 5
+    assert named - known == set()
+
+
+def setting_names(config: type, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of all fields of a dataclass and of the dataclasses in it."""
+    hints = get_type_hints(config)
+    for field in fields(config):
+        yield prefix + field.name
+        for part in (hints[field.name], *get_args(hints[field.name])):
+            if is_dataclass(part) and isinstance(part, type):
+                yield from setting_names(part, f"{prefix}{field.name}.")
 
 
 def test_the_architecture_names_every_module() -> None:
