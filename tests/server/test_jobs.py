@@ -38,7 +38,7 @@ def test_a_full_disk_ends_jobs_and_not_the_queue(
         return jobs.submit(Job("export", user.id, project.id, None, lambda job: bool(go_on.wait(PATIENCE_S)) or None))
 
     first = [submit() for _ in range(WORKERS)]
-    wait_until(lambda: all(job.started_s and job.state == "running" for job in first))
+    wait_until(lambda: all(job.state == "running" for job in first))
     with monkeypatch.context() as patch:
         patch.setattr(database, "session", full_disk)
         go_on.set()

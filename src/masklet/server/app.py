@@ -39,23 +39,27 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-"""Said here, as machines differ in what they think of names, and browsers believe what they are told."""
+"""Stated here because the MIME tables of machines differ."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-NO_PAGE = """<!doctype html><meta charset="utf-8"><title>masklet</title>
+NO_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>masklet studio: page not built</title>
 <body style="font: 16px/1.5 system-ui; max-width: 40em; margin: 4em auto; padding: 0 1em">
-<h1>The server runs, its page is not built</h1>
-<p>This is a copy from the sources. <code>make studio</code> builds the page with npm; wheels have it already.</p>
+<h1>The server runs, but the studio's page is not built</h1>
+<p>This copy of masklet comes from its sources, and the page has not been built yet. There are two ways to get it:</p>
+<ul>
+<li>In a clone: run <code>make studio</code> (needs Node.js and npm), then reload this page.</li>
+<li>Otherwise: install a released wheel, <code>pip install "masklet[server]"</code>, which contains the page.</li>
+</ul>
 <p>The HTTP API is described in <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.</p>"""
 
 
 def create_app(settings: Settings, model: Model) -> FastAPI:
-    """The application; what it shares between requests is `app.state.studio`.
+    """Create the application. The state shared by all requests is `app.state.studio`.
 
     Args:
-        settings: see there.
-        model: loaded, for everyone.
+        settings: of the server.
+        model: serves all users.
 
     Raises:
         EngineError: the model has no memory.
@@ -89,7 +93,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
 
 
 class _Meter:
-    """Counts requests and how long they took, by route: addresses with ids in them would be too many."""
+    """Counts requests and their durations by route; addresses with ids would be too many labels."""
 
     def __init__(self, app: ASGIApp, *, studio: StudioState) -> None:
         self._app = app
@@ -101,14 +105,14 @@ class _Meter:
             return
         began, status = time.perf_counter(), "none"
 
-        async def noting(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_and_note)
         finally:
             route = getattr(scope.get("route"), "path", OTHER_ROUTES)
             method = scope["method"] if scope["method"] in METHODS else OTHER_ROUTES
@@ -139,7 +143,7 @@ def has_page() -> bool:
 
 
 def _add_page(app: FastAPI) -> None:
-    """The page and its files; any other address is the page's own affair."""
+    """Serve the page and its files; any other address is a view of the page."""
     root = STATIC.resolve()
 
     @app.get("/{path:path}", include_in_schema=False)
@@ -159,14 +163,14 @@ def _add_page(app: FastAPI) -> None:
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(MaskletError)
-    async def refused(request: Request, error: MaskletError) -> JSONResponse:
+    async def masklet_error(request: Request, error: MaskletError) -> JSONResponse:
         answer = as_api_error(error)
         if answer.status >= 500:
             logger.error("%s %s: %s", request.method, request.url.path, error)
         return error_response(answer)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
         name = ".".join(place) or None
@@ -176,12 +180,12 @@ def _add_errors(app: FastAPI) -> None:
         return error_response(ApiError(400 if is_broken else 422, "invalid", message, name))
 
     @app.exception_handler(HTTPException)
-    async def wrong_way(request: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         codes = {404: "not_found", 405: "wrong_method"}
         answer = error_response(ApiError(error.status_code, codes.get(error.status_code, "http"), str(error.detail)))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> JSONResponse:
-        return error_response(ApiError(500, "fault", "a fault of the server: its log says more"))
+    async def internal_error(request: Request, error: Exception) -> JSONResponse:
+        return error_response(ApiError(500, "fault", "internal error of the server: see its log"))

@@ -16,12 +16,10 @@ from masklet.masks.operations import CocoRle
 from masklet.server import database, schemas
 from masklet.server.annotation.prompted_tracker import Candidate, LocalAnswer
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark, SavedPrompt
-from masklet.server.jobs import STOPPED, Job
+from masklet.server.settings import API_BASE
 from masklet.tracking.mask_rows import MaskRow
 
 STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
-
-BASE = "/api/v1"
 
 
 def project_info(project: database.ProjectRow) -> schemas.ProjectInfo:
@@ -38,7 +36,7 @@ def project_info(project: database.ProjectRow) -> schemas.ProjectInfo:
 
 
 def thumbnail_url(medium: database.MediumRow) -> str:
-    return f"{BASE}/media/{medium.id}/frames/0.jpg?width=480"
+    return f"{API_BASE}/media/{medium.id}/frames/0.jpg?width=480"
 
 
 def medium_info(medium: database.MediumRow, store: AnnotationStore | None = None) -> schemas.MediumInfo:
@@ -165,36 +163,9 @@ def ranges(numbers: Iterable[int]) -> list[list[int]]:
     return found
 
 
-def job_info(job: Job) -> schemas.JobInfo:
-    return schemas.JobInfo.model_validate(job.document())
-
-
-def job_row_info(record: database.JobRow) -> schemas.JobInfo:
-    """Of a job that ended before the server was started."""
-    result = None
-    if record.state == "done" and record.result_name is not None:
-        url = f"{BASE}/jobs/{record.id}/result"
-        result = schemas.JobResult(url=url, name=record.result_name, bytes=record.result_bytes or 0)
-    return schemas.JobInfo(
-        id=record.id,
-        kind=cast(Literal["track", "export", "render", "everything"], record.kind),
-        project_id=record.project_id,
-        media_id=record.media_id,
-        state=cast(Literal["queued", "running", "done", "failed", "cancelled"], record.state),
-        done=record.done,
-        total=record.total,
-        fps=None,
-        eta_s=None,
-        message=record.message,
-        interrupted=record.message == STOPPED,
-        result=result,
-        created_at=record.created_at,
-    )
-
-
 def asset_info(asset: database.AssetRow) -> schemas.AssetInfo:
     kind = cast(Literal["image", "video"], asset.kind)
-    return schemas.AssetInfo(id=asset.id, kind=kind, name=asset.name, url=f"{BASE}/assets/{asset.id}")
+    return schemas.AssetInfo(id=asset.id, kind=kind, name=asset.name, url=f"{API_BASE}/assets/{asset.id}")
 
 
 def candidate_info(one: Candidate) -> schemas.CandidateMask:

@@ -1,4 +1,4 @@
-"""What takes longer than a request: a bounded queue, a few threads, and everyone who wants to be told."""
+"""Jobs, for work that takes longer than a request: a bounded queue, a few threads, and listeners of progress."""
 
 from __future__ import annotations
 
@@ -11,35 +11,39 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, cast
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from masklet.errors import Cancelled, MaskletError
+from masklet.server import schemas
 from masklet.server.database import Database, JobRow, new_id, now
 from masklet.server.errors import ApiError
-from masklet.server.settings import Limits
+from masklet.server.settings import API_BASE, Limits
 from masklet.server.shared_model import in_background
 
 logger = logging.getLogger("masklet.server")
 
-Kind = Literal["track", "export", "render", "everything"]
-State = Literal["queued", "running", "done", "failed", "cancelled"]
+Kind = schemas.JobKind
+State = schemas.JobState
 
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 WORKERS = 2
-"""The model is one, so more would not be faster; two, so that an export need not wait for an hour of tracking."""
+"""Threads. Jobs share one model, so more would not be faster; with two an export need not wait for tracking."""
 MAX_ENDED = 200
-"""Ended jobs in memory; all are in the database."""
+"""Ended jobs that are kept in memory; the database has all."""
 WAITING_EVENTS = 256
-"""For one listener; one that is slower misses masks, and sees them when it asks for the frame."""
-STOPPED = "the server was stopped; what had been done by then is kept: start again to go on from there"
+"""Events waiting for one listener. A slower listener misses masks, and gets them when it asks for the frame."""
+STOPPED_START = "the server was stopped;"
+"""By which interrupted jobs are recognised, also those that earlier versions wrote."""
+
+STOPPED = f"{STOPPED_START} what had been done by then is kept: start again to continue from there"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What listeners are told: a name and a document."""
+    """A message to listeners: a name and a document."""
 
     number: int
     name: str
@@ -65,7 +69,7 @@ class Listener:
         self._queue.put_nowait(event)
 
     async def next(self, timeout_s: float) -> Event | None:
-        """The next event; None when there is none for so long."""
+        """Return the next event; None if there is none within the time limit."""
         try:
             return await asyncio.wait_for(self._queue.get(), timeout_s)
         except asyncio.TimeoutError:
@@ -74,7 +78,7 @@ class Listener:
 
 @dataclass(eq=False)
 class Job:
-    """One job. Fields change in its own thread; who reads them sees one moment or the next."""
+    """One job. Its fields are changed in the job's thread only, and may be read from any thread."""
 
     kind: Kind
     user_id: str
@@ -90,7 +94,6 @@ class Job:
     result_bytes: int | None = None
     created_at: datetime = field(default_factory=now)
     cancelled: threading.Event = field(default_factory=threading.Event)
-    started_s: float | None = None
     _times: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=60))
     _listeners: list[Listener] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -98,7 +101,7 @@ class Job:
 
     @property
     def fps(self) -> float | None:
-        """Lately."""
+        """Frames per second, over the last reports of progress; None before the second report."""
         if len(self._times) < 2:
             return None
         (first_s, first), (last_s, last) = self._times[0], self._times[-1]
@@ -116,10 +119,10 @@ class Job:
     # For the work.
 
     def progress(self, done: int, total: int | None = None, name: str = "") -> None:
-        """Say how far it is; and stop here, if somebody wants that.
+        """Report progress, and stop if the job has been cancelled.
 
         Raises:
-            Cancelled: somebody does.
+            Cancelled: the job has been cancelled.
         """
         self.done = done
         self.total = total if total is not None else self.total
@@ -128,10 +131,10 @@ class Job:
         self.check()
 
     def check(self) -> None:
-        """Stop here, if somebody wants that.
+        """Stop if the job has been cancelled.
 
         Raises:
-            Cancelled: somebody does.
+            Cancelled: the job has been cancelled.
         """
         if self.cancelled.is_set():
             raise Cancelled
@@ -144,10 +147,10 @@ class Job:
         for listener in listeners:
             listener.tell(event)
 
-    # For the one who listens.
+    # For listeners.
 
     def listen(self) -> Listener:
-        """Begin with how it stands; what comes then is told."""
+        """Return a listener that gets the current state first, and then all events."""
         listener = Listener()
         with self._lock:
             self._listeners.append(listener)
@@ -161,33 +164,39 @@ class Job:
             self._listeners.remove(listener)
 
     def document(self) -> dict[str, Any]:
-        """As `schemas.JobInfo` has it."""
-        result = None
-        if self.state == "done" and self.result_name is not None:
-            result = {"url": f"/api/v1/jobs/{self.id}/result", "name": self.result_name, "bytes": self.result_bytes}
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "project_id": self.project_id,
-            "media_id": self.media_id,
-            "state": self.state,
-            "done": self.done,
-            "total": self.total,
-            "fps": self.fps,
-            "eta_s": self.eta_s,
-            "message": self.message,
-            "interrupted": self.has_ended and self.message == STOPPED,
-            "result": result,
-            "created_at": self.created_at.isoformat(),
-        }
+        """Return the job as the API describes it, `schemas.JobInfo` in JSON."""
+        return job_info(self).model_dump(mode="json")
+
+
+def job_info(job: Job | JobRow) -> schemas.JobInfo:
+    """Describe a job, or the row of a job that ended before the server was started."""
+    result = None
+    if job.state == "done" and job.result_name is not None:
+        url = f"{API_BASE}/jobs/{job.id}/result"
+        result = schemas.JobResult(url=url, name=job.result_name, bytes=job.result_bytes or 0)
+    return schemas.JobInfo(
+        id=job.id,
+        kind=cast(Kind, job.kind),
+        project_id=job.project_id,
+        media_id=job.media_id,
+        state=cast(State, job.state),
+        done=job.done,
+        total=job.total,
+        fps=job.fps if isinstance(job, Job) else None,
+        eta_s=job.eta_s if isinstance(job, Job) else None,
+        message=job.message,
+        interrupted=job.state in ENDED and (job.message or "").startswith(STOPPED_START),
+        result=result,
+        created_at=job.created_at,
+    )
 
 
 class Jobs:
-    """The queue.
+    """The queue of jobs.
 
     Args:
-        database: keeps what became of each.
-        limits: how many may wait.
+        database: keeps the state of each job.
+        limits: how many jobs may wait.
     """
 
     def __init__(self, database: Database, limits: Limits) -> None:
@@ -198,7 +207,7 @@ class Jobs:
         self._condition = threading.Condition()
         self._is_closing = False
         self.num_ended: dict[tuple[str, str], int] = {}
-        """By kind and state."""
+        """Number of ended jobs by kind and state."""
         with database.session() as session:
             session.execute(
                 update(JobRow)
@@ -215,7 +224,7 @@ class Jobs:
         """Queue a job.
 
         Raises:
-            ApiError: too many are waiting, of this user or altogether; or the medium is being tracked already.
+            ApiError: the user or the server has too many jobs, or the medium is being tracked already.
         """
         with self._condition:
             self._check(job.kind, job.user_id, job.media_id)
@@ -240,7 +249,7 @@ class Jobs:
         return job
 
     def check(self, kind: Kind, user_id: str, media_id: str | None) -> None:
-        """Whether there is room for a job, before anything is waited for.
+        """Check that a job could be submitted, before anything is waited for.
 
         Raises:
             ApiError: as `submit`.
@@ -264,11 +273,11 @@ class Jobs:
             raise ApiError(503, "queue_full", "the server has too much to do: try again later", retry_after_s=30)
 
     def find(self, job_id: str) -> Job | None:
-        """A job that is in memory."""
+        """Return a job that is in memory; None if it is not."""
         return self._jobs.get(job_id)
 
     def of_user(self, user_id: str, media_id: str | None = None) -> list[Job]:
-        """Newest first."""
+        """Return a user's jobs in memory, newest first."""
         return [
             job
             for job in reversed(list(self._jobs.values()))
@@ -276,19 +285,19 @@ class Jobs:
         ]
 
     def records(self, user_id: str, media_id: str | None = None, limit: int = 100) -> list[JobRow]:
-        """Those of the database, newest first."""
-        chosen = select(JobRow).where(JobRow.user_id == user_id)
+        """Return a user's jobs in the database, newest first."""
+        query = select(JobRow).where(JobRow.user_id == user_id)
         if media_id is not None:
-            chosen = chosen.where(JobRow.media_id == media_id)
+            query = query.where(JobRow.media_id == media_id)
         with self._database.session() as session:
-            return list(session.scalars(chosen.order_by(JobRow.created_at.desc()).limit(limit)))
+            return list(session.scalars(query.order_by(JobRow.created_at.desc()).limit(limit)))
 
     def record(self, job_id: str) -> JobRow | None:
         with self._database.session() as session:
             return session.get(JobRow, job_id)
 
     def cancel(self, job: Job) -> None:
-        """After the frame at hand."""
+        """Cancel a job: at once if it waits, after the current frame if it runs."""
         job.cancelled.set()
         with self._condition:
             if job in self._queue:
@@ -300,7 +309,7 @@ class Jobs:
             self._end(job, "cancelled", None)
 
     def is_busy(self, media_id: str) -> bool:
-        """Whether some job is about this medium."""
+        """Return True if a job works on this medium."""
         return any(job.media_id == media_id and not job.has_ended for job in list(self._jobs.values()))
 
     @property
@@ -312,7 +321,7 @@ class Jobs:
         return sum(job.state == "running" for job in list(self._jobs.values()))
 
     def close(self, timeout_s: float = 20.0) -> None:
-        """Let running jobs finish the frame at hand, and end."""
+        """End the queue; running jobs finish their current frame."""
         with self._condition:
             self._is_closing = True
             waiting, self._queue = list(self._queue), deque()
@@ -335,7 +344,6 @@ class Jobs:
                     return
                 job = self._queue.popleft()
                 job.state = "running"
-            job.started_s = time.monotonic()
             self._record(job)
             job.tell("progress", job.document())
             try:
@@ -347,7 +355,7 @@ class Jobs:
                 self._end(job, "failed", str(error))
             except Exception:
                 logger.exception("job %s (%s) failed", job.id, job.kind)
-                self._end(job, "failed", "a fault of the server: its log says more")
+                self._end(job, "failed", "internal error of the server: see its log")
             else:
                 self._end(job, "done", job.message)
 
@@ -358,13 +366,13 @@ class Jobs:
         job.tell(state, job.document())
 
     def _record(self, job: Job) -> None:
-        """Keep how a job stands. Where that fails, as on a full disk, who listens is told all the same, and the next
-        job is done."""
-        stands = update(JobRow).where(JobRow.id == job.id)
+        """Write a job's state to the database. If that fails, as on a full disk, listeners are told all the same, and
+        the queue continues."""
+        statement = update(JobRow).where(JobRow.id == job.id)
         try:
             with self._database.session() as session:
                 session.execute(
-                    stands.values(
+                    statement.values(
                         state=job.state,
                         done=job.done,
                         total=job.total,
@@ -375,4 +383,4 @@ class Jobs:
                     )
                 )
         except SQLAlchemyError:
-            logger.exception("job %s (%s) is %s, which could not be kept", job.id, job.kind, job.state)
+            logger.exception("job %s (%s) is %s, but its state could not be kept", job.id, job.kind, job.state)

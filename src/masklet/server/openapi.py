@@ -18,14 +18,14 @@ from fastapi.routing import APIRoute
 
 from masklet._version import __version__
 from masklet.output import atomic_path
-from masklet.server.convert import BASE
 from masklet.server.routes import ROUTERS
 from masklet.server.routes.responses import ERRORS
+from masklet.server.settings import API_BASE
 
 
 def api_router() -> APIRouter:
-    """Return all routes of the API under `BASE`."""
-    router = APIRouter(prefix=BASE, responses=ERRORS, generate_unique_id_function=operation_id)
+    """Return all routes of the API under `API_BASE`."""
+    router = APIRouter(prefix=API_BASE, responses=ERRORS, generate_unique_id_function=operation_id)
     for part in ROUTERS:
         router.include_router(part)
     return router
@@ -43,7 +43,7 @@ def about_api() -> dict[str, Any]:
         "version": __version__,
         "summary": "Segment and track anything in images and videos.",
         "description": "Masks are COCO RLE, coordinates source pixels, frames count from 0. All errors have one form.",
-        "openapi_url": f"{BASE}/openapi.json",
+        "openapi_url": f"{API_BASE}/openapi.json",
         "docs_url": None,
         "redoc_url": None,
     }

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from masklet.errors import ConfigError
 
+API_BASE = "/api/v1"
+
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 

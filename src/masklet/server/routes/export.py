@@ -10,11 +10,10 @@ from sqlalchemy import select
 from masklet.formats import FORMATS, IMPORT_FORMATS, Format, find_format
 from masklet.render import CONTAINERS, EFFECTS, Edges
 from masklet.server import schemas
-from masklet.server.convert import job_info
 from masklet.server.database import MediumRow, ProjectRow
 from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser
 from masklet.server.errors import ApiError
-from masklet.server.jobs import Job
+from masklet.server.jobs import Job, job_info
 from masklet.server.results import ExportWork, file_stem
 from masklet.server.routes.responses import TOO_BUSY
 

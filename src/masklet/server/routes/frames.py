@@ -16,12 +16,12 @@ from fastapi.responses import FileResponse
 from masklet.engine.onnx_engine import SPEC_FILE
 from masklet.engine.staged import STAGE_OUTPUTS
 from masklet.server import schemas
-from masklet.server.convert import BASE
 from masklet.server.database import MediumRow
 from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, FrameIndex, check_frame
 from masklet.server.errors import ApiError
 from masklet.server.frames import QUALITY, THUMBNAIL_QUALITY, WIDTHS, size_at, spread, strip_of, to_jpeg
 from masklet.server.routes.responses import BYTES, JPEG
+from masklet.server.settings import API_BASE
 from masklet.server.studio import StudioState
 
 router = APIRouter(tags=["frames"])
@@ -151,7 +151,7 @@ def graphs(user: CurrentUser, studio: CurrentStudio) -> schemas.Graphs:
             "several points, 1 to 3 the candidates for a lone click; iou_predictions (N, 4), object_score (N,), "
             "stability (N,)"
         ),
-        graphs=schemas.GraphUrls(**{stage: f"{BASE}/graphs/{stage}.onnx" for stage in STAGE_OUTPUTS}),
+        graphs=schemas.GraphUrls(**{stage: f"{API_BASE}/graphs/{stage}.onnx" for stage in STAGE_OUTPUTS}),
         manifest=manifest,
     )
 

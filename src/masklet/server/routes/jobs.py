@@ -13,11 +13,11 @@ from fastapi.responses import FileResponse, StreamingResponse
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticCounts, segment_everything
 from masklet.server import schemas
 from masklet.server.annotation.workspace import NewObject
-from masklet.server.convert import frame_info, job_info, job_row_info
+from masklet.server.convert import frame_info
 from masklet.server.database import JobRow, MediumRow, UserRow
 from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, Id, check_frame
 from masklet.server.errors import ApiError, NotFoundError
-from masklet.server.jobs import ENDED, Job
+from masklet.server.jobs import ENDED, Job, job_info
 from masklet.server.routes.responses import TOO_BUSY
 from masklet.server.studio import StudioState
 
@@ -109,26 +109,21 @@ def list_jobs(
 ) -> schemas.JobList:
     """Your jobs, newest first."""
     alive = {job.id: job for job in studio.jobs.of_user(user.id, media_id)}
-    listed = [
-        job_info(alive[record.id]) if record.id in alive else job_row_info(record)
-        for record in studio.jobs.records(user.id, media_id)
-    ]
+    listed = [job_info(alive.get(record.id, record)) for record in studio.jobs.records(user.id, media_id)]
     return schemas.JobList(jobs=listed)
 
 
 @router.get("/jobs/{jid}")
 def get_job(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
     found = _job(studio, user, jid)
-    return job_info(found) if isinstance(found, Job) else job_row_info(found)
+    return job_info(found)
 
 
 @router.post("/jobs/{jid}/cancel")
 def cancel(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
     """Stop after the frame at hand; what is done stays."""
     found = _job(studio, user, jid)
-    if isinstance(found, JobRow):
-        return job_row_info(found)
-    if not found.has_ended:
+    if isinstance(found, Job) and not found.has_ended:
         studio.jobs.cancel(found)
     return job_info(found)
 
@@ -168,7 +163,7 @@ async def _stream(studio: StudioState, job: Job) -> AsyncIterator[str]:
 
 
 async def _ended(record: JobRow) -> AsyncIterator[str]:
-    yield _event(record.state, job_row_info(record).model_dump(mode="json"), 0)
+    yield _event(record.state, job_info(record).model_dump(mode="json"), 0)
 
 
 def _event(name: str, data: object, number: int) -> str:

@@ -8,12 +8,11 @@ from fastapi import APIRouter, Response
 
 from masklet.render import CONTAINERS, Composition, render_preview
 from masklet.server import schemas
-from masklet.server.convert import job_info
 from masklet.server.database import UserRow
 from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, FrameIndex, check_frame
 from masklet.server.errors import ApiError
 from masklet.server.frames import WIDTHS, to_jpeg, to_png
-from masklet.server.jobs import Job
+from masklet.server.jobs import Job, job_info
 from masklet.server.results import LabelledFrames, RenderWork, shown_masklets
 from masklet.server.routes.responses import TOO_BUSY
 from masklet.server.studio import StudioState
