@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import masklet
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     model = masklet.load(given.model)
     # Whoever goes back wants the memories of every frame, not only those that the next one reads.
-    memory = replace(masklet.MemoryConfig.for_engine(model.info), retention="editing")
+    memory = masklet.MemoryConfig.for_engine(model.info, retention="editing")
     tracker = model.tracker(given.clip, memory=memory)
     tracker.prompt(object_id=1, frame_index=0, points_xy=[given.point], labels=[1])
     before = {masks.frame_index: masks.mask(1) for masks in tracker.run(stop=given.stop)}
