@@ -188,12 +188,24 @@ def _opened(
 
 
 def _refuse_image(video: str) -> None:
-    """Refuse a single picture, which would be tracked as a video of one frame.
+    """Refuse a file with a single picture, which would be tracked as a video of one frame.
+
+    Patterns such as img_%03d.png, addresses and animated pictures pass.
 
     Raises:
         ConfigError: it is one.
     """
-    if Path(video).suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".avif"):
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(video)
+    if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".avif") or not path.is_file():
+        return
+    try:
+        with Image.open(path) as image:
+            is_animated = getattr(image, "is_animated", False)
+    except (OSError, UnidentifiedImageError):
+        return  # the source says what is wrong with it
+    if not is_animated:
         raise ConfigError(f"{video} is an image: use masklet segment")
 
 
