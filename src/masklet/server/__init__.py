@@ -1,18 +1,20 @@
 """The studio: a server for many users and one model, with the page that it serves. Needs the `server` extra.
 
-    settings      what may be uploaded, how long things live
-    database      users, projects, media and jobs, through SQLAlchemy
-    annotations   what users said of one medium and what came of it: one SQLite file each, with undo
-    shared_model  one model for all, and whose turn it is
-    workspace     a medium that is open, and every operation on it; `open_media` has those that are open
-    prompted_tracker  its tracker, made from the annotations: what is answered to a prompt, and how that is kept
-    track_plan    which runs of the tracker a wish to track comes down to
-    frames        pictures of frames, quickly, in bounded memory
-    ingest, probe uploads: streamed to disk, looked at in a process of their own
-    jobs          tracking, exports, renderings: a bounded queue, and who is told of them
-    security      tokens, logins, and what a request must be like
-    routes_*      the HTTP API; `schemas` is its vocabulary; `app` puts all together, `run` serves it
-    client        the API from Python, without any of the above
+    app, run        the application, and the process that serves it
+    studio          the state that all requests share
+    routes/         the HTTP API, one module per subject; `schemas` is its vocabulary, `convert` makes it from rows
+    annotation/     one medium's annotations: `store` (a SQLite file), `history` (undo, idempotent requests),
+                    `workspace` (every operation), `prompted_tracker` (answers to prompts), `track_plan` (tracker runs)
+    uploads/        uploads streamed to disk, probed in a separate process, added to a project
+    results         masks as exports and renders take them, and the work of those jobs
+    jobs            a bounded queue for tracking, exports and renders, and listeners of their progress
+    shared_model    one model for all users, and whose turn it is
+    frames          pictures of frames, quickly, in bounded memory
+    database        users, projects, media and jobs, through SQLAlchemy
+    security        tokens, logins, and checks of every request
+    settings        limits, addresses, folders
+    openapi         the description of the API, from which the page's types are generated
+    client          the API from Python, without any of the above
 
 Importing this package imports none of them.
 """

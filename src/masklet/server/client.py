@@ -41,7 +41,7 @@ TIMEOUT_S = 120.0
 
 
 class StudioError(MaskletError):
-    """The server has refused something; its sentence says what to do.
+    """An error answer of the server; its message says what to do.
 
     Args:
         status: of HTTP; 0 when no server answered.
@@ -73,14 +73,14 @@ class Studio:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def me(self) -> Document:
-        """Who you are, the model, the limits."""
+        """Describe the current user, the model and the limits."""
         return self.call("GET", "/me")
 
     def projects(self) -> list[Document]:
         return cast("list[Document]", self.call("GET", "/projects")["projects"])
 
     def create_project(self, name: str, classes: Sequence[str] = ()) -> str:
-        """The id of a new project."""
+        """Create a project and return its id."""
         return str(self.call("POST", "/projects", {"name": name, "classes": list(classes)})["id"])
 
     def delete_project(self, project_id: str) -> None:
@@ -113,7 +113,7 @@ class Studio:
         return Medium(self, self.call("GET", f"/media/{media_id}"))
 
     def wait(self, job: Document, *, poll_s: float = 0.3) -> Document:
-        """A job when it has ended.
+        """Wait for a job to end, and return it.
 
         Raises:
             StudioError: it failed or was cancelled.
@@ -126,7 +126,7 @@ class Studio:
         return job
 
     def events(self, job: Document) -> Iterator[tuple[str, Document]]:
-        """What a job tells as it goes: (name, document)."""
+        """Yield the events of a job: (name, document)."""
         with self._open("GET", f"/jobs/{job['id']}/events") as answer:
             name = ""
             for raw in answer:
@@ -161,7 +161,7 @@ class Studio:
         return cast(Document, json.loads(text)) if text else {}
 
     def read(self, path: str) -> bytes:
-        """An answer that is no JSON: a picture, an embedding."""
+        """Return an answer that is not JSON: a picture, an embedding."""
         with self._open("GET", path) as answer:
             return answer.read()
 
@@ -206,7 +206,7 @@ class Medium:
         return str(self.about["id"])
 
     def create_object(self, name: str | None = None, *, class_name: str | None = None) -> int:
-        """The id of a new object."""
+        """Create an object and return its id."""
         body = {"name": name, "class_name": class_name}
         return int(self._call("POST", "/objects", {key: value for key, value in body.items() if value})["id"])
 
@@ -222,7 +222,7 @@ class Medium:
         candidate: int | None = None,
         **fields: Unpack[PromptFields],
     ) -> list[tuple[BoolArray, float]]:
-        """Say what an object is on a frame, in place of what was said there before.
+        """Set the prompt of an object on a frame, in place of an earlier one.
 
         Args:
             object_id: the object.
@@ -238,7 +238,7 @@ class Medium:
         return [(decode_rle(one["rle"]), float(one["iou_prediction"])) for one in answer["candidates"]]
 
     def draw(self, object_id: int, frame_index: int, mask: BoolArray) -> None:
-        """Say that an object's mask is this one; an empty one says that it is not there."""
+        """Set an object's mask on a frame; an empty mask marks the object as absent."""
         self._call("PUT", f"/frames/{frame_index}/objects/{object_id}/mask", {"rle": encode_rle(mask)})
 
     def masks(self, start: int = 0, stop: int | None = None) -> dict[int, dict[int, BoolArray]]:
@@ -265,16 +265,16 @@ class Medium:
                 raise StudioError(f"tracking {name}: {data['message']}", 500, name)
 
     def accept(self, start: int, stop: int, *, object_ids: Sequence[int] | None = None, accepted: bool = True) -> None:
-        """Say that masks are good, so that nothing changes them."""
+        """Accept masks, so that nothing changes them any more."""
         ids = None if object_ids is None else list(object_ids)
         self._call("POST", "/accept", {"start": start, "stop": stop, "objects": ids, "accepted": accepted})
 
     def suggestions(self, count: int = 5) -> list[Document]:
-        """Where a click would help most."""
+        """Return the frames on which a click would help most."""
         return cast("list[Document]", self._call("GET", f"/suggestions?k={count}")["suggestions"])
 
     def undo(self) -> str | None:
-        """What was undone."""
+        """Undo the last operation and return its title; None if there is none."""
         return cast("str | None", self._call("POST", "/undo")["what"])
 
     def redo(self) -> str | None:

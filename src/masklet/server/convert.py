@@ -1,4 +1,4 @@
-"""From what the server has to what it says: rows and records to the schemas of the API."""
+"""Converts rows and records of the server to the schemas of the API, and back."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def thumbnail_url(medium: database.MediumRow) -> str:
 
 
 def medium_info(medium: database.MediumRow, store: AnnotationStore | None = None) -> schemas.MediumInfo:
-    """From the database; with the annotations at hand, as they are at this moment."""
+    """Describe a medium by its database row; with `store`, by its current annotations."""
     return schemas.MediumInfo(
         id=medium.id,
         project_id=medium.project_id,
@@ -153,7 +153,7 @@ def _lane(object_id: int, marks: Sequence[Mark], num_frames: int) -> schemas.Tim
 
 
 def ranges(numbers: Iterable[int]) -> list[list[int]]:
-    """Ascending numbers as ranges [start, stop)."""
+    """Return ascending numbers as ranges [start, stop)."""
     found: list[list[int]] = []
     for number in numbers:
         if found and found[-1][1] == number:
@@ -177,10 +177,10 @@ def candidate_info(one: Candidate) -> schemas.CandidateMask:
 
 
 def local_answer(given: schemas.LocalDecode, side: int) -> LocalAnswer:
-    """What the page's own decoder has answered.
+    """Return an answer that the page has decoded itself.
 
     Raises:
-        PromptError: the logits are no (side, side) finite numbers.
+        PromptError: the logits are not (side, side) finite numbers.
     """
     try:
         logits = np.frombuffer(base64.b64decode(given.logits, validate=True), "<f4")

@@ -1,4 +1,4 @@
-"""What routes ask for: the studio, the user, a project or medium of that user's."""
+"""Dependencies of routes: the studio, the current user, and a project or medium of that user."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CurrentStudio = Annotated[StudioState, Depends(studio_of)]
 
 
 def user_of(connection: HTTPConnection, studio: CurrentStudio) -> UserRow:
-    """Who asks.
+    """Return the user who sends the request.
 
     Raises:
-        ApiError: nobody that we know.
+        ApiError: the user is unknown.
     """
     user = studio.accounts.user_of(connection)
     if user is None:
@@ -51,10 +51,10 @@ CurrentMedium = Annotated[MediumRow, Depends(medium_of)]
 
 
 def check_frame(medium: MediumRow, frame_index: int) -> None:
-    """That a medium has a frame.
+    """Raise an error if a medium does not have a frame.
 
     Raises:
-        ApiError: it has not.
+        ApiError: there is no such frame.
     """
     if frame_index >= medium.num_frames:
         raise ApiError(

@@ -1,4 +1,4 @@
-"""Errors as HTTP has them: one status and one code a class, one sentence for a person."""
+"""Errors of the HTTP API: one status and one code per class, one sentence for people."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from masklet.errors import (
 
 
 class ConflictError(MaskletError, ValueError):
-    """What is asked does not go with the state of things: a locked object, a medium that is being tracked."""
+    """The request conflicts with the current state: a locked object, a medium that is being tracked."""
 
 
 class NotFoundError(MaskletError, LookupError):
-    """There is no such thing, or it is another user's."""
+    """It does not exist, or it belongs to another user."""
 
 
 class ApiError(MaskletError):
-    """A refusal with a status of its own.
+    """An error with an HTTP status of its own.
 
     Args:
         status: of HTTP.
         code: a word for programs.
         message: a sentence for people.
-        field: of the request that it is about.
-        retry_after_s: when it may go better.
+        field: the field of the request that caused it.
+        retry_after_s: seconds after which a retry may succeed.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ STATUSES: dict[type[MaskletError], tuple[int, str]] = {
     EngineError: (503, "engine"),
     OutputError: (507, "disk"),
 }
-"""First match counts."""
+"""Status and code by class; the first match counts."""
 
 
 def as_api_error(error: MaskletError) -> ApiError:
-    """What to answer with."""
+    """Return the HTTP error for any error of masklet."""
     if isinstance(error, ApiError):
         return error
     for kind, (status, code) in STATUSES.items():

@@ -22,7 +22,7 @@ from masklet.output import atomic_path
 from masklet.records import ByteArray, Frame
 
 WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
-"""In which frames are served, besides their own; few, so that they are found in the cache."""
+"""Widths in which frames are served, in addition to their own; few, so that the cache is hit often."""
 
 QUALITY = 88
 THUMBNAIL_QUALITY = 75
@@ -35,7 +35,7 @@ SWEEP_EVERY = 400
 
 
 class FrameReader:
-    """Frames of one medium for many who ask, the last ones kept.
+    """Reads frames of one medium for many requests, and keeps the last ones.
 
     Args:
         open_frames: opens the medium.
@@ -50,10 +50,10 @@ class FrameReader:
         self._lock = threading.RLock()
         self.used_at = time.monotonic()
         self.turn = asyncio.Lock()
-        """For requests: whoever has gone away while waiting need not be served."""
+        """Held while a request makes a picture; a client that disconnects while waiting is not served."""
 
     def frame(self, index: int) -> Frame:
-        """One frame.
+        """Return one frame.
 
         Raises:
             VideoError: it does not exist, or cannot be decoded.
@@ -71,7 +71,7 @@ class FrameReader:
             return frame
 
     def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
-        """One frame, made smaller. Frames are not decoded to their full size for that, and none is kept.
+        """Return one frame made smaller, without decoding it to its full size. It is not kept.
 
         Raises:
             VideoError: as `frame`.
@@ -119,7 +119,7 @@ class FrameReader:
 
 
 def to_jpeg(rgb: ByteArray, *, width: int | None = None, quality: int = QUALITY) -> bytes:
-    """A JPEG of a picture, made smaller if it is wider than `width`."""
+    """Encode a picture as JPEG, made smaller if it is wider than `width`."""
     if width is not None and width < rgb.shape[1]:
         rgb = made_smaller(rgb, size_at(width, (rgb.shape[0], rgb.shape[1])))
     _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -127,23 +127,23 @@ def to_jpeg(rgb: ByteArray, *, width: int | None = None, quality: int = QUALITY)
 
 
 def size_at(width: int, size_hw: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a picture that is made this wide."""
+    """Return height and width of a picture that is scaled to this width."""
     return max(1, round(size_hw[0] * width / size_hw[1])), width
 
 
 def to_png(rgba: ByteArray) -> bytes:
-    """A PNG of a picture with alpha."""
+    """Encode a picture with alpha as PNG."""
     _, data = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), [cv2.IMWRITE_PNG_COMPRESSION, 3])
     return data.tobytes()
 
 
 def strip_of(pictures: Sequence[ByteArray]) -> bytes:
-    """A JPEG of pictures side by side."""
+    """Encode pictures side by side as one JPEG."""
     return to_jpeg(np.concatenate(list(pictures), axis=1), quality=THUMBNAIL_QUALITY)
 
 
 def spread(count: int, start: int, stop: int) -> list[int]:
-    """`count` frames in the middles of equal parts of a range."""
+    """Return `count` frames, each in the middle of one of `count` equal parts of a range."""
     return [start + int((place + 0.5) * (stop - start) / count) for place in range(count)]
 
 
@@ -165,7 +165,7 @@ class PictureCache:
         return self.folder / media_id / name
 
     def find(self, media_id: str, name: str) -> Path | None:
-        """A picture that is there; it counts as used."""
+        """Return the path of a cached picture, which then counts as used; None if it is not cached."""
         path = self.path(media_id, name)
         try:
             os.utime(path)

@@ -1,4 +1,4 @@
-"""What a Prometheus server may ask: how many requests, how long they took, what is open and waiting."""
+"""Metrics for Prometheus: requests and their durations, open media, jobs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Metrics:
 
 
 class _Gauges(Collector):
-    """What is now."""
+    """Current numbers of open media and jobs."""
 
     def __init__(self, studio: StudioState) -> None:
         self._studio = studio

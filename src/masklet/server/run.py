@@ -1,4 +1,4 @@
-"""Runs the server: one process, until Ctrl-C or SIGTERM, which let the frame at hand be finished."""
+"""Runs the server: one process, until Ctrl-C or SIGTERM, which let the current frame be finished."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is asking, and whether a request is what it seems: tokens, logins, hosts, origins, headers."""
+"""Security: tokens, logins, and checks of hosts, origins and headers of every request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCRYPT = {"n": 2**14, "r": 8, "p": 1}
 """Costs 16 MB and some 50 ms: tokens may be chosen by people."""
 
 FAILURES_A_MINUTE = 10
-"""Wrong tokens from one address, before it has to wait."""
+"""Wrong tokens per minute from one address, before it has to wait."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -62,7 +62,7 @@ HEADERS: Mapping[str, str] = {
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(self), microphone=(), geolocation=()",
 }
-"""On every answer. With the two about other origins the page may use threads in WebAssembly."""
+"""Headers of every answer. The two cross-origin ones let the page use threads in WebAssembly."""
 
 
 def new_token() -> str:
@@ -73,8 +73,8 @@ class Accounts:
     """Users, their tokens and their logins.
 
     Args:
-        database: where they are kept, tokens only as hashes.
-        settings: whether anybody has to log in.
+        database: keeps them; tokens only as hashes.
+        settings: says whether a login is needed.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -90,7 +90,7 @@ class Accounts:
         self._lock = threading.Lock()
 
     def set_token(self, name: str, token: str) -> UserRow:
-        """Give a user a token, in place of the one that there was; made when there is no such user.
+        """Give a user a new token in place of the old one. The user is created if necessary.
 
         Raises:
             ConfigError: the token is too short to be safe.
@@ -107,14 +107,14 @@ class Accounts:
         return user
 
     def names(self) -> list[str]:
-        """Of users who can log in."""
+        """Return the names of users who can log in."""
         with self._database.session() as session:
             return list(
                 session.scalars(select(UserRow.name).where(UserRow.token_hash.is_not(None)).order_by(UserRow.name))
             )
 
     def revoke(self, name: str) -> None:
-        """End a user's token and logins; the projects stay.
+        """Revoke a user's token and logins; the projects stay.
 
         Raises:
             ConfigError: there is no such user.
@@ -127,7 +127,7 @@ class Accounts:
             session.execute(delete(LoginRow).where(LoginRow.user_id == user.id))
 
     def user_of(self, connection: HTTPConnection) -> UserRow | None:
-        """Who sends a request; None when that is nobody we know.
+        """Return the user who sends a request; None for an unknown one.
 
         Raises:
             ApiError: the token is wrong, or too many wrong ones came.
@@ -141,7 +141,7 @@ class Accounts:
         return None if not cookie else self._user_of_cookie(cookie)
 
     def check(self, token: str, address: str) -> UserRow:
-        """The user of a token.
+        """Return the user of a token.
 
         Raises:
             ApiError: it is wrong, or too many wrong ones came from this address.
@@ -159,14 +159,14 @@ class Accounts:
         user_id, hashed = known
         with self._database.session() as session:
             user = session.get(UserRow, user_id)
-        if user is None or not hmac.compare_digest(user.token_hash or "", hashed):  # revoked meanwhile
+        if user is None or not hmac.compare_digest(user.token_hash or "", hashed):  # it has been revoked
             with self._lock:
                 self._known.pop(fast, None)
             raise ApiError(401, "wrong_token", "this token has been revoked", "token")
         return user
 
     def _look_up(self, token: str, address: str) -> tuple[str, str]:
-        """The user whose token this is, and its hash; every user's is compared, each in constant time."""
+        """Return the id of the user with this token, and its hash. All are compared, each in constant time."""
         given = self._hash(token)
         with self._database.session() as session:
             users = session.scalars(select(UserRow).where(UserRow.token_hash.is_not(None))).all()
@@ -178,7 +178,7 @@ class Accounts:
         return matching[0].id, given
 
     def login(self, user: UserRow) -> str:
-        """A new cookie's value."""
+        """Log a user in, and return the value of the new cookie."""
         value = secrets.token_urlsafe(32)
         expires = now() + timedelta(days=self._settings.limits.login_days)
         with self._database.session() as session:
@@ -222,7 +222,7 @@ class Accounts:
 
 
 class Guard:
-    """The first to see a request: is it for this server, and does it come from this server's own page?
+    """Checks first that a request is meant for this server and comes from this server's own page.
 
     a) Host: without a login, only this machine's own names, or another site's name could be pointed at this server
        and its scripts would be let in (DNS rebinding).
@@ -289,7 +289,7 @@ class Guard:
 
 
 def open_accounts(data: Path, database: str = "") -> Accounts:
-    """The accounts of a server, whether it runs or not.
+    """Open the accounts of a server, whether it runs or not.
 
     Raises:
         OutputError: the database cannot be opened.
@@ -300,7 +300,7 @@ def open_accounts(data: Path, database: str = "") -> Accounts:
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """What every error looks like."""
+    """Return an error in the form that all errors have."""
     document = {"error": {"code": error.code, "message": str(error), "field": error.field}}
     headers = {}
     if error.retry_after_s is not None:
@@ -318,7 +318,7 @@ def _is_loopback(name: str) -> bool:
 
 
 def _digest(value: str) -> str:
-    """Of what is random already."""
+    """Return the hash of a value that is random already, so that no salt is needed."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a server is told when it starts: where things lie, who may come in, and how much of everything."""
+"""Settings of a server: folders, addresses, logins and limits."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """How a server is to run."""
+    """Settings of one server."""
 
     data: Path
     """Everything is kept here: the database, uploads, masks, results."""

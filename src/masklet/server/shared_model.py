@@ -1,4 +1,4 @@
-"""One model for all users: whose turn it is, and what it has looked at lately."""
+"""One model for all users: whose turn it is, and a cache of recent image features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from masklet.prompts import Prompt
 from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, FrameMemory, ImageFeatures, Recall
 
 FEATURE_BYTES = 256 * 2**20
-"""Features of frames that were clicked on lately, about."""
+"""Approximate size of the cache of image features."""
 
 BYTES_AT_1024 = 24 * 2**20
 """Features of one image, for a model whose square has 1024 pixels a side; they grow with its area."""
@@ -26,7 +26,7 @@ _turn = threading.local()
 
 @contextmanager
 def in_background() -> Iterator[None]:
-    """What this thread does from here on lets others go first: a job, and nobody waits for its next step."""
+    """Let other threads go first in the block: it is a job, and nobody waits for its next step."""
     _turn.is_background = True
     try:
         yield

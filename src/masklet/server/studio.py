@@ -1,4 +1,4 @@
-"""What all requests share: the model, the database, the open media, the queue; and whose is whose."""
+"""The state that all requests share: the model, the database, open media, the queue; and checks of ownership."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StudioState:
     """The server's state; routes are a thin layer over it.
 
     Args:
-        settings: see there.
+        settings: of the server.
         model: serves everyone.
     """
 
@@ -45,7 +45,7 @@ class StudioState:
         self.settings = settings
         self.limits = settings.limits
         settings.data.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(settings.data / "tmp", ignore_errors=True)  # uploads that broke off with the process
+        shutil.rmtree(settings.data / "tmp", ignore_errors=True)  # uploads that ended with an earlier process
         self.model = model
         self.engine = SharedEngine(model.engine)
         self.database = Database(settings.database_url)
@@ -68,12 +68,12 @@ class StudioState:
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Let streams and jobs come to their ends; nothing is waited for."""
+        """Tell streams and jobs to end, without waiting for them."""
         self.is_ready = False
         self._stopping.set()
 
     def close(self) -> None:
-        """Finish the frames at hand, and let go of everything."""
+        """Finish the current frames, and close everything."""
         self.stop()
         self.jobs.close()
         self.workspaces.close()
@@ -83,13 +83,13 @@ class StudioState:
             self._readers.clear()
         self.database.close()
 
-    # Whose is whose.
+    # Ownership checks.
 
     def project(self, user: UserRow, project_id: str) -> ProjectRow:
-        """A user's own project.
+        """Return a project of a user.
 
         Raises:
-            NotFoundError: there is none, or it is somebody else's: nobody learns which.
+            NotFoundError: it does not exist, or belongs to another user; the error does not say which.
         """
         with self.database.session() as session:
             found = session.get(ProjectRow, project_id)
@@ -98,7 +98,7 @@ class StudioState:
             return found
 
     def medium(self, user: UserRow, media_id: str) -> MediumRow:
-        """A medium in a user's own project."""
+        """Return a medium in a project of a user."""
         with self.database.session() as session:
             found = session.get(MediumRow, media_id)
             if found is None or found.project.user_id != user.id:
@@ -113,7 +113,7 @@ class StudioState:
                 raise NotFoundError("there is no such asset")
             return found
 
-    # Where things lie.
+    # Paths.
 
     def folder(self, media_id: str) -> Path:
         return media_folder(self.settings.data, media_id)
@@ -125,7 +125,7 @@ class StudioState:
         return self.settings.data / "results" / job_id
 
     def open_frames(self, medium: MediumRow) -> Callable[[], FrameSource]:
-        """What opens a medium."""
+        """Return a function that opens a source of a medium's frames."""
         path, fps = self.folder(medium.id) / medium.file, medium.fps
         if path.is_dir():
             return lambda: open_source(path, fps=fps)
@@ -133,11 +133,11 @@ class StudioState:
             return lambda: open_source([path], fps=1.0)
         return lambda: open_source(path, fps=fps)
 
-    # What is open.
+    # Open media.
 
     @contextmanager
     def workspace(self, medium: MediumRow) -> Iterator[Workspace]:
-        """A medium to work on; it stays open meanwhile."""
+        """Give the workspace of a medium, which stays open for the length of the block."""
 
         def make() -> Workspace:
             return Workspace(
@@ -153,7 +153,7 @@ class StudioState:
             yield workspace
 
     def reader(self, medium: MediumRow) -> FrameReader:
-        """A medium to look at."""
+        """Return the cached reader of a medium's frames."""
         with self._reader_lock:
             reader = self._readers.get(medium.id)
             if reader is None:
@@ -166,7 +166,7 @@ class StudioState:
         return reader
 
     def note_change(self, medium: MediumRow, workspace: Workspace) -> int:
-        """Take over into the database what lists show of a medium.
+        """Copy to the database what lists of media show.
 
         Returns:
             The revision.
@@ -197,7 +197,7 @@ class StudioState:
             raise ApiError(409, "busy", f"{medium.name} is being worked on: cancel its jobs first")
 
     def delete_medium(self, medium: MediumRow) -> None:
-        """With its masks and pictures.
+        """Delete a medium with its masks and pictures.
 
         Raises:
             ConflictError: it is in use.
@@ -215,7 +215,7 @@ class StudioState:
         shutil.rmtree(self.pictures.folder / medium.id, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Close what nobody uses, remove results that nobody fetched."""
+        """Close unused media, and remove old results."""
         while not self._stopping.wait(SWEEP_SECONDS):
             self._tidy()
 
@@ -226,8 +226,8 @@ class StudioState:
             if time.monotonic() - self._looked_for_results > 3600:
                 self._looked_for_results = time.monotonic()
                 self._remove_old_results()
-        except Exception:  # the next time may go better
-            logger.exception("could not close or remove what nobody uses")
+        except Exception:  # the next sweep tries again
+            logger.exception("could not close unused media or remove old results")
 
     def _close_idle_readers(self) -> None:
         oldest = time.monotonic() - self.limits.idle_seconds

@@ -1,4 +1,4 @@
-"""The media that are open, each once: whoever asks for one shares it, and what nobody uses is closed."""
+"""Open media: each is open once, shared by all requests, and closed when nobody uses it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Workspaces:
 
     @contextmanager
     def using(self, key: str, make: Callable[[], Workspace]) -> Iterator[Workspace]:
-        """A workspace that stays open meanwhile."""
+        """Give a workspace that stays open for the length of the block."""
         with self._lock:
             if key not in self._open:
                 self._open[key] = make()
@@ -40,9 +40,9 @@ class Workspaces:
             self._open.move_to_end(key)
             self._users[key] = self._users.get(key, 0) + 1
             workspace.used_at = time.monotonic()
-            crowd = [one for one in self._open if not self._users.get(one)]
-            surplus = crowd[: max(0, len(self._open) - self.limit)]
-            closing = [self._open.pop(one) for one in surplus]
+            unused = [key for key in self._open if not self._users.get(key)]
+            surplus = unused[: max(0, len(self._open) - self.limit)]
+            closing = [self._open.pop(key) for key in surplus]
         _close(closing)
         try:
             yield workspace
@@ -54,7 +54,7 @@ class Workspaces:
                     del self._users[key]
 
     def close_idle(self) -> int:
-        """Close those that nobody uses any more; how many."""
+        """Close the workspaces that nobody has used lately, and return how many."""
         now = time.monotonic()
         with self._lock:
             idle = [
@@ -67,7 +67,7 @@ class Workspaces:
         return len(closing)
 
     def discard(self, key: str) -> None:
-        """Close one that is to be deleted.
+        """Close a workspace whose medium is to be deleted.
 
         Raises:
             ConflictError: it is in use.
@@ -88,7 +88,7 @@ class Workspaces:
 def _close(workspaces: Iterable[Workspace]) -> None:
     """Close what has been taken out: all of it, also where one cannot be closed.
 
-    Not under the lock, or everybody would wait. So a medium may be opened anew while its former workspace is still
+    Not under the lock, or everybody would wait. So a medium may be opened again while its former workspace is still
     closing, and that does no harm: who uses a workspace is counted under the lock under which it is taken out, so
     nobody has the former one any more and it has nothing left to write; and of the file of annotations SQLite serves
     both, the newcomer waiting where closing tidies up.

@@ -1,4 +1,4 @@
-"""Clicks on a mask that was drawn by hand: they add or take away what the model sees there, and nothing elsewhere."""
+"""Clicks on a mask that was drawn by hand: they add or remove what the model sees there, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def touched_up(
     seen: BoolArray,
     things_here: Callable[[], Sequence[BoolArray]],
 ) -> BoolArray:
-    """The drawn mask with the one part changed that a click is about.
+    """Return the drawn mask with the part changed that a click is on.
 
     Where the model agrees with the click, that is the connected part in which its mask and the drawn one differ; where
     it does not, it is the smallest thing that it sees at the click alone.

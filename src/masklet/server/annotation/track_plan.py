@@ -1,4 +1,4 @@
-"""Which runs of the tracker a wish to track comes down to: frames and objects, decided on integers alone."""
+"""Plans the tracker runs of a request to track: frames and objects, decided on integers alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of frames, and what the page's own decoder needs: embeddings and graphs."""
+"""Routes of frames: pictures, and what a decoder in the browser needs (embeddings, graphs)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_STRIP = 240
 async def _picture(
     studio: StudioState, medium: MediumRow, request: Request, name: str, make: Callable[[], bytes]
 ) -> Response:
-    """A picture from the cache, or made while nobody else makes one of this medium."""
+    """Return a picture from the cache, or make it; one picture of a medium is made at a time."""
     etag = f'"{medium.id}-{name}"'
     headers = {"cache-control": FOR_EVER, "etag": etag}
     if request.headers.get("if-none-match") == etag:
@@ -54,7 +54,7 @@ async def _picture(
 
 
 @router.get("/media/{mid}/frames/{i}.jpg", response_class=Response, responses=JPEG)
-async def frame(
+async def get_frame(
     medium: CurrentMedium,
     i: FrameIndex,
     request: Request,
@@ -64,7 +64,7 @@ async def frame(
         Query(ge=16, le=65535, description=f"One of {WIDTHS}, rounded up; the medium's own when left out."),
     ] = None,
 ) -> Response:
-    """A frame as JPEG, upright. It may be kept for ever."""
+    """Return a frame as an upright JPEG. It never changes, so it can be cached for ever."""
     check_frame(medium, i)
     wide = next((one for one in WIDTHS if one >= (width or 10**9)), None)
     if wide is not None and wide >= medium.width:
@@ -81,7 +81,7 @@ async def frame(
 
 
 @router.get("/media/{mid}/strip.jpg", response_class=Response, responses=JPEG)
-async def strip(
+async def get_strip(
     medium: CurrentMedium,
     request: Request,
     studio: CurrentStudio,
@@ -90,7 +90,7 @@ async def strip(
     start: Annotated[int, Query(ge=0, le=2**31)] = 0,
     stop: Annotated[int | None, Query(ge=1, le=2**31)] = None,
 ) -> Response:
-    """A film strip: `count` pictures of equal width side by side, evenly spread over the frames [start, stop)."""
+    """Return a film strip: `count` pictures of equal width, evenly spread over the frames [start, stop)."""
     end = min(medium.num_frames, medium.num_frames if stop is None else stop)
     if start >= end:
         raise ApiError(
@@ -104,8 +104,8 @@ async def strip(
 
 
 @router.get("/media/{mid}/frames/{i}/embedding", response_class=Response, responses=BYTES)
-def embedding(medium: CurrentMedium, i: FrameIndex, studio: CurrentStudio) -> Response:
-    """What the mask decoder reads of a frame: `embedding`, `high_res_4` and `high_res_8`, float32, as safetensors.
+def get_embedding(medium: CurrentMedium, i: FrameIndex, studio: CurrentStudio) -> Response:
+    """Return `embedding`, `high_res_4` and `high_res_8` of a frame for the mask decoder, float32, as safetensors.
 
     With these and points in the model's square, `decode` of `GET /graphs` gives the masks.
     """
@@ -120,7 +120,7 @@ def embedding(medium: CurrentMedium, i: FrameIndex, studio: CurrentStudio) -> Re
 
 
 def safetensors(arrays: dict[str, np.ndarray]) -> bytes:
-    """Arrays in the safetensors format: the header's length, the header, and the numbers, little endian."""
+    """Return arrays in the safetensors format: the header's length, the header, and the numbers, little endian."""
     header, parts, offset = {}, [], 0
     for name, array in arrays.items():
         part = np.ascontiguousarray(array, "<f4").tobytes()
@@ -133,8 +133,8 @@ def safetensors(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 @router.get("/graphs", tags=["model"])
-def graphs(user: CurrentUser, studio: CurrentStudio) -> schemas.Graphs:
-    """The exported model that this server runs, for onnxruntime-web: the same files, so the same masks."""
+def get_graphs(user: CurrentUser, studio: CurrentStudio) -> schemas.Graphs:
+    """Describe the exported model that this server runs, for onnxruntime-web. Equal files give equal masks."""
     folder = _graph_folder(studio)
     manifest = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
     info = studio.engine.info
@@ -157,8 +157,8 @@ def graphs(user: CurrentUser, studio: CurrentStudio) -> schemas.Graphs:
 
 
 @router.get("/graphs/{file}", tags=["model"], response_class=FileResponse, responses=BYTES)
-def graph(file: str, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
-    """One file of the exported model."""
+def get_graph(file: str, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
+    """Download one file of the exported model."""
     allowed = {f"{stage}.onnx" for stage in STAGE_OUTPUTS} | {SPEC_FILE}
     if file not in allowed:
         raise ApiError(404, "no_file", f"there is no such file: {', '.join(sorted(allowed))} are there")

@@ -1,4 +1,4 @@
-"""Jobs: tracking, everything in an image, their progress as it goes, their results."""
+"""Routes of jobs: tracking, finding everything in an image, progress, results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from masklet.server.studio import StudioState
 router = APIRouter(tags=["jobs"])
 
 HEARTBEAT_S = 15.0
-"""After which a silent event stream says that it is alive."""
+"""Seconds after which a silent event stream sends a comment, so that proxies keep it open."""
 
 
 @router.post("/media/{mid}/track", status_code=202, responses=TOO_BUSY)
@@ -79,7 +79,7 @@ def _track(studio: StudioState, medium: MediumRow, body: schemas.TrackRequest, j
 def everything(
     body: schemas.EverythingRequest, medium: CurrentMedium, user: CurrentUser, studio: CurrentStudio
 ) -> schemas.JobInfo:
-    """Find everything in a frame without being told what: each mask becomes an object."""
+    """Segment everything in a frame without prompts; each mask becomes an object."""
     check_frame(medium, body.frame_index)
     job = Job("everything", user.id, medium.project_id, medium.id, partial(_everything, studio, medium, body))
     return job_info(studio.jobs.submit(job))
@@ -107,7 +107,7 @@ def _everything(studio: StudioState, medium: MediumRow, body: schemas.Everything
 def list_jobs(
     user: CurrentUser, studio: CurrentStudio, media_id: Annotated[str | None, Query(max_length=16)] = None
 ) -> schemas.JobList:
-    """Your jobs, newest first."""
+    """List your jobs, newest first."""
     alive = {job.id: job for job in studio.jobs.of_user(user.id, media_id)}
     listed = [job_info(alive.get(record.id, record)) for record in studio.jobs.records(user.id, media_id)]
     return schemas.JobList(jobs=listed)
@@ -121,7 +121,7 @@ def get_job(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInf
 
 @router.post("/jobs/{jid}/cancel")
 def cancel(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
-    """Stop after the frame at hand; what is done stays."""
+    """Cancel a job after its current frame; what has been done stays."""
     found = _job(studio, user, jid)
     if isinstance(found, Job) and not found.has_ended:
         studio.jobs.cancel(found)
@@ -135,7 +135,7 @@ def cancel(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo
 )
 async def events(jid: Id, user: CurrentUser, studio: CurrentStudio) -> StreamingResponse:
     """Server-sent events: `progress` (a job), `masks` (a frame's, as it is tracked), and at the end `done`, `failed`
-    or `cancelled` (a job). Whoever comes back begins with how things stand."""
+    or `cancelled` (a job). A client that reconnects gets the current state first."""
     found = _job(studio, user, jid)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     stream = _stream(studio, found) if isinstance(found, Job) else _ended(found)
@@ -176,7 +176,7 @@ def _event(name: str, data: object, number: int) -> str:
     responses={200: {"content": {"application/octet-stream": {}}, "description": "The file."}},
 )
 def result(jid: Id, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
-    """The file that a job has made."""
+    """Download the file that a job has made."""
     found = _job(studio, user, jid)
     if found.state != "done":
         raise ApiError(409, "not_done", f"the job is {found.state}: it has no result")

@@ -1,4 +1,4 @@
-"""Live: frames in, masks out, over one WebSocket; in constant memory, and never late: frames are dropped instead."""
+"""Live streams: frames in, masks out, over one WebSocket, in constant memory. Late frames are dropped."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from masklet.tracking.tracker import Tracker
 router = APIRouter(tags=["live"])
 
 IDLE_SECONDS = 60.0
-"""Without a word from the other side, after which the line is closed."""
+"""Seconds without a message after which the connection is closed."""
 
 MAX_OBJECTS = 32
 MAX_LIVE_PIXELS = 8_300_000
-"""Of a frame as it is sent: 4K."""
+"""Pixels of a frame as it is sent: 4K."""
 
 POLICY_VIOLATION, TRY_AGAIN_LATER, UNSUPPORTED = 1008, 1013, 1003
 
@@ -60,14 +60,14 @@ class LivePrompt(schemas.PromptRequest):
 
 
 class LiveMessage(schemas.Schema):
-    """Any later text message."""
+    """A text message after the first."""
 
     prompt: LivePrompt | None = None
     remove: Annotated[int, Field(ge=0, le=2**31)] | None = Field(default=None, description="An object to forget.")
 
 
 class LiveTracker:
-    """One stream's objects.
+    """Tracks the objects of one stream.
 
     Args:
         studio: has the model.
@@ -86,12 +86,12 @@ class LiveTracker:
 
     @property
     def fps(self) -> float:
-        """Lately."""
+        """Frames per second of the last frames."""
         times = self._times
         return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
 
-    def say(self, message: LiveMessage) -> None:
-        """Take in what the other side says."""
+    def receive(self, message: LiveMessage) -> None:
+        """Take in a message of the client."""
         if message.prompt is not None:
             known = {*self._tracker.object_ids, *self.waiting, message.prompt.object_id}
             if len(known) > MAX_OBJECTS:
@@ -103,7 +103,7 @@ class LiveTracker:
                 self._tracker.remove(message.remove)
 
     def step(self, rgb: ByteArray) -> FrameMasks:
-        """One frame, made smaller if need be."""
+        """Track one frame, made smaller if necessary."""
         scale = min(1.0, self._max_side / max(rgb.shape[:2]))
         if scale < 1:
             rgb = made_smaller(rgb, (max(1, round(rgb.shape[0] * scale)), max(1, round(rgb.shape[1] * scale))))
@@ -138,16 +138,16 @@ async def live(socket: WebSocket) -> None:
         return
     try:
         await socket.accept()
-        await _talk(socket, studio)
+        await _serve_stream(socket, studio)
     except WebSocketDisconnect:
         pass
     except (MaskletError, ValidationError, asyncio.TimeoutError) as error:
-        await _say_goodbye(socket, error)
+        await _close_with_error(socket, error)
     finally:
         studio.live_streams.release()
 
 
-async def _say_goodbye(socket: WebSocket, error: Exception) -> None:
+async def _close_with_error(socket: WebSocket, error: Exception) -> None:
     if isinstance(error, MaskletError):
         answer = as_api_error(error)
     elif isinstance(error, ValidationError):
@@ -161,7 +161,7 @@ async def _say_goodbye(socket: WebSocket, error: Exception) -> None:
         await socket.close(UNSUPPORTED)
 
 
-async def _talk(socket: WebSocket, studio: StudioState) -> None:
+async def _serve_stream(socket: WebSocket, studio: StudioState) -> None:
     start = LiveStart.model_validate_json(await asyncio.wait_for(socket.receive_text(), IDLE_SECONDS))
     tracker = LiveTracker(studio, start.max_side)
     source = None if start.source is None else await _open(studio, start.source)
@@ -181,7 +181,7 @@ async def _talk(socket: WebSocket, studio: StudioState) -> None:
 
 
 class _Newest:
-    """The last frame that came; one that nobody has taken by then is dropped and counted."""
+    """Holds the newest frame; an older one that has not been taken is dropped and counted."""
 
     def __init__(self) -> None:
         self._data: bytes | None = None
@@ -210,13 +210,13 @@ async def _listen(socket: WebSocket, tracker: LiveTracker, newest: _Newest, *, i
         if message.get("bytes") is not None:
             newest.put(message["bytes"])
         elif message.get("text") is not None:
-            tracker.say(LiveMessage.model_validate_json(message["text"]))
+            tracker.receive(LiveMessage.model_validate_json(message["text"]))
 
 
 async def _answer(
     socket: WebSocket, studio: StudioState, tracker: LiveTracker, newest: _Newest, listening: asyncio.Task[None]
 ) -> None:
-    """Frames that are sent."""
+    """Answer frames that the client sends."""
 
     def work(data: bytes) -> str:
         return _text(tracker.step(read_image(data, max_pixels=MAX_LIVE_PIXELS)), newest.dropped, tracker.fps)
@@ -234,7 +234,7 @@ async def _answer(
 async def _show(
     socket: WebSocket, studio: StudioState, tracker: LiveTracker, source: FrameSource, listening: asyncio.Task[None]
 ) -> None:
-    """Frames of a stream that the server has opened: each is sent as JPEG, and then its masks."""
+    """Send frames of a stream that the server has opened: each as JPEG, then its masks."""
     frames: Iterator[Frame] = source.frames()
     last_s = 0.0
     dropped = 0
@@ -271,7 +271,7 @@ def _text(masks: FrameMasks, dropped: int, fps: float) -> str:
 
 
 class LiveFrame(schemas.Schema):
-    """What comes out."""
+    """The masks of one frame, as sent to the client."""
 
     frame_index: int
     time_s: float

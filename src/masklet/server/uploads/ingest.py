@@ -1,4 +1,4 @@
-"""Uploads: streamed to disk and counted on the way, then looked at in a process of their own."""
+"""Uploads: streamed to disk and counted on the way, then probed in a separate process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Upload:
 
 @dataclass(slots=True)
 class Form:
-    """What a multipart request held."""
+    """The contents of a multipart request."""
 
     files: list[Upload] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Form:
 
 @contextmanager
 def scratch(data: Path) -> Iterator[Path]:
-    """A folder for an upload, gone afterwards."""
+    """Give a folder for an upload, removed after the block."""
     parent = data / "tmp"
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent))
@@ -208,7 +208,7 @@ def size_text(count: float) -> str:
 
 
 def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[ProbedFile | str]:
-    """What files are, found out in another process; or why they are not taken."""
+    """Probe files in a separate process: what each is, or why it is rejected."""
     document = {
         "limits": asdict(limits),
         "items": [{"path": str(path), "thumbnail": str(thumbnails.get(path, ""))} for path in paths],
@@ -236,6 +236,6 @@ def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]
         results.append(answer["error"] if "error" in answer else ProbedFile(**answer))
     if len(results) < len(paths):
         results.append(reason)
-    if len(paths) > len(results):  # the one that broke it is left out, and the rest looked at anew
+    if len(paths) > len(results):  # the file that broke it is left out, and the rest is probed again
         results += probe(paths[len(results) :], limits, thumbnails)
     return results

@@ -51,7 +51,7 @@ THUMBNAIL = (480, 320)
 
 @dataclass(frozen=True, slots=True)
 class ProbedFile:
-    """What a file is."""
+    """The result of probing a file."""
 
     kind: str
     """image or video"""
@@ -64,7 +64,7 @@ class ProbedFile:
 
 
 class RejectedUpload(Exception):  # noqa: N818 (it is an answer)
-    """Why a file is not taken, in a sentence for the one who sent it."""
+    """The reason why a file is rejected, in a sentence for the user."""
 
 
 def safe_suffix(name: str) -> str:
@@ -75,7 +75,7 @@ def safe_suffix(name: str) -> str:
 
 
 def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> ProbedFile:
-    """What is in a file or a folder of images.
+    """Probe a file or a folder of images.
 
     Raises:
         Refused: it cannot be read, or is too much.
@@ -168,7 +168,7 @@ def _bound(seconds: float) -> None:
 
 
 def answers(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """What the process says, a document a file."""
+    """Return the answers of the process, one document per file."""
     for item in document["items"]:
         thumbnail = Path(item["thumbnail"]) if item.get("thumbnail") else None
         try:
