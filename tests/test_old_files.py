@@ -148,7 +148,7 @@ def test_an_old_annotation_file_gets_the_columns_that_are_new(page: Page, tmp_pa
 
 def test_an_annotation_file_of_a_later_format_says_what_wrote_it(page: Page, tmp_path: Path) -> None:
     clip = media(page)["video"]
-    with sqlite3.connect(tmp_path / "studio" / "media" / clip / "annotations.db") as database:
+    with closing(sqlite3.connect(tmp_path / "studio" / "media" / clip / "annotations.db")) as database, database:
         database.execute("CREATE TABLE written_by (id INTEGER PRIMARY KEY, format, masklet)")
         database.execute("INSERT INTO written_by VALUES (0, ?, '9.8.7')", (FORMAT + 1,))
     answer = page.get(f"/api/v1/media/{clip}/timeline")

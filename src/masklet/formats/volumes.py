@@ -28,6 +28,14 @@ class VolumeOptions(Options):
     label = "volume"
 
 
+class PagedTiffWriter(AppendingTiffWriter):
+    """Pillow's writer, which can be closed twice: its own fails then, and Python 3.13 reports it at collection."""
+
+    def close(self) -> None:
+        if not self.f.closed:
+            super().close()
+
+
 class TiffStream(BaseStream):
     """Writes a TIFF with one page per frame.
 
@@ -44,7 +52,7 @@ class TiffStream(BaseStream):
         super().__init__(check_writable(job.path))
         self._job = job
         self._info = job.media[0].source.info
-        self._writer: AppendingTiffWriter | None = None
+        self._writer: PagedTiffWriter | None = None
         self._next_index = 0
 
     def write(self, frame: FrameRows) -> None:
@@ -55,7 +63,7 @@ class TiffStream(BaseStream):
         with naming_errors(self.path):
             if self._writer is None:
                 temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=self._job.is_live))
-                self._writer = self._stack.enter_context(AppendingTiffWriter(temporary, new=True))
+                self._writer = self._stack.enter_context(PagedTiffWriter(temporary, new=True))
                 self._stack.callback(self._finish)
             while self._next_index < frame.frame_index:
                 self._add(np.zeros_like(labels))
