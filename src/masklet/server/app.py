@@ -172,10 +172,10 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-        name = ".".join(place) or None
+        loc = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+        name = ".".join(loc) or None
         came = repr(first.get("input"))[:100]
-        is_broken = first["type"] in ("json_invalid", "missing") and not place
+        is_broken = first["type"] in ("json_invalid", "missing") and not loc
         message = f"{name or 'the request'}: {first['msg']}, got {came}"
         return error_response(ApiError(400 if is_broken else 422, "invalid", message, name))
 

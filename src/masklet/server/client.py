@@ -105,8 +105,8 @@ class Studio:
         """
         query = {"as": "sequence" if as_sequence else "auto"} | ({} if fps is None else {"fps": str(fps)})
         answer = self._send_files(f"/projects/{project_id}/media?{urlencode(query)}", paths)
-        for one in answer["rejected"]:
-            raise StudioError(f"{one['name']}: {one['message']}", 422, "rejected")
+        for file in answer["rejected"]:
+            raise StudioError(f"{file['name']}: {file['message']}", 422, "rejected")
         return [Medium(self, about) for about in answer["media"]]
 
     def medium(self, media_id: str) -> Medium:
@@ -235,7 +235,9 @@ class Medium:
         """
         body = {**Prompt.of(prompt, fields).to_request(), "candidate": candidate}
         answer = self._call("PUT", f"/frames/{frame_index}/objects/{object_id}/prompt", body)
-        return [(decode_rle(one["rle"]), float(one["iou_prediction"])) for one in answer["candidates"]]
+        return [
+            (decode_rle(candidate["rle"]), float(candidate["iou_prediction"])) for candidate in answer["candidates"]
+        ]
 
     def draw(self, object_id: int, frame_index: int, mask: BoolArray) -> None:
         """Set an object's mask on a frame; an empty mask marks the object as absent."""
@@ -244,12 +246,12 @@ class Medium:
     def masks(self, start: int = 0, stop: int | None = None) -> dict[int, dict[int, BoolArray]]:
         """By frame and object id."""
         end = int(self.about["num_frames"]) if stop is None else stop
-        found: dict[int, dict[int, BoolArray]] = {}
+        masks: dict[int, dict[int, BoolArray]] = {}
         for begin in range(start, end, 240):
             answer = self._call("GET", f"/masks?start={begin}&stop={min(end, begin + 240)}")
             for frame in answer["frames"]:
-                found[frame["frame_index"]] = {one["object_id"]: decode_rle(one["rle"]) for one in frame["objects"]}
-        return found
+                masks[frame["frame_index"]] = {mask["object_id"]: decode_rle(mask["rle"]) for mask in frame["objects"]}
+        return masks
 
     def track(self, direction: str = "forward", **options: Any) -> Iterator[Document]:
         """Track, and get each frame's masks as the server has them; see `POST /media/{mid}/track` for the options.

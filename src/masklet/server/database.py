@@ -189,11 +189,11 @@ class Database:
     def user_named(self, name: str) -> UserRow:
         """The user of a name, made when there is none."""
         with self.session() as session:
-            found = session.scalar(select(UserRow).where(UserRow.name == name))
-            if found is None:
-                found = UserRow(name=name)
-                session.add(found)
-            return found
+            user = session.scalar(select(UserRow).where(UserRow.name == name))
+            if user is None:
+                user = UserRow(name=name)
+                session.add(user)
+            return user
 
     def close(self) -> None:
         self._engine.dispose()

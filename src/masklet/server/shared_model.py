@@ -97,13 +97,13 @@ class SharedEngine:
         what = f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()
         key = hashlib.blake2b(np.ascontiguousarray(rgb).data, person=what).digest()
         with self.lock:
-            known = self._features.get(key)
-            if known is None:
-                known = self._features[key] = self.engine.encode_image(rgb, in_video=in_video)
+            features = self._features.get(key)
+            if features is None:
+                features = self._features[key] = self.engine.encode_image(rgb, in_video=in_video)
                 while len(self._features) > self._num_features:
                     self._features.popitem(last=False)
             self._features.move_to_end(key)
-            return known
+            return features
 
     def attend(self, features: ImageFeatures[Any], recalls: Sequence[Recall[Any]]) -> Conditioned[Any]:
         with self.lock:

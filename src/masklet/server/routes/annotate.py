@@ -56,9 +56,9 @@ def _once(
     """
     with studio.workspace(medium) as workspace:
         with workspace.transaction():
-            known = None if key is None else workspace.store.answer(key)
-            answer = change(workspace) if known is None else kind.model_validate_json(known)
-            if key is not None and known is None:
+            kept = None if key is None else workspace.store.answer(key)
+            answer = change(workspace) if kept is None else kind.model_validate_json(kept)
+            if key is not None and kept is None:
                 workspace.store.remember(key, answer.model_dump_json())
         studio.note_change(medium, workspace)
         return answer

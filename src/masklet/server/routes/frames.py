@@ -40,17 +40,17 @@ async def _picture(
     headers = {"cache-control": FOR_EVER, "etag": etag}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
-    found = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
-    if found is None:
+    path = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
+    if path is None:
         async with studio.reader(medium).turn:
             if await request.is_disconnected():  # who scrubs asks for more than it waits for
                 return Response(status_code=499)
-            found = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
-            if found is None:
+            path = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
+            if path is None:
                 data = await anyio.to_thread.run_sync(make)
                 await anyio.to_thread.run_sync(studio.pictures.keep, medium.id, name, data)
                 return Response(data, media_type="image/jpeg", headers=headers)
-    return FileResponse(found, media_type="image/jpeg", headers=headers)
+    return FileResponse(path, media_type="image/jpeg", headers=headers)
 
 
 @router.get("/media/{mid}/frames/{i}.jpg", response_class=Response, responses=JPEG)
@@ -66,7 +66,7 @@ async def get_frame(
 ) -> Response:
     """Return a frame as an upright JPEG. It never changes, so it can be cached for ever."""
     check_frame(medium, i)
-    wide = next((one for one in WIDTHS if one >= (width or 10**9)), None)
+    wide = next((served_width for served_width in WIDTHS if served_width >= (width or 10**9)), None)
     if wide is not None and wide >= medium.width:
         wide = None
 

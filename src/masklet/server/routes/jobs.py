@@ -91,11 +91,11 @@ def _everything(studio: StudioState, medium: MediumRow, body: schemas.Everything
     def on_progress(progress: AutomaticCounts) -> None:
         job.progress(progress.points_done, progress.points_total)
 
-    found = segment_everything(
+    masks = segment_everything(
         studio.engine, rgb, AutomaticConfig.for_engine(studio.engine.info), on_progress=on_progress
     )
-    best = sorted(found, key=lambda one: one.iou_prediction, reverse=True)[: body.max_masks]
-    new = [NewObject("", {body.frame_index: one.rle}, iou_prediction=one.iou_prediction) for one in best]
+    best = sorted(masks, key=lambda mask: mask.iou_prediction, reverse=True)[: body.max_masks]
+    new = [NewObject("", {body.frame_index: mask.rle}, iou_prediction=mask.iou_prediction) for mask in best]
     with studio.workspace(medium) as workspace:
         if new:
             workspace.add_objects(f"Find everything: {len(new)} objects", new)
@@ -115,17 +115,17 @@ def list_jobs(
 
 @router.get("/jobs/{jid}")
 def get_job(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
-    found = _job(studio, user, jid)
-    return job_info(found)
+    job = _job(studio, user, jid)
+    return job_info(job)
 
 
 @router.post("/jobs/{jid}/cancel")
 def cancel(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
     """Cancel a job after its current frame; what has been done stays."""
-    found = _job(studio, user, jid)
-    if isinstance(found, Job) and not found.has_ended:
-        studio.jobs.cancel(found)
-    return job_info(found)
+    job = _job(studio, user, jid)
+    if isinstance(job, Job) and not job.has_ended:
+        studio.jobs.cancel(job)
+    return job_info(job)
 
 
 @router.get(
@@ -136,9 +136,9 @@ def cancel(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo
 async def events(jid: Id, user: CurrentUser, studio: CurrentStudio) -> StreamingResponse:
     """Server-sent events: `progress` (a job), `masks` (a frame's, as it is tracked), and at the end `done`, `failed`
     or `cancelled` (a job). A client that reconnects gets the current state first."""
-    found = _job(studio, user, jid)
+    job = _job(studio, user, jid)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    stream = _stream(studio, found) if isinstance(found, Job) else _ended(found)
+    stream = _stream(studio, job) if isinstance(job, Job) else _ended(job)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
@@ -177,17 +177,17 @@ def _event(name: str, data: object, number: int) -> str:
 )
 def result(jid: Id, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
     """Download the file that a job has made."""
-    found = _job(studio, user, jid)
-    if found.state != "done":
-        raise ApiError(409, "not_done", f"the job is {found.state}: it has no result")
+    job = _job(studio, user, jid)
+    if job.state != "done":
+        raise ApiError(409, "not_done", f"the job is {job.state}: it has no result")
     files = [path for path in studio.result_folder(jid).glob("*") if path.is_file()]
-    if not files or found.result_name is None:
+    if not files or job.result_name is None:
         raise NotFoundError("the job has no file, or it has been removed meanwhile: run it again")
-    return FileResponse(files[0], filename=found.result_name, headers={"cache-control": "private, no-store"})
+    return FileResponse(files[0], filename=job.result_name, headers={"cache-control": "private, no-store"})
 
 
 def _job(studio: StudioState, user: UserRow, job_id: str) -> Job | JobRow:
-    found = studio.jobs.find(job_id) or studio.jobs.record(job_id)
-    if found is None or found.user_id != user.id:
+    job = studio.jobs.find(job_id) or studio.jobs.record(job_id)
+    if job is None or job.user_id != user.id:
         raise NotFoundError("there is no such job")
-    return found
+    return job

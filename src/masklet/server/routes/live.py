@@ -93,8 +93,8 @@ class LiveTracker:
     def receive(self, message: LiveMessage) -> None:
         """Take in a message of the client."""
         if message.prompt is not None:
-            known = {*self._tracker.object_ids, *self.waiting, message.prompt.object_id}
-            if len(known) > MAX_OBJECTS:
+            object_ids = {*self._tracker.object_ids, *self.waiting, message.prompt.object_id}
+            if len(object_ids) > MAX_OBJECTS:
                 raise PromptError(f"a live stream may have {MAX_OBJECTS} objects")
             self.waiting[message.prompt.object_id] = Prompt.from_request(message.prompt)
         if message.remove is not None:

@@ -58,7 +58,9 @@ def add_media(
         incoming = [_sequence_of(files)]
     else:
         incoming = [IncomingMedium(upload.path, upload.name, upload.num_bytes) for upload in files]
-    probed = probe([one.path for one in incoming], studio.limits, {one.path: one.thumbnail for one in incoming})
+    probed = probe(
+        [medium.path for medium in incoming], studio.limits, {medium.path: medium.thumbnail for medium in incoming}
+    )
     added: list[MediumRow] = []
     rejected: list[tuple[str, str]] = []
     for medium, file in zip(incoming, probed, strict=True):

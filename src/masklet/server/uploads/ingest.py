@@ -227,8 +227,8 @@ def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]
         )
         lines, reason = done.stdout, "the file broke the decoder"
     except subprocess.TimeoutExpired as error:
-        said = error.stdout or b""
-        lines = said.decode() if isinstance(said, bytes) else said
+        output = error.stdout or b""
+        lines = output.decode() if isinstance(output, bytes) else output
         reason = f"looking at the file took longer than {seconds:.0f} s"
     results: list[ProbedFile | str] = []
     for line in lines.splitlines():

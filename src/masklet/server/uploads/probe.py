@@ -70,8 +70,8 @@ class RejectedUpload(Exception):  # noqa: N818 (it is an answer)
 def safe_suffix(name: str) -> str:
     """The part of a name by which readers know what a file is; empty unless it is of a known kind."""
     lower = name.lower()
-    known = (*NIFTI_SUFFIXES, *TIFF_SUFFIXES, *DICOM_SUFFIXES, *IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
-    return max((suffix for suffix in known if lower.endswith(suffix)), key=len, default="")
+    suffixes = (*NIFTI_SUFFIXES, *TIFF_SUFFIXES, *DICOM_SUFFIXES, *IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+    return max((suffix for suffix in suffixes if lower.endswith(suffix)), key=len, default="")
 
 
 def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> ProbedFile:
