@@ -92,7 +92,7 @@ def test_json_is_all_there_is(photo: Path, run: Run) -> None:
     assert image["size_hw"] == [48, 64]
     (found,) = image["objects"]
     assert found["object_id"] == 1
-    assert found["iou_prediction"] == 0.9
+    assert (found["iou_prediction"], found["confidence"]) == (0.9, 0.9)
     assert found["box_xyxy"] == [0, 0, 32, 48]
     assert found["outputs"] == {"mask": "out/photo.mask.png"}
 

@@ -69,7 +69,7 @@ def test_every_format_and_json(clip: Path, run: Run) -> None:
         "prompted_frames": [0],
         "num_frames": 12,
         "num_present": 12,
-        "mean_iou_prediction": pytest.approx(0.9, abs=0.02),
+        "mean_confidence": pytest.approx(0.9, abs=0.02),
         "first_frame": 0,
         "last_frame": 11,
     }

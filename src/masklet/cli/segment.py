@@ -212,6 +212,7 @@ class _Row:
     object_id: int
     candidate: int
     iou_prediction: float
+    confidence: float
     object_score: float
     area: int
     box_xyxy: tuple[float, ...] | None
@@ -222,6 +223,7 @@ class _Row:
             "object_id": self.object_id,
             "candidate": self.candidate,
             "iou_prediction": round(self.iou_prediction, 4),
+            "confidence": round(self.confidence, 4),
             "object_score": round(self.object_score, 4),
             "area": self.area,
             "box_xyxy": None if self.box_xyxy is None else list(self.box_xyxy),
@@ -325,6 +327,7 @@ class _Work:
                         object_id=object_id,
                         candidate=candidate,
                         iou_prediction=float(result.iou_predictions[candidate]),
+                        confidence=float(result.confidences[candidate]),
                         object_score=result.object_score,
                         area=int(mask.sum()),
                         box_xyxy=None if box is None else tuple(box.tolist()),
@@ -363,8 +366,8 @@ def _print_summary(images: Sequence[_Segmented], all_candidates: bool) -> None:
             first = (str(done.image), f"{width} x {height}", f"{done.seconds:.2f}") if number == 0 else ("", "", "")
             name = f"{row.object_id}" + (f" ({row.candidate + 1} of {CANDIDATES})" if all_candidates else "")
             covered = f"{row.area / (height * width) * 100:.1f} %"
-            rows.append((*first, name, f"{row.iou_prediction:.2f}", covered, _in_words(row.box_xyxy)))
-    print_table(("image", "size", "seconds", "object", "predicted IoU", "area", "box"), rows, left=("image",))
+            rows.append((*first, name, f"{row.confidence:.2f}", covered, _in_words(row.box_xyxy)))
+    print_table(("image", "size", "seconds", "object", "confidence", "area", "box"), rows, left=("image",))
 
 
 def _in_words(box_xyxy: tuple[float, ...] | None) -> str:

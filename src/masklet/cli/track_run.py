@@ -140,7 +140,7 @@ class TrackRun:
                     "prompted_frames": sorted(seen.prompted),
                     "num_frames": seen.num_frames,
                     "num_present": seen.num_present,
-                    "mean_iou_prediction": seen.mean_iou_prediction and round(seen.mean_iou_prediction, 4),
+                    "mean_confidence": seen.mean_confidence and round(seen.mean_confidence, 4),
                     "first_frame": seen.first,
                     "last_frame": seen.last,
                 }
@@ -152,19 +152,19 @@ class TrackRun:
         }
 
     def print_summary(self, info: VideoInfo, streams: MaskStreams) -> None:
-        """A row an object, how long it took, and where it went."""
+        """Print one row per object, the time taken, and the files written."""
         rows = [
             (
                 str(object_id),
                 ", ".join(map(str, sorted(seen.prompted)[:4])) + (", ..." if len(seen.prompted) > 4 else ""),
                 f"{seen.num_present} of {seen.num_frames}",
-                "" if seen.mean_iou_prediction is None else f"{seen.mean_iou_prediction:.2f}",
+                "" if seen.mean_confidence is None else f"{seen.mean_confidence:.2f}",
                 "never" if seen.first is None else str(seen.first),
                 "" if seen.last is None else str(seen.last),
             )
             for object_id, seen in sorted(self.objects.items())
         ]
-        print_table(("object", "prompted on", "frames seen", "predicted IoU", "first", "last"), rows)
+        print_table(("object", "prompted on", "frames seen", "confidence", "first", "last"), rows)
         height, width = info.size_hw
         rate = format_rate(self.num_frames / self.seconds) if self.seconds else "?"
         print_line(
@@ -173,14 +173,14 @@ class TrackRun:
         if self.num_unread:
             print_line(f"{counted(self.num_unread, 'frame')} between them could not be read: damaged")
         if self.to_review:
-            print_line(f"to be looked at: {_some_frames(self.to_review)}")
+            print_line(f"to review: {_some_frames(self.to_review)}")
         for note in streams.notes:
             print_line(f"note: {note}")
         print_line(f"wrote {describe_outputs(written(streams))}")
 
 
 def _some_frames(frames: list[int], most: int = 8) -> str:
-    """'frames 3, 17 and 4 more'"""
+    """Return frame numbers as text, as in 'frames 3, 17 and 4 more'."""
     listed = sorted(frames)
     shown = ", ".join(map(str, listed[:most]))
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
@@ -188,15 +188,15 @@ def _some_frames(frames: list[int], most: int = 8) -> str:
 
 
 def written(streams: MaskStreams) -> list[Path]:
-    """The results that are there."""
+    """Return the outputs that exist."""
     return [path for path in streams.paths if path.exists()]
 
 
 def _status(masks: FrameMasks) -> str:
-    """'1 0.93, 2 lost': objects, and their predicted IoU or what has become of them."""
+    """Return objects with their confidence or status, as in '1 0.93, 2 lost'."""
     words = masks.statuses or tuple("present" if score > 0 else "lost" for score in masks.object_scores)
     shown = [
-        f"{object_id} {masks.iou_predictions[row]:.2f}" if words[row] == "present" else f"{object_id} {words[row]}"
+        f"{object_id} {masks.confidences[row]:.2f}" if words[row] == "present" else f"{object_id} {words[row]}"
         for row, object_id in enumerate(masks.object_ids[:6])
     ]
     return ", ".join(shown) + (", ..." if len(masks.object_ids) > 6 else "")
@@ -204,7 +204,7 @@ def _status(masks: FrameMasks) -> str:
 
 @contextmanager
 def gentle_interrupt(stopped: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C sets the event, so that the frame at hand is finished; a second one stops at once."""
+    """The first Ctrl-C sets the event, so that the current frame is finished; a second one stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -17,8 +17,8 @@ class ObjectSummary:
     """Frames with the object in their list, present or not."""
     num_present: int = 0
     """Frames on which it was present."""
-    iou_sum: float = 0.0
-    """Sum of the IoU predictions over these."""
+    confidence_sum: float = 0.0
+    """Sum of the confidences over these."""
     first: int | None = None
     """First frame on which it was present; None if it never was."""
     last: int | None = None
@@ -33,11 +33,11 @@ class ObjectSummary:
         if masks.object_scores[row] > 0:
             index = masks.frame_index
             self.num_present += 1
-            self.iou_sum += float(masks.iou_predictions[row])
+            self.confidence_sum += float(masks.confidences[row])
             self.first = index if self.first is None else min(self.first, index)
             self.last = index if self.last is None else max(self.last, index)
 
     @property
-    def mean_iou_prediction(self) -> float | None:
-        """Mean IoU prediction over the frames on which it was present; None if it never was."""
-        return self.iou_sum / self.num_present if self.num_present else None
+    def mean_confidence(self) -> float | None:
+        """Mean confidence over the frames on which it was present; None if it never was."""
+        return self.confidence_sum / self.num_present if self.num_present else None
