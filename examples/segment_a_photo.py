@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # set_image is the slow half, once an image; what it returns answers each prompt in a fraction of that time.
     image = model.segmenter().set_image(rgb)
 
-    # A lone click may mean a part, the whole or a group: three answers, the one the model trusts most first.
+    # A single click may mean a part, the whole or a group: three answers, the one the model trusts most first.
     first = image.predict(points_xy=[given.point], labels=[1])
     for mask, iou in zip(first.masks, first.iou_predictions, strict=True):
         print(f"candidate: {mask.mean():6.1%} of the image, predicted IoU {iou:.2f}")

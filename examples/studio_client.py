@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     clip = studio.upload(project, options.video)[0]
     print(f"{clip.about['name']}: {clip.about['num_frames']} frames of {clip.about['width']} x {clip.about['height']}")
 
-    # A lone click may mean a part, the whole or a group: three candidates, the most likely one first.
+    # A single click may mean a part, the whole or a group: three candidates, the most likely one first.
     x, y = (float(part) for part in options.click.split(","))
     found = clip.create_object("first object")
     for rank, (mask, iou) in enumerate(clip.prompt(found, 0, points_xy=[(x, y)])):

@@ -34,7 +34,7 @@ def test_an_interrupted_run_goes_on_to_the_same_results(
         before_frame(5, engine, lambda: signal.raise_signal(signal.SIGINT), patch)
         result = run(*options, "--out", "cut")
     assert result.status == 130
-    assert "go on with: masklet track --resume cut/session.masklet" in result.out
+    assert "continue with: masklet track --resume cut/session.masklet" in result.out
     assert num_frames("cut/overlay.mp4") == 6
     engine.encoded.clear()
     result = run("track", "--resume", "cut/session.masklet", "--json")

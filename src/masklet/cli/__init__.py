@@ -45,7 +45,7 @@ app = typer.Typer(
     epilog=examples(
         ("A photo", "masklet segment photo.jpg --point 500,375"),
         ("A video", "masklet track clip.mp4 --point 210,350 --out out/clip.mp4"),
-        notes="Exit status: 0 done, 2 something was wrong and one line says what, 130 stopped by Ctrl-C.",
+        notes="Exit status: 0 for success, 2 for an error (explained in one line), 130 if stopped by Ctrl-C.",
     ),
     add_completion=False,
     rich_markup_mode="rich",

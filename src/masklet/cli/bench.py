@@ -28,11 +28,12 @@ EPILOG = examples(
     ("nano, from the image encoder to whole commands", "masklet bench"),
     ("A checkpoint on a GPU, one and eight objects", "masklet bench stages --model sam2.1-tiny --objects 1,8"),
     (
-        "Beside transformers, onnxruntime and OpenVINO, with random weights",
+        "Compared with transformers, onnxruntime and OpenVINO, with random weights",
         "masklet bench peers --model sam2.1-tiny --random-weights --exported tiny/ --out benchmarks/results",
     ),
-    notes="Contestants take turns; figures are medians. The gain is in processor time, against the first line of a "
-    "table. The deviation is the length of the difference from the first line's answer over the length of that.",
+    notes="The implementations take turns; figures are medians. The gain is in processor time, relative to the first "
+    "line of a table. The deviation is the norm of the difference from the result of the first line, over the "
+    "norm of that result.",
 )
 
 
@@ -46,14 +47,14 @@ class Contestants(OptionGroup):
         typer.Option(metavar="LIST", help="auto, fp32, bf16, fp16 or several.", rich_help_panel=MODEL_PANEL),
     ] = "auto"
     compiled: Annotated[
-        bool, typer.Option("--compiled", help="stages: each also through torch.compile, which takes minutes.")
+        bool, typer.Option("--compiled", help="stages: also measure each one with torch.compile, which takes minutes.")
     ] = False
     speed: Annotated[str, typer.Option(metavar="LIST", help="exact, fast or both.")] = "exact"
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="An official architecture without its weights: for timing only.")
     ] = False
     exported: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="peers: the same model as `masklet export` wrote it.")
+        Path | None, typer.Option(metavar="FOLDER", help="peers: the same model, as exported by `masklet export`.")
     ] = None
 
     def speeds(self) -> list[str]:
@@ -87,9 +88,9 @@ class Workload(OptionGroup):
     frames: Annotated[
         str, typer.Option(metavar="SHORT,LONG", help="commands: numbers of tracked frames; the difference is reported.")
     ] = "5,45"
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds; one more to warm up.")] = 5
+    repeats: Annotated[int, typer.Option(min=1, help="Number of rounds, after one to warm up.")] = 5
     threads: Annotated[
-        int, typer.Option(min=0, help="Threads for all contestants; 0 leaves it to each (one per core).")
+        int, typer.Option(min=0, help="Threads for every implementation; 0 keeps each one's default (one per core).")
     ] = 0
 
     def counts(self) -> list[int]:
@@ -122,7 +123,10 @@ def bench(
     contestants: Contestants,
     workload: Workload,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Keep MODEL_HARDWARE_DATE.md there.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Save the report to this folder, as MODEL_HARDWARE_DATE.md."
+        ),
     ] = None,
 ) -> int:
     """Measure speed: stages, whole commands, and other implementations next to them. The last line is JSON."""

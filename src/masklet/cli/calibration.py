@@ -27,7 +27,7 @@ def calibration(
         typer.Option("--clips", metavar="ROOT", help="Clips with masks. Repeat to mix.", rich_help_panel=DATA_PANEL),
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Keep the curves in the model's folder.", rich_help_panel=RESULT_PANEL)
+        bool, typer.Option("--write", help="Store the curves in the model's folder.", rich_help_panel=RESULT_PANEL)
     ] = False,
     processes: Annotated[
         int, typer.Option("--processes", "-p", min=1, help="Clips or images done at once, with one thread each.")

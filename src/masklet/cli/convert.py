@@ -22,15 +22,20 @@ OFFICIAL_IMAGE_SIZE = 1024
 EPILOG = examples(
     ("An official model for transformers", "masklet convert sam2.1_hiera_tiny.pt tiny/"),
     ("Weights of transformers for the official code", "masklet convert facebook/sam2.1-hiera-tiny tiny.pt"),
-    ("One file that says what it is", "masklet convert MedSAM2_latest.pt medsam2.safetensors --image-size 512"),
-    notes="Each way back gives the same weights, bit for bit.",
+    (
+        "One file that records its configuration",
+        "masklet convert MedSAM2_latest.pt medsam2.safetensors --image-size 512",
+    ),
+    notes="Converting back gives the same weights, bit for bit.",
 )
 
 
 def convert(
     model: Annotated[
         str,
-        typer.Argument(metavar="IN", help="A checkpoint, folder of transformers, or name.", show_default=False),
+        typer.Argument(
+            metavar="IN", help="A checkpoint, a folder saved by transformers, or a model name.", show_default=False
+        ),
     ],
     out: Annotated[
         str,
@@ -42,13 +47,13 @@ def convert(
         ),
     ],
     layout: Annotated[
-        str | None, typer.Option(metavar="|".join(LAYOUTS), help="Whose names, where OUT's would say otherwise.")
+        str | None, typer.Option(metavar="|".join(LAYOUTS), help="Layout to write; overrides the name of OUT.")
     ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(
             metavar="PIXELS",
-            help="Side of the square input, for a model that was trained at another size than its file says. "
+            help="Side of the square input, for a model trained at a size other than its file says. "
             "Official .pt files cannot store it.",
         ),
     ] = None,

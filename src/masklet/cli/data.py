@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from masklet.datasets.check import DataReport
 
 app = typer.Typer(
-    help="Check a data set, show it on one sheet, convert it to another layout.",
+    help="Check a data set, show it on a contact sheet, or convert it to another layout.",
     rich_markup_mode="rich",
 )
 
@@ -50,9 +50,9 @@ SHOWN_FAULTS = 12
     "check",
     cls=MaskletCommand,
     epilog=examples(
-        ("Everything read, with a picture", "masklet data check data/ --sheet data.png"),
+        ("Check everything, with a contact sheet", "masklet data check data/ --sheet data.png"),
         ("For a script", "masklet data check DAVIS/ --split val --json"),
-        notes="Exit status: 0 nothing is wrong, 1 warnings only with --strict, 2 errors.",
+        notes="Exit status: 0 without errors, 1 for warnings alone with --strict, 2 for errors.",
     ),
 )
 def check(
@@ -114,7 +114,7 @@ def convert(
     layout: LayoutOption = None,
     split: SplitOption = None,
 ) -> int:
-    """Write a data set in another layout. Nothing is overwritten, and half a result is never left behind."""
+    """Write a data set in another layout. Nothing is overwritten, and no partial result is left behind."""
     from masklet.datasets import open_dataset
     from masklet.datasets.convert import convert_dataset
 

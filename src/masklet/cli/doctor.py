@@ -29,7 +29,7 @@ _PACKAGES = {
 
 
 def doctor(as_json: JsonOption = False) -> int:
-    """Say what is installed, which engine and precision will be used, and why."""
+    """Show what is installed, which engine and precision will be used, and why."""
     from masklet.bench.card import cpu
 
     with show_status("looking around ..."):

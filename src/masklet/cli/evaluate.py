@@ -240,13 +240,15 @@ def interactive(
 @app.command(
     "everything",
     cls=MaskletCommand,
-    epilog=examples(("How much is found unasked", "masklet evaluate everything val/images --limit 20 --out found/")),
+    epilog=examples(
+        ("How much is found without prompts", "masklet evaluate everything val/images --limit 20 --out found/")
+    ),
 )
 @with_groups
 def everything(
     root: ImagesArgument,
     points_per_side: Annotated[
-        int | None, typer.Option(min=1, help="Clicks along a side of the grid. By default what suits the model.")
+        int | None, typer.Option(min=1, help="Clicks along a side of the grid. The default depends on the model.")
     ] = None,
     sources: SourcesOption = None,
     *,
@@ -305,7 +307,7 @@ app.command(
     epilog=examples(
         ("How far IoU predictions can be trusted", "masklet evaluate calibration --images val/images"),
         (
-            "Keep it in a model's folder",
+            "Store it in a model's folder",
             "masklet evaluate calibration --images val/images --clips val/clips --model exported/ --write",
         ),
     ),

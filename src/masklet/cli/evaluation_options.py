@@ -62,9 +62,7 @@ class DataChoice(OptionGroup):
 
     layout: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="How ROOT is laid out; recognised when left out.", rich_help_panel=DATA_PANEL
-        ),
+        typer.Option(metavar="NAME", help="Layout of ROOT. Detected by default.", rich_help_panel=DATA_PANEL),
     ] = None
     split: Annotated[
         str | None,
@@ -74,9 +72,7 @@ class DataChoice(OptionGroup):
     ] = None
     resolution: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="480p (when left out) or Full-Resolution, for DAVIS.", rich_help_panel=DATA_PANEL
-        ),
+        typer.Option(metavar="NAME", help="480p (default) or Full-Resolution, for DAVIS.", rich_help_panel=DATA_PANEL),
     ] = None
     limit: Annotated[
         int | None,
@@ -124,10 +120,10 @@ class RunChoice(OptionGroup):
         ),
     ] = None
     worst_count: Annotated[
-        int, typer.Option("--worst-count", min=1, help="How many pictures.", rich_help_panel=RESULT_PANEL)
+        int, typer.Option("--worst-count", min=1, help="Number of pictures.", rich_help_panel=RESULT_PANEL)
     ] = 20
     processes: Annotated[
-        int, typer.Option("--processes", "-p", min=1, help="Clips or images done at once, with one thread each.")
+        int, typer.Option("--processes", "-p", min=1, help="Clips or images evaluated at once, with one thread each.")
     ] = 1
     force: ForceOption = False
 
@@ -144,7 +140,7 @@ class RunChoice(OptionGroup):
 
     @property
     def journal(self) -> Path | None:
-        """`report.json` has `report.jsonl` beside it."""
+        """`report.json` has `report.jsonl` next to it."""
         path = self.report_path
         return None if path is None else path.with_name(f"{path.name.removesuffix('.json')}.jsonl")
 
@@ -249,12 +245,14 @@ BenchmarkOption = Annotated[
     ),
 ]
 SkipLastOption = Annotated[
-    bool, typer.Option("--skip-last", help="Leave out each clip's last frame, also where the rules do not.")
+    bool, typer.Option("--skip-last", help="Leave out each clip's last frame, even if the rules do not.")
 ]
 ImagesArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="ROOT", help="A folder with images/ and masks/, a folder of such, or a data set.", show_default=False
+        metavar="ROOT",
+        help="A folder with images/ and masks/, a folder of such folders, or a data set.",
+        show_default=False,
     ),
 ]
 ClipsArgument = Annotated[

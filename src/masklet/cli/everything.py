@@ -35,31 +35,34 @@ class EverythingChoice(OptionGroup):
         bool,
         _option(
             "--everything",
-            help="Segment everything, with a grid of clicks. The masks then go into one PNG per image that holds their "
-            "numbers, smaller masks above larger ones (16 bits when there are more than 255).",
+            help="Segment everything, with a grid of clicks. The masks are written to one PNG per image, whose "
+            "pixel values are mask numbers, smaller masks on top (16 bits if there are more than 255).",
         ),
     ] = False
     points_per_side: Annotated[
         int | None,
-        _option(metavar="N", help="The grid has N x N clicks; what suits the model when left out."),
+        _option(metavar="N", help="Use a grid of N x N clicks. The default depends on the model."),
     ] = None
     min_iou: Annotated[
         float | None,
         _option(
             metavar="0..1",
-            help="Drop masks whose predicted IoU is lower. By default what suits the model.",
+            help="Drop masks whose predicted IoU is lower. The default depends on the model.",
         ),
     ] = None
     min_stability: Annotated[
         float | None,
         _option(
             metavar="0..1",
-            help="Drop masks that change more with the threshold. By default what suits the model.",
+            help="Drop masks whose stability score is lower. The default depends on the model.",
         ),
     ] = None
     crop_layers: Annotated[
         int | None,
-        _option(metavar="N", help="Look again in crops, for small things: 1 = 2 x 2 crops, 2 = 4 x 4 crops too, ..."),
+        _option(
+            metavar="N",
+            help="Also search crops, for small objects: 1 adds 2 x 2 crops, 2 adds 4 x 4 crops as well, ...",
+        ),
     ] = None
     min_region_area: Annotated[
         int | None,

@@ -16,7 +16,7 @@ PRECISIONS = ("fp16", "fp32")
 
 EPILOG = examples(
     ("A model of your own", "masklet export run/ema.pt my-model/"),
-    ("What it is for", "masklet segment photo.jpg --model my-model/ --point 500,375"),
+    ("Use it", "masklet segment photo.jpg --model my-model/ --point 500,375"),
 )
 
 

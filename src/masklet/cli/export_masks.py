@@ -51,17 +51,19 @@ class Chosen(OptionGroup):
     out: Annotated[
         Path | None,
         out_option(
-            "A file, or for formats of many files a folder or .zip. When left out, out/NAME with the format's end."
+            "A file, or for formats of many files a folder or .zip. Default: out/NAME with the extension of the format."
         ),
     ] = None
-    objects: Annotated[str | None, typer.Option("--object", metavar="OBJECTS", help="Only these, such as 1,3.")] = None
+    objects: Annotated[
+        str | None, typer.Option("--object", metavar="OBJECTS", help="Only these objects, such as 1,3.")
+    ] = None
     accepted: Annotated[bool, typer.Option("--accepted", help="Only masks that were accepted.")] = False
     classes: Annotated[
         list[str] | None,
-        typer.Option("--class", metavar="OBJECT=CLASS", help="What kind of thing an object is. Repeat for more."),
+        typer.Option("--class", metavar="OBJECT=CLASS", help="Class of an object. Repeat for more."),
     ] = None
     names: Annotated[
-        list[str] | None, typer.Option("--name", metavar="OBJECT=NAME", help="An object's name. Repeat for more.")
+        list[str] | None, typer.Option("--name", metavar="OBJECT=NAME", help="Name of an object. Repeat for more.")
     ] = None
 
     def of(self, masklets: Masklets) -> Masklets:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 EPILOG = examples(
     ("What is this file?", "masklet models --inspect checkpoint.pt"),
-    notes="An official model is downloaded when it is first used (masklet\\[hub]), and found in the folder that "
-    "MASKLET_MODELS names, or ~/.cache/masklet, under its official file name.",
+    notes="An official model is downloaded at first use (masklet\\[hub]), unless it is in the folder that "
+    "MASKLET_MODELS names, or in ~/.cache/masklet, under its official file name.",
 )
 
 _MILLION_PARAMETERS = {
@@ -66,7 +66,7 @@ def models(
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """List the models: name, parameters, origin, and whether they are here. Or say what a file is."""
+    """List the models: name, parameters, origin, and whether their files are present. Or describe a model file."""
     from masklet.engine.hub import models_folder
 
     if inspect is not None:

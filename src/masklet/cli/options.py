@@ -51,7 +51,7 @@ SpeedOption = Annotated[
         "--speed",
         metavar="NAME",
         help="exact or fast. fast takes less time per frame, and its masks differ a little; see docs/guides/speed.md. "
-        "By default what suits the model: fast for nano, exact for others.",
+        "The default is fast for nano and exact for other models.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -61,7 +61,7 @@ PolicyOption = Annotated[
         "--policy",
         metavar="NAME",
         help=f"Which frames are remembered: {', '.join(POLICY_NAMES)}, or several, such as motion+distractor. "
-        "docs/guides/tracking.md says which is for what. By default the one that suits the model.",
+        "docs/guides/tracking.md says when to use which. The default depends on the model.",
         rich_help_panel=TRACKING_PANEL,
     ),
 ]

@@ -40,7 +40,8 @@ EPILOG = examples(
     notes="Backgrounds: none, blur, color, gray, pixelate, transparent, #RRGGBB, or the file of an image or a video. "
     "Effects: highlight, outline, spotlight, trail, remove, blur, pixelate, gray, color. Options follow with commas, "
     "as in blur,strength=0.8; docs/guides/render.md lists them. Out: .mp4 or .mkv (H.264), .webm (VP9) and .mov "
-    "(ProRes 4444) with sound, the last two with alpha; .gif; .png for an image; .zip or a folder for a PNG a frame.",
+    "(ProRes 4444) with sound, the last two with alpha; .gif; .png for an image; .zip or a folder for one PNG "
+    "per frame.",
 )
 
 
@@ -64,18 +65,21 @@ class LookChoice(OptionGroup):
     cutout: Annotated[
         str | None,
         _look_option(
-            metavar="OBJECTS", help="The objects that stay before the background, such as 1,3; all when left out."
+            metavar="OBJECTS", help="Objects that stay in front of the background, such as 1,3. By default all."
         ),
     ] = None
     feather: Annotated[float, _look_option(metavar="WIDTH", help="Softer edges, 0 to 40.")] = 0.0
     hard_edges: Annotated[bool, _look_option("--hard-edges", help="Do not soften the edges of masks.")] = False
     composition: Annotated[
         Path | None,
-        _look_option(metavar="FILE", help="All of this as JSON, as the studio and masklet.render.Composition have it."),
+        _look_option(
+            metavar="FILE",
+            help="All of these settings as a JSON file, in the format of the studio and masklet.render.Composition.",
+        ),
     ] = None
     asset: Annotated[
         list[str] | None,
-        _look_option(metavar="ID=FILE", help="With --composition: the file that an asset_id stands for."),
+        _look_option(metavar="ID=FILE", help="With --composition: the file that an asset_id refers to."),
     ] = None
 
     def compose(self) -> tuple[Composition, dict[str, str | Path]]:
@@ -113,9 +117,7 @@ class Stretch(OptionGroup):
     """The frames to render."""
 
     start: Annotated[int, typer.Option(metavar="INDEX", help="First frame.")] = 0
-    stop: Annotated[int | None, typer.Option(metavar="INDEX", help="Up to this frame, which is left out itself.")] = (
-        None
-    )
+    stop: Annotated[int | None, typer.Option(metavar="INDEX", help="Stop before this frame.")] = None
 
     def num_frames(self, all_frames: int | None) -> int | None:
         last = all_frames if self.stop is None else self.stop
@@ -132,8 +134,8 @@ def render(
     out: Annotated[
         Path | None,
         out_option(
-            "Its end decides the format; see below. When left out, out/NAME.mp4, or .webm with alpha, or .png for "
-            "an image."
+            "The file extension selects the format; see below. Default: out/NAME.mp4, .webm with alpha, or "
+            ".png for an image."
         ),
     ] = None,
     switches: Switches,

@@ -40,7 +40,7 @@ EPILOG = examples(
         "masklet segment photo.jpg --object 1 --point 500,375 --object 2 --box 10,10,300,400",
     ),
     (
-        "Every photo of a folder, cut out",
+        "Every photo in a folder, cut out",
         "masklet segment photos/ --box 10,10,300,400 --format cutout --out out/",
     ),
     ("Prompts by photo", "masklet segment --prompts prompts.json"),
@@ -59,8 +59,8 @@ class SegmentPrompts(PromptChoice):
         prompt_option(
             "--object",
             metavar="ID",
-            help="The object that the prompts after it are for, 1 when left out. A value can also say it itself: "
-            "2:500,375.",
+            help="Id of the object that the following prompts are for. Default: 1. A prompt can also name its "
+            "object: 2:500,375.",
         ),
     ] = None
     prompts: Annotated[

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 EPILOG = examples(
     ("The studio on this machine", "masklet serve"),
     ("For others, with a token", "masklet serve --host 0.0.0.0 --data /srv/masklet"),
-    notes="Projects, masks and results are kept in the data folder and are there again after a restart, "
-    "whatever ended the server.",
+    notes="Projects, masks and results are kept in the data folder and are available again after a restart, whatever "
+    "ended the server.",
 )
 
 DEFAULT_DATA = "~/.local/share/masklet"
@@ -61,10 +61,10 @@ class ServerChoice(OptionGroup):
     ] = None
     allow_stream: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST", help="A host whose RTSP streams users may have opened. Repeat for more."),
+        typer.Option(metavar="HOST", help="A host whose RTSP streams users may open. Repeat for more."),
     ] = None
     https: Annotated[
-        bool, typer.Option("--https", help="Set this behind a proxy that speaks HTTPS: cookies need it.")
+        bool, typer.Option("--https", help="Set this behind an HTTPS proxy: cookies are then sent over HTTPS only.")
     ] = False
     max_upload: Annotated[float, typer.Option(help="Largest upload, in GB.", min=0.001)] = 20.0
     max_hours: Annotated[float, typer.Option(help="Longest video, in hours.", min=0.001)] = 6.0
@@ -165,7 +165,7 @@ def add_user(
     data: DataOption = Path(DEFAULT_DATA),
     database: DatabaseOption = "",
 ) -> int:
-    """Make a user, and print the token: it is shown once."""
+    """Create a user and print the token, which is shown only once."""
     from masklet.engine.open import needs_extra
 
     with needs_extra("server", "masklet users"):
@@ -178,7 +178,7 @@ def add_user(
 
 @users_app.command("list", cls=MaskletCommand)
 def list_users(data: DataOption = Path(DEFAULT_DATA), database: DatabaseOption = "") -> int:
-    """Name the users who have a token."""
+    """List the users who have a token."""
     from masklet.engine.open import needs_extra
 
     with needs_extra("server", "masklet users"):
@@ -194,7 +194,7 @@ def revoke_user(
     data: DataOption = Path(DEFAULT_DATA),
     database: DatabaseOption = "",
 ) -> int:
-    """Take a user's token and logins away."""
+    """Revoke a user's token and end the user's logins."""
     from masklet.engine.open import needs_extra
 
     with needs_extra("server", "masklet users"):

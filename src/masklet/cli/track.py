@@ -58,7 +58,8 @@ EPILOG = examples(
     notes='prompts.json: \\[{"object_id": 1, "frame_index": 0, "points_xy": \\[\\[210, 350]], "labels": \\[1], '
     '"box_xyxy": \\[40, 60, 200, 220], "mask": "first.png"}, ...]. Give only the fields that you need.\n\n'
     "Ctrl-C stops after the current frame (status 130). What has been written is a playable video, and the session is "
-    "saved next to it: continue with --resume. The same holds if the video breaks off or the disk is full (status 2).",
+    "saved next to it: continue with --resume. The same applies if the video breaks off or the disk is full "
+    "(status 2).",
 )
 
 
@@ -80,7 +81,7 @@ def track(
     model: ModelAndSpeed,
     switches: Switches,
 ) -> int:
-    """Follow objects through a video: prompt each of them once, anywhere."""
+    """Track objects through a video. Prompt each object once, on any frame."""
     if video is None and session.resume is None:
         raise ConfigError("give a video to track, or --resume FILE to continue a session; see masklet track --help")
     frame_range.check()
@@ -282,7 +283,7 @@ def _report(
         run.print_summary(info, streams)
         if session is not None:
             print_line(
-                f"saved {session}" + ("" if run.is_finished else f"; go on with: masklet track --resume {session}")
+                f"saved {session}" + ("" if run.is_finished else f"; continue with: masklet track --resume {session}")
             )
     if run.broken is not None:
         where = "" if run.broken.frame_index is None else f" at frame {run.broken.frame_index}"

@@ -38,13 +38,13 @@ class TrackPrompts(PromptChoice):
         prompt_option(
             "--object",
             metavar="ID",
-            help="The object that the prompts after it are for, 1 when left out. A value can also say it itself: "
-            "2:500,375, or with its frame 2@30:500,375.",
+            help="Id of the object that the following prompts are for. Default: 1. A prompt can also name its "
+            "object: 2:500,375, or its object and frame: 2@30:500,375.",
         ),
     ] = None
     frame: Annotated[
         list[int] | None,
-        prompt_option(metavar="INDEX", help="The frame that the prompts after it are on, from 0; 0 when left out."),
+        prompt_option(metavar="INDEX", help="Frame that the following prompts are on, counted from 0. Default: 0."),
     ] = None
     prompts: Annotated[Path | None, prompt_option(metavar="FILE", help="JSON: a list of prompts; see below.")] = None
 
@@ -73,8 +73,8 @@ class TrackResults(OptionGroup):
     out: Annotated[
         Path | None,
         out_option(
-            "A video (.mp4, .mov, .mkv), a .json, .tif or .nii.gz, or a folder for several formats. When left "
-            "out, out/NAME.mp4 or the folder out/NAME."
+            "A video (.mp4, .mov, .mkv), a .json, .tif or .nii.gz, or a folder for several formats. Default: "
+            "out/NAME.mp4, or the folder out/NAME."
         ),
     ] = None
     formats: Annotated[
@@ -83,8 +83,8 @@ class TrackResults(OptionGroup):
             "--format",
             metavar="LIST",
             help=f"Formats to write, separated by commas: {', '.join(LIVE_FORMATS)}. The default is overlay, an "
-            "H.264 video with the audio. docs/guides/formats.md describes each. masklet export-masks writes further "
-            "ones from a saved session.",
+            "H.264 video with the audio. docs/guides/formats.md describes each. masklet export-masks writes "
+            "more formats from a saved session.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = None
@@ -117,8 +117,8 @@ class RangeChoice(OptionGroup):
         str | None,
         typer.Option(
             metavar="CENTER,WIDTH",
-            help="The range of values that slices of more than 8 bits are shown with, such as 40,400 for soft tissue "
-            "in CT. By default the range named by the file, or nearly all values that occur.",
+            help="Range of values to show in slices of more than 8 bits, such as 40,400 for soft tissue in CT. By "
+            "default the range stored in the file, or nearly all values that occur.",
             rich_help_panel=TRACKING_PANEL,
         ),
     ] = None
@@ -209,8 +209,8 @@ class SessionChoice(OptionGroup):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Save the session to this file, every minute and at the end. By default only a run that is cut off "
-            "saves it, next to its results.",
+            help="Save the session to this file, every minute and at the end. By default only an interrupted run "
+            "saves its session, next to its results.",
             rich_help_panel=SESSION_PANEL,
         ),
     ] = None
@@ -263,7 +263,7 @@ class MaskChoice(OptionGroup):
         bool,
         typer.Option(
             "--stabilise",
-            help="Write masks that flicker less: each is voted on with those of the two frames before and after it.",
+            help="Reduce flicker: each mask is a vote with the masks of the two frames before and the two after it.",
             rich_help_panel=TRACKING_PANEL,
         ),
     ] = False

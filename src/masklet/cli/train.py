@@ -36,7 +36,7 @@ EPILOG = examples(
         "A model of your own from 20 images",
         "masklet train finetune --data mine/train --validation mine/val --out runs/mine",
     ),
-    ("What it is for", "masklet segment photo.jpg --model runs/mine --point 500,375"),
+    ("Use it", "masklet segment photo.jpg --model runs/mine --point 500,375"),
     (
         "From an official checkpoint, with adapters",
         "masklet train finetune --data mine --model sam2.1-tiny --set trainable.lora.rank=8 --out runs/mine",
@@ -49,8 +49,8 @@ EPILOG = examples(
         "... each from the one before",
         "masklet train nano-images --data train/ --model runs/prompts --out runs/images --processes 2",
     ),
-    notes="The same command again goes on where the run was stopped. RUN/log.jsonl has a line every few steps, "
-    "RUN/pictures what it predicts, RUN/ema.pt the weights, RUN/MODEL_CARD.md the summary, RUN/config.json every "
+    notes="To continue a run that was stopped, repeat its command. RUN/log.jsonl has a line every few steps, "
+    "RUN/pictures its predictions, RUN/ema.pt the weights, RUN/MODEL_CARD.md the summary, RUN/config.json every "
     "setting that --set can change.",
 )
 
@@ -82,7 +82,7 @@ class Setup(OptionGroup):
         int | None, typer.Option(min=1, help="Number of steps, instead of the recipe's.", show_default=False)
     ] = None
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes in parallel, each with a thread and its share of the batch.")
+        int, typer.Option(min=1, help="Number of parallel processes, each with one thread and its share of the batch.")
     ] = 1
     settings: Annotated[
         list[str] | None,
@@ -142,7 +142,7 @@ def train(
     *,
     setup: Setup,
 ) -> int:
-    """Train a model, or go on with a run that was stopped."""
+    """Train a model, or continue a run that was stopped."""
     config = setup.config(recipe, data)
     if "LOCAL_RANK" in os.environ:  # started by torchrun: one of several
         _train(config, out, os.environ.get(_COMMAND))
@@ -216,7 +216,7 @@ def _spawn(processes: int, arguments: list[str]) -> None:
     Raises:
         MaskletError: one of them failed; the text is its own.
     """
-    # Waiting threads that spin would take the core from the process beside them.
+    # Waiting threads that spin would take the core from the process next to them.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", _COMMAND: command_line.get()}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
         with _terminable():

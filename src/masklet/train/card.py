@@ -93,7 +93,7 @@ def _scores(config: TrainConfig, validation: Sequence[Mapping[str, Any]], folder
     count = "all" if config.validation.limit is None else f"at most {config.validation.limit}"
     limit = "" if config.validation.limit is None else f" --limit {config.validation.limit}"
     return (
-        f"Mean IoU in per cent on `{config.validation.root}` ({count} images a source), which was not trained on:\n\n"
+        f"Mean IoU in per cent on `{config.validation.root}` ({count} images per source), which was not trained on:\n\n"
         + _table(("prompt", f"step {first['step']}", f"step {last['step']}"), rows)
         + "\n\nAgain: `masklet evaluate clicks "
         + f"{config.validation.root} --clicks 3 --box{limit} --model {folder}`"

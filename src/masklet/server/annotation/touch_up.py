@@ -27,7 +27,7 @@ def touched_up(
         point_xy: the click, source pixels.
         label: 1 adds, 0 takes away.
         seen: (H, W) the model's mask, given the drawn one and the click.
-        things_here: (H, W) each, the candidates for a lone click at this place; asked for only where they are needed.
+        things_here: (H, W) each, the candidates for a single click at this place; asked for only where they are needed.
 
     Returns:
         (H, W); the same array when there is nothing to do.

@@ -148,7 +148,7 @@ def get_graphs(user: CurrentUser, studio: CurrentStudio) -> schemas.Graphs:
             "float32 in the square (x * S / width), labels (N, P) int64 (1 on, 0 off, 2 and 3 a box's top left and "
             "bottom right, which come first, -1 padding: one such point at (0, 0) comes last), mask_logits "
             "(N, 1, S/4, S/4) float32 and has_mask (N,) bool, and answers low_res_logits (N, 4, S/4, S/4): mask 0 for "
-            "several points, 1 to 3 the candidates for a lone click; iou_predictions (N, 4), object_score (N,), "
+            "several points, 1 to 3 the candidates for a single click; iou_predictions (N, 4), object_score (N,), "
             "stability (N,)"
         ),
         graphs=schemas.GraphUrls(**{stage: f"{API_BASE}/graphs/{stage}.onnx" for stage in STAGE_OUTPUTS}),
