@@ -213,7 +213,7 @@ class Edges(Options):
     feather: float = number_field(0, 0, 40, "Softness")
     """Additional blur of the edge, units."""
     decontaminate: bool = switch_field(True, "Remove the old background's colour from edges")
-    """Correct pixels that are partly covered, before another background."""
+    """Remove the old background's colour from pixels that the object covers partly."""
 
 
 E = TypeVar("E", bound=Effect)
@@ -223,13 +223,13 @@ EVERY_OBJECT: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """All effects of a picture. Objects are first removed, then changed, put before the background, and drawn on."""
+    """All effects of a picture, in this order: remove objects, change them, put them on the background, draw on top."""
 
     background: Effect = field(default_factory=KeepBackground)
     objects: Mapping[int | Literal["*"], tuple[Effect, ...]] = field(default_factory=dict)
     """Effects by object id; "*" holds for objects that have no effects of their own."""
     cutout: tuple[int, ...] | None = None
-    """Ids of the objects that are put before the background; None means all."""
+    """Ids of the objects that are put in front of the background; None means all."""
     edges: Edges = field(default_factory=Edges)
 
     def __post_init__(self) -> None:

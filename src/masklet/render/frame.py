@@ -1,7 +1,7 @@
 """One frame with its effects: their order, and the state that is kept from frame to frame.
 
 a) Removed objects are painted over. b) Effects change the pixels of their objects (blur, pixelate, grey, colour).
-c) The cut-out objects are put before the background. d) Spotlights darken the rest. e) Tints, lines and trails are
+c) The cut-out objects are put in front of the background. d) Spotlights darken the rest. e) Tints, lines and trails are
 painted on top. Small objects come after large ones.
 """
 

@@ -36,7 +36,7 @@ export function MediumCard(props: { medium: Medium; onRename: () => void; onDele
       <div className="card__menu">
         <MenuButton
           small
-          label={`More for ${medium.name}`}
+          label={`More actions for ${medium.name}`}
           icon={MoreHorizontal}
           items={[
             { label: "Rename", icon: Pencil, run: props.onRename },

@@ -199,7 +199,7 @@ export function ProjectScreen({ pid }: { pid: string }) {
       {deleting && (
         <ConfirmDelete
           what={`“${deleting.name}”`}
-          detail="The file and all its masks are deleted from this studio for good. The original on your disk stays."
+          detail="The file and all its masks are deleted from this studio for good. The original on your disk is kept."
           onClose={() => setDeleting(null)}
           onConfirm={() => {
             setDeleting(null);

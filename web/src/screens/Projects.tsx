@@ -95,7 +95,7 @@ export function Projects() {
                 <div className="card__menu">
                   <MenuButton
                     small
-                    label={`More for ${project.name}`}
+                    label={`More actions for ${project.name}`}
                     icon={MoreHorizontal}
                     items={[
                       { label: "Rename", icon: Pencil, run: () => setNaming(project) },
@@ -124,7 +124,7 @@ export function Projects() {
       {deleting && (
         <ConfirmDelete
           what={`project “${deleting.name}”`}
-          detail={`${plural(deleting.num_media, "file")} and all masks in it are deleted for good.`}
+          detail={`${plural(deleting.num_media, "file")} and all masks in this project are deleted for good.`}
           onClose={() => setDeleting(null)}
           onConfirm={() => {
             setDeleting(null);

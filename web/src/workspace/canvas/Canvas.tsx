@@ -59,7 +59,7 @@ export function Canvas() {
       ref={container}
       className={`canvas canvas--${panning ? "panning" : tool}`}
       role="application"
-      aria-label={`Picture of ${medium?.name ?? ""}. Press K for a pointer moved by the arrow keys`}
+      aria-label={`Picture of ${medium?.name ?? ""}. Press K to move a pointer with the arrow keys`}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: the canvas takes keys: K puts a pointer there
       tabIndex={0}
       data-width={medium?.width}

@@ -154,7 +154,7 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
         />
         <MenuButton
           small
-          label={`More for ${object.name}`}
+          label={`More actions for ${object.name}`}
           icon={MoreHorizontal}
           items={[
             { label: "Rename", icon: Pencil, keys: "F2", run: () => actions.startRenaming(object.id) },

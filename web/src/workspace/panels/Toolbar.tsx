@@ -63,7 +63,7 @@ export function Toolbar() {
       <span className="toolbar__space" />
       <IconButton
         icon={SquareSplitHorizontal}
-        label="Compare before and now"
+        label="Compare before and after"
         keys="Y"
         pressed={compare !== null}
         onClick={actions.toggleCompare}

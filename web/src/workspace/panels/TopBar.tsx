@@ -27,7 +27,7 @@ export function TopBar() {
     <header className="topbar">
       <div className="topbar__part">
         <HomeLink />
-        <nav className="breadcrumb" aria-label="Where you are">
+        <nav className="breadcrumb" aria-label="Breadcrumb">
           <a
             href={`/p/${project.id}`}
             onClick={(event) => {

@@ -69,7 +69,7 @@ function Start() {
           wide
           icon={RefreshCw}
           keys="⇧ T"
-          tip="Tracks only the frames that your corrections affect"
+          tip="Track only the frames that your corrections affect"
           onClick={() => void actions.track(direction, "changed")}
         >
           Update {plural(stale, "frame")}
@@ -81,7 +81,7 @@ function Start() {
           wide
           icon={Play}
           keys="T"
-          tip="Tracks only frames that have not been tracked yet"
+          tip="Track only frames that have not been tracked yet"
           onClick={() => void actions.track(direction, "missing")}
         >
           Track remaining frames

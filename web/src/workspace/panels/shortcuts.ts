@@ -18,7 +18,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "[, ]", what: "Brush smaller, larger" },
       { keys: "X", what: "Switch clicks between adding and removing" },
       { keys: "G", what: "Next candidate" },
-      { keys: "K", what: "Pointer moved by the arrow keys; Enter adds, Backspace removes" },
+      { keys: "K", what: "Move the pointer with the arrow keys; Enter adds, Backspace removes" },
     ],
   },
   {
@@ -66,7 +66,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "H", what: "Hand: move the picture" },
       { keys: "\\", what: "Hold to hide masks" },
       { keys: "M", what: "Show or hide masks" },
-      { keys: "Y", what: "Compare before and now" },
+      { keys: "Y", what: "Compare before and after" },
     ],
   },
   {

@@ -18,9 +18,9 @@ interface Preset {
 
 const PRESETS: readonly Preset[] = [
   { name: "Cut-out", background: { effect: "transparent" }, effects: [] },
-  { name: "Blur behind", background: { effect: "blur" }, effects: [] },
+  { name: "Blurred background", background: { effect: "blur" }, effects: [] },
   { name: "New background", background: { effect: "color" }, effects: [] },
-  { name: "Only in colour", background: { effect: "gray" }, effects: [] },
+  { name: "Objects in colour", background: { effect: "gray" }, effects: [] },
   { name: "Spotlight", background: { effect: "none" }, effects: [{ effect: "spotlight" }] },
   { name: "Highlight", background: { effect: "none" }, effects: [{ effect: "highlight" }, { effect: "outline" }] },
   { name: "Pixelate", background: { effect: "none" }, effects: [{ effect: "pixelate" }] },
@@ -59,7 +59,7 @@ export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: F
     <div className="export">
       <div className="export__left">
         <Preview composition={composition} medium={medium} ready={!needsAsset} />
-        <ul className="presets" aria-label="Looks">
+        <ul className="presets" aria-label="Presets">
           {PRESETS.map((preset) => (
             <li key={preset.name}>
               <button type="button" className="preset" onClick={() => applyPreset(preset)}>
@@ -157,7 +157,7 @@ function TargetSelect(props: {
   return (
     <select
       className="input"
-      aria-label="Whose effects"
+      aria-label="Apply effects to"
       value={props.target}
       onChange={(event) => props.onChange(event.currentTarget.value)}
     >

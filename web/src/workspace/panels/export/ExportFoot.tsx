@@ -26,7 +26,7 @@ export function ExportFoot(props: {
         disabled={isBusy(props.job) || !hasObjects || !props.isReady}
         onClick={props.onExport}
       >
-        {hasObjects ? "Export" : "Mark an object first"}
+        {hasObjects ? "Export" : "Add an object first"}
       </Button>
     </footer>
   );
