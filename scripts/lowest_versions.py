@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def lowest_pins(project: dict[str, Any], extras: list[str]) -> Iterator[str]:
-    """Yield "name==version" for the requirements of the core and of some extras.
+    """Yield "name==version" for the requirements of the core and of some extras: of two bounds the higher one counts.
 
     Args:
         project: the table [project] of pyproject.toml.
@@ -79,12 +79,19 @@ def lowest_pins(project: dict[str, Any], extras: list[str]) -> Iterator[str]:
     requirements = [*project["dependencies"]]
     for extra in all_extras(project, extras):
         requirements += optional[extra]
+    lowest: dict[str, str] = {}
     for requirement in requirements:
         match = REQUIREMENT.match(requirement.partition(";")[0].strip())
         if match is None or (match["name"] != project["name"] and not match["lowest"]):
             sys.exit(f"error: the requirement {requirement!r} must have the form name>=version")
         if match["name"] != project["name"]:
-            yield f"{match['name']}{'[' + match['extras'] + ']' if match['extras'] else ''}=={match['lowest']}"
+            name = f"{match['name']}{'[' + match['extras'] + ']' if match['extras'] else ''}"
+            lowest[name] = max(lowest.get(name, "0"), match["lowest"], key=_numbers)
+    yield from (f"{name}=={version}" for name, version in lowest.items())
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def all_extras(project: dict[str, Any], extras: list[str]) -> list[str]:
