@@ -281,6 +281,6 @@ def _print_remarks(document: dict[str, Any]) -> None:
         )
     if efforts := document.get("efforts"):
         last = efforts[-1]
-        print_line(f"{last['clicks']:.1f} clicks on {last['frames']:.1f} frames an object, {last['seconds']:.0f} s")
+        print_line(f"{last['clicks']:.1f} clicks on {last['frames']:.1f} frames per object, {last['seconds']:.0f} s")
     if empty := document["settings"].get("clips_without_objects"):
         print_line(f"without an object to judge: {', '.join(empty)}")

@@ -159,7 +159,7 @@ def train(
     except FloatingPointError as error:
         raise MaskletError(str(error)) from error
     took = f"{watch.seconds / 60:.0f} min" if watch.seconds >= 120 else f"{watch.seconds:.0f} s"
-    print_line(f"{config.schedule.steps} steps; this time took {took}")
+    print_line(f"{config.schedule.steps} steps; this run took {took}")
     _print_scores(out)
     print_line(f"wrote {out / 'ema.pt'}, {out / 'MODEL_CARD.md'}")
     return 0

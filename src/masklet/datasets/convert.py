@@ -423,7 +423,7 @@ def _sa1b_document(labels: Labels, file_name: str, number: int) -> dict[str, Any
 
 
 def _write_video(path: Path, clip: ClipExample) -> tuple[int, int]:
-    """H.264 of 24 frames a second; an odd last row or column is left out, since 4:2:0 has even sides.
+    """H.264 of 24 frames per second; an odd last row or column is left out, since 4:2:0 has even sides.
 
     Returns:
         Height and width.

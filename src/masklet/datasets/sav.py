@@ -1,4 +1,4 @@
-"""SA-V: videos of 24 frames a second with masklets for every fourth frame, in a JSON next to each.
+"""SA-V: videos of 24 frames per second with masklets for every fourth frame, in a JSON next to each.
 
     sav_000/sav_000001.mp4   sav_000/sav_000001_manual.json   sav_000/sav_000001_auto.json
 

@@ -142,7 +142,7 @@ def _truth(labels: Labels) -> tuple[FoundMask, ...]:
 
 
 def _coco_evaluation(images: Sequence[ImageMasks]) -> COCOeval:
-    """Matched, class-agnostic, for 100 and 1000 masks an image."""
+    """Matched, class-agnostic, for 100 and 1000 masks per image."""
     truth, results = COCO(), COCO()
     truth.dataset, results.dataset = _as_coco(images, "truth"), _as_coco(images, "found")
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes

@@ -80,7 +80,7 @@ def evaluate_interactive(
         engine: the model.
         data: clips, as a data set or as what `masklet.datasets.open_datasets` takes.
         mode: offline or online.
-        frames: prompted frames an object, at most.
+        frames: maximum number of prompted frames per object.
         clicks: on each of them, at most: a mask without error gets none.
         memory: the tracker's rules of remembering; those of the model when left out.
         clips: only these, by name.

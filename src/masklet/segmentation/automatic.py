@@ -99,7 +99,7 @@ class AutomaticConfig:
     """Overlap of the crops of layer 1, as a fraction of the image's shorter side; halved with each further layer
     (crop_overlap_ratio)."""
     crop_points_divisor: int = 1
-    """The grid of layer n has `points_per_side / crop_points_divisor^n` clicks a side
+    """The grid of layer n has `points_per_side / crop_points_divisor^n` clicks per side
     (crop_n_points_downscale_factor)."""
     min_region_area: int = 0
     """Holes and separate pieces of fewer pixels than this are filled and removed in what is left, and then new

@@ -78,7 +78,7 @@ class ClipDataConfig:
     size: int = 256
     """Side of the square model input, pixels; even."""
     objects_per_clip: int = 3
-    """K, objects a clip; repeated when a clip has fewer."""
+    """K, objects per clip; repeated when a clip has fewer."""
     num_frames: int = 6
     """T."""
     real_probability: float = 0.35

@@ -161,7 +161,7 @@ class Motion:
             columns: (w,) frame x.
             rows: (h,) frame y.
             source_xy: the source's centre, its pixels.
-            zoom: source pixels a frame pixel, at scale 1.
+            zoom: source pixels per frame pixel, at scale 1.
 
         Returns:
             Source x and y, each (h, w).
