@@ -109,11 +109,14 @@ def check(name: str, folder: Path | None, num_frames: int) -> Comparison:
         MaskletError: the checkpoint is missing or damaged.
         OSError: transformers cannot load its own.
     """
+    import torch
+
     source: str | Path = name if folder is None else folder / OFFICIAL[name].name
     model = masklet.load(source, device="cpu", precision="fp32", speed="exact")
     theirs, weights = load_transformers(model, OFFICIAL[name].repository, folder)
-    photos = list(compare_photos(model, theirs))
-    video = list(compare_video(model, theirs, num_frames))
+    with torch.no_grad():
+        photos = list(compare_photos(model, theirs))
+        video = list(compare_video(model, theirs, num_frames))
     return Comparison(
         name,
         weights,
@@ -132,7 +135,6 @@ def load_transformers(model: Model, repository: str, folder: Path | None) -> tup
     from masklet.model.checkpoint import Checkpoint, to_transformers
     from masklet.model.foreign import config_to_transformers
 
-    torch.set_grad_enabled(False)
     local = None if folder is None else folder / repository.partition("/")[2]
     if local is None or (local / "config.json").is_file():
         theirs = transformers.Sam2VideoModel.from_pretrained(str(local or repository), dtype=torch.float32)
