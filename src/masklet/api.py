@@ -43,7 +43,7 @@ def load(
 
     Raises:
         CheckpointError: the model is unknown, its files do not fit, or they cannot be downloaded.
-        ConfigError: `image_size` is no multiple of 32.
+        ConfigError: `image_size` is not a multiple of 32.
         EngineError: the device, precision or speed is unknown, or an extra is missing; the text says which.
     """
     from masklet.engine.open import open_engine

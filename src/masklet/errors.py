@@ -39,12 +39,12 @@ class OutputError(MaskletError, OSError):
 
 
 DataFault = Literal["bad labels", "cannot be read", "sizes differ", "more than 255 objects"]
-"""What reports on data sets count an error as."""
+"""The kind under which reports on data sets count an error."""
 
 
 class DataError(MaskletError, ValueError):
-    """A data set that cannot be used: a missing folder, a mask without its image, sizes that differ; `fault` is what
-    reports count it as."""
+    """A data set that cannot be used: a missing folder, a mask without its image, sizes that differ; `fault` is
+    the kind under which reports count it."""
 
     def __init__(self, message: str, fault: DataFault = "bad labels") -> None:
         super().__init__(message)

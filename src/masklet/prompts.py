@@ -371,8 +371,8 @@ class Prompt:
             PromptError: it is not a prompt.
         """
         load = load_array or _array_from_json
-        there = [name for name in FIELD_NAMES if document.get(name) is not None]
-        values = {name: _from_json(name, document[name], load) for name in there}
+        names = [name for name in FIELD_NAMES if document.get(name) is not None]
+        values = {name: _from_json(name, document[name], load) for name in names}
         if isinstance(values.get("mask"), np.ndarray) and not values["mask"].any():
             return cls.absent(values["mask"].shape)
         return cls.create(**values, refine=True)

@@ -58,35 +58,35 @@ class Options:
     """Base of a record whose fields are made by the functions above."""
 
     label: ClassVar[str] = "options"
-    """What messages call it."""
+    """Name of the record in messages."""
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            object.__setattr__(self, one.name, _checked(one, getattr(self, one.name), self.label))
+        for option in fields(self):
+            object.__setattr__(self, option.name, _checked(option, getattr(self, option.name), self.label))
 
     @classmethod
     def of(cls: type[T], values: Mapping[str, Any] | None) -> T:
-        """From JSON; what is left out has its default.
+        """Create the options from JSON; missing ones have their defaults.
 
         Raises:
             ConfigError: an option is unknown, or a value is not allowed.
         """
-        check_names(values or {}, tuple(one.name for one in fields(cls)), cls.label)
+        check_names(values or {}, tuple(option.name for option in fields(cls)), cls.label)
         return cls(**(values or {}))
 
     def values(self) -> dict[str, Any]:
-        """JSON, defaults too."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        """Return the options as JSON, with defaults."""
+        return {option.name: getattr(self, option.name) for option in fields(self)}
 
     @classmethod
     def schema(cls) -> Schema:
-        """JSON schema of the options."""
-        properties = {one.name: {**one.metadata["schema"], "default": one.default} for one in fields(cls)}
+        """Return the JSON schema of the options."""
+        properties = {option.name: {**option.metadata["schema"], "default": option.default} for option in fields(cls)}
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def check_names(values: Any, names: tuple[str, ...], where: str) -> None:
-    """Refuse what is no JSON object, and names that nothing has.
+    """Refuse a value that is not a JSON object, and unknown names.
 
     Raises:
         ConfigError: see above.
@@ -97,11 +97,11 @@ def check_names(values: Any, names: tuple[str, ...], where: str) -> None:
         raise ConfigError(f"{where}: unknown {min(map(str, unknown))!r}, known are {', '.join(names) or 'no options'}")
 
 
-def _checked(one: Field[Any], value: Any, where: str) -> Any:
-    """The value of an option, as its schema wants it."""
-    schema = one.metadata["schema"]
+def _checked(option: Field[Any], value: Any, where: str) -> Any:
+    """Return the value of an option, checked and converted by its schema."""
+    schema = option.metadata["schema"]
     kind, *others = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    where = f"{where}: {one.name}"
+    where = f"{where}: {option.name}"
     if value is None and "null" in others:
         return None
     if kind == "boolean":

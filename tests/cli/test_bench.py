@@ -26,7 +26,7 @@ def test_stages_of_nano_are_printed_and_kept(run: Run, tmp_path: Path) -> None:
     [
         (["everything"], "PARTS: unknown part 'everything', must be one of stages, commands, peers"),
         (["stages", "--speed", "faster"], "--speed: unknown speed 'faster', must be one of exact, fast"),
-        (["stages", "--objects", "0"], "--objects must be numbers from 1 on, got '0'"),
+        (["stages", "--objects", "0"], "--objects must be whole numbers of at least 1, got '0'"),
         (["commands", "--frames", "9,5"], "the smaller first, got '9,5'"),
         (["peers"], "peers are compared with an official architecture on a CPU"),
         (["stages", "--model", "nano", "--random-weights"], "--random-weights needs one of sam2.1-tiny"),

@@ -180,7 +180,7 @@ def test_errors_of_masklet_are_one_line(photo: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_faults_of_masklet_say_that_they_are(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    run(*raising(KeyError("x"), monkeypatch)).fails_with("KeyError: 'x': a fault of masklet; --debug", status=1)
+    run(*raising(KeyError("x"), monkeypatch)).fails_with("KeyError: 'x': a bug in masklet; --debug", status=1)
 
 
 def test_running_out_of_memory_is_said(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

@@ -84,7 +84,7 @@ def test_what_it_says(here: Path, run: Run, toy: Checkpoint) -> None:
     assert run("convert", "model.pt", "plain.safetensors", "--layout", "sam2").out.splitlines() == [
         "sam2.1-toy, from the layout of sam2 to that of sam2",
         f"wrote plain.safetensors ({(here / 'plain.safetensors').stat().st_size / 1e6:.1f} MB)",
-        f"the layout of sam2 does not hold the input size: load it with image_size={toy.config.image_size}",
+        f"the layout of sam2 does not store the input size: load it with image_size={toy.config.image_size}",
     ]
     assert digests(here / "plain.safetensors") == digests(here / "model.pt")
 
@@ -113,7 +113,7 @@ def test_a_bad_source_leaves_the_target_alone(here: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nano", "nano.pt"], "is an exported model, which cannot be turned back"),
+        (["nano", "nano.pt"], "is an exported model, which cannot be converted back"),
         (["model.pt", "out.pt", "--layout", "onnx"], "--layout must be one of sam2, transformers, masklet, got 'onnx'"),
         (["model.pt", "out.pt", "--image-size", "512"], "would be lost in the official layout"),
         (["model.pt", "out.safetensors", "--image-size", "100"], "image_size must be a multiple of 32, got 100"),

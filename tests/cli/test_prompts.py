@@ -101,7 +101,7 @@ def test_a_file_by_image(tmp_path: Path) -> None:
     assert list(found.by_file) == [tmp_path / "a.png", tmp_path / "sub" / "b.png"]
     assert found.for_file(tmp_path / "a.png")[0].values["points_xy"] == [[1, 2]]
     assert found.for_file(Path("elsewhere/b.png"))[0].values["points_xy"] == [[3, 4]]
-    with pytest.raises(PromptError, match=r"says nothing of c\.png"):
+    with pytest.raises(PromptError, match=r"has no prompts for c\.png"):
         found.for_file(Path("c.png"))
 
 

@@ -1,7 +1,7 @@
-"""The `masklet` command. Each subcommand has a file of its own; how a run begins and ends is here.
+"""The `masklet` command. Each subcommand has its own file; this module runs them and maps errors to exit statuses.
 
-Exit status: 0 done; 2 something was wrong, and one line on stderr says what (what was finished before is written);
-130 stopped by Ctrl-C; 1 a fault of masklet itself. Subcommands import numpy and the runtimes inside their functions,
+Exit status: 0 success; 2 an error, explained in one line on stderr (results finished before it are kept); 130 stopped
+by Ctrl-C; 1 a bug in masklet itself. Subcommands import numpy and the runtimes inside their functions,
 so that `masklet --help` answers at once.
 """
 
@@ -67,8 +67,8 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(data.app, name="data")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"masklet {__version__}")
         raise typer.Exit
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: without the program's name; those of the process when left out.
+        arguments: without the program's name; by default those of the process.
 
     Returns:
         The exit status; see the module.
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [argument for argument in words if argument != "--debug"] or ["--help"]
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file name must not end a run that has succeeded
+        if isinstance(stream, io.TextIOWrapper):  # an unprintable file name must not fail a successful run
             stream.reconfigure(errors="backslashreplace")
     try:
         status = typer.main.get_command(app).main(words, prog_name="masklet", standalone_mode=False)
@@ -125,5 +125,5 @@ def _explain(error: Exception) -> int:
     if isinstance(error, MemoryError):
         print_error("out of memory: try a smaller image or fewer objects at once")
         return 2
-    print_error(f"{type(error).__name__}: {error}: a fault of masklet; --debug shows where, please report it")
+    print_error(f"{type(error).__name__}: {error}: a bug in masklet; --debug shows where, please report it")
     return 1

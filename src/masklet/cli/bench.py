@@ -61,14 +61,14 @@ class Contestants(OptionGroup):
         """Return the speeds to compare.
 
         Raises:
-            ConfigError: one is unknown, or there is none.
+            ConfigError: a speed is unknown, or the list is empty.
         """
         from masklet.engine.staged import SPEEDS
 
         return _not_empty(split_list(self.speed, of=SPEEDS, name="--speed"), "--speed")
 
     def engines(self, threads: int) -> dict[str, Engine[Any]]:
-        """Return the engines by what tells one from the others.
+        """Return the engines by the settings in which they differ.
 
         Raises:
             ConfigError: a precision or a speed is unknown.
@@ -79,7 +79,7 @@ class Contestants(OptionGroup):
 
 
 class Workload(OptionGroup):
-    """The load that is measured, and how often."""
+    """The workload to measure, and the number of repetitions."""
 
     objects: Annotated[str, typer.Option(metavar="LIST", help="Numbers of objects.")] = "1,8"
     clip: Annotated[
@@ -97,7 +97,7 @@ class Workload(OptionGroup):
         """Return the numbers of objects.
 
         Raises:
-            ConfigError: they are not whole numbers from 1 on.
+            ConfigError: they are not whole numbers of at least 1.
         """
         return _not_empty([_number(text, "--objects") for text in split_list(self.objects)], "--objects")
 
@@ -105,7 +105,7 @@ class Workload(OptionGroup):
         """Return the two numbers of tracked frames, the smaller first.
 
         Raises:
-            ConfigError: something else was typed.
+            ConfigError: the option does not have two numbers, the smaller first.
         """
         lengths = [_number(text, "--frames") for text in split_list(self.frames)]
         if len(lengths) != 2 or lengths[0] >= lengths[1]:
@@ -135,7 +135,7 @@ def bench(
 
     selected_parts = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
     speeds, counts = contestants.speeds(), workload.counts()
-    workload.lengths()  # refused before anything is measured
+    workload.lengths()  # raises before anything is measured
     if "commands" in selected_parts and contestants.random_weights:
         raise ConfigError("commands load a model by its name: leave --random-weights out")
     if "commands" in selected_parts and not hasattr(os, "wait4"):
@@ -170,7 +170,7 @@ def _not_empty(entries: list[Any], option: str) -> list[Any]:
 
 def _number(text: str, name: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise ConfigError(f"{name} must be numbers from 1 on, got {text!r}")
+        raise ConfigError(f"{name} must be whole numbers of at least 1, got {text!r}")
     return int(text)
 
 
@@ -195,7 +195,7 @@ class _Settings:
 
 
 def _engines(settings: _Settings, speeds: list[str], precisions: list[str], compiled: bool) -> dict[str, Engine[Any]]:
-    """Return the engines by what tells one from the others."""
+    """Return the engines by the settings in which they differ."""
     engines = {}
     for precision in precisions:
         for speed in speeds:

@@ -1,4 +1,4 @@
-"""`masklet evaluate calibration`: which IoU a model's IoU prediction stands for."""
+"""`masklet evaluate calibration`: compare a model's IoU predictions with measured IoUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of the command line: switches without types, one line on Ctrl-C, prompts with scopes."""
+"""Command classes: switches are listed without types, Ctrl-C ends in one line, prompts have scopes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class MaskletGroup(TyperGroup):
 
 
 class MaskletCommand(TyperCommand):
-    """A subcommand that ends in one line when Ctrl-C is pressed."""
+    """A subcommand that exits with a one-line message on Ctrl-C."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         params = _without_types_of_switches(super().get_params(ctx))
         *options, last = [param for param in params if param.param_type_name == "option"]
-        # Typer lists options without a panel first; one that holds only --help would come before what users look for.
+        # Typer lists options without a panel first: a panel with nothing but --help would precede the useful ones.
         if options and last.name == "help" and all(getattr(param, "rich_help_panel", None) for param in options):
             last.rich_help_panel = HELP_PANEL
         return params
@@ -39,7 +39,7 @@ class MaskletCommand(TyperCommand):
 
 
 def _without_types_of_switches(params: list[Any]) -> list[Any]:
-    """Have the help page list `--force` and not `--force <bool>`."""
+    """Make the help page list `--force` instead of `--force <bool>`."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
@@ -47,7 +47,7 @@ def _without_types_of_switches(params: list[Any]) -> list[Any]:
 
 
 class PromptCommand(MaskletCommand):
-    """A subcommand in which `--object` and `--frame` hold for the prompts after them."""
+    """A subcommand in which `--object` and `--frame` apply to the prompts after them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, with_scope(args))

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 PIPED_WIDTH = 240
-"""Columns when the output is not a terminal: wide enough that no line of a table is folded or cut."""
+"""Columns when the output is not a terminal: wide enough that no line of a table is wrapped or cut."""
 
 MAX_ROWS = 40
-"""Rows of a summary; the rest is counted."""
+"""Rows shown in a summary; further rows are only counted."""
 
 command_line: ContextVar[str] = ContextVar("command_line", default="masklet")
-"""The command as it was typed, for documents that say how they were made; `main` sets it."""
+"""The command as typed, for documents that record it; `main` sets it."""
 
 
 def stdout() -> Console:
-    """Return the console for results. It is made again each time, as tests and notebooks replace the stream."""
+    """Return the console for results; a new one on each call, because tests and notebooks replace the stream."""
     return _console(stderr=False)
 
 
@@ -108,7 +108,7 @@ def _escaped(cell: str) -> str:
 
 
 class ProgressReport:
-    """Shows how far a run is; does nothing unless stderr is a terminal. It is a `masklet.records.Progress` itself."""
+    """Shows the progress of a run, as a `masklet.records.Progress`; does nothing unless stderr is a terminal."""
 
     def __call__(self, done: int, total: int | None, name: str = "") -> None:
         self.update(done, name[-40:], total)
@@ -117,7 +117,7 @@ class ProgressReport:
         """Show `done` of the total, and `status` at the end of the line. `total` may become known later."""
 
     def describe(self, description: str) -> None:
-        """Show what is being done now."""
+        """Show a description of the current step."""
 
 
 class _BarReport(ProgressReport):
@@ -137,7 +137,7 @@ def show_progress(description: str, total: int | None, unit: str) -> Iterator[Pr
 
     Args:
         description: what is being done.
-        total: number of steps; None when that is not known.
+        total: number of steps; None if unknown.
         unit: name of the steps, in the plural.
     """
     console = stderr()
@@ -191,7 +191,7 @@ def show_status(text: str) -> Iterator[None]:
 
 
 class Stopwatch:
-    """Measures the seconds since it was made."""
+    """Measures the seconds since it was created."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LAYOUTS = ("sam2", "transformers", "masklet")
 OFFICIAL_IMAGE_SIZE = 1024
-"""Pixels; what a file of the official layout is taken for."""
+"""Input size in pixels that is assumed for files of the official layout, which do not store it."""
 
 EPILOG = examples(
     ("An official model for transformers", "masklet convert sam2.1_hiera_tiny.pt tiny/"),
@@ -75,7 +75,7 @@ def convert(
         from masklet.model.checkpoint import read_checkpoint, save_checkpoint
     source = find_model(model)
     if is_exported(source):
-        raise CheckpointError(f"{source} is an exported model, which cannot be turned back: give its checkpoint")
+        raise CheckpointError(f"{source} is an exported model, which cannot be converted back: give its checkpoint")
     with show_status(f"converting {model} ..."):
         checkpoint = read_checkpoint(source, image_size=image_size)
         save_checkpoint(checkpoint, target, target_layout)
@@ -101,7 +101,7 @@ def _report(checkpoint: Checkpoint, target_layout: Layout, target: Path, *, as_j
     print_line(f"wrote {target} ({format_bytes(size)})")
     side = checkpoint.config.image_size
     if target_layout == "sam2" and side != OFFICIAL_IMAGE_SIZE:
-        print_line(f"the layout of sam2 does not hold the input size: load it with image_size={side}")
+        print_line(f"the layout of sam2 does not store the input size: load it with image_size={side}")
     return 0
 
 
@@ -111,7 +111,7 @@ def _layout_for(path: Path) -> Layout:
 
 
 def _refuse_misfit(path: Path, layout: Layout) -> None:
-    """A file where a folder goes, or the other way round."""
+    """Refuse a file name for a layout that is a folder, and the reverse."""
     from masklet.engine.hub import SUFFIXES
 
     if layout == "transformers" and (path.is_file() or path.suffix in SUFFIXES):

@@ -1,4 +1,4 @@
-"""`masklet data`: look at a data set, find what is wrong with it, and write it in another layout."""
+"""`masklet data`: check a data set, show it, and convert it to another layout."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def doctor(as_json: JsonOption = False) -> int:
     """Show what is installed, which engine and precision will be used, and why."""
     from masklet.bench.card import cpu
 
-    with show_status("looking around ..."):
+    with show_status("checking this machine ..."):
         report: dict[str, Any] = {
             "masklet": __version__,
             "python": platform.python_version(),
@@ -62,12 +62,12 @@ def _version(name: str) -> str | None:
 
     with suppress(PackageNotFoundError):
         return version(name)
-    # The build with windows is as good for masklet.
+    # The build with windows (GUI) works as well.
     return _version("opencv-python") if name == "opencv-python-headless" else None
 
 
 def _or_reason(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the result of a check, or why it failed: an error here must not end the report."""
+    """Return the result of a check, or the error as its reason: an error must not end the report."""
     try:
         return {"works": True, **look()}
     except MaskletError as error:
@@ -78,7 +78,7 @@ def _or_reason(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _gpu() -> dict[str, Any]:
     if _version("torch") is None:
-        return {"works": False, "why": 'not asked, for PyTorch is not installed: pip install "masklet[torch]"'}
+        return {"works": False, "why": 'unknown, because PyTorch is not installed: pip install "masklet[torch]"'}
     import torch
 
     if torch.cuda.is_available():
@@ -86,7 +86,7 @@ def _gpu() -> dict[str, Any]:
         return {"why": f"PyTorch sees {', '.join(names)}"}
     if torch.backends.mps.is_available():
         return {"why": "PyTorch sees Apple's MPS"}
-    return {"works": False, "why": f"PyTorch {torch.__version__} sees none"}
+    return {"works": False, "why": f"PyTorch {torch.__version__} sees no GPU"}
 
 
 def _h264() -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _h264() -> dict[str, Any]:
 
     encoders = [name for name in ("libx264", "libopenh264") if name in av.codecs_available]
     if not encoders:
-        return {"works": False, "why": "FFmpeg has no H.264 encoder here: overlays become MPEG-4"}
+        return {"works": False, "why": "this FFmpeg has no H.264 encoder: overlays become MPEG-4"}
     return {"why": f"{encoders[0]}, in PyAV {av.__version__}"}
 
 
@@ -112,7 +112,7 @@ def _nano() -> dict[str, Any]:
 
 
 def _checkpoints() -> dict[str, Any]:
-    """Asks the engine itself, with a small model in it, so that what is said here is what will happen."""
+    """Report how checkpoints run, from an engine with a small model: its own choices, not a copy of their rules."""
     if _version("torch") is None:
         return {"works": False, "why": 'they need PyTorch: pip install "masklet[torch]"'}
     import torch
@@ -131,7 +131,7 @@ def _checkpoints() -> dict[str, Any]:
 
 
 def _attention(*, half: bool) -> dict[str, Any]:
-    """Report whether checkpoints on CPUs have masklet's own attention, which is compiled now if it has not been."""
+    """Report whether checkpoints on CPUs use masklet's attention kernel, which is compiled now if necessary."""
     if _version("torch") is None:
         return {"works": False, "why": 'it is for checkpoints, which need PyTorch: pip install "masklet[torch]"'}
     import torch
@@ -140,7 +140,7 @@ def _attention(*, half: bool) -> dict[str, Any]:
 
     kernel, why = kernels.look(half)
     if kernel is not None and torch.get_num_threads() > 1 and kernels.parallel() is None:
-        why = "PyTorch was built without GNU OpenMP, whose threads it needs: OMP_NUM_THREADS=1 has it on one thread"
+        why = "PyTorch was built without GNU OpenMP, whose threads it needs: OMP_NUM_THREADS=1 enables it on one thread"
         kernel = None
     return {"works": kernel is not None, "why": why}
 

@@ -1,4 +1,4 @@
-"""`masklet evaluate`: how good a model is, by the field's metrics, on images and on clips."""
+"""`masklet evaluate`: measure a model by standard metrics, on images and on clips."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class MeasuredModel(ModelAndSpeed):
     """The model that is measured."""
 
     def open_engine(self) -> Callable[[], Any]:
-        """Return a function that opens the engine in another process, with one thread, as they share the machine."""
+        """Return a function that opens the engine in a worker process, with one thread: processes share the machine."""
         from masklet.engine.open import open_engine
 
         return functools.partial(
@@ -45,7 +45,7 @@ class MeasuredModel(ModelAndSpeed):
         )
 
     def identity(self) -> str:
-        """Changes when the weights do, so that results of others are not taken up."""
+        """Return a digest of weights and settings, so that a run does not resume another model's results."""
         from masklet.engine.open import find_model
 
         path = find_model(self.model)
@@ -92,7 +92,7 @@ class DataChoice(OptionGroup):
 
 
 class RunChoice(OptionGroup):
-    """Options of the run, and places for its results."""
+    """Options of the run, and the destinations of its results."""
 
     json_path: Annotated[
         Path | None,
@@ -129,7 +129,7 @@ class RunChoice(OptionGroup):
 
     @property
     def report_path(self) -> Path | None:
-        """The file of the report, if it is to be one."""
+        """Path of the report; None if no file was requested."""
         if self.out is not None:
             return self.out / "report.json"
         return None if self.json_path == STDOUT else self.json_path
@@ -140,12 +140,12 @@ class RunChoice(OptionGroup):
 
     @property
     def journal(self) -> Path | None:
-        """`report.json` has `report.jsonl` next to it."""
+        """Path of the finished parts: `report.jsonl` next to `report.json`."""
         path = self.report_path
         return None if path is None else path.with_name(f"{path.name.removesuffix('.json')}.jsonl")
 
     def prepare(self) -> None:
-        """An evaluation is long: what would fail at its end fails before its start."""
+        """Check that all results can be written, before a long evaluation starts."""
         if self.out is not None and self.json_path is not None:
             raise ConfigError("--out writes the report too: give it or --json, not both")
         for path in (self.report_path, self.pictures_folder):
@@ -160,7 +160,7 @@ class RunChoice(OptionGroup):
 
     @contextmanager
     def running(self, root: Path, unit: str, model: MeasuredModel | None = None) -> Iterator[RunOptions]:
-        """Show progress; say what is kept when the run is interrupted."""
+        """Show progress; if the run is interrupted, report which results are kept."""
         from masklet.evaluation.journal import count_finished
         from masklet.evaluation.running import RunOptions
 
@@ -183,7 +183,7 @@ class RunChoice(OptionGroup):
             raise Cancelled(f"{kept} in {self.journal}; the same command continues from there") from stop
 
     def deliver(self, report: EvaluationReport, data: Dataset | None) -> int:
-        """Write and print what was asked for."""
+        """Write and print the requested results."""
         document = report.to_dict(command=command_line.get())
         if self.report_path is not None:
             _write_text(self.report_path, json.dumps(document, indent=1) + "\n")
@@ -208,15 +208,15 @@ class RunChoice(OptionGroup):
 
 
 class Evaluation(MeasuredModel, RunChoice, DataChoice):
-    """A model on data: options in the order data, run, model."""
+    """Options of an evaluation of a model, in the order data, run, model."""
 
     def measure(self, root: Path, unit: str, evaluate: Callable[[Model, Dataset, RunOptions], EvaluationReport]) -> int:
-        """Open both, measure, and deliver what comes out.
+        """Open model and data, evaluate, and write the results.
 
         Args:
-            root: of the data.
-            unit: of the progress bar.
-            evaluate: measures.
+            root: the data set.
+            unit: name of the steps of the progress bar, in the plural.
+            evaluate: makes the report.
         """
         self.prepare()
         dataset, loaded = self.open(root), self.load()
@@ -269,7 +269,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _print_remarks(document: dict[str, Any]) -> None:
-    """Return the lines of a report next to its table."""
+    """Print the lines of a report that are not in its table."""
     if groups := document.get("groups"):
         scores = ", ".join(f"{name} J {row['J'] * 100:.1f} F {row['F'] * 100:.1f}" for name, row in groups.items())
         print_line(f"{scores}; overall is their mean")

@@ -1,4 +1,4 @@
-"""`masklet segment --everything`: all that is in images, without being told what."""
+"""`masklet segment --everything`: segment all objects in images, without prompts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _option(*names: str, help: str, metavar: str | None = None) -> Any:
 
 
 class EverythingChoice(OptionGroup):
-    """Automatic masks instead of prompts; settings that are left out suit the model."""
+    """Automatic masks instead of prompts; settings that are not given depend on the model."""
 
     everything: Annotated[
         bool,
@@ -74,17 +74,17 @@ class EverythingChoice(OptionGroup):
     ] = None
 
     def changes(self) -> dict[str, Any]:
-        """Fields of `AutomaticConfig` that were asked for."""
+        """Return the fields of `AutomaticConfig` that were set on the command line."""
         names = [option.name for option in self.options() if option.name != "everything"]
-        chosen = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in chosen.items() if value is not None}
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def segment_everything(images: Sequence[Path], changes: dict[str, Any], results: Results) -> int:
-    """Find everything in each image; `changes` are fields of `AutomaticConfig` that were asked for."""
+    """Segment everything in each image; `changes` are the fields of `AutomaticConfig` set on the command line."""
     from masklet.segmentation.automatic import AutomaticConfig
 
-    AutomaticConfig(**changes)  # says what is wrong with them before a model is loaded
+    AutomaticConfig(**changes)  # raises before a model is loaded
     formats = results.chosen_formats(without="cutout", name="--format with --everything")
     names = {"overlay": "overlay.jpg", "masks": "masks.png"}
     jobs = [
@@ -162,7 +162,7 @@ def _find(
     rgb: ByteArray,
     show: Callable[[AutomaticCounts], None],
 ) -> Callable[[float], _Found]:
-    """Segment; what comes back writes."""
+    """Segment an image; return a function that writes its results, given the seconds the segmentation took."""
     from masklet.segmentation.automatic import label_map
 
     counts: list[AutomaticCounts] = []
@@ -194,7 +194,7 @@ def _rows(masks: Sequence[AutomaticMask]) -> list[MaskRow]:
 
 
 def _extra(mask: AutomaticMask) -> dict[str, Any]:
-    """Return the fields that COCO annotations have here; object score and confidence are those of prompts."""
+    """Return the extra fields of COCO annotations; object score and confidence exist only for prompts."""
     return {
         "object_score": None,
         "confidence": None,

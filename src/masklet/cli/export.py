@@ -1,4 +1,4 @@
-"""`masklet export`: from a checkpoint to a folder that runs without PyTorch."""
+"""`masklet export`: export a checkpoint to a folder that runs without PyTorch."""
 
 from __future__ import annotations
 

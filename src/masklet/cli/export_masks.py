@@ -1,4 +1,4 @@
-"""`masklet export-masks`: the masks of a session, or of another tool, in a format that others read."""
+"""`masklet export-masks`: write the masks of a session or of another tool in a format that other tools read."""
 
 from __future__ import annotations
 
@@ -67,30 +67,30 @@ class Chosen(OptionGroup):
     ] = None
 
     def of(self, masklets: Masklets) -> Masklets:
-        """The objects that were asked for, as they were called."""
+        """Return the selected objects, with the class and object names of the command line."""
         named = _named(masklets, self.classes or [], self.names or [])
-        wanted = None if self.objects is None else object_numbers(self.objects, "--object")
-        return named.only(wanted, accepted=self.accepted)
+        object_ids = None if self.objects is None else object_numbers(self.objects, "--object")
+        return named.only(object_ids, accepted=self.accepted)
 
 
 @with_groups
-def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted: Chosen, switches: Switches) -> int:
+def export_masks(source: SourceArgument, masks: MasksArgument = None, *, selection: Chosen, switches: Switches) -> int:
     """Write masks for other tools: COCO, PNG, YOLO, DAVIS, SA-V, a table, an overlay, a GIF, a cut-out."""
     from masklet.cli.track_run import gentle_interrupt
     from masklet.formats import export_masks as write_masks
     from masklet.formats import find_format
 
-    format_ = find_format(wanted.format_id)
-    options = dict(_option(text, format_.options.schema()) for text in wanted.option or ())
-    format_.options.of(options)  # before anything is opened
+    format_ = find_format(selection.format_id)
+    options = dict(_option(text, format_.options.schema()) for text in selection.option or ())
+    format_.options.of(options)  # raises before anything is opened
     with opened_labelled(source, masks) as (opened, skipped):
-        medium = replace(opened, masklets=wanted.of(opened.masklets))
-        path = free_place(wanted.out, medium, format_.usual_suffix(is_image=medium.is_image), switches)
+        medium = replace(opened, masklets=selection.of(opened.masklets))
+        path = free_place(selection.out, medium, format_.usual_suffix(is_image=medium.is_image), switches)
         watch, stopped = Stopwatch(), threading.Event()
         with gentle_interrupt(stopped), show_progress(f"writing {format_.name}", None, "frames") as report:
             try:
                 done = write_masks(
-                    wanted.format_id,
+                    selection.format_id,
                     [medium],
                     path,
                     options,
@@ -104,7 +104,7 @@ def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted:
             {
                 "command": "export-masks",
                 "source": str(source),
-                "format": wanted.format_id,
+                "format": selection.format_id,
                 "num_frames": done.num_frames,
                 "num_masks": done.num_masks,
                 "seconds": round(watch.seconds, 3),
@@ -122,7 +122,7 @@ def export_masks(source: SourceArgument, masks: MasksArgument = None, *, wanted:
 
 
 def _named(masklets: Masklets, classes: list[str], names: list[str]) -> Masklets:
-    """Objects with what the command line says of them."""
+    """Return the masklets with the classes and names of the command line."""
     objects = {item.object_id: item for item in masklets.objects}
     for texts, field in ((classes, "class_name"), (names, "name")):
         for text in texts:
@@ -135,7 +135,7 @@ def _named(masklets: Masklets, classes: list[str], names: list[str]) -> Masklets
 
 
 def _option(text: str, schema: dict[str, Any]) -> tuple[str, Any]:
-    """'layout=objects' with the value as its schema wants it."""
+    """Parse 'layout=objects'; the value is converted to the type in the schema."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--option must be NAME=VALUE, got {text!r}")

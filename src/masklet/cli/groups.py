@@ -1,4 +1,4 @@
-"""Options that come in groups: declared once, as a class, and taken by any number of commands.
+"""Groups of options: declared once, as a class, and used by any number of commands.
 
     class ModelChoice(OptionGroup):
         model: ModelOption = "nano"
@@ -20,12 +20,12 @@ from typing import Any, get_type_hints
 class OptionGroup:
     """Base of a class whose attributes are options, annotated as Typer's parameters are; each has a default.
 
-    A subclass has the options of its bases before its own. (No dataclass: with twenty groups the code that
-    `dataclass` generates is a tenth of what `masklet --help` takes.)
+    A subclass lists the options of its bases before its own. (Not a dataclass: with twenty groups, generating their
+    code would take a tenth of the time of `masklet --help`.)
     """
 
-    def __init__(self, **chosen: Any) -> None:
-        self.__dict__.update(chosen)
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
 
     @classmethod
     @functools.cache
@@ -40,11 +40,11 @@ class OptionGroup:
 
 
 def with_groups(function: Callable[..., int]) -> Callable[..., int]:
-    """The function with each parameter that is an `OptionGroup` taken apart into its options."""
+    """Return the function as a command: each parameter that is an `OptionGroup` is replaced by the group's options."""
     groups: dict[str, type[OptionGroup]] = {}
     parameters: list[inspect.Parameter] = []
-    # Not `get_type_hints`: up to Python 3.10 it wraps `Annotated` in `Optional` where the default is None, and Typer
-    # then no longer sees an argument as one.
+    # Not `get_type_hints`: up to Python 3.10 it wraps `Annotated` in `Optional` if the default is None, and Typer then
+    # no longer recognises an argument.
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
         kind = parameter.annotation
         if isinstance(kind, type) and issubclass(kind, OptionGroup):
@@ -54,12 +54,12 @@ def with_groups(function: Callable[..., int]) -> Callable[..., int]:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(function)
-    def command(**given: Any) -> int:
+    def command(**values: Any) -> int:
         for name, kind in groups.items():
-            given[name] = kind(**{option.name: given.pop(option.name) for option in kind.options()})
-        return function(**given)
+            values[name] = kind(**{option.name: values.pop(option.name) for option in kind.options()})
+        return function(**values)
 
-    del command.__wrapped__  # or Typer would look through to the groups
+    del command.__wrapped__  # otherwise Typer would see the groups, not their options
     command.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command

@@ -1,4 +1,4 @@
-"""Parts that `masklet segment` with and without `--everything` share: images, files, the loop, the COCO document."""
+"""Code that `masklet segment` shares with and without `--everything`: images, files, the loop, the COCO document."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
-    """The place for results and the model: the options that are the same with and without `--everything`."""
+    """Output folder, formats and model: the options that apply with and without `--everything`."""
 
     out: Path
     formats: str
@@ -45,23 +45,23 @@ class Results:
     as_json: bool
 
     def chosen_formats(self, *, without: str = "", name: str = "--format") -> list[str]:
-        """Return the formats that were asked for.
+        """Return the requested formats.
 
         Args:
             without: a format that is not offered here.
             name: of the option, for messages.
 
         Raises:
-            ConfigError: there are none, or an unknown one.
+            ConfigError: the list is empty, or has an unknown format.
         """
         offered = tuple(format_id for format_id in IMAGE_FORMATS if format_id != without)
-        chosen = split_list(self.formats, of=offered, name=name)
-        if not chosen:
+        formats = split_list(self.formats, of=offered, name=name)
+        if not formats:
             raise ConfigError(f"--format is empty: choose from {', '.join(offered)}")
-        return chosen
+        return formats
 
     def check(self, written: Sequence[Path]) -> None:
-        """Refuse what cannot be written before anything is loaded.
+        """Check that the results can be written, before anything is loaded.
 
         Raises:
             OutputError: a file exists and may not be replaced, or the folder cannot be written to.
@@ -72,7 +72,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class ImageJob(Generic[K]):
-    """One image and its results to be."""
+    """One image and the paths of its results."""
 
     image: Path
     paths: Mapping[K, Path]
@@ -93,13 +93,13 @@ D = TypeVar("D", bound=Done)
 
 @dataclass(slots=True)
 class Batch(Generic[D]):
-    """Images done one after the other; one that fails costs no other."""
+    """Processes images one after the other; the failure of one does not affect the others."""
 
     command: str
     """Return the record for the JSON document."""
     model: Model
     coco_path: Path | None = None
-    """The COCO document of all images, where that was asked for."""
+    """The COCO document of all images, if requested."""
     done: list[D] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
@@ -122,11 +122,11 @@ class Batch(Generic[D]):
             self._coco.write(FrameRows(image_medium(image, rgb), 0, 0.0, rows, extras=extras))
 
     def do(self, job: ImageJob[Any], segment: Callable[[ByteArray], Callable[[float], D]]) -> None:
-        """One image.
+        """Process one image.
 
         Args:
             job: the image.
-            segment: takes the pixels and answers with what writes the results, given the seconds it all took.
+            segment: takes the pixels; returns a function that writes the results, given the seconds it took.
         """
         from masklet.media.images import read_image
 
@@ -154,10 +154,10 @@ class Batch(Generic[D]):
         """Process all images and report.
 
         Args:
-            jobs: in their order.
-            do: does the job of a number.
-            unit: of the progress bar.
-            units_each: of an image.
+            jobs: one per image.
+            do: processes the job with the given index.
+            unit: name of the steps of the progress bar, in the plural.
+            units_each: steps per image.
             as_json: report as JSON.
             print_summary: report as a table.
 
@@ -165,7 +165,7 @@ class Batch(Generic[D]):
             The exit status.
 
         Raises:
-            Cancelled: by Ctrl-C; what was done until then is complete.
+            Cancelled: by Ctrl-C; the results of the images before are complete.
         """
         is_complete = False
         progress = show_progress("segmenting", len(jobs) * units_each, unit)
@@ -184,7 +184,7 @@ class Batch(Generic[D]):
 
     @contextmanager
     def _coco_document(self) -> Iterator[None]:
-        """Write the COCO document while the images are done."""
+        """Keep the COCO document open while the images are processed."""
         if self.coco_path is None:
             yield
             return
@@ -206,11 +206,11 @@ class Batch(Generic[D]):
 
 
 def list_images(paths: Iterable[Path]) -> list[Path]:
-    """The images, with folders replaced by what is in them.
+    """Return the images, with folders replaced by the images in them.
 
     Raises:
         ImageError: there are none, or none in a folder.
-        OutputError: two would have results of one name.
+        OutputError: the results of two images would have the same name.
     """
     images = [image for path in paths for image in _expanded(path)]
     if not images:

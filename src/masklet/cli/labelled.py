@@ -1,4 +1,4 @@
-"""Parts that `masklet render` and `masklet export-masks` share: a medium with its masks, a place for the result."""
+"""Code that `masklet render` and `masklet export-masks` share: the medium with its masks, and the result's path."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MasksArgument = Annotated[
 
 @contextmanager
 def opened_labelled(source: Path, masks: Path | None) -> Iterator[tuple[LabelledMedium, tuple[str, ...]]]:
-    """A medium with its masks, and a line for each mask that was skipped; the first of these are printed."""
+    """Open a medium with its masks; also yield a line for each skipped mask, the first of which are printed."""
     from masklet.formats import open_labelled
 
     medium, skipped = open_labelled(source, masks)
@@ -45,8 +45,8 @@ def free_place(out: Path | None, medium: LabelledMedium, suffix: str, switches: 
     """Return the path of the result.
 
     Raises:
-        OutputError: something is there, and may not be replaced.
-        ConfigError: it is the source.
+        OutputError: it exists and may not be replaced.
+        ConfigError: it is the source itself.
     """
     from masklet.output import refuse_existing
 
@@ -57,7 +57,7 @@ def free_place(out: Path | None, medium: LabelledMedium, suffix: str, switches: 
 
 
 def object_numbers(text: str, option: str) -> list[int]:
-    """'1,3'."""
+    """Parse object ids such as '1,3'."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:

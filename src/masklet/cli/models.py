@@ -1,4 +1,4 @@
-"""`masklet models`: which models there are, which of them are here, and what a checkpoint is."""
+"""`masklet models`: list the models and where their files are, or describe a checkpoint."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MILLION_PARAMETERS = {
     "sam2-base-plus": 80.8,
     "sam2-large": 224.4,
 }
-"""Written down: counting takes the model, and importing PyTorch for a list takes seconds. A test counts."""
+"""Parameter counts as constants: counting needs the model, and importing PyTorch takes seconds. A test checks them."""
 
 _LAYOUT_TITLES = {
     "sam2": "official release",
@@ -102,7 +102,7 @@ def models(
     print_table(("model", "parameters", "input", "from", "here"), rows, left=("model", "from", "here"))
     print_line("")
     print_line(
-        f"What is not here is downloaded when it is used; or put the official file into {models_folder()}. Any other "
+        f"Missing models are downloaded at first use; or put the official file into {models_folder()}. Any other "
         "model is given by its path or as user/repository on the hub: a checkpoint of SAM 2, transformers or masklet, "
         "or an exported folder."
     )
@@ -129,7 +129,7 @@ def _embedded() -> list[_Listed]:
 
 
 def _image_size(folder: Path) -> int | None:
-    """Return the description of an exported model; None where there is none."""
+    """Return the input size of an exported model; None if the folder has no description."""
     try:
         document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         return int(document["spec"]["image_size"])
@@ -223,7 +223,7 @@ def _describe_exported(folder: Path) -> dict[str, Any]:
 
 
 def _is_released(config: ModelConfig) -> bool:
-    """Return whether it is one of the eight, or nano, as far as its weights tell."""
+    """Return True if, judging by the weights, it is one of the eight official models or nano."""
     from dataclasses import replace
 
     from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS, InferenceConfig

@@ -1,4 +1,4 @@
-"""Options that several subcommands share, and the model that they load."""
+"""Options that several subcommands share, and the loading of the model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROMPT_PANEL, RESULT_PANEL, TRACKING_PANEL, SESSION_PANEL, MODEL_PANEL = (
 DEFAULT_MODEL = "nano"
 POLICY_NAMES = ("reliable", "official", "motion", "distractor", "tree")
 LIVE_FORMATS = ("coco", "masks", "csv", "overlay", "tiff", "nifti")
-"""Names for help pages, which load nothing heavy and so cannot ask the registries; a test compares them."""
+"""Names for help pages, which must not import the registries because that is slow; a test compares them."""
 
 ModelOption = Annotated[
     str,
@@ -74,20 +74,20 @@ JsonOption = Annotated[
 
 
 def prompt_option(*names: str, metavar: str, help: str) -> Any:
-    """Return an option that says what an object is."""
+    """Return an option that prompts an object."""
     return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=PROMPT_PANEL)
 
 
 def out_option(help: str, metavar: str = "PATH") -> Any:
-    """Return the option for where results go; each command says what that may be."""
+    """Return the option for the output path; each command describes its own."""
     return typer.Option("--out", "-o", metavar=metavar, help=help, rich_help_panel=RESULT_PANEL)
 
 
 class PromptChoice(OptionGroup):
-    """The objects: an option for each of `PROMPT_OPTIONS`, and those that a command adds."""
+    """Prompts: one option for each of `PROMPT_OPTIONS`, and those that a command adds."""
 
     def typed(self) -> tuple[ObjectPrompt, ...]:
-        """Return what these options say about each object."""
+        """Return the prompts of these options, one per object and frame."""
         return prompts_from_options({item.option: getattr(self, item.name) or () for item in PROMPT_OPTIONS})
 
 
@@ -99,7 +99,7 @@ for _item in PROMPT_OPTIONS:
 
 
 class ModelChoice(OptionGroup):
-    """The model, and where it runs."""
+    """The model, its device and its precision."""
 
     model: ModelOption = DEFAULT_MODEL
     device: DeviceOption = "auto"
@@ -110,7 +110,7 @@ class ModelChoice(OptionGroup):
 
 
 class ModelAndSpeed(ModelChoice):
-    """The model, where it runs, and whether it may be less than exact."""
+    """The model, its device and precision, and its speed setting."""
 
     speed: SpeedOption = None
 
@@ -155,7 +155,7 @@ def memory_config(info: EngineInfo, policy: str | None) -> MemoryConfig:
     """Return the memory settings for `--policy`; those that suit the model without one.
 
     Raises:
-        ConfigError: there is no such policy.
+        ConfigError: the policy does not exist.
     """
     from masklet.memory.bank import MemoryConfig
 
@@ -172,8 +172,8 @@ def split_list(text: str, *, of: tuple[str, ...] = (), name: str = "--format") -
     """Return the entries of a comma-separated list, each once.
 
     Args:
-        text: what was given.
-        of: what may be given; anything when empty.
+        text: the value of the option.
+        of: allowed entries; any if empty.
         name: of the option, for the message.
 
     Raises:

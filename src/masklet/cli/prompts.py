@@ -1,7 +1,7 @@
-"""Prompts as they are typed or written in a JSON file, and what they become.
+"""Prompts as typed on the command line or written in a JSON file, and their conversion to `masklet.Prompt`.
 
-On the command line a value may say what it belongs to: `[OBJECT[@FRAME]:]X,Y`. `--object` and `--frame` do the same
-for all values after them: `--object 2 --frame 30 --point 210,350` is `--point 2@30:210,350`.
+On the command line a value may name its object and frame: `[OBJECT[@FRAME]:]X,Y`. `--object` and `--frame` do so for
+all values after them: `--object 2 --frame 30 --point 210,350` is `--point 2@30:210,350`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FORM = 'expected a list of {"object_id": 1, "frame_index": 0, "points_xy": [[21
 
 
 class PromptOption(NamedTuple):
-    """An option that says what an object is, and the field of `masklet.Prompt` that it fills."""
+    """A command-line option that prompts an object, and the field of `masklet.Prompt` that it fills."""
 
     option: str
     field: str
@@ -40,14 +40,14 @@ class PromptOption(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its name as a parameter of a command."""
+        """Name of the option as a parameter of a command."""
         return self.option.removeprefix("--")
 
     def read(self, text: str) -> dict[str, Any]:
-        """Return the fields that a value stands for.
+        """Return the fields of a prompt that a value sets.
 
         Raises:
-            PromptError: it is not of the form that `metavar` says.
+            PromptError: it does not have the form of `metavar`.
         """
         if not self.num_numbers:
             return {self.field: Path(text)}
@@ -70,8 +70,8 @@ PROMPT_OPTIONS = (
         "it is a rough mask to start from.",
     ),
 )
-"""Every option that says what an object is. A field of `masklet.Prompt` that has no option here can be given in a JSON
-file of prompts."""
+"""All options that prompt an object. Fields of `masklet.Prompt` without an option can be set in a JSON file of
+prompts."""
 
 _VALUE_OPTIONS = tuple(item.option for item in PROMPT_OPTIONS)
 
@@ -115,21 +115,22 @@ class PromptFile:
         """Return the prompts for one image: by its path, or else by its name alone.
 
         Raises:
-            PromptError: it says nothing of it.
+            PromptError: the file has no prompts for this image.
         """
         if not self.by_file:
             return self.common
-        named = [prompts for key, prompts in self.by_file.items() if key.name == path.name]
-        found = self.by_file.get(path.resolve()) or (named[0] if len(named) == 1 else None)
-        if found is None:
-            raise PromptError(f"the prompts file says nothing of {path}: it has {', '.join(map(str, self.by_file))}")
-        return found
+        named = [value for key, value in self.by_file.items() if key.name == path.name]
+        prompts = self.by_file.get(path.resolve()) or (named[0] if len(named) == 1 else None)
+        if prompts is None:
+            names = ", ".join(map(str, self.by_file))
+            raise PromptError(f"the prompts file has no prompts for {path}: it has prompts for {names}")
+        return prompts
 
 
 def with_scope(arguments: Sequence[str]) -> list[str]:
-    """Write `--object` and `--frame` into the values after them, for parsers forget the order.
+    """Write `--object` and `--frame` into the values after them, because parsers do not keep the order of options.
 
-    What is not understood stays as it is, for the parser to complain about.
+    Unknown arguments are left as they are: the parser reports them.
 
     Raises:
         PromptError: no value comes after an `--object` or `--frame`.
@@ -158,12 +159,14 @@ def with_scope(arguments: Sequence[str]) -> list[str]:
         scoped += [option, value]
     if unused:
         option, value = next(iter(unused.items()))
-        raise PromptError(f"{option} {value} has no prompt after it: it holds for what follows, so put it first")
+        raise PromptError(
+            f"{option} {value} has no prompt after it: it applies to the prompts after it, so put it first"
+        )
     return scoped
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Options that take part in scoping, with their values; everything else with None."""
+    """Yield options that scopes apply to, or that set one, with their values; everything else with None."""
     remaining = iter(arguments)
     for argument in remaining:
         if argument == "--":
@@ -178,13 +181,13 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def prompts_from_options(typed: Mapping[str, Iterable[str]]) -> tuple[ObjectPrompt, ...]:
-    """Return what was typed, one record per object and frame.
+    """Return the typed prompts, one record per object and frame.
 
     Args:
-        typed: by option of `PROMPT_OPTIONS`, its values as `with_scope` leaves them.
+        typed: values of each option of `PROMPT_OPTIONS`, with scopes, as `with_scope` returns them.
 
     Raises:
-        PromptError: a value is not of the form; an object has two boxes or masks on a frame.
+        PromptError: a value does not have the form; an object has two boxes or masks on a frame.
     """
     entries: list[ObjectPrompt] = []
     for item in PROMPT_OPTIONS:
@@ -222,7 +225,7 @@ def _merged(entries: Iterable[ObjectPrompt]) -> tuple[ObjectPrompt, ...]:
             if name in values and not _is_list(name):
                 noun = name.split("_")[0]
                 raise PromptError(
-                    f"{entry} has two {noun}{'es' if noun.endswith('x') else 's'}: if they are of two objects, write "
+                    f"{entry} has two {noun}{'es' if noun.endswith('x') else 's'}: for two objects, write "
                     f"--object {entry.object_id + 1} before the second"
                 )
             values[name] = [*values.get(name, ()), *value] if _is_list(name) else value
@@ -231,7 +234,7 @@ def _merged(entries: Iterable[ObjectPrompt]) -> tuple[ObjectPrompt, ...]:
 
 
 def _is_list(name: str) -> bool:
-    """Return True if values of this field of a prompt are added to each other."""
+    """Return True if values of this field of a prompt are lists, which are concatenated."""
     from masklet.prompts import TYPED_FIELDS
 
     return any(item.name == name and get_origin(item.json_type) is list for item in TYPED_FIELDS)
@@ -245,7 +248,7 @@ def read_prompt_file(path: Path) -> PromptFile:
     object of such lists by image file. Paths are relative to the JSON file.
 
     Raises:
-        PromptError: the file cannot be read, or says something else.
+        PromptError: the file cannot be read, or does not have this form.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -291,7 +294,7 @@ def _entry(entry: Mapping[str, Any], where: str, folder: Path) -> ObjectPrompt:
     elif mask is not None and not isinstance(mask, dict):
         raise PromptError(f"{where}: mask must be a path or a COCO RLE, got {mask!r}")
     num_points = len(values.get("points_xy", ()))
-    if num_points:  # entries of one object are joined, so each says what its own points mean
+    if num_points:  # entries of one object are merged, so each has labels for its own points
         values.setdefault("labels", [1] * num_points)
     if len(values.get("labels", ())) != num_points:
         raise PromptError(f"{where}: labels must be {num_points}, got {len(values['labels'])}: one per point")
@@ -303,10 +306,10 @@ def _entry(entry: Mapping[str, Any], where: str, folder: Path) -> ObjectPrompt:
 
 
 def _read_mask(mask: Path | Mapping[str, Any]) -> BoolArray:
-    """A mask from a file or an RLE.
+    """Read a mask from a file or an RLE.
 
-    Of a file, foreground is what is opaque where there is transparency, what has a number where it is indexed, and
-    else what is brighter than half of the brightest pixel.
+    In a file, foreground is: opaque pixels if it has transparency; pixels that are not 0 if it is indexed; else
+    pixels above half of the brightest value.
     """
     import numpy as np
     from PIL import Image
@@ -321,7 +324,7 @@ def _read_mask(mask: Path | Mapping[str, Any]) -> BoolArray:
         except DataError as error:
             raise PromptError(f"mask: {error}") from error
     try:
-        read_image(mask)  # finds all ways in which a file can be bad
+        read_image(mask)  # raises for every kind of bad file
     except ImageError as error:
         raise PromptError(f"mask: {error}") from error
     with Image.open(mask) as image:

@@ -1,4 +1,4 @@
-"""`masklet render`: a tracked video or an image with effects."""
+"""`masklet render`: apply effects to a tracked video or an image."""
 
 from __future__ import annotations
 
@@ -83,14 +83,16 @@ class LookChoice(OptionGroup):
     ] = None
 
     def compose(self) -> tuple[Composition, dict[str, str | Path]]:
-        """Return the composition, and the files that it names.
+        """Return the composition and the files that it refers to.
 
         Raises:
-            ConfigError: nothing is to be done, two ways to say it are mixed, or a file or an option is wrong.
+            ConfigError: there is no effect, --composition is mixed with other options, or a file or an option is wrong.
         """
         if self.composition is not None:
             if self.background or self.effect or self.cutout or self.feather or self.hard_edges:
-                raise ConfigError("--composition says all of the look: leave out --background, --effect and the like")
+                raise ConfigError(
+                    "--composition contains all settings: leave out --background, --effect and similar options"
+                )
             return _composition_file(self.composition), dict(_asset(text) for text in self.asset or ())
         if not self.background and not self.effect:
             raise ConfigError("nothing to do: give a --background or an --effect; see masklet render --help")
@@ -197,7 +199,7 @@ def _print_json(
 
 
 def _background(text: str, assets: dict[str, str | Path]) -> dict[str, Any]:
-    """'blur,strength=0.5', '#00ff00', or 'beach.jpg,fit=contain'."""
+    """Parse 'blur,strength=0.5', '#00ff00' or 'beach.jpg,fit=contain' to JSON."""
     from masklet.media.images import IMAGE_SUFFIXES
 
     name, _, options = text.partition(",")
@@ -214,7 +216,7 @@ def _background(text: str, assets: dict[str, str | Path]) -> dict[str, Any]:
 
 
 def _effect(text: str) -> dict[str, Any]:
-    """'outline,width=4,color=#ff0000' as JSON."""
+    """Parse 'outline,width=4,color=#ff0000' to JSON."""
     name, *options = text.split(",")
     match: dict[str, Any] = {"effect": name.strip()}
     for option in options:

@@ -1,4 +1,4 @@
-"""`masklet segment`: objects in images, from clicks, boxes and masks to files."""
+"""`masklet segment`: segment objects in images by clicks, boxes and masks, and write the results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from masklet.tracking.mask_rows import MaskRow
 
 CANDIDATES = 3
-"""Candidates of an ambiguous prompt; see `Engine.decode`."""
+"""Number of candidates for an ambiguous prompt; see `Engine.decode`."""
 
 EPILOG = examples(
     ("One object, with a click on it and one next to it", "masklet segment photo.jpg --point 500,375 --negative 40,40"),
@@ -52,7 +52,7 @@ EPILOG = examples(
 
 
 class SegmentPrompts(PromptChoice):
-    """The objects."""
+    """Prompts for the objects."""
 
     object_id: Annotated[
         list[int] | None,
@@ -70,7 +70,7 @@ class SegmentPrompts(PromptChoice):
 
 
 class SegmentResults(OptionGroup):
-    """The place for results, and their formats."""
+    """The output folder, and the formats of the results."""
 
     out: Annotated[Path, out_option("Where results go.", metavar="FOLDER")] = Path("out")
     formats: Annotated[
@@ -109,7 +109,7 @@ def segment(
     *,
     prompts: SegmentPrompts,
     automatic: EverythingChoice,
-    wanted: SegmentResults,
+    selection: SegmentResults,
     model: ModelChoice,
     switches: Switches,
 ) -> int:
@@ -117,17 +117,17 @@ def segment(
     typed = prompts.typed()
     changes = automatic.changes()
     results = Results(
-        out=wanted.out, formats=wanted.formats, model=model, force=switches.force, as_json=switches.as_json
+        out=selection.out, formats=selection.formats, model=model, force=switches.force, as_json=switches.as_json
     )
     if not automatic.everything:
         if changes:
             raise ConfigError(f"--{next(iter(changes)).replace('_', '-')} needs --everything")
         return _segment_prompted(
-            images or [], typed, prompts.prompts, wanted.all_candidates, wanted.refine_edges, results
+            images or [], typed, prompts.prompts, selection.all_candidates, selection.refine_edges, results
         )
-    if typed or prompts.prompts is not None or wanted.all_candidates:
-        raise PromptError("--everything excludes prompts and --all-candidates: it makes its own clicks")
-    if wanted.refine_edges:
+    if typed or prompts.prompts is not None or selection.all_candidates:
+        raise PromptError("--everything excludes prompts and --all-candidates: it generates its own clicks")
+    if selection.refine_edges:
         raise ConfigError("--refine-edges is for prompts: leave it out with --everything")
     return segment_everything(images or [], changes, results)
 
@@ -163,7 +163,7 @@ def _segment_prompted(
 
 
 _Kind = tuple[str, int, int]
-"""Kind of a result, object and candidate; overlays have object 0."""
+"""Key of a result: kind, object and candidate; overlays have object 0."""
 
 
 def _plan(
@@ -184,7 +184,7 @@ def _plan(
     for path in list_images(images or (file.by_file if file else ())):
         image_prompts = typed if file is None else file.for_file(path)
         if late := [prompt for prompt in image_prompts if prompt.frame_index]:
-            raise PromptError(f"{late[0]}: an image has no frames, leave the frame out")
+            raise PromptError(f"{late[0]}: an image has no frames: leave the frame out")
         jobs.append(ImageJob(path, dict(_paths(path, image_prompts, out, formats, candidates))))
         prompts.append(image_prompts)
     return jobs, prompts
@@ -193,7 +193,8 @@ def _plan(
 def _paths(
     image: Path, prompts: Sequence[ObjectPrompt], out: Path, formats: Sequence[str], candidates: int
 ) -> Iterator[tuple[_Kind, Path]]:
-    """photo.overlay.jpg, photo.mask.png; with several objects or candidates photo.object2.candidate3.mask.png."""
+    """Return the paths of the results: photo.overlay.jpg and photo.mask.png, or photo.object2.candidate3.mask.png if
+    there are several objects or candidates."""
     for candidate in range(candidates):
         suffix = f".candidate{candidate + 1}" if candidates > 1 else ""
         if "overlay" in formats:
@@ -261,15 +262,15 @@ class _Work:
     refine_edges: bool
 
     def segment(
-        self, job: ImageJob[_Kind], asked: Sequence[ObjectPrompt], rgb: ByteArray
+        self, job: ImageJob[_Kind], object_prompts: Sequence[ObjectPrompt], rgb: ByteArray
     ) -> Callable[[float], _Segmented]:
-        """Segment; what comes back writes."""
+        """Segment an image; return a function that writes its results, given the seconds the segmentation took."""
         from masklet.masks.edges import EdgeConfig
 
-        prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in asked]
+        prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in object_prompts]
         segmenter = self.batch.model.segmenter(edges=EdgeConfig() if self.refine_edges else None)
         results = segmenter.set_image(rgb).predict_many(prompts, multimask=self.multimask)
-        object_ids = [prompt.object_id for prompt in asked]
+        object_ids = [prompt.object_id for prompt in object_prompts]
 
         def write(seconds: float) -> _Segmented:
             rows = _rows(object_ids, results)
@@ -278,7 +279,7 @@ class _Work:
             self.batch.add_rows(
                 job.image,
                 rgb,
-                [own[candidate] for own in zip(*rows, strict=True) for candidate in candidates],
+                [by_candidate[candidate] for by_candidate in zip(*rows, strict=True) for candidate in candidates],
                 [{"candidate": candidate} for _ in object_ids for candidate in candidates],
             )
             return self._record(job, rgb, object_ids, results, seconds)

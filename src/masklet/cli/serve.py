@@ -1,4 +1,4 @@
-"""`masklet serve`: the studio in the browser, and its HTTP API. `masklet users`: who may use a server."""
+"""`masklet serve`: the studio in the browser, and its HTTP API. `masklet users`: the users of a server."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ServerChoice(OptionGroup):
     max_hours: Annotated[float, typer.Option(help="Longest video, in hours.", min=0.001)] = 6.0
 
     def settings(self, port: int) -> Settings:
-        """Return the server's settings; `port` is the one that it listens on."""
+        """Return the server's settings; it listens on `port`."""
         from masklet.server.settings import LOOPBACK, Limits, Settings
 
         return Settings(
@@ -118,7 +118,7 @@ def serve(
     loaded = model.load()
     with show_status(f"opening {settings.data} ..."):
         app = create_app(settings, loaded)
-        made = _let_in_admin(app.state.studio.accounts, server.token) if settings.needs_login else None
+        made = _set_admin_token(app.state.studio.accounts, server.token) if settings.needs_login else None
         if sample is not None:
             add_sample(app.state.studio, sample)
     address = server.address(port)
@@ -141,19 +141,19 @@ def serve(
     return 0
 
 
-def _let_in_admin(accounts: Accounts, token: str | None) -> str | None:
-    """Give the user admin a token: the one that was asked for, or one made up where nobody could come in.
+def _set_admin_token(accounts: Accounts, token: str | None) -> str | None:
+    """Set the token of the user admin: the one passed, or a generated one if there are no users yet.
 
     Returns:
-        The one that was made up.
+        The generated token; None if none was generated.
     """
     from masklet.server.security import new_token
 
-    made = new_token() if token is None and not accounts.names() else None
-    given = made if token is None else token
-    if given is not None:
-        accounts.set_token("admin", given)
-    return made
+    generated = new_token() if token is None and not accounts.names() else None
+    admin_token = generated if token is None else token
+    if admin_token is not None:
+        accounts.set_token("admin", admin_token)
+    return generated
 
 
 users_app = typer.Typer(help="Manage the users of a server and their tokens.", no_args_is_help=True)

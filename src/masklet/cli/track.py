@@ -88,9 +88,9 @@ def track(
     typed, accepted = prompts.read(needed=session.resume is None), session.accepted()
     output = _Results(results.out, results.chosen_formats(), per_object=results.per_object, force=switches.force)
     with _opened(video, session.resume, frame_range, masks, model) as tracker:
-        for frames, whose in accepted:  # before a prompt outdates what is good
+        for frames, whose in accepted:  # before new prompts make these masks stale
             tracker.accept(frames, whose)
-        new_prompts = _give_prompts(tracker, typed)
+        new_prompts = _add_prompts(tracker, typed)
         run = TrackRun({object_id: ObjectSummary() for object_id in tracker.object_ids})
         frames_to_come, total = _frames(tracker, run, typed, frame_range, session, stabilise=masks.stabilise)
         if session.resume is not None:
@@ -102,7 +102,9 @@ def track(
         )
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
             run.go(tracker, frames_to_come, streams, report, session=session.path)
-        kept = _keep_session(tracker, session.place(output.place(info), info), run, asked=session.path is not None)
+        kept = _keep_session(
+            tracker, session.place(output.place(info), info), run, is_requested=session.path is not None
+        )
         model_info = tracker.engine.info
     return _report(run, info, streams, kept, model_info, as_json=switches.as_json)
 
@@ -120,11 +122,11 @@ class _Results:
         return _default_out(info, self.formats) if self.out is None else self.out
 
     def notes(self, info: VideoInfo) -> dict[str, Any]:
-        """Return what a resumed session finds in its file."""
+        """Return the notes that are stored in a session file for `--resume`."""
         return {"out": str(self.place(info).absolute()), "formats": self.formats, "per_object": self.per_object}
 
     def as_before(self, notes: Mapping[str, Any]) -> _Results:
-        """Return the same with what was left out as in the session, whose partial results are replaced."""
+        """Return these settings, completed from a session's notes; the session's partial results are replaced."""
         before = notes.get("track")
         if before is None or self.out is not None:
             return self
@@ -156,7 +158,7 @@ class _Results:
 def _opened(
     video: str | None, session: Path | None, frame_range: RangeChoice, masks: MaskChoice, model: ModelAndSpeed
 ) -> Iterator[Tracker[Any]]:
-    """A tracker for the video, new or out of a session file."""
+    """Open the video and its tracker, a new one or the one of a session file."""
     from masklet.media.source import open_source
 
     window = frame_range.shown_values()
@@ -194,7 +196,7 @@ def _refuse_image(video: str) -> None:
     Patterns such as img_%03d.png, addresses and animated pictures pass.
 
     Raises:
-        ConfigError: it is one.
+        ConfigError: the file is a single image.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -205,7 +207,7 @@ def _refuse_image(video: str) -> None:
         with Image.open(path) as image:
             is_animated = getattr(image, "is_animated", False)
     except (OSError, UnidentifiedImageError):
-        return  # the source says what is wrong with it
+        return  # opening the source reports the error
     if not is_animated:
         raise ConfigError(f"{video} is an image: use masklet segment")
 
@@ -216,14 +218,14 @@ def _source(tracker: Tracker[Any]) -> FrameSource:
 
 
 def _is_in_order(frame_range: RangeChoice, session: SessionChoice) -> bool:
-    """Return whether frames come in their order."""
+    """Return True if frames are produced in their order."""
     return session.resume is None and frame_range.direction == "forward"
 
 
 def _shown_prompts(
     tracker: Tracker[Any], new_prompts: Mapping[tuple[int, int], Prompt]
 ) -> dict[int, dict[int, Prompt]]:
-    """Return the prompts to draw, by frame and object: those of a session, and the new ones as they were given."""
+    """Return the prompts to draw, by frame and object: those of the session, and the new ones as typed."""
     shown = tracker.prompts
     for (object_id, frame_index), prompt in new_prompts.items():
         shown.setdefault(frame_index, {})[object_id] = prompt
@@ -239,7 +241,7 @@ def _frames(
     *,
     stabilise: bool,
 ) -> tuple[Iterator[tuple[Frame, FrameMasks]], int | None]:
-    """Return the frames with their masks, as they will be written, and their number."""
+    """Return the frames with their masks as they will be written, and the number of frames."""
     from masklet.tracking.resuming import continued, with_frames
 
     info = _source(tracker).info
@@ -252,13 +254,13 @@ def _frames(
     if stabilise:
         from masklet.masks.stabilise import stabilised
 
-        frames = stabilised(frames)  # its last frames are those that wait in it when the frames end
+        frames = stabilised(frames)  # at the end it yields the frames it still holds back
     return frames, total
 
 
-def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, asked: bool) -> Path | None:
-    """Save the session when that was asked for, or when the run did not come to its end."""
-    if path is None or not (asked or (not run.is_finished and run.num_frames)):
+def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, is_requested: bool) -> Path | None:
+    """Save the session if that was requested, or if the run ended early."""
+    if path is None or not (is_requested or (not run.is_finished and run.num_frames)):
         return None
     try:
         return tracker.save(path)
@@ -272,7 +274,7 @@ def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, as
 def _report(
     run: TrackRun, info: VideoInfo, streams: MaskStreams, session: Path | None, model: EngineInfo, *, as_json: bool
 ) -> int:
-    """Tell what became of it; the exit status."""
+    """Report the results of a run; return the exit status."""
     cause = run.failed or run.broken
     if cause is not None and not run.num_frames:
         raise cause
@@ -300,16 +302,16 @@ def _report(
     return 0
 
 
-def _give_prompts(tracker: Tracker[Any], typed: tuple[ObjectPrompt, ...]) -> dict[tuple[int, int], Prompt]:
-    """Give the prompts to the tracker, and return them by object and frame."""
+def _add_prompts(tracker: Tracker[Any], typed: tuple[ObjectPrompt, ...]) -> dict[tuple[int, int], Prompt]:
+    """Add the prompts to the tracker, and return them by object and frame."""
     size_hw = _source(tracker).info.size_hw
-    prompts = [prompt.to_prompt(size_hw) for prompt in typed]  # all are checked before the first is given
+    prompts = [prompt.to_prompt(size_hw) for prompt in typed]  # all are checked before the first is added
     for prompt, checked in zip(typed, prompts, strict=True):
-        _give_prompt(tracker, prompt, checked)
+        _add_prompt(tracker, prompt, checked)
     return {(prompt.object_id, prompt.frame_index): checked for prompt, checked in zip(typed, prompts, strict=True)}
 
 
-def _give_prompt(tracker: Tracker[Any], typed: ObjectPrompt, prompt: Prompt) -> None:
+def _add_prompt(tracker: Tracker[Any], typed: ObjectPrompt, prompt: Prompt) -> None:
     try:
         tracker.prompt(typed.object_id, typed.frame_index, prompt)
     except PromptError as error:

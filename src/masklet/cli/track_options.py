@@ -52,7 +52,7 @@ class TrackPrompts(PromptChoice):
         """Return the prompts that were typed, or those in the file.
 
         Raises:
-            PromptError: there is nothing and something is `needed`; or both; or the file is for several videos.
+            PromptError: there are no prompts, but they are `needed`; there are both; or the file has prompts by file.
         """
         typed = self.typed()
         if self.prompts is None:
@@ -68,7 +68,7 @@ class TrackPrompts(PromptChoice):
 
 
 class TrackResults(OptionGroup):
-    """The place for results, and their formats."""
+    """The output path, and the formats of the results."""
 
     out: Annotated[
         Path | None,
@@ -98,7 +98,7 @@ class TrackResults(OptionGroup):
     ] = False
 
     def chosen_formats(self) -> list[str]:
-        """Return the formats asked for; none when the name of `--out` decides.
+        """Return the requested formats; none if the name of `--out` decides.
 
         Raises:
             ConfigError: a format is unknown, or cannot be written while tracking.
@@ -147,7 +147,7 @@ class RangeChoice(OptionGroup):
         """Check what can be checked before anything is opened.
 
         Raises:
-            ConfigError: there is no such direction.
+            ConfigError: the direction does not exist.
         """
         if self.direction not in DIRECTIONS:
             raise ConfigError(f"--direction must be one of {', '.join(DIRECTIONS)}, got {self.direction!r}")
@@ -167,14 +167,14 @@ class RangeChoice(OptionGroup):
         return center, width
 
     def num_frames(self, info: VideoInfo, prompted: list[int]) -> int | None:
-        """Return how many frames will be tracked; None when that is not known.
+        """Return the number of frames to track; None if unknown.
 
         Args:
             info: facts about the video.
             prompted: frames on which there are prompts.
 
         Raises:
-            ConfigError: there are none.
+            ConfigError: there are no frames to track.
         """
         backward, first = self.direction == "backward", self.start
         if first is None:
@@ -187,7 +187,7 @@ class RangeChoice(OptionGroup):
             count = min(end, info.num_frames or end) - first
         if count <= 0:
             raise ConfigError(
-                f"there is no frame to track: going {self.direction}, frame {first} does not come before --stop "
+                f"there is no frame to track: tracking {self.direction}, frame {first} does not come before --stop "
                 f"{info.num_frames if self.stop is None else self.stop}"
             )
         return count
@@ -226,11 +226,11 @@ class SessionChoice(OptionGroup):
 
     @property
     def path(self) -> Path | None:
-        """The file to save to: the one asked for, or else the one that was resumed."""
+        """The session file to save: that of `--save`, or else the resumed one."""
         return self.save or self.resume
 
     def place(self, out: Path, info: VideoInfo) -> Path | None:
-        """Return `path`, or a place next to the results; None for a video that cannot be read again."""
+        """Return `path`, or a path next to the results; None for a video that cannot be read again."""
         if self.path is not None:
             return self.path
         if info.num_frames is None:
@@ -238,10 +238,10 @@ class SessionChoice(OptionGroup):
         return out / "session.masklet" if not out.suffix else out.with_suffix(".masklet")
 
     def accepted(self) -> list[tuple[range, int | None]]:
-        """Return the accepted frames, and of which object; None for all objects.
+        """Return the accepted frames, each range with its object id; None for all objects.
 
         Raises:
-            ConfigError: something else was typed.
+            ConfigError: an entry does not have the form of the option.
         """
         return [_accepted(text) for text in self.accept or ()]
 
@@ -256,7 +256,7 @@ def _accepted(text: str) -> tuple[range, int | None]:
 
 
 class MaskChoice(OptionGroup):
-    """The memory policy, and the steps between the model's masks and those that are shown."""
+    """The memory policy, and the post-processing of the model's masks."""
 
     policy: PolicyOption = None
     stabilise: Annotated[

@@ -1,4 +1,4 @@
-"""The main loop of `masklet track`: frames go from the tracker to the outputs, until one of them ends."""
+"""The main loop of `masklet track`: moves frames from the tracker to the outputs, until one of them ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from masklet.tracking.tracker import Tracker
 
 SAVE_EVERY_S = 60.0
-"""Seconds between two saves: the most work that is lost when the machine goes down."""
+"""Seconds between two saves: the most work that is lost in a crash of the machine."""
 
 
 @dataclass(slots=True)
@@ -45,16 +45,16 @@ class TrackRun:
     failed: MaskletError | None = None
     interrupted: bool = False
     to_review: list[int] = field(default_factory=list)
-    """Frames that a user should look at."""
+    """Frames that a user should review."""
     first: int | None = None
     last: int | None = None
-    """The frames that were shown lie between these two."""
+    """First and last frame shown."""
     stopped: threading.Event = field(default_factory=threading.Event)
     """Set by the first Ctrl-C."""
 
     @property
     def num_unread(self) -> int:
-        """Frames between the first and the last that did not come: what is damaged is passed over."""
+        """Number of frames between the first and the last that could not be read: damaged ones are skipped."""
         return 0 if self.first is None or self.last is None else self.last - self.first + 1 - self.num_frames
 
     @property
@@ -62,7 +62,7 @@ class TrackRun:
         return self.broken is None and self.failed is None and not self.interrupted
 
     def until_stopped(self, frames: Iterator[tuple[Frame, FrameMasks]]) -> Iterator[tuple[Frame, FrameMasks]]:
-        """Yield the frames until the first Ctrl-C. Later steps are not cut off: for them the frames end."""
+        """Yield the frames until the first Ctrl-C, so that later steps see a normal end of the frames."""
         for item in frames:
             yield item
             if self.stopped.is_set():
@@ -81,14 +81,14 @@ class TrackRun:
         """Track and write until the frames end, the video breaks off, or the run is interrupted.
 
         Args:
-            tracker: saved now and then.
+            tracker: saved at intervals.
             frames: its frames, `until_stopped`.
-            streams: where they go.
-            report: told how far it is.
-            session: the file that the tracker is saved to.
+            streams: outputs of the frames.
+            report: shows the progress.
+            session: file that the tracker is saved to.
 
         Raises:
-            OutputError: something cannot be written; the session is saved all the same, if its own place can be.
+            OutputError: an output cannot be written; the session is saved nevertheless, if its file can be written.
         """
         watch = Stopwatch()
         saved = time.monotonic()
@@ -109,7 +109,9 @@ class TrackRun:
             self.interrupted = True
         except MaskletError as error:
             self.failed = error
-            self.num_frames = min(self.num_frames, streams.num_written)  # some may have waited when the disk was full
+            self.num_frames = min(
+                self.num_frames, streams.num_written
+            )  # streams may have held frames back when the disk was full
         self.seconds = watch.seconds
 
     def _add(self, masks: FrameMasks) -> None:
@@ -193,7 +195,7 @@ def written(streams: MaskStreams) -> list[Path]:
 
 
 def _status(masks: FrameMasks) -> str:
-    """Return objects with their confidence or status, as in '1 0.93, 2 lost'."""
+    """Return the objects with their confidence or status as text, such as '1 0.93, 2 lost'."""
     words = masks.statuses or tuple("present" if score > 0 else "lost" for score in masks.object_scores)
     shown = [
         f"{object_id} {masks.confidences[row]:.2f}" if words[row] == "present" else f"{object_id} {words[row]}"
@@ -204,7 +206,7 @@ def _status(masks: FrameMasks) -> str:
 
 @contextmanager
 def gentle_interrupt(stopped: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C sets the event, so that the current frame is finished; a second one stops at once."""
+    """Set the event on the first Ctrl-C, so that the current frame is finished; a second one stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""`masklet train`: a recipe, data, and a folder for the run; resumes by itself."""
+"""`masklet train`: train by a recipe on data, into the folder of a run; an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _WATCH_EVERY_S = 1.0
 
 
 class Setup(OptionGroup):
-    """Options of a run besides its recipe, its data and its folder."""
+    """Options of a run other than its recipe, data and folder."""
 
     clips: Annotated[
         list[str] | None,
@@ -99,10 +99,10 @@ class Setup(OptionGroup):
     )
 
     def config(self, recipe: str, data: list[str]) -> TrainConfig:
-        """The recipe with all of this.
+        """Return the recipe's configuration with these options applied.
 
         Raises:
-            ConfigError: there is no such recipe or setting.
+            ConfigError: the recipe or a setting does not exist.
         """
         config = _config(recipe, data, self.clips, self.model)
         if self.steps is not None:
@@ -114,7 +114,7 @@ class Setup(OptionGroup):
         return _with_settings(config, self.settings or [])
 
     def arguments(self, recipe: str, data: list[str], out: Path) -> list[str]:
-        """The command for each of several processes."""
+        """Return the arguments of each of several processes."""
         many = {"data": data, "clips": self.clips or [], "set": self.settings or []}
         single = {"out": out, "validation": self.validation, "model": self.model, "steps": self.steps}
         settings = [f"--{name}={value}" for name, values in many.items() for value in values]
@@ -144,7 +144,7 @@ def train(
 ) -> int:
     """Train a model, or continue a run that was stopped."""
     config = setup.config(recipe, data)
-    if "LOCAL_RANK" in os.environ:  # started by torchrun: one of several
+    if "LOCAL_RANK" in os.environ:  # one of several processes, started by torchrun
         _train(config, out, os.environ.get(_COMMAND))
         return 0
     watch = Stopwatch()
@@ -166,7 +166,7 @@ def train(
 
 
 _COMMAND = "MASKLET_TRAIN_COMMAND"
-"""Environment variable by which the processes of one training learn what was typed."""
+"""Environment variable that passes the typed command to the processes of one training."""
 
 
 def _config(recipe: str, data: list[str], clips: list[str] | None, model: str | None) -> TrainConfig:
@@ -180,8 +180,8 @@ def _config(recipe: str, data: list[str], clips: list[str] | None, model: str | 
     return config
 
 
-def _roots(given: list[str] | None) -> str | tuple[str, ...] | None:
-    return None if not given else given[0] if len(given) == 1 else tuple(given)
+def _roots(folders: list[str] | None) -> str | tuple[str, ...] | None:
+    return None if not folders else folders[0] if len(folders) == 1 else tuple(folders)
 
 
 def _with_settings(config: TrainConfig, settings: list[str]) -> TrainConfig:
@@ -194,7 +194,7 @@ def _with_settings(config: TrainConfig, settings: list[str]) -> TrainConfig:
 
 
 def _print_scores(out: Path) -> None:
-    """First and last measurement, where there was one."""
+    """Print the first and the last measurement, if there are any."""
     from masklet.train.record import VALIDATION, read_lines
 
     lines = read_lines(out / VALIDATION)
@@ -211,12 +211,12 @@ def _train(config: TrainConfig, out: Path, command: str | None) -> None:
 
 
 def _spawn(processes: int, arguments: list[str]) -> None:
-    """Run the same command in several processes, which find each other through torchrun.
+    """Run the same command in several processes, which connect through torchrun.
 
     Raises:
-        MaskletError: one of them failed; the text is its own.
+        MaskletError: a process failed; the text is that of its error.
     """
-    # Waiting threads that spin would take the core from the process next to them.
+    # Threads that spin while waiting would take cores from the other processes.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", _COMMAND: command_line.get()}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
         with _terminable():
@@ -239,7 +239,7 @@ def _spawn(processes: int, arguments: list[str]) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM raises SystemExit, so that whoever ends this process does not leave others behind."""
+    """Turn SIGTERM into SystemExit, so that the child processes are ended, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -256,7 +256,7 @@ def _torchrun(processes: int) -> list[str]:
 
 @contextmanager
 def _watching(out: Path, report: ProgressReport) -> Iterator[None]:
-    """Move the bar as the run's log grows."""
+    """Advance the progress bar as the run's log grows."""
     from masklet.train.record import LOG, read_lines
 
     finished = threading.Event()
@@ -277,7 +277,7 @@ def _watching(out: Path, report: ProgressReport) -> Iterator[None]:
 
 
 def _status(line: dict[str, Any]) -> str:
-    """'loss 0.412, IoU click 0.71 box 0.80 last 0.83'."""
+    """Return the status text, such as 'loss 0.412, IoU click 0.71 box 0.80 last 0.83'."""
     ious = [f"{short} {line[name]:.2f}" for name, short in _IOUS.items() if name in line]
     return f"loss {line.get('loss', 0):.3f}" + (f", IoU {' '.join(ious)}" if ious else "")
 

@@ -25,8 +25,8 @@ FITTED_STAGES: tuple[Stage, ...] = ("click", "clicks", "box", "tracked", "absent
 """Stages with a curve. A given mask is what the user wants, whatever the model thinks of it."""
 
 Curves = Mapping[str, Mapping[str, Any]]
-"""By stage: `inputs`, ascending, and `outputs` in [0, 1]. Values in between are interpolated, values outside take the
-nearest end. The input is the IoU prediction, or for `absent` the negated object score (a logit, at least 0)."""
+"""Curves by stage: `inputs`, ascending, and `outputs` in [0, 1]. Values in between are interpolated, values outside
+take the nearest end. The input is the IoU prediction, for `absent` the negated object score (a logit, at least 0)."""
 
 
 def stage_of(prompt: Prompt | None) -> Stage:

@@ -1,11 +1,11 @@
 """Finding models: inside the package, in the user's folder, or on the Hugging Face hub.
 
-Everything a user may call a model becomes a path here, once. Files travel through huggingface_hub (the `hub` extra),
-with its cache, its progress bars and its offline mode; what it raises becomes one line that says which file to put
+Any name that a user may give for a model is resolved to a path here, once. Downloads use huggingface_hub (the `hub`
+extra), with its cache, progress bars and offline mode; its exceptions become one line that says which file to put
 where.
 
 Of the eight official models the `.pt` of the release is taken, not the `model.safetensors` of transformers that lies
-beside it: it is the authors' own file, the same whether it comes from the hub or from Meta's server, it needs no
+next to it: it is the authors' own file, the same whether it comes from the hub or from Meta's server, it needs no
 config.json, and many users have it already. Either is read without running code.
 """
 
@@ -141,8 +141,8 @@ def _from_hub(name: str) -> Path:
         file = HubFile(repository, files["file"], revision)
         remedy = f"check the name; or download {file.url} and give its path"
         return _asking_hub(lambda: _download(file), missing, remedy)
-    chosen = choose_files(_asking_hub(lambda: _list_files(repository, revision), missing, remedy), repository)
-    paths = _asking_hub(lambda: [_download(HubFile(repository, file, revision)) for file in chosen], missing, remedy)
+    needed = choose_files(_asking_hub(lambda: _list_files(repository, revision), missing, remedy), repository)
+    paths = _asking_hub(lambda: [_download(HubFile(repository, file, revision)) for file in needed], missing, remedy)
     return paths[0] if len(paths) == 1 else paths[0].parent
 
 

@@ -90,7 +90,7 @@ class OnnxEngine(StagedEngine[Array]):
 
 
 def read_spec(folder: Path) -> ModelSpec:
-    """The description beside exported graphs.
+    """Read the description stored next to exported graphs.
 
     Raises:
         CheckpointError: missing, not JSON, or written by a newer version.

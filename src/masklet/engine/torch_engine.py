@@ -101,7 +101,7 @@ class TorchEngine(StagedEngine[Tensor]):
         return np.asarray(array.float().cpu().numpy())
 
     def _uploaded(self, value: Tensor | NDArray[Any]) -> Tensor:
-        """On the engine's device. A GPU copies from pinned memory while the program goes on."""
+        """Copy to the engine's device. A GPU copies from pinned memory while the program continues."""
         tensor = value if isinstance(value, Tensor) else torch.from_numpy(value)
         if self.device.type == "cuda" and tensor.device.type == "cpu":
             tensor = tensor.pin_memory()

@@ -131,14 +131,14 @@ class Format(Generic[O]):
     id: str
     name: str
     description: str
-    """For users: the content of the files, and what they cannot hold."""
+    """Text for users: the content of the files, and what they cannot hold."""
     kinds: tuple[MediumKind, ...]
     """The media that it is for. A volume is a video whose frames are the slices of a stack."""
     options: type[O]
     suffixes: tuple[str, ...] = ()
     """Allowed suffixes of its one file, the usual one first; none if it writes many files, to a folder or a .zip."""
     image_suffixes: tuple[str, ...] = ()
-    """For images, where these differ."""
+    """Suffixes for images, if these differ."""
     open_stream: Callable[[ExportJob[O]], MaskStream] | None = None
     """Start an output that takes one frame after another."""
     write: Callable[[ExportJob[O]], None] | None = None

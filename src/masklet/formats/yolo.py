@@ -102,9 +102,9 @@ def _joined_polygon(mask: BoolArray, tolerance: float) -> FloatArray:
     whole = pieces[0]
     for piece in pieces[1:]:
         distance = ((whole[:, None] - piece[None]) ** 2).sum(axis=-1)
-        here, there = np.unravel_index(int(distance.argmin()), distance.shape)
-        turned = np.roll(piece, -int(there), axis=0)
-        whole = np.concatenate([whole[: here + 1], turned, turned[:1], whole[here:]])
+        row, piece_row = np.unravel_index(int(distance.argmin()), distance.shape)
+        turned = np.roll(piece, -int(piece_row), axis=0)
+        whole = np.concatenate([whole[: row + 1], turned, turned[:1], whole[row:]])
     return whole
 
 

@@ -181,8 +181,8 @@ class BaseSource(ABC):
     def _check_index(self, index: int) -> None:
         count = self.info.num_frames
         if index < 0 or (count is not None and index >= count):
-            there = "" if count is None else f" and {self.info.name} has {count}"
-            raise VideoError(f"frame {index} does not exist: frames count from 0{there}", frame_index=index)
+            length = "" if count is None else f" and {self.info.name} has {count}"
+            raise VideoError(f"frame {index} does not exist: frames count from 0{length}", frame_index=index)
 
     def __enter__(self) -> FrameSource:
         return self

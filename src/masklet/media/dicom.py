@@ -139,25 +139,25 @@ def _dicom_series(path: Path) -> list[_Slice]:
     """Return the slices of one series, in order."""
     if not path.exists():
         raise VideoError(f"no such DICOM file or folder: {path}")
-    given = None if path.is_dir() else _dicom_header(path)
-    if path.is_file() and given is None:
+    selected = None if path.is_dir() else _dicom_header(path)
+    if path.is_file() and selected is None:
         raise VideoError(f"{path} is not a DICOM image: it has no pixels, or is damaged")
-    if given is not None and _num_frames(given) > 1:
-        return _in_space(path, _dicom_frames(path, given))
+    if selected is not None and _num_frames(selected) > 1:
+        return _in_space(path, _dicom_frames(path, selected))
     series: dict[str, list[_Slice]] = defaultdict(list)
     for file in sorted(path.rglob("*") if path.is_dir() else path.parent.iterdir()):
         header = _dicom_header(file) if file.is_file() else None
         if header is not None:
             series[str(header.get("SeriesInstanceUID", ""))] += _dicom_frames(file, header)
-    if given is not None:
-        return _in_space(path, series[str(given.get("SeriesInstanceUID", ""))])
+    if selected is not None:
+        return _in_space(path, series[str(selected.get("SeriesInstanceUID", ""))])
     if not series:
         raise VideoError(f"{path} holds no DICOM images")
     large = {uid: slices for uid, slices in series.items() if len(slices) > 1} or series
     if len(large) > 1:
         listed = "; ".join(
-            f"{own[0].path.relative_to(path)} ({own[0].header.get('SeriesDescription', '')}, {len(own)} slices)"
-            for own in itertools.islice(large.values(), 6)
+            f"{stack[0].path.relative_to(path)} ({stack[0].header.get('SeriesDescription', '')}, {len(stack)} slices)"
+            for stack in itertools.islice(large.values(), 6)
         )
         raise VideoError(f"{path} holds {len(large)} series: pass one file of the series you mean: {listed}")
     return _in_space(path, next(iter(large.values())))

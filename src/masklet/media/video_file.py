@@ -233,20 +233,20 @@ class VideoFileSource(BaseSource):
             if entries:
                 end = math.inf if self._is_url else Path(self._name).stat().st_size
                 shown = [entry for entry in entries if not entry.is_discard]
-                there = sum(1 for entry in shown if entry.pos + entry.size <= end)
-                if there < len(shown):
+                complete = sum(1 for entry in shown if entry.pos + entry.size <= end)
+                if complete < len(shown):
                     self._promised_frames = len(shown)
-                return there
+                return complete
             return stream.frames
         if self._is_url:
             return stream.frames or None
         timeline = self._get_timeline()
-        there = len(timeline.pts) if timeline else self._num_packets
+        num_frames = len(timeline.pts) if timeline else self._num_packets
         promised = stream.frames or round((self._probe.duration_s or 0) * self._probe.fps)
         # A duration is a rounded number and may be the audio's: clearly more means over half a second and 3 %.
-        if promised > there + max(0.5 * self._probe.fps, 0.03 * promised, SLACK_FRAMES):
+        if promised > num_frames + max(0.5 * self._probe.fps, 0.03 * promised, SLACK_FRAMES):
             self._promised_frames = promised
-        return there
+        return num_frames
 
     def _get_timeline(self) -> _Timeline | None:
         """Return the timeline, made once; None when time stamps are missing or repeated, and one can only count."""
@@ -270,13 +270,13 @@ class VideoFileSource(BaseSource):
                     if packet.is_keyframe:
                         keys.append(packet.pts)
         self._num_packets = len(stamps)
-        known = [pts for pts in stamps if pts is not None]
-        known_keys = [pts for pts in keys if pts is not None]
-        if not self._probe.has_stamps or not known_keys or len(set(known)) < len(stamps):
+        stamped = [pts for pts in stamps if pts is not None]
+        stamped_keys = [pts for pts in keys if pts is not None]
+        if not self._probe.has_stamps or not stamped_keys or len(set(stamped)) < len(stamps):
             return None
-        pts = np.unique(np.array(known, dtype=np.int64))
+        pts = np.unique(np.array(stamped, dtype=np.int64))
         # Frames before the first key frame can never be decoded.
-        return _Timeline(pts[pts >= known_keys[0]], np.unique(np.array(known_keys, dtype=np.int64)))
+        return _Timeline(pts[pts >= stamped_keys[0]], np.unique(np.array(stamped_keys, dtype=np.int64)))
 
     def _to_frame(self, decoded: VideoFrame, index: int) -> Frame:
         time_s = index / self._probe.fps

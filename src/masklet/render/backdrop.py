@@ -87,11 +87,11 @@ class _Loop:
         self._time_s = -1.0
 
     def at(self, time_s: float) -> ByteArray:
-        wanted = max(0.0, time_s) % self._length_s
-        if self._now is None or wanted < self._time_s:
+        loop_time_s = max(0.0, time_s) % self._length_s
+        if self._now is None or loop_time_s < self._time_s:
             self._restart()
-        self._time_s = wanted
-        while self._next is not None and self._next.time_s <= wanted + 1e-6:
+        self._time_s = loop_time_s
+        while self._next is not None and self._next.time_s <= loop_time_s + 1e-6:
             self._now, self._next, self._picture = self._next, next(self._frames, None), None
         assert self._now is not None
         if self._picture is None:

@@ -230,25 +230,25 @@ def fill_from_surroundings(rgb: ByteArray, hole: BoolArray, others: BoolArray) -
     return result
 
 
-def _spread(picture: FloatArray, known: FloatArray) -> FloatArray:
+def _spread(picture: FloatArray, is_known: FloatArray) -> FloatArray:
     """Return a smooth picture through the known pixels: rough on a small grid, then relaxed on finer ones.
 
     Args:
         picture: (h, w, 3).
-        known: (h, w) 1 or 0.
+        is_known: (h, w) 1 or 0.
     """
-    height, width = known.shape
-    if known.all() or max(height, width) <= 2:
-        weights = known[..., None]
-        mean = (picture * weights).sum(axis=(0, 1)) / max(float(known.sum()), 1e-6)
+    height, width = is_known.shape
+    if is_known.all() or max(height, width) <= 2:
+        weights = is_known[..., None]
+        mean = (picture * weights).sum(axis=(0, 1)) / max(float(is_known.sum()), 1e-6)
         return np.asarray(picture * weights + mean * (1 - weights), np.float32)
     half = ((width + 1) // 2, (height + 1) // 2)
-    weight = np.asarray(cv2.resize(known, half, interpolation=cv2.INTER_AREA), np.float32)
-    total = np.asarray(cv2.resize(picture * known[..., None], half, interpolation=cv2.INTER_AREA), np.float32)
+    weight = np.asarray(cv2.resize(is_known, half, interpolation=cv2.INTER_AREA), np.float32)
+    total = np.asarray(cv2.resize(picture * is_known[..., None], half, interpolation=cv2.INTER_AREA), np.float32)
     mean = np.asarray(total / np.maximum(weight, np.float32(1e-6))[..., None], np.float32)
     coarse = _spread(mean, (weight > 0).astype(np.float32))
     rough = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    weights = known[..., None]
+    weights = is_known[..., None]
     for _ in range(12):
         rough = picture * weights + rough * (1 - weights)
         rough = np.asarray(cv2.blur(rough, (3, 3), borderType=cv2.BORDER_REPLICATE), np.float32)

@@ -239,8 +239,8 @@ def choose_container(out: str | Path, container: str | None = None) -> Container
     if container is None:
         by_suffix = next((kind for kind in CONTAINERS.values() if suffix in kind.suffixes), None)
         if by_suffix is None:
-            known = ", ".join(ending for kind in CONTAINERS.values() for ending in kind.suffixes if ending)
-            raise OutputError(f"cannot tell from {out} what to write: end it in {known}, or give a folder for PNGs")
+            endings = ", ".join(ending for kind in CONTAINERS.values() for ending in kind.suffixes if ending)
+            raise OutputError(f"cannot tell from {out} what to write: end it in {endings}, or give a folder for PNGs")
         return by_suffix
     if container not in CONTAINERS:
         raise ConfigError(f"unknown container {container!r}: choose from {', '.join(CONTAINERS)}")

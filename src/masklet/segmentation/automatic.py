@@ -53,7 +53,7 @@ Order = Literal["area", "iou", "crop"]
 Box = tuple[int, int, int, int]
 
 INNER_EDGE = 20
-"""A mask that comes within this many pixels of a crop's edge, where the image goes on, is taken for cut off.
+"""A mask within this many pixels of a crop's edge inside the image counts as cut off.
 Source: sam2 2b90b9f, utils/amg.py `is_box_near_crop_edge`."""
 
 MIN_CROP_SIDE = 16
@@ -199,7 +199,7 @@ class AutomaticMask:
 
     @property
     def mask(self) -> BoolArray:
-        """(H, W), decoded anew each time."""
+        """(H, W); decoded from the RLE on each access."""
         return decode_rle(self.rle)
 
     def polygons(self, tolerance: float = 0.0) -> list[FloatArray]:
@@ -253,7 +253,7 @@ class AutomaticMask:
 
     @classmethod
     def _from_masks(cls, source: convert.MaskSet, stabilities: ArrayLike) -> list[AutomaticMask]:
-        """The click of each is the centre of its box, and its crop the whole image."""
+        """Build records from masks: the click is the centre of the box, the crop is the whole image."""
         results: list[AutomaticMask] = []
         for mask, score, stability in zip(source.masks, source.scores, np.asarray(stabilities, float), strict=True):
             box = mask_box_xyxy(mask)
@@ -363,7 +363,10 @@ class _Counter:
 
 
 class _Crop(Generic[A]):
-    """Asks in one crop. Its two buffers are used again for every candidate: fresh ones cost more than the resizing."""
+    """Finds the masks in one crop.
+
+    Two buffers are reused for all candidates: allocating them takes longer than the resizing.
+    """
 
     def __init__(self, engine: Engine[A], rgb: ByteArray, box_xyxy: Box, config: AutomaticConfig) -> None:
         left, top, right, bottom = box_xyxy
@@ -377,11 +380,11 @@ class _Crop(Generic[A]):
         self._image_mask = np.zeros(rgb.shape[:2], np.bool_, order="F")  # column by column, as RLE counts
 
     def find(self, grid: FloatArray, progress: _Counter) -> list[AutomaticMask]:
-        """The distinct masks at these clicks, (P, 2) fractions of the crop, the best IoU prediction first."""
+        """Return the distinct masks at clicks, (P, 2) fractions of the crop, the best IoU prediction first."""
         size_xy = np.array(self.size_hw[::-1], np.float32)
         points = np.minimum(grid * size_xy, np.nextafter(size_xy, np.float32(0)))  # 1.0 is in the last pixel
         per_batch, least = self.config.points_per_batch, self.config.min_iou
-        found: list[AutomaticMask] = []
+        results: list[AutomaticMask] = []
         for first in range(0, len(points), per_batch):
             batch = points[first : first + per_batch]
             for point_xy, answer in self._ask(batch):
@@ -390,21 +393,22 @@ class _Crop(Generic[A]):
                 masks = [self._measure(logits[row], answer.iou_predictions[row], point_xy) for row in sure]
                 stable = [mask for mask in masks if mask is not None]
                 progress.add(candidates=len(answer.iou_predictions), sure=len(sure), stable=len(stable))
-                found += stable
+                results += stable
             progress.add(points_done=len(batch))
             progress.report()
-        found = self._distinct(found)
+        results = self._distinct(results)
         if self.config.min_region_area:
-            cleaned = [_cleaned(mask, self.config.min_region_area - 1) for mask in found]
-            found = self._distinct([mask for mask in cleaned if mask is not None])  # boxes may have come to be alike
-        progress.add(distinct=len(found))
-        return found
+            cleaned = [_cleaned(mask, self.config.min_region_area - 1) for mask in results]
+            # Cleaning may have made boxes alike.
+            results = self._distinct([mask for mask in cleaned if mask is not None])
+        progress.add(distinct=len(results))
+        return results
 
     def _distinct(self, masks: Sequence[AutomaticMask]) -> list[AutomaticMask]:
         return _without_duplicates(masks, [mask.iou_prediction for mask in masks], self.config.nms_iou)
 
     def _ask(self, points_xy: FloatArray) -> list[tuple[FloatArray, Decoded[A]]]:
-        """The model's answers at (P, 2) pixels of the crop, each with its click."""
+        """Return the model's answers at (P, 2) pixels of the crop, each with its click."""
         answers = self._decode([_click(point) for point in points_xy], self.config.multimask)
         if not self.config.refine:
             return list(zip(points_xy, answers, strict=True))
@@ -423,7 +427,7 @@ class _Crop(Generic[A]):
         return self.engine.decode(conditioned, prompts, multimask=multimask)
 
     def _measure(self, low_res_logits: FloatArray, iou_prediction: float, point_xy: FloatArray) -> AutomaticMask | None:
-        """The record of a candidate, of (h, w) logits; None when it is unstable, empty or cut off."""
+        """Return the record of a candidate from its (h, w) logits; None if it is unstable, empty or cut off."""
         config, (left, top, _, _) = self.config, self.box_xyxy
         if config.low_res_region_area:
             low_res_logits = without_small_parts(low_res_logits, config.low_res_region_area, config.low_res_region_area)
@@ -442,10 +446,10 @@ class _Crop(Generic[A]):
         box_xyxy = (x + int(box[0]), y + int(box[1]), x + int(box[2]), y + int(box[3]))
         if _is_cut_off(box_xyxy, self.box_xyxy, self.image_xyxy):
             return None
-        place = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
-        self._image_mask[place] = mask
+        window = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
+        self._image_mask[window] = mask
         rle = encode_rle(self._image_mask)
-        self._image_mask[place] = False
+        self._image_mask[window] = False
         return AutomaticMask(
             rle=rle,
             area=int(np.count_nonzero(mask)),
@@ -458,26 +462,26 @@ class _Crop(Generic[A]):
 
 
 def _click(point_xy: FloatArray, previous_logits: FloatArray | None = None) -> Prompt:
-    """One point on the object; no checks, since the points are ours."""
+    """Return a prompt of one point on the object; unchecked, because the grid generates the points."""
     return replace(Prompt.of_click(point_xy), previous_logits=previous_logits)
 
 
 def _window(foreground: BoolArray, size_hw: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the source that bilinear upsampling of (h, w) logits can make foreground."""
+    """Return the source rows and columns that bilinear upsampling of (h, w) logits can make foreground."""
     if not foreground.any():
         return slice(0, 0), slice(0, 0)
     sides = []
     for axis, size in enumerate(size_hw):
-        places = np.flatnonzero(foreground.any(axis=1 - axis))
+        indices = np.flatnonzero(foreground.any(axis=1 - axis))
         scale = size / foreground.shape[axis]
         # a low-res pixel reaches as far as the centres of its neighbours
-        first, last = math.floor((places[0] - 0.5) * scale - 0.5), math.ceil((places[-1] + 1.5) * scale - 0.5)
+        first, last = math.floor((indices[0] - 0.5) * scale - 0.5), math.ceil((indices[-1] + 1.5) * scale - 0.5)
         sides.append(slice(max(0, first), min(size, last + 1)))
     return sides[0], sides[1]
 
 
 def _cleaned(masks: AutomaticMask, max_area: int) -> AutomaticMask | None:
-    """Without holes and pieces of at most this area; None when nothing is left."""
+    """Remove holes and pieces of at most this area; None if nothing is left."""
     mask = remove_small_components(fill_holes(masks.mask, max_area), max_area)
     box = mask_box_xyxy(mask)
     if box is None:
@@ -488,7 +492,7 @@ def _cleaned(masks: AutomaticMask, max_area: int) -> AutomaticMask | None:
 
 
 def _crops(size_hw: tuple[int, int], config: AutomaticConfig) -> list[tuple[Box, int]]:
-    """(box, layer): the whole image, then the crops of each layer."""
+    """Return (box, layer) pairs: the whole image, then the crops of each layer."""
     height, width = size_hw
     crops = [((0, 0, width, height), 0)]
     for layer in range(1, config.crop_layers + 1):
@@ -516,7 +520,7 @@ def _without_duplicates(masks: Sequence[AutomaticMask], scores: Sequence[float],
 
 
 def _to_last_pixel(box_xyxy: Box) -> Box:
-    """Right and bottom at the last pixel and not past it. SAM measures so; its thresholds are for such boxes."""
+    """Return the box with right and bottom at its last pixel, not past it. SAM's thresholds are for such boxes."""
     left, top, right, bottom = box_xyxy
     return left, top, right - 1, bottom - 1
 

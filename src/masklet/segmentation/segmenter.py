@@ -166,7 +166,7 @@ class EncodedImage(Generic[A]):
         several = [prompt.is_ambiguous if multimask is None else multimask for prompt in prompts]
         results: dict[int, SegmentResult] = {}
         for choice in sorted(set(several)):  # the number of candidates is one for a whole batch
-            rows = [row for row, wanted in enumerate(several) if wanted == choice]
+            rows = [row for row, is_several in enumerate(several) if is_several == choice]
             answers = self.decode([prompts[row] for row in rows], multimask=choice)
             results.update((row, self._result(answer, prompts[row])) for row, answer in zip(rows, answers, strict=True))
         return [results[row] for row in range(len(prompts))]

@@ -177,8 +177,8 @@ class Studio:
             with error:
                 text = error.read()
             try:
-                said = json.loads(text)["error"]
-                raise StudioError(said["message"], error.code, said["code"]) from None
+                problem = json.loads(text)["error"]
+                raise StudioError(problem["message"], error.code, problem["code"]) from None
             except (ValueError, KeyError, TypeError):
                 raise StudioError(f"the server answered {error.code} {error.reason}", error.code) from None
         except OSError as error:
@@ -199,7 +199,7 @@ class Medium:
 
     studio: Studio
     about: Document
-    """As the API has it."""
+    """The medium as the API describes it."""
 
     @property
     def id(self) -> str:
@@ -244,7 +244,7 @@ class Medium:
         self._call("PUT", f"/frames/{frame_index}/objects/{object_id}/mask", {"rle": encode_rle(mask)})
 
     def masks(self, start: int = 0, stop: int | None = None) -> dict[int, dict[int, BoolArray]]:
-        """By frame and object id."""
+        """Return masks, (H, W) each, by frame index and object id."""
         end = int(self.about["num_frames"]) if stop is None else stop
         masks: dict[int, dict[int, BoolArray]] = {}
         for begin in range(start, end, 240):

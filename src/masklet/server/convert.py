@@ -60,21 +60,21 @@ def medium_info(medium: database.MediumRow, store: AnnotationStore | None = None
     )
 
 
-def object_info(one: AnnotatedObject, prompted: Sequence[int]) -> schemas.SegmentObject:
+def object_info(item: AnnotatedObject, prompted: Sequence[int]) -> schemas.SegmentObject:
     return schemas.SegmentObject(
-        id=one.object_id,
-        name=one.name,
-        class_name=one.class_name,
-        color=one.color,
-        locked=one.locked,
-        hidden=one.hidden,
+        id=item.object_id,
+        name=item.name,
+        class_name=item.class_name,
+        color=item.color,
+        locked=item.locked,
+        hidden=item.hidden,
         prompted_frames=list(prompted),
     )
 
 
 def objects_info(store: AnnotationStore) -> list[schemas.SegmentObject]:
     prompted = store.prompted_frames()
-    return [object_info(one, prompted.get(one.object_id, [])) for one in store.objects()]
+    return [object_info(item, prompted.get(item.object_id, [])) for item in store.objects()]
 
 
 def prompt_info(prompt: SavedPrompt) -> schemas.PromptInfo:
@@ -119,7 +119,7 @@ def frame_info(frame_index: int, rows: Sequence[MaskRow], fps: float) -> schemas
 
 def timeline_info(store: AnnotationStore, num_frames: int) -> schemas.Timeline:
     marks = store.marks()
-    by_object: dict[int, list[Mark]] = {one.object_id: [] for one in store.objects()}
+    by_object: dict[int, list[Mark]] = {item.object_id: [] for item in store.objects()}
     pending: dict[int, bool] = {}
     review: set[int] = set()
     for mark in marks:
@@ -131,7 +131,7 @@ def timeline_info(store: AnnotationStore, num_frames: int) -> schemas.Timeline:
         num_frames=num_frames,
         revision=store.revision,
         accepted=ranges(index for index, accepted in sorted(pending.items()) if accepted),
-        objects=[_lane(object_id, own, num_frames) for object_id, own in sorted(by_object.items())],
+        objects=[_lane(object_id, lane, num_frames) for object_id, lane in sorted(by_object.items())],
         review=sorted(review),
     )
 
@@ -154,13 +154,13 @@ def _lane(object_id: int, marks: Sequence[Mark], num_frames: int) -> schemas.Tim
 
 def ranges(numbers: Iterable[int]) -> list[list[int]]:
     """Return ascending numbers as ranges [start, stop)."""
-    found: list[list[int]] = []
+    merged: list[list[int]] = []
     for number in numbers:
-        if found and found[-1][1] == number:
-            found[-1][1] = number + 1
+        if merged and merged[-1][1] == number:
+            merged[-1][1] = number + 1
         else:
-            found.append([number, number + 1])
-    return found
+            merged.append([number, number + 1])
+    return merged
 
 
 def asset_info(asset: database.AssetRow) -> schemas.AssetInfo:
@@ -168,25 +168,25 @@ def asset_info(asset: database.AssetRow) -> schemas.AssetInfo:
     return schemas.AssetInfo(id=asset.id, kind=kind, name=asset.name, url=f"{API_BASE}/assets/{asset.id}")
 
 
-def candidate_info(one: Candidate) -> schemas.CandidateMask:
+def candidate_info(candidate: Candidate) -> schemas.CandidateMask:
     return schemas.CandidateMask(
-        rle=schemas.Rle(size=one.rle["size"], counts=one.rle["counts"]),
-        iou_prediction=round(one.iou_prediction, 4),
-        confidence=round(one.confidence, 4),
+        rle=schemas.Rle(size=candidate.rle["size"], counts=candidate.rle["counts"]),
+        iou_prediction=round(candidate.iou_prediction, 4),
+        confidence=round(candidate.confidence, 4),
     )
 
 
-def local_answer(given: schemas.LocalDecode, side: int) -> LocalAnswer:
-    """Return an answer that the page has decoded itself.
+def local_answer(answer: schemas.LocalDecode, side: int) -> LocalAnswer:
+    """Convert an answer that the page decoded itself.
 
     Raises:
         PromptError: the logits are not (side, side) finite numbers.
     """
     try:
-        logits = np.frombuffer(base64.b64decode(given.logits, validate=True), "<f4")
+        logits = np.frombuffer(base64.b64decode(answer.logits, validate=True), "<f4")
     except (binascii.Error, ValueError):
         logits = np.zeros(0, np.float32)
     if logits.size != side * side or not np.isfinite(logits).all():
         raise PromptError(f"answer.logits must be base64 of {side} x {side} finite float32, got {logits.size} numbers")
-    rle = CocoRle(size=given.rle.size, counts=given.rle.counts)
-    return LocalAnswer(rle, given.iou_prediction, given.object_score, logits.reshape(side, side).astype(np.float32))
+    rle = CocoRle(size=answer.rle.size, counts=answer.rle.counts)
+    return LocalAnswer(rle, answer.iou_prediction, answer.object_score, logits.reshape(side, side).astype(np.float32))

@@ -1,4 +1,4 @@
-"""What the server knows besides masks: users, projects, media, assets and jobs, in any database of SQLAlchemy."""
+"""The server's database, for everything but masks: users, projects, media, assets and jobs (through SQLAlchemy)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class LoginRow(Base):
 
 
 class SecretRow(Base):
-    """What the server made up once: the salt of tokens."""
+    """A random value that the server generated once: the salt of tokens."""
 
     __tablename__ = "secrets"
 
@@ -103,7 +103,7 @@ class MediumRow(Base):
     kind: Mapped[str] = mapped_column(String(8))
     name: Mapped[str] = mapped_column(String(200))
     file: Mapped[str] = mapped_column(String(40))
-    """What to open in the medium's folder: a file, or a folder of images."""
+    """Name of the file, or of the folder of images, to open in the medium's folder."""
     width: Mapped[int]
     height: Mapped[int]
     num_frames: Mapped[int]
@@ -205,5 +205,5 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def media_folder(data: Path, media_id: str) -> Path:
-    """Where a medium's files lie."""
+    """Return the folder of a medium's files."""
     return data / "media" / media_id

@@ -78,8 +78,8 @@ class FrameReader:
         """
         with self._lock:
             self.used_at = time.monotonic()
-            known = self._recent.get(index)
-            return self.source.picture(index, size_hw) if known is None else made_smaller(known.rgb, size_hw)
+            cached = self._recent.get(index)
+            return self.source.picture(index, size_hw) if cached is None else made_smaller(cached.rgb, size_hw)
 
     @property
     def info(self) -> VideoInfo:
@@ -144,15 +144,15 @@ def strip_of(pictures: Sequence[ByteArray]) -> bytes:
 
 def spread(count: int, start: int, stop: int) -> list[int]:
     """Return `count` frames, each in the middle of one of `count` equal parts of a range."""
-    return [start + int((place + 0.5) * (stop - start) / count) for place in range(count)]
+    return [start + int((part + 0.5) * (stop - start) / count) for part in range(count)]
 
 
 class PictureCache:
-    """Pictures on disk, the oldest of which go when there are too many.
+    """Pictures on disk; the least recently used are removed when they take too many bytes.
 
     Args:
-        folder: theirs.
-        max_bytes: of all of them.
+        folder: of the pictures.
+        max_bytes: limit for all pictures together.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -183,19 +183,19 @@ class PictureCache:
         return path
 
     def sweep(self) -> None:
-        """Remove what has not been used for longest, down to nine tenths of what may be there."""
+        """Remove the least recently used pictures, until the rest takes nine tenths of `max_bytes`."""
         if not self._sweeping.acquire(blocking=False):
             return
         try:
-            found = []
+            pictures = []
             for file in self.folder.glob("*/*"):
                 with suppress(OSError):
                     about = file.stat()
-                    found.append((about.st_mtime, about.st_size, file))
-            total = sum(size for _, size, _ in found)
+                    pictures.append((about.st_mtime, about.st_size, file))
+            total = sum(size for _, size, _ in pictures)
             if total <= self.max_bytes:
                 return
-            for _, size, file in sorted(found):
+            for _, size, file in sorted(pictures):
                 with suppress(OSError):
                     file.unlink()
                     total -= size

@@ -36,7 +36,7 @@ MAX_ENDED = 200
 WAITING_EVENTS = 256
 """Events waiting for one listener. A slower listener misses masks, and gets them when it asks for the frame."""
 STOPPED_START = "the server was stopped;"
-"""By which interrupted jobs are recognised, also those that earlier versions wrote."""
+"""Beginning of the error text of interrupted jobs, by which they are recognised; earlier versions wrote it, too."""
 
 STOPPED = f"{STOPPED_START} what had been done by then is kept: start again to continue from there"
 

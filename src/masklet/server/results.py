@@ -120,7 +120,7 @@ class ExportWork:
     format_id: str
     options: Mapping[str, Any]
     stem: str
-    """Of the file's name."""
+    """The file's name without its suffix."""
     classes: Sequence[str]
     """The project's class names, in order."""
     is_project: bool

@@ -15,7 +15,7 @@ from masklet.errors import ConfigError
 from masklet.server.studio import StudioState
 
 GRACE_SECONDS = 15
-"""For requests that are being answered when the server is told to stop."""
+"""Time that running requests have to finish when the server is told to stop."""
 
 
 class _Server(uvicorn.Server):

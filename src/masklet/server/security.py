@@ -148,15 +148,15 @@ class Accounts:
         """
         fast = hmac.digest(self._own_key, token.encode(), "sha256")
         with self._lock:
-            known = self._known.get(fast)
-        if known is None:
+            entry = self._known.get(fast)
+        if entry is None:
             self._check_failures(address)
-            known = self._look_up(token, address)
+            entry = self._look_up(token, address)
             with self._lock:
-                self._known[fast] = known
+                self._known[fast] = entry
                 while len(self._known) > 1000:
                     self._known.popitem(last=False)
-        user_id, hashed = known
+        user_id, hashed = entry
         with self._database.session() as session:
             user = session.get(UserRow, user_id)
         if user is None or not hmac.compare_digest(user.token_hash or "", hashed):  # it has been revoked
@@ -166,16 +166,16 @@ class Accounts:
         return user
 
     def _look_up(self, token: str, address: str) -> tuple[str, str]:
-        """Return the id of the user with this token, and its hash. All are compared, each in constant time."""
-        given = self._hash(token)
+        """Return the id of the user with this token, and its hash. All users are compared, each in constant time."""
+        token_hash = self._hash(token)
         with self._database.session() as session:
             users = session.scalars(select(UserRow).where(UserRow.token_hash.is_not(None))).all()
-        matching = [user for user in users if hmac.compare_digest(user.token_hash or "", given)]
+        matching = [user for user in users if hmac.compare_digest(user.token_hash or "", token_hash)]
         if not matching:
             with self._lock:
                 self._failures.setdefault(address, deque(maxlen=FAILURES_A_MINUTE)).append(time.monotonic())
             raise ApiError(401, "wrong_token", "this token is not known here: ask whoever runs the server", "token")
-        return matching[0].id, given
+        return matching[0].id, token_hash
 
     def login(self, user: UserRow) -> str:
         """Log a user in, and return the value of the new cookie."""
@@ -204,11 +204,11 @@ class Accounts:
 
     def _secret(self, name: str) -> str:
         with self._database.session() as session:
-            found = session.get(SecretRow, name)
-            if found is None:
-                found = SecretRow(name=name, value=secrets.token_hex(32))
-                session.add(found)
-            return found.value
+            secret = session.get(SecretRow, name)
+            if secret is None:
+                secret = SecretRow(name=name, value=secrets.token_hex(32))
+                session.add(secret)
+            return secret.value
 
     def _check_failures(self, address: str) -> None:
         with self._lock:

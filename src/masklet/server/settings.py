@@ -14,40 +14,40 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What is refused, so that no upload and no user takes the machine from the others."""
+    """Limits that keep one upload or one user from taking the whole machine."""
 
     max_bytes: int = 20 * 2**30
-    """Of one upload."""
+    """Bytes in one upload."""
     max_files: int = 20_000
-    """In one upload."""
+    """Files in one upload."""
     max_pixels: int = 100_000_000
-    """Of one image or frame: width x height."""
+    """Pixels of one image or frame: width x height."""
     max_frames: int = 1_000_000
-    """Of one video: nine hours at 30 a second."""
+    """Frames of one video: about nine hours at 30 frames per second."""
     max_seconds: float = 6 * 3600.0
-    """Of one video."""
+    """Duration of one video."""
     probe_seconds: float = 60.0
-    """Within which a file must have shown what it is."""
+    """Time within which the probe of a file must finish."""
     max_objects: int = 1000
-    """Of one medium."""
+    """Objects in one medium."""
     queued_jobs: int = 32
-    """Waiting, of all users; more are refused with 503."""
+    """Waiting jobs of all users together; more are refused with 503."""
     jobs_per_user: int = 8
-    """Waiting and running; more are refused with 429."""
+    """Waiting and running jobs per user; more are refused with 429."""
     open_media: int = 8
-    """With a tracker in memory; the one idle for longest is closed first."""
+    """Media with a tracker in memory; the one idle for longest is closed first."""
     idle_seconds: float = 900.0
-    """After which an open medium is closed and its memory freed."""
+    """Idle time after which an open medium is closed and its memory freed."""
     frame_cache_bytes: int = 256 * 2**20
-    """Decoded frames in memory, of all open media."""
+    """Memory for decoded frames of all open media together."""
     jpeg_cache_bytes: int = 2 * 2**30
-    """Pictures of frames on disk."""
+    """Disk space for JPEGs of frames."""
     live_streams: int = 4
-    """At once."""
+    """Live streams at the same time."""
     login_days: float = 30.0
-    """Until a browser must log in again."""
+    """Days until a browser must log in again."""
     result_days: float = 7.0
-    """Until a finished export or rendering is removed."""
+    """Days until a finished export or rendering is removed."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

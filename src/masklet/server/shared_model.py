@@ -51,9 +51,9 @@ class TurnLock:
         self._in_hurry = 0
 
     def __enter__(self) -> None:
-        own = threading.get_ident()
+        thread_id = threading.get_ident()
         with self._condition:
-            if self._owner == own:
+            if self._owner == thread_id:
                 self._depth += 1
                 return
             in_hurry = not is_background()
@@ -62,7 +62,7 @@ class TurnLock:
                 self._condition.wait_for(lambda: self._owner is None and (in_hurry or not self._in_hurry))
             finally:
                 self._in_hurry -= in_hurry
-            self._owner, self._depth = own, 1
+            self._owner, self._depth = thread_id, 1
 
     def __exit__(self, *exception: object) -> None:
         with self._condition:

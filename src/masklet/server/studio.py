@@ -92,26 +92,26 @@ class StudioState:
             NotFoundError: it does not exist, or belongs to another user; the error does not say which.
         """
         with self.database.session() as session:
-            found = session.get(ProjectRow, project_id)
-            if found is None or found.user_id != user.id:
+            project = session.get(ProjectRow, project_id)
+            if project is None or project.user_id != user.id:
                 raise NotFoundError("there is no such project")
-            return found
+            return project
 
     def medium(self, user: UserRow, media_id: str) -> MediumRow:
         """Return a medium in a project of a user."""
         with self.database.session() as session:
-            found = session.get(MediumRow, media_id)
-            if found is None or found.project.user_id != user.id:
+            medium = session.get(MediumRow, media_id)
+            if medium is None or medium.project.user_id != user.id:
                 raise NotFoundError("there is no such image or video")
-            return found
+            return medium
 
     def asset(self, user: UserRow, asset_id: str) -> AssetRow:
         with self.database.session() as session:
-            found = session.get(AssetRow, asset_id)
-            project = None if found is None else session.get(ProjectRow, found.project_id)
-            if found is None or project is None or project.user_id != user.id:
+            asset = session.get(AssetRow, asset_id)
+            project = None if asset is None else session.get(ProjectRow, asset.project_id)
+            if asset is None or project is None or project.user_id != user.id:
                 raise NotFoundError("there is no such asset")
-            return found
+            return asset
 
     # Paths.
 

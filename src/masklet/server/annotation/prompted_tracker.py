@@ -74,7 +74,7 @@ class PromptedTracker:
         self._source: FrameSource | None = None
         self._tracker: Tracker[Any] | None = None
         self._unselected: dict[tuple[int, int], int] = {}
-        """By object and frame, candidates that are selected once their prompts have been answered."""
+        """Candidate to select per (object id, frame index), once the prompt there has been answered."""
 
     @property
     def source(self) -> FrameSource:

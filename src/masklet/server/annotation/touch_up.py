@@ -38,10 +38,10 @@ def touched_up(
         return drawn
     differs = seen & ~drawn if label else drawn & ~seen
     if not differs[y, x]:
-        here = [thing for thing in things_here() if thing[y, x]]
-        if not here:
+        under_click = [thing for thing in things_here() if thing[y, x]]
+        if not under_click:
             return drawn
-        smallest = min(here, key=np.count_nonzero)
+        smallest = min(under_click, key=np.count_nonzero)
         differs = smallest & ~drawn if label else smallest & drawn
     _, parts = cv2.connectedComponents(differs.astype(np.uint8), connectivity=4)
     part: BoolArray = parts == parts[y, x]

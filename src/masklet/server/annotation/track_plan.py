@@ -24,11 +24,11 @@ def runs_over(direction: Direction, prompted: Mapping[int, Collection[int]], fra
 
     Args:
         direction: both is outwards from each object's first prompt, as far as the frames have it.
-        prompted: by object, the frames on which something was said of it; at least one.
+        prompted: frames with a prompt or an edit, per object; at least one.
         frames: that may change, not empty.
     """
-    first = {object_id: min(said) for object_id, said in prompted.items()}
-    last = {object_id: max(said) for object_id, said in prompted.items()}
+    first = {object_id: min(indices) for object_id, indices in prompted.items()}
+    last = {object_id: max(indices) for object_id, indices in prompted.items()}
     if direction == "forward":
         yield from _forward(first, min(first.values()), frames)
     elif direction == "backward":
@@ -54,12 +54,12 @@ def runs_to_the_missing(
     Args:
         direction: both is outwards from the first prompt, backward alone from the last one.
         prompted: as in `runs_over`.
-        current: by object, the frames with a mask that is up to date; objects without any may be left out.
+        current: frames with an up-to-date mask, per object; objects without any may be left out.
         frames: that may change, not empty.
         num_frames: of the medium.
     """
-    first = {object_id: min(said) for object_id, said in prompted.items()}
-    last = {object_id: max(said) for object_id, said in prompted.items()}
+    first = {object_id: min(indices) for object_id, indices in prompted.items()}
+    last = {object_id: max(indices) for object_id, indices in prompted.items()}
     if direction != "backward":
         for begin, object_ids in _ends(first, current, 1, num_frames).items():
             yield from _forward(object_ids, begin, frames)
@@ -84,11 +84,11 @@ def _backward(object_ids: Collection[int], begin: int, frames: range) -> Iterato
 def _ends(
     begins: Mapping[int, int], current: Mapping[int, Collection[int]], step: Literal[1, -1], num_frames: int
 ) -> dict[int, list[int]]:
-    """Walking from a frame of each object, where the first mask is missing; the objects by that frame."""
+    """Return the objects by the first frame without a mask, walking from each object's frame in `begins`."""
     ends: dict[int, list[int]] = {}
     for object_id, begin in begins.items():
-        own, index = current.get(object_id, ()), begin
-        while index in own:
+        masked, index = current.get(object_id, ()), begin
+        while index in masked:
             index += step
         if 0 <= index < num_frames:
             ends.setdefault(index, []).append(object_id)

@@ -56,7 +56,7 @@ class NewObject:
 
     name: str
     masks: Mapping[int, CocoRle]
-    """By frame index, not empty."""
+    """Masks by frame index; not empty."""
     class_name: str = ""
     color: str | None = None
     iou_prediction: float = 1.0

@@ -30,7 +30,7 @@ MEDIA_TYPES = {
     ".webm": "video/webm",
     ".mov": "video/quicktime",
 }
-"""By file suffix; other files are sent as plain bytes."""
+"""Media types by file suffix; other files are sent as plain bytes."""
 
 
 @router.post("/projects/{pid}/assets", status_code=201, openapi_extra=UPLOAD_BODY)

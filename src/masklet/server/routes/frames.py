@@ -112,10 +112,10 @@ def get_embedding(medium: CurrentMedium, i: FrameIndex, studio: CurrentStudio) -
     check_frame(medium, i)
     rgb = studio.reader(medium).frame(i).rgb
     arrays = studio.engine.encode_image(rgb, in_video=True).arrays
-    wanted = {"embedding": "unconditioned", "high_res_4": "high_res_4", "high_res_8": "high_res_8"}
-    if not arrays.keys() >= set(wanted.values()):
+    names = {"embedding": "unconditioned", "high_res_4": "high_res_4", "high_res_8": "high_res_8"}
+    if not arrays.keys() >= set(names.values()):
         raise _no_graphs(studio)
-    data = safetensors({name: studio.engine.to_numpy(arrays[own]) for name, own in wanted.items()})
+    data = safetensors({name: studio.engine.to_numpy(arrays[array_name]) for name, array_name in names.items()})
     return Response(data, media_type="application/octet-stream", headers={"cache-control": "private, max-age=86400"})
 
 

@@ -53,7 +53,7 @@ class LiveStart(schemas.Schema):
 
 
 class LivePrompt(schemas.PromptRequest):
-    """What an object is, in pixels of the frames as they are sent, on the next frame to be looked at."""
+    """A prompt for an object on the next frame to be processed, in pixels of the frames as they are sent."""
 
     object_id: Annotated[int, Field(ge=0, le=2**31)] = 1
     candidate: Literal[None] = None

@@ -16,14 +16,14 @@ ERRORS: Responses = {
     409: {"model": schemas.ErrorAnswer, "description": "It conflicts with the current state."},
     422: {"model": schemas.ErrorAnswer, "description": "A value is out of its range."},
 }
-"""Of every route."""
+"""Errors of every route."""
 
 TOO_BUSY: Responses = {
     409: {"model": schemas.ErrorAnswer, "description": "The medium is being tracked, or there is nothing to track."},
     429: {"model": schemas.ErrorAnswer, "description": "You have too many jobs."},
     503: {"model": schemas.ErrorAnswer, "description": "The queue is full."},
 }
-"""Of routes that queue a job."""
+"""Errors of routes that queue a job."""
 
 JPEG: Responses = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}}
 BYTES: Responses = {200: {"content": {"application/octet-stream": {}}, "description": "Bytes."}}

@@ -35,10 +35,10 @@ SECONDS_PER_FILE = 0.5
 
 @dataclass(slots=True)
 class Upload:
-    """One file of an upload, on disk under a name of ours."""
+    """One file of an upload, on disk under a generated name."""
 
     name: str
-    """As the sender calls it, without control characters; it is shown and never opened."""
+    """The sender's name of the file, without control characters; it is shown and never opened."""
     path: Path
     num_bytes: int = 0
 

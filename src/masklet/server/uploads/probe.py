@@ -78,17 +78,17 @@ def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Pr
     """Probe a file or a folder of images.
 
     Raises:
-        Refused: it cannot be read, or is too much.
+        RejectedUpload: it cannot be read, or exceeds a limit.
     """
     if path.is_file() and path.stat().st_size == 0:
         raise RejectedUpload("the file is empty: 0 bytes came")
     try:
-        found, rgb = _still(path, limits) if _is_still(path) else _moving(path, limits)
+        probed, rgb = _still(path, limits) if _is_still(path) else _moving(path, limits)
     except MaskletError as error:
         raise RejectedUpload(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
     if thumbnail is not None:
         _write_thumbnail(rgb, thumbnail)
-    return found
+    return probed
 
 
 def _is_still(path: Path) -> bool:
