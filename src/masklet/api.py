@@ -1,6 +1,6 @@
-"""`masklet.load`: a model by name, and what can be done with it; `masklet.resume`: a session from its file.
+"""`masklet.load` opens a model by name; `masklet.resume` continues a session from its file.
 
-Everything here is a door to another part.
+Everything here delegates to other modules.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def load(
 
     Args:
         name: "nano", which comes with the package; an official name such as "sam2.1-tiny"; a path to a checkpoint
-            or to an exported folder; or "user/repository" on the Hugging Face hub, with ":file.pt" behind it where
-            that holds several.
-        device: "auto" takes the best there is; else "cpu", "cuda", ...
+            or to an exported folder; or "user/repository" on the Hugging Face hub, followed by ":file.pt" if
+            it holds several.
+        device: "auto" takes the best one available; else "cpu", "cuda", ...
         precision: "auto" takes what suits the device; else "fp32", "bf16", ...
         image_size: side of the square input in pixels, a multiple of 32, for a checkpoint that was trained at
-            another size than 1024: official weights do not tell.
+            another size than 1024: official weights do not store it.
         speed: "exact"; "fast", which tracks videos in less time, with masks that differ a little; or "auto" for the one
             that suits the model: "fast" for nano, "exact" for all others (docs/guides/speed.md).
 
@@ -54,16 +54,16 @@ def load(
 def resume(
     path: str | Path, *, model: Model | str | Path | None = None, video: VideoSource | None = None
 ) -> Tracker[Any]:
-    """Go on with a session that `Tracker.save` has written, here or elsewhere.
+    """Continue a session that `Tracker.save` wrote, on this machine or another.
 
     Args:
         path: the file.
-        model: the model that it was made with; when left out, loaded from where it was then, or by its name.
-        video: where the video lies now; where it was then, when left out. Give both for files that others have made:
-            the paths in a file could be any.
+        model: the model that the session was made with; by default loaded from its former path, or by its name.
+        video: the video; by default its former path. Give both for files from others: the paths in a file are not
+            to be trusted.
 
     Raises:
-        SessionError: the file is damaged, no session, or of another model or video; or its model is not there.
+        SessionError: the file is damaged, not a session, or of another model or video; or its model is missing.
         VideoError: the video cannot be opened.
     """
     from masklet.tracking.session import model_of, session_about
@@ -75,14 +75,14 @@ def resume(
             model = load(model_of(about), precision=about["precision"], speed=about.get("speed", "exact"))
         except CheckpointError as error:
             raise SessionError(
-                f"{path} was made with the model {about['name']}, which is not there: give it as model=... ({error})"
+                f"{path} was made with the model {about['name']}, which is missing: give it as model=... ({error})"
             ) from error
     loaded = model if isinstance(model, Model) else load(model)
     return Tracker.resume(path, loaded.engine, video)
 
 
 class Model:
-    """A loaded model. It holds no images and no videos, so one can serve many segmenters and trackers.
+    """A loaded model. It keeps no images or videos, so one model can serve many segmenters and trackers.
 
     Args:
         engine: runs it.
@@ -93,11 +93,11 @@ class Model:
 
     @property
     def info(self) -> EngineInfo:
-        """Name, sizes, device and precision."""
+        """The model's name, sizes, device and precision."""
         return self.engine.info
 
     def segmenter(self, *, edges: EdgeConfig | None = None) -> Segmenter[Any]:
-        """A segmenter for images; see `Segmenter` for the arguments."""
+        """Return a segmenter for images; see `Segmenter` for the arguments."""
         return Segmenter(self.engine, edges=edges)
 
     def tracker(
@@ -108,7 +108,7 @@ class Model:
         non_overlap: bool = False,
         edges: EdgeConfig | None = None,
     ) -> Tracker[Any]:
-        """A tracker for one video; see `Tracker` for the arguments.
+        """Return a tracker for one video; see `Tracker` for the arguments.
 
         Raises:
             EngineError: the model has no memory.

@@ -1,4 +1,4 @@
-"""The errors masklet raises. Each says which field, what was expected, what came, and what to do.
+"""The errors that masklet raises. Each names the field, what was expected, what came, and what to do.
 
 Every class is also the built-in error a caller would expect (`PromptError` is a `ValueError`), so that code
 that knows nothing of masklet can still catch it. The CLI prints one line for them; a server maps each class to
@@ -27,7 +27,7 @@ class ImageError(MaskletError, OSError):
 
 
 class VideoError(MaskletError, OSError):
-    """A video that cannot be read or that broke off; `frame_index` says where, when that is known."""
+    """A video that cannot be read or that broke off; `frame_index` is the frame, if known."""
 
     def __init__(self, message: str, frame_index: int | None = None) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class VideoError(MaskletError, OSError):
 
 
 class OutputError(MaskletError, OSError):
-    """A result that cannot be written: it exists already, or its place is not writable."""
+    """A result that cannot be written: it exists already, or its folder is not writable."""
 
 
 DataFault = Literal["bad labels", "cannot be read", "sizes differ", "more than 255 objects"]
@@ -60,12 +60,12 @@ class EngineError(MaskletError, RuntimeError):
 
 
 class ConfigError(MaskletError, ValueError):
-    """A configuration value out of its range, named with the value that came."""
+    """A configuration value out of range, named with the value passed."""
 
 
 class SessionError(MaskletError, ValueError):
-    """A session file that cannot be used: not one, damaged, of a newer version, of another model or video."""
+    """A session file that cannot be used: not a session, damaged, of a newer version, or of another model or video."""
 
 
 class TrackingError(MaskletError, ValueError):
-    """A request the tracker cannot fulfil: an unknown object, a frame that does not exist, nothing prompted."""
+    """A request the tracker cannot fulfil: an unknown object, a frame that does not exist, no prompts."""

@@ -1,4 +1,4 @@
-"""Files written so that nobody ever finds half of one: next to the target first, renamed when complete."""
+"""Atomic file output: files are written next to their target and renamed when complete."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from types import TracebackType
 from masklet.errors import OutputError
 
 SPARE_BYTES = 2 * 2**20
-"""Room left on the disk for finishing files that are open."""
+"""Space kept free on the disk for finishing open files."""
 
 
 def refuse_existing(path: str | Path, force: bool = False) -> Path:
-    """Refuse to write over a file, or into a folder that holds something, unless `force`.
+    """Refuse to replace a file, or to write into a folder that is not empty, unless `force`.
 
     Raises:
         OutputError: the path exists and `force` is False.
@@ -49,7 +49,7 @@ def make_folder(path: str | Path) -> Path:
 
 
 def check_writable(path: str | Path) -> Path:
-    """Create the folder of a file and check that it can be written, before a long run and not after it.
+    """Create the folder of a file and check that the file can be written; call it before a long run.
 
     Raises:
         OutputError: the folder cannot be created or written to, or a folder has the file's name.
@@ -65,11 +65,11 @@ def check_writable(path: str | Path) -> Path:
 
 @contextmanager
 def atomic_path(path: str | Path, *, keep_partial: bool = False) -> Iterator[Path]:
-    """Give a temporary name next to `path`, with the same suffix, and rename it to `path` when the block succeeds.
+    """Yield a temporary path next to `path`, with the same suffix; rename it to `path` when the block succeeds.
 
     Args:
-        path: where the result goes; an existing file is replaced.
-        keep_partial: when the block fails, still rename what was written. For files that the writer has closed
+        path: of the result; an existing file is replaced.
+        keep_partial: also rename the file when the block fails. For files that the writer has closed
             properly on the way out, such as a video that ends early.
 
     Raises:
@@ -116,11 +116,11 @@ def cache_folder() -> Path:
 
 
 def check_space(path: Path, to_finish: int = 0, *, keeps_frames: bool = True) -> None:
-    """Stop while the file can still be finished: a file that ends with a full disk cannot be played.
+    """Raise before the disk is full, so that the file can still be finished: an unfinished video cannot be played.
 
     Args:
         path: the file, or a folder of files.
-        to_finish: bytes that finishing takes beyond `SPARE_BYTES`.
+        to_finish: bytes needed for finishing, beyond `SPARE_BYTES`.
         keeps_frames: the frames so far stay in the file; the message then says so.
 
     Raises:
@@ -135,22 +135,22 @@ def check_space(path: Path, to_finish: int = 0, *, keeps_frames: bool = True) ->
 
 
 _COMPRESSED_SUFFIXES = (".png", ".jpg", ".jpeg", ".mp4")
-"""Files that a .zip stores as they are."""
+"""Suffixes of files that a .zip stores without compression."""
 
 
 class OutputFolder:
-    """Takes files by their names, into a folder or a .zip; a context manager. After an error nothing is left behind."""
+    """Writes files by name into a folder or a .zip; a context manager. After an error, nothing is left behind."""
 
     def __init__(self, path: str | Path, *, is_live: bool = False) -> None:
-        """Begin.
+        """Open the output.
 
         Args:
-            path: ends in .zip, and is replaced when complete; or a folder that is empty or does not exist.
-            is_live: write into the folder itself, which may hold other files, one complete file after another. What
-                has been written stays after an error.
+            path: a .zip, which is replaced when complete; or a folder that is empty or does not exist.
+            is_live: write into the folder itself, which may hold other files, one complete file after another. Files
+                written before an error stay.
 
         Raises:
-            OutputError: something else is there, or the place cannot be written.
+            OutputError: the folder is not empty, or the path cannot be written.
         """
         self.path = Path(path)
         self._stack = ExitStack()
@@ -199,7 +199,7 @@ class OutputFolder:
                 self._stack.__exit__(kind, error, trace)
                 if self._temporary is not None and error is None:
                     if self.path.is_dir():
-                        self.path.rmdir()  # empty, as was checked
+                        self.path.rmdir()  # it was empty before
                     self._temporary.rename(self.path)
         finally:
             if self._temporary is not None:

@@ -1,4 +1,4 @@
-"""Prompts: how users say what an object is. Checked once, they own every operation that follows.
+"""Prompts: points, boxes and masks that tell the model which object is meant. They are checked once, when created.
 
 A kind of prompt is a field of `Prompt`. Sessions, the studio's database and API, JSON files and live streams use
 `to_dict` and `from_dict`; the tracker uses `fitted`, `merged` and `in_order`; engines use `encoder_points`. None of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PromptKind = Literal["points", "box", "mask", "logits"]
 
 PromptDocument = dict[str, Any]
-"""A prompt as JSON can hold it, by the names of `Prompt`'s fields; see `Prompt.to_dict`."""
+"""A prompt as a JSON object, by the names of `Prompt`'s fields; see `Prompt.to_dict`."""
 
 
 class PromptFields(TypedDict, total=False):
@@ -58,7 +58,7 @@ def _no_labels() -> NDArray[np.int32]:
 
 
 def _typed(json_type: Any, description: str, example: Any = None) -> dict[str, Any]:
-    """Describe a field that can be typed or clicked, and so be sent to a server as it is."""
+    """Describe a field that users can type or click, so that it is sent to a server as JSON."""
     return {"json_type": json_type, "description": description, "example": example}
 
 
@@ -74,7 +74,7 @@ class Prompt:
         default_factory=_no_points,
         metadata=_typed(list[tuple[float, float]], "x and y.", [[210, 350]]),
     )
-    """(P, 2) source pixels, x right, y down; (0, 2) when there are none."""
+    """(P, 2) source pixels, x right, y down; (0, 2) if there are none."""
     labels: NDArray[np.int32] = field(
         default_factory=_no_labels,
         metadata=_typed(list[Literal[0, 1]], "One label per point: 1 on the object, 0 not on it.", [1]),
@@ -103,7 +103,7 @@ class Prompt:
             parts.append(f"previous_logits {size_text(self.previous_logits.shape)}")
         return f"Prompt({', '.join(parts)})"
 
-    # Making one.
+    # Creating a prompt.
 
     @classmethod
     def create(
@@ -118,11 +118,11 @@ class Prompt:
         low_res_size: int | None = None,
         refine: bool = False,
     ) -> Self:
-        """Check and normalise what a user gave.
+        """Check and normalise a user's input.
 
         Args:
             points_xy: (P, 2) source pixels, x right, y down.
-            labels: (P,) 1 foreground, 0 background; all foreground when left out.
+            labels: (P,) 1 foreground, 0 background; all foreground by default.
             box_xyxy: (4,) source pixels, left < right and top < bottom.
             mask: (H, W), bool or numbers (foreground where > 0).
             previous_logits: (h, w) float, from `SegmentResult.low_res_logits`.
@@ -131,7 +131,7 @@ class Prompt:
             refine: take a mask or logits as a first guess, alone or with points and a box that correct it.
 
         Raises:
-            PromptError: nothing was given, shapes or labels do not fit, a point or box lies outside the frame,
+            PromptError: the prompt is empty, shapes or labels do not fit, a point or box lies outside the frame,
                 the box is inside out or empty, the mask has another size or is empty, a mask comes with points.
         """
         points, point_labels = _checked_points(points_xy, labels)
@@ -164,7 +164,7 @@ class Prompt:
         """Return the prompt of a call that takes either a prompt or its fields; for the arguments see `create`.
 
         Raises:
-            PromptError: both are given, or neither, or what is given does not fit.
+            PromptError: both are given, or neither, or a field does not fit.
         """
         named = [name for name, value in fields.items() if value is not None]
         if prompt is None:
@@ -177,7 +177,7 @@ class Prompt:
 
     @classmethod
     def of_logits(cls, previous_logits: ArrayLike) -> Self:
-        """Return a prompt of (h, w) low-res logits alone: an image segmenter predicts the mask they stand for again.
+        """Return a prompt of (h, w) low-res logits alone: an image segmenter predicts their mask again.
 
         Raises:
             PromptError: they are not finite numbers of that shape.
@@ -191,10 +191,10 @@ class Prompt:
 
     @classmethod
     def absent(cls, size_hw: tuple[int, int]) -> Self:
-        """Return the statement that the object is not on a frame of this size."""
+        """Return a prompt that marks the object as absent from a frame of this size."""
         return cls(mask=np.zeros(size_hw, np.bool_))
 
-    # Asking it.
+    # Properties.
 
     @property
     def is_empty(self) -> bool:
@@ -226,12 +226,12 @@ class Prompt:
 
     @property
     def num_points(self) -> int:
-        """Points as the prompt encoder counts them: a box is two."""
+        """Number of points as the prompt encoder counts them: a box is two."""
         return len(self.encoder_points[1])
 
     @property
     def foreground_xy(self) -> FloatArray:
-        """(P, 2) the clicks on the object."""
+        """(P, 2) clicks on the object."""
         points, labels = self.clicks
         on_object: FloatArray = points[labels == PointLabel.FOREGROUND]
         return on_object
@@ -248,12 +248,12 @@ class Prompt:
 
     @property
     def locates_object(self) -> bool:
-        """True if it says where the object is; a single "not this" does not."""
+        """True if it gives a location of the object; background points alone do not."""
         return self.mask is not None or self.box_xyxy is not None or len(self.foreground_xy) > 0
 
     @property
     def says_absent(self) -> bool:
-        """True if it says that the object is not on the frame, see `absent`."""
+        """True if it marks the object as absent from the frame, see `absent`."""
         return self.mask is not None and not self.mask.any()
 
     @property
@@ -261,7 +261,7 @@ class Prompt:
         """True if it replaces an earlier prompt of the object on this frame; points are added to that."""
         return self.mask is not None or self.box_xyxy is not None
 
-    # Changing it: each returns another prompt.
+    # Derived prompts.
 
     def fitted(self, size_hw: tuple[int, int], low_res_size: int | None = None) -> Self:
         """Check the prompt against a frame whose size was not known when it was made, and return it.
@@ -290,9 +290,9 @@ class Prompt:
         return replace(self, points_xy=self.points_xy * np.float32(factor), box_xyxy=box, mask=mask)
 
     def merged(self, other: Prompt) -> Prompt:
-        """Return this prompt and what `other` adds to it: points join, a box or mask replaces everything.
+        """Return this prompt combined with `other`: points are added, a box or mask replaces everything.
 
-        A mask of this prompt gives way to points of the other: what they correct is in `previous_logits`.
+        Points of the other remove a mask of this prompt: the mask that they correct is in `previous_logits`.
         """
         if other.replaces_earlier:
             return other
@@ -317,7 +317,7 @@ class Prompt:
         )
 
     def in_order(self) -> list[Prompt]:
-        """Return the prompts that a tracker takes one after the other: a mask first, then the points that correct it.
+        """Return the prompts that a tracker processes in turn: a mask first, then the points that correct it.
 
         Raises:
             PromptError: it is of logits alone, or has a mask and a box.
@@ -344,14 +344,14 @@ class Prompt:
         if self.mask is not None and self.previous_logits is not None:
             raise PromptError("mask and previous_logits exclude each other: the points can correct only one of them")
 
-    # Writing it down.
+    # Serialisation.
 
     def to_dict(self, store_array: Callable[[FloatArray], Any] | None = None) -> PromptDocument:
-        """Return the prompt as JSON can hold it, by the names of its fields; masks as COCO RLE.
+        """Return the prompt as a JSON object, by the names of its fields; masks as COCO RLE.
 
         Args:
-            store_array: keeps an array of floats elsewhere, and returns what the document says in its place. Without
-                one, arrays are base64 of little-endian float32 with their shape.
+            store_array: stores an array of floats elsewhere, and returns its replacement in the document. Without it,
+                arrays are base64 of little-endian float32 with their shape.
         """
         store = store_array or _array_to_json
         return {
@@ -361,10 +361,10 @@ class Prompt:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], load_array: Callable[[Any], FloatArray] | None = None) -> Self:
-        """Return the prompt that `to_dict` wrote. Fields that are missing have their default, others are ignored.
+        """Return the prompt of a document from `to_dict`. Missing fields have their defaults, unknown ones are ignored.
 
         Args:
-            document: as `to_dict` made it.
+            document: from `to_dict`.
             load_array: the inverse of `store_array`.
 
         Raises:
@@ -378,7 +378,7 @@ class Prompt:
         return cls.create(**values, refine=True)
 
     def to_request(self) -> PromptDocument:
-        """Return what a user can type or click of it, as the studio's API takes it: by short names, without masks."""
+        """Return the fields that users can type or click, as in the studio's API: by short names, without masks."""
         document = self.to_dict()
         return {item.short_name: document[item.name] for item in TYPED_FIELDS}
 
@@ -392,27 +392,27 @@ class Prompt:
         return cls.from_dict({item.name: getattr(request, item.short_name) for item in TYPED_FIELDS})
 
     def first_click(self) -> Self:
-        """Return the prompt as it was when only the first of its clicks had been made."""
+        """Return the prompt with only the first of its clicks."""
         return replace(self, points_xy=self.points_xy[:1], labels=self.labels[:1])
 
 
 FIELD_NAMES = tuple(item.name for item in fields(Prompt))
-"""Everything that a prompt can consist of."""
+"""Names of all fields of a prompt."""
 
 
 class TypedField(NamedTuple):
-    """A field of `Prompt` that a user can type or click, so that it can be sent as JSON as it is."""
+    """A field of `Prompt` that users can type or click, so that it is sent as JSON."""
 
     name: str
     short_name: str
-    """Its name in the studio's API and database."""
+    """Name in the studio's API and database."""
     json_type: Any
     description: str
     example: Any
 
 
 SHORT_NAMES = {name: name.split("_")[0] for name in FIELD_NAMES}
-"""The name in the studio's API and database, by field name: `points_xy` is `points`, `box_xyxy` is `box`."""
+"""Names in the studio's API and database, by field name: `points_xy` is `points`, `box_xyxy` is `box`."""
 
 TYPED_FIELDS = tuple(
     TypedField(item.name, SHORT_NAMES[item.name], **item.metadata) for item in fields(Prompt) if item.metadata
@@ -424,19 +424,19 @@ _TYPED_NAMES = frozenset(item.name for item in TYPED_FIELDS)
 
 
 def mask_document(rle: Mapping[str, Any]) -> PromptDocument:
-    """Return the document of a prompt whose mask is run-length encoded already."""
+    """Return the document of a prompt whose mask is already run-length encoded."""
     return {"mask": dict(rle)}
 
 
 def _nearest(side: int, factor: float) -> NDArray[np.intp]:
-    """Pixels of the old side for each of the new one."""
+    """Return the index of the old pixel for each new pixel along a side."""
     count = max(1, round(side * factor))
     return ((np.arange(count) + 0.5) * side / count).astype(np.intp)
 
 
 def _to_json(name: str, value: NDArray[Any], store_array: Callable[[FloatArray], Any]) -> Any:
     if name in _TYPED_NAMES:
-        # The shortest decimals that mean these float32: 0.1, not 0.10000000149.
+        # The shortest decimals that round to these float32: 0.1, not 0.10000000149.
         return [_to_json(name, row, store_array) if row.ndim else _json_number(row) for row in value]
     return encode_rle(value) if value.dtype == np.bool_ else store_array(value)
 
@@ -453,7 +453,7 @@ def _from_json(name: str, value: Any, load_array: Callable[[Any], FloatArray]) -
 
 
 def _json_number(value: Any) -> float | int:
-    """Return a numpy number as JSON's, with the fewest digits that mean it."""
+    """Return a numpy number as a Python number with the fewest digits that identify it."""
     return int(value) if np.issubdtype(np.asarray(value).dtype, np.integer) else float(str(value))
 
 

@@ -1,4 +1,4 @@
-"""Options as records: fields that say what they may be, from which come checks, JSON and JSON schema."""
+"""Options as records: each field declares its allowed values, from which checks, JSON and JSON schema are derived."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ T = TypeVar("T", bound="Options")
 
 
 def number_field(default: float, low: float, high: float, title: str) -> Any:
-    """A field for a float from `low` to `high`."""
+    """Return a field for a float from `low` to `high`."""
     return _option(default, title, type="number", minimum=low, maximum=high)
 
 
 def integer_field(default: int | None, low: int, high: int, title: str) -> Any:
-    """A field for an int from `low` to `high`; None is allowed where it is the default."""
+    """Return a field for an int from `low` to `high`; None is allowed if it is the default."""
     return _option(default, title, type=_kinds("integer", default), minimum=low, maximum=high)
 
 
 def color_field(default: str | None, title: str = "Colour") -> Any:
-    """A field for "#rrggbb"; None is allowed where it is the default."""
+    """Return a field for "#rrggbb"; None is allowed if it is the default."""
     return _option(default, title, type=_kinds("string", default), format="color", pattern="^#[0-9a-fA-F]{6}$")
 
 
 def choice_field(default: str, choices: tuple[str, ...], title: str) -> Any:
-    """A field for one of several words."""
+    """Return a field for one of several words."""
     return _option(default, title, type="string", enum=list(choices))
 
 
 def switch_field(default: bool, title: str) -> Any:
-    """A field for yes or no."""
+    """Return a field for yes or no."""
     return _option(default, title, type="boolean")
 
 
 def asset_field(title: str) -> Any:
-    """A field for the id of a file that is given besides; files are never named by paths here."""
+    """Return a field for the id of a file that is passed separately; paths are never used here."""
     return _option(None, title, type=["string", "null"], format="asset")
 
 
@@ -55,7 +55,7 @@ def _kinds(kind: str, default: object) -> str | list[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """Base of a record whose fields are made by the functions above."""
+    """Base of records whose fields are made by the functions above."""
 
     label: ClassVar[str] = "options"
     """Name of the record in messages."""

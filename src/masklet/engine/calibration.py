@@ -1,7 +1,7 @@
 """Confidence: the expected IoU of a mask, from a model's own IoU prediction and object score.
 
 A network's IoU prediction ranks masks well, but its values are not IoUs. `masklet evaluate calibration` measures, on
-data that the model was not trained on, which IoU each prediction stands for, and keeps one curve per stage in the model
+data that the model was not trained on, which IoU each prediction means, and keeps one curve per stage in the model
 folder. This module knows neither frames, nor memory, nor how curves are fitted (`masklet.evaluation.calibration`).
 """
 
@@ -18,11 +18,11 @@ from masklet.prompts import Prompt
 from masklet.records import EngineInfo
 
 Stage = Literal["click", "clicks", "box", "mask", "tracked", "absent"]
-"""The origin of a mask, since each has its own relation of IoU prediction to IoU: a single click, several clicks or a
-correction, a box (with or without clicks), a given mask, memory alone; or no mask, because the object is absent."""
+"""The origin of a mask; the relation of IoU prediction to IoU depends on it. A single click, several clicks or a
+correction, a box (with or without clicks), a mask prompt, memory alone; or no mask, because the object is absent."""
 
 FITTED_STAGES: tuple[Stage, ...] = ("click", "clicks", "box", "tracked", "absent")
-"""Stages with a curve. A given mask is what the user wants, whatever the model thinks of it."""
+"""Stages with a curve. A mask prompt needs none: it is the user's own mask, whatever the model predicts for it."""
 
 Curves = Mapping[str, Mapping[str, Any]]
 """Curves by stage: `inputs`, ascending, and `outputs` in [0, 1]. Values in between are interpolated, values outside
@@ -30,7 +30,7 @@ take the nearest end. The input is the IoU prediction, for `absent` the negated 
 
 
 def stage_of(prompt: Prompt | None) -> Stage:
-    """Return what a mask was decoded from: a prompt, or, if there was none, memory alone."""
+    """Return the stage of a mask: the kind of its prompt, or memory alone if there was none."""
     if prompt is None:
         return "tracked"
     if prompt.mask is not None:
@@ -45,8 +45,8 @@ def confidence_of(iou_prediction: float, info: EngineInfo, stage: Stage) -> floa
 
     Args:
         iou_prediction: the model's own estimate; it may lie slightly outside [0, 1].
-        info: the model. Without a curve for a stage its IoU prediction counts as it is.
-        stage: what the mask was decoded from.
+        info: the model. Without a curve for the stage, its IoU prediction is used unchanged.
+        stage: the origin of the mask.
     """
     if stage == "mask":
         return 1.0
@@ -56,10 +56,10 @@ def confidence_of(iou_prediction: float, info: EngineInfo, stage: Stage) -> floa
 def confidence_in_absence(object_score: float, info: EngineInfo) -> float:
     """Return the probability that an object which the model calls absent is indeed not visible, in [0, 1].
 
-    It is the expected IoU of the empty mask, which is either exactly or not at all right.
+    It is the expected IoU of the empty mask, whose IoU is either 1 or 0.
 
     Args:
-        object_score: logit, not above 0.
+        object_score: logit, at most 0.
         info: the model.
     """
     return _on_curve(info.calibration.get("absent"), -object_score, 1 / (1 + math.exp(object_score)))
@@ -70,7 +70,7 @@ def _on_curve(curve: Mapping[str, Any] | None, value: float, uncalibrated: float
 
 
 def checked_curves(calibration: Any) -> Curves:
-    """Return curves read from a file as they are.
+    """Check curves that were read from a file, and return them.
 
     Raises:
         CheckpointError: a stage is unknown, or a curve is not two lists of one length as `Curves` says.

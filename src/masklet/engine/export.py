@@ -1,7 +1,7 @@
 """Exports a model: the four functions of `SAM2`, as they are, become four ONNX graphs in a folder.
 
-Nothing is written a second time for the export; the graphs are traced from what `TorchEngine` runs. Needs the
-`export` extra.
+There is no second implementation for the export: the graphs are traced from the functions that `TorchEngine` runs.
+Needs the `export` extra.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from masklet.errors import EngineError
 from masklet.model.sam2 import SAM2
 
 OPSET = 18
-_SMALLEST_HALVED = 256  # elements; smaller tensors save nothing and are the touchy ones (norms, biases)
+_SMALLEST_HALVED = 256  # elements; smaller tensors save little and are sensitive (norms, biases)
 
 
 def export_model(
@@ -36,7 +36,7 @@ def export_model(
 
     Args:
         model: any model of the family.
-        folder: made if it does not exist; files of the same names are replaced.
+        folder: created if it does not exist; files of the same names are replaced.
         precision: of the stored weights. "fp16" halves the files; they are widened when loaded, so the arithmetic
             stays fp32 and speed is the same.
 
@@ -66,7 +66,7 @@ def export_model(
 
 
 class _StageModule(nn.Module):
-    """One function of the model, as a module of its own."""
+    """Wraps one function of the model as a module."""
 
     def __init__(self, model: SAM2, stage: StageName, names: Sequence[str]) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def _export_stage(model: SAM2, stage: StageName, example: Mapping[str, Tensor]) 
 
 
 def _strip_traces(graph: Any) -> None:
-    """Take out where each node came from: the exporter writes the exporting machine's paths into every one."""
+    """Remove the source locations of nodes: the exporter writes paths of the exporting machine into each."""
     for part in (graph, graph.graph):
         part.ClearField("metadata_props")
     body = graph.graph
@@ -114,7 +114,7 @@ def _strip_traces(graph: Any) -> None:
 
 
 def _example_inputs(model: SAM2) -> dict[StageName, dict[str, Tensor]]:
-    """Inputs of each stage, of three objects with two memories, two pointers and two points."""
+    """Return example inputs for each stage: three objects with two memories, two pointers and two points."""
     size = model.config.image_size
     side, objects = size // 4, 3
     with torch.no_grad():

@@ -1,11 +1,11 @@
-"""Finding models: inside the package, in the user's folder, or on the Hugging Face hub.
+"""Finds models: inside the package, in the user's folder, or on the Hugging Face hub.
 
 Any name that a user may give for a model is resolved to a path here, once. Downloads use huggingface_hub (the `hub`
 extra), with its cache, progress bars and offline mode; its exceptions become one line that says which file to put
 where.
 
-Of the eight official models the `.pt` of the release is taken, not the `model.safetensors` of transformers that lies
-next to it: it is the authors' own file, the same whether it comes from the hub or from Meta's server, it needs no
+For the eight official models, the `.pt` of the release is used, not the `model.safetensors` of transformers next to
+it: it is the authors' own file, the same whether it comes from the hub or from Meta's server, it needs no
 config.json, and many users have it already. Either is read without running code.
 """
 
@@ -27,9 +27,9 @@ from masklet.output import cache_folder
 EMBEDDED = ("nano",)
 """Models inside the package, as exported folders."""
 MODELS_VARIABLE = "MASKLET_MODELS"
-"""Names the folder of the user's own copies; see `models_folder`."""
+"""Environment variable with the folder of the user's own copies; see `models_folder`."""
 SUFFIXES = (".pt", ".pth", ".safetensors", ".onnx", ".torch", ".ckpt", ".bin")
-"""A name that ends so is a file's and no repository's."""
+"""Suffixes by which a name is a file, not a repository."""
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class HubFile(NamedTuple):
     """A file on the hub."""
 
     repository: str
-    """"user/name"."""
+    """Repository id, "user/name"."""
     name: str
     revision: str | None = None
 
@@ -71,21 +71,21 @@ def models_folder() -> Path:
 
 
 def official_name(name: str | Path) -> str | None:
-    """The official model that has this name or is in this repository of the hub; a `Path` is a place and no name."""
+    """Return the official model of this name or hub repository; None for other names, and for any `Path`."""
     names = _OFFICIAL_REPOSITORIES.get(name, name) if isinstance(name, str) else None
     return names if names in OFFICIAL else None
 
 
 def locate(name: str | Path) -> Path:
-    """The file or folder of a model; downloads it where that is needed and possible.
+    """Return the file or folder of a model; download it if necessary.
 
     Args:
-        name: a name of `EMBEDDED` or `OFFICIAL`; an existing path; or "user/repository" on the hub, with
-            ":path/in/it.pt" behind it where it holds several models and "@revision" where not the newest is meant. A
+        name: a name of `EMBEDDED` or `OFFICIAL`; an existing path; or "user/repository" on the hub, followed
+            by ":path/in/it.pt" if it holds several models, and by "@revision" for one that is not the newest. A
             `Path` is never a name.
 
     Raises:
-        CheckpointError: neither; or it is not here and cannot be downloaded.
+        CheckpointError: the name is unknown; or the model is not on this machine and cannot be downloaded.
     """
     if name in EMBEDDED:
         return embedded_folder(str(name))
@@ -94,13 +94,13 @@ def locate(name: str | Path) -> Path:
         return find_official(official) or _download_official(official)
     path = Path(name).expanduser()
     if path.exists():
-        weights = path / "ema.pt"  # of a folder of `masklet train`
+        weights = path / "ema.pt"  # in a folder of `masklet train`
         return weights if weights.is_file() else path
     return _from_hub(str(name))
 
 
 def find_official(name: str) -> Path | None:
-    """A copy of an official model on this machine: in `models_folder`, else in huggingface_hub's cache."""
+    """Return a copy of an official model on this machine: in `models_folder`, else in huggingface_hub's cache."""
     file = OFFICIAL[name]
     for path in (models_folder() / file.name, models_folder() / Path(file.name).with_suffix(".safetensors")):
         if path.is_file():
@@ -126,7 +126,7 @@ _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?
 
 
 def _from_hub(name: str) -> Path:
-    """A model of a repository that is not one of ours."""
+    """Download the model of any other repository."""
     files = _HUB_ID.fullmatch(name)
     if files is None or files["repository"].endswith(SUFFIXES):
         names = ", ".join((*EMBEDDED, *OFFICIAL))
@@ -150,7 +150,7 @@ def choose_files(files: Sequence[str], repository: str) -> tuple[str, ...]:
     """Choose the files to download from a repository: one model, in the most self-describing layout.
 
     Raises:
-        CheckpointError: it holds no model, or several.
+        CheckpointError: the repository has no model, or several.
     """
     if "model.json" in files:  # an exported folder
         return ("model.json", *(file for file in files if "/" not in file and file.endswith(".onnx")))
@@ -165,7 +165,7 @@ def choose_files(files: Sequence[str], repository: str) -> tuple[str, ...]:
         raise CheckpointError(f"{repository} holds no model: none of its {len(files)} files is a checkpoint")
     more = f" and {len(weights) - 5} more" if len(weights) > 5 else ""
     raise CheckpointError(
-        f"{repository} holds {len(weights)} checkpoints, say which: {repository}:{weights[0]}"
+        f"{repository} holds {len(weights)} checkpoints, choose one: {repository}:{weights[0]}"
         + "".join(f", :{file}" for file in weights[1:5])
         + more
     )
@@ -193,13 +193,13 @@ def _list_files(repository: str, revision: str | None) -> list[str]:
     if revision is not None:
         snapshots = [s for s in snapshots if revision in s.refs or s.commit_hash == revision]
     if not snapshots:
-        raise LocalEntryNotFoundError(f"nothing of {repository} is in the cache")
+        raise LocalEntryNotFoundError(f"no file of {repository} is in the cache")
     newest = max(snapshots, key=lambda snapshot: snapshot.last_modified)
     return [file.file_path.relative_to(newest.snapshot_path).as_posix() for file in newest.files]
 
 
 def _is_online() -> bool:
-    """Return True if the hub can be asked: huggingface_hub itself tries for half a minute, with several warnings."""
+    """Return True if the hub can be reached: huggingface_hub itself tries for half a minute, with several warnings."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -214,16 +214,16 @@ def _is_online() -> bool:
 
 
 def _asking_hub(ask: Callable[[], T], missing: str, remedy: str) -> T:
-    """Run what needs huggingface_hub and perhaps the network; one line for all that can go wrong.
+    """Run a function that needs huggingface_hub and perhaps the network; turn its errors into one line.
 
     Raises:
-        CheckpointError: what is missing, why it did not come, and how it may.
+        CheckpointError: the text says what is missing, the reason, and what to do.
     """
     try:
         return ask()
     except CheckpointError:
         raise
-    except Exception as error:  # the errors of its transport differ from version to version
+    except Exception as error:  # the errors of its HTTP client differ between versions
         raise CheckpointError(f"{missing}, and cannot be downloaded ({_reason(error)}): {remedy}") from error
 
 
@@ -233,9 +233,9 @@ def _reason(error: Exception) -> str:
     from huggingface_hub import constants, errors
 
     if isinstance(error, errors.GatedRepoError | errors.RepositoryNotFoundError):
-        return "there is no such repository, or it is closed: log in with `hf auth login` if it is yours to read"
+        return "the repository does not exist, or is private: log in with `hf auth login` if you have access"
     if isinstance(error, errors.RevisionNotFoundError):
-        return "there is no such revision"
+        return "the revision does not exist"
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     if isinstance(error, errors.LocalEntryNotFoundError):

@@ -1,6 +1,6 @@
 """Runs an exported model with onnxruntime: a folder of four graphs and `model.json`. Handles are numpy arrays.
 
-On the CPU onnxruntime reads and writes numpy memory in place, so nothing is gained by wrapping it.
+On the CPU, onnxruntime reads and writes numpy memory in place, so wrapping it would gain nothing.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ Array = NDArray[Any]
 
 
 class OnnxEngine(StagedEngine[Array]):
-    """An engine around an exported folder.
+    """An engine for an exported folder.
 
     Args:
         folder: holds `model.json` and `<stage>.onnx` for each of the four stages.
-        num_threads: CPU threads; 0 leaves it to onnxruntime (one a core).
+        num_threads: CPU threads; 0 leaves the choice to onnxruntime (one per core).
         speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version.
-        EngineError: unknown speed, or graphs that were exported before there was one.
+        EngineError: unknown speed, or graphs exported by a version without speeds.
     """
 
     def __init__(self, folder: str | Path, *, num_threads: int = 0, speed: str = "auto") -> None:
@@ -51,7 +51,7 @@ class OnnxEngine(StagedEngine[Array]):
         (memory,) = (value for value in self._sessions["attend"].get_inputs() if value.name == "memory")
         self.splits_memory = not isinstance(memory.shape[-1], int)
         if speed == "fast" and not self.splits_memory:
-            raise EngineError(f"{self.folder} was exported before there was speed='fast': export it again")
+            raise EngineError(f"{self.folder} was exported by a version without speed='fast': export it again")
 
     def run_stage(self, stage: StageName, inputs: Mapping[str, Array]) -> dict[str, Array]:
         session = self._sessions[stage]

@@ -1,4 +1,4 @@
-"""Opening an engine by a name or a path."""
+"""Opens an engine by a model name or a path."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["EMBEDDED", "embedded_folder", "find_model", "is_exported", "needs_ex
 
 @contextmanager
 def needs_extra(extra: str, purpose: str) -> Iterator[None]:
-    """Around imports of what an extra brings.
+    """Wrap imports of packages that an extra installs.
 
     Raises:
-        EngineError: it is not installed; the text has the command.
+        EngineError: a package is missing; the text has the command to install it.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def needs_extra(extra: str, purpose: str) -> Iterator[None]:
 
 
 def find_model(name: str | Path) -> Path:
-    """`locate`, but not before what it takes to run the model is there: a download would be of no use.
+    """Call `locate`, after a check that the model can be run: otherwise a download would be useless.
 
     Raises:
         CheckpointError: as `locate`.
@@ -50,7 +50,7 @@ def is_exported(path: Path) -> bool:
     """Return True for a folder of `masklet export`, False for a checkpoint.
 
     Raises:
-        CheckpointError: it is a part of one, or a folder without a model.
+        CheckpointError: it is a single file of an exported model, or a folder without a model.
     """
     if path.suffix == ".onnx" or path.name == "model.json":
         raise CheckpointError(f"{path} is one file of an exported model: give its folder, {path.parent}")
@@ -77,16 +77,16 @@ def open_engine(
     """Open a model with the engine that suits it.
 
     Args:
-        name: what `masklet.engine.hub.locate` takes: a name, a path, or a repository on the hub.
+        name: a model name, a path, or a repository on the hub, as in `masklet.engine.hub.locate`.
         device: "auto", "cpu", "cuda", ...; exported folders run on the CPU.
         precision: "auto", "fp32", "bf16" or "fp16"; exported folders compute in fp32.
-        image_size: of a checkpoint that was trained at another size than it says.
-        num_threads: CPU threads; 0 leaves it to the runtime (one a core). PyTorch has one number for the process.
+        image_size: side of the input, for a checkpoint that was trained at another size than it states.
+        num_threads: CPU threads; 0 leaves the choice to the runtime (one per core). PyTorch has one per process.
         speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
 
     Raises:
-        CheckpointError: unknown name, missing or unfit files, or no way to download them.
-        ConfigError: `image_size` cannot be.
+        CheckpointError: unknown name, missing or unsuitable files, or a failed download.
+        ConfigError: `image_size` is not possible.
         EngineError: a missing extra, or a device, precision or speed that the engine does not have.
     """
     path = find_model(name)
@@ -97,7 +97,7 @@ def open_engine(
                 f"checkpoint instead"
             )
         if image_size is not None:
-            raise EngineError(f"exported models have their size for good, got image_size {image_size}: export another")
+            raise EngineError(f"exported models have a fixed size, got image_size {image_size}: export another")
         from masklet.engine.onnx_engine import OnnxEngine
 
         return _known_as(OnnxEngine(path, num_threads=num_threads, speed=speed), path)

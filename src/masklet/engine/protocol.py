@@ -1,7 +1,7 @@
-"""The narrow waist: four functions over opaque array handles, one way out of them and one in.
+"""The engine interface: four functions over opaque array handles, and conversions from and to numpy.
 
-Nothing outside an engine touches a tensor. The tracker moves handles, so GPU arrays stay on the GPU, ONNX keeps its
-own values, and tests drive the tracker with integers.
+Nothing outside an engine touches a tensor. The tracker only moves handles, so GPU arrays stay on the GPU, onnxruntime
+keeps its own values, and tests run the tracker with integers as handles.
 """
 
 from __future__ import annotations
@@ -22,49 +22,49 @@ class Engine(Protocol[A]):
     def info(self) -> EngineInfo: ...
 
     def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[A]:
-        """Image encoder; once per frame, whatever the number of objects.
+        """Run the image encoder; once per frame, whatever the number of objects.
 
         Args:
             rgb: (H, W, 3) uint8, any size.
-            in_video: a frame of a video, which the official models see through another filter than an image.
+            in_video: True for a frame of a video, which official models resize by another filter than an image.
         """
         ...
 
     def attend(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> Conditioned[A]:
-        """Memory attention for N objects. An empty recall gives the features as they are without memory."""
+        """Run memory attention for N objects. An empty recall returns the features without memory."""
         ...
 
     def decode(
         self, conditioned: Conditioned[A], prompts: Sequence[Prompt | None], *, multimask: bool | None = None
     ) -> list[Decoded[A]]:
-        """Prompt encoder and mask decoder for N objects.
+        """Run the prompt encoder and the mask decoder for N objects.
 
         Args:
             conditioned: N embeddings, from `attend`.
-            prompts: N prompts in source pixels; `None` tracks from memory alone. A prompt with a mask answers with
+            prompts: N prompts in source pixels; `None` tracks from memory alone. A prompt with a mask returns
                 that mask (at the model's resolution) and a pointer for it.
             multimask: three candidates (True), one (False), or as SAM 2 does in videos (None): three for no or one
                 point, else one. With three, `chosen` is the one of highest IoU prediction.
 
         Returns:
-            N answers. Logits are as the decoder gives them also where `object_score` <= 0; whoever shows masks
-            decides what absence means.
+            N answers. Logits are those of the decoder even if `object_score` <= 0; the caller decides what an absent
+            object's mask is.
         """
         ...
 
     def encode_memory(
         self, features: ImageFeatures[A], decoded: Sequence[Decoded[A]], prompted: Sequence[bool]
     ) -> list[FrameMemory[A]]:
-        """Memory encoder for N objects on one frame.
+        """Run the memory encoder for N objects on one frame.
 
-        Prompted masks are remembered as binary, tracked ones as probabilities; an absent object's mask as empty.
+        Prompted masks are encoded as binary, tracked ones as probabilities; an absent object's mask as empty.
         """
         ...
 
     def to_numpy(self, array: A) -> FloatArray:
-        """Copy a handle to host memory as float32. The one way out."""
+        """Copy a handle to host memory as float32, the only way to read it."""
         ...
 
     def from_numpy(self, array: FloatArray) -> A:
-        """A handle of what `to_numpy` gave, perhaps in another process. The one way in."""
+        """Return a handle for an array from `to_numpy`, perhaps of another process."""
         ...

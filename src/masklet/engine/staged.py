@@ -1,8 +1,8 @@
-"""The engine of a model that consists of four stages, whatever runs them.
+"""The engine of a model that consists of four stages, independent of the runtime.
 
-Here is all that lies between records and stages: squaring images, laying out prompts and memories as arrays, batching
-objects of equal shape, choosing a candidate. `TorchEngine` and `OnnxEngine` differ in how a stage is run and in what a
-handle is, and in nothing else, so that they cannot disagree on the rest.
+It contains all steps between records and stages: resizing images, laying out prompts and memories as arrays, batching
+objects of equal shape, choosing a candidate. `TorchEngine` and `OnnxEngine` differ only in how a stage is run and in
+the type of a handle, so that they cannot disagree on the rest.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ VARYING_AXES: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
     },
     "encode_memory": {"low_res_logits": {0: "objects"}, "object_score": {0: "objects"}, "is_prompted": {0: "objects"}},
 }
-"""Axes of inputs whose length differs from call to call."""
+"""Axes of inputs whose length varies between calls."""
 
 SPEEDS = ("exact", "fast")
 """Values of `speed`: attend to every cell of the memories, or to means of 2 x 2 cells."""
 
 
 _RETIRED = frozenset({"tracks_with_candidates"})
-"""Fields of folders that were exported by earlier versions; no model needs them any more."""
+"""Fields in folders exported by earlier versions; models no longer need them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,14 +83,14 @@ class ModelSpec:
     max_pointers: int
     resize: Literal["area", "antialias"]
     """The filter that scales images to the square, see `masklet.masks.geometry`. "antialias" is that of the official
-    code, which takes another one for frames of videos."""
+    code, which uses another one for frames of videos."""
     mask_prompt_kernel: tuple[tuple[float, ...], ...]
     """(4, 4) weights that reduce a mask prompt to logits at a quarter of the size."""
     mask_prompt_bias: float
     has_keys: bool
     """True if `encode_image` returns keys for the correspondence."""
     stability_threshold: float = 0.98
-    """A single mask less stable than this gives way to the best candidate; 0 = never.
+    """A single mask less stable than this is replaced by the best candidate; 0 = never.
     Source: sam2 2b90b9f, mask_decoder.py `_dynamic_multimask_via_stability`."""
     pads_logits_alone: bool = True
     """True if logits to be corrected, without a point or box, are accompanied by padding."""
@@ -99,23 +99,23 @@ class ModelSpec:
     automatic_defaults: Mapping[str, Any] = field(default_factory=dict)
     """`AutomaticConfig` fields that suit the model."""
     calibration: Curves = field(default_factory=dict)
-    """IoU prediction to expected IoU by stage (`masklet.engine.calibration`); empty: predictions count as they are."""
+    """IoU prediction to expected IoU by stage (`masklet.engine.calibration`); empty: predictions are unchanged."""
     max_hole: float = 0.0
     max_piece: float = 0.0
-    """Limits for tidying the masks that are shown, see `masklet.records.EngineInfo`."""
+    """Limits for cleaning the masks that are shown, see `masklet.records.EngineInfo`."""
     images_only: bool = False
-    """The weights came without a memory."""
+    """True if the weights have no memory."""
     memory_dim: int = 64
-    """Channels of a spatial memory that memory attention reads; those of the correspondence are behind them."""
+    """Channels of a spatial memory that memory attention reads; those of the correspondence follow."""
     speed: str = "exact"
-    """The one of `SPEEDS` that suits the model: the meaning of "auto"."""
+    """The one of `SPEEDS` that "auto" means for this model."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
-        """Inverse of `to_dict`.
+        """Return the description from JSON; the inverse of `to_dict`.
 
         Raises:
             CheckpointError: a field is missing or unknown.
@@ -130,10 +130,11 @@ class ModelSpec:
 
 
 class StagedEngine(ABC, Generic[A]):
-    """An `Engine` over four stages; see `masklet.engine.protocol.Engine` for what its methods promise."""
+    """An `Engine` of four stages; see `masklet.engine.protocol.Engine` for its methods."""
 
     splits_memory: bool = True
-    """True if the stage `attend` takes what is matched as an input of its own; older exported graphs do not."""
+    """True if stage `attend` has a separate input for the memories that the correspondence matches; False for older
+    exported graphs."""
 
     def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "auto") -> None:
         if speed not in ("auto", *SPEEDS):
@@ -156,31 +157,31 @@ class StagedEngine(ABC, Generic[A]):
             speed=spec.speed if speed == "auto" else speed,
         )
 
-    # What an engine of its own kind provides.
+    # Implemented by subclasses.
 
     @abstractmethod
     def run_stage(self, stage: StageName, inputs: Mapping[str, A | NDArray[Any]]) -> dict[str, A]:
-        """Run a stage on handles and host arrays, by the names of `SAM2`'s methods; the answers by `STAGE_OUTPUTS`."""
+        """Run a stage on handles and host arrays, named as in `SAM2`'s methods; outputs as in `STAGE_OUTPUTS`."""
 
     @abstractmethod
     def stack(self, handles: Sequence[A]) -> A:
-        """Handles of one shape (...) to one of shape (N, ...)."""
+        """Stack handles of one shape (...) to a handle of shape (N, ...)."""
 
     @abstractmethod
     def take(self, handle: A, *index: int | slice) -> A:
-        """handle[index]"""
+        """Return handle[index]."""
 
     @abstractmethod
     def pool(self, handle: A) -> A:
-        """(..., h, w) to (..., h / 2, w / 2): means of 2 x 2."""
+        """Pool (..., h, w) to (..., h / 2, w / 2) by means of 2 x 2 cells."""
 
     @abstractmethod
     def from_numpy(self, array: FloatArray) -> A:
-        """A host array as a handle."""
+        """Return a host array as a handle."""
 
     @abstractmethod
     def to_numpy(self, array: A) -> FloatArray:
-        """A handle as a float32 host array."""
+        """Return a handle as a float32 host array."""
 
     # The four functions.
 
@@ -189,7 +190,7 @@ class StagedEngine(ABC, Generic[A]):
         return ImageFeatures(self.run_stage("encode_image", {"pixels": pixels}), (rgb.shape[0], rgb.shape[1]))
 
     def squared(self, rgb: ByteArray, in_video: bool) -> ByteArray | FloatArray:
-        """(S, S, 3) of 0..255; uint8 or float32, but always the same for one model, since a graph takes only one."""
+        """Resize to (S, S, 3) of 0..255; uint8 or float32, the same for all calls: a graph takes only one."""
         if self.spec.resize == "area":
             return to_square_area(rgb, self.spec.image_size)
         if in_video:
@@ -208,7 +209,7 @@ class StagedEngine(ABC, Generic[A]):
         return Conditioned(tuple(embeddings[row] for row in range(len(recalls))), features)
 
     def _attend_alike(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A:
-        """Memory attention of objects that recall equally many memories and pointers."""
+        """Run memory attention for objects that recall equally many memories and pointers."""
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
             **self._memories(self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls])),
@@ -219,10 +220,10 @@ class StagedEngine(ABC, Generic[A]):
         return self.run_stage("attend", inputs | self._keys(features))["conditioned"]
 
     def _memories(self, memory: A) -> dict[str, A]:
-        """(N, M, C', h, w) as the stage takes them: what memory attention reads, and what the correspondence matches.
+        """Split memories, (N, M, C', h, w), into the inputs of memory attention and of the correspondence.
 
-        The first is pooled here and not when it is written, so that what is remembered means the same at either speed.
-        The second is never: nano's J falls by points where it is (docs/benchmarks/speed.md).
+        The first is pooled on reading, not on writing, so that stored memories are the same at either speed. The second
+        is never pooled: that would cost nano several points of J (docs/benchmarks/speed.md).
         """
         if not self.splits_memory:
             return {"memory": memory}
@@ -236,7 +237,7 @@ class StagedEngine(ABC, Generic[A]):
         return read
 
     def _pointers(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A | NDArray[np.float32]:
-        """(N, R, D) of objects that recall equally many. None at all where every prompt lies ahead."""
+        """Return the pointers, (N, R, D), of objects that recall equally many; R may be 0, if all prompts come later."""
         if recalls[0].pointers:
             return self.stack([self.stack([pointer for _, pointer in recall.pointers]) for recall in recalls])
         width = self.to_numpy(self.take(features.arrays["embedding"], 0, slice(None), 0, 0)).size
@@ -248,7 +249,7 @@ class StagedEngine(ABC, Generic[A]):
         size_hw = conditioned.features.size_hw
         tokens = [self._tokens(prompt, size_hw) for prompt in prompts]
         answers: dict[int, Decoded[A]] = {}
-        # SAM attends to every token it is given, padding too, so only objects of equal counts can share a batch.
+        # SAM attends to all tokens, padding too, so only objects with equal numbers of points can share a batch.
         for rows in _group(tokens, lambda pair: len(pair[1])):
             decoded = self._decode_alike(conditioned, [prompts[r] for r in rows], [tokens[r] for r in rows], rows)
             scores = self.to_numpy(decoded["object_score"])
@@ -276,7 +277,7 @@ class StagedEngine(ABC, Generic[A]):
             fed_back = None if prompt is None else self._mask_input(prompt)
             if fed_back is not None:
                 logits[i, 0], has_mask[i] = fed_back, True
-            # A given mask is not predicted but only described by a pointer, from features that no memory has touched.
+            # A mask prompt is not predicted, only described by a pointer, from features without memory.
             is_given = prompt is not None and prompt.mask is not None
             raw = self.take(features.arrays["embedding"], 0) if is_given else conditioned.embeddings[row]
             embeddings.append(raw)
@@ -303,7 +304,7 @@ class StagedEngine(ABC, Generic[A]):
         stability: float,
         multimask: bool | None,
     ) -> Decoded[A]:
-        """Choose which of the four masks are the answer, and which one is remembered."""
+        """Choose the candidates among the four masks, and the one that is remembered."""
         if prompt is not None and prompt.mask is not None:
             logits = self.from_numpy(mask_logits(prompt.mask, self.info.low_res_size)[None])
             pointer = self.take(decoded["pointers"], row, 0)
@@ -342,10 +343,10 @@ class StagedEngine(ABC, Generic[A]):
     # Prompts as arrays.
 
     def _tokens(self, prompt: Prompt | None, size_hw: tuple[int, int]) -> tuple[FloatArray, NDArray[np.int64]]:
-        """Points (P, 2) in the square and labels (P,): the box's corners, the points, and SAM's padding point.
+        """Return points (P, 2) in the square and labels (P,): the box's corners, the points, and SAM's padding point.
 
-        Logits alone come without any point to an official model: its image predictor leaves the points out, where its
-        video predictor puts padding.
+        Logits alone have no point for an official model: its image predictor leaves the points out, while its video
+        predictor adds padding.
 
         Source: sam2 2b90b9f, sam2_base.py `_forward_sam_heads` and sam/prompt_encoder.py `_embed_points`.
         """
@@ -358,7 +359,7 @@ class StagedEngine(ABC, Generic[A]):
         return square.astype(np.float32), np.array([*labels, *[PointLabel.PADDING] * padding], np.int64)
 
     def _mask_input(self, prompt: Prompt) -> FloatArray | None:
-        """(h, w) logits for the prompt encoder: fed back, or reduced from a mask prompt by the model's own kernel."""
+        """Return (h, w) logits for the prompt encoder: earlier ones, or a mask prompt reduced by the model's kernel."""
         if prompt.mask is None:
             return prompt.previous_logits
         side, size = self.info.low_res_size, self.spec.image_size
@@ -372,7 +373,7 @@ class StagedEngine(ABC, Generic[A]):
 
 
 def _group(items: Sequence[Any], key: Any) -> list[list[int]]:
-    """Rows of items with equal keys, in order of first appearance."""
+    """Group the indices of items with equal keys, in order of first appearance."""
     groups: dict[Any, list[int]] = {}
     for row, item in enumerate(items):
         groups.setdefault(key(item), []).append(row)

@@ -23,20 +23,20 @@ from masklet.records import FloatArray
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 _PACKED = ("image_encoder", "memory_attention", "memory_encoder", "mask_decoder.transformer")
-"""Parts whose linear layers are packed; what is left is small, and where precision counts."""
+"""Parts whose linear layers are packed; the others are small and sensitive to precision."""
 
 
 class TorchEngine(StagedEngine[Tensor]):
-    """An engine around a `SAM2` module.
+    """An engine for a `SAM2` module.
 
     Args:
         model: used as it is, moved to the device and set to evaluation mode.
         device: "auto" (CUDA, then Apple's MPS, then the CPU), or a torch device.
-        precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA, and where "fast" is asked for on CPUs that
-            compute in it; else fp32.
+        precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA, and for "fast" on CPUs that compute
+            in it; else fp32.
         speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
         compiled: run the stages through `torch.compile`, which takes a minute at their first runs and needs a compiler.
-            Numbers of objects, memories and points may change without another one.
+            Numbers of objects, memories and points may change without compiling again.
 
     Raises:
         EngineError: unknown device, precision or speed.
@@ -108,7 +108,7 @@ class TorchEngine(StagedEngine[Tensor]):
         return tensor.to(self.device, non_blocking=True)
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
-        """Half precision by autocast; or fp32 proper, where cuDNN would convolve with the 10 bits of TF32."""
+        """Enable half precision by autocast; or full fp32, without the TF32 (10 bits) that cuDNN would use."""
         if self.dtype != torch.float32:
             return torch.autocast(self.device.type, dtype=self.dtype)
         if self.device.type == "cuda":
@@ -117,9 +117,9 @@ class TorchEngine(StagedEngine[Tensor]):
 
 
 def _mark_counts(stage: StageName, tensors: Mapping[str, Tensor]) -> None:
-    """Tell the compiler that numbers of objects, memories and points change, but for one, which has its own graph.
+    """Tell the compiler that numbers of objects, memories and points vary; the number 1 has its own graph.
 
-    Sizes of maps do not, although exported graphs take those too: an engine has one speed.
+    Sizes of maps do not vary here, unlike in exported graphs: an engine has one speed.
     """
     for name, axes in VARYING_AXES[stage].items():
         for axis in axes:
@@ -128,7 +128,7 @@ def _mark_counts(stage: StageName, tensors: Mapping[str, Tensor]) -> None:
 
 
 def spec_of(model: SAM2) -> ModelSpec:
-    """Return what an engine must know of a model: sizes and inference facts of its config, and two weights."""
+    """Return the description of a model for an engine: sizes and inference settings of its config, and two weights."""
     config = model.config
     kernel = model.mask_prompt_conv.weight.detach().float().cpu()[0, 0]
     bias = model.mask_prompt_conv.bias

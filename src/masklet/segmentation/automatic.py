@@ -1,7 +1,8 @@
-"""Everything in an image: clicks on a grid, and of all that they find, the good and distinct masks.
+"""Segmentation of everything in an image: a grid of clicks, filtered to the good and distinct masks.
 
-A full-size mask exists one at a time: what stays is kept as run lengths, so a 4K image takes no more memory for a
-thousand masks than for one. Like the segmenter, this moves handles between the parts of an engine and knows no tensors.
+Only one full-size mask exists at a time: masks are kept as run lengths, so a 4K image takes no more memory for a
+thousand masks than for one. Like the segmenter, this moves handles between the functions of an engine and knows no
+tensors.
 
 Source: Kirillov et al., Segment Anything (2023), section 5 and appendix B; defaults as in sam2 2b90b9f,
 automatic_mask_generator.py.
@@ -57,7 +58,7 @@ INNER_EDGE = 20
 Source: sam2 2b90b9f, utils/amg.py `is_box_near_crop_edge`."""
 
 MIN_CROP_SIDE = 16
-"""Pixels; smaller crops show nothing."""
+"""Smallest side of a crop, in pixels."""
 
 MAX_CROP_LAYERS = 6
 
@@ -66,25 +67,25 @@ MAX_CROP_LAYERS = 6
 class AutomaticConfig:
     """Settings for segmenting everything in an image. Defaults are the official ones; official names are in brackets.
 
-    They suit large models. `for_engine` gives those that suit any model.
+    They suit large models. `for_engine` returns those that suit a given model.
     """
 
     points_per_side: int = 32
     """Clicks along a side of the grid: its square is their number (points_per_side)."""
     point_grids: Sequence[ArrayLike] | None = None
-    """Own clicks in place of the grid: one (P, 2) array of x and y a crop layer, in fractions of the crop, 0 to 1. The
-    last one also serves the layers beyond it (point_grids)."""
+    """Custom clicks in place of the grid: one (P, 2) array of x and y per crop layer, in fractions of the crop, 0 to 1.
+    Further layers use the last array (point_grids)."""
     points_per_batch: int = 64
-    """Clicks decoded at once: more is faster on a GPU and takes more memory (points_per_batch)."""
+    """Clicks decoded per batch: more is faster on a GPU and takes more memory (points_per_batch)."""
     multimask: bool = True
-    """Three candidates a click, for part, whole and group; or one (multimask_output)."""
+    """Three candidates per click, for part, whole and group; or one (multimask_output)."""
     refine: bool = False
     """Feed each candidate's logits back with its click once; four times slower with three candidates (use_m2m)."""
     min_iou: float = 0.80
-    """Candidates whose IoU the model rates lower go, 0 to 1 (pred_iou_thresh)."""
+    """Candidates of lower IoU prediction are dropped, 0 to 1 (pred_iou_thresh)."""
     min_stability: float = 0.95
-    """Candidates less stable than this go, 0 to 1: the IoU of the masks at thresholds `stability_offset` above and
-    below `mask_threshold` (stability_score_thresh)."""
+    """Candidates of lower stability are dropped, 0 to 1: the IoU of the masks at thresholds `stability_offset` above
+    and below `mask_threshold` (stability_score_thresh)."""
     stability_offset: float = 1.0
     """Logits, above 0 (stability_score_offset)."""
     mask_threshold: float = 0.0
@@ -94,7 +95,7 @@ class AutomaticConfig:
     crop_layers: int = 0
     """Number of further layers: layer n clicks again in 2^n x 2^n crops, for small objects (crop_n_layers)."""
     crop_nms_iou: float = 0.7
-    """The same between crops, where the mask from the smaller crop stays (crop_nms_thresh)."""
+    """The same limit between crops, where the mask from the smaller crop is kept (crop_nms_thresh)."""
     crop_overlap: float = 512 / 1500
     """Overlap of the crops of layer 1, as a fraction of the image's shorter side; halved with each further layer
     (crop_overlap_ratio)."""
@@ -102,14 +103,15 @@ class AutomaticConfig:
     """The grid of layer n has `points_per_side / crop_points_divisor^n` clicks per side
     (crop_n_points_downscale_factor)."""
     min_region_area: int = 0
-    """Holes and separate pieces of fewer pixels than this are filled and removed in what is left, and then new
-    duplicates; 0 = leave all as it is (min_mask_region_area of SAM 1, in pixels of the image)."""
+    """In the remaining masks, holes and separate pieces of fewer pixels than this are filled and removed, and then new
+    duplicates are dropped; 0 = off (min_mask_region_area of SAM 1, in pixels of the image)."""
     low_res_region_area: int = 0
-    """Holes and pieces of up to so many pixels of the low-res logits are filled and removed in each candidate before it
-    is judged; what `refine` feeds back has them still. SAM 2's own rule (min_mask_region_area)."""
+    """Holes and pieces of up to this many pixels of the low-res logits are filled and removed in each candidate before
+    its stability is measured; the logits that `refine` feeds back still have them. SAM 2's own rule
+    (min_mask_region_area)."""
     order: Order = "area"
-    """`area`: the largest mask first; `iou`: that of the highest IoU prediction; `crop`: those of the smallest
-    crops, and in each that of the highest IoU prediction, as the official code has them."""
+    """`area`: the largest mask first; `iou`: the highest IoU prediction first; `crop`: masks of the smallest
+    crops first, and in each the highest IoU prediction first, as in the official code."""
 
     def __repr__(self) -> str:
         return changes_text(self)
@@ -132,16 +134,16 @@ class AutomaticConfig:
         if not np.isfinite(self.mask_threshold):
             raise ConfigError(f"mask_threshold must be a finite logit, got {self.mask_threshold!r}")
         check_choice("order", self.order, get_args(Order))
-        if self.point_grids is not None:  # as tuples: configurations can be compared, and nobody changes them
+        if self.point_grids is not None:  # tuples can be compared and are immutable
             object.__setattr__(self, "point_grids", _checked_grids(self.point_grids))
 
     @classmethod
     def for_engine(cls, info: EngineInfo, **changes: Any) -> AutomaticConfig:
-        """The settings that a model's makers chose; `changes` are fields to set otherwise."""
+        """Return the settings stored with a model; `changes` are fields with other values."""
         return cls(**(dict(info.automatic_defaults) | changes))
 
     def grid(self, layer: int) -> FloatArray:
-        """(P, 2) clicks in each crop of a layer, in fractions of the crop; layer 0 is the whole image."""
+        """Return the (P, 2) clicks in each crop of a layer, in fractions of the crop; layer 0 is the whole image."""
         if self.point_grids is not None:
             return np.asarray(self.point_grids[min(layer, len(self.point_grids) - 1)], np.float32)
         side = max(1, self.points_per_side // self.crop_points_divisor**layer)
@@ -150,7 +152,7 @@ class AutomaticConfig:
 
     @property
     def num_points(self) -> int:
-        """Clicks an image takes, over all crops."""
+        """Number of clicks per image, over all crops."""
         return sum(4**layer * len(self.grid(layer)) for layer in range(self.crop_layers + 1))
 
 
@@ -166,7 +168,7 @@ def _checked_grids(grids: Sequence[ArrayLike]) -> tuple[tuple[tuple[float, float
         if points.ndim != 2 or points.shape[1] != 2 or not len(points):
             raise ConfigError(
                 f"point_grids[{layer}] must be (P, 2) with at least one point, got {points.shape}: it is a list of "
-                "such arrays, one a crop layer"
+                "such arrays, one per crop layer"
             )
         outside = ~((points >= 0) & (points <= 1)).all(axis=1)
         if outside.any():
@@ -180,20 +182,20 @@ def _checked_grids(grids: Sequence[ArrayLike]) -> tuple[tuple[tuple[float, float
 
 @dataclass(frozen=True, slots=True)
 class AutomaticMask:
-    """One mask that was found. It is kept as run lengths; `mask` and `polygons` are made when they are asked for."""
+    """One mask, kept as run lengths; `mask` and `polygons` are computed on access."""
 
     rle: CocoRle = field(repr=False)
     """The mask in the whole image, ready for JSON."""
     area: int
-    """Pixels."""
+    """Area in pixels."""
     box_xyxy: Box
-    """Tight, in source pixels: left, top, right, bottom; right and bottom one past the last pixel."""
+    """Tight box in source pixels: left, top, right, bottom; right and bottom one past the last pixel."""
     iou_prediction: float
     """The model's own estimate of the mask's IoU, in [0, 1]."""
     stability: float
-    """In [0, 1]; see `AutomaticConfig.min_stability`."""
+    """Stability score in [0, 1]; see `AutomaticConfig.min_stability`."""
     point_xy: tuple[float, float]
-    """The click that found it, source pixels."""
+    """The click that produced the mask, source pixels."""
     crop_box_xyxy: Box
     """The part of the image that the model saw, source pixels."""
 
@@ -203,7 +205,7 @@ class AutomaticMask:
         return decode_rle(self.rle)
 
     def polygons(self, tolerance: float = 0.0) -> list[FloatArray]:
-        """The mask's outlines, (P, 2) source pixels each; see `masklet.masks.operations.mask_polygons`."""
+        """Return the mask's outlines, (P, 2) source pixels each; see `masklet.masks.operations.mask_polygons`."""
         return mask_polygons(self.mask, tolerance)
 
     def overlay(self, rgb: plotting.Picture | None = None) -> Image.Image:
@@ -279,18 +281,18 @@ class AutomaticMask:
 
 @dataclass(frozen=True, slots=True)
 class AutomaticCounts:
-    """Progress of a run, and the candidates so far: each count is a part of the one before."""
+    """Progress of a run, and the candidates so far: each count of masks is at most the one before."""
 
     points_done: int
     points_total: int
     candidates: int = 0
-    """Masks that the model answered with."""
+    """Masks that the model returned."""
     sure: int = 0
-    """Candidates rated well enough by the model itself."""
+    """Candidates whose IoU prediction is high enough."""
     stable: int = 0
-    """Those that are also stable enough, and neither empty nor cut off by the edge of a crop."""
+    """Candidates that are also stable enough, and neither empty nor cut off by the edge of a crop."""
     distinct: int = 0
-    """Those that are not duplicates. Complete after each crop; in the end, the number of masks."""
+    """Candidates that are not duplicates. Updated after each crop; at the end, the number of masks."""
 
 
 OnCounts = Callable[[AutomaticCounts], None]
@@ -303,19 +305,19 @@ def segment_everything(
     *,
     on_progress: OnCounts | None = None,
 ) -> list[AutomaticMask]:
-    """Find everything in an image.
+    """Segment everything in an image.
 
     Args:
-        engine: runs the model; it encodes the image once a crop.
+        engine: runs the model; it encodes the image once per crop.
         rgb: (H, W, 3) uint8.
-        config: what is asked and what stays; what suits the model when left out.
+        config: clicks and thresholds; by default those that suit the model.
         on_progress: called after each batch of clicks, and once more at the end.
 
     Returns:
-        The masks in `config.order`; they may overlap and lie in each other. Empty when none was good enough.
+        The masks in `config.order`; they may overlap and be nested. Empty if none was good enough.
 
     Raises:
-        ConfigError: the image is too small for so many crops.
+        ConfigError: the image is too small for this number of crops.
     """
     config = config or AutomaticConfig.for_engine(engine.info)
     size_hw = rgb.shape[0], rgb.shape[1]
@@ -336,10 +338,10 @@ def segment_everything(
 
 
 def label_map(masks: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArray[np.int32]:
-    """Draw all masks into one map, the smaller above the larger.
+    """Draw all masks into one map, smaller ones on top.
 
     Returns:
-        (H, W) int32: the place of a mask in `masks`, counted from 1; 0 where there is none.
+        (H, W) int32: the index of a mask in `masks`, counted from 1; 0 where there is none.
     """
     labels = np.zeros(size_hw, np.int32)
     for number, mask in sorted(enumerate(masks, start=1), key=lambda pair: -pair[1].area):
@@ -348,7 +350,7 @@ def label_map(masks: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArr
 
 
 class _Counter:
-    """Counts, and tells."""
+    """Counts candidates, and reports the counts."""
 
     def __init__(self, points_total: int, on_progress: OnCounts | None) -> None:
         self.now = AutomaticCounts(0, points_total)
@@ -474,7 +476,7 @@ def _window(foreground: BoolArray, size_hw: tuple[int, int]) -> tuple[slice, sli
     for axis, size in enumerate(size_hw):
         indices = np.flatnonzero(foreground.any(axis=1 - axis))
         scale = size / foreground.shape[axis]
-        # a low-res pixel reaches as far as the centres of its neighbours
+        # upsampling spreads a low-res pixel to the centres of its neighbours
         first, last = math.floor((indices[0] - 0.5) * scale - 0.5), math.ceil((indices[-1] + 1.5) * scale - 0.5)
         sides.append(slice(max(0, first), min(size, last + 1)))
     return sides[0], sides[1]

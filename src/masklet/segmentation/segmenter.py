@@ -1,4 +1,4 @@
-"""Image segmentation: an image is encoded once, and then answers any number of prompts.
+"""Image segmentation: an image is encoded once, and then takes any number of prompts.
 
 Like the tracker, it moves handles between the functions of an engine and knows no tensors.
 """
@@ -30,7 +30,7 @@ class Segmenter(Generic[A]):
 
     Args:
         engine: runs the model.
-        edges: how the edges of masks are refined by the picture; None leaves them as the model has them.
+        edges: settings for refining mask edges by the picture; None keeps the model's edges.
     """
 
     def __init__(self, engine: Engine[A], *, edges: EdgeConfig | None = None) -> None:
@@ -65,12 +65,12 @@ class Segmenter(Generic[A]):
 
         Args:
             image: as in `set_image`.
-            config: density of the clicks, and thresholds; `AutomaticConfig.for_engine` when left out.
+            config: density of the clicks, and thresholds; `AutomaticConfig.for_engine` by default.
             on_progress: called with an `AutomaticCounts` after each batch of clicks.
 
         Raises:
             ImageError: the image is missing, damaged, too large, or an array of another form.
-            ConfigError: the image is too small for so many crops.
+            ConfigError: the image is too small for this number of crops.
         """
         return segment_everything(self.engine, read_image(image), config, on_progress=on_progress)
 
@@ -91,7 +91,7 @@ class EncodedImage(Generic[A]):
         self.rgb = rgb
         """(H, W, 3) uint8: the picture, which results show; None if it is not kept."""
         self.edges = edges
-        """The refinement of mask edges, which needs `rgb`; None leaves them as the model has them."""
+        """The refinement of mask edges, which needs `rgb`; None keeps the model's edges."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -104,23 +104,23 @@ class EncodedImage(Generic[A]):
         """Segment one object.
 
         A single click is often ambiguous: on a shirt it may mean the shirt, the person or the group. Ask for three
-        candidates then, and take the one of the highest IoU prediction, or let a user choose. With a box or with more
-        clicks one mask is usually meant, and a single answer is the better one.
+        candidates then, and take the one of the highest IoU prediction, or let a user choose. A box or several clicks
+        usually mean one mask, and a single answer is better.
 
         To correct a mask, predict again with all clicks so far and the low-res logits of the chosen candidate as
         `previous_logits`. The model then sees its own answer, and the new clicks change it where it is wrong. Without
-        them it would start again from the clicks alone, and what was right could be lost.
+        them it would start again from the clicks alone, and could lose what was right.
 
         Args:
-            prompt: what the object is; or give its fields.
-            multimask: three candidates (True) or one (False). None gives three to a single click that corrects
-                nothing, and one to all else.
+            prompt: of the object; or give its fields.
+            multimask: three candidates (True) or one (False). None returns three for a single click that corrects
+                nothing, and one for all other prompts.
             points_xy: (P, 2) source pixels, x right, y down.
-            labels: (P,) 1 on the object, 0 not on it; all 1 when left out.
+            labels: (P,) 1 on the object, 0 not on it; all 1 by default.
             box_xyxy: (4,) source pixels around the object.
             mask: (H, W) a rough mask to start from, alone or with points and a box.
             previous_logits: (h, w) `SegmentResult.low_res_logits[k]` of an earlier prediction, to be corrected by the
-                points. They come from the same image: logits of another one mean nothing here.
+                points. They come from the same image: logits of another image are meaningless here.
 
         Returns:
             The candidates, the one of the highest IoU prediction first.
@@ -150,7 +150,7 @@ class EncodedImage(Generic[A]):
         return self._decode(fitted, multimask)
 
     def decode(self, prompts: Sequence[Prompt], *, multimask: bool) -> list[Decoded[A]]:
-        """Return the decoder's own answers, one per prompt, with candidates in its order and handles of the engine.
+        """Return the decoder's raw answers, one per prompt, with candidates in its order and handles of the engine.
 
         Args:
             prompts: not checked: in pixels of this image, with logits of the model's size.
@@ -165,7 +165,7 @@ class EncodedImage(Generic[A]):
     def _decode(self, prompts: Sequence[Prompt], multimask: bool | None) -> list[SegmentResult]:
         several = [prompt.is_ambiguous if multimask is None else multimask for prompt in prompts]
         results: dict[int, SegmentResult] = {}
-        for choice in sorted(set(several)):  # the number of candidates is one for a whole batch
+        for choice in sorted(set(several)):  # all prompts of a batch have the same number of candidates
             rows = [row for row, is_several in enumerate(several) if is_several == choice]
             answers = self.decode([prompts[row] for row in rows], multimask=choice)
             results.update((row, self._result(answer, prompts[row])) for row, answer in zip(rows, answers, strict=True))

@@ -15,12 +15,12 @@ from masklet.server.uploads.ingest import Upload, probe
 from masklet.server.uploads.probe import ProbedFile, safe_suffix
 
 FIRST_THUMBNAIL = "0-480.jpg"
-"""Name in the picture cache of the thumbnail that lists of media show."""
+"""Name, in the picture cache, of the thumbnail in lists of media."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingMedium:
-    """A file, or a folder of numbered images, that is to become a medium."""
+    """A file, or a folder of numbered images, to be added as a medium."""
 
     path: Path
     name: str
@@ -43,10 +43,10 @@ def add_media(
 
     Args:
         studio: the server's state.
-        project: where they are added.
+        project: the project that they are added to.
         files: at least one.
         as_sequence: make one video of many images, in natural order of their names.
-        fps: of that video.
+        fps: frame rate of that video.
 
     Returns:
         The new media, and the name and reason of each file that was rejected.

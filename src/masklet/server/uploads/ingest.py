@@ -25,12 +25,12 @@ from masklet.server.settings import Limits
 from masklet.server.uploads.probe import ProbedFile, safe_suffix
 
 CHUNK_FLUSH = 2**20
-"""Bytes that are gathered before they are written, in a thread."""
+"""Bytes that are collected before they are written, in a thread."""
 
 MAX_FIELD_BYTES = 64 * 2**10
 
 SECONDS_PER_FILE = 0.5
-"""That each further file of an upload may take to be looked at."""
+"""Extra time for the probe of each further file of an upload."""
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Form:
 
 @contextmanager
 def scratch(data: Path) -> Iterator[Path]:
-    """Give a folder for an upload, removed after the block."""
+    """Yield a folder for an upload, removed after the block."""
     parent = data / "tmp"
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent))
@@ -67,7 +67,7 @@ async def receive(request: Request, folder: Path, limits: Limits) -> Form:
     """Write the files of a multipart request into a folder.
 
     Raises:
-        ApiError: it is no such request, or larger than may be; what had come is removed by the caller.
+        ApiError: it is not such a request, or too large; the caller removes the files received so far.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary")
@@ -91,7 +91,9 @@ async def receive(request: Request, folder: Path, limits: Limits) -> Form:
         await anyio.to_thread.run_sync(parser.write, bytes(pending))
         parser.finalize()
     except MultipartParseError as error:
-        raise ApiError(400, "bad_multipart", f"the upload is no whole multipart/form-data: {error}", "files") from error
+        raise ApiError(
+            400, "bad_multipart", f"the upload is not valid multipart/form-data: {error}", "files"
+        ) from error
     except ClientDisconnect as error:
         raise ApiError(400, "disconnected", "the upload broke off", "files") from error
     except OSError as error:
@@ -108,7 +110,7 @@ def _check_bytes(count: int, limits: Limits) -> None:
         raise ApiError(
             413,
             "too_large",
-            f"an upload may have {size_text(limits.max_bytes)}, and this one has more: send fewer or smaller files",
+            f"an upload may have {size_text(limits.max_bytes)}, and this one is larger: send fewer or smaller files",
             "files",
         )
 
@@ -193,7 +195,7 @@ class _FormWriter:
 
 
 def shown_name(name: str) -> str:
-    """A name as it may be shown: the last parts of a path, no control or direction characters, at most 200 letters."""
+    """Return a name that is safe to show: the last parts of a path, at most 200 letters, no control characters."""
     parts = [part for part in re.split(r"[\\/]+", name) if part not in ("", ".", "..")][-4:]
     plain = "".join(letter for letter in "/".join(parts) if unicodedata.category(letter)[0] != "C")
     return plain.strip()[-200:] or "unnamed"
@@ -208,7 +210,7 @@ def size_text(count: float) -> str:
 
 
 def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[ProbedFile | str]:
-    """Probe files in a separate process: what each is, or why it is rejected."""
+    """Probe files in a separate process; return the result of each, or the reason why it is rejected."""
     document = {
         "limits": asdict(limits),
         "items": [{"path": str(path), "thumbnail": str(thumbnails.get(path, ""))} for path in paths],
@@ -229,13 +231,13 @@ def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]
     except subprocess.TimeoutExpired as error:
         output = error.stdout or b""
         lines = output.decode() if isinstance(output, bytes) else output
-        reason = f"looking at the file took longer than {seconds:.0f} s"
+        reason = f"checking the file took longer than {seconds:.0f} s"
     results: list[ProbedFile | str] = []
     for line in lines.splitlines():
         answer = json.loads(line)
         results.append(answer["error"] if "error" in answer else ProbedFile(**answer))
     if len(results) < len(paths):
         results.append(reason)
-    if len(paths) > len(results):  # the file that broke it is left out, and the rest is probed again
+    if len(paths) > len(results):  # skip the file that ended the process, and probe the rest
         results += probe(paths[len(results) :], limits, thumbnails)
     return results

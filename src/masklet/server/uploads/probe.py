@@ -1,8 +1,8 @@
-"""Looks at uploaded files, in a process of its own: what they are, and whether they stay within the limits.
+"""Probes uploaded files in a separate process: their kind, and whether they stay within the limits.
 
-Decoders are large and have had many holes, and a small file can ask for much memory and time. So a file is first opened
-here, with bounded memory and time, and by the demuxers of a list: none of those that open other files (playlists).
-Input is one JSON document on stdin; the answer is one JSON line a file.
+Decoders are large and have had many vulnerabilities, and a small file can demand much memory and time. So a file is
+first opened here, with bounded memory and time, and only by listed demuxers: none that open other files (playlists).
+Input is one JSON document on stdin; the answer is one JSON line per file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,asf,gif,apng,ivf,h264,hevc,av1,obu,"
     "dv,mxf,wtv,rm,nut,yuv4mpegpipe,webp_pipe"
 )
-"""Containers of one file each."""
+"""Demuxers that read a single file."""
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -43,10 +43,10 @@ VIDEO_SUFFIXES = frozenset(
         *("ogg", "3gp", "gif", "apng", "ivf", "mxf", "dv", "y4m", "nut", "h264", "hevc", "264", "265"),
     )
 )
-"""Names that uploads keep; others lose theirs."""
+"""Suffixes that uploads keep; others are dropped."""
 
 THUMBNAIL = (480, 320)
-"""Width and height within which a thumbnail fits."""
+"""Largest width and height of a thumbnail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ProbedFile:
     """The result of probing a file."""
 
     kind: str
-    """image or video"""
+    """`image` or `video`."""
     width: int
     height: int
     num_frames: int
@@ -68,7 +68,7 @@ class RejectedUpload(Exception):  # noqa: N818 (it is an answer)
 
 
 def safe_suffix(name: str) -> str:
-    """The part of a name by which readers know what a file is; empty unless it is of a known kind."""
+    """Return the suffix by which readers recognise a file; empty unless the kind is known."""
     lower = name.lower()
     suffixes = (*NIFTI_SUFFIXES, *TIFF_SUFFIXES, *DICOM_SUFFIXES, *IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
     return max((suffix for suffix in suffixes if lower.endswith(suffix)), key=len, default="")
@@ -100,7 +100,7 @@ def _is_still(path: Path) -> bool:
             with Image.open(path) as image:
                 return getattr(image, "n_frames", 1) == 1 or image.format not in ("GIF", "PNG", "TIFF")
     except Image.DecompressionBombError:
-        return True  # `read_image` says why not
+        return True  # `read_image` reports the reason
     except Exception:
         return path.suffix in IMAGE_SUFFIXES - VIDEO_SUFFIXES
 
@@ -119,7 +119,7 @@ def _moving(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
         height, width = info.size_hw
         _check("pixels in a frame", width * height, limits["max_pixels"], f"{width} x {height} = ")
         if not info.num_frames:
-            raise RejectedUpload("the video does not say how many frames it has")
+            raise RejectedUpload("the number of frames of the video is unknown")
         _check("frames", info.num_frames, limits["max_frames"])
         duration_s = info.duration_s or info.num_frames / info.fps
         _check("seconds", duration_s, limits["max_seconds"])
@@ -132,7 +132,7 @@ def _moving(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
 
 def _check(what: str, came: float, limit: float, how: str = "") -> None:
     if came > limit:
-        raise RejectedUpload(f"the file has {how}{came:,.0f} {what}, and at most {limit:,.0f} are taken")
+        raise RejectedUpload(f"the file has {how}{came:,.0f} {what}, and at most {limit:,.0f} are accepted")
 
 
 def _check_container(path: Path) -> None:
@@ -145,7 +145,7 @@ def _check_container(path: Path) -> None:
                     raise RejectedUpload("the video's frames are too large")
     except (av.FFmpegError, UnicodeError) as error:
         raise RejectedUpload(
-            f"the file is no image and no video that can be read ({getattr(error, 'strerror', None) or error}): "
+            f"the file is not an image or a video that can be read ({getattr(error, 'strerror', None) or error}): "
             "JPEG, PNG, WebP, TIFF, MP4, MOV, WebM, MKV, AVI and GIF can be"
         ) from error
 
@@ -160,7 +160,7 @@ def _write_thumbnail(rgb: ByteArray, path: Path) -> None:
 def _bound(seconds: float) -> None:
     try:
         import resource
-    except ImportError:  # Windows: the time limit from outside remains
+    except ImportError:  # Windows has only the time limit of the parent process
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) * 2 + 5, int(seconds) * 2 + 10))
@@ -176,8 +176,8 @@ def answers(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
         except RejectedUpload as error:
             yield {"error": str(error)}
         except MemoryError:
-            yield {"error": "the file needs more memory than is given to one upload"}
-        except Exception as error:  # a decoder's own fault is the file's
+            yield {"error": "the file needs more memory than one upload may use"}
+        except Exception as error:  # a decoder's bug counts as an error of the file
             yield {"error": f"the file cannot be read: {type(error).__name__}: {error}"}
 
 

@@ -1,4 +1,4 @@
-"""A first project, so that a newcomer has something to click on."""
+"""Creates a sample project for new users."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NAME = "Sample project"
 
 
 def add_sample(studio: StudioState, folder: Path) -> None:
-    """Make a project of the images and videos in a folder, unless it has been made before.
+    """Create a project from the images and videos in a folder, unless it was created before.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: the folder does not exist.
     """
     if not folder.is_dir():
         raise ConfigError(f"sample must be a folder of images and videos, got {folder}")
