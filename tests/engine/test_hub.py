@@ -158,7 +158,7 @@ def test_a_repository_of_somebody_else(hub: Callable[..., list[str]]) -> None:
     downloaded = hub("someone/tuned", "README.md", "model.safetensors", "config.json", "training.bin")
     assert (locate("someone/tuned@v2") / "model.safetensors").is_file()
     assert downloaded == ["config.json@v2", "model.safetensors@v2"]
-    with pytest.raises(CheckpointError, match="no such repository, or it is closed: log in"):
+    with pytest.raises(CheckpointError, match="the repository does not exist, or is private: log in"):
         locate("someone/else")
     with pytest.raises(CheckpointError, match="the repository has no such file"):
         locate("someone/tuned:best.pt")
@@ -186,7 +186,7 @@ def test_what_is_taken_of_a_repository(files: list[str], chosen: tuple[str, ...]
     ("files", "words"),
     [
         (["README.md", "data.csv"], "a/b holds no model: none of its 2 files is a checkpoint"),
-        ([f"{i}.pt" for i in range(7)], r"holds 7 checkpoints, say which: a/b:0\.pt, :1\.pt.*:4\.pt and 2 more"),
+        ([f"{i}.pt" for i in range(7)], r"holds 7 checkpoints, choose one: a/b:0\.pt, :1\.pt.*:4\.pt and 2 more"),
     ],
 )
 def test_a_repository_without_one_model(files: list[str], words: str) -> None:

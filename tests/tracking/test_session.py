@@ -110,7 +110,7 @@ def test_the_model_is_loaded_from_its_path_if_that_exists(tmp_path: Path) -> Non
     assert model_of(about) == str(weights)
     assert model_of({"name": "nano"}) == "nano"  # of the first versions
     path = started().save(tmp_path / "job.masklet")
-    with pytest.raises(SessionError, match="with the model fake, which is not there: give it as model="):
+    with pytest.raises(SessionError, match="with the model fake, which is missing: give it as model="):
         resume(path)
 
 

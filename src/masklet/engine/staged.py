@@ -237,7 +237,7 @@ class StagedEngine(ABC, Generic[A]):
         return read
 
     def _pointers(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A | NDArray[np.float32]:
-        """Return the pointers, (N, R, D), of objects that recall equally many; R may be 0, if all prompts come later."""
+        """Return the pointers, (N, R, D), of objects that recall equally many; R is 0 if all prompts come later."""
         if recalls[0].pointers:
             return self.stack([self.stack([pointer for _, pointer in recall.pointers]) for recall in recalls])
         width = self.to_numpy(self.take(features.arrays["embedding"], 0, slice(None), 0, 0)).size

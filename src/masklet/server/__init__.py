@@ -2,19 +2,19 @@
 
     app, run        the application, and the process that serves it
     studio          the state that all requests share
-    routes/         the HTTP API, one module per subject; `schemas` is its vocabulary, `convert` makes it from rows
+    routes/         the HTTP API, one module per subject; `schemas` defines the documents, `convert` makes them
     annotation/     one medium's annotations: `store` (a SQLite file), `history` (undo, idempotent requests),
-                    `workspace` (every operation), `prompted_tracker` (answers to prompts), `track_plan` (tracker runs)
+                    `workspace` (every operation), `prompted_tracker` (answers prompts), `track_plan` (tracker runs)
     uploads/        uploads streamed to disk, probed in a separate process, added to a project
-    results         masks as exports and renders take them, and the work of those jobs
+    results         masks for exports and renders, and the work of those jobs
     jobs            a bounded queue for tracking, exports and renders, and listeners of their progress
-    shared_model    one model for all users, and whose turn it is
-    frames          pictures of frames, quickly, in bounded memory
+    shared_model    one model for all users, clicks before jobs
+    frames          fast pictures of frames, in bounded memory
     database        users, projects, media and jobs, through SQLAlchemy
     security        tokens, logins, and checks of every request
     settings        limits, addresses, folders
     openapi         the description of the API, from which the page's types are generated
-    client          the API from Python, without any of the above
+    client          a Python client of the API, independent of the above
 
 Importing this package imports none of them.
 """

@@ -1,4 +1,4 @@
-"""Puts the server together: routes, errors, guard, and the page with its files."""
+"""Creates the application: routes, errors, guard, and the page with its files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-"""Stated here because the MIME tables of machines differ."""
+"""Set explicitly because the MIME tables of machines differ."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -58,8 +58,8 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     """Create the application. The state shared by all requests is `app.state.studio`.
 
     Args:
-        settings: of the server.
-        model: serves all users.
+        settings: the server's settings.
+        model: the model for all users.
 
     Raises:
         EngineError: the model has no memory.
@@ -74,7 +74,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Each request that computes has a thread; more at once would only wait for the model.
+        # Each request that computes has a thread; more threads would only wait for the model.
         anyio.to_thread.current_default_thread_limiter().total_tokens = 40
         try:
             yield

@@ -1,4 +1,4 @@
-"""The studio's HTTP API from Python, with the standard library and numpy: a few lines do what the page does.
+"""A Python client of the studio's HTTP API, with the standard library and numpy only.
 
 studio = Studio("http://127.0.0.1:8100")
 project = studio.create_project("Birds")
@@ -44,8 +44,8 @@ class StudioError(MaskletError):
     """An error answer of the server; its message says what to do.
 
     Args:
-        status: of HTTP; 0 when no server answered.
-        code: the server's word for it.
+        status: HTTP status; 0 if no server answered.
+        code: the server's error code.
     """
 
     def __init__(self, message: str, status: int = 0, code: str = "") -> None:
@@ -58,9 +58,9 @@ class Studio:
     """A server.
 
     Args:
-        address: as `masklet serve` prints it.
-        token: when the server asks for one.
-        timeout_s: that an answer may take.
+        address: as printed by `masklet serve`.
+        token: the user's token, if the server needs one.
+        timeout_s: time limit of an answer.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Studio:
         """Send images and videos.
 
         Args:
-            project_id: where to.
-            paths: files.
+            project_id: the project.
+            paths: the files.
             as_sequence: make one video of many images, in natural order of their names.
-            fps: of that video.
+            fps: frame rate of that video.
 
         Raises:
-            StudioError: one could not be taken; those that could are there.
+            StudioError: a file was rejected; the others have been added.
         """
         query = {"as": "sequence" if as_sequence else "auto"} | ({} if fps is None else {"fps": str(fps)})
         answer = self._send_files(f"/projects/{project_id}/media?{urlencode(query)}", paths)
@@ -137,7 +137,7 @@ class Studio:
                     yield name, json.loads(line[6:])
 
     def download(self, job: Document, path: str | Path) -> Path:
-        """A job's file; `path` may be a folder, where it gets the server's name for it."""
+        """Download a job's file; `path` may be a folder, in which the file gets the server's name."""
         target = Path(path)
         if target.is_dir() or str(path).endswith("/"):
             target = target / Path(job["result"]["name"]).name
@@ -150,10 +150,10 @@ class Studio:
         return target
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Document:
-        """Any call of the API: its JSON answer, or an empty one.
+        """Call the API and return its JSON answer, or an empty one.
 
         Raises:
-            StudioError: the server says no, or does not answer.
+            StudioError: the server returns an error, or does not answer.
         """
         data = None if body is None else json.dumps(body).encode()
         with self._open(method, path, data, {"Content-Type": "application/json"}) as answer:
@@ -227,7 +227,7 @@ class Medium:
         Args:
             object_id: the object.
             frame_index: the frame, from 0.
-            prompt: what the object is; or give its fields, as in `Prompt.create`. Masks go to `draw`.
+            prompt: of the object; or give its fields, as in `Prompt.create`. Masks go to `draw`.
             candidate: selects one of the candidates of a single click, counted from the best.
 
         Returns:
@@ -254,10 +254,10 @@ class Medium:
         return masks
 
     def track(self, direction: str = "forward", **options: Any) -> Iterator[Document]:
-        """Track, and get each frame's masks as the server has them; see `POST /media/{mid}/track` for the options.
+        """Track, and yield the masks of each frame; see `POST /media/{mid}/track` for the options.
 
         Raises:
-            StudioError: it cannot be tracked, or broke off; what was tracked by then is kept.
+            StudioError: tracking cannot start, or failed; frames tracked so far are kept.
         """
         job = self._call("POST", "/track", {"direction": direction, **options})
         for name, data in self.studio.events(job):
@@ -267,7 +267,7 @@ class Medium:
                 raise StudioError(f"tracking {name}: {data['message']}", 500, name)
 
     def accept(self, start: int, stop: int, *, object_ids: Sequence[int] | None = None, accepted: bool = True) -> None:
-        """Accept masks, so that nothing changes them any more."""
+        """Accept masks, so that they are never changed."""
         ids = None if object_ids is None else list(object_ids)
         self._call("POST", "/accept", {"start": start, "stop": stop, "objects": ids, "accepted": accepted})
 
@@ -283,17 +283,17 @@ class Medium:
         return cast("str | None", self._call("POST", "/redo")["what"])
 
     def export(self, format_id: str, path: str | Path, **options: Any) -> Path:
-        """Masks in a format of `GET /formats`, as a file."""
+        """Export the masks to a file, in a format of `GET /formats`."""
         job = self._call("POST", "/export", {"format": format_id, "options": options})
         return self.studio.download(self.studio.wait(job), path)
 
     def render(self, composition: Mapping[str, Any], path: str | Path, *, container: str = "mp4") -> Path:
-        """A video with effects; see `masklet.render.Composition`."""
+        """Render the medium with effects to a file; see `masklet.render.Composition`."""
         job = self._call("POST", "/render", {"composition": dict(composition), "container": container})
         return self.studio.download(self.studio.wait(job), path)
 
     def frame(self, frame_index: int, width: int | None = None) -> bytes:
-        """A frame as JPEG."""
+        """Return a frame as JPEG."""
         wide = "" if width is None else f"?width={width}"
         return self.studio.read(f"/media/{self.id}/frames/{frame_index}.jpg{wide}")
 
@@ -302,7 +302,7 @@ class Medium:
 
 
 class _FileBody:
-    """Files as multipart/form-data, read as they are sent: an hour of video takes no memory."""
+    """Files as multipart/form-data, read while they are sent: long videos need no memory."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.boundary = secrets.token_hex(16)

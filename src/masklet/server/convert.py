@@ -99,7 +99,7 @@ def mask_info(row: MaskRow) -> schemas.ObjectMask:
 
 
 _COPIED = schemas.ObjectMask.model_fields.keys() & {field.name for field in fields(MaskRow)} - {"object_id", "rle"}
-"""Fields that the API has under the same name as the row."""
+"""Fields with the same name in the API and in the row."""
 
 
 def _rounded(name: str, value: Any) -> Any:

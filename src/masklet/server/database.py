@@ -20,7 +20,7 @@ ID_LENGTH = 16
 
 
 def new_id() -> str:
-    """A short random name: letters, digits, - and _; it cannot be guessed, and says nothing."""
+    """Return a short random id of letters, digits, - and _, which cannot be guessed."""
     return secrets.token_urlsafe(9)
 
 
@@ -29,7 +29,7 @@ def now() -> datetime:
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """Aware datetimes in UTC, also from SQLite, which forgets the zone."""
+    """Aware datetimes in UTC, also from SQLite, which does not store the zone."""
 
     impl = DateTime
     cache_ok = True
@@ -46,19 +46,19 @@ class Base(DeclarativeBase):
 
 
 class UserRow(Base):
-    """Someone who has projects."""
+    """A user, who owns projects."""
 
     __tablename__ = "users"
 
     id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     token_hash: Mapped[str | None] = mapped_column(String(128))
-    """None: nobody can log in as this user, as the local one."""
+    """None: login is not possible, as for the local user."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class LoginRow(Base):
-    """A browser that has shown a token."""
+    """A login of a browser, by a token."""
 
     __tablename__ = "logins"
 
@@ -77,7 +77,7 @@ class SecretRow(Base):
 
 
 class ProjectRow(Base):
-    """Media that belong together."""
+    """A project: a group of media."""
 
     __tablename__ = "projects"
 
@@ -93,7 +93,7 @@ class ProjectRow(Base):
 
 
 class MediumRow(Base):
-    """An image or a video; its files lie in the data folder under its id."""
+    """An image or a video; its files are in the data folder under its id."""
 
     __tablename__ = "media"
 
@@ -119,7 +119,7 @@ class MediumRow(Base):
 
 
 class AssetRow(Base):
-    """A picture or a video for backgrounds."""
+    """An image or a video for backgrounds."""
 
     __tablename__ = "assets"
 
@@ -132,7 +132,7 @@ class AssetRow(Base):
 
 
 class JobRow(Base):
-    """A job as it ended, or how far it was when the server ended."""
+    """The final state of a job, or its state when the server stopped."""
 
     __tablename__ = "jobs"
 
@@ -152,10 +152,10 @@ class JobRow(Base):
 
 
 class Database:
-    """Opens a database, and makes its tables when they are missing.
+    """Opens a database, and creates missing tables.
 
     Raises:
-        ConfigError: the address is none, or its driver is not installed.
+        ConfigError: the address is not valid, or its driver is not installed.
         OutputError: it cannot be opened.
     """
 
@@ -169,8 +169,8 @@ class Database:
             )
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise ConfigError(
-                f"database must be an address as SQLAlchemy takes it, with its driver installed, "
-                f"as postgresql+psycopg://user@host/name; got {url!r}: {error}"
+                f"database must be an SQLAlchemy address whose driver is installed, "
+                f"such as postgresql+psycopg://user@host/name; got {url!r}: {error}"
             ) from error
         if is_sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
@@ -182,12 +182,12 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A transaction: committed at its end, rolled back on an error."""
+        """Open a transaction: committed at the end of the block, rolled back on an error."""
         with self._session() as session, session.begin():
             yield session
 
     def user_named(self, name: str) -> UserRow:
-        """The user of a name, made when there is none."""
+        """Return the user of this name, created if missing."""
         with self.session() as session:
             user = session.scalar(select(UserRow).where(UserRow.name == name))
             if user is None:

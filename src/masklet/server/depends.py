@@ -51,10 +51,10 @@ CurrentMedium = Annotated[MediumRow, Depends(medium_of)]
 
 
 def check_frame(medium: MediumRow, frame_index: int) -> None:
-    """Raise an error if a medium does not have a frame.
+    """Check that a medium has a frame.
 
     Raises:
-        ApiError: there is no such frame.
+        ApiError: the frame does not exist.
     """
     if frame_index >= medium.num_frames:
         raise ApiError(
@@ -75,7 +75,7 @@ def idempotency_key(
         ),
     ] = None,
 ) -> str | None:
-    """Return the key under which the answer is kept; different requests of one change may share a key."""
+    """Return the key under which the answer is stored; different requests of one change may share a client's key."""
     return None if key is None else f"{request.method} {request.url.path} {key}"
 
 

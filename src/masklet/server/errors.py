@@ -1,4 +1,4 @@
-"""Errors of the HTTP API: one status and one code per class, one sentence for people."""
+"""Errors of the HTTP API: a status and a code per class, and a sentence for users."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class ConflictError(MaskletError, ValueError):
 
 
 class NotFoundError(MaskletError, LookupError):
-    """It does not exist, or it belongs to another user."""
+    """Something that does not exist, or that belongs to another user."""
 
 
 class ApiError(MaskletError):
-    """An error with an HTTP status of its own.
+    """An error with its own HTTP status.
 
     Args:
-        status: of HTTP.
-        code: a word for programs.
-        message: a sentence for people.
+        status: HTTP status.
+        code: a stable word for programs.
+        message: a sentence for users.
         field: the field of the request that caused it.
         retry_after_s: seconds after which a retry may succeed.
     """
@@ -62,7 +62,7 @@ STATUSES: dict[type[MaskletError], tuple[int, str]] = {
 
 
 def as_api_error(error: MaskletError) -> ApiError:
-    """Return the HTTP error for any error of masklet."""
+    """Return the HTTP error for an error of masklet."""
     if isinstance(error, ApiError):
         return error
     for kind, (status, code) in STATUSES.items():

@@ -1,4 +1,4 @@
-"""Pictures of frames, for the page: any frame of a long video quickly, in bounded memory and on bounded disk."""
+"""Pictures of frames for the page: fast access to any frame of a long video, in bounded memory and disk space."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from masklet.output import atomic_path
 from masklet.records import ByteArray, Frame
 
 WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
-"""Widths in which frames are served, in addition to their own; few, so that the cache is hit often."""
+"""Widths in which frames are served, besides full size; few, for a high hit rate of the cache."""
 
 QUALITY = 88
 THUMBNAIL_QUALITY = 75
 
 SPARSE = 24
-"""Frames between two pictures of a film strip from which on the nearest key frame will do: it is decoded at once."""
+"""Spacing of film-strip pictures, in frames, from which key frames are shown instead: they are faster to decode."""
 
 SWEEP_EVERY = 400
-"""Pictures that are made before somebody looks whether the cache has grown too large."""
+"""Number of pictures after which the size of the cache is checked."""
 
 
 class FrameReader:
-    """Reads frames of one medium for many requests, and keeps the last ones.
+    """Reads frames of one medium for many requests, and caches the last ones.
 
     Args:
         open_frames: opens the medium.
-        max_bytes: of frames kept.
+        max_bytes: of cached frames.
     """
 
     def __init__(self, open_frames: Callable[[], FrameSource], *, max_bytes: int) -> None:
@@ -50,7 +50,7 @@ class FrameReader:
         self._lock = threading.RLock()
         self.used_at = time.monotonic()
         self.turn = asyncio.Lock()
-        """Held while a request makes a picture; a client that disconnects while waiting is not served."""
+        """Held while a request makes a picture; a client that disconnects while waiting gets none."""
 
     def frame(self, index: int) -> Frame:
         """Return one frame.
@@ -71,7 +71,7 @@ class FrameReader:
             return frame
 
     def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
-        """Return one frame made smaller, without decoding it to its full size. It is not kept.
+        """Return one frame at a smaller size, without decoding it to full size. It is not cached.
 
         Raises:
             VideoError: as `frame`.
@@ -93,7 +93,7 @@ class FrameReader:
             return self._source
 
     def thumbnails(self, indices: Sequence[int], height: int) -> list[ByteArray]:
-        """Small pictures of frames, all of one size; of far apart ones the key frames before them."""
+        """Return small pictures of frames, all of one size; if they are far apart, of the key frames before them."""
         spacing = min((b - a for a, b in itertools.pairwise(indices)), default=0)
         full_height, full_width = self.info.size_hw
         size_hw = (height, max(1, round(height * full_width / full_height)))
@@ -110,7 +110,7 @@ class FrameReader:
             return self.picture(index, size_hw)
 
     def close(self) -> None:
-        """Free its memory; the next frame opens the medium again."""
+        """Free memory; the next frame opens the medium again."""
         with self._lock:
             self._recent.clear()
             if self._source is not None:
@@ -119,7 +119,7 @@ class FrameReader:
 
 
 def to_jpeg(rgb: ByteArray, *, width: int | None = None, quality: int = QUALITY) -> bytes:
-    """Encode a picture as JPEG, made smaller if it is wider than `width`."""
+    """Encode a picture as JPEG, reduced if it is wider than `width`."""
     if width is not None and width < rgb.shape[1]:
         rgb = made_smaller(rgb, size_at(width, (rgb.shape[0], rgb.shape[1])))
     _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -1,4 +1,4 @@
-"""Jobs, for work that takes longer than a request: a bounded queue, a few threads, and listeners of progress."""
+"""Jobs: work that takes longer than a request, in a bounded queue and a few threads, with listeners of progress."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ State = schemas.JobState
 
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 WORKERS = 2
-"""Threads. Jobs share one model, so more would not be faster; with two an export need not wait for tracking."""
+"""Number of threads. Jobs share one model, so more are not faster; with two, an export need not wait for tracking."""
 MAX_ENDED = 200
 """Ended jobs that are kept in memory; the database has all."""
 WAITING_EVENTS = 256
-"""Events waiting for one listener. A slower listener misses masks, and gets them when it asks for the frame."""
+"""Events waiting for one listener. A slower listener misses masks, and fetches them with the frame."""
 STOPPED_START = "the server was stopped;"
 """Beginning of the error text of interrupted jobs, by which they are recognised; earlier versions wrote it, too."""
 
-STOPPED = f"{STOPPED_START} what had been done by then is kept: start again to continue from there"
+STOPPED = f"{STOPPED_START} results so far are kept: start again to continue from there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class Event:
 
 
 class Listener:
-    """One event stream, fed from any thread."""
+    """One event stream, which any thread can feed."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Event] = asyncio.Queue(WAITING_EVENTS)
 
     def tell(self, event: Event) -> None:
-        with suppress(RuntimeError):  # the loop has been closed
+        with suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(self._put, event)
 
     def _put(self, event: Event) -> None:
@@ -78,7 +78,7 @@ class Listener:
 
 @dataclass(eq=False)
 class Job:
-    """One job. Its fields are changed in the job's thread only, and may be read from any thread."""
+    """One job. Only the job's thread changes its fields; any thread may read them."""
 
     kind: Kind
     user_id: str
@@ -116,10 +116,10 @@ class Job:
     def has_ended(self) -> bool:
         return self.state in ENDED
 
-    # For the work.
+    # For the job's work.
 
     def progress(self, done: int, total: int | None = None, name: str = "") -> None:
-        """Report progress, and stop if the job has been cancelled.
+        """Report progress, and raise if the job has been cancelled.
 
         Raises:
             Cancelled: the job has been cancelled.
@@ -131,7 +131,7 @@ class Job:
         self.check()
 
     def check(self) -> None:
-        """Stop if the job has been cancelled.
+        """Raise if the job has been cancelled.
 
         Raises:
             Cancelled: the job has been cancelled.
@@ -150,7 +150,7 @@ class Job:
     # For listeners.
 
     def listen(self) -> Listener:
-        """Return a listener that gets the current state first, and then all events."""
+        """Return a listener that receives the current state first, and then all events."""
         listener = Listener()
         with self._lock:
             self._listeners.append(listener)
@@ -169,7 +169,7 @@ class Job:
 
 
 def job_info(job: Job | JobRow) -> schemas.JobInfo:
-    """Describe a job, or the row of a job that ended before the server was started."""
+    """Describe a job, or the row of a job that ended before the server started."""
     result = None
     if job.state == "done" and job.result_name is not None:
         url = f"{API_BASE}/jobs/{job.id}/result"
@@ -195,8 +195,8 @@ class Jobs:
     """The queue of jobs.
 
     Args:
-        database: keeps the state of each job.
-        limits: how many jobs may wait.
+        database: stores the state of each job.
+        limits: numbers of jobs that are allowed.
     """
 
     def __init__(self, database: Database, limits: Limits) -> None:
@@ -249,7 +249,7 @@ class Jobs:
         return job
 
     def check(self, kind: Kind, user_id: str, media_id: str | None) -> None:
-        """Check that a job could be submitted, before anything is waited for.
+        """Check that a job could be submitted, before waiting for anything.
 
         Raises:
             ApiError: as `submit`.
@@ -270,7 +270,7 @@ class Jobs:
                 429, "too_many_jobs", f"you have {self._limits.jobs_per_user} jobs already: wait", retry_after_s=10
             )
         if len(self._queue) >= self._limits.queued_jobs:
-            raise ApiError(503, "queue_full", "the server has too much to do: try again later", retry_after_s=30)
+            raise ApiError(503, "queue_full", "the server is busy: try again later", retry_after_s=30)
 
     def find(self, job_id: str) -> Job | None:
         """Return a job that is in memory; None if it is not."""
@@ -321,7 +321,7 @@ class Jobs:
         return sum(job.state == "running" for job in list(self._jobs.values()))
 
     def close(self, timeout_s: float = 20.0) -> None:
-        """End the queue; running jobs finish their current frame."""
+        """Close the queue; running jobs finish their current frame."""
         with self._condition:
             self._is_closing = True
             waiting, self._queue = list(self._queue), deque()
@@ -366,8 +366,8 @@ class Jobs:
         job.tell(state, job.document())
 
     def _record(self, job: Job) -> None:
-        """Write a job's state to the database. If that fails, as on a full disk, listeners are told all the same, and
-        the queue continues."""
+        """Write a job's state to the database. If that fails, as on a full disk, listeners are still told, and the
+        queue continues."""
         statement = update(JobRow).where(JobRow.id == job.id)
         try:
             with self._database.session() as session:
@@ -383,4 +383,4 @@ class Jobs:
                     )
                 )
         except SQLAlchemyError:
-            logger.exception("job %s (%s) is %s, but its state could not be kept", job.id, job.kind, job.state)
+            logger.exception("job %s (%s) is %s, but its state could not be stored", job.id, job.kind, job.state)

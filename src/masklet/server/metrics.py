@@ -26,7 +26,7 @@ class Metrics:
         self._registry.register(_Gauges(studio))
         self.requests = Histogram(
             "masklet_request_seconds",
-            "How long requests took, by route and status",
+            "Duration of requests, by route and status",
             ("method", "route", "status"),
             buckets=BUCKETS,
             registry=self._registry,

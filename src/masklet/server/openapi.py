@@ -37,7 +37,7 @@ def operation_id(route: APIRoute) -> str:
 
 
 def about_api() -> dict[str, Any]:
-    """Return what `FastAPI` takes to describe the API."""
+    """Return the arguments of `FastAPI` that describe the API."""
     return {
         "title": "masklet studio",
         "version": __version__,
@@ -50,7 +50,7 @@ def about_api() -> dict[str, Any]:
 
 
 def api_document() -> dict[str, Any]:
-    """Return the OpenAPI document that a server of this version has at `/api/v1/openapi.json`."""
+    """Return the OpenAPI document that a server of this version serves at `/api/v1/openapi.json`."""
     app = FastAPI(**about_api())
     app.include_router(api_router())
     return app.openapi()

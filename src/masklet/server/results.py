@@ -1,4 +1,4 @@
-"""Masks as exports and renders take them, and the jobs that write files from them. Knows nothing of HTTP."""
+"""Masks for exports and renders, and the jobs that write files from them. Knows nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo, pars
 
 
 class ShownRows:
-    """Masks as the page shows them: tracked ones, and answers to prompts on frames that have not been tracked."""
+    """Masks as shown on the page: tracked ones, and answers to prompts on frames that have not been tracked."""
 
     def __init__(self, store: AnnotationStore) -> None:
         self._store = store
@@ -66,7 +66,7 @@ def labelled(
     only_accepted: bool = False,
     only_visible: bool = False,
 ) -> Iterator[LabelledMedium]:
-    """Open a medium with its masks as exports and renders take it, with a frame source of its own."""
+    """Open a medium with its masks for an export or a render, with its own frame source."""
     with studio.workspace(medium) as workspace:
         masklets = shown_masklets(workspace.store, only_visible=only_visible).only(object_ids, accepted=only_accepted)
         source = studio.open_frames(medium)()
@@ -80,13 +80,13 @@ def labelled(
 
 
 def file_stem(name: str) -> str:
-    """Return a medium's name without characters that a shell, a zip file or another system would not accept."""
+    """Return a medium's name without characters that are unsafe in shells, zip files or other file systems."""
     stem = Path(name.split("/")[-1]).stem
     return re.sub(r"[^\w .()+-]+", "_", stem).strip(" .")[:80] or "medium"
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Return the names, with a number after each that repeats an earlier one."""
+    """Return the names, with a number appended to each that repeats an earlier one."""
     unique: list[str] = []
     for name in names:
         number, candidate = 1, name
@@ -99,7 +99,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 @contextmanager
 def result_file(studio: StudioState, job: Job, name: str) -> Iterator[Path]:
-    """Give the path that a job writes its result to; if the job fails, nothing is left of it."""
+    """Yield the path for a job's result; if the job fails, the file is removed."""
     folder = studio.result_folder(job.id)
     folder.mkdir(parents=True)
     out = folder / f"result{''.join(Path(name).suffixes[-1:])}"
@@ -149,7 +149,7 @@ class ExportWork:
         for medium, name in zip(self.media, names, strict=True):
             with self.studio.workspace(medium) as workspace:
                 if self.is_project and not workspace.store.objects():
-                    continue  # a medium of the project that nobody has annotated yet
+                    continue  # a medium without annotations
             yield labelled(self.studio, medium, name=name, object_ids=self.object_ids, only_accepted=self.only_accepted)
 
 
@@ -161,7 +161,7 @@ class RenderWork:
     medium: MediumRow
     composition: Composition
     assets: Mapping[str, Path]
-    """Files of the backgrounds that the composition names, by asset id."""
+    """Files of the composition's backgrounds, by asset id."""
     container: str
     start: int
     stop: int

@@ -1,4 +1,4 @@
-"""Runs the server: one process, until Ctrl-C or SIGTERM, which let the current frame be finished."""
+"""Runs the server: one process, until Ctrl-C or SIGTERM; the current frame is then finished."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GRACE_SECONDS = 15
 
 
 class _Server(uvicorn.Server):
-    """Tells the studio at once when it is to stop, so that event streams and jobs end, and says when it listens."""
+    """Tells the studio to stop on a signal, so that event streams and jobs end, and reports when it listens."""
 
     def __init__(self, config: uvicorn.Config, studio: StudioState, on_start: Callable[[], None]) -> None:
         super().__init__(config)
@@ -37,10 +37,10 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket to serve on; port 0 takes any that is free.
+    """Return a socket to serve on; port 0 takes any free port.
 
     Raises:
-        ConfigError: the address is taken, or is none of this machine's.
+        ConfigError: the address is in use, or does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -57,7 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: FastAPI, sock: socket.socket, *, on_start: Callable[[], None] = lambda: None, log_level: str) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal or `StudioState.stop`."""
     config = uvicorn.Config(
         app,
         log_level=log_level,
@@ -69,5 +69,5 @@ def serve(app: FastAPI, sock: socket.socket, *, on_start: Callable[[], None] = l
         ws_max_queue=2,
     )
     logging.getLogger("masklet.server").setLevel(log_level.upper())
-    with suppress(KeyboardInterrupt):  # uvicorn raises it once more when all is shut down: stopped so is stopped well
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean shutdown
         _Server(config, app.state.studio, on_start).run([sock])

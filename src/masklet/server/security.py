@@ -31,10 +31,10 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MIN_TOKEN_LENGTH = 16
 
 SCRYPT = {"n": 2**14, "r": 8, "p": 1}
-"""Costs 16 MB and some 50 ms: tokens may be chosen by people."""
+"""Parameters of scrypt: 16 MB and about 50 ms per hash, because users may choose weak tokens."""
 
 FAILURES_A_MINUTE = 10
-"""Wrong tokens per minute from one address, before it has to wait."""
+"""Wrong tokens per minute from one address before it must wait."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -73,8 +73,8 @@ class Accounts:
     """Users, their tokens and their logins.
 
     Args:
-        database: keeps them; tokens only as hashes.
-        settings: says whether a login is needed.
+        database: stores them; tokens only as hashes.
+        settings: tell whether a login is needed.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -83,14 +83,14 @@ class Accounts:
         self._salt = self._secret("token_salt")
         if not settings.needs_login:
             database.user_named(LOCAL_USER)
-        # By a quick hash, the user and the slow hash, so that a program's every request does not take 50 ms.
+        # User id and slow hash by a fast hash, so that not every request of a program takes 50 ms.
         self._known: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
         self._own_key = secrets.token_bytes(32)
         self._failures: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
     def set_token(self, name: str, token: str) -> UserRow:
-        """Give a user a new token in place of the old one. The user is created if necessary.
+        """Set a user's token, in place of the old one. The user is created if necessary.
 
         Raises:
             ConfigError: the token is too short to be safe.
@@ -117,7 +117,7 @@ class Accounts:
         """Revoke a user's token and logins; the projects stay.
 
         Raises:
-            ConfigError: there is no such user.
+            ConfigError: the user does not exist.
         """
         with self._database.session() as session:
             user = session.scalar(select(UserRow).where(UserRow.name == name))
@@ -130,7 +130,7 @@ class Accounts:
         """Return the user who sends a request; None for an unknown one.
 
         Raises:
-            ApiError: the token is wrong, or too many wrong ones came.
+            ApiError: the token is wrong, or there were too many wrong ones.
         """
         if not self._settings.needs_login:
             return self._database.user_named(LOCAL_USER)
@@ -144,7 +144,7 @@ class Accounts:
         """Return the user of a token.
 
         Raises:
-            ApiError: it is wrong, or too many wrong ones came from this address.
+            ApiError: it is wrong, or there were too many wrong ones from this address.
         """
         fast = hmac.digest(self._own_key, token.encode(), "sha256")
         with self._lock:
@@ -174,7 +174,7 @@ class Accounts:
         if not matching:
             with self._lock:
                 self._failures.setdefault(address, deque(maxlen=FAILURES_A_MINUTE)).append(time.monotonic())
-            raise ApiError(401, "wrong_token", "this token is not known here: ask whoever runs the server", "token")
+            raise ApiError(401, "wrong_token", "this token is unknown: ask the administrator of the server", "token")
         return matching[0].id, token_hash
 
     def login(self, user: UserRow) -> str:
@@ -224,12 +224,12 @@ class Accounts:
 class Guard:
     """Checks first that a request is meant for this server and comes from this server's own page.
 
-    a) Host: without a login, only this machine's own names, or another site's name could be pointed at this server
-       and its scripts would be let in (DNS rebinding).
-    b) What changes something and carries no bearer token must have the header `X-Masklet: 1`, which other sites'
-       pages cannot send without asking, and an Origin, if there is one, that is this server's own (CSRF).
-    c) A WebSocket must come from the own origin, as browsers let any page open one.
-    d) Answers get headers that tell browsers to trust nothing but this server.
+    a) Host: without a login, only this machine's own names are allowed; otherwise another site's name could be pointed
+       at this server, and its scripts would have access (DNS rebinding).
+    b) A request that changes something without a bearer token must have the header `X-Masklet: 1`, which pages of other
+       sites cannot send without CORS permission, and its Origin, if any, must be this server's own (CSRF).
+    c) A WebSocket must have this server's origin, because browsers let any page open one.
+    d) Answers have headers that make browsers trust only this server.
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
@@ -289,7 +289,7 @@ class Guard:
 
 
 def open_accounts(data: Path, database: str = "") -> Accounts:
-    """Open the accounts of a server, whether it runs or not.
+    """Open the accounts of a server, which need not be running.
 
     Raises:
         OutputError: the database cannot be opened.
@@ -300,7 +300,7 @@ def open_accounts(data: Path, database: str = "") -> Accounts:
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """Return an error in the form that all errors have."""
+    """Return an error as a response, in the form of all errors."""
     document = {"error": {"code": error.code, "message": str(error), "field": error.field}}
     headers = {}
     if error.retry_after_s is not None:
@@ -318,7 +318,7 @@ def _is_loopback(name: str) -> bool:
 
 
 def _digest(value: str) -> str:
-    """Return the hash of a value that is random already, so that no salt is needed."""
+    """Return the hash of a random value, which needs no salt."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 

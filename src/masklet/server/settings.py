@@ -61,21 +61,21 @@ class Settings:
     """Settings of one server."""
 
     data: Path
-    """Everything is kept here: the database, uploads, masks, results."""
+    """Folder of all data: the database, uploads, masks, results."""
     database: str = ""
-    """SQLAlchemy's address of another database than the one in `data`, as postgresql+psycopg://user@host/name."""
+    """SQLAlchemy address of a database other than the one in `data`, such as postgresql+psycopg://user@host/name."""
     host: str = "127.0.0.1"
     port: int = 8100
     needs_login: bool = False
-    """Every request needs a token or a login; without, everyone who reaches the server is the one local user."""
+    """True if every request needs a token or a login; otherwise everyone who reaches the server is the local user."""
     allowed_hosts: frozenset[str] = frozenset()
-    """Names by which browsers may call the server, besides this machine's own; with a login any name is fine when
-    this is empty."""
+    """Host names by which browsers may reach the server, besides this machine's own; if empty and a login is required,
+    any name."""
     is_https: bool = False
-    """A proxy in front speaks HTTPS, so cookies travel on HTTPS only."""
+    """True behind an HTTPS proxy: cookies are then sent over HTTPS only."""
     stream_hosts: frozenset[str] = frozenset()
-    """Hosts whose RTSP streams users may have opened by the server. None by default: a server that opens any address
-    is a way into its network."""
+    """Hosts whose RTSP streams the server may open for users. None by default: a server that opens any address gives
+    access to its network."""
     limits: Limits = field(default_factory=Limits)
 
     @property

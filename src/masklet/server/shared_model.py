@@ -1,4 +1,4 @@
-"""One model for all users: whose turn it is, and a cache of recent image features."""
+"""One model for all users: a lock that prefers clicks to jobs, and a cache of recent image features."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _turn = threading.local()
 
 @contextmanager
 def in_background() -> Iterator[None]:
-    """Let other threads go first in the block: it is a job, and nobody waits for its next step."""
+    """Let other threads go first while the block runs: it is a job, and no user waits for its next step."""
     _turn.is_background = True
     try:
         yield
@@ -39,9 +39,9 @@ def is_background() -> bool:
 
 
 class TurnLock:
-    """A lock that clicks get before jobs do. A plain one would mostly go back to the job that has just let go of it.
+    """A reentrant lock that clicks acquire before jobs do.
 
-    The thread that has it may take it again.
+    A plain lock would mostly be acquired again by the job that has just released it.
     """
 
     def __init__(self) -> None:
@@ -73,10 +73,9 @@ class TurnLock:
 
 
 class SharedEngine:
-    """An `Engine` for many threads: one call at a time, a click's before a job's.
+    """An `Engine` for many threads: one call at a time, clicks before jobs.
 
-    A frame that somebody clicks on is encoded once for all who ask about it: the page's own decoder, the click, the
-    next click.
+    A frame that a user clicks on is encoded once for all requests: the page's own decoder, this click, and the next.
     """
 
     def __init__(self, engine: Engine[Any]) -> None:
@@ -91,7 +90,7 @@ class SharedEngine:
         return self.engine.info
 
     def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[Any]:
-        if is_background():  # its frames come once
+        if is_background():  # jobs use each frame once
             with self.lock:
                 return self.engine.encode_image(rgb, in_video=in_video)
         what = f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()

@@ -37,15 +37,15 @@ class StudioState:
     """The server's state; routes are a thin layer over it.
 
     Args:
-        settings: of the server.
-        model: serves everyone.
+        settings: the server's settings.
+        model: the model for all users.
     """
 
     def __init__(self, settings: Settings, model: Model) -> None:
         self.settings = settings
         self.limits = settings.limits
         settings.data.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(settings.data / "tmp", ignore_errors=True)  # uploads that ended with an earlier process
+        shutil.rmtree(settings.data / "tmp", ignore_errors=True)  # unfinished uploads of an earlier process
         self.model = model
         self.engine = SharedEngine(model.engine)
         self.database = Database(settings.database_url)
@@ -137,7 +137,7 @@ class StudioState:
 
     @contextmanager
     def workspace(self, medium: MediumRow) -> Iterator[Workspace]:
-        """Give the workspace of a medium, which stays open for the length of the block."""
+        """Yield the workspace of a medium, which stays open during the block."""
 
         def make() -> Workspace:
             return Workspace(
@@ -166,10 +166,10 @@ class StudioState:
         return reader
 
     def note_change(self, medium: MediumRow, workspace: Workspace) -> int:
-        """Copy to the database what lists of media show.
+        """Copy the facts shown in lists of media to the database.
 
         Returns:
-            The revision.
+            The medium's revision.
         """
         revision = workspace.store.revision
         with self.database.session() as session:
@@ -183,15 +183,15 @@ class StudioState:
 
     @property
     def graph_folder(self) -> Path | None:
-        """Folder of the exported model that the server runs; None for a model without graphs."""
+        """Folder of the server's exported model; None for a model without graphs."""
         folder = getattr(self.model.engine, "folder", None)
         return None if folder is None else Path(folder)
 
     def check_has_no_jobs(self, medium: MediumRow) -> None:
-        """Raise an error if a job works on a medium.
+        """Check that no job works on a medium.
 
         Raises:
-            ApiError: one does.
+            ApiError: a job works on it.
         """
         if self.jobs.is_busy(medium.id):
             raise ApiError(409, "busy", f"{medium.name} is being worked on: cancel its jobs first")

@@ -2,10 +2,10 @@
 
 Triggers save, for each row that an operation changes, the row as it was before the operation. Undoing swaps the saved
 rows with the current ones, and redoing swaps them back. So every change is covered, whoever makes it, trackers
-included. Knows nothing of objects and prompts: which tables are covered, a subclass says.
+included. Knows nothing of objects and prompts: a subclass lists the tables that are covered.
 
 An operation is one transaction. The answer of an idempotent request is written in the same transaction, so that a
-process that is killed at any moment has done the operation and knows its answer, or has done nothing.
+process that is killed at any moment has either stored the operation and its answer, or nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from masklet.errors import DataError
 from masklet.tracking.mask_store import MaskStore, add_columns
 
 FORMAT = 1
-"""Format of the file; it grows when versions before could not work on the file any more."""
+"""Format of the file; increased when earlier versions could no longer use the file."""
 
 MAX_STEPS = 200
 """Operations that can be undone."""
@@ -29,7 +29,7 @@ MAX_ANSWERS = 100
 """Answers of idempotent requests that are kept."""
 
 MAX_LARGE_ANSWERS = 20
-"""The same for answers of more than `LARGE_ANSWER` characters: those hold masks."""
+"""The same limit for answers of more than `LARGE_ANSWER` characters, which contain masks."""
 
 LARGE_ANSWER = 4096
 
@@ -59,17 +59,17 @@ class SavedRow(NamedTuple):
     existed: bool
     """False: the operation created the row."""
     values: tuple[Any, ...]
-    """In the order of the table's columns; only the keys mean something if the row did not exist."""
+    """Values in the order of the table's columns; only the keys are meaningful if the row did not exist."""
 
 
 class UndoStore(MaskStore):
     """A mask store whose operations can be undone.
 
-    One thread at a time may write; reading is possible from any thread meanwhile.
+    One thread at a time may write, while any thread may read.
 
     Raises:
         OutputError: the file cannot be opened or written.
-        DataError: a later version of masklet wrote the file, in a format of its own.
+        DataError: a later version of masklet wrote the file in a newer format.
     """
 
     tables: ClassVar[Sequence[UndoableTable]]
@@ -83,11 +83,11 @@ class UndoStore(MaskStore):
                 self._database.execute(command)
             self._upgrade()
             self._database.execute("INSERT OR IGNORE INTO state VALUES (0, NULL, 0)")
-            # Versions without transactions left the step of an operation that the end of the process interrupted.
+            # Versions without transactions may have left the step of an operation that was interrupted.
             self._database.execute("UPDATE state SET step = NULL")
 
     def _check_format(self) -> None:
-        """Refuse a file of a later format, which this version might damage. Files before 0.2 do not state theirs."""
+        """Refuse a file of a later format, which this version might damage. Files before 0.2 have no format number."""
         self._database.execute("CREATE TABLE IF NOT EXISTS written_by (id INTEGER PRIMARY KEY, format, masklet)")
         written_by = self._database.execute("SELECT format, masklet FROM written_by").fetchone()
         if written_by is not None and written_by[0] > FORMAT:
@@ -98,7 +98,7 @@ class UndoStore(MaskStore):
         self._database.execute("INSERT OR REPLACE INTO written_by VALUES (0, ?, ?)", (FORMAT, __version__))
 
     def _create_commands(self) -> list[str]:
-        """Return the commands that create the tables of a new file. Subclasses add their own tables in front."""
+        """Return the commands that create the tables of a new file. Subclasses add their own tables before these."""
         return [
             "CREATE TABLE IF NOT EXISTS steps "
             "(step INTEGER PRIMARY KEY AUTOINCREMENT, title, frame_index, object_id, undone)",
@@ -113,7 +113,7 @@ class UndoStore(MaskStore):
         ]
 
     def _upgrade(self) -> None:
-        """Add what the file lacks because an earlier version of masklet wrote it, and remove what is obsolete."""
+        """Add the tables and columns that a file of an earlier version lacks, and remove obsolete ones."""
         for table in self.tables:
             add_columns(self._database, table.name, table.columns)
             add_columns(self._database, f"{table.name}_before", table.columns)
@@ -131,19 +131,19 @@ class UndoStore(MaskStore):
 
     @property
     def revision(self) -> int:
-        """A number that increases with every operation."""
+        """Number that increases with every operation."""
         ((revision,),) = self._rows("SELECT revision FROM state")
         return int(revision)
 
     # Idempotent requests.
 
     def answer(self, key: str) -> str | None:
-        """Return the answer that the request with this key got; None for a new key, and for one that is forgotten."""
+        """Return the stored answer to the request with this key; None for a new or a forgotten key."""
         rows = self._rows("SELECT answer FROM idempotency_keys WHERE key = ?", key)
         return str(rows[0][0]) if rows else None
 
     def remember(self, key: str, answer: str) -> None:
-        """Keep the answer to a request, in the `transaction` of the operation that the request asked for."""
+        """Store the answer to a request, in the `transaction` of the request's operation."""
         self._execute("INSERT INTO idempotency_keys (key, answer) VALUES (?, ?)", key, answer)
         self._execute(
             "DELETE FROM idempotency_keys WHERE number <= (SELECT max(number) FROM idempotency_keys) - "
@@ -159,7 +159,7 @@ class UndoStore(MaskStore):
     def operation(self, title: str, *, frame_index: int | None = None, object_id: int | None = None) -> Iterator[int]:
         """Record all changes in the block as one operation: all of them, or, if the block fails, none.
 
-        What was undone before cannot be redone any more.
+        Operations undone before can no longer be redone.
 
         Yields:
             The operation's step, for `continued`.
@@ -173,8 +173,8 @@ class UndoStore(MaskStore):
     def continued(self, step: int) -> Iterator[int]:
         """Record the changes in the block as a part of an earlier operation.
 
-        If another operation has come in between, they become a new operation with the same title, as undoing one part
-        only would mix up the order.
+        If there was another operation in between, they become a new operation with the same title, because undoing
+        only a part would mix up the order.
 
         Yields:
             The step that they belong to.

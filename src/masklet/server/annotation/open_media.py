@@ -1,4 +1,4 @@
-"""Open media: each is open once, shared by all requests, and closed when nobody uses it."""
+"""Open media: each is opened once, shared by all requests, and closed when unused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from masklet.server.errors import ConflictError
 
 
 class Workspaces:
-    """The media that are open: made when somebody asks, closed when nobody has for a while, or when they are too many.
+    """The open media: opened on demand, and closed when unused for a while or when there are too many.
 
     Args:
-        limit: how many may be open.
-        idle_seconds: after which one is closed.
+        limit: largest number of open media.
+        idle_seconds: time after which an unused medium is closed.
     """
 
     def __init__(self, *, limit: int, idle_seconds: float) -> None:
@@ -32,7 +32,7 @@ class Workspaces:
 
     @contextmanager
     def using(self, key: str, make: Callable[[], Workspace]) -> Iterator[Workspace]:
-        """Give a workspace that stays open for the length of the block."""
+        """Yield a workspace that stays open during the block."""
         with self._lock:
             if key not in self._open:
                 self._open[key] = make()
@@ -54,7 +54,7 @@ class Workspaces:
                     del self._users[key]
 
     def close_idle(self) -> int:
-        """Close the workspaces that nobody has used lately, and return how many."""
+        """Close the workspaces that have been idle too long, and return their number."""
         now = time.monotonic()
         with self._lock:
             idle = [
@@ -74,7 +74,7 @@ class Workspaces:
         """
         with self._lock:
             if self._users.get(key):
-                raise ConflictError("it is in use: stop what is going on with it first")
+                raise ConflictError("it is in use: stop its jobs first")
             closing = [self._open.pop(key)] if key in self._open else []
         _close(closing)
 
@@ -86,12 +86,12 @@ class Workspaces:
 
 
 def _close(workspaces: Iterable[Workspace]) -> None:
-    """Close what has been taken out: all of it, also where one cannot be closed.
+    """Close all these workspaces, even if closing one fails.
 
-    Not under the lock, or everybody would wait. So a medium may be opened again while its former workspace is still
-    closing, and that does no harm: who uses a workspace is counted under the lock under which it is taken out, so
-    nobody has the former one any more and it has nothing left to write; and of the file of annotations SQLite serves
-    both, the newcomer waiting where closing tidies up.
+    This happens outside the lock, so that other requests need not wait. A medium may therefore be opened again while
+    its former workspace is still closing. That is safe: users are counted under the lock under which a workspace is
+    removed, so the former one has no users and nothing left to write; and SQLite lets both open the file, the new
+    one waiting while the former one cleans up.
     """
     with ExitStack() as stack:
         for workspace in workspaces:

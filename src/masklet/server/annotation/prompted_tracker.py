@@ -1,7 +1,7 @@
-"""The tracker of an open medium: it answers prompts, and the answers are kept.
+"""The tracker of an open medium: it answers prompts and stores the answers.
 
-The annotations on disk are the truth. The tracker is made from them when it is first needed, and again after changes
-that it cannot follow (undo, deletion, import). Making it costs nothing, as frames are encoded only on demand.
+The annotations on disk are authoritative. The tracker is created from them when first needed, and again after changes
+that it cannot follow (undo, deletion, import). That is cheap, because frames are encoded on demand.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class LocalAnswer:
-    """An answer to a prompt that the page has decoded itself."""
+    """An answer to a prompt that the page decoded itself."""
 
     rle: CocoRle
     iou_prediction: float
     object_score: float
     logits: FloatArray
-    """(h, w) of the selected candidate."""
+    """(h, w) logits of the selected candidate."""
 
 
 class PromptedTracker:
-    """A tracker with the prompts of a medium. For one thread at a time, which the workspace's lock ensures.
+    """A tracker with the prompts of a medium. Used by one thread at a time, under the workspace's lock.
 
     Args:
         engine: the shared model.
         store: the medium's annotations.
         open_frames: opens a source of the medium's frames.
-        size_hw: of its frames.
+        size_hw: height and width of the frames.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class PromptedTracker:
 
     @property
     def source(self) -> FrameSource:
-        """The frames as the tracker reads them."""
+        """Frame source of the tracker."""
         if self._source is None:
             self._source = self._open_frames()
         return self._source
 
     @property
     def tracker(self) -> Tracker[Any]:
-        """The tracker, made from the annotations when it is first needed."""
+        """The tracker, created from the annotations when first needed."""
         if self._tracker is None:
             self._tracker = Tracker(self.engine, self.source, store=self.store)
             for saved in self.store.prompts():
@@ -102,7 +102,7 @@ class PromptedTracker:
         return frame_index / (self.source.info.fps or 1.0)
 
     def reload(self) -> None:
-        """Make a new tracker when it is next needed."""
+        """Create a new tracker when it is next needed."""
         self._tracker = None
         self._unselected.clear()
 
@@ -114,7 +114,7 @@ class PromptedTracker:
             self._source = None
 
     def select_candidates(self, frames: Iterable[int] | None = None) -> None:
-        """Select the candidates that were selected before the tracker was made, on these frames or on all."""
+        """Select the candidates that were selected before the tracker was created, on these frames or on all."""
         among = None if frames is None else set(frames)
         for object_id, index in [key for key in self._unselected if among is None or key[1] in among]:
             self.tracker.decode_prompt(object_id, index)
@@ -123,9 +123,9 @@ class PromptedTracker:
     # Prompts.
 
     def add_prompt(self, new: SavedPrompt) -> list[Candidate]:
-        """Give a prompt to the tracker, and keep its answer.
+        """Add a prompt to the tracker, and store its answer.
 
-        Each candidate is rendered and encoded once; the mask that is kept is one of them.
+        Each candidate is rendered and encoded once; the stored mask is one of them.
 
         Returns:
             The candidates, the one of highest IoU prediction first.
@@ -160,7 +160,7 @@ class PromptedTracker:
         return candidates
 
     def add_local_answer(self, new: SavedPrompt, answer: LocalAnswer) -> list[Candidate]:
-        """Keep a prompt with an answer that the page has decoded. A new tracker is made when it is next needed."""
+        """Store a prompt with an answer that the page decoded. A new tracker is created when it is next needed."""
         rle = encode_rle(decode_mask(answer.rle, self.size_hw))
         info = self.engine.info
         if answer.object_score > 0:
@@ -183,7 +183,7 @@ class PromptedTracker:
         return [Candidate(rle, answer.iou_prediction, confidence)]
 
     def touch_up(self, drawn: BoolArray, new: SavedPrompt) -> list[Candidate]:
-        """Change a drawn mask, (H, W), by clicks, and keep the result as a drawn mask."""
+        """Change a drawn mask, (H, W), by clicks, and store the result as a drawn mask."""
         mask = drawn
         for (x, y), label in zip(*new.prompt.clicks, strict=True):
             logits = _half(mask_logits(mask, self.engine.info.low_res_size))
@@ -195,7 +195,7 @@ class PromptedTracker:
         return self.add_prompt(new.with_prompt(Prompt(mask=mask), candidate=None))
 
     def mark_absent(self, new: SavedPrompt) -> None:
-        """Keep that an object is absent from a frame, as `new.prompt` says. The caller must reload the tracker."""
+        """Store that an object is absent from a frame, as in `new.prompt`. The caller must reload the tracker."""
         rle = encode_rle(np.zeros(self.size_hw, np.bool_))
         time_s = self.time_s(new.frame_index)
         self._outdate(new)
@@ -204,14 +204,14 @@ class PromptedTracker:
         self.store.write_prompt(replace(new, time_s=time_s, rle=rle, iou_prediction=1.0, object_score=ABSENT_SCORE))
 
     def _outdate(self, new: SavedPrompt) -> None:
-        """Mark the masks that a prompt can change as outdated, where the tracker does not get the prompt."""
+        """Mark the masks that a prompt can change as outdated, if the tracker does not receive the prompt."""
         prompted = [prompt.frame_index for prompt in self.store.prompts(object_id=new.object_id)]
         self.store.outdate(new.object_id, new.frame_index, [index for index in prompted if index != new.frame_index])
 
     # Answers of the model.
 
     def _decode(self, new: SavedPrompt) -> Selection[Any]:
-        """Give a prompt to the tracker and return the decoder's answer, with the prompt's candidate selected."""
+        """Add a prompt to the tracker and return the decoder's answer, with the prompt's candidate selected."""
         tracker = self.tracker
         tracker.prompt(new.object_id, new.frame_index, new.prompt, clear=True)
         self.select_candidates([new.frame_index])
@@ -257,12 +257,12 @@ def decode_mask(rle: CocoRle, size_hw: tuple[int, int]) -> BoolArray:
     Raises:
         PromptError: the mask does not have the size of the frames.
     """
-    if tuple(rle["size"]) != size_hw:  # before it is decoded: a few bytes can stand for gigabytes
+    if tuple(rle["size"]) != size_hw:  # checked before decoding: a few bytes can stand for gigabytes
         height, width = size_hw
-        raise PromptError(f"rle must have size [{height}, {width}] as the frames have, got {list(rle['size'])}")
+        raise PromptError(f"rle must have size [{height}, {width}] like the frames, got {list(rle['size'])}")
     return decode_rle(rle)
 
 
 def _half(logits: FloatArray) -> FloatArray:
-    """Return logits as they are stored, so that a prompt gives the same mask before and after a restart."""
+    """Round logits to their stored precision, so that a prompt gives the same mask before and after a restart."""
     return np.asarray(logits.clip(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT).astype(np.float16), np.float32)

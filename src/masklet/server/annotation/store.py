@@ -1,7 +1,7 @@
 """The annotations of one medium: objects, prompts and masks in one SQLite file, with a history.
 
-The file is the truth: a tracker is made from it whenever one is needed. So nothing has to be saved, and whatever ends
-the process, only the frame in work is lost. Prompts are kept as the decoder got them, with the logits that they
+The file is authoritative: trackers are created from it when needed. So nothing has to be saved, and if the process
+ends in any way, only the current frame is lost. Prompts are stored as passed to the decoder, with the logits that they
 corrected, so that the same prompt gives the same mask again. Undo and redo are in `history`.
 """
 
@@ -29,11 +29,11 @@ _PROMPT_COLUMNS = (
     "confidence",
     *SHORT_NAMES.values(),
 )
-"""Columns of a prompt and its answer; those of the prompt itself are named after its fields."""
+"""Columns of a prompt and its answer; columns of the prompt itself are named after its fields."""
 
 
 _Key = tuple[int, int]
-"""Frame and object."""
+"""Frame index and object id."""
 
 _MASKS = UndoableTable("masks", MASK_COLUMNS, ("object_id", "frame_index"))
 _OBJECTS = UndoableTable("objects", tuple(_OBJECT_COLUMNS.split(", ")), ("object_id",))
@@ -42,7 +42,7 @@ _PROMPTS = UndoableTable("prompts", _PROMPT_COLUMNS, ("object_id", "frame_index"
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedObject:
-    """An object as the user sees it, without its masks."""
+    """An object's name, class and appearance, without its masks."""
 
     object_id: int
     name: str
@@ -64,29 +64,29 @@ class SavedPrompt:
     candidate: int | None = None
     """Selects one of the candidates of a single click, counted from the best."""
     initial: bool = True
-    """The object had not been tracked on this frame."""
+    """True if the object had not been tracked on this frame."""
     time_s: float = 0.0
     rle: CocoRle | None = None
     """The answer's mask."""
     iou_prediction: float = 0.0
     object_score: float = 0.0
     confidence: float | None = None
-    """Expected IoU of the mask, in [0, 1]; None in a folder of an earlier version: then the IoU prediction counts."""
+    """Expected IoU of the mask, in [0, 1]; None in data of an earlier version: then the IoU prediction is used."""
     answer_logits: FloatArray | None = None
     """(h, w) logits of the answer, which the next point corrects."""
 
     @classmethod
     def of(cls, object_id: int, frame_index: int, prompt: Prompt, **others: Any) -> SavedPrompt:
-        """Return a prompt to be saved; logits are kept in half precision."""
+        """Return a prompt to be saved; logits are stored in half precision."""
         return cls(object_id, frame_index, prompt.to_dict(_packed), **others)
 
     @cached_property
     def prompt(self) -> Prompt:
-        """The prompt as the tracker takes it. A drawn mask may be empty: the object is not on this frame."""
+        """The prompt for the tracker. A drawn mask may be empty: the object is not on this frame."""
         return Prompt.from_dict(self.document, _unpacked)
 
     def with_prompt(self, prompt: Prompt, **changes: Any) -> SavedPrompt:
-        """Return the same with another prompt."""
+        """Return a copy with another prompt."""
         return replace(self, document=prompt.to_dict(_packed), **changes)
 
     def as_row(self) -> MaskRow | None:
@@ -118,7 +118,7 @@ class Mark(NamedTuple):
     object_id: int
     status: ObjectStatus
     confidence: float
-    """In [0, 1]."""
+    """Confidence in [0, 1]."""
     prompted: bool
     accepted: bool
     review: bool
@@ -161,7 +161,7 @@ class AnnotationStore(UndoStore):
         return next((row for row in self.objects() if row.object_id == object_id), None)
 
     def new_object_id(self) -> int:
-        """Return an id that neither an object has nor a deleted object that undo could bring back."""
+        """Return an id that is not used by an object, or by a deleted object that undo could restore."""
         ((largest,),) = self._rows(
             "SELECT max(object_id) FROM (SELECT object_id FROM objects UNION ALL SELECT object_id FROM objects_before)"
         )
@@ -254,7 +254,7 @@ class AnnotationStore(UndoStore):
         # Walk back through the history, one operation at a time, and put the saved rows in place: after each step
         # `masks` and `prompts` are the tables as they were before that operation. What is shown depends on both, and
         # an operation may change rows without changing pixels (accepting, a prompt that tracking confirms), so a mask
-        # is taken from the first step at which its pixels differ from today's.
+        # is taken from the first step at which its pixels differ from the current ones.
         saved = self._saved_by_step(where, start, stop)
         changed: set[_Key] = set()
         for step in sorted(saved, reverse=True):
@@ -291,7 +291,7 @@ class AnnotationStore(UndoStore):
         ]
 
     def marks(self) -> list[Mark]:
-        """Return everything that is shown, without pixels, by object and frame."""
+        """Return all shown masks, without pixels, by object and frame."""
         marks = {
             (object_id, index): Mark(index, object_id, status, confidence, *map(bool, flags))
             for index, object_id, status, confidence, *flags in self._rows(
@@ -374,12 +374,12 @@ def _prompt_of(row: Sequence[Any]) -> SavedPrompt:
 
 
 def _to_column(value: Any) -> Any:
-    """Return a value of a prompt's document as SQLite keeps it: arrays as they are packed, everything else as JSON."""
+    """Convert a value of a prompt's document for SQLite: arrays are packed, all others are JSON."""
     return value if isinstance(value, bytes) else json.dumps(value)
 
 
 def _from_column(value: Any) -> Any:
-    """Return the inverse of `_to_column`. A column that is NULL came with a later version of masklet."""
+    """Convert a value back from SQLite. A column that a later version of masklet added may be NULL."""
     return json.loads(value) if isinstance(value, str) else value
 
 

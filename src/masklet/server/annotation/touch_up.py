@@ -1,4 +1,4 @@
-"""Clicks on a mask that was drawn by hand: they add or remove what the model sees there, and nothing else."""
+"""Clicks on a mask drawn by hand: they add or remove only the part that the model segments there."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def touched_up(
     seen: BoolArray,
     things_here: Callable[[], Sequence[BoolArray]],
 ) -> BoolArray:
-    """Return the drawn mask with the part changed that a click is on.
+    """Return the drawn mask, changed in the part at a click.
 
-    Where the model agrees with the click, that is the connected part in which its mask and the drawn one differ; where
-    it does not, it is the smallest thing that it sees at the click alone.
+    If the model agrees with the click, this is the connected part in which its mask and the drawn one differ; if not,
+    it is the smallest candidate for the click alone.
 
     Args:
         drawn: (H, W).
         point_xy: the click, source pixels.
-        label: 1 adds, 0 takes away.
-        seen: (H, W) the model's mask, given the drawn one and the click.
-        things_here: (H, W) each, the candidates for a single click at this place; asked for only where they are needed.
+        label: 1 adds, 0 removes.
+        seen: (H, W) the model's mask for the drawn mask and the click.
+        things_here: returns the candidates for a single click at this point, (H, W) each; called only if needed.
 
     Returns:
-        (H, W); the same array when there is nothing to do.
+        (H, W); the same array if nothing changes.
     """
     height, width = drawn.shape
     x, y = min(int(point_xy[0]), width - 1), min(int(point_xy[1]), height - 1)

@@ -9,23 +9,23 @@ from masklet.tracking.tracker import Direction
 
 
 class PlannedRun(NamedTuple):
-    """One run, as `Tracker.run` takes it."""
+    """Arguments of one `Tracker.run`."""
 
     direction: Direction
     start: int | None
     stop: int | None
     object_ids: tuple[int, ...]
     num_frames: int
-    """That it gives."""
+    """Number of frames that it yields."""
 
 
 def runs_over(direction: Direction, prompted: Mapping[int, Collection[int]], frames: range) -> Iterator[PlannedRun]:
-    """Track objects through frames, whatever is known of them.
+    """Plan runs that track objects through all frames, including those with masks.
 
     Args:
-        direction: both is outwards from each object's first prompt, as far as the frames have it.
+        direction: both is outwards from each object's first prompt, within the frames.
         prompted: frames with a prompt or an edit, per object; at least one.
-        frames: that may change, not empty.
+        frames: the frames that may change, not empty.
     """
     first = {object_id: min(indices) for object_id, indices in prompted.items()}
     last = {object_id: max(indices) for object_id, indices in prompted.items()}
