@@ -80,7 +80,7 @@ def test_a_composition_file_says_it_all(photo: Path, mask: Path, here: Path, run
         (("--background", "beach.jpg"), "there is no file beach.jpg"),
         (("--background", "transparent", "--out", "o.mp4"), "MP4 has no transparency"),
         (("--background", "gray", "--cutout", "one"), "must be object ids"),
-        (("--background", "gray", "--composition", "x.json"), "--composition says all"),
+        (("--background", "gray", "--composition", "x.json"), "--composition contains all"),
         (("--composition", "x.json"), "cannot read x.json"),
         (("--background", "gray", "--start", "5", "--out", "o.png"), "there are no frames from 5"),
     ],

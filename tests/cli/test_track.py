@@ -216,7 +216,7 @@ def test_a_video_that_breaks_off(clip: Path, run: Run) -> None:
 def test_a_stretch_without_frames_is_a_mistake(clip: Path, run: Run, options: tuple[Any, ...]) -> None:
     result = run("track", clip, *options, "--point", "10,20", "--out", "out/clip.mp4")
     assert result.status == 2
-    assert "there is no frame to track: going" in result.err
+    assert "there is no frame to track: tracking" in result.err
     assert not Path("out").exists()
 
 

@@ -43,7 +43,7 @@ def test_a_full_disk_ends_jobs_and_not_the_queue(
         patch.setattr(database, "session", full_disk)
         go_on.set()
         wait_until(lambda: jobs.num_ended.get(("export", "done")) == WORKERS)
-        wait_until(lambda: caplog.text.count("could not be kept") >= WORKERS)
+        wait_until(lambda: caplog.text.count("could not be stored") >= WORKERS)
     later = submit()
     wait_until(lambda: later.has_ended)
     jobs.close()

@@ -1,12 +1,12 @@
-"""Masks to files and back: the formats that other tools read.
+"""File formats for masks: export, live output and import.
 
-    export_masks("coco", [medium], "coco.json")                      # at once
+    export_masks("coco", [medium], "coco.json")                      # all at once
     with open_streams("out/", ["overlay", "coco"], source) as out:   # live, while tracking
         out.write(tracker.frame, masks)
     import_masks("coco.json", size_hw=(480, 854), num_frames=90).masklets
 
-`FORMATS` lists them all; the server and the command line offer exactly these. Another package adds its own by an entry
-point; see `masklet.formats.registry`.
+`FORMATS` lists all formats; the server and the command line offer exactly these. Other packages add formats by entry
+points; see `masklet.formats.registry`.
 """
 
 from masklet.formats.base import Exported, ExportJob, Format

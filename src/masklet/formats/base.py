@@ -1,7 +1,7 @@
 """The description of a format: its name, its options, and the functions that write it.
 
-A format is written at once, from media whose masks are known (`export_masks`), or live, frame by frame while a tracker
-runs (`open_streams`). A format with `open_stream` can do both with the same code: at once is a loop over `write`.
+A format is written at once, from media whose masks are complete (`export_masks`), or live, frame by frame while a
+tracker runs (`open_streams`). A format with `open_stream` supports both: an export at once is a loop over `write`.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ O = TypeVar("O", bound=Options)  # noqa: E741
 
 @dataclass(slots=True)
 class ExportJob(Generic[O]):
-    """One output to be written: which media, where to, with which options; and its counts and notes."""
+    """One output to be written: its media, path and options; and its counts and notes."""
 
     media: Sequence[LabelledMedium]
-    """The media with their masks. A live output has one, without masks: these come frame by frame."""
+    """The media with their masks. A live output has one medium without masks: these come frame by frame."""
     path: Path
     options: O
     classes: list[str] = field(default_factory=list)
     """Class names; the first has number 0 in YOLO and 1 in COCO. Classes that appear later are appended."""
     is_live: bool = False
-    """True while tracking: frames come one by one, and after an error those that have come are kept."""
+    """True while tracking: frames come one by one, and after an error the frames so far are kept."""
     progress: Progress | None = None
     cancelled: Callable[[], bool] | None = None
     num_frames: int = 0
     num_masks: int = 0
-    """Not counting empty ones."""
+    """Number of masks, without empty ones."""
     notes: dict[str, int] = field(default_factory=dict)
-    """Losses: texts about content that the format cannot hold, with their number."""
+    """Losses: notes about content that the format cannot hold, with their counts."""
 
     def note(self, text: str) -> None:
         """Record something that the format cannot hold; equal texts are counted."""
@@ -55,7 +55,7 @@ class ExportJob(Generic[O]):
         return tuple(f"{text} ({count})" if count > 1 else text for text, count in self.notes.items())
 
     def check_cancelled(self) -> None:
-        """Raise Cancelled if the caller has asked to stop."""
+        """Raise Cancelled if the caller has cancelled the export."""
         if self.cancelled is not None and self.cancelled():
             raise Cancelled
 
@@ -67,17 +67,17 @@ class ExportJob(Generic[O]):
         return self.classes.index(category)
 
     def folder_of(self, medium: LabelledMedium) -> str:
-        """Return the folder of a medium within the output, with a slash; "" where there is only one medium."""
+        """Return the folder of a medium within the output, with a slash; "" if there is only one medium."""
         return "" if len(self.media) == 1 else f"{medium.name}/"
 
     def frames(self, *, with_pixels: bool = False) -> Iterator[FrameRows]:
-        """Yield the frames on which at least one object is known; absent objects have empty masks.
+        """Yield the frames with a mask of at least one object; absent objects have empty masks.
 
         Args:
-            with_pixels: also yield the frames between them on which none is known, and give every frame its `rgb`.
+            with_pixels: also yield the frames between them, and set `rgb` of each frame.
 
         Raises:
-            Cancelled: the caller has asked to stop.
+            Cancelled: the caller has cancelled the export.
             DataError: a mask does not have the size of its medium.
         """
         total = sum(len(medium.masklets.span()) for medium in self.media)
@@ -103,7 +103,7 @@ def _frames_of(medium: LabelledMedium, *, with_pixels: bool) -> Iterator[FrameRo
         return
     for frame_index in span:
         rows = medium.masklets.at(frame_index)
-        # Masks that were imported or drawn carry no time.
+        # Imported and drawn masks have no time.
         time_s = (rows[0].time_s if rows else 0.0) or frame_index / medium.source.info.fps
         yield FrameRows(medium, frame_index, time_s, rows)
 
@@ -126,31 +126,31 @@ def check_sizes(frame: FrameRows) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Format(Generic[O]):
-    """One way to write masks to files. Give `open_stream`, or `write` where all masks must be known first."""
+    """A file format for masks. Set `open_stream`, or `write` if all masks must be complete first."""
 
     id: str
     name: str
     description: str
     """Text for users: the content of the files, and what they cannot hold."""
     kinds: tuple[MediumKind, ...]
-    """The media that it is for. A volume is a video whose frames are the slices of a stack."""
+    """Kinds of media that it supports. A volume is a video whose frames are the slices of a stack."""
     options: type[O]
     suffixes: tuple[str, ...] = ()
-    """Allowed suffixes of its one file, the usual one first; none if it writes many files, to a folder or a .zip."""
+    """Allowed suffixes of its single file, the usual one first; none if it writes many files, to a folder or a .zip."""
     image_suffixes: tuple[str, ...] = ()
     """Suffixes for images, if these differ."""
     open_stream: Callable[[ExportJob[O]], MaskStream] | None = None
-    """Start an output that takes one frame after another."""
+    """Open an output that takes frames one after another."""
     write: Callable[[ExportJob[O]], None] | None = None
     """Write everything at once."""
     many_media: bool = True
-    """Several media can go into one output."""
+    """True if several media can be written to one output."""
     file_name: str = ""
-    """Name of its file or folder next to other outputs; left out, its id with the usual suffix."""
+    """Name of its file or folder next to other outputs; by default its id with the usual suffix."""
     shows_frames: bool = False
-    """It needs the pixels of every frame, also of those on which no object is known."""
+    """True if it needs the pixels of all frames, also of frames without masks."""
     any_order: bool = False
-    """True if its stream takes frames in any order; of two masks for one frame the later counts."""
+    """True if its stream takes frames in any order; of two masks for one frame the later is used."""
 
     def __post_init__(self) -> None:
         if self.write is None and self.open_stream is None:
@@ -160,15 +160,15 @@ class Format(Generic[O]):
 
     @property
     def suffix(self) -> str:
-        """The usual suffix of its one file; "" for many files."""
+        """The usual suffix of its single file; "" for many files."""
         return self.suffixes[0] if self.suffixes else ""
 
     def suffixes_for(self, *, is_image: bool) -> tuple[str, ...]:
-        """Return the allowed suffixes of its one file, the usual one first; none for many files."""
+        """Return the allowed suffixes of its single file, the usual one first; none for many files."""
         return self.image_suffixes if is_image and self.image_suffixes else self.suffixes
 
     def usual_suffix(self, *, is_image: bool) -> str:
-        """Return the suffix of an export: that of its one file, or .zip for many files."""
+        """Return the suffix of an export: that of its single file, or .zip for many files."""
         return (*self.suffixes_for(is_image=is_image), ".zip")[0]
 
     @property
@@ -177,10 +177,10 @@ class Format(Generic[O]):
         return self.open_stream is not None
 
     def check_medium(self, medium: LabelledMedium) -> None:
-        """Check that the format is for media of this kind.
+        """Check that the format supports this kind of medium.
 
         Raises:
-            DataError: it is not.
+            DataError: it does not.
         """
         if medium.is_image:
             kinds = {"image"}
@@ -200,7 +200,7 @@ class Format(Generic[O]):
         """Write everything at once.
 
         Raises:
-            Cancelled: the caller has asked to stop; nothing is left behind.
+            Cancelled: the caller has cancelled the export; nothing is left behind.
             DataError: the format cannot hold a mask.
             OutputError: a file cannot be written.
         """
@@ -213,7 +213,7 @@ class Format(Generic[O]):
                 stream.write(frame)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `GET /formats` says of it."""
+        """Return the description for `GET /formats`."""
         return {
             "id": self.id,
             "name": self.name,
@@ -233,7 +233,7 @@ class Exported:
     num_media: int
     num_frames: int
     num_masks: int
-    """Not counting empty ones."""
+    """Number of masks, without empty ones."""
     notes: tuple[str, ...]
 
 
@@ -243,5 +243,5 @@ def frame_name(medium: LabelledMedium, frame_index: int) -> str:
 
 
 def is_seen(row: MaskRow) -> bool:
-    """Return whether a mask has any pixel, from its run-length code."""
+    """Return True if a mask has a foreground pixel, from its run lengths."""
     return int(coco_mask.area(row.rle)) > 0

@@ -1,7 +1,7 @@
-"""COCO instances: one image per frame, one annotation for every object seen in it, overlaps kept.
+"""COCO instances: one image per frame, one annotation per visible object, with overlaps.
 
-The file grows with the frames: annotations go to it at once, images wait in a temporary file and follow at the end. So
-memory does not grow with the video, and a run that is stopped leaves valid JSON.
+The file grows with the frames: annotations are written at once, images are collected in a temporary file and appended
+at the end. So memory does not grow with the video, and a run that is stopped leaves valid JSON.
 
 Beyond COCO's fields an annotation has `object_id`, `name`, `score` (the IoU prediction), `confidence` (the expected
 IoU), `object_score` (a logit), `prompted` and `accepted`; in a video also `track_id`, `frame_index`, `status` and
@@ -45,7 +45,7 @@ class CocoStream(BaseStream):
         self._job = job
         self._num_images = self._num_annotations = 0
         self._files: tuple[IO[str], IO[str]] | None = None
-        """Annotations, images."""
+        """Numbers of annotations and images."""
 
     def write(self, frame: FrameRows) -> None:
         extras = frame.extras or [{}] * len(frame.rows)
@@ -89,7 +89,7 @@ class CocoStream(BaseStream):
 
     def _polygons(self, row: MaskRow) -> list[list[float]]:
         polygons = mask_polygons(row.mask, self._job.options.tolerance)
-        if not polygons:  # the mask is thinner than the tolerance
+        if not polygons:  # the mask is smaller than the tolerance
             polygons = mask_polygons(row.mask)
         return [polygon.ravel().tolist() for polygon in polygons]
 

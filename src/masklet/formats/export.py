@@ -1,4 +1,4 @@
-"""Masks that are known, written at once in any format."""
+"""Exports complete masks at once, in any format."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def export_masks(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Exported:
-    """Write the masks of some media.
+    """Write the masks of one or several media.
 
     Args:
         format_id: one of `FORMATS`.
-        media: with names that differ.
+        media: with different names.
         out: a file with the format's suffix; for formats of many files a .zip, or a folder that is empty or does not
-            exist. It appears when it is complete.
+            exist. It appears when complete.
         options: see the format's schema.
-        classes: the classes that come first, in this order, even if no object has them; others follow as they come.
+        classes: the first classes, in this order, even if no object has them; others follow in order of appearance.
         progress: called after each frame; the name is that of its medium.
-        cancelled: asked before each frame; once it returns True, nothing is left behind.
+        cancelled: called before each frame; if it returns True, the export stops and nothing is left behind.
 
     Raises:
         ConfigError: the format or an option is unknown.
-        DataError: there are no masks, the format is not for such media, or it cannot hold a mask.
-        OutputError: the place is taken or cannot be written.
+        DataError: there are no masks, the format does not support such media, or it cannot hold a mask.
+        OutputError: the path exists or cannot be written.
         Cancelled: `cancelled` returned True.
     """
     format_, out = find_format(format_id), Path(out)

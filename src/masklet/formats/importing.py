@@ -1,4 +1,4 @@
-"""Masks read from the files of other tools, to be corrected or rendered."""
+"""Imports masks from the files of other tools, to be corrected or rendered."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ IMPORT_FORMATS = {
 
 MAX_FILES = 200_000
 MAX_ZIP_BYTES = 4 * 2**30
-"""Bound on the unpacked size."""
+"""Largest unpacked size of a .zip."""
 
 Files = str | Path | Mapping[str, str | Path | bytes]
-"""A file, a folder or a .zip; or uploads: by name (perhaps with folders) the file, or its bytes."""
+"""A file, a folder or a .zip; or uploads: paths or bytes by file name, which may include folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class Imported:
     skipped: tuple[str, ...]
     """One line for each mask that could not be used, with the reason."""
     format: str
-    """One of `IMPORT_FORMATS`."""
+    """Id of the format, one of `IMPORT_FORMATS`."""
 
 
 @dataclass(slots=True)
 class _Reading:
-    """A running import: the medium, and the masks so far."""
+    """State of an import: the medium, and the masks so far."""
 
     size_hw: tuple[int, int]
     num_frames: int
@@ -85,14 +85,14 @@ class _Reading:
 def import_masks(
     files: Files, *, size_hw: tuple[int, int], num_frames: int = 1, file_name: str = "", format: str = "auto"
 ) -> Imported:
-    """Read masks for one medium. Masks that cannot be used are skipped and named; the others count.
+    """Read masks for one medium. Masks that cannot be used are skipped and listed.
 
-    Frames are found by number: `frame_index` in COCO, the digits at the end of file names elsewhere; where these do not
+    Frames are matched by number: `frame_index` in COCO, the digits at the end of file names elsewhere; if these do not
     fit, by order. For an image everything belongs to frame 0, and of a COCO file with several images only the one with
-    its name is read. Objects keep their numbers, names and classes where the file has them.
+    its name is read. Objects keep their numbers, names and classes if the file has them.
 
     Args:
-        files: see `Files`.
+        files: as described at `Files`.
         size_hw: size of the medium.
         num_frames: frames of the medium; 1 for an image.
         file_name: name of the medium, to find it in a COCO file.
@@ -100,7 +100,7 @@ def import_masks(
 
     Raises:
         ConfigError: the format is unknown.
-        DataError: the files are of another format, damaged, too many, or hold no mask that fits.
+        DataError: the files are of another format, damaged, too many, or have no mask that fits.
     """
     if format not in ("auto", *IMPORT_FORMATS):
         raise ConfigError(f"unknown format {format!r} to import: choose from auto, {', '.join(IMPORT_FORMATS)}")
@@ -152,7 +152,7 @@ def _read_coco(document: Any, name: str, reading: _Reading) -> None:
         where = f"{name}, annotation {annotation.get('id', '?') if isinstance(annotation, dict) else '?'}"
         frame_index = frames.get(field_of(annotation, "image_id", (int, str), where))
         if frame_index is None:
-            continue  # it belongs to another image
+            continue  # an annotation of another image
         if annotation.get("iscrowd"):
             reading.skip(f"{where}: a crowd is not an object")
             continue
@@ -170,7 +170,7 @@ def _read_coco(document: Any, name: str, reading: _Reading) -> None:
 
 
 def _mask_of(segmentation: Any, size_hw: tuple[int, int], where: str) -> BoolArray:
-    """Decode a segmentation, at once: an RLE from a file may be invalid."""
+    """Decode a segmentation immediately, because an RLE from a file may be invalid."""
     mask = segmentation_mask(segmentation, size_hw, where)
     return mask if isinstance(mask, np.ndarray) else decode_rle(mask)
 
@@ -193,9 +193,9 @@ def _frames_of(images: Sequence[Any], reading: _Reading) -> dict[Any, int]:
 
 
 def _as_indices(numbers: Sequence[int | None], num_frames: int) -> list[int] | None:
-    """Return frame indices of the numbers in file names; None if some are missing or repeated.
+    """Return frame indices for the numbers in file names; None if some are missing or repeated.
 
-    Some tools count from 1: then the first index is 1 and the last one does not exist.
+    Some tools count from 1: then the first number is 1 and the last one is not a frame index.
     """
     present = [number for number in numbers if number is not None]
     if not present or len(set(present)) < len(numbers):
@@ -205,7 +205,7 @@ def _as_indices(numbers: Sequence[int | None], num_frames: int) -> list[int] | N
 
 
 def _numbers(document: Any) -> dict[int, int]:
-    """Return object ids by the identity of annotations: those of the file, else numbers in order on each image."""
+    """Return object ids by `id()` of the annotation: those of the file, else numbered in order on each image."""
     annotations = [record for record in document["annotations"] if isinstance(record, dict)]
     for key in ("object_id", "track_id", "instance_id"):
         if annotations and all(isinstance(record.get(key), int) and record[key] >= 0 for record in annotations):
@@ -245,7 +245,7 @@ def _read_sav(document: Any, name: str, reading: _Reading) -> None:
 
 
 def _read_pictures(folder: Path, reading: _Reading) -> None:
-    """Read indexed PNGs, or one PNG per object; `masks_by_stem` tells them apart."""
+    """Read indexed PNGs, or one PNG per object; `masks_by_stem` distinguishes them."""
     root = _masks_root(folder)
     stems = {path.stem for path in root.rglob("*.png")} if reading.num_frames > 1 else {Path(reading.file_name).stem}
     objects_in = [path for path in root.iterdir() if path.is_dir()]
@@ -261,7 +261,7 @@ def _read_pictures(folder: Path, reading: _Reading) -> None:
 
 
 def _read_objects(document: Any, reading: _Reading) -> None:
-    """Take over names, classes and colours, if the document is one that masklet wrote."""
+    """Read names, classes and colours, if masklet wrote the document."""
     for record in document.get("objects", []) if isinstance(document, dict) else []:
         if isinstance(record, dict) and record.get("id") in reading.objects:
             color = parse_color(record["color"]) if record.get("color") else None
@@ -310,7 +310,7 @@ def _number_at_end(name: str) -> int | None:
 
 @contextmanager
 def _folder_of(files: Files) -> Iterator[Path]:
-    """Give the files in one folder; names of uploads cannot lead out of it."""
+    """Yield a folder with the files; names of uploads cannot lead out of it."""
     if isinstance(files, str | Path):
         path = Path(files)
         if not path.exists():
@@ -352,7 +352,7 @@ def _unzip(content: str | Path | bytes, folder: Path, name: str) -> None:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """Return a path for a file of this name, without the parts that would lead out of the folder."""
+    """Return a path for this file name, without parts that would lead out of the folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     safe = [re.sub(r"[^\w .()@+-]", "_", part).lstrip(".")[-100:] or "_" for part in parts[-6:]] or ["_"]
     target = folder.joinpath(*safe)

@@ -1,4 +1,4 @@
-"""Label maps: the masks of one frame as one array whose values are the objects' ids."""
+"""Label maps: the masks of one frame as an array whose values are object ids."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ OVERLAP_NOTE = "frames in which objects overlap: a pixel holds one object number
 def label_map(
     frame: FrameRows, *, largest: int, holder: str, hint: str = "", note: Callable[[str], None] | None = None
 ) -> NDArray[Any]:
-    """Paint the objects of a frame with their ids, the smaller of two that overlap on top.
+    """Paint the objects of a frame with their ids; where two overlap, the smaller one is on top.
 
     Args:
-        frame: with masks of the medium's size.
-        largest: the largest id that the file holds; it also decides the type, uint8 or uint16.
+        frame: the frame; its masks have the medium's size.
+        largest: the largest id that the file can hold; it also decides the type, uint8 or uint16.
         holder: the kind of file, for messages: "a TIFF".
-        hint: added to a message.
-        note: called with `OVERLAP_NOTE` where objects overlap.
+        hint: appended to the error message.
+        note: called with `OVERLAP_NOTE` if objects overlap.
 
     Returns:
         (H, W), 0 where there is no object.

@@ -1,11 +1,11 @@
-"""Masks written while a tracker runs: one frame after another, in memory that does not grow.
+"""Live outputs: masks are written frame by frame while a tracker runs, in constant memory.
 
     with open_streams("out/", ["overlay", "coco"], source) as streams:
         for masks in tracker.run():
             streams.write(tracker.frame, masks)
 
-Only a label volume is held in memory, as large as the volume that it belongs to. Leaving the block finishes the files
-in every case: after an error, Ctrl-C or with a full disk the frames so far are a playable video or valid JSON.
+Only label volumes are held in memory, as large as the volume tracked. Leaving the block finishes the files in every
+case: after an error, Ctrl-C or a full disk, the frames so far are a playable video or valid JSON.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from masklet.tracking.mask_rows import MaskRow, to_rows
 from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo, medium_name
 
 WAITING_FRAMES = 4
-"""Frames that may wait between the tracker and the thread that writes."""
+"""Largest number of frames in the queue between the tracker and the writing thread."""
 
 _FOREIGN_SUFFIXES = (".webm", ".avi", ".gif", ".m4v", ".mpg", ".wmv")
-"""Videos that an overlay is not written to."""
+"""Suffixes of videos that an overlay cannot be written to."""
 
 
 class _NoRows:
-    """The masks of a medium that come frame by frame: none are known beforehand."""
+    """No masks: those of a live medium come frame by frame."""
 
     def frame(self, frame_index: int) -> Sequence[MaskRow]:
         return ()
@@ -60,7 +60,7 @@ def video_medium(
 
     Args:
         source: of the frames.
-        objects: names and classes, as far as they are known.
+        objects: names and classes, as far as known.
         prompts: by frame index and object id, for overlays.
     """
     infos = tuple(sorted(objects, key=lambda info: info.object_id))
@@ -71,7 +71,7 @@ def video_medium(
 
 
 def image_medium(path: Path, rgb: ByteArray, *, prompts: Mapping[int, Prompt] | None = None) -> LabelledMedium:
-    """Describe an image whose masks come next.
+    """Describe an image whose masks will follow.
 
     Args:
         path: its file.
@@ -84,25 +84,24 @@ def image_medium(path: Path, rgb: ByteArray, *, prompts: Mapping[int, Prompt] | 
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """One live output: a format, its job, and the stream that takes the frames."""
+    """One live output: its format, its job and its stream."""
 
     format: Format[Any]
     job: ExportJob[Any]
     stream: MaskStream
 
     def write(self, frame: FrameRows) -> None:
-        """Pass a frame on, unless no object is known on it and the format has nothing to show then."""
+        """Write a frame, unless it has no masks and the format does not show such frames."""
         if frame.rows or self.format.shows_frames:
             self.job.num_frames += 1
             self.stream.write(frame)
 
 
 class InOrder:
-    """Collects frames that come in any order, as when tracking outwards from a prompt; writes them in order at the end.
+    """Collects frames in any order, as from tracking outwards from a prompt; writes them in order at the end.
 
-    The masks wait in a temporary file, run-length encoded as they came; pixels are read again from the source where an
-    output shows them. Of two masks for one frame the later counts. The outputs are not its own: the caller that opened
-    them finishes them.
+    The masks are stored in a temporary file, run-length encoded as received; pixels are read again from the source if
+    an output shows them. Of two masks for one frame the later is used. The caller opens and finishes the outputs.
     """
 
     def __init__(self, outlets: Sequence[Outlet], source: FrameSource) -> None:
@@ -113,21 +112,21 @@ class InOrder:
         """Position of the masks in the file, by frame index."""
         self._medium: LabelledMedium | None = None
         self.num_replayed = 0
-        """Frames that the outputs have."""
+        """Number of frames written to the outputs."""
 
     def write(self, frame: FrameRows) -> None:
-        """Keep a frame.
+        """Store a frame.
 
         Raises:
-            OutputError: the temporary file has no room.
+            OutputError: the temporary file cannot be written, as on a full disk.
         """
         self._medium = frame.medium
-        rows = [replace(row) for row in frame.rows]  # a copy has no decoded mask, only the code
+        rows = [replace(row) for row in frame.rows]  # copies do not keep decoded masks
         try:
             offset = self._spool.seek(0, 2)
             pickle.dump((frame.time_s, rows), self._spool)
         except OSError as error:
-            raise OutputError(f"cannot keep masks in a temporary file: {error.strerror or error}") from error
+            raise OutputError(f"cannot store masks in a temporary file: {error.strerror or error}") from error
         self._offsets[frame.frame_index] = offset
 
     def _replay(self) -> None:
@@ -164,17 +163,17 @@ class InOrder:
 class MaskStreams:
     """Several live outputs as one; a context manager.
 
-    They write in a thread of their own, so that tracking continues while a frame is encoded. Their errors are raised by
-    the next `write`, or on leaving; frames that wait are then dropped.
+    A separate thread writes, so that tracking continues while a frame is encoded. Its errors are raised by the next
+    `write`, or on leaving; queued frames are then dropped.
     """
 
     def __init__(self, medium: LabelledMedium, outlets: Sequence[Outlet], *, in_order: bool = True) -> None:
-        """Take over streams that are open.
+        """Start writing to open outputs.
 
         Args:
-            medium: the one that is tracked.
+            medium: the tracked medium.
             outlets: finished when this object is left.
-            in_order: False when frames may come in any order; those who need them in order then get them at the end.
+            in_order: False if frames may come in any order; outputs that need them in order then get them at the end.
         """
         self.outlets = tuple(outlets)
         self._medium = medium
@@ -197,23 +196,23 @@ class MaskStreams:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Files and folders that are or will be written."""
+        """Paths of the files and folders that are written."""
         return tuple(outlet.stream.path for outlet in self.outlets)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines about content that the formats cannot hold."""
+        """Notes about content that the formats cannot hold."""
         return tuple(dict.fromkeys(note for outlet in self.outlets for note in outlet.job.noted()))
 
     @property
     def num_written(self) -> int:
-        """Frames that all outputs have, or will have when they are finished."""
+        """Number of frames that all outputs have, or will have when finished."""
         if self._in_order is not None and self._is_cut_off:
             return min(self._num_taken, self._in_order.num_replayed)
         return self._num_taken
 
     def write(self, frame: Frame, masks: FrameMasks) -> None:
-        """Add one frame; it is written soon.
+        """Add one frame to the queue.
 
         Raises:
             DataError: a format cannot hold an earlier mask.
@@ -226,7 +225,7 @@ class MaskStreams:
         self._queue.put((frame, masks))
 
     def write_now(self, frame: Frame, masks: FrameMasks) -> None:
-        """Add one frame, and return when it is written.
+        """Add one frame, and wait until it is written.
 
         Raises:
             DataError: a format cannot hold a mask.
@@ -240,7 +239,7 @@ class MaskStreams:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             if self._error is not None:
-                continue  # empty the queue, or the tracker's side would wait for room in it
+                continue  # empty the queue: the tracker may be waiting to add a frame
             try:
                 self.write_now(*item)
             except BaseException as error:
@@ -293,19 +292,18 @@ def open_streams(
         out: a file name with the suffix of one format, such as .mp4 (overlay) or .json (coco), if that is the only
             format; else a folder, in which they have the formats' usual names: `overlay.mp4`, `masks/`, `coco.json`.
         formats: some of `live_formats()`; empty means the format of the suffix, and overlay for a folder.
-        source: the video that is tracked.
-        objects: names and classes, as far as they are known.
+        source: the tracked video.
+        objects: names and classes, as far as known.
         options: by format id; see the formats' schemas.
         prompts: by frame index and object id, drawn into overlays.
-        in_order: False when frames will come out of order: outputs that need them in order are then written at the end,
+        in_order: False if frames will come out of order: outputs that need them in order are then written at the end,
             and `source` is read again for those that show its frames.
-        force: replace what exists.
+        force: replace existing files.
 
     Raises:
         ConfigError: a format or an option is unknown, or a format cannot be written while tracking.
-        DataError: a format is not for this medium.
-        OutputError: names and formats do not fit, something exists and `force` is False, or the place cannot be
-            written.
+        DataError: a format does not support this medium.
+        OutputError: names and formats do not fit, a file exists and `force` is False, or a path cannot be written.
     """
     out = Path(out)
     medium = video_medium(source, objects, prompts=prompts)
@@ -321,24 +319,24 @@ def open_streams(
             job = ExportJob([medium], path, settings, list(classes), is_live=True)
             assert format_.open_stream is not None
             outlets.append(Outlet(format_, job, stack.enter_context(format_.open_stream(job))))
-        stack.pop_all()  # all are open: from here on they belong to the result
+        stack.pop_all()  # all are open: the result now closes them
     return MaskStreams(medium, outlets, in_order=in_order)
 
 
 def open_image_stream(
     format_id: str, path: str | Path, medium: LabelledMedium | None = None, options: Mapping[str, Any] | None = None
 ) -> MaskStream:
-    """Open an output for images whose masks are made one after another, as by `masklet segment`.
+    """Open an output for images that are segmented one after another, as by `masklet segment`.
 
     Args:
         format_id: one of `live_formats()`.
-        path: a place for the format's file or folder; it may exist.
-        medium: the image of an output for one image; None where several follow (COCO, CSV).
+        path: of the format's file or folder; it may exist.
+        medium: the image of an output for one image; None if several follow (COCO, CSV).
         options: see the format's schema.
 
     Raises:
         ConfigError: the format or an option is unknown, or the format cannot be written image by image.
-        OutputError: the place cannot be written.
+        OutputError: the path cannot be written.
     """
     format_ = find_format(format_id)
     if format_.open_stream is None:
@@ -349,7 +347,7 @@ def open_image_stream(
 
 
 def _selected_formats(out: Path, formats: Sequence[str]) -> list[Format[Any]]:
-    """Return the formats asked for, or the one of the suffix."""
+    """Return the requested formats, or the one of the suffix."""
     live = live_formats()
     named = [format_id for format_id in live if _is_named(out, FORMATS[format_id])]
     format_ids = list(dict.fromkeys(formats)) or named[:1] or ["overlay"]
@@ -374,14 +372,14 @@ def _is_named(out: Path, format_: Format[Any]) -> bool:
 
 
 def _paths(out: Path, formats: Sequence[Format[Any]], medium: LabelledMedium, *, force: bool) -> list[Path]:
-    """Return the place of each format, after checking that it can be written."""
+    """Return the path of each format's output, after checking that it can be written."""
     paths = [out if _is_named(out, format_) else out / format_.file_name for format_ in formats]
     info = medium.source.info
     origin = Path(info.path.removeprefix("file:") if info.path is not None else info.name)
     for format_, path in zip(formats, paths, strict=True):
         refuse_existing(path, force)
         if not format_.suffixes and path.is_file():
-            raise OutputError(f"cannot write {format_.id} to {path}: it is a file, and they need a folder")
+            raise OutputError(f"cannot write {format_.id} to {path}: it is a file, but this format needs a folder")
         if format_.suffixes and path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
         if origin.absolute() == path.absolute():

@@ -1,4 +1,4 @@
-"""Images and videos with their masklets, read from files: from a session, or from masks that any tool wrote.
+"""Opens images and videos with their masklets: from a session, or from mask files of any tool.
 
 No model is needed.
 """
@@ -22,7 +22,7 @@ def open_labelled(path: str | Path, masks: str | Path | None = None) -> tuple[La
 
     Args:
         path: a .masklet file; or an image, a video, or a folder of frames, for which `masks` are needed.
-        masks: a file or folder that `import_masks` reads. With a session: the video, if it has been moved.
+        masks: a file or folder for `import_masks`. With a session: the video, if it has been moved.
 
     Returns:
         The medium, and one line for each mask that could not be used.
@@ -49,8 +49,8 @@ def open_session(path: str | Path, video: VideoSource | None = None) -> Labelled
     """Open the video and the masklets of a session file; close its `source` when done.
 
     Args:
-        path: a file that `masklet track --save` wrote.
-        video: the place of the video now; None means the one that the session names.
+        path: a file of `masklet track --save`.
+        video: the video, if it has been moved; None uses the path in the session.
 
     Raises:
         SessionError: the file is damaged, or not a session.
@@ -61,7 +61,7 @@ def open_session(path: str | Path, video: VideoSource | None = None) -> Labelled
     expected = about["video"]
     if video is None:
         if expected is None or expected["path"] is None:
-            raise DataError(f"{path} does not say where its video is: also pass the video")
+            raise DataError(f"{path} does not contain the path of its video: also pass the video")
         video = str(expected["path"])
     objects = tuple(ObjectInfo(record["object_id"], record["name"]) for record in about["objects"])
     store = session_masks(path)

@@ -1,4 +1,4 @@
-"""The frames with their objects drawn in: a video with its sound, or a picture."""
+"""Overlays: frames with their objects drawn in, as a video with sound, or as a picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from masklet.schema import Options, integer_field, switch_field
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 _WORDS = ("occluded", "lost")
-"""Statuses that are written in place of the confidence."""
+"""Statuses that are shown in place of the confidence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class OverlayStream(BaseStream):
         """Prepare; the file is opened with the first frame.
 
         Raises:
-            OutputError: another suffix, or a place that cannot be written.
+            OutputError: the suffix is not allowed, or the path cannot be written.
         """
         super().__init__(job.path)
         self._job = job
@@ -59,7 +59,7 @@ class OverlayStream(BaseStream):
         if self._writer is None:
             write_image(self.path, picture)
         else:
-            # The frames that the encoder holds back take together no more than one raw frame.
+            # The frames that the encoder still holds take no more space than one raw frame.
             self.check_space(frame.rgb.nbytes + self._writer.to_finish(), keeps_frames=self._job.is_live)
             self._writer.write(picture, frame.time_s)
         self._last_index = frame.frame_index

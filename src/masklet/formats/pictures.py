@@ -53,7 +53,7 @@ def _write_gif(job: ExportJob[OverlayGifOptions]) -> None:
 
 
 def cut_out(rgb: ByteArray, masks: Mapping[int, BoolArray], options: CutoutOptions | None = None) -> ByteArray:
-    """Return objects without their background.
+    """Return the objects without their background.
 
     Args:
         rgb: (H, W, 3).

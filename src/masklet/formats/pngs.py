@@ -1,4 +1,4 @@
-"""Masks as pictures: one indexed PNG per frame, or one PNG per object; DAVIS folders are these next to the frames."""
+"""Masks as PNGs: one indexed PNG per frame, or one PNG per object; DAVIS folders also have the frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from masklet.tracking.masklets import LabelledMedium, color_text
 
 JPEG_QUALITY = 95
 OBJECTS_NAME = "objects.json"
-"""Next to the masks: the objects' names and classes."""
+"""File next to the masks with the objects' names and classes."""
 
 _HOLDER = "an indexed PNG"
 _HINT = " (255 means void)"
@@ -39,17 +39,17 @@ class DavisOptions(Options):
 
 
 class PngStream(BaseStream):
-    """Writes indexed PNGs as DAVIS has them: the pixel's value is the object's id, 0 is background.
+    """Writes indexed PNGs as in DAVIS: a pixel's value is the object's id, 0 is background.
 
     Where objects overlap, the smaller one is on top. In the layouts "objects" and "both" every object has a folder of
-    black and white PNGs (`7/00042.png`), in which nothing is hidden.
+    black and white PNGs (`7/00042.png`), in which overlaps are kept.
     """
 
     def __init__(self, job: ExportJob[PngOptions]) -> None:
-        """Begin. While tracking, masks that an earlier run left in the folder are removed; other files stay.
+        """Open the output. While tracking, masks of an earlier run in the folder are removed; other files stay.
 
         Raises:
-            OutputError: the place is taken or cannot be written.
+            OutputError: the path exists or cannot be written.
         """
         super().__init__(job.path)
         self._job = job
@@ -79,7 +79,7 @@ class PngStream(BaseStream):
         job.num_masks += sum(is_seen(row) for row in frame.rows)
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Describe the objects, those that appeared while tracking as well."""
+        """Write the document of objects, including those that appeared while tracking."""
         if kind is not None and not self._job.is_live:
             return
         for name, medium in self._media.items():
@@ -106,10 +106,10 @@ def _write_davis(job: ExportJob[DavisOptions]) -> None:
 
 
 def objects_document(medium: LabelledMedium, more_ids: Iterable[int] = ()) -> bytes:
-    """Return JSON with the objects' names, classes and colours, for which PNGs have no room.
+    """Return JSON with the objects' names, classes and colours, which PNGs cannot hold.
 
     Args:
-        medium: with its objects.
+        medium: the medium with its objects.
         more_ids: ids of further objects.
     """
     object_ids = {info.object_id for info in medium.masklets.objects} | set(more_ids)

@@ -27,11 +27,11 @@ from masklet.formats.volumes import NIFTI, TIFF
 from masklet.formats.yolo import YOLO_BOXES, YOLO_SEGMENT
 
 ENTRY_POINTS = "masklet.formats"
-"""Group of entry points in which other packages name their formats."""
+"""Group of the entry points by which other packages register formats."""
 
 
 class FormatRegistry(Mapping[str, Format[Any]]):
-    """The formats by id; the entry points of other packages are loaded at the first look."""
+    """The formats by id; the entry points of other packages are loaded on first use."""
 
     def __init__(self, formats: tuple[Format[Any], ...]) -> None:
         self._formats = {format_.id: format_ for format_ in formats}
@@ -61,7 +61,7 @@ class FormatRegistry(Mapping[str, Format[Any]]):
         for entry_point in entry_points(group=ENTRY_POINTS):
             try:
                 self._add(entry_point.load())
-            except Exception as error:  # noqa: PERF203 (a broken package must not take the other formats with it)
+            except Exception as error:  # noqa: PERF203 (a broken package must not disable the other formats)
                 warnings.warn(f"the format {entry_point.name} ({entry_point.value}) is left out: {error}", stacklevel=2)
 
     def __getitem__(self, format_id: str) -> Format[Any]:
@@ -96,7 +96,7 @@ def find_format(format_id: str) -> Format[Any]:
     """Return the format of this id.
 
     Raises:
-        ConfigError: there is none; the message lists those that are.
+        ConfigError: it does not exist; the message lists those that do.
     """
     if format_id not in FORMATS:
         raise ConfigError(f"unknown format {format_id!r}: choose from {', '.join(FORMATS)}")

@@ -1,4 +1,4 @@
-"""SA-V: a JSON of masklets for a video, a mask for each object on every fourth frame, or on every one."""
+"""SA-V: JSON with the masklets of a video, one mask per object on every fourth frame, or on every frame."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _document(job: ExportJob[SavOptions]) -> dict[str, Any]:
         "masklet_first_appeared_frame": [float(first_seen.get(info.object_id, -1)) for info in objects],
         "masklet_type": "manual",
         # Beyond SA-V's own fields. A status is null where the frame was not tracked; `masklet_review` lists
-        # [row, column] of the masks that a user should review.
+        # [row, column] of masks that a user should review.
         "masklet_names": [info.name for info in objects],
         "masklet_classes": [info.class_name for info in objects],
         "masklet_status": statuses,

@@ -1,4 +1,4 @@
-"""A format that is written frame by frame: what it takes, and how its files are finished in every case."""
+"""The interface of formats that are written frame by frame, whose files are finished in every case."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from masklet.tracking.masklets import LabelledMedium
 
 @dataclass(frozen=True, slots=True)
 class FrameRows:
-    """One frame of a medium with its masks: the unit that every format writes."""
+    """One frame of a medium with its masks, the unit of all formats."""
 
     medium: LabelledMedium
     frame_index: int
     time_s: float
-    """Seconds from the beginning."""
+    """Time of the frame, seconds from the beginning."""
     rows: Sequence[MaskRow]
-    """One row per known object, by ascending id; an absent object has an empty mask."""
+    """One row per object with a mask, by ascending id; an absent object has an empty mask."""
     rgb: ByteArray | None = None
-    """(H, W, 3), for formats that show frames; else None."""
+    """(H, W, 3) pixels, for formats that show frames; else None."""
     extras: Sequence[Mapping[str, Any]] = ()
-    """Further fields of each row, for formats with free fields; or none. A value of None removes a field."""
+    """Further fields of each row, for formats with free fields; may be empty. A value of None removes a field."""
 
 
 class MaskStream(Protocol):
-    """Takes the masks of one frame after another; a context manager that finishes its files in every case."""
+    """Writes the masks of one frame after another; a context manager that finishes its files in every case."""
 
     path: Path
 
@@ -53,7 +53,7 @@ class MaskStream(Protocol):
 
 
 class BaseStream:
-    """Base of streams: what has to be finished lies in a stack, which runs in reverse when the stream is left."""
+    """Base of streams: an exit stack holds what must be finished, and runs in reverse when the stream is left."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +71,7 @@ class BaseStream:
         return self._stack.__exit__(kind, error, trace)
 
     def check_space(self, to_finish: int = 0, *, keeps_frames: bool) -> None:
-        """Stop while the files can still be finished; see `masklet.output.check_space`.
+        """Raise while the files can still be finished; see `masklet.output.check_space`.
 
         Raises:
             OutputError: the disk is nearly full.

@@ -48,7 +48,7 @@ class CsvOptions(Options):
 
 
 class CsvStream(BaseStream):
-    """Writes one CSV file in UTF-8, with the mark that tells spreadsheets so."""
+    """Writes one CSV file in UTF-8, with a byte order mark for spreadsheets."""
 
     def __init__(self, job: ExportJob[CsvOptions]) -> None:
         """Prepare; the file is opened with the first frame.
@@ -106,7 +106,7 @@ class CsvStream(BaseStream):
 
 
 def _cell(text: str) -> str:
-    """Return the text so that no spreadsheet takes it for a formula."""
+    """Return the text, escaped so that spreadsheets do not treat it as a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 

@@ -1,4 +1,4 @@
-"""Label volumes: a TIFF stack and a NIfTI volume whose values are the objects' ids."""
+"""Label volumes: a TIFF stack and a NIfTI volume whose values are object ids."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class VolumeOptions(Options):
 
 
 class PagedTiffWriter(AppendingTiffWriter):
-    """Pillow's writer, which can be closed twice: its own fails then, and Python 3.13 reports it at collection."""
+    """Pillow's TIFF writer, made safe to close twice: otherwise Python 3.13 reports an error at garbage collection."""
 
     def close(self) -> None:
         if not self.f.closed:
@@ -39,8 +39,8 @@ class PagedTiffWriter(AppendingTiffWriter):
 class TiffStream(BaseStream):
     """Writes a TIFF with one page per frame.
 
-    Page k is frame k: frames that were not tracked have empty pages. The spacing of the source goes along, as ImageJ
-    keeps it.
+    Page k is frame k: frames that were not tracked have empty pages. The spacing of the source is stored as by
+    ImageJ.
     """
 
     def __init__(self, job: ExportJob[VolumeOptions]) -> None:
@@ -82,7 +82,7 @@ class TiffStream(BaseStream):
         self._next_index += 1
 
     def _tags(self) -> ImageFileDirectory_v2:
-        """Return the tags of the next page: on the first one the spacing, in ImageJ's words."""
+        """Return the tags of the next page: on the first one the spacing, in ImageJ's format."""
         tags = ImageFileDirectory_v2()
         volume, count = self._info.volume, self._info.num_frames
         if volume is not None and self._next_index == 0:
@@ -95,11 +95,11 @@ class TiffStream(BaseStream):
 class NiftiStream(BaseStream):
     """Writes a label volume on the grid of the volume that was tracked, with the same shape and the same affine.
 
-    Voxels that two objects claim belong to the smaller one. Slices that were not tracked are empty.
+    Voxels of two objects belong to the smaller one. Slices that were not tracked are empty.
     """
 
     def __init__(self, job: ExportJob[VolumeOptions]) -> None:
-        """Prepare; the volume is held in memory and written at the end. While tracking, also after an error.
+        """Prepare; the volume is held in memory and written at the end, while tracking also after an error.
 
         Raises:
             DataError: the source is not a volume.
@@ -141,7 +141,7 @@ class NiftiStream(BaseStream):
             if self.path.suffix.lower() != ".gz":
                 image.to_stream(file)
                 return
-            # Without a time in gzip's header, so that equal volumes are equal files.
+            # No time in gzip's header, so that equal volumes are equal files.
             with gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=file, mtime=0) as packed:
                 image.to_stream(packed)
 

@@ -1,4 +1,4 @@
-"""YOLO data sets as Ultralytics reads them: images, a text file of polygons or boxes for each, and data.yaml."""
+"""YOLO data sets for Ultralytics: images, a text file of polygons or boxes for each, and data.yaml."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _line(
 
 
 def _joined_polygon(mask: BoolArray, tolerance: float) -> FloatArray:
-    """Join all pieces of a mask into one polygon, (P, 2), by seams without width: one line of YOLO is one object."""
+    """Join all pieces of a mask into one polygon, (P, 2), by seams of zero width: a line of YOLO is one object."""
     pieces = mask_polygons(mask, tolerance) or mask_polygons(mask)
     whole = pieces[0]
     for piece in pieces[1:]:

@@ -1,4 +1,4 @@
-"""Base of all frame sources: the contract, the facts about a video, and decoding ahead in a thread."""
+"""Base of all frame sources: the interface, the facts about a video, and decoding ahead in a thread."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ DEFAULT_FPS = 24.0
 """Frame rate of folders, stacks of slices and arrays, which have no clock."""
 
 AHEAD_FRAMES = 4
-"""Decoded frames that may wait for their reader. With the current frame they are all that a pass holds in memory. They
-even out frames that take longer than others; where decoding is the slower part, more of them would not help."""
+"""Decoded frames that may wait for their reader. A pass holds no other frames in memory, except the current one. They
+even out different decoding times; if decoding is slower than the reader, more of them would not help."""
 AHEAD_BYTES = 128 * 2**20
-"""Bound on the memory of waiting frames; two may wait however large they are."""
+"""Limit on the memory of waiting frames; two may wait, however large."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VolumeInfo:
-    """Geometry of a stack of slices, by which its masks become a volume again."""
+    """Geometry of a stack of slices, from which its masks are made a volume again."""
 
     shape: tuple[int, int, int]
     """Voxels along the three axes of the stored array."""
     axes: tuple[int, int, int]
     """The array's axes along which slices, rows and columns are counted."""
     flips: tuple[bool, bool, bool]
-    """True where slices, rows or columns run against their axis."""
+    """True if slices, rows or columns run against their axis."""
     affine: NDArray[np.float64]
     """(4, 4) maps indices of the stored array to millimetres to the patient's right, front and top (RAS+, NIfTI)."""
     value_range: tuple[float, float] | None = None
-    """The values that were mapped to 0 and 255; None for slices of 8 bits."""
+    """Values mapped to 0 and 255; None for slices of 8 bits."""
     header_path: Path | None = None
-    """A NIfTI file whose header label volumes take over, apart from the affine."""
+    """A NIfTI file whose header is copied to label volumes, apart from the affine."""
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -64,7 +64,7 @@ class VolumeInfo:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """Facts about a video that are known before it is decoded."""
+    """Facts about a video, known before it is decoded."""
 
     name: str
     """The path or address as the user wrote it, for messages."""
@@ -73,7 +73,7 @@ class VideoInfo:
     fps: float
     """Average frames per second; the frames of a phone or a screen recording need not be evenly spaced."""
     num_frames: int | None
-    """Number of frames; None when it is unknown, as for a camera."""
+    """Number of frames; None if unknown, as for a camera."""
     duration_s: float | None = None
     codec: str = ""
     has_audio: bool = False
@@ -82,7 +82,7 @@ class VideoInfo:
     is_live: bool = False
     """True for a camera or a stream: frames that no reader waits for are lost."""
     path: str | None = None
-    """Path or address that FFmpeg can open again, for the audio; None where there is no such file."""
+    """Path or address that FFmpeg can open again, for the audio; None if there is no such file."""
     start_s: float = 0.0
     """Time of the first frame on the file's own clock, which the audio shares."""
     time_base: Fraction | None = None
@@ -94,7 +94,7 @@ class VideoInfo:
 
 
 class Frames(Protocol):
-    """Upright RGB frames in any order: the part of a `FrameSource` that previews need and a cache of frames has."""
+    """Upright RGB frames in any order: the part of a `FrameSource` that previews need and frame caches implement."""
 
     @property
     def info(self) -> VideoInfo: ...
@@ -116,12 +116,12 @@ class FrameSource(Frames, Protocol):
 
         Args:
             start: first frame.
-            stop: first frame that is not wanted; None runs to the last one, or down to frame 0.
+            stop: the frame after the last one; None runs to the last frame, or down to frame 0.
             step: not 0.
 
         Raises:
-            VideoError: `start` does not exist, the source cannot do this, or (while iterating) it broke off; the
-                frames before the break have been delivered and `frame_index` is the first one missing.
+            VideoError: `start` does not exist, the source does not support this, or (while iterating) it broke off; the
+                frames before the break have been yielded and `frame_index` is the first one missing.
         """
         ...
 
@@ -130,7 +130,7 @@ class FrameSource(Frames, Protocol):
 
         Args:
             index: number of the frame.
-            size_hw: not larger than the frame.
+            size_hw: at most the size of the frame.
 
         Returns:
             (h, w, 3), close but not equal to `frame` resized with an area filter.
@@ -223,7 +223,7 @@ class StillSource(BaseSource):
     def _image(self, index: int) -> ByteArray: ...
 
     def _small_image(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
-        """Return the image at any size not below this one; at full size, unless a subclass can do with less."""
+        """Return the image at any size not below this one; at full size, unless a subclass can decode less."""
         return self._image(index)
 
     @abstractmethod
@@ -247,7 +247,7 @@ class StillSource(BaseSource):
         rgb = self._small_image(index, size_hw)
         height, width = self._info.size_hw
         if rgb.shape[:2] not in [(-(-height // part), -(-width // part)) for part in (1, 2, 4, 8)]:
-            rgb = self.frame(index).rgb  # raises if its size differs from that of the others
+            rgb = self.frame(index).rgb  # raises if its size differs from the first frame's
         return made_smaller(rgb, size_hw)
 
     def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
@@ -304,7 +304,7 @@ def read_ahead(items: Generator[T, None, None], depth: int) -> Iterator[T]:
                 return
             yield item
     finally:
-        stopped.set()  # first, or the thread would keep waiting for room in the queue
+        stopped.set()  # first: the thread may be waiting for space in the queue
         while not waiting.empty():
             waiting.get_nowait()
         thread.join()
@@ -312,7 +312,7 @@ def read_ahead(items: Generator[T, None, None], depth: int) -> Iterator[T]:
 
 @contextmanager
 def closing_frames(frames: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
-    """Close an iterator of frames, and so end its thread, when the block is left."""
+    """Close an iterator of frames at the end of the block, which ends its thread."""
     try:
         yield frames
     finally:

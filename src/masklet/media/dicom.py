@@ -24,7 +24,7 @@ DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 class _Slice:
     path: Path
     frame: int
-    """Number within the file."""
+    """Number of the frame within its file."""
     header: Any
     orientation: NDArray[np.float64] | None
     """(6,) directions of increasing column and row, in the patient's coordinates (LPS)."""
@@ -45,7 +45,7 @@ class DicomSource(VolumeSource):
     """A DICOM series: the slices of a folder in their order in space, or the frames of one file.
 
     A folder is searched with its subfolders, and must hold one series (single images next to it, such as scouts, are
-    ignored). A file with one slice stands for its series.
+    ignored). A file with a single slice represents its series.
     """
 
     def __init__(self, path: str | Path, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> None:
@@ -64,7 +64,7 @@ class DicomSource(VolumeSource):
         if frame_ms and frame_ms[0] > 0 and fps == DEFAULT_FPS:
             fps = 1000 / frame_ms[0]
         center, width = _numbers(middle, "WindowCenter"), _numbers(middle, "WindowWidth")
-        # Source: DICOM PS3.3 C.11.2.1.2.1, the linear function; of several windows the first is the default one.
+        # Source: DICOM PS3.3 C.11.2.1.2.1, the linear function; the first of several windows is the default.
         self._window = (
             (center[0] - 0.5 - (width[0] - 1) / 2, center[0] - 0.5 + (width[0] - 1) / 2)
             if center and width and width[0] > 1
@@ -101,14 +101,14 @@ class DicomSource(VolumeSource):
 
 
 def is_dicom(path: Path) -> bool:
-    """Return whether a file begins as DICOM files do, whatever its name."""
+    """Return True if a file begins like a DICOM file, whatever its name."""
     with suppress(OSError), path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
     return False
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Return whether one of the first files in a folder or its subfolders is DICOM."""
+    """Return True if one of the first files in a folder or its subfolders is DICOM."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return any(is_dicom(path) for path in itertools.islice(files, 30))
 
@@ -207,24 +207,24 @@ def _first_item(dataset: Any, name: str) -> Any | None:
 
 
 def _group(of_frame: Any | None, shared: Any | None, name: str, header: Any) -> Any:
-    """Return the dataset that holds a group of tags: the frame's, that of all frames, or the header of plain files."""
+    """Return the dataset with a group of tags: the frame's, that of all frames, or the header of plain files."""
     return _first_item(of_frame, name) or _first_item(shared, name) or header
 
 
 def _numbers(dataset: Any, name: str) -> list[float]:
-    """Return the values of a tag; none where it is missing or not numeric."""
+    """Return the values of a tag; none if it is missing or not numeric."""
     try:
         value = dataset.get(name)
         if value is None or value == "":
             return []
         is_single = isinstance(value, str) or not hasattr(value, "__iter__")
         return [float(number) for number in ([value] if is_single else value)]
-    except (TypeError, ValueError):  # pydicom converts a value only when it is read
+    except (TypeError, ValueError):  # pydicom converts values only on access
         return []
 
 
 def _in_space(path: Path, slices: list[_Slice]) -> list[_Slice]:
-    """Sort slices by their position along the stack; by their number if they share one position or have none."""
+    """Sort slices by position along the stack; by number if they share one position or have none."""
     heights = [slice_.height for slice_ in slices if slice_.height is not None]
     positions = {round(height, 2) for height in heights}
     if len(heights) == len(slices) and len(positions) == len(slices):
@@ -232,8 +232,8 @@ def _in_space(path: Path, slices: list[_Slice]) -> list[_Slice]:
         return [slices[row] for row in order]
     if 1 < len(positions) < len(slices):
         raise VideoError(
-            f"{path} holds {len(slices)} slices at {len(positions)} positions, so several volumes in one series "
-            "(times, echoes): put one of them into a folder of its own"
+            f"{path} holds {len(slices)} slices at {len(positions)} positions, which means several volumes in one "
+            "series (times, echoes): put one of them into its own folder"
         )
     return sorted(
         slices,

@@ -1,4 +1,4 @@
-"""Animated GIFs with one good palette: colours are counted while frames come; the palette is applied at the end."""
+"""Animated GIFs with one palette: colours are counted while frames are added; the palette is applied at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from masklet.records import ByteArray
 from masklet.schema import Options, integer_field, number_field
 
 _TICK = Fraction(1, 100)
-"""A GIF counts hundredths of a second."""
+"""Ticks per second: a GIF counts hundredths of a second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +55,14 @@ class GifWriter:
         self.num_frames = 0
 
     def to_finish(self) -> int:
-        """Return the bytes that finishing takes: at most those of the frames."""
+        """Return the bytes needed for finishing: at most those of the frames."""
         return self.num_frames * self._shape[0] * self._shape[1]
 
     def write(self, picture: ByteArray, time_s: float) -> None:
         """Add a picture, (H, W, 3) or (H, W, 4), unless it comes too soon after the last one.
 
         Raises:
-            OutputError: there is no room for it.
+            OutputError: it cannot be stored, as on a full disk.
         """
         self.num_frames += 1
         if self._spool is None:

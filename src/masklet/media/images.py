@@ -24,12 +24,12 @@ from masklet.records import BoolArray, ByteArray
 MAX_PIXELS = 178_956_970
 """Largest image read: 512 MB as RGB. Pillow's own limit against decompression bombs."""
 
-_ORIENTATION_TAG = 0x0112  # of EXIF; from 5 on width and height change places
+_ORIENTATION_TAG = 0x0112  # of EXIF; values from 5 on swap width and height
 _WIDTH_TAG = 0x0100  # of TIFF
 _PNG_EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
-"""File names that are taken for images when a folder is searched; lower case."""
+"""Suffixes of file names that count as images when a folder is searched; lower case."""
 
 ImageSource = str | Path | bytes | Image.Image | NDArray[np.generic]
 
@@ -39,7 +39,7 @@ def read_image(
 ) -> ByteArray:
     """Read one image as upright RGB.
 
-    Less usual kinds:
+    Special cases:
     a) EXIF orientation is applied, so that x and y are those of a viewer.
     b) Transparency is composited over white, as a viewer shows it: the colour behind alpha 0 is arbitrary.
     c) 16 bits are scaled by 255 / 65535. Wider integers and floats have no fixed range: floats within [0, 1] are
@@ -50,8 +50,8 @@ def read_image(
         source: a path, the bytes of a file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or
             (H, W, 4) RGBA of bool, uint8, uint16 or float in [0, 1].
         max_pixels: larger images are refused before they are decoded.
-        at_least_hw: a smaller result will do, if it has this height and width: a JPEG is then decoded at a half, a
-            quarter or an eighth of its size (rounded up) where that is enough.
+        at_least_hw: smallest height and width that are needed: a JPEG may then be decoded at a half, a quarter or an
+            eighth of its size (rounded up).
 
     Returns:
         (H, W, 3) uint8, contiguous; a copy.
@@ -111,7 +111,7 @@ def _decode(image: Image.Image, name: str, max_pixels: int, at_least_hw: tuple[i
             image.draft(None, (height, width) if is_turned(image) else (width, height))
         image.load()
         return _pil_to_rgb(image)
-    except Exception as error:  # as above; some errors appear only when the pixels are decoded
+    except Exception as error:  # see above; some errors appear only when pixels are decoded
         raise ImageError(f"{name} is truncated or damaged: {error}") from error
 
 
@@ -182,27 +182,27 @@ def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
 
 
 def is_turned(image: Image.Image) -> bool:
-    """Return whether an opened image is rotated by 90 or 270 degrees when made upright, by EXIF, a TIFF tag or XMP.
+    """Return True if an opened image is rotated by 90 or 270 degrees when made upright, by EXIF, a TIFF tag or XMP.
 
-    In a PNG only the chunks before the pixels count, where writers put them: reading those after them means decoding.
+    In a PNG only chunks before the pixels are read, where writers put them: those after them would need decoding.
     """
     if image.format == "PNG" and not image.info.keys() & _PNG_EXIF:
         return False
     stored_width = getattr(image, "tag_v2", {}).get(_WIDTH_TAG, image.width)
-    if stored_width != image.width:  # a TIFF whose size newer versions of Pillow have turned already
+    if stored_width != image.width:  # newer versions of Pillow have already swapped the size of a TIFF
         return False
     return bool(image.getexif().get(_ORIENTATION_TAG, 1) >= 5)
 
 
 def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
-    """Write an image; the format is the suffix's. JPEG at quality 95; a mask becomes 0 and 255.
+    """Write an image in the format of the suffix. JPEG has quality 95; a mask becomes 0 and 255.
 
     Args:
         path: existing files are replaced; missing folders are created.
         image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey uint8, or an (H, W) bool mask.
 
     Raises:
-        OutputError: the suffix names no format, the format has no room for alpha, or the place is not writable.
+        OutputError: the suffix is unknown, the format has no alpha, or the path is not writable.
     """
     path = Path(path)
     pixels = image.astype(np.uint8) * np.uint8(255) if image.dtype == np.bool_ else image
@@ -226,15 +226,15 @@ def encode_jpeg(rgb: ByteArray, quality: int) -> bytes:
 
 
 def write_label_map(path: str | Path, labels: NDArray[np.int32], colors: Sequence[tuple[int, int, int]] = ()) -> Path:
-    """Write a map of numbers as a PNG whose pixels are the numbers: 8 bits with a palette, or 16 bits above 255.
+    """Write a label map as a PNG whose pixel values are the labels: 8 bits with a palette, or 16 bits above 255.
 
     Args:
         path: ends in .png; existing files are replaced, missing folders are created.
         labels: (H, W), 0 to 65535.
-        colors: RGB of 1, 2, ..., for viewers; 0 is black. 16 bits have no palette.
+        colors: RGB of labels 1, 2, ..., for viewers; 0 is black. 16 bits have no palette.
 
     Raises:
-        OutputError: a number does not fit, or the place is not writable.
+        OutputError: a label does not fit, or the path is not writable.
     """
     path = Path(path)
     largest = int(labels.max(initial=0))

@@ -21,7 +21,7 @@ from masklet.records import ByteArray, Frame
 
 
 class _ForwardSource(BaseSource):
-    """Frames that are gone once delivered. `_next_index` is the number of the next one."""
+    """A source that yields each frame once. `_next_index` is the number of the next one."""
 
     _next_index = 0
 
@@ -29,7 +29,7 @@ class _ForwardSource(BaseSource):
         raise VideoError(f"{self.info.name} has no random access: its frames come once, in order", frame_index=index)
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
-        # No reading ahead: it would take frames that the next reader wants, or make those of a camera older.
+        # No reading ahead: it would consume frames of the next reader, or make those of a camera older.
         if step == 0:
             raise ValueError("step must not be 0, got 0: this source runs forwards, with 1")
         if step < 0:
@@ -49,13 +49,13 @@ class IteratorSource(_ForwardSource):
         """Read the first image, for the size.
 
         Raises:
-            VideoError: there is none, or it is not an image.
+            VideoError: there are no images, or the first is not an image.
         """
         iterator = iter(images)
         try:
             first = next(iterator)
         except StopIteration:
-            raise VideoError(f"{name} is empty: it gave no frame") from None
+            raise VideoError(f"{name} is empty: it has no frame") from None
         rgb = self._image(first, 0, name)
         self._images: Iterator[Any] = itertools.chain([rgb], iterator)
         self._info = VideoInfo(name=name, size_hw=rgb.shape[:2], fps=fps, num_frames=None)
@@ -92,9 +92,9 @@ class IteratorSource(_ForwardSource):
 
 
 class _LiveSource(_ForwardSource):
-    """Grabs in a thread and delivers the newest frame: a slow reader skips frames instead of falling behind.
+    """Grabs frames in a thread and yields the newest: a slow reader skips frames instead of falling behind.
 
-    Frames are numbered as delivered; `time_s` is wall-clock time, so skipped frames appear as gaps in time.
+    Frames are numbered as yielded; `time_s` is wall-clock time, so skipped frames appear as gaps in time.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class _LiveSource(_ForwardSource):
         while stop is None or self._next_index < stop:
             item = self._newest.get()
             if item is None:
-                self._offer(None)  # for the next reader
+                self._offer(None)  # wake the next reader
                 return
             if isinstance(item, BaseException):
                 self._offer(item)
@@ -154,7 +154,7 @@ class _LiveSource(_ForwardSource):
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Silence OpenCV, which reports every failed attempt to open a camera on stderr; one error is enough."""
-    log: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # where OpenCV 5 has it
+    log: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # its place in OpenCV 5
     before = log.getLogLevel()
     log.setLogLevel(0)  # silent
     try:
@@ -170,7 +170,7 @@ class CameraSource(_LiveSource):
         """Open the camera and take a first frame.
 
         Raises:
-            VideoError: there is no such camera, it is in use, or it gives no picture.
+            VideoError: the camera does not exist, is in use, or gives no picture.
         """
         super().__init__()
         with _quiet_opencv():
@@ -212,7 +212,7 @@ class StreamSource(_LiveSource):
         """Connect.
 
         Raises:
-            VideoError: nothing answers within 20 seconds, or it sends no video.
+            VideoError: there is no answer within 20 seconds, or no video in the stream.
         """
         super().__init__()
         options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}

@@ -16,15 +16,15 @@ NIFTI_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
 
 
 class NiftiSource(VolumeSource):
-    """A NIfTI (or MGH) volume: slices along its third axis, or frames in time where each volume is one slice.
+    """A NIfTI (or MGH) volume: slices along its third axis, or frames in time if each volume is one slice.
 
-    Slices are shown in the radiological convention: up is the head, or the front where the head is not in view; left on
-    the screen is the patient's right, or the front. Their order is that of the file. The label volume is not affected:
-    it has the file's own grid.
+    Slices are shown in the radiological convention: up is the head, or the front if the head is not in view; left on
+    the screen is the patient's right, or the front. Their order is that of the file. Label volumes are not affected:
+    they have the file's own grid.
     """
 
     def __init__(self, path: str | Path, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> None:
-        """Open the file. A compressed file is unpacked into memory; of others slices are read as needed.
+        """Open the file. A compressed file is unpacked into memory; otherwise slices are read as needed.
 
         Raises:
             VideoError: the file is missing, damaged, not a volume, or a series of volumes.
@@ -42,8 +42,8 @@ class NiftiSource(VolumeSource):
         except Exception as error:  # nibabel, gzip and numpy each raise their own kinds
             raise VideoError(f"{path} cannot be read as a volume: {error}") from error
         if not isinstance(image, nibabel.spatialimages.SpatialImage):
-            raise VideoError(f"{path} does not hold a volume but {type(image).__name__.removesuffix('Image')} data")
-        if stored.dtype.names:  # RGB24: three bytes with names
+            raise VideoError(f"{path} holds not a volume but {type(image).__name__.removesuffix('Image')} data")
+        if stored.dtype.names:  # RGB24: three named bytes
             stored = stored.view((np.uint8, len(stored.dtype.names)))[..., :3]
             stored, colors = np.moveaxis(stored, -1, 0), True
         else:
@@ -94,7 +94,7 @@ class NiftiSource(VolumeSource):
 
 
 def _calibrated(header: Any) -> tuple[float, float] | None:
-    """Return the values that the file declares as black and white; None for most files, which declare none."""
+    """Return the values that the file declares as black and white; None if it declares none, as most files."""
     if "cal_min" not in header.keys():  # noqa: SIM118 (a header is not a mapping)
         return None
     low, high = float(header["cal_min"]), float(header["cal_max"])

@@ -1,6 +1,6 @@
-"""Sources of frames: `open_source` takes a file, a folder, a camera, an address, arrays or an iterator.
+"""Sources of frames: `open_source` accepts a file, a folder, a camera, an address, arrays or an iterator.
 
-Every source delivers upright RGB frames with their number and time, and knows nothing of models or masks.
+Every source yields upright RGB frames with their number and time, and knows nothing of models or masks.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window
     Args:
         source: see above. Images are anything that `read_image` takes.
         fps: frames per second of folders, stacks, arrays and iterators.
-        window: (center, width) of the values that a stack of more than 8 bits is to show; see
+        window: (center, width) of the values to show of a stack of more than 8 bits; see
             `masklet.media.volume`. Ignored for other sources.
 
     Raises:
         VideoError: the source is missing, empty, not a video, or of another type.
-        EngineError: pydicom or nibabel is needed and not installed.
+        EngineError: pydicom or nibabel is needed but not installed.
     """
     if isinstance(source, BaseSource) or (hasattr(source, "frames") and hasattr(source, "info")):
         return source  # type: ignore[return-value]
@@ -107,7 +107,7 @@ def _open_address(url: str, fps: float, window: Window | None) -> FrameSource:
     if not url.startswith(("http://", "https://")):
         return StreamSource(url)
     source = VideoFileSource(url)
-    if source.info.duration_s is None:  # without an end: a camera with HTTP, or live HLS
+    if source.info.duration_s is None:  # no end: a camera over HTTP, or live HLS
         source.close()
         return StreamSource(url)
     return source
@@ -120,11 +120,11 @@ class FolderSource(StillSource):
         """List the folder and read the first image.
 
         Raises:
-            VideoError: the folder is missing, or no image is in it.
+            VideoError: the folder is missing, or has no images.
         """
         folder = Path(folder)
         self.files = image_files(folder)
-        """(F,) the images' paths."""
+        """(F,) paths of the images."""
         if not self.files:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
             count = sum(1 for _ in folder.iterdir())
@@ -153,7 +153,7 @@ class ArraySource(StillSource):
         """Read the first image.
 
         Raises:
-            VideoError: there is none, or it is not an image.
+            VideoError: there are no images, or the first is not an image.
         """
         if isinstance(images, np.ndarray) and images.ndim != 4:
             raise VideoError(f"a video array must be (T, H, W, 3), got {images.shape}: for one image use a Segmenter")

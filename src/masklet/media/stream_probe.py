@@ -1,6 +1,6 @@
-"""One video stream of a file: its packets and frames as FFmpeg gives them, and the facts that decoding one frame tells.
+"""One video stream of a file: its packets and frames, as from FFmpeg, and the facts known after decoding one frame.
 
-Knows nothing of frame numbers and of moving around in a file; see `masklet.media.video_file`.
+Knows nothing of frame numbers and of seeking; see `masklet.media.video_file`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Orientation:
         if side_data is None:
             return cls()
         a, b, _, c, d = np.frombuffer(bytes(cast(Buffer, side_data)), dtype=np.int32)[:5].tolist()
-        sign = -1 if a * d < b * c else 1  # a mirrored picture is mirrored after it was turned
+        sign = -1 if a * d < b * c else 1  # mirroring is applied after the rotation
         degrees = round(math.degrees(math.atan2(b, sign * a)) / 90) * 90 % 360
         if abs(b) > abs(a):
             return cls(True, c < 0, b < 0, degrees)
@@ -60,15 +60,15 @@ class Orientation:
 
 @dataclass(frozen=True, slots=True)
 class StreamProbe:
-    """Facts about a video stream that take the decoding of one frame."""
+    """Facts about a video stream that are known after decoding one frame."""
 
     orientation: Orientation
     stored_hw: tuple[int, int]
     """Size before the frames are made upright."""
     untagged_matrix: str
-    """Colour matrix, where the stream declares none."""
+    """Colour matrix, used if the stream declares none."""
     has_stamps: bool
-    """False where time stamps do not follow the order of presentation."""
+    """False if time stamps do not follow the order of presentation."""
     first_pts: int | None
     time_base: Fraction
     fps: float
@@ -109,12 +109,12 @@ class StreamProbe:
         )
 
     def info(self, name: str, path: str, num_frames: int | None, *, is_cut: bool) -> VideoInfo:
-        """Return what is known about the video.
+        """Return the facts about the video.
 
         Args:
             name: for messages.
             path: for FFmpeg.
-            num_frames: that exist.
+            num_frames: number of existing frames.
             is_cut: the file announces more frames; its duration is then not the file's own.
         """
         return VideoInfo(
@@ -160,10 +160,9 @@ def decode(
 
 
 def whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Yield all packets but a last one that is cut off.
+    """Yield all packets except a truncated last one.
 
-    With it, frames before it would be lost as well: PyAV drops the frames that a decoder still holds when draining it
-    fails.
+    That packet would cost frames before it, too: PyAV drops the frames that a decoder still holds if draining fails.
     """
     held: Packet[VideoStream] | None = None
     for packet in container.demux(stream):

@@ -35,7 +35,7 @@ class TiffStackSource(VolumeSource):
         """
         self._path = Path(path)
         self._is_cut = False
-        self._lock = threading.Lock()  # a pass runs in its own thread, and there is one file position
+        self._lock = threading.Lock()  # each pass has its own thread, but the file has one position
         try:
             self._file = Image.open(self._path)
         except FileNotFoundError as error:
@@ -46,7 +46,7 @@ class TiffStackSource(VolumeSource):
             raise VideoError(f"cannot read {path}: {error}") from error
         try:
             count = self._count_pages()
-            self._file.seek(0)  # its description is that of the stack
+            self._file.seek(0)  # the first page describes the stack
             description = str(self._file.tag_v2.get(270, ""))  # type: ignore[attr-defined]
             self._check_description(description, count)
             width, height = self._file.size
@@ -63,7 +63,7 @@ class TiffStackSource(VolumeSource):
             raise
 
     def _count_pages(self) -> int:
-        """Count the pages that can be reached: each holds the position of the next, and in a cut file one is wrong."""
+        """Count the readable pages: each holds the position of the next, which is wrong in a truncated file."""
         count = 1
         try:
             while True:
@@ -88,7 +88,7 @@ class TiffStackSource(VolumeSource):
         channels = re.search(r'\bchannels=(\d+)|SizeC="(\d+)"', description)
         if channels and _number_in(channels) > 1 and len(self._file.getbands()) == 1:
             raise VideoError(
-                f"{self._path} has {_number_in(channels):.0f} channels as pages of their own: save one of them, or a "
+                f"{self._path} has {_number_in(channels):.0f} channels as separate pages: save one of them, or a "
                 "colour stack"
             )
         promised = re.search(r"\bimages=(\d+)", description)
@@ -137,7 +137,7 @@ _MM = {
 
 
 def _tiff_spacing_mm(image: Image.Image, description: str) -> tuple[float, float, float]:
-    """Return the distance between slices, rows and columns; 1 where the file does not state it."""
+    """Return the distance between slices, rows and columns; 1 if the file does not state it."""
     if ome := [re.search(rf'PhysicalSize{axis}="([\d.eE+-]+)"', description) for axis in "ZYX"]:
         unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', description)
         in_mm = _MM.get(unit.group(1) if unit else "µm", 1e-3)
@@ -145,7 +145,7 @@ def _tiff_spacing_mm(image: Image.Image, description: str) -> tuple[float, float
             row, column = _number_in(ome[1]) * in_mm, _number_in(ome[2]) * in_mm
             return (_number_in(ome[0]) * in_mm if ome[0] else row), row, column
     if not description.startswith("ImageJ"):
-        return 1.0, 1.0, 1.0  # the resolution in other TIFFs is meant for printing
+        return 1.0, 1.0, 1.0  # in other TIFFs, the resolution is for printing
     tags = image.tag_v2  # type: ignore[attr-defined]
     unit = re.search(r"^unit=(.+)$", description, re.MULTILINE)
     in_mm = _MM.get(unit.group(1).strip() if unit else "", 1.0)

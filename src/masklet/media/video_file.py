@@ -1,8 +1,8 @@
 """Video files through FFmpeg: any container and codec, upright, exact frame numbers, in bounded memory.
 
-Frame i is the i-th in order of presentation. Passes from the start just count. Everything else (random access, running
-backwards, counting after a damaged packet) looks time stamps up in a timeline of the packets, which is made by one pass
-over the file, without decoding, when it is first needed.
+Frame i is the i-th in order of presentation. Passes from the start only count frames. Everything else (random access,
+running backwards, counting after a damaged packet) looks up time stamps in a timeline of the packets, which is made on
+first use by one pass over the file, without decoding.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHUNK_BYTES = 192 * 2**20
 """Frames decoded at once when running backwards: at least 4, at most 32."""
 
 SLACK_FRAMES = 2
-"""Frames at the end that may be missing without an error: encoders and cutters leave such ends."""
+"""Frames that may be missing at the end without an error: some encoders and editors leave such files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class _Timeline:
     """Time stamps of all frames, in units of the stream's time base."""
 
     pts: NDArray[np.int64]
-    """(F,) ascending."""
+    """(F,) time stamps, ascending."""
     key_pts: NDArray[np.int64]
-    """(G,) ascending: frames from which decoding can start."""
+    """(G,) time stamps of key frames, ascending: decoding can start there."""
 
     def index_of(self, pts: int) -> int | None:
         """Return the number of the frame with this time stamp, or None."""
@@ -59,7 +59,7 @@ class VideoFileSource(BaseSource):
     """A video file, or an http(s) address of one.
 
     Every pass of `frames` opens the file again, so several can run at once, each in its own thread; `frame` keeps one
-    reader and the frames around the last one asked for, and belongs to one thread.
+    reader and the frames around the last one requested, and must be used by one thread.
 
     A file that breaks off (its index or its duration promise more frames than there are) delivers its frames, and then
     raises `VideoError`. A single damaged packet in the middle costs its frame; all others keep their numbers.
@@ -83,7 +83,7 @@ class VideoFileSource(BaseSource):
         self._recent: OrderedDict[int, VideoFrame] = OrderedDict()
         self._last: Frame | None = None
         self._promised_frames: int | None = None
-        """More than `info.num_frames` when the file breaks off."""
+        """Number of frames that the file announces; more than `info.num_frames` if it breaks off."""
 
         with self._open() as container:
             stream = video_stream(container, self._name)
@@ -115,15 +115,15 @@ class VideoFileSource(BaseSource):
         return self.picture(index, size_hw) if decoded is None else self._to_rgb(decoded, size_hw)
 
     def _decoded(self, index: int) -> VideoFrame:
-        """Return the decoder's frame, from which any size can be made. The last ones are kept."""
+        """Return the decoder's frame, which can be converted to any size. The last ones are cached."""
         self._check_index(index)
         if index in self._recent:
             self._recent.move_to_end(index)
             return self._recent[index]
         if self._cursor is None:
             self._cursor = _Cursor(self)
-        # A caller who steps back by one frame will do so again: begin earlier. Keep all frames that are decoded on the
-        # way: of several threads that ask for consecutive frames at once, any can come first.
+        # A caller that steps back by one frame will do so again: begin earlier. Keep all frames decoded on the way:
+        # if several threads request consecutive frames, any of them can come first.
         first = max(0, index - self._chunk_frames // 2)
         if self._cursor.next_index == index:
             first = index
@@ -211,7 +211,7 @@ class VideoFileSource(BaseSource):
 
     @property
     def _address(self) -> str:
-        # With "file:" FFmpeg does not take a name with a colon for an address.
+        # With "file:", FFmpeg does not mistake a name with a colon for an address.
         return self._name if self._is_url else f"file:{self._name}"
 
     def _open(self) -> InputContainer:
@@ -227,7 +227,7 @@ class VideoFileSource(BaseSource):
             raise VideoError(f"cannot open {self._name} as a video: {reason}{hint}", frame_index=None) from error
 
     def _count(self, container: InputContainer, stream: VideoStream) -> int | None:
-        """Count the frames; set `_promised_frames` when the file announces clearly more."""
+        """Count the frames; set `_promised_frames` if the file announces clearly more."""
         if "mov" in container.format.name and stream.frames:
             entries = list(getattr(stream, "index_entries", ()))  # the sample table: no packet has to be read
             if entries:
@@ -249,7 +249,7 @@ class VideoFileSource(BaseSource):
         return num_frames
 
     def _get_timeline(self) -> _Timeline | None:
-        """Return the timeline, made once; None when time stamps are missing or repeated, and one can only count."""
+        """Return the timeline, made once; None if time stamps are missing or repeated: then frames are counted."""
         if not self._is_scanned:
             self._is_scanned = True
             self._timeline = self._scan()
@@ -300,14 +300,14 @@ class VideoFileSource(BaseSource):
 
 
 class _Cursor:
-    """One open decoder: reads ranges, and continues from its position where that is nearer than a key frame."""
+    """One open decoder: reads ranges, and continues from its position if that is nearer than a key frame."""
 
     def __init__(self, source: VideoFileSource) -> None:
         self._source = source
         self._container: InputContainer | None = None
         self._decoded: Iterator[tuple[int, VideoFrame]] = iter(())
         self.next_index = 0
-        """Number of the frame after the last one that was decoded."""
+        """Number of the frame after the last one decoded."""
 
     def close(self) -> None:
         if self._container is not None:
@@ -320,7 +320,7 @@ class _Cursor:
             yield self._source._to_frame(decoded, index)
 
     def decoded(self, start: int, stop: int | None, step: int = 1) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield the same frames as the decoder gives them, with their numbers."""
+        """Yield the same frames in the decoder's format, with their numbers."""
         if stop is not None and start >= stop:
             return
         pending = self._go_to(start)
@@ -344,14 +344,14 @@ class _Cursor:
                 return
 
     def _go_to(self, index: int) -> tuple[int, VideoFrame] | None:
-        """Move so that the next frame is at or before `index`; return that frame if it had to be decoded for this."""
+        """Seek so that the next frame is at or before `index`; return that frame if seeking had to decode it."""
         if self._container is not None and self.next_index == index:
             return None
         if index == 0:
             self._restart()
             return None
         timeline = self._source._get_timeline()
-        # Without a timeline no landing place can be recognised: count from here, or from the start if it lies behind.
+        # Without a timeline, the position after a seek is unknown: count from here, or from the start to go back.
         if timeline is None or index >= len(timeline.pts):
             if self._container is None or self.next_index > index:
                 self._restart()
@@ -362,8 +362,8 @@ class _Cursor:
         if self._container is not None and nearest is not None and nearest <= self.next_index <= index:
             return None
         # A container may seek by decoding time, which is not the order of presentation, or only roughly. So decode one
-        # frame and look up its number: behind `index`, try the key frame before. The first key frame is left out: to
-        # seek there means to start again.
+        # frame and look up its number: if it is after `index`, try the key frame before. The first key frame is left
+        # out: seeking there is the same as a restart.
         for pts in keys[:-1]:
             landed = self._seek(pts)
             if landed is not None and landed[0] <= index:
@@ -375,7 +375,7 @@ class _Cursor:
         self.close()
         self._container = self._source._open()
         stream = video_stream(self._container, self._source._name)
-        stream.thread_type = "AUTO"  # frames in parallel too; FFmpeg's own default is slices
+        stream.thread_type = "AUTO"  # also decode frames in parallel; FFmpeg's default is slices only
         self._decoded = self._counted(decode(self._container, stream, self._source._get_timeline))
         self.next_index = 0
 
@@ -405,7 +405,7 @@ class _KeyFrames:
     """A decoder for single key frames."""
 
     MAX_PACKETS = 200
-    """Packets read at most from the position that seeking reached to the key frame."""
+    """Largest number of packets read between the position after a seek and the key frame."""
 
     def __init__(self, source: VideoFileSource) -> None:
         self._container = source._open()
@@ -421,7 +421,7 @@ class _KeyFrames:
             self._container.seek(pts, stream=self._stream, backward=True)
             for packet in itertools.islice(self._container.demux(self._stream), self.MAX_PACKETS):
                 if packet.pts == pts and packet.is_keyframe:
-                    # Draining gives the frame at once, not after those that follow it.
+                    # Draining returns the frame immediately, not after the following ones.
                     frames = [*context.decode(packet), *context.decode(None)]
                     return next((frame for frame in frames if frame.pts == pts), None)
         except av.FFmpegError:

@@ -1,10 +1,10 @@
 """Stacks of slices as videos, one frame per slice: the common part of TIFF, DICOM and NIfTI.
 
 Slices of 8 bits stay as they are. All other values are mapped to 8 bits by one range, the same for the whole stack, so
-that brightness never jumps from slice to slice: a) the window that the caller gives; b) that of the file (DICOM: Window
+that brightness never jumps from slice to slice: a) the caller's window; b) that of the file (DICOM: Window
 Center and Width of the middle slice; NIfTI: `cal_min`, `cal_max`); c) from the 0.5th to the 99.5th percentile of
-sixteen slices spread over the stack. So 12 bits in a 16-bit file have their proper brightness; for the full range of 16
-bits give the window (32768, 65536). NIfTI does not say what was measured: for CT give a window.
+sixteen slices spread over the stack. So 12 bits in a 16-bit file have the right brightness; for the full range of 16
+bits pass the window (32768, 65536). NIfTI does not state what was measured: for CT pass a window.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from masklet.media.images import read_image
 from masklet.records import ByteArray
 
 Window = tuple[float, float]
-"""(center, width) in the units of the stack: Hounsfield units for CT."""
+"""(center, width) in the units of the stack, such as Hounsfield units for CT."""
 
 
 class VolumeSource(StillSource):
     """Maps values to 8 bits; a subclass reads them."""
 
     _is_inverted = False
-    """True where the lowest value is white, as on X-ray film."""
+    """True if the lowest value is white, as on X-ray film."""
 
     def __init__(
         self, name: str, count: int, fps: float, window: Window | None, codec: str, volume: VolumeInfo | None
@@ -60,7 +60,7 @@ class VolumeSource(StillSource):
         indices = sorted({round(part) for part in np.linspace(0, count - 1, min(16, count))})
         samples = []
         for index in indices:
-            with suppress(VideoError):  # a damaged slice is reported when it is shown
+            with suppress(VideoError):  # damaged slices are reported when they are shown
                 values = self._values(index).ravel()[::7]
                 samples.append(values[np.isfinite(values)])
         values = np.concatenate(samples).astype(np.float64)
@@ -87,7 +87,7 @@ def needed(module: str, extra: str) -> Any:
     """Import a module of an optional extra.
 
     Raises:
-        EngineError: it is not installed.
+        EngineError: the module is not installed.
     """
     try:
         return import_module(module)

@@ -1,4 +1,4 @@
-"""Pictures to a video file: H.264, VP9 or ProRes, with or without alpha; uneven time stamps and sound are kept."""
+"""Writes pictures to video files: H.264, VP9 or ProRes, with or without alpha, with uneven time stamps and sound."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def h264(quality: int = 18) -> VideoCodec:
     Args:
         quality: x264's constant rate factor: 18 looks like the source, larger is smaller.
     """
-    # x264 where FFmpeg has it; builds without GPL parts use the encoder that comes closest.
+    # x264 if FFmpeg has it; builds without GPL parts use the most similar encoder.
     return VideoCodec(
         ("libx264", "libopenh264", "mpeg4"),
         "yuv420p",
@@ -56,16 +56,16 @@ def h264(quality: int = 18) -> VideoCodec:
 
 
 def vp9(*, alpha: bool, quality: int = 24) -> VideoCodec:
-    """Return VP9 for WebM, with alpha as browsers show it.
+    """Return VP9 for WebM, with alpha for browsers.
 
     Args:
-        alpha: whether pictures have alpha.
+        alpha: True if pictures have alpha.
         quality: libvpx's constant quality: 24 looks good, larger is smaller.
     """
     return VideoCodec(
         ("libvpx-vp9",),
         "yuva420p" if alpha else "yuv420p",
-        # Without reference frames that are never shown, which libvpx cannot have with alpha.
+        # No hidden reference frames, which libvpx does not support with alpha.
         {
             "crf": str(quality),
             "b": "0",
@@ -73,7 +73,7 @@ def vp9(*, alpha: bool, quality: int = 24) -> VideoCodec:
             "cpu-used": "5",
             "row-mt": "1",
             "auto-alt-ref": "0",
-            "lag-in-frames": "4",  # of 25, which take gigabytes at 4K
+            "lag-in-frames": "4",  # instead of 25, which take gigabytes at 4K
         },
         frozenset({"opus", "vorbis"}),
         audio="libopus",
@@ -93,22 +93,22 @@ def prores() -> VideoCodec:
 
 
 class VideoWriter:
-    """A video file that grows; a context manager, which finishes the file in every case.
+    """Writes a video file frame by frame; a context manager, which finishes the file in every case.
 
     a) Frames keep their time stamps, so uneven ones stay uneven; the first frame written is time 0.
     b) They are written upright: no rotation is left for the player.
-    c) The source's audio is copied for the same time span, and encoded again where the container cannot hold it.
-    d) 4:2:0 in H.264 needs even sides: an odd one gets its last row or column twice, so the video is a pixel larger.
+    c) The source's audio is copied for the same time span, and encoded again if the container cannot hold it.
+    d) 4:2:0 in H.264 needs even sides: for odd ones the last row or column is repeated, so the video is a pixel larger.
     """
 
     def __init__(self, path: str | Path, info: VideoInfo, codec: VideoCodec, *, keep_partial: bool = True) -> None:
         """Prepare; the file is opened with the first picture.
 
         Args:
-            path: an existing file is replaced in the end; its suffix decides the container.
+            path: its suffix decides the container; an existing file is replaced at the end.
             info: of the source, for its rate and its audio.
             codec: see above.
-            keep_partial: when the block fails, keep what has been written.
+            keep_partial: if the block fails, keep the frames written so far.
 
         Raises:
             OutputError: the place cannot be written, or FFmpeg lacks the encoder.
@@ -134,9 +134,9 @@ class VideoWriter:
         self.num_frames = 0
 
     def to_finish(self) -> int:
-        """Return the bytes that finishing takes, apart from the frames that the encoder holds back.
+        """Return the bytes needed for finishing, apart from the frames that the encoder still holds.
 
-        These are the index, some 40 bytes per frame, twice since it is moved to the front, and packets of the audio.
+        These are the index, about 40 bytes per frame, twice because it is moved to the front, and audio packets.
         """
         return 256 * self.num_frames
 
@@ -145,7 +145,7 @@ class VideoWriter:
 
         Args:
             picture: (H, W, 3), or (H, W, 4) with straight alpha for a codec that has it.
-            time_s: on the source's clock, later than the one before.
+            time_s: on the source's clock, later than that of the previous picture.
 
         Raises:
             OutputError: it cannot be written.
@@ -160,7 +160,7 @@ class VideoWriter:
                 self._open(time_s, picture.shape[0], picture.shape[1])
             assert self._container is not None
             assert self._stream is not None
-            # Of two frames within one tick the second moves to the next, for time stamps must rise.
+            # Time stamps must increase: of two frames within one tick, the second gets the next tick.
             pts = max(self._last_pts + 1, round((time_s - self._first_s) / self._time_base))
             kind = "rgba" if picture.shape[2] == 4 else "rgb24"
             encoded = av.VideoFrame.from_ndarray(picture, format=kind).reformat(
@@ -177,7 +177,7 @@ class VideoWriter:
 
     def _open(self, first_s: float, height: int, width: int) -> None:
         self._temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=self._keep_partial))
-        # The index goes to the front, so that browsers start at once.
+        # The index is moved to the front, so that browsers start playing immediately.
         options = {"movflags": "+faststart"} if self.path.suffix.lower() in (".mp4", ".mov") else {}
         self._container = av.open(f"file:{self._temporary}", "w", options=options)
         self._stack.callback(self._finish)
@@ -187,7 +187,7 @@ class VideoWriter:
         context.height, context.width, context.pix_fmt = height, width, self._codec.pixel_format
         context.time_base = self._time_base
         context.sample_aspect_ratio = self._info.pixel_aspect
-        # Declare BT.709, so that players show the colours that were drawn.
+        # Declare BT.709, so that players show the colours as drawn.
         context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
         stream.options = dict(self._codec.options)
         if self._codec.has_alpha and self.path.suffix.lower() == ".webm":
@@ -208,7 +208,7 @@ class VideoWriter:
                 self._audio.copy_until(float(self._last_pts * self._time_base + 1 / self._rate))
                 self._audio.close()
             self._container.close()
-        except (av.FFmpegError, OSError) as error:  # as when the disk is full
+        except (av.FFmpegError, OSError) as error:  # such as a full disk
             with suppress(av.FFmpegError, OSError):
                 self._container.close()
             self._temporary.unlink(missing_ok=True)
@@ -224,7 +224,7 @@ class VideoWriter:
 
 
 class _AudioCopy:
-    """Carries the audio of a file along with its video, packet by packet."""
+    """Copies the audio of a file along with the video, packet by packet."""
 
     def __init__(
         self, output: OutputContainer, source: InputContainer, stream: AudioStream, start_s: float, codec: VideoCodec
@@ -239,7 +239,7 @@ class _AudioCopy:
         if self._copies:
             self._target = output.add_stream_from_template(stream)
         else:
-            # A rate and layouts that every encoder takes: raw audio may declare neither.
+            # A rate and layouts that all encoders support: raw audio may declare neither.
             layout = "mono" if stream.codec_context.channels == 1 else "stereo"
             self._target = cast(AudioStream, output.add_stream(codec.audio, rate=48_000, layout=layout))
             kind, size = ("flt", 960) if codec.audio == "libopus" else ("fltp", 1024)
@@ -251,7 +251,7 @@ class _AudioCopy:
 
     @classmethod
     def start(cls, output: OutputContainer, path: str, start_s: float, codec: VideoCodec) -> _AudioCopy | None:
-        """Begin at `start_s` on the file's own clock; None if the audio cannot be read, and is left out."""
+        """Start at `start_s` on the file's own clock; None if the audio cannot be read and is left out."""
         try:
             source = av.open(path, mode="r")
         except av.FFmpegError:
@@ -297,7 +297,7 @@ class _AudioCopy:
             if packet.pts is None or packet.size == 0:
                 continue
             time_s = float(packet.pts * packet.time_base) - self._start_s
-            # The first packets of a codec have times before 0 and prime the decoder: they belong to the start, too.
+            # The first packets of a codec have times before 0 and prime the decoder: they are also needed at the start.
             if time_s > -0.05:
                 yield time_s, packet
 
@@ -307,7 +307,7 @@ class _AudioCopy:
             for frame in packet.decode():
                 if self._next_sample is None:
                     self._next_sample = round(((frame.time or 0.0) - self._start_s) * 48_000)
-                frame.pts = None  # counted below, as the resampler cuts frames to the encoder's size
+                frame.pts = None  # set below: the resampler splits frames to the encoder's size
                 self._mux(self._resampler.resample(frame))
 
     def _mux(self, frames: Iterable[av.AudioFrame]) -> None:

@@ -1,4 +1,4 @@
-"""The picture behind the objects: an image, or a video that begins again where it is shorter."""
+"""The picture behind the objects: an image, or a video that is repeated if it is shorter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Asset = str | Path | ByteArray
 
 
 class Backdrop(Protocol):
-    """Gives the background at any time, in the frame's size."""
+    """Source of the background at any time, in the frame's size."""
 
     def at(self, time_s: float) -> ByteArray:
         """Return the background, (H, W, 3), at a time in seconds from the beginning."""
@@ -37,7 +37,7 @@ def open_backdrop(composition: Composition, assets: dict[str, Asset], size_hw: t
 
     Args:
         composition: the effects.
-        assets: files or images, by the `asset_id` that the composition names.
+        assets: files or images, by the composition's `asset_id`.
         size_hw: of the frames.
 
     Raises:
@@ -70,7 +70,7 @@ class _Still:
 
 
 class _Loop:
-    """A repeated video: shows each frame until the next one is due."""
+    """A repeated video: each frame is shown until the time of the next."""
 
     def __init__(self, source: FrameSource, effect: VideoBackground, size_hw: tuple[int, int]) -> None:
         self._source = source

@@ -1,9 +1,9 @@
 """The description of a rendered picture: one effect for the background, and effects for each object.
 
-Every effect is one frozen record. Its fields declare their allowed values, and from these come the checks, the JSON of
-the server and the command line, and the JSON schema from which the page builds its form.
+Every effect is one frozen record. Its fields declare their allowed values, from which the checks, the JSON of the
+server and the command line, and the JSON schema for the page's form are derived.
 
-Lengths are in units: 1 unit is one pixel at 854 x 480, so that an effect looks alike at every size.
+Lengths are in units: 1 unit is one pixel at 854 x 480, so that an effect looks the same at every size.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Edges(Options):
 
     label = "edges"
     refine: bool = switch_field(True, "Follow the image's edges")
-    """Decide by colour, within a band along the outline, which fraction of a pixel belongs to the object."""
+    """Estimate by colour, within a band along the outline, the fraction of each pixel that belongs to the object."""
     feather: float = number_field(0, 0, 40, "Softness")
     """Additional blur of the edge, units."""
     decontaminate: bool = switch_field(True, "Remove the old background's colour from edges")
@@ -227,7 +227,7 @@ class Composition:
 
     background: Effect = field(default_factory=KeepBackground)
     objects: Mapping[int | Literal["*"], tuple[Effect, ...]] = field(default_factory=dict)
-    """Effects by object id; "*" holds for objects that have no effects of their own."""
+    """Effects by object id; "*" applies to objects without their own effects."""
     cutout: tuple[int, ...] | None = None
     """Ids of the objects that are put in front of the background; None means all."""
     edges: Edges = field(default_factory=Edges)
@@ -244,7 +244,7 @@ class Composition:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Composition:
-        """Read what `to_dict` writes; everything may be left out.
+        """Create a composition from the JSON of `to_dict`; all fields are optional.
 
         Args:
             document: `{"background": {"effect": "blur", "strength": 0.5}, "objects": {"1": [{"effect": "outline"}],
@@ -281,10 +281,10 @@ class Composition:
 
     @property
     def asset_ids(self) -> tuple[str, ...]:
-        """Ids of the assets that must come with it.
+        """Ids of the assets that it needs.
 
         Raises:
-            ConfigError: the background is an image or video, and none is named.
+            ConfigError: the background is an image or video without an asset id.
         """
         if not isinstance(self.background, ImageBackground | VideoBackground):
             return ()
@@ -304,7 +304,7 @@ class Composition:
         return effects[-1] if effects else None
 
     def uses(self, kind: type[Effect]) -> bool:
-        """Return whether any object has an effect of this kind."""
+        """Return True if any object has an effect of this kind."""
         return any(isinstance(effect, kind) for effects in self.objects.values() for effect in effects)
 
 
@@ -312,7 +312,7 @@ def find_effect(effect_id: str, target: str) -> type[Effect]:
     """Return the effect of this name for the target "object" or "background".
 
     Raises:
-        ConfigError: there is none; the message lists those that are.
+        ConfigError: it does not exist; the message lists those that do.
     """
     for kind in EFFECTS:
         if kind.id == effect_id and kind.target == target:

@@ -1,4 +1,4 @@
-"""One frame with its effects: their order, and the state that is kept from frame to frame.
+"""Renders one frame with its effects: their order, and the state kept between frames.
 
 a) Removed objects are painted over. b) Effects change the pixels of their objects (blur, pixelate, grey, colour).
 c) The cut-out objects are put in front of the background. d) Spotlights darken the rest. e) Tints, lines and trails are
@@ -72,9 +72,9 @@ class Renderer:
         Args:
             composition: the effects.
             size_hw: of the frames.
-            objects: for their colours.
-            assets: backgrounds by the `asset_id` that the composition names.
-            plate: the background behind removed objects, as other frames show it.
+            objects: the objects, for their colours.
+            assets: backgrounds by the composition's `asset_id`.
+            plate: the background behind removed objects, collected from other frames.
 
         Raises:
             ConfigError: an asset is missing.
@@ -115,7 +115,7 @@ class Renderer:
             trails: (P, 2) positions of each object's centre in pixels, the newest last.
 
         Returns:
-            (H, W, 3), or (H, W, 4) with straight alpha where the background is transparent.
+            (H, W, 3), or (H, W, 4) with straight alpha if the background is transparent.
 
         Raises:
             DataError: a mask does not have the size of the frame.
@@ -162,7 +162,7 @@ class Renderer:
         return self.composition.cutout is None or object_id in self.composition.cutout
 
     def _is_visible(self, object_id: int) -> bool:
-        """Return False for an object that was left behind in a background that has been replaced."""
+        """Return False for an object that is part of the replaced background."""
         shows_old = (KeepBackground, BlurBackground, GrayBackground, PixelateBackground)
         return isinstance(self.composition.background, shows_old) or self._is_cut_out(object_id)
 
@@ -179,7 +179,7 @@ class Renderer:
             side = 2 * round(effect.grow * self._unit) + 1
             kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
             hole |= cv2.dilate(layer.mask.astype(np.uint8), kernel).astype(np.uint8)
-        others = np.zeros(self.size_hw, np.bool_)  # objects that stay, from which no background is taken
+        others = np.zeros(self.size_hw, np.bool_)  # remaining objects, from which no background is taken
         removed_ids = {layer.object_id for layer in removed}
         for object_id, mask in masks.items():
             if object_id not in removed_ids:
@@ -295,13 +295,13 @@ def render_frame(
         rgb: (H, W, 3) uint8.
         masks: (H, W) bool by object id.
         composition: the effects.
-        objects: for their colours.
-        assets: backgrounds by the `asset_id` that the composition names: files, or (h, w, 3) images.
+        objects: the objects, for their colours.
+        assets: backgrounds by the composition's `asset_id`: files, or (h, w, 3) images.
         time_s: for a background video.
         trails: (P, 2) positions of each object's centre in pixels, the newest last.
 
     Returns:
-        (H, W, 3), or (H, W, 4) with straight alpha where the background is transparent.
+        (H, W, 3), or (H, W, 4) with straight alpha if the background is transparent.
 
     Raises:
         ConfigError: an asset is missing.

@@ -1,7 +1,7 @@
-"""Soft edges: a binary mask and its image give the fraction of each pixel that belongs to the object.
+"""Soft edges: estimates the fraction of each pixel that belongs to the object, from a binary mask and its image.
 
 A guided filter makes the mask a linear function of colour in a narrow band along its outline (`masklet.masks.edges`),
-so that the edge follows hair, leaves and blurred contours instead of stairs. All work is done within the object's box.
+so that the edge follows hair, leaves and blurred contours without stair steps. Only the object's box is processed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RADIUS = 5.0
 """Half the side of the guided filter's windows, units."""
 _EPSILON = 1e-3
 _GAIN = 1.8
-"""Slope of the edge. Where the image is flat, the filter's own ramp is as wide as its window."""
+"""Slope of the edge: in flat parts of the image, the filter's own ramp is as wide as its window."""
 _COARSE = 3.0
 """Side of the cells on which the filter's coefficients are computed, units."""
 _SMOOTH = 0.8
@@ -43,11 +43,11 @@ class Matte:
 
     window: Window
     alpha: FloatArray
-    """(h, w) in [0, 1]."""
+    """(h, w) opacity in [0, 1]."""
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom."""
+        """Left, top, right and bottom of the window in its frame."""
         rows, columns = self.window
         return columns.start, rows.start, columns.stop, rows.stop
 
@@ -71,7 +71,7 @@ def soft_matte(mask: BoolArray, rgb: ByteArray, edges: Edges, *, margin: float =
         mask: (H, W).
         rgb: (H, W, 3), the image that the mask belongs to.
         edges: refinement and softness.
-        margin: of the window around what the edges need, pixels.
+        margin: of the window, beyond the needs of the edges, pixels.
 
     Returns:
         None for an empty mask.

@@ -1,4 +1,4 @@
-"""Brushes: the work of each effect on pixels. Knows nothing of compositions and videos."""
+"""Painting: the pixel operations of the effects. Knows nothing of compositions and videos."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Canvas:
     def __init__(self, rgb: ByteArray, alpha: FloatArray | None = None) -> None:
         """
         Args:
-            rgb: (H, W, 3), painted over from now on.
+            rgb: (H, W, 3), modified in place.
             alpha: (H, W) in [0, 1]; None for a picture without alpha.
         """
         self.rgb = np.ascontiguousarray(rgb)
@@ -69,7 +69,7 @@ def blur(rgb: ByteArray, sigma: float, weights: FloatArray | None = None) -> Byt
 
     Args:
         rgb: (h, w, 3).
-        sigma: pixels; below 0.3 the image stays as it is.
+        sigma: pixels; below 0.3 the image is unchanged.
         weights: (h, w) in [0, 1]: pixels of weight 0 do not bleed into others.
     """
     if sigma < 0.3:
@@ -142,7 +142,7 @@ def draw_trail(size_hw: tuple[int, int], points_xy: FloatArray, width: float) ->
     right, bottom = min(size_hw[1], int(high[0])), min(size_hw[0], int(high[1]))
     if right <= left or bottom <= top:
         return None
-    fine = 2  # lines are drawn larger: OpenCV's antialiased ones have whole pixels' width
+    fine = 2  # lines are drawn at twice the size: OpenCV's antialiased lines have integer widths
     plane = np.zeros(((bottom - top) * fine, (right - left) * fine), np.uint8)
     bits = 4
     fixed = np.rint((points_xy - [left, top]) * fine * 2**bits).astype(int)  # fixed-point numbers for OpenCV
@@ -156,13 +156,13 @@ def draw_trail(size_hw: tuple[int, int], points_xy: FloatArray, width: float) ->
 
 
 def _pure(share: FloatArray) -> FloatArray:
-    """Cells that another thing touches count for nothing."""
+    """Return weights of 0 for cells that another object touches."""
     pure: FloatArray = ((share - np.float32(0.9)) * np.float32(10)).clip(0, 1)
     return pure
 
 
 def _weighted(rgb: ByteArray, weights: FloatArray, smooth: Callable[[FloatArray], FloatArray]) -> ByteArray:
-    """Smooth with weights for pixels; where all weights are near 0, take a wider smoothing."""
+    """Smooth with a weight per pixel; where all weights are near 0, smooth more widely."""
     total = smooth(weights)
     mean = smooth(rgb.astype(np.float32) * weights[..., None])
     if float(total.min()) < 0.02:

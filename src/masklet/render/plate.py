@@ -1,9 +1,9 @@
 """The background behind a removed object: taken from other frames, or guessed from its surroundings.
 
-A few frames are kept, each with its homography to the current one, which is followed from frame to frame on points of
-the background. A hole is filled from the frames that show it, the nearest in time first, warped to fit and corrected in
-brightness; a frame that does not agree with the surroundings of the hole is skipped. Pixels that no frame shows are
-filled from their surroundings at a small size.
+A few frames are kept, each with its homography to the current one, which is tracked from frame to frame by points of
+the background. A hole is filled from the frames that show it, the nearest in time first, warped and corrected in
+brightness; a frame that does not match the surroundings of the hole is skipped. Pixels that are visible in no frame
+are filled from their surroundings at a small size.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from masklet.records import BoolArray, ByteArray, FloatArray, Frame
 from masklet.render.matte import Window, blend, blurred, unit_of, window_around
 
 _MAX_FRAMES, _MAX_BYTES = 10, 128 * 2**20
-"""Bounds of the frames that are kept on either side of the current one."""
+"""Smallest and largest number of frames kept on either side of the current one."""
 _STRIDE = 8
-"""Frames from one kept frame to the next."""
+"""Distance between kept frames, in frames."""
 _SIDE = 480
 """Longer side of the images on which motion is estimated, pixels."""
 _LARGEST_DIFFERENCE = 22.0
@@ -33,15 +33,15 @@ _GUESS_SIDE = 96
 
 @dataclass(slots=True, eq=False)
 class _KeptFrame:
-    """An earlier or a later frame."""
+    """A kept frame, earlier or later than the current one."""
 
     rgb: ByteArray
     covered: BoolArray
     """(H, W) pixels of objects, with a margin."""
     to_current: NDArray[np.float64]
-    """(3, 3) from its pixels to those of the current frame."""
+    """(3, 3) homography from its pixels to those of the current frame."""
     age: int
-    """Frames from it to the current one; negative for a later frame."""
+    """Number of frames from it to the current one; negative for a later frame."""
 
 
 class CleanPlate:
@@ -60,7 +60,7 @@ class CleanPlate:
 
         Args:
             frames: every `stride`-th frame with its masks, starting with the first that is rendered.
-            stride: distance of the frames; negative for earlier frames.
+            stride: distance between the frames; negative for earlier frames.
         """
         back = np.eye(3)  # from the current frame to the first one
         last: tuple[ByteArray, BoolArray] | None = None
@@ -103,7 +103,7 @@ class CleanPlate:
         Args:
             rgb: (H, W, 3) the current frame.
             hole: (H, W).
-            others: (H, W) objects that stay; no background is taken from them.
+            others: (H, W) remaining objects; no background is taken from them.
 
         Returns:
             (H, W, 3).
@@ -170,13 +170,13 @@ class CleanPlate:
     def _motion(
         self, before: tuple[ByteArray, BoolArray], after: tuple[ByteArray, BoolArray]
     ) -> NDArray[np.float64] | None:
-        """Estimate the background's motion: a (3, 3) homography between two frames, or None where it is unclear."""
+        """Estimate the background's motion: a (3, 3) homography between two frames, or None if it is unclear."""
         free = (~_dilated(before[1], 6)).astype(np.uint8)
         corners = cv2.goodFeaturesToTrack(before[0], 240, 0.005, 7, mask=free)
-        if corners is None or len(corners) < 8:  # nothing to track: take a plain wall for standing still
+        if corners is None or len(corners) < 8:  # too few points to track, as on a plain wall: assume no motion
             difference = cv2.absdiff(before[0], after[0])[free > 0]
             return np.eye(3) if not difference.size or difference.mean() < 10 else None
-        moved, is_found, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # OpenCV's stubs know no None here
+        moved, is_found, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]  # OpenCV's stubs do not allow None here
             before[0], after[0], corners, None, winSize=(21, 21), maxLevel=3
         )
         good = is_found[:, 0] > 0
@@ -189,7 +189,7 @@ class CleanPlate:
         height, width = before[0].shape
         corners_xy = np.array([[[0, 0]], [[width, 0]], [[0, height]], [[width, height]]], np.float64)
         shift = np.abs(cv2.perspectiveTransform(corners_xy, matrix) - corners_xy).max()
-        if shift < 0.2:  # the camera stands still: no drift, no blur
+        if shift < 0.2:  # the camera is still: avoid drift and blur
             return np.eye(3)
         scale = min(1.0, _SIDE / max(self._size_hw))
         larger = np.diag([1 / scale, 1 / scale, 1.0])

@@ -1,4 +1,4 @@
-"""Paths of objects: the centres of their masks over the last moments."""
+"""Trails of objects: the recent centres of their masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from masklet.tracking.masklets import Masklets
 
 
 class Trails:
-    """Gives the path of each object that has a trail, for frames in any order; consecutive frames are cheapest."""
+    """Computes the path of each object that has a trail, for frames in any order; consecutive frames are fastest."""
 
     def __init__(self, masklets: Masklets, composition: Composition, fps: float) -> None:
         self._masklets = masklets

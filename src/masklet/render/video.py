@@ -1,4 +1,4 @@
-"""A whole medium with its effects, written frame by frame in memory that does not grow."""
+"""Renders a whole medium with its effects, frame by frame in constant memory."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from masklet.render.plate import CleanPlate
 from masklet.render.trails import Trails
 from masklet.tracking.masklets import LabelledMedium, Masklets
 
-"""Called with (frames done, frames in all)."""
+"""Called with (frames done, total number of frames)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One kind of file that renders are written to."""
+    """A file format for renders."""
 
     id: str
     name: str
@@ -54,7 +54,7 @@ CONTAINERS: dict[str, Container] = {
 """All containers by id."""
 
 AHEAD_FRAMES, AHEAD_STRIDE = 300, 5
-"""Frames that are searched ahead for the background behind a removed object, and their step."""
+"""Number of frames searched ahead for the background behind a removed object, and their step."""
 _AROUND_STRIDE, _AROUND_COUNT = 8, 5
 """The same for a preview, on either side."""
 
@@ -67,7 +67,7 @@ class Rendered:
     container: str
     num_frames: int
     is_complete: bool
-    """False if it was stopped; the file has the frames before."""
+    """False if it was cancelled; the file then has the frames before."""
 
 
 class _RenderWriter(Protocol):
@@ -105,10 +105,10 @@ def render_video(
         container: one of `CONTAINERS`; None chooses by the suffix.
         start: first frame.
         stop: the frame after the last one; None runs to the end.
-        assets: backgrounds by the `asset_id` that the composition names: files, or (h, w, 3) images.
+        assets: backgrounds by the composition's `asset_id`: files, or (h, w, 3) images.
         gif: size and rate of a GIF.
         progress: called after each frame.
-        cancelled: asked before each frame; once it returns True, the file is finished with the frames that it has.
+        cancelled: called before each frame; if it returns True, the file is finished with the frames so far.
 
     Returns:
         The result. After an error the frames before it are in the file, except for PNGs and GIFs.
@@ -117,8 +117,8 @@ def render_video(
         ConfigError: the container is unknown or an asset is missing.
         DataError: a mask does not have the size of its frame.
         ImageError: a background cannot be read.
-        OutputError: the container has no alpha and needs it, the place cannot be written, or the disk is full.
-        VideoError: there is no such frame, or the source or the background broke off.
+        OutputError: the container has no alpha but needs it, the path cannot be written, or the disk is full.
+        VideoError: `start` does not exist, or the source or the background broke off.
     """
     kind = choose_container(out, container)
     path = Path(out)
@@ -198,11 +198,11 @@ def render_preview(
     """Render one frame as `render_video` shows it.
 
     Args:
-        medium: as there.
+        medium: as in `render_video`.
         frame_index: number of the frame.
         composition: the effects.
-        width: of a smaller result, which also takes less work; None means full size.
-        assets: as there.
+        width: of a smaller result, which is also faster; None means full size.
+        assets: as in `render_video`.
         start: the first frame of the render, where a background video begins.
 
     Returns:
