@@ -46,7 +46,7 @@ def test_an_8_bit_tiff_stack_stays_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("notes", "reason"),
     [
-        ("ImageJ=1.53\nimages=10\nchannels=2\nslices=5\n", "has 2 channels as pages of their own"),
+        ("ImageJ=1.53\nimages=10\nchannels=2\nslices=5\n", "has 2 channels as separate pages"),
         ("ImageJ=1.53\nimages=900\nslices=900\n", "wrote 900 images as one page"),
     ],
 )

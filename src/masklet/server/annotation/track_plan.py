@@ -24,7 +24,7 @@ def runs_over(direction: Direction, prompted: Mapping[int, Collection[int]], fra
 
     Args:
         direction: both is outwards from each object's first prompt, within the frames.
-        prompted: frames with a prompt or an edit, per object; at least one.
+        prompted: prompted frames by object id; at least one per object.
         frames: the frames that may change, not empty.
     """
     first = {object_id: min(indices) for object_id, indices in prompted.items()}
@@ -49,14 +49,14 @@ def runs_to_the_missing(
     frames: range,
     num_frames: int,
 ) -> Iterator[PlannedRun]:
-    """Begin where each object's masks end, seen from its first or last prompt.
+    """Plan runs that begin where each object's masks end, seen from its first or last prompt.
 
     Args:
-        direction: both is outwards from the first prompt, backward alone from the last one.
+        direction: both is outwards from the first prompt; backward starts at the last one.
         prompted: as in `runs_over`.
-        current: frames with an up-to-date mask, per object; objects without any may be left out.
-        frames: that may change, not empty.
-        num_frames: of the medium.
+        current: frames with an up-to-date mask, by object id; objects without any may be left out.
+        frames: the frames that may change, not empty.
+        num_frames: number of frames of the medium.
     """
     first = {object_id: min(indices) for object_id, indices in prompted.items()}
     last = {object_id: max(indices) for object_id, indices in prompted.items()}

@@ -1,6 +1,6 @@
 """An open medium: every operation on its objects, prompts and masks.
 
-An operation is one step of the history, done completely or not at all. Running the model is up to `prompted_tracker`.
+An operation is one step of the history, done completely or not at all. `prompted_tracker` runs the model.
 """
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ class NewObject:
 
 
 class Workspace:
-    """One medium, for any number of threads: an operation holds `lock`, tracking holds it for a frame at a time.
+    """An open medium, for any number of threads: an operation holds `lock`, tracking holds it for one frame at a time.
 
     Args:
         engine: the shared model.
         store: the medium's annotations.
         open_frames: opens the medium for the tracker.
-        size_hw: of its frames.
-        num_frames: of them.
-        max_objects: more are refused.
+        size_hw: height and width of its frames.
+        num_frames: number of its frames.
+        max_objects: largest number of objects.
     """
 
     def __init__(
@@ -190,14 +190,14 @@ class Workspace:
         """Set the prompt of an object on one frame, in place of an earlier one.
 
         Points that are added to those of the earlier prompt correct its answer; any other prompt starts again. Points
-        on a mask that was drawn by hand add what the model sees there to the mask, or remove it.
+        on a mask drawn by hand add the part that the model segments there, or remove it.
 
         Args:
             object_id: the object.
             frame_index: the frame, from 0.
             prompt: the prompt; or give its fields, as in `Prompt.create`.
-            candidate: selects one of the candidates of a single click, also when more points follow.
-            local_answer: kept instead of running the model, if the object has not been tracked on this frame.
+            candidate: selects one of the candidates of a single click, also if more points follow.
+            local_answer: stored instead of running the model, if the object has not been tracked on this frame.
 
         Returns:
             The candidates, the one of highest IoU prediction first; three for a single click.
@@ -268,7 +268,7 @@ class Workspace:
     # Checking.
 
     def accept(self, start: int, stop: int, *, object_ids: Sequence[int] | None = None, accepted: bool = True) -> int:
-        """Accept the masks of frames [start, stop), so that nothing changes them, or take that back.
+        """Accept the masks of frames [start, stop), so that they are never changed, or revoke that.
 
         Returns:
             The number of masks.
@@ -295,13 +295,13 @@ class Workspace:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Keep everything that is changed in the block or, if the block fails, nothing. Blocks may be nested."""
+        """Store all changes in the block or, if the block fails, none. Blocks may be nested."""
         with self.lock:
             try:
                 with self.store.transaction():
                     yield
             except BaseException:
-                if not self.is_tracking:  # the tracker may have seen what has been rolled back
+                if not self.is_tracking:  # the tracker may know changes that have been rolled back
                     self._prompted.reload()
                 raise
 
@@ -314,7 +314,7 @@ class Workspace:
         return self._undo_or_redo(self.store.redo)
 
     def _undo_or_redo(self, change: Callable[[], Step | None]) -> Step | None:
-        self.check_not_tracking("undo or redo")  # at once, not after the frame in work
+        self.check_not_tracking("undo or redo")  # checked before waiting for the current frame
         with self.lock:
             self.check_not_tracking("undo or redo")
             step = change()
@@ -341,13 +341,13 @@ class Workspace:
             direction: forward, backward or both.
             start: the first frame that may change, in either direction.
             stop: the first frame after those that may change.
-            object_ids: all when left out. Locked objects are never tracked.
+            object_ids: by default all. Locked objects are never tracked.
             only_changed: track only what has changed since the last run.
             only_missing: begin where each object's masks end, seen from its first or last prompt.
-            on_total: called with the number of frames.
+            on_total: called with the total number of frames.
 
         Yields:
-            The index of a frame and all its masks, which are on disk by then.
+            The index of a frame and all its masks, which are then on disk.
         """
         with self.lock:
             self.check_not_tracking("track again")
@@ -357,7 +357,7 @@ class Workspace:
             if only_changed or only_missing:
                 title = f"Track what {'has changed' if only_changed else 'is missing'}"
             with self.store.operation(title) as step:
-                pass  # a step of the history, also if the run is stopped before its first frame
+                pass  # adds a step to the history, even if the run is stopped before its first frame
         running: Iterator[tuple[int, list[MaskRow]]] | None = None
         try:
             with self.lock:
@@ -366,9 +366,9 @@ class Workspace:
                 on_total(total)
             for running in runs:
                 while True:
-                    # The lock is held for one frame at a time, so that prompts and edits get in between; `continued`
-                    # then makes what follows another step of the history. Each frame is one transaction: it is on disk
-                    # before it is yielded, and stopping or killing the run costs the frame in work and nothing else.
+                    # The lock is held for one frame at a time, so that prompts and edits can come in between;
+                    # `continued` then starts another step of the history. Each frame is one transaction: it is on
+                    # disk before it is yielded, and stopping or killing the run loses only the current frame.
                     with self.lock, self.store.continued(step) as step:
                         self.used_at = time.monotonic()
                         tracked = next(running, None)
@@ -386,7 +386,7 @@ class Workspace:
         """Return the objects that a run would track. `lock` must be held.
 
         Raises:
-            ConflictError: there are none.
+            ConflictError: no object can be tracked.
         """
         locked = {row.object_id for row in self.store.objects() if row.locked}
         prompted = set(self._prompted.tracker.object_ids)
@@ -433,10 +433,10 @@ class Workspace:
         return runs, sum(plan.num_frames for plan in planned)
 
     def _shown_rows(self, frame_index: int, rows: Sequence[MaskRow]) -> list[MaskRow]:
-        """Return what `masks` has for a frame that has just been tracked, without reading its rows again.
+        """Return the same as `masks` for a frame that has just been tracked, without reading the tracked rows again.
 
-        The tracker's rows leave out what it does not track: outdated masks of other objects, answers to their prompts,
-        and objects that it does not know. Those alone are read.
+        The tracker's rows lack the objects that it does not track: outdated masks, and answers to prompts. Only these
+        are read.
         """
         if len(rows) == self.store.num_objects():
             return list(rows)
@@ -492,7 +492,7 @@ class Workspace:
         return self.store.mask(object_id, frame_index) is None
 
     def check_not_tracking(self, what: str) -> None:
-        """Raise ConflictError if the medium is being tracked; `what` is what the user must stop it for."""
+        """Raise ConflictError if the medium is being tracked; `what` is the operation for which it must be stopped."""
         if self.is_tracking:
             raise ConflictError(f"the medium is being tracked: stop that to {what}, or wait until it is done")
 

@@ -20,4 +20,4 @@ ROUTERS = tuple(
     module.router
     for module in (account, projects, media, frames, annotate, jobs, export, render, assets, imports, live)
 )
-"""In the order in which the API's description lists them."""
+"""Routers in the order of the API's description."""

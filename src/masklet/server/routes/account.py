@@ -1,4 +1,4 @@
-"""Routes of the current user: what this server is, login and logout."""
+"""Routes of the current user: server information, login and logout."""
 
 from __future__ import annotations
 

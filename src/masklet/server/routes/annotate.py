@@ -49,10 +49,10 @@ class _NoContent(BaseModel):
 def _once(
     studio: StudioState, medium: MediumRow, key: str | None, kind: type[A], change: Callable[[Workspace], A]
 ) -> A:
-    """Change a medium and return the answer; or, if a request with this key has been answered, only its answer.
+    """Change a medium and return the answer; if a request with this key has been answered, only return its answer.
 
-    The change and the answer are written in one transaction: a server that is killed at any moment has either done
-    the change and knows the answer, or has done nothing.
+    The change and the answer are written in one transaction: a server that is killed at any moment has either stored
+    the change and its answer, or nothing.
     """
     with studio.workspace(medium) as workspace:
         with workspace.transaction():
@@ -288,7 +288,7 @@ def _undo_or_redo(
         )
 
     with studio.workspace(medium) as workspace:
-        workspace.check_not_tracking("undo or redo")  # before the wait for the frame in work
+        workspace.check_not_tracking("undo or redo")  # checked before waiting for the current frame
     return _once(studio, medium, key, schemas.HistoryAnswer, answer)
 
 

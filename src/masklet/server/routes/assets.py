@@ -68,6 +68,6 @@ def get_asset(aid: Id, user: CurrentUser, studio: CurrentStudio) -> FileResponse
     return FileResponse(
         studio.asset_path(asset),
         media_type=MEDIA_TYPES.get(Path(asset.file).suffix, "application/octet-stream"),
-        # An uploaded picture, such as an SVG, can be a page to a browser: its scripts must never run here.
+        # Browsers may open an uploaded picture, such as an SVG, as a page: its scripts must never run here.
         headers={"content-security-policy": "default-src 'none'; sandbox", "cache-control": "private, max-age=86400"},
     )

@@ -96,7 +96,7 @@ def _check_export(body: schemas.ExportRequest) -> Format[Any]:
     """Return the format, after checking its options.
 
     Raises:
-        ConfigError: there is no such format, or an option is wrong.
+        ConfigError: the format does not exist, or an option is wrong.
     """
     format_ = find_format(body.format)
     format_.options.of(body.options)

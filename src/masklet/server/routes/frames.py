@@ -1,4 +1,4 @@
-"""Routes of frames: pictures, and what a decoder in the browser needs (embeddings, graphs)."""
+"""Routes of frames: pictures, and the embeddings and graphs for a decoder in the browser."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from masklet.server.studio import StudioState
 router = APIRouter(tags=["frames"])
 
 FOR_EVER = "private, max-age=31536000, immutable"
-"""The frames of a medium never change; another upload is another medium."""
+"""Cache header: the frames of a medium never change; another upload is another medium."""
 
 MAX_STRIP = 240
 
@@ -43,7 +43,7 @@ async def _picture(
     path = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
     if path is None:
         async with studio.reader(medium).turn:
-            if await request.is_disconnected():  # who scrubs asks for more than it waits for
+            if await request.is_disconnected():  # a client that scrubs abandons many requests
                 return Response(status_code=499)
             path = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
             if path is None:

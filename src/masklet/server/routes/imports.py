@@ -1,4 +1,4 @@
-"""Routes of imports: masks that other tools have written."""
+"""Routes of imports: masks written by other tools."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from masklet.tracking.masklets import Masklets, color_text
 router = APIRouter(tags=["results"])
 
 MAX_SKIPPED = 100
-"""Skipped parts of a file that an import report lists."""
+"""Largest number of skipped masks that an import report lists."""
 
 
 @router.post("/media/{mid}/import", openapi_extra=UPLOAD_BODY)

@@ -1,4 +1,4 @@
-"""Routes of jobs: tracking, finding everything in an image, progress, results."""
+"""Routes of jobs: tracking, segmenting everything in a frame, progress, results."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class LiveStart(schemas.Schema):
         None, max_length=500, description="An address that the server opens; or frames are sent."
     )
     max_side: Annotated[int, Field(ge=64, le=2048)] = 640
-    """Larger frames are made smaller first."""
+    """Longer side to which larger frames are reduced, pixels."""
 
 
 class LivePrompt(schemas.PromptRequest):
@@ -70,8 +70,8 @@ class LiveTracker:
     """Tracks the objects of one stream.
 
     Args:
-        studio: has the model.
-        max_side: of a frame, pixels.
+        studio: the server's state, with the model.
+        max_side: longer side to which larger frames are reduced, pixels.
     """
 
     def __init__(self, studio: StudioState, max_side: int) -> None:
@@ -86,12 +86,12 @@ class LiveTracker:
 
     @property
     def fps(self) -> float:
-        """Frames per second of the last frames."""
+        """Frames per second over the last frames."""
         times = self._times
         return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
 
     def receive(self, message: LiveMessage) -> None:
-        """Take in a message of the client."""
+        """Process a message of the client."""
         if message.prompt is not None:
             object_ids = {*self._tracker.object_ids, *self.waiting, message.prompt.object_id}
             if len(object_ids) > MAX_OBJECTS:
@@ -103,13 +103,13 @@ class LiveTracker:
                 self._tracker.remove(message.remove)
 
     def step(self, rgb: ByteArray) -> FrameMasks:
-        """Track one frame, made smaller if necessary."""
+        """Track one frame, reduced in size if necessary."""
         scale = min(1.0, self._max_side / max(rgb.shape[:2]))
         if scale < 1:
             rgb = made_smaller(rgb, (max(1, round(rgb.shape[0] * scale)), max(1, round(rgb.shape[1] * scale))))
         size_hw = (rgb.shape[0], rgb.shape[1])
         if self._size_hw not in (None, size_hw):
-            raise PromptError("the frames of a live stream must have one size: open another line for others")
+            raise PromptError("the frames of a live stream must have one size: open another connection for other sizes")
         self._size_hw = size_hw
         waiting, self.waiting = self.waiting, {}
         prompts = {object_id: prompt.scaled(scale) for object_id, prompt in waiting.items()}
@@ -154,7 +154,7 @@ async def _close_with_error(socket: WebSocket, error: Exception) -> None:
         first = error.errors()[0]
         answer = ApiError(422, "invalid", f"{'.'.join(map(str, first['loc'])) or 'the message'}: {first['msg']}")
     else:
-        answer = ApiError(408, "idle", f"nothing came for {IDLE_SECONDS:.0f} s")
+        answer = ApiError(408, "idle", f"no message for {IDLE_SECONDS:.0f} s")
     with suppress(RuntimeError, WebSocketDisconnect):
         body = schemas.ErrorBody(code=answer.code, message=str(answer), field=answer.field)
         await socket.send_text(schemas.ErrorAnswer(error=body).model_dump_json())
@@ -181,7 +181,7 @@ async def _serve_stream(socket: WebSocket, studio: StudioState) -> None:
 
 
 class _Newest:
-    """Holds the newest frame; an older one that has not been taken is dropped and counted."""
+    """Holds the newest frame; an older one that was not read is dropped and counted."""
 
     def __init__(self) -> None:
         self._data: bytes | None = None
@@ -216,7 +216,7 @@ async def _listen(socket: WebSocket, tracker: LiveTracker, newest: _Newest, *, i
 async def _answer(
     socket: WebSocket, studio: StudioState, tracker: LiveTracker, newest: _Newest, listening: asyncio.Task[None]
 ) -> None:
-    """Answer frames that the client sends."""
+    """Track the frames that the client sends, and send their masks."""
 
     def work(data: bytes) -> str:
         return _text(tracker.step(read_image(data, max_pixels=MAX_LIVE_PIXELS)), newest.dropped, tracker.fps)
@@ -234,7 +234,7 @@ async def _answer(
 async def _show(
     socket: WebSocket, studio: StudioState, tracker: LiveTracker, source: FrameSource, listening: asyncio.Task[None]
 ) -> None:
-    """Send frames of a stream that the server has opened: each as JPEG, then its masks."""
+    """Track a stream that the server opened, and send each frame as JPEG, followed by its masks."""
     frames: Iterator[Frame] = source.frames()
     last_s = 0.0
     dropped = 0

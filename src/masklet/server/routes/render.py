@@ -64,7 +64,7 @@ def preview_render(
 
 
 def _asset_files(studio: StudioState, user: UserRow, composition: Composition) -> dict[str, Path]:
-    """Return the files of the backgrounds that a composition names, by asset id.
+    """Return the files of a composition's backgrounds, by asset id.
 
     Raises:
         NotFoundError: an asset does not exist or belongs to another user.
