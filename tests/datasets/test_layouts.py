@@ -150,7 +150,7 @@ def test_coco_has_polygons_rle_and_crowds_as_void(tmp_path: Path) -> None:
 def test_sa_v_has_labels_on_every_fourth_frame(tmp_path: Path) -> None:
     write_clip(tmp_path / "in/clip/frames", tmp_path / "in/clip/masks", 9)
     converted = convert_dataset(open_dataset(tmp_path / "in"), tmp_path / "sav", "sa-v")
-    assert "labels between" in converted.notes[0]
+    assert "labels in between" in converted.notes[0]
     (clip,) = open_dataset(tmp_path / "sav").clips
     assert (clip.num_frames, clip.labelled_frames, clip.fps) == (9, (0, 4, 8), 24.0)
     assert [labels.areas() for _, labels in clip.read([8, 0])] == [{1: 379, 3: 240}, {1: 400, 3: 400}]
@@ -291,7 +291,7 @@ def test_a_layout_that_is_forced_must_fit(tmp_path: Path) -> None:
     for layout in ("davis", "coco", "sa-1b", "sa-v", "shards"):
         with pytest.raises(DataError, match=str(tmp_path)):
             open_dataset(tmp_path, layout)
-    with pytest.raises(DataError, match="no layout 'voc'"):
+    with pytest.raises(DataError, match="unknown layout 'voc'"):
         open_dataset(tmp_path, "voc")
     with pytest.raises(DataError, match="does not exist"):
         open_dataset(tmp_path / "nowhere")

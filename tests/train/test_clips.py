@@ -18,7 +18,7 @@ from masklet.train.clips import (
     ClipSample,
     ClipSamples,
     random_bar,
-    random_places,
+    random_rows,
     read_clip_frames,
     view_of,
 )
@@ -172,7 +172,7 @@ def test_a_bar_is_long_and_thin(data: Path) -> None:
 @pytest.mark.parametrize(("available", "wanted"), [(1, 4), (2, 5), (5, 6), (5, 5), (6, 5), (40, 6), (40, 1)])
 def test_places_are_inside_and_evenly_spaced(available: int, wanted: int) -> None:
     for seed in range(50):
-        places = random_places(available, wanted, np.random.default_rng(seed))
+        places = random_rows(available, wanted, np.random.default_rng(seed))
         assert len(places) == wanted
         assert min(places) >= 0
         assert max(places) < available
@@ -197,7 +197,7 @@ def test_the_camera_hardly_ever_leaves_its_still_image() -> None:
 
 
 def test_places_vary_in_stride_and_direction() -> None:
-    steps = {int(np.diff(random_places(40, 6, np.random.default_rng(seed)))[0]) for seed in range(200)}
+    steps = {int(np.diff(random_rows(40, 6, np.random.default_rng(seed)))[0]) for seed in range(200)}
     assert steps == {-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6}
 
 

@@ -58,8 +58,8 @@ def test_adapters_that_a_stored_run_did_not_have_are_a_change() -> None:
     assert changed_settings(CONFIG, config_to_dict(adapted)) == ["trainable.lora"]
 
 
-def test_a_run_of_before_the_settings_had_parts_cannot_be_continued() -> None:
-    with pytest.raises(ConfigError, match=r"begun with a version of masklet before 0\.2"):
+def test_a_run_with_flat_settings_cannot_be_continued() -> None:
+    with pytest.raises(ConfigError, match=r"started with a version of masklet before 0\.2"):
         changed_settings(CONFIG, {"image_root": "images", "steps": 3000, "model": CONFIG.model.to_dict()})
 
 
@@ -73,11 +73,11 @@ def test_every_setting_has_a_name_a_value_and_a_default() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("learningrate", "1", "there is no setting 'learningrate': expected one of images, clips"),
-        ("learning_rate", "1", "there is no setting 'learning_rate': did you mean optimizer.learning_rate"),
-        ("frames_per_clip", "1", "there is no setting 'frames_per_clip': did you mean clips.num_frames"),
+        ("learningrate", "1", "unknown setting 'learningrate': expected one of images, clips"),
+        ("learning_rate", "1", "unknown setting 'learning_rate': did you mean optimizer.learning_rate"),
+        ("frames_per_clip", "1", "unknown setting 'frames_per_clip': did you mean clips.num_frames"),
         ("size", "320", "did you mean images.size or clips.size"),
-        ("step.clicks", "1", "there is no setting 'step.clicks'"),
+        ("step.clicks", "1", "unknown setting 'step.clicks'"),
         ("schedule.steps.more", "1", "steps has no parts"),
         ("step", "1", "step has parts: set one of them, as in step.image_prompts"),
         ("schedule.steps", "many", "schedule.steps must be like 3000, got 'many'"),

@@ -253,7 +253,7 @@ def test_frozen_patterns_and_layer_decay(data: Path, weights: Path, tmp_path: Pa
     assert rate["mask_decoder.mask_tokens"] == 1
     with pytest.raises(ConfigError, match=r"no parameter is named like 'memry_\*'"):
         Trainer(config(data, weights, frozen=("memry_*",)), tmp_path / "other")
-    with pytest.raises(ConfigError, match="nothing is left to learn"):
+    with pytest.raises(ConfigError, match="everything is frozen, so nothing can learn"):
         Trainer(config(data, weights, frozen=("*",)), tmp_path / "other")
 
 

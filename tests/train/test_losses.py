@@ -57,7 +57,7 @@ def test_the_best_of_three_pays_for_an_ambiguous_prompt_and_mask_0_for_a_clear_o
     clear = mask_loss(masks, ious, truth, valid, torch.tensor([False]), only_used)
     assert ambiguous.loss.item() == pytest.approx(0, abs=1e-5)
     assert clear.loss.item() > 1
-    assert (ambiguous.chosen.item(), clear.chosen.item()) == (2, 0)
+    assert (ambiguous.candidate.item(), clear.candidate.item()) == (2, 0)
 
 
 def test_wrong_iou_predictions_cost_their_error() -> None:

@@ -103,8 +103,8 @@ def test_a_model_has_nothing_to_learn_from_itself() -> None:
     target = masks.flatten(0, 1)[:, None].float()
     torch.manual_seed(0)
     points = first_prompts(target, torch.tensor([PromptKind.CLICK, PromptKind.BOX]), box_jitter=0.0)
-    lesson = Teacher(TorchEngine(model)).look_at(rgb, 2)
-    taught, has_answer = lesson.answer(points)
+    teacher_batch = Teacher(TorchEngine(model)).encode_images(rgb, 2)
+    taught, has_answer = teacher_batch.answer(points)
     assert has_answer.tolist() == [True, True]
     assert taught.shape == (2, 3, SIZE // 4, SIZE // 4)
     valid = torch.ones(2, 1, SIZE // 4, SIZE // 4)
@@ -112,17 +112,17 @@ def test_a_model_has_nothing_to_learn_from_itself() -> None:
     assert distillation_loss(taught.flip(1), taught, valid).tolist() == pytest.approx([0, 0], abs=1e-5)
     assert (distillation_loss(-taught, taught, valid) > 0.02).all()
     corrected = points.add(torch.full((2, 2), 0.5), torch.tensor([1, 0]))
-    again, has_answer = lesson.answer(corrected)
+    again, has_answer = teacher_batch.answer(corrected)
     assert has_answer.all()
     assert not torch.equal(taught, again)
 
 
 def test_a_teacher_is_not_asked_what_no_user_could_ask() -> None:
-    lesson = Teacher(TorchEngine(random_model())).look_at(batch()[0], 2)
+    teacher_batch = Teacher(TorchEngine(random_model())).encode_images(batch()[0], 2)
     padding = PointPrompts(torch.zeros(2, 2, 2), torch.full((2, 2), -1))
-    assert lesson.answer(padding).has_answer.tolist() == [False, False]
+    assert teacher_batch.answer(padding).has_answer.tolist() == [False, False]
     click = padding.add(torch.full((2, 2), 0.5), torch.tensor([1, 0]))
-    assert lesson.answer(click).has_answer.tolist() == [False, False]  # a correction of what it never said
+    assert teacher_batch.answer(click).has_answer.tolist() == [False, False]  # a correction of what it never said
 
 
 def test_a_student_comes_closer_to_its_teacher() -> None:

@@ -1,4 +1,4 @@
-"""Labelled data for training and evaluation: one reader a layout, images and clips behind one interface.
+"""Labelled data for training and evaluation: one reader per layout, images and clips behind one interface.
 
     from masklet.datasets import open_dataset
 

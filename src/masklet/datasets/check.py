@@ -26,12 +26,12 @@ ID_JUMP = 20
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with one file or clip."""
+    """A fault of one file or clip."""
 
     severity: str
     """`error`: it cannot be used. `warning`: it can, and is worth a look."""
     kind: str
-    """A few words, the same for all faults of its kind."""
+    """Kind of fault, in a few words."""
     where: str
     message: str
 
@@ -58,7 +58,7 @@ class SourceCounts:
     """Void fraction of each image or labelled frame."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; areas as quantiles."""
+        """Return the counts for JSON, with areas as quantiles."""
         low, middle, high = np.quantile(self.areas, (0.05, 0.5, 0.95)).tolist() if self.areas else (0.0, 0.0, 0.0)
         sizes = [{"height": h, "width": w, "count": count} for (h, w), count in self.sizes.most_common()]
         return {
@@ -91,7 +91,7 @@ class DataReport:
         return any(fault.severity == "error" for fault in self.faults)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the report for JSON."""
         return {
             "root": self.root,
             "layout": self.layout,
@@ -107,7 +107,8 @@ def check_dataset(
     """Read everything in a data set.
 
     Args:
-        data: opened with `verify=False`, so that a file that does not fit is a line of the report, not the end.
+        data: opened with `verify=False`, so that a file that does not fit becomes a line of the report
+            instead of ending the check.
         opening_faults: what `open_dataset` has collected.
         progress: called after each image and clip.
     """
@@ -116,10 +117,10 @@ def check_dataset(
     total = len(data.images) + len(data.clips)
     done = 0
     for examples in (data.images, data.clips):
-        for place in range(len(examples)):
+        for index in range(len(examples)):
             try:
-                example = examples[place]
-            except MaskletError as error:  # a shard that is cut off
+                example = examples[index]
+            except MaskletError as error:  # a truncated shard, for example
                 faults.append(Fault("error", "cannot be read", str(data.root), str(error)))
                 continue
             counts = sources.setdefault(example.source, SourceCounts())
@@ -180,7 +181,7 @@ def _check_clip(clip: ClipExample, counts: SourceCounts) -> Iterator[Fault]:
 
 
 def _read_frames(clip: ClipExample, faults: list[Fault]) -> Iterator[tuple[int, Labels]]:
-    """Labelled frames that can be read, a few at a time; what cannot be read is added to the faults."""
+    """Yield the labelled frames that can be read, a few at a time; add a fault for each of the others."""
     for start in range(0, len(clip.labelled_frames), 8):
         part = clip.labelled_frames[start : start + 8]
         try:
@@ -229,7 +230,7 @@ def _check_labels(labels: Labels, areas: dict[int, int], where: str) -> Iterator
 
 
 def _check_ids(ids: Sequence[int], where: str) -> Iterator[Fault]:
-    """`ids`: all of an image or clip."""
+    """Return warnings about the object ids of an image or a clip."""
     if len(ids) + ID_JUMP < max(ids, default=0) <= MAX_OBJECT_ID:
         message = f"ids {_list(sorted(ids))}: is this an indexed mask, or a grey picture?"
         yield Fault("warning", "ids jump", where, message)

@@ -63,7 +63,7 @@ class CocoImage(ImageExample):
             masks[object_id] = mask
             if (name := self.categories.get(annotation.get("category_id", -1))) is not None:
                 names[object_id] = name
-        if void is not None:  # an object that stands before a crowd is judged
+        if void is not None:  # an object in front of a crowd is judged
             for mask in masks.values():
                 void = void & ~(mask if isinstance(mask, np.ndarray) else decode_rle(mask))
         return MaskLabels(self.size, masks, void, where=self.where, categories=names)
@@ -72,7 +72,7 @@ class CocoImage(ImageExample):
 def find_coco(root: Path) -> dict[str, Path]:
     """The COCO files of a folder by split: `instances_val2017.json` is `val2017`.
 
-    Only names are looked at, and the beginning of files whose name says nothing.
+    A file counts as COCO when its beginning or end has at least two of COCO's top-level keys; it is not parsed.
     """
     found: dict[str, Path] = {}
     for folder in (root / "annotations", root, *sorted(path for path in root.iterdir() if path.is_dir())):
@@ -86,7 +86,7 @@ def find_coco(root: Path) -> dict[str, Path]:
 
 
 def recognise_coco(root: Path) -> bool:
-    """A COCO file, here, in `annotations/` or one folder down."""
+    """Return whether there is a COCO file in the folder, in `annotations/` or one folder down."""
     return bool(find_coco(root))
 
 
@@ -99,7 +99,7 @@ def open_coco(root: Path, *, split: str | None = None, verify: bool = True, faul
         verify: every image must be there, of the size that the JSON says.
 
     Raises:
-        DataError: no file, several without a split, fields that are missing, images that are not there.
+        DataError: no file, several without a split, fields that are missing, or image files that do not exist.
     """
     files = {_split_of(root): root} if root.is_file() else find_coco(root)
     if not files:
@@ -142,12 +142,14 @@ def _read_images(path: Path, root: Path, source: str, faults: Faults | None) -> 
         file_name = field_of(record, "file_name", str, where)
         if Path(file_name).is_absolute() or ".." in Path(file_name).parts:
             raise DataError(f"{where}: file_name {file_name!r} leads out of the data set")
-        image_path = next((found for folder in folders if (found := folder / file_name).is_file()), None)
+        image_path = next((path_there for folder in folders if (path_there := folder / file_name).is_file()), None)
         if image_path is None:
             searched = ", ".join(map(str, dict.fromkeys(folders)))
             refuse(DataError(f"{where}: there is no {file_name} in {searched}"), faults)
             continue
-        folders.insert(0, folders.pop(folders.index(_folder_of(image_path, file_name))))  # the next one will be there
+        folders.insert(
+            0, folders.pop(folders.index(_folder_of(image_path, file_name)))
+        )  # the next image is probably there too
         height, width = (int(field_of(record, side, (int, float), where)) for side in ("height", "width"))
         annotations = tuple(by_image.get(record["id"], ()))
         name = Path(file_name).with_suffix("").as_posix()

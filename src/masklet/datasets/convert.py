@@ -1,4 +1,7 @@
-"""Conversion from any layout to another: written next to its place and renamed when complete; never overwrites."""
+"""Conversion from any layout to another.
+
+The new data set is written to a temporary folder next to its target and renamed when complete. Never overwrites.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +59,8 @@ def convert_dataset(data: Dataset, out: str | Path, layout: str, *, progress: Pr
     a) Image files and frames are copied as they are where the layout takes them, else saved as JPEG.
     b) `folders` and `shards` hold everything. `davis` and `sa-v` hold clips only. `coco` and `sa-1b` hold images, and
        the labelled frames of clips one by one.
-    c) One byte a pixel where objects do not overlap and ids fit, else one mask an object; `davis` has one byte only, so
-       there the smaller object is on top.
+    c) One byte per pixel where objects do not overlap and ids fit, else one mask per object; `davis` has one byte
+    only, so    there the smaller object is on top.
 
     Args:
         data: what to convert.
@@ -66,15 +69,15 @@ def convert_dataset(data: Dataset, out: str | Path, layout: str, *, progress: Pr
         progress: called after each image and clip.
 
     Raises:
-        OutputError: the place is taken or cannot be written.
+        OutputError: `out` exists and is not empty, or cannot be written.
         DataError: the data cannot be read, or the layout cannot hold it.
     """
     layout = ALIASES.get(layout, layout)
     if layout not in _WRITERS:
-        raise DataError(f"there is no layout {layout!r} to convert to: choose {', '.join(_WRITERS)}")
+        raise DataError(f"cannot convert to layout {layout!r}: choose {', '.join(_WRITERS)}")
     out = Path(out)
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise OutputError(f"{out} exists, and a conversion never overwrites: choose another place")
+        raise OutputError(f"{out} exists, and a conversion never overwrites: choose another folder")
     make_folder(out.parent)
     temporary = out.with_name(f".{out.name[:80]}.{uuid.uuid4().hex[:8]}.part")
     make_folder(temporary)
@@ -82,8 +85,7 @@ def convert_dataset(data: Dataset, out: str | Path, layout: str, *, progress: Pr
         writer = _WRITERS[layout](temporary)
         total, done = len(data.images) + len(data.clips), 0
         for examples in (data.images, data.clips):
-            for place in range(len(examples)):
-                example = examples[place]
+            for example in examples:
                 if isinstance(example, ImageExample):
                     writer.add_image(example)
                 else:
@@ -104,7 +106,7 @@ def convert_dataset(data: Dataset, out: str | Path, layout: str, *, progress: Pr
 
 
 class _DatasetWriter(ABC):
-    """Puts examples into a folder."""
+    """Writer of examples in one layout into a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -117,11 +119,11 @@ class _DatasetWriter(ABC):
     @abstractmethod
     def add_clip(self, clip: ClipExample) -> None: ...
 
-    def finish(self) -> None:  # noqa: B027 (most layouts have nothing left to write)
-        """Called once, after the last example."""
+    def finish(self) -> None:  # noqa: B027 (most layouts have nothing to write at the end)
+        """Write what belongs to all examples; called once, after the last one."""
 
-    def own(self, name: str, where: str) -> str:
-        """A name that no other example has."""
+    def unique_name(self, name: str, where: str) -> str:
+        """Return the name, after checking that no other example has it."""
         if name in self._taken:
             raise DataError(f"{where}: a second example would be called {name!r} in the new layout")
         self._taken.add(name)
@@ -131,14 +133,14 @@ class _DatasetWriter(ABC):
 class _FoldersWriter(_DatasetWriter):
     def add_image(self, image: ImageExample) -> None:
         folder = self.root / image.source
-        stem = self.own(f"{image.source}/{_stem(image.name, image.source)}", image.where).removeprefix(
+        stem = self.unique_name(f"{image.source}/{_stem(image.name, image.source)}", image.where).removeprefix(
             image.source + "/"
         )
         _write_file(folder / "images", stem, _picture(image))
         _write_masks(folder / "masks", stem, image.read_labels())
 
     def add_clip(self, clip: ClipExample) -> None:
-        folder = self.root / self.own(_flat_name(clip.name), clip.where)
+        folder = self.root / self.unique_name(_flat_name(clip.name), clip.where)
         for index, picture in _pictures(clip):
             _write_file(folder / "frames", f"{index:05d}", picture)
         for index in clip.labelled_frames:
@@ -150,7 +152,7 @@ class _DavisWriter(_DatasetWriter):
         raise DataError(f"{image.where} is an image, and the layout davis holds clips: choose folders, coco or shards")
 
     def add_clip(self, clip: ClipExample) -> None:
-        name = self.own(_flat_name(clip.name), clip.where)
+        name = self.unique_name(_flat_name(clip.name), clip.where)
         for index, picture in _pictures(clip):
             _write_file(self.root / "JPEGImages" / name, f"{index:05d}", picture)
         folder = make_folder(self.root / "Annotations" / name)
@@ -174,7 +176,7 @@ class _Sa1bWriter(_DatasetWriter):
             self._add(name, where, picture, labels)
 
     def _add(self, name: str, where: str, picture: tuple[bytes, str], labels: Labels) -> None:
-        stem = self.own(_flat_name(name), where)
+        stem = self.unique_name(_flat_name(name), where)
         _write_file(self.root, stem, picture)
         document = _sa1b_document(labels, stem + picture[1], len(self._taken))
         (self.root / f"{stem}.json").write_text(json.dumps(document), encoding="utf-8")
@@ -195,7 +197,7 @@ class _CocoWriter(_DatasetWriter):
             self._add(name, where, picture, labels, {object_id: object_id for object_id in labels.object_ids})
 
     def _add(self, name: str, where: str, picture: tuple[bytes, str], labels: Labels, tracks: dict[int, int]) -> None:
-        stem = self.own(_flat_name(name), where)
+        stem = self.unique_name(_flat_name(name), where)
         _write_file(self.root / "images", stem, picture)
         height, width = labels.size_hw
         image_id = len(self._images) + 1
@@ -230,18 +232,18 @@ class _SavWriter(_DatasetWriter):
         raise DataError(f"{image.where} is an image, and the layout sa-v holds videos: choose sa-1b, coco or shards")
 
     def add_clip(self, clip: ClipExample) -> None:
-        name = self.own(_flat_name(clip.name), clip.where)
-        wanted = list(range(0, clip.num_frames, LABEL_STEP))
-        if missing := [index for index in wanted if index not in set(clip.labelled_frames)]:
+        name = self.unique_name(_flat_name(clip.name), clip.where)
+        indices = list(range(0, clip.num_frames, LABEL_STEP))
+        if missing := [index for index in indices if index not in set(clip.labelled_frames)]:
             raise DataError(
                 f"{clip.where}: SA-V labels every {LABEL_STEP}th frame, and frame {missing[0]} has no labels here"
             )
-        if len(clip.labelled_frames) > len(wanted):
-            self.notes["clips labelled more often than every fourth frame: the labels between are left out"] += 1
+        if len(clip.labelled_frames) > len(indices):
+            self.notes["clips labelled more often than every fourth frame: the labels in between are left out"] += 1
         height, width = _write_video(self.root / f"{name}.mp4", clip)
-        frames = [clip.read_labels(index) for index in wanted]
+        frames = [clip.read_labels(index) for index in indices]
         if any(labels.void is not None for labels in frames):
-            self.notes["clips with void, which SA-V has not: it is background now"] += 1
+            self.notes["clips with void, which SA-V does not have: it is background now"] += 1
         object_ids = sorted({object_id for labels in frames for object_id in labels.object_ids})
         masklet = [
             [encode_rle(labels.mask(object_id)[:height, :width]) for object_id in object_ids] for labels in frames
@@ -259,7 +261,7 @@ class _SavWriter(_DatasetWriter):
             "masklet": masklet,
             "masklet_id": [object_id - 1 for object_id in object_ids],
             "masklet_num": len(object_ids),
-            "masklet_frame_count": [len(wanted)] * len(object_ids),
+            "masklet_frame_count": [len(indices)] * len(object_ids),
             "masklet_first_appeared_frame": [float(row) for row in first_seen],
             "masklet_type": "manual",
         }
@@ -275,7 +277,7 @@ class _ShardsWriter(_DatasetWriter):
         self._holds_clips = False
 
     def add_image(self, image: ImageExample) -> None:
-        key = self.own(_flat_name(image.name).replace(".", "_"), image.where)
+        key = self.unique_name(_flat_name(image.name).replace(".", "_"), image.where)
         data, suffix = _picture(image)
         self._open(clips=False)
         self._put(f"{key}{suffix}", data)
@@ -283,7 +285,7 @@ class _ShardsWriter(_DatasetWriter):
         self._counts[self._shard_name()] += 1
 
     def add_clip(self, clip: ClipExample) -> None:
-        key = self.own(_flat_name(clip.name).replace(".", "_"), clip.where)
+        key = self.unique_name(_flat_name(clip.name).replace(".", "_"), clip.where)
         labelled = set(clip.labelled_frames)
         self._open(clips=True)
         for index, (data, suffix) in _pictures(clip):
@@ -312,7 +314,7 @@ class _ShardsWriter(_DatasetWriter):
         self._samples += 1
 
     def _put(self, name: str, data: bytes) -> None:
-        assert self._archive is not None  # `_open` comes first
+        assert self._archive is not None  # `_open` was called before
         info = tarfile.TarInfo(name)
         info.size = len(data)
         self._bytes += len(data)
@@ -377,20 +379,20 @@ def _write_file(folder: Path, stem: str, picture: tuple[bytes, str]) -> None:
 
 
 def _write_masks(folder: Path, stem: str, labels: Labels) -> None:
-    """One indexed PNG where that holds all, else one PNG an object."""
+    """Write one indexed PNG where that holds everything, else one PNG per object."""
     if _fits_one_byte(labels):
         (make_folder(folder) / f"{stem}.png").write_bytes(indexed_png(labels.flat()))
         return
-    own = make_folder(folder / stem)
+    object_folder = make_folder(folder / stem)
     masks = {str(object_id): labels.mask(object_id) for object_id in labels.object_ids}
     if labels.void is not None:
         masks["void"] = labels.void
     for name, mask in masks.items():
-        Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(own / f"{name}.png")
+        Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(object_folder / f"{name}.png")
 
 
 def _fits_one_byte(labels: Labels) -> bool:
-    """No pixel belongs to two objects, and ids are up to 254."""
+    """Return whether no pixel belongs to two objects and no id is above 254."""
     if isinstance(labels, IndexedLabels):
         return True
     if max(labels.object_ids, default=0) > MAX_OBJECT_ID:
@@ -405,11 +407,11 @@ def _fits_one_byte(labels: Labels) -> bool:
 
 
 def _shape_of(mask: BoolArray) -> dict[str, Any]:
-    """Segmentation, area and box (x, y, width, height), as COCO has them."""
+    """Return segmentation, area and box (x, y, width, height) in COCO's form."""
     box = mask_box_xyxy(mask)
-    left, top, right, bottom = (0.0, 0.0, 0.0, 0.0) if box is None else box.tolist()
+    x0, y0, x1, y1 = (0.0, 0.0, 0.0, 0.0) if box is None else box.tolist()
     area = int(np.count_nonzero(mask))
-    return {"segmentation": encode_rle(mask), "area": area, "bbox": [left, top, right - left, bottom - top]}
+    return {"segmentation": encode_rle(mask), "area": area, "bbox": [x0, y0, x1 - x0, y1 - y0]}
 
 
 def _sa1b_document(labels: Labels, file_name: str, number: int) -> dict[str, Any]:
@@ -423,7 +425,7 @@ def _sa1b_document(labels: Labels, file_name: str, number: int) -> dict[str, Any
 
 
 def _write_video(path: Path, clip: ClipExample) -> tuple[int, int]:
-    """H.264 of 24 frames per second; an odd last row or column is left out, since 4:2:0 has even sides.
+    """Write H.264 at 24 frames per second; an odd last row or column is left out, since 4:2:0 needs even sides.
 
     Returns:
         Height and width.

@@ -1,6 +1,6 @@
 """The video benchmarks: DAVIS 2016 and 2017, YouTube-VOS, MOSE, LVOS, and SA-V's validation and test sets.
 
-All have a folder of frames and a folder of annotations a clip:
+All have a folder of frames and a folder of annotations per clip:
 
     JPEGImages[/<resolution>]/<clip>/00000.jpg     Annotations[/<resolution>]/<clip>/00000.png
     JPEGImages_24fps/<clip>/00000.jpg              Annotations_6fps/<clip>/<object>/00000.png      SA-V
@@ -24,7 +24,7 @@ _FOLDERS = (("JPEGImages", "Annotations"), ("JPEGImages_24fps", "Annotations_6fp
 
 
 def recognise_davis(root: Path) -> bool:
-    """JPEGImages and Annotations, here or in the folder of a split."""
+    """Return whether JPEGImages and Annotations are in the folder or in the folder of a split."""
     return any(_parts(folder) is not None for folder in [root, *(root / split for split in SPLIT_FOLDERS)])
 
 
@@ -41,7 +41,7 @@ def open_davis(
     Args:
         root: the folder with JPEGImages and Annotations, or one with such a folder for each split.
         split: a list in `ImageSets` (2017 before 2016), `<split>.txt` next to the folders, or a folder of the root.
-        resolution: the folder between, for DAVIS; 480p when there is a choice.
+        resolution: the folder between `JPEGImages` and the clips, for DAVIS; 480p when there is a choice.
         verify: compare the sizes of frames and masks.
         faults: see `open_dataset`.
 
@@ -50,13 +50,13 @@ def open_davis(
     """
     base = root
     if _parts(root) is None:
-        there = [name for name in SPLIT_FOLDERS if _parts(root / name) is not None]
-        if not there:
+        splits = [name for name in SPLIT_FOLDERS if _parts(root / name) is not None]
+        if not splits:
             raise DataError(f"{root} has no JPEGImages and Annotations (nor JPEGImages_24fps and Annotations_6fps)")
         if split is None:
-            raise DataError(f"{root} has a folder for each split: choose split {' or '.join(there)}")
-        if split not in there:
-            raise DataError(f"{root} has no split {split!r}: it has {', '.join(there)}")
+            raise DataError(f"{root} has a folder for each split: choose split {' or '.join(splits)}")
+        if split not in splits:
+            raise DataError(f"{root} has no split {split!r}: it has {', '.join(splits)}")
         base, split = root / split, None
     parts = _parts(base)
     assert parts is not None
@@ -111,4 +111,4 @@ def _split_names(base: Path, split: str) -> list[str]:
             names = [word if "/" not in word else Path(word).parent.name for word in first_words]
             return list(dict.fromkeys(names))
     splits = sorted({path.stem for path in sets.rglob("*.txt")}) if sets.is_dir() else []
-    raise DataError(f"{base} has no list of the split {split!r}: it has {', '.join(splits) or 'none'} in {sets}")
+    raise DataError(f"{base} has no list for the split {split!r}: it has {', '.join(splits) or 'none'} in {sets}")

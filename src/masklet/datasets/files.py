@@ -1,4 +1,4 @@
-"""Files of images and masks: found, paired by name, checked by their headers, and decoded."""
+"""Files of images and masks: found, paired by name, checked by their headers and decoded."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from masklet.records import BoolArray, ByteArray
 
 MASK_SUFFIXES = frozenset({".png"})
 VOID_FILE = -1
-"""Stands for an object's id where the file is `void.png`."""
+"""Key of `void.png` among the files by object id."""
 _SIBLINGS = 5
-"""Masks looked at to tell 0/255 masks from masks that hold void."""
+"""Number of masks read to tell 0/255 masks from masks with void."""
 
 
 def read_bytes(path: Path) -> bytes:
-    """A whole file.
+    """Read a whole file.
 
     Raises:
         DataError: it is missing or cannot be read.
@@ -38,13 +38,13 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_rgb(data: bytes, where: str) -> ByteArray:
-    """An encoded image as upright (H, W, 3) uint8 RGB.
+    """Decode an image to upright (H, W, 3) uint8 RGB.
 
     Plain JPEG goes through OpenCV, which gives the same pixels as Pillow in a quarter of the time; what OpenCV would
-    take without a word (no end, CMYK, an orientation in XMP) and every other type goes through `read_image`.
+    accept silently (a truncated file, CMYK, an orientation in XMP) and every other type goes through `read_image`.
 
     Raises:
-        DataError: the data is empty, truncated or no image.
+        DataError: the data is empty, truncated or not an image.
     """
     is_whole = data[:2] == b"\xff\xd8" and data.rstrip(b"\0")[-2:] == b"\xff\xd9"
     if is_whole and b"Adobe" not in data[:4096] and b"tiff:Orientation" not in data:
@@ -58,7 +58,7 @@ def decode_rgb(data: bytes, where: str) -> ByteArray:
 
 
 def decode_ids(data: bytes, where: str) -> ByteArray:
-    """An encoded indexed mask, (H, W) uint8, by index or grey value, never by colour.
+    """Decode an indexed mask to (H, W) uint8, by index or grey value, never by colour.
 
     Raises:
         DataError: the data is not an image, has colours, or values above 255.
@@ -72,7 +72,7 @@ def decode_ids(data: bytes, where: str) -> ByteArray:
         channels = ids[..., : 1 if mode == "LA" else 3]
         if (channels != channels[..., :1]).any() or not np.isin(channels, (0, VOID)).all():
             raise DataError(
-                f"{where} is a colour picture (mode {mode}): masks must be indexed, one number a pixel: "
+                f"{where} is a colour picture (mode {mode}): masks must be indexed, one number per pixel: "
                 f"0 background, 1 to {MAX_OBJECT_ID} objects, {VOID} void"
             )
         ids = channels[..., 0]
@@ -82,7 +82,7 @@ def decode_ids(data: bytes, where: str) -> ByteArray:
         if ids.min() < 0 or ids.max() > VOID:
             raise DataError(
                 f"{where} has labels from {ids.min()} to {ids.max()}: an indexed mask holds at most {MAX_OBJECT_ID} "
-                f"objects, 1 to {MAX_OBJECT_ID}, and {VOID} for void; keep one PNG an object instead",
+                f"objects, 1 to {MAX_OBJECT_ID}, and {VOID} for void; keep one PNG per object instead",
                 "more than 255 objects",
             )
         ids = ids.astype(np.uint8)
@@ -106,13 +106,13 @@ class IndexedMask:
 
 
 def holds_only_255(ids: ByteArray) -> bool:
-    """255 is there, and no id."""
+    """Return whether the mask has the value 255 but no object id."""
     return bool(ids.max(initial=0) == VOID and not ((ids > 0) & (ids < VOID)).any())
 
 
 @lru_cache(maxsize=4096)
 def _are_binary(paths: tuple[Path, ...]) -> bool:
-    """No mask holds an id from 1 to 254: these are masks of 0 and 255, as those of DAVIS 2016."""
+    """Return whether no mask holds an id from 1 to 254: masks of 0 and 255, as those of DAVIS 2016."""
     return all(
         holds_only_255(ids) or not ids.any() for ids in (decode_ids(read_bytes(path), str(path)) for path in paths)
     )
@@ -120,12 +120,12 @@ def _are_binary(paths: tuple[Path, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ObjectMasks:
-    """The masks of one image in one PNG an object, in which every value but 0 is the object."""
+    """The masks of one image in one PNG per object, where every value but 0 is the object."""
 
     path: Path
     """The folder they are in, for messages."""
     paths: tuple[tuple[int, Path], ...]
-    """Object id and file, ascending; `VOID_FILE` for what nobody judged."""
+    """Object id and file, ascending; `VOID_FILE` for unjudged pixels."""
 
     def read(self) -> Labels:
         """Raises DataError: a file cannot be used, or sizes differ."""
@@ -160,17 +160,17 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
 
 
 def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
-    """The masks of a folder, by the stem of their image.
+    """Return the masks of a folder, by the stem of their image.
 
-    a) `<stem>.png`, indexed; b) `<stem>/<object>.png`, and `<stem>/void.png` for what nobody judged;
-    c) `<object>/<stem>.png`, one PNG an object. a) and b) may stand side by side.
+    a) `<stem>.png`, indexed; b) `<stem>/<object>.png`, and `<stem>/void.png` for unjudged pixels;
+    c) `<object>/<stem>.png`, one PNG per object. a) and b) may be mixed.
 
     Args:
-        folder: where they are.
-        stems: of the images, which tell b) from c).
+        folder: folder of masks.
+        stems: stems of the images, which tell b) from c).
 
     Raises:
-        DataError: there is none, or an object has no number.
+        DataError: there are no masks, or an object has no number.
     """
     indexed = _by_stem(folder, MASK_SUFFIXES)
     folders = [path for path in sorted(folder.iterdir(), key=natural_order) if path.is_dir()]
@@ -183,42 +183,42 @@ def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
         return masks | {path.name: _objects_in(path) for path in object_folders}
     if any(path.name in known_stems for path in folders) and not _all_hold(folders, known_stems):
         return {path.name: _objects_in(path) for path in folders}
-    found: dict[str, dict[int, Path]] = {}
+    by_stem: dict[str, dict[int, Path]] = {}
     for path in folders:
         files = _by_stem(path, MASK_SUFFIXES)
         if files and not path.name.isdigit():
             raise DataError(f"{path} holds masks, and its name is neither that of an image nor an object's number")
         for stem, file in files.items():
-            found.setdefault(stem, {})[int(path.name)] = file
-    if not found:
-        raise DataError(f"{folder} holds no masks: expected indexed PNGs, or one PNG an object in folders")
-    return {stem: ObjectMasks(folder, tuple(sorted(files.items()))) for stem, files in found.items()}
+            by_stem.setdefault(stem, {})[int(path.name)] = file
+    if not by_stem:
+        raise DataError(f"{folder} holds no masks: expected indexed PNGs, or one PNG per object in folders")
+    return {stem: ObjectMasks(folder, tuple(sorted(files.items()))) for stem, files in by_stem.items()}
 
 
 def _objects_in(folder: Path) -> ObjectMasks:
-    """One PNG an object, by its number or else in order."""
+    """Return the masks of a folder of one PNG per object, by number or else in order."""
     files = _by_stem(folder, MASK_SUFFIXES)
     void = files.pop("void", None)
     numbered = all(stem.isdigit() for stem in files)
-    by_id = {int(stem) if numbered else place: file for place, (stem, file) in enumerate(files.items(), start=1)}
+    by_id = {int(stem) if numbered else row: file for row, (stem, file) in enumerate(files.items(), start=1)}
     if void is not None:
         by_id[VOID_FILE] = void
     return ObjectMasks(folder, tuple(sorted(by_id.items())))
 
 
 def _all_hold(folders: Sequence[Path], stems: set[str]) -> bool:
-    """Every folder holds files named like images, and not only because both are numbers."""
+    """Return whether every folder holds files named like images, and not only because both are numbers."""
     return all(path.name.isdigit() and {file.stem for file in path.glob("*.png")} <= stems for path in folders) and any(
         path.name not in stems for path in folders
     )
 
 
 Faults = list[DataError]
-"""List of faults of a reader that is to continue; see `open_dataset`."""
+"""Faults collected by a reader that continues after them; see `open_dataset`."""
 
 
 def refuse(error: DataError, faults: Faults | None) -> None:
-    """Raise an error, or note it where faults are collected."""
+    """Raise an error, or add it to the faults where they are collected."""
     if faults is None:
         raise error
     faults.append(error)
@@ -227,7 +227,7 @@ def refuse(error: DataError, faults: Faults | None) -> None:
 def match(
     image_folder: Path, mask_folder: Path, *, verify: bool = True, faults: Faults | None = None
 ) -> tuple[dict[str, Path], dict[str, MaskFile]]:
-    """Images and masks by stem, in order: every mask has an image, and not every image needs a mask.
+    """Return images and masks by stem, in order: every mask has an image, but not every image needs a mask.
 
     Args:
         image_folder: of images.
@@ -243,7 +243,7 @@ def match(
     images = images_by_stem(image_folder)
     masks = masks_by_stem(mask_folder, images)
     if strays := [stem for stem in masks if stem not in images]:
-        message = f"{_file_of(masks[strays[0]])} has no image of that name in {image_folder}"
+        message = f"{_file_of(masks[strays[0]])} has no image of the same name in {image_folder}"
         refuse(DataError(f"{message} ({len(strays)} such masks)"), faults)
         masks = {stem: mask for stem, mask in masks.items() if stem in images}
     if verify:
@@ -291,7 +291,10 @@ def _by_stem(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
         if path.suffix.lower() not in suffixes or path.name.startswith("."):
             continue
         if path.stem in by_stem:
-            raise DataError(f"{by_stem[path.stem]} and {path} have the same name: which one belongs to the mask?")
+            raise DataError(
+                f"{by_stem[path.stem]} and {path} have the same name, so a mask may belong to either: "
+                "rename or remove one"
+            )
         by_stem[path.stem] = path
     return by_stem
 

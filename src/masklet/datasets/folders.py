@@ -1,6 +1,6 @@
 """Folders of files: `images/` + `masks/`, clips as `frames/` + `masks/`, and the layouts of the video benchmarks.
 
-Masks are indexed PNGs (0 background, 1 to 254 objects, 255 void) or one PNG an object; see `files.masks_by_stem`.
+Masks are indexed PNGs (0 background, 1 to 254 objects, 255 void) or one PNG per object; see `files.masks_by_stem`.
 """
 
 from __future__ import annotations
@@ -83,24 +83,24 @@ class FolderClip(ClipExample):
 
 
 def is_image_source(folder: Path) -> bool:
-    """`images/` + `masks/`."""
+    """Return whether a folder holds `images/` and `masks/`."""
     return (folder / "images").is_dir() and (folder / "masks").is_dir()
 
 
 def is_clip(folder: Path) -> bool:
-    """`frames/` + `masks/`."""
+    """Return whether a folder holds `frames/` and `masks/`."""
     return (folder / "frames").is_dir() and (folder / "masks").is_dir()
 
 
 def recognise_folders(root: Path) -> bool:
-    """Image sources or clips, here or up to two folders down."""
+    """Return whether there are image sources or clips, here or up to two folders down."""
     return any(is_image_source(folder) or is_clip(folder) for folder in _candidates(root))
 
 
 def open_folders(root: Path, *, split: str | None = None, verify: bool = True, faults: Faults | None = None) -> Dataset:
     """Image sources `<source>/images` + `<source>/masks` and clips `<clip>/frames` + `<clip>/masks`.
 
-    Each may be the root itself or lie up to two folders down. A folder with neither is passed over.
+    Each may be the root itself or lie up to two folders down. A folder with neither is skipped.
 
     Raises:
         DataError: nothing was found, an image without its mask or the reverse, sizes that differ.
@@ -159,14 +159,14 @@ def _read_source(folder: Path, source: str, *, prefix: str, verify: bool, faults
 
 
 def _candidates(base: Path) -> list[Path]:
-    """The folder and those up to two levels down, but not the parts of a source or clip."""
-    found = [base]
+    """Return the folder and those up to two levels down, but not the parts of a source or clip."""
+    folders = [base]
     if not _has_parts(base):
         for child in _subfolders(base):
-            found.append(child)
+            folders.append(child)
             if not _has_parts(child):
-                found += _subfolders(child)
-    return found
+                folders += _subfolders(child)
+    return folders
 
 
 def _has_parts(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from masklet.records import BoolArray
 
 
 def read_json(path: Path) -> Any:
-    """A JSON document.
+    """Return the JSON document of a file.
 
     Raises:
         DataError: the file cannot be read or is cut off.
@@ -24,7 +24,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(data: bytes, where: str) -> Any:
-    """A JSON document.
+    """Return the JSON document in `data`.
 
     Raises:
         DataError: it is not JSON.
@@ -36,7 +36,7 @@ def parse_json(data: bytes, where: str) -> Any:
 
 
 def field_of(record: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """A field of a JSON object.
+    """Return a field of a JSON object.
 
     Raises:
         DataError: it is missing or of another type.
@@ -49,10 +49,10 @@ def field_of(record: Any, name: str, kind: type | tuple[type, ...], where: str) 
 
 
 def segmentation_mask(segmentation: Any, size_hw: tuple[int, int], where: str) -> BoolArray | CocoRle:
-    """A `segmentation` as COCO writes it: a list of polygons, or an RLE, which is left as it is.
+    """Return the mask of a `segmentation` as COCO writes it: polygons are drawn, an RLE is left as it is.
 
     Raises:
-        DataError: it is neither, or a polygon has not x and y for three points or more.
+        DataError: it is neither, or a polygon does not have x and y for three points or more.
     """
     if isinstance(segmentation, Mapping):
         size = segmentation.get("size")

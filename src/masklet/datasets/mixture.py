@@ -41,7 +41,7 @@ class DataSpec:
         A path that exists as it is written is taken as it is.
 
         Raises:
-            ConfigError: an option that there is not, or a weight that is not above 0.
+            ConfigError: an unknown option, or a weight that is not above 0.
         """
         weight = 1.0
         if not Path(text).exists():
@@ -51,7 +51,7 @@ class DataSpec:
         root, _, query = (text, "", "") if Path(text).exists() else text.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
         if unknown := options.keys() - {"layout", "split", "only", "verify"}:
-            raise ConfigError(f"{text}: there is no option {min(unknown)!r}: choose layout, split, only or verify")
+            raise ConfigError(f"{text}: unknown option {min(unknown)!r}: choose layout, split, only or verify")
         return cls(
             root=root,
             weight=weight,
@@ -62,19 +62,21 @@ class DataSpec:
         )
 
     def open(self) -> Dataset:
-        """Open it, and keep what `only` names.
+        """Open the data set and keep the sources and clips that `only` names.
 
         Raises:
-            DataError: as `open_dataset`, or a name that is not there.
+            DataError: as `open_dataset`, or a name that the data set does not have.
         """
         data = open_dataset(self.root, self.layout, split=self.split, verify=self.verify)
         if not self.only:
             return data
-        wanted = set(self.only)
-        images = Concatenated({name: examples for name, examples in by_source(data.images).items() if name in wanted})
-        clips = [clip for clip in data.clips if clip.source in wanted or clip.name in wanted]
+        names_to_keep = set(self.only)
+        images = Concatenated(
+            {name: examples for name, examples in by_source(data.images).items() if name in names_to_keep}
+        )
+        clips = [clip for clip in data.clips if clip.source in names_to_keep or clip.name in names_to_keep]
         names = images.groups.keys() | {name for clip in clips for name in (clip.source, clip.name)}
-        if missing := wanted - names:
+        if missing := names_to_keep - names:
             raise DataError(f"{self.root} has no source or clip {min(missing)!r}: it has {', '.join(data.sources())}")
         return Dataset(data.root, data.layout, images, clips)
 

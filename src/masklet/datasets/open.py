@@ -1,4 +1,4 @@
-"""One door to all layouts: recognised from the folder, or named."""
+"""Opening of data sets in any layout, recognised from the folder or named."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LAYOUTS = {
     "sa-1b": "<image>.jpg + <image>.json of RLE masks",
     "coco": "annotations/instances_<split>.json + images: polygons or RLE, crowds are void",
     "shards": "WebDataset: <shard>.tar of <key>.jpg + <key>.png or .json",
-    "folders": "<source>/images + masks, <clip>/frames + masks: indexed PNGs, or one PNG an object",
+    "folders": "<source>/images + masks, <clip>/frames + masks: indexed PNGs, or one PNG per object",
 }
-"""Name and what it looks like, in the order in which they are recognised."""
+"""Description of each layout by name, in the order in which they are recognised."""
 
 ALIASES = {
     "davis2016": "davis",
@@ -85,7 +85,7 @@ def open_dataset(
     if layout == "shards":
         return open_shards(root, split=split)
     if layout not in LAYOUTS:
-        raise DataError(f"there is no layout {layout!r}: choose {', '.join([*LAYOUTS, *ALIASES])}")
+        raise DataError(f"unknown layout {layout!r}: choose {', '.join([*LAYOUTS, *ALIASES])}")
     if not root.is_dir():
         raise DataError(f"{root} is a file, and a data set of the layout {layout} is a folder")
     if layout == "davis":
@@ -98,10 +98,10 @@ def open_dataset(
 
 
 def recognise(root: Path) -> str:
-    """The layout of a folder; a file may be COCO's JSON or one shard.
+    """Return the layout of a folder; a file may be COCO's JSON or one shard.
 
     Raises:
-        DataError: it is none that is known.
+        DataError: no known layout fits.
     """
     if root.is_file() and root.suffix in (".json", ".tar"):
         return "coco" if root.suffix == ".json" else "shards"
@@ -116,7 +116,7 @@ def recognise(root: Path) -> str:
 def open_datasets(
     roots: str | Path | Iterable[str | Path], layout: str | None = None, *, verify: bool = True
 ) -> Dataset:
-    """Several roots as one data set; a folder given twice counts once, and equal source names get their parents'.
+    """Open several roots as one data set; a folder given twice counts once, and equal source names get their parents'.
 
     Raises:
         DataError: as `open_dataset`, or no root was given.
@@ -141,7 +141,7 @@ def open_datasets(
 
 
 def _told_apart(example: Example, root: Path, others: set[str]) -> Example:
-    """The example, with its root's name before its own where another root has a source of that name."""
+    """Return the example with its root's name as a prefix, and its source too where another root has that source."""
     prefix = root.parent.name if example.source == root.name else root.name
     name = f"{prefix}/{example.name}"
     source = f"{prefix}/{example.source}" if example.source in others else example.source

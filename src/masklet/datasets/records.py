@@ -22,11 +22,11 @@ VOID = 255
 MAX_OBJECT_ID = 254
 """Largest id in an indexed mask."""
 MAX_SHARED = 0.02
-"""Part of an object that another may cover, for the two to count as apart."""
+"""Largest part of an object that others may cover for it to count as apart from them."""
 
 
 class Labels(ABC):
-    """The true objects of one image, which may overlap, and what nobody judged."""
+    """The true objects of one image, which may overlap, and its unjudged pixels."""
 
     @property
     @abstractmethod
@@ -35,24 +35,24 @@ class Labels(ABC):
     @property
     @abstractmethod
     def object_ids(self) -> tuple[int, ...]:
-        """Ascending; those that have a pixel here."""
+        """Ids of the objects that have a pixel in this image, ascending."""
 
     @property
     @abstractmethod
     def void(self) -> BoolArray | None:
-        """(H, W), or None when every pixel is judged."""
+        """Mask (H, W) of unjudged pixels, or None when every pixel is judged."""
 
     @abstractmethod
     def mask(self, object_id: int) -> BoolArray:
-        """(H, W) of one object; all False when it is not in this image."""
+        """Return the mask (H, W) of one object; all False when it is not in this image."""
 
     @abstractmethod
     def areas(self) -> dict[int, int]:
-        """Pixels by object id."""
+        """Return the number of pixels by object id."""
 
     @abstractmethod
     def flat(self) -> ByteArray:
-        """(H, W) one id a pixel: 0 background, 1 to 254 objects, `VOID`. Where objects overlap the smaller is on top.
+        """Return (H, W) ids: 0 background, 1 to 254 objects, `VOID`. Where objects overlap, the smaller is on top.
 
         Raises:
             DataError: an id is above 254.
@@ -60,20 +60,20 @@ class Labels(ABC):
 
     @abstractmethod
     def apart(self, rng: np.random.Generator, max_objects: int = 16) -> ByteArray:
-        """As `flat`, of a random choice of objects that do not overlap, so that each is whole.
+        """Return ids as `flat` does, for a random choice of objects that do not overlap, so that each is whole.
 
-        Where a data set labels things and their parts, one draw has the thing and another its parts. Objects that
-        are left out are background here: for training, where only the objects drawn are asked for.
+        Where a data set labels objects and their parts, one draw has the object and another its parts. Objects that
+        are left out become background: for training, which asks only for the objects drawn.
 
         Args:
-            rng: decides which.
-            max_objects: at most so many where objects may overlap; where they cannot, all are there with their ids.
+            rng: generator of the choice.
+            max_objects: most objects where they may overlap; where they cannot, all are kept with their ids.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedLabels(Labels):
-    """Objects of which each pixel has one at most."""
+    """Objects that do not overlap: each pixel has at most one."""
 
     ids: ByteArray
     """(H, W), 0 background, 1 to 254 objects, `VOID`."""
@@ -108,17 +108,17 @@ class IndexedLabels(Labels):
 
 @dataclass(frozen=True, slots=True)
 class MaskLabels(Labels):
-    """Objects each with a mask of its own, decoded when asked."""
+    """Objects with a mask each, which may overlap; a mask is decoded when it is read."""
 
     size: tuple[int, int]
     """(H, W)"""
     masks: Mapping[int, BoolArray | CocoRle]
-    """Masks by object id, ascending, without empty ones: whoever makes the record leaves them out."""
+    """Masks by object id, ascending, without empty ones, which the reader of the layout leaves out."""
     void_mask: BoolArray | None = None
     where: str = ""
     """File (and frame) for messages."""
     categories: Mapping[int, str] = field(default_factory=dict)
-    """Name of the kind of thing by object id, where the data set has such."""
+    """Name of the category by object id, where the data set has categories."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -133,13 +133,13 @@ class MaskLabels(Labels):
         return self.void_mask
 
     def mask(self, object_id: int) -> BoolArray:
-        given = self.masks.get(object_id)
-        if given is None:
+        mask_or_rle = self.masks.get(object_id)
+        if mask_or_rle is None:
             return np.zeros(self.size, np.bool_)
-        if isinstance(given, np.ndarray):
-            return given
+        if isinstance(mask_or_rle, np.ndarray):
+            return mask_or_rle
         try:
-            mask = decode_rle(given)
+            mask = decode_rle(mask_or_rle)
         except DataError as error:
             raise DataError(f"{self.where}, object {object_id}: {error}") from error
         if mask.shape != self.size:
@@ -153,8 +153,8 @@ class MaskLabels(Labels):
         largest = max(self.masks, default=0)
         if largest > MAX_OBJECT_ID:
             raise DataError(
-                f"{self.where} has object id {largest}, and one byte a pixel holds 1 to {MAX_OBJECT_ID}: "
-                "renumber the objects, or keep one mask an object",
+                f"{self.where} has object id {largest}, and one byte per pixel holds 1 to {MAX_OBJECT_ID}: "
+                "renumber the objects, or keep one mask per object",
                 "more than 255 objects",
             )
         ids = np.zeros(self.size, np.uint8)
@@ -170,39 +170,39 @@ class MaskLabels(Labels):
 
 
 def flatten_alike(frames: Sequence[Labels], rng: np.random.Generator, max_objects: int = 16) -> list[ByteArray]:
-    """`Labels.apart` for the frames of a clip: one choice of objects, and one id each throughout.
+    """Apply `Labels.apart` to the frames of a clip, with one choice of objects that keep their ids.
 
     Args:
         frames: at least one; the choice is made on the first.
-        rng: decides which.
-        max_objects: at most so many where objects may overlap.
+        rng: generator of the choice.
+        max_objects: most objects where they may overlap.
     """
     if all(isinstance(labels, IndexedLabels) for labels in frames):
         return [labels.flat() for labels in frames]
-    chosen = _choose_apart(frames[0], rng, max_objects)
-    return [_paint(labels, chosen) for labels in frames]
+    object_ids = _choose_apart(frames[0], rng, max_objects)
+    return [_paint(labels, object_ids) for labels in frames]
 
 
 def _choose_apart(labels: Labels, rng: np.random.Generator, max_objects: int) -> list[int]:
-    """Random objects that hardly overlap."""
-    taken = np.zeros(labels.size_hw, np.bool_, order="F")  # as masks come out of an RLE
-    chosen: list[int] = []
+    """Return the ids of random objects that hardly overlap."""
+    taken = np.zeros(labels.size_hw, np.bool_, order="F")  # the order of a decoded RLE: faster to combine
+    object_ids: list[int] = []
     for object_id in rng.permutation(labels.object_ids).tolist():
         mask = labels.mask(object_id)
         if np.count_nonzero(mask & taken) <= MAX_SHARED * np.count_nonzero(mask):
-            chosen.append(object_id)
+            object_ids.append(object_id)
             taken |= mask
-        if len(chosen) == min(max_objects, MAX_OBJECT_ID):
+        if len(object_ids) == min(max_objects, MAX_OBJECT_ID):
             break
-    return chosen
+    return object_ids
 
 
-def _paint(labels: Labels, chosen: Sequence[int]) -> ByteArray:
-    """(H, W) with the objects numbered from 1 in the order given."""
+def _paint(labels: Labels, object_ids: Sequence[int]) -> ByteArray:
+    """Return (H, W) ids with the objects numbered from 1 in the order of `object_ids`."""
     ids = np.zeros(labels.size_hw, np.uint8)
     if labels.void is not None:
         ids[labels.void] = VOID
-    for number, object_id in enumerate(chosen, start=1):
+    for number, object_id in enumerate(object_ids, start=1):
         ids[labels.mask(object_id)] = number
     return ids
 
@@ -222,7 +222,7 @@ class ImageExample(ABC):
 
     @abstractmethod
     def read_rgb(self) -> ByteArray:
-        """(H, W, 3) uint8 RGB, upright.
+        """Return the image, (H, W, 3) uint8 RGB, upright.
 
         Raises:
             DataError: the image cannot be read.
@@ -230,18 +230,18 @@ class ImageExample(ABC):
 
     @abstractmethod
     def read_labels(self) -> Labels:
-        """The true objects.
+        """Return the true objects.
 
         Raises:
             DataError: they cannot be read.
         """
 
     def encoded(self) -> tuple[bytes, str] | None:
-        """The image's file as it is, and its suffix, for copies without loss; None when it has no file of its own."""
+        """Return the unchanged bytes of the image's file and its suffix, for lossless copies; None without a file."""
         return None
 
     def read(self) -> tuple[ByteArray, Labels]:
-        """Both.
+        """Return image and objects.
 
         Raises:
             DataError: one of them cannot be read, or their sizes differ.
@@ -270,7 +270,7 @@ class ClipExample(ABC):
 
     @abstractmethod
     def open_frames(self) -> FrameSource:
-        """All frames, in order of time, for a tracker: a context manager.
+        """Open all frames, in order of time, for a tracker; the result is a context manager.
 
         Raises:
             VideoError: they cannot be read.
@@ -278,7 +278,7 @@ class ClipExample(ABC):
 
     @abstractmethod
     def read_frames(self, frame_indices: Sequence[int]) -> list[ByteArray]:
-        """(H, W, 3) uint8 RGB each, in the order asked for.
+        """Return the frames, (H, W, 3) uint8 RGB each, in the order of `frame_indices`.
 
         Raises:
             DataError: a frame cannot be read.
@@ -286,22 +286,22 @@ class ClipExample(ABC):
 
     @abstractmethod
     def read_labels(self, frame_index: int) -> Labels:
-        """The true objects of one of the `labelled_frames`.
+        """Return the true objects of one of the `labelled_frames`.
 
         Raises:
             DataError: they cannot be read.
         """
 
     def encoded(self, frame_index: int) -> tuple[bytes, str] | None:
-        """One frame's file as it is, and its suffix; None when it has no file of its own."""
+        """Return the unchanged bytes of one frame's file and its suffix; None when the frame is not a file."""
         return None
 
     def label_where(self, frame_index: int) -> str:
-        """The file with the objects of one labelled frame, for messages."""
+        """Return the file with the objects of one labelled frame, for messages."""
         return f"{self.where}, frame {frame_index}"
 
     def read(self, frame_indices: Sequence[int]) -> list[tuple[ByteArray, Labels]]:
-        """Labelled frames with their objects, in the order asked for.
+        """Return labelled frames with their objects, in the order of `frame_indices`.
 
         Raises:
             DataError: a file cannot be read, or sizes differ.
@@ -315,7 +315,7 @@ class ClipExample(ABC):
         return pairs
 
     def first_seen(self) -> dict[int, int]:
-        """The first labelled frame of each object, by object id in order of appearance."""
+        """Return the first labelled frame of each object, by object id in order of appearance."""
         first_seen: dict[int, int] = {}
         for frame_index in self.labelled_frames:
             for object_id in self.read_labels(frame_index).object_ids:
@@ -338,7 +338,7 @@ class Dataset:
     clips: Sequence[ClipExample] = ()
 
     def sources(self) -> list[str]:
-        """The names of its parts, in order."""
+        """Return the names of its parts, in order."""
         return [*by_source(self.images), *by_source(self.clips)]
 
     def need_images(self) -> Sequence[ImageExample]:
@@ -357,30 +357,30 @@ class Dataset:
         """
         return self._need(self.clips, "clips", f"{len(self.images)} images")
 
-    def _need(self, found: Sequence[T], wanted: str, others: str) -> Sequence[T]:
-        if not found:
-            raise DataError(f"{self.root} (layout {self.layout}) holds no {wanted}, only {others}")
-        return found
+    def _need(self, examples: Sequence[T], kind: str, others: str) -> Sequence[T]:
+        if not examples:
+            raise DataError(f"{self.root} (layout {self.layout}) holds no {kind}, only {others}")
+        return examples
 
 
 class LazySequence(Sequence[Item]):
-    """A sequence whose items are made when asked for; a subclass knows how many there are, and makes one."""
+    """A sequence whose items are made on access; a subclass gives the length and makes an item."""
 
     @abstractmethod
-    def _at(self, place: int) -> Item:
-        """The item at a place from 0 to the length less one."""
+    def _at(self, index: int) -> Item:
+        """Return the item at an index from 0 to the length minus one."""
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
     @overload
     def __getitem__(self, index: slice) -> list[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        places = range(len(self))[index]
-        return [self._at(place) for place in places] if isinstance(places, range) else self._at(places)
+        selected = range(len(self))[index]
+        return [self._at(row) for row in selected] if isinstance(selected, range) else self._at(selected)
 
 
 class Concatenated(LazySequence[T]):
-    """The examples of several sources one after the other, made when asked for: there may be millions."""
+    """The examples of several sources one after the other, made on access, since there may be millions."""
 
     def __init__(self, groups: Mapping[str, Sequence[T]]) -> None:
         self.groups: dict[str, Sequence[T]] = dict(groups)
@@ -391,13 +391,13 @@ class Concatenated(LazySequence[T]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def _at(self, place: int) -> T:
-        row = bisect.bisect_right(self._ends, place)
-        return self._members[row][place - self._ends[row]]  # from the end of its group backwards
+    def _at(self, index: int) -> T:
+        row = bisect.bisect_right(self._ends, index)
+        return self._members[row][index - self._ends[row]]  # negative: counted from the end of its group
 
 
 def by_source(examples: Sequence[T]) -> dict[str, Sequence[T]]:
-    """Examples grouped by their source, in order."""
+    """Group examples by their source, in order."""
     if isinstance(examples, Concatenated):
         return dict(examples.groups)
     groups: dict[str, list[T]] = {}
@@ -417,7 +417,7 @@ def check_aligned(where: str, rgb: ByteArray, labels: Labels) -> None:
 
 
 def size_error(where: str, mask_hw: tuple[int, int], image_hw: tuple[int, int]) -> DataError:
-    """A mask has another size than its image."""
+    """Return the error for a mask whose size is not that of its image."""
     return DataError(
         f"{where}: the mask is {mask_hw[1]} x {mask_hw[0]} (width x height), its image {image_hw[1]} x {image_hw[0]}: "
         "a mask must have the size of its image",

@@ -1,4 +1,4 @@
-"""SA-1B: images with a JSON of the same name next to each, one RLE an object, by the hundred and overlapping.
+"""SA-1B: images with a JSON of the same name next to each, one RLE per object; hundreds of objects, which overlap.
 
 sa_000000/sa_1.jpg   sa_000000/sa_1.json     {"image": {...}, "annotations": [{"id", "segmentation", ...}]}
 """
@@ -53,13 +53,13 @@ class Sa1bFolder(LazySequence[ImageExample]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def _at(self, place: int) -> ImageExample:
-        path = self._folder / self._names[place]
+    def _at(self, index: int) -> ImageExample:
+        path = self._folder / self._names[index]
         return Sa1bImage(f"{self._prefix}{path.stem}", self._source, path)
 
 
 def recognise_sa1b(root: Path) -> bool:
-    """An image with a JSON of its name that has annotations, here or one folder down."""
+    """Return whether an image has a JSON of its name with annotations next to it, here or one folder down."""
     for folder in [root, *_subfolders(root)][:4]:
         for path in sorted(folder.glob("*.json"))[:3]:
             if _image_of(path) is not None:
@@ -73,10 +73,10 @@ def open_sa1b(root: Path, *, split: str | None = None, verify: bool = True, faul
     Args:
         root: the folder.
         split: a folder of it.
-        verify: an image without its JSON, or a JSON without its image, is an error now.
+        verify: raise at once for an image without its JSON or a JSON without its image.
 
     Raises:
-        DataError: nothing was found, or files do not pair.
+        DataError: there are no such images, or files do not pair.
     """
     base = root if split is None else root / split
     if not base.is_dir():
@@ -99,32 +99,35 @@ def open_sa1b(root: Path, *, split: str | None = None, verify: bool = True, faul
 
 
 def labels_from_json(document: Any, where: str) -> MaskLabels:
-    """The objects of one image, numbered from 1 in the file's order; empty masks are left out.
+    """Return the objects of one image, numbered from 1 in the file's order; empty masks are left out.
 
     Raises:
-        DataError: fields are missing, or a mask is not one.
+        DataError: fields are missing, or a segmentation is not a mask.
     """
     image = field_of(document, "image", dict, where)
     height = int(field_of(image, "height", (int, float), f"{where}, image"))
     width = int(field_of(image, "width", (int, float), f"{where}, image"))
     masks = {}
     for number, annotation in enumerate(field_of(document, "annotations", list, where), start=1):
-        place = f"{where}, annotation {number}"
-        mask = segmentation_mask(field_of(annotation, "segmentation", (dict, list), place), (height, width), place)
+        annotation_where = f"{where}, annotation {number}"
+        segmentation = field_of(annotation, "segmentation", (dict, list), annotation_where)
+        mask = segmentation_mask(segmentation, (height, width), annotation_where)
         if annotation.get("area", 1):
             masks[number] = mask
     void = None
-    if document.get("void") is not None:  # masklet's own addition, for what is converted from data sets that have it
-        found = segmentation_mask(document["void"], (height, width), f"{where}, void")
-        void = found if isinstance(found, np.ndarray) else decode_rle(found)
+    if document.get("void") is not None:  # an extension of masklet, for data converted from layouts with void
+        void_mask = segmentation_mask(document["void"], (height, width), f"{where}, void")
+        void = void_mask if isinstance(void_mask, np.ndarray) else decode_rle(void_mask)
     return MaskLabels((height, width), masks, void, where=where)
 
 
 def _check_pairs(images: dict[str, Path], jsons: dict[str, Path], faults: Faults | None) -> None:
     if bare := sorted(images.keys() - jsons.keys()):
-        refuse(DataError(f"{images[bare[0]]} has no JSON of that name next to it ({len(bare)} such images)"), faults)
+        refuse(
+            DataError(f"{images[bare[0]]} has no JSON of the same name next to it ({len(bare)} such images)"), faults
+        )
     if bare := sorted(jsons.keys() - images.keys()):
-        refuse(DataError(f"{jsons[bare[0]]} has no image of that name next to it ({len(bare)} such files)"), faults)
+        refuse(DataError(f"{jsons[bare[0]]} has no image of the same name next to it ({len(bare)} such files)"), faults)
 
 
 def _image_of(path: Path) -> Path | None:

@@ -27,7 +27,7 @@ from masklet.media.source import open_source
 from masklet.records import BoolArray, ByteArray
 
 LABEL_STEP = 4
-"""Frames of the video for one labelled frame: 24 against 6 a second."""
+"""Frames of the video for one labelled frame: 24 against 6 per second."""
 FPS = 24.0
 AUTO_OFFSET = 1000
 """Added to the ids of automatic masklets that come next to manual ones."""
@@ -58,10 +58,10 @@ class SavClip(ClipExample):
         return open_source(self.video_path)
 
     def read_frames(self, frame_indices: Sequence[int]) -> list[ByteArray]:
-        wanted = sorted(set(frame_indices))
+        unique_indices = sorted(set(frame_indices))
         try:
             with open_source(self.video_path) as source:
-                frames = {index: source.frame(index).rgb for index in wanted}
+                frames = {index: source.frame(index).rgb for index in unique_indices}
         except VideoError as error:
             raise DataError(str(error)) from error
         return [frames[index] for index in frame_indices]
@@ -77,13 +77,13 @@ class SavClip(ClipExample):
                 raise DataError(f"{path} ends before frame {frame_index}: it has masks for {len(rows)} frames")
             for column, rle in enumerate(rows[frame_index // LABEL_STEP]):
                 mask = segmentation_mask(rle, size, f"{path}, frame {frame_index}, object {column}")
-                if _is_there(mask):
+                if _has_pixels(mask):
                     masks[_object_id(document, column) + number * AUTO_OFFSET] = mask
         return MaskLabels(size, dict(sorted(masks.items())), where=self.label_where(frame_index))
 
 
 def recognise_sav(root: Path) -> bool:
-    """A video with a `_manual.json` or `_auto.json` next to it, here or one folder down."""
+    """Return whether a video has a `_manual.json` or `_auto.json` next to it, here or one folder down."""
     return any(_json_paths(path, "both") for folder in _folders(root) for path in sorted(folder.glob("*.mp4"))[:3])
 
 
@@ -96,10 +96,10 @@ def open_sav(
         root: the folder.
         split: a folder of it, as `sav_000`.
         masklets: `manual` takes the automatic ones of videos that have no others; `auto`; or `both`.
-        verify: a video without masklets is an error now, and sizes are compared.
+        verify: raise at once for a video without masklets, and compare sizes.
 
     Raises:
-        DataError: nothing was found, or a JSON that does not fit its video.
+        DataError: there are no such videos, or a JSON does not fit its video.
     """
     if masklets not in get_args(Masklets):
         raise DataError(f"masklets must be one of {', '.join(get_args(Masklets))}, got {masklets!r}")
@@ -152,7 +152,7 @@ def _open_clip(name: str, source: str, path: Path, json_paths: tuple[Path, ...],
 
 
 def _announced_frames(path: Path) -> int | None:
-    """The number of frames that a file gives at its beginning, without reading all of its masks."""
+    """Return the number of frames from the beginning of a file, without reading all of its masks."""
     with path.open("rb") as file:
         match = re.search(rb'"video_frame_count":\s*(\d+)', file.read(4096))
     return None if match is None else int(match[1])
@@ -179,25 +179,25 @@ def _object_id(document: Any, column: int) -> int:
     return 1 + (int(ids[column]) if isinstance(ids, list) and column < len(ids) else column)
 
 
-def _is_there(mask: BoolArray | CocoRle) -> bool:
+def _has_pixels(mask: BoolArray | CocoRle) -> bool:
     if isinstance(mask, np.ndarray):
         return bool(mask.any())
     return _runs_of(mask["counts"]) > 1
 
 
 def _runs_of(counts: str) -> int:
-    """Return the number of runs of an RLE, 2 at most: with one it is background alone."""
+    """Return the number of runs of an RLE, 2 at most: one run is background only."""
     return min(2, sum(not (ord(character) - 48) & 0x20 for character in counts[:16]))
 
 
 def _json_paths(video: Path, masklets: str) -> tuple[Path, ...]:
-    there = {
+    paths = {
         kind: path for kind in ("manual", "auto") if (path := video.with_name(f"{video.stem}_{kind}.json")).is_file()
     }
     if masklets == "both":
-        return tuple(there.values())
-    chosen = there.get(masklets) or (there.get("auto") if masklets == "manual" else None)
-    return () if chosen is None else (chosen,)
+        return tuple(paths.values())
+    path_or_none = paths.get(masklets) or (paths.get("auto") if masklets == "manual" else None)
+    return () if path_or_none is None else (path_or_none,)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -6,12 +6,12 @@ Files of one sample stand together and share their key, the name up to the first
     000000.jpg 000000.json                  an image and SA-1B's JSON of RLE masks, which may overlap
     bear.00000.jpg bear.00000.png ...       a clip, frame by frame; a frame without mask is unlabelled
 
-A tar has no compression, so every file in it can be read by itself once its headers are known. That is what is done
+A tar is not compressed, so every file in it can be read by itself once its headers are known. That is what is done
 here instead of streaming through a shuffle buffer: samples are drawn at random from a window of a few shards that
 wanders over all of them (`ShardImages.pick`), which is a function of seed, rank and sample number, so that a training
-resumes exactly and any number of ranks and workers share the work without a word. Headers are read shard by shard, when
-one is first used; how many samples each shard has stands in `shards.json`, which `masklet data convert` writes. Without
-it all headers are read once, at the start.
+resumes exactly and any number of ranks and workers share the work without communication. Headers are
+read shard by shard, when one is first used; `shards.json`, which `masklet data convert` writes, has the number of
+samples of each shard. Without it all headers are read once, at the start.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _LABELS = ("json", "mask.png", "seg.png", "png")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Place of one file in a shard."""
+    """Name, offset and size of one file in a shard."""
 
     name: str
     offset: int
@@ -85,7 +85,7 @@ class ShardFile:
         return data
 
     def read_labels(self) -> Labels:
-        """Raise a DataError: these are not masks."""
+        """Decode the file's masks; raises a DataError if it holds none."""
         if self.member.name.endswith(".json"):
             return labels_from_json(parse_json(self.read(), self.where), self.where)
         return IndexedLabels(decode_ids(self.read(), self.where))
@@ -163,8 +163,8 @@ class _Encoded(LazySequence[bytes]):
     def __len__(self) -> int:
         return len(self._files)
 
-    def _at(self, place: int) -> bytes:
-        return self._files[place].read()
+    def _at(self, index: int) -> bytes:
+        return self._files[index].read()
 
 
 class ShardImages(LazySequence[ImageExample]):
@@ -177,30 +177,30 @@ class ShardImages(LazySequence[ImageExample]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def _at(self, place: int) -> ImageExample:
-        row = bisect.bisect_right(self._ends, place)
+    def _at(self, index: int) -> ImageExample:
+        row = bisect.bisect_right(self._ends, index)
         images, _ = read_shard(self._shards[row], self._source)
-        found = place - (self._ends[row - 1] if row else 0)
-        if found >= len(images):
+        within = index - (self._ends[row - 1] if row else 0)
+        if within >= len(images):
             raise DataError(f"{self._shards[row]} has {len(images)} images, fewer than {INDEX_NAME} says")
-        return images[found]
+        return images[within]
 
     def pick(self, rng: np.random.Generator, stream: Sequence[int], number: int) -> int:
-        """The index of a random image of the current window.
+        """Return the index of a random image of the current window.
 
-        The shards are in an order of the stream's own. The window moves on when as many samples as it has images have
-        been drawn; with `WINDOW` shards or fewer all are in it, always.
+        Each stream has its own order of the shards. The window moves to the next shards after as many draws as it has
+        images on average; with `WINDOW` shards or fewer, all of them are always in it.
 
         Args:
-            rng: of the sample.
+            rng: generator of the sample.
             stream: seed and rank.
-            number: of the sample in its stream.
+            number: number of the sample in its stream.
         """
         if len(self._shards) <= WINDOW:
             return int(rng.integers(len(self)))
-        place = number // max(1, WINDOW * len(self) // len(self._shards))
+        step = number // max(1, WINDOW * len(self) // len(self._shards))
         windows = -(-len(self._shards) // WINDOW)
-        turn, window = divmod(place, windows)
+        turn, window = divmod(step, windows)
         order = np.random.default_rng([*stream, turn]).permutation(len(self._shards))
         rows = order[window * WINDOW : (window + 1) * WINDOW]
         starts = [self._ends[row - 1] if row else 0 for row in rows]
@@ -211,7 +211,7 @@ class ShardImages(LazySequence[ImageExample]):
 
 
 def recognise_shards(root: Path) -> bool:
-    """A folder with tar files."""
+    """Return whether a folder has tar files."""
     return next(root.glob("*.tar"), None) is not None
 
 
@@ -220,10 +220,10 @@ def open_shards(root: Path, *, split: str | None = None) -> Dataset:
 
     Args:
         root: the folder or file.
-        split: only shards whose name begins so, or those of a folder of that name.
+        split: beginning of the shards' names, or a folder of them.
 
     Raises:
-        DataError: no shard, one that is compressed, cut off or no tar, or samples without image or masks.
+        DataError: there are no shards, one is compressed, cut off or not a tar, or samples lack image or masks.
     """
     folder = root / split if split is not None and (root / split).is_dir() else root
     prefix = split if split is not None and folder == root else ""
@@ -238,7 +238,7 @@ def open_shards(root: Path, *, split: str | None = None) -> Dataset:
     if counts is None:
         read = [read_shard(shard, source) for shard in shards]
         counts = [len(images) for images, _ in read]
-        clips = [clip for _, found in read for clip in found]
+        clips = [clip for _, shard_clips in read for clip in shard_clips]
     else:
         with_clips = [shard for shard, count in zip(shards, counts, strict=True) if not count]
         clips = [clip for shard in with_clips for clip in read_shard(shard, source)[1]]
@@ -251,14 +251,14 @@ def open_shards(root: Path, *, split: str | None = None) -> Dataset:
 
 
 def _announced(folder: Path, shards: Sequence[Path]) -> list[int] | None:
-    """Images by shard, as the index says; None when there is none or it does not know them all."""
+    """Return the number of images per shard from the index; None without an index or when it lacks a shard."""
     path = folder / INDEX_NAME
     if not path.is_file():
         return None
-    known = field_of(read_json(path), "images", dict, str(path))
-    if any(not isinstance(known.get(shard.name), int) for shard in shards):
+    images_by_shard = field_of(read_json(path), "images", dict, str(path))
+    if any(not isinstance(images_by_shard.get(shard.name), int) for shard in shards):
         return None
-    return [int(known[shard.name]) for shard in shards]
+    return [int(images_by_shard[shard.name]) for shard in shards]
 
 
 def index_document(counts: Mapping[str, int]) -> str:
@@ -268,7 +268,7 @@ def index_document(counts: Mapping[str, int]) -> str:
 
 @lru_cache(maxsize=4 * WINDOW)
 def read_shard(shard: Path, source: str) -> tuple[tuple[ImageExample, ...], tuple[ClipExample, ...]]:
-    """The samples of one shard, from its headers.
+    """Return the samples of one shard, from its headers.
 
     Raises:
         DataError: it is not a tar, compressed, cut off, or a sample lacks its image or masks.
@@ -295,7 +295,7 @@ def _read_headers(shard: Path) -> list[Member]:
             file.seek(end)
             rest = file.read(tarfile.BLOCKSIZE)
     except tarfile.ReadError as error:
-        hint = "it is compressed: unpack it" if _is_compressed(shard) else "it is cut off, or no tar: fetch it again"
+        hint = "it is compressed: unpack it" if _is_compressed(shard) else "it is cut off, or not a tar: fetch it again"
         raise DataError(f"{shard} cannot be read as a shard ({error}): {hint}", "cannot be read") from error
     except OSError as error:
         raise DataError(f"{shard} cannot be read: {error.strerror or error}", "cannot be read") from error
@@ -310,7 +310,7 @@ def _is_compressed(shard: Path) -> bool:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Key and field, at the first dot of the last part."""
+    """Return key and field, split at the first dot of the file name."""
     folder, slash, base = name.removeprefix("./").rpartition("/")
     stem, _, field = base.partition(".")
     return f"{folder}{slash}{stem}", field.lower()

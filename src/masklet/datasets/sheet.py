@@ -17,11 +17,11 @@ from masklet.records import BoolArray, ByteArray
 WIDTH = 1600
 """Pixels of the sheet."""
 ROW_HEIGHT = 210
-"""About that of a row; each is stretched to fill the width."""
+"""Usual height of a row in pixels; each row is scaled to fill the width."""
 MARGIN, GAP, CAPTION, HEADER = 28, 12, 24, 92
 CLIP_FRAMES = 4
 MAX_MASKS = 60
-"""Objects painted in one tile, the largest."""
+"""Most objects painted in one tile; the largest are taken."""
 
 PAPER, INK, FAINT, ACCENT, MISSING = (17, 20, 26), (236, 239, 244), (139, 148, 162), (94, 190, 255), (44, 34, 38)
 
@@ -55,13 +55,13 @@ def contact_sheet(data: Dataset, *, count: int = 24) -> ByteArray:
     pen.line((MARGIN, HEADER - 18, WIDTH - MARGIN, HEADER - 18), fill=(45, 51, 62), width=1)
     top = HEADER
     for row, row_height in rows:
-        left = MARGIN
-        for place, tile in enumerate(row):
+        x = MARGIN
+        for column, tile in enumerate(row):
             width = round(row_height * tile.picture.shape[1] / tile.picture.shape[0])
-            if place == len(row) - 1 and len(row) > 1 and abs(left + width - (WIDTH - MARGIN)) < GAP:
-                width = WIDTH - MARGIN - left  # rounding must not show at the edge
-            _place(sheet, tile, (left, top), (width, row_height))
-            left += width + GAP
+            if column == len(row) - 1 and len(row) > 1 and abs(x + width - (WIDTH - MARGIN)) < GAP:
+                width = WIDTH - MARGIN - x  # rounding must not show at the edge
+            _place(sheet, tile, (x, top), (width, row_height))
+            x += width + GAP
         top += row_height + CAPTION + GAP
     return np.asarray(sheet)
 
@@ -74,7 +74,7 @@ def _summary(data: Dataset) -> str:
 
 
 def _choose(examples: Sequence[T], count: int) -> list[T]:
-    """Evenly over the sources in turn, and evenly over each."""
+    """Choose examples evenly over the sources, and evenly within each."""
     groups = list(by_source(examples).values())
     count = min(count, len(examples))
     shares = [0] * len(groups)
@@ -83,9 +83,9 @@ def _choose(examples: Sequence[T], count: int) -> list[T]:
             if shares[row] < len(group) and sum(shares) < count:
                 shares[row] += 1
     return [
-        group[(2 * place + 1) * len(group) // (2 * share)]
+        group[(2 * number + 1) * len(group) // (2 * share)]
         for group, share in zip(groups, shares, strict=True)
-        for place in range(share)
+        for number in range(share)
     ]
 
 
@@ -98,12 +98,12 @@ def _image_tile(image: ImageExample) -> _Tile:
 
 
 def _clip_tile(clip: ClipExample) -> _Tile:
-    """A strip of frames, the first labelled one to the last."""
+    """Return a strip of labelled frames, from the first to the last."""
     labelled = clip.labelled_frames
     if not labelled:
         return _missing(clip.name, "no labelled frame")
-    places = np.linspace(0, len(labelled) - 1, min(CLIP_FRAMES, len(labelled))).round().astype(int)
-    indices = [labelled[place] for place in dict.fromkeys(places.tolist())]
+    rows = np.linspace(0, len(labelled) - 1, min(CLIP_FRAMES, len(labelled))).round().astype(int)
+    indices = [labelled[row] for row in dict.fromkeys(rows.tolist())]
     try:
         pairs = clip.read(indices)
     except MaskletError as error:
@@ -118,7 +118,7 @@ def _clip_tile(clip: ClipExample) -> _Tile:
 
 
 def _painted(rgb: ByteArray, labels: Labels) -> ByteArray:
-    """At about the size of a tile, so that outlines are as thick in each."""
+    """Paint the objects at about the size of a tile, so that outlines are equally thick in all tiles."""
     scale = min(1.0, 2 * ROW_HEIGHT / rgb.shape[0])
     height, width = (max(8, round(side * scale)) for side in rgb.shape[:2])
     areas = labels.areas()
@@ -137,7 +137,7 @@ def _resized(mask: BoolArray, height: int, width: int) -> BoolArray:
 
 
 def _hatched(rgb: ByteArray, void: BoolArray) -> ByteArray:
-    """Grey stripes where nobody judged."""
+    """Return the image with grey stripes on void."""
     rows, columns = np.indices(void.shape)
     stripe = (rows + columns) % 14 < 5
     hatched = rgb.copy()
@@ -161,13 +161,13 @@ def _missing(name: str, message: str) -> _Tile:
 
 
 def _justify(tiles: Sequence[_Tile]) -> list[tuple[list[_Tile], int]]:
-    """Rows of tiles that fill the width, and the height of each; the last one keeps the usual height."""
+    """Return rows of tiles that fill the width, each with its height; the last row keeps the usual height."""
     rows: list[tuple[list[_Tile], int]] = []
     row: list[_Tile] = []
     room = WIDTH - 2 * MARGIN
     for tile in tiles:
         row.append(tile)
-        aspect = sum(found.picture.shape[1] / found.picture.shape[0] for found in row)
+        aspect = sum(member.picture.shape[1] / member.picture.shape[0] for member in row)
         height = (room - GAP * (len(row) - 1)) / aspect
         if height <= ROW_HEIGHT * 1.15:
             rows.append((row, round(height)))

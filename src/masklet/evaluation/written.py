@@ -32,7 +32,7 @@ def evaluate_masks(
     """Measure J, F and J&F of written masks.
 
     Args:
-        results: `<clip>/<frame>.png` indexed, or one PNG an object, `<clip>/<object>/<frame>.png`.
+        results: `<clip>/<frame>.png` indexed, or one PNG per object, `<clip>/<object>/<frame>.png`.
         truth: what `open_truth` takes or gives: clips, or masks alone.
         rules: of a benchmark.
         skip_last: leave out each clip's last labelled frame, also where the rules do not.
@@ -73,7 +73,7 @@ def evaluate_masks(
 def open_truth(
     root: str | Path, layout: str | None = None, *, split: str | None = None, resolution: str | None = None
 ) -> Dataset:
-    """A data set with clips, or a folder of masks without frames: `<clip>/<frame>.png`, or one PNG an object.
+    """A data set with clips, or a folder of masks without frames: `<clip>/<frame>.png`, or one PNG per object.
 
     Args:
         root: the folder.

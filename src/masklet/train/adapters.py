@@ -1,4 +1,4 @@
-"""LoRA through peft: small matrices next to frozen layers learn, and are multiplied into them when the model is saved.
+"""LoRA through peft: small trained matrices next to frozen layers, multiplied into them when the model is saved.
 
 Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
 """
@@ -18,7 +18,7 @@ _MARK = "lora_"
 
 
 def add_adapters(model: SAM2, config: LoraConfig) -> list[str]:
-    """Put adapters next to the linear layers that match, and freeze these layers. What matches nothing stays as it is.
+    """Put adapters next to the linear layers that match, and freeze these layers. Other layers stay as they are.
 
     Returns:
         The names of the layers.
@@ -41,7 +41,7 @@ def add_adapters(model: SAM2, config: LoraConfig) -> list[str]:
     learns = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     settings = peft.LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=layers)
     peft.inject_adapter_in_model(settings, model)
-    # peft freezes all that is not its own; here the rest learns as it did.
+    # peft freezes everything but its adapters; here the other parameters learn as before.
     for name, parameter in model.named_parameters():
         if _MARK not in name and ".base_layer." not in name:
             parameter.requires_grad_(learns[name])
@@ -50,7 +50,7 @@ def add_adapters(model: SAM2, config: LoraConfig) -> list[str]:
 
 @torch.no_grad()
 def plain_weights(model: SAM2) -> dict[str, Tensor]:
-    """The weights as `SAM2(model.config)` has them: copies, with adapters multiplied into their layers."""
+    """Return the weights as `SAM2(model.config)` has them: copies, with adapters multiplied into their layers."""
     changes = {
         f"{name}.base_layer.weight": module.get_delta_weight("default")
         for name, module in model.named_modules()

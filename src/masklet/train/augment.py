@@ -3,7 +3,7 @@
 Everything here is a function of arrays and a random generator; nothing knows of files or tensors.
 
 Shapes: H x W source pixels, S the model's square input. Images are (H, W, 3) uint8 RGB; `ids` are (H, W) uint8 with
-0 for background, 255 (`VOID`) for pixels nobody may be judged by; `alpha` is uint8, 255 where a pixel is all object.
+0 for background, 255 (`VOID`) for pixels that are not judged; `alpha` is uint8, 255 where a pixel is all object.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CUTOUT_MARGIN_PX = 2
 """Background kept around a cut-out, so that interpolation at its outline never meets the end of the array."""
 
 DRAWN_IN: ByteArray = np.clip((np.arange(256) - 80) * (255 / 175), 0, 255).astype(np.uint8)
-"""Alpha of a softened outline to alpha of one that lies a third of a pixel further in."""
+"""Table from the alpha of a softened outline to that of one a third of a pixel further in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class LabelledImage:
     """(H, W), 0 background, `VOID` unknown."""
 
     def crop(self, window: Window) -> LabelledImage:
-        """The part inside a window, as views."""
+        """Return the part inside a window, as views."""
         rows = slice(window.top, window.top + window.height)
         columns = slice(window.left, window.left + window.width)
         return LabelledImage(self.rgb[rows, columns], self.ids[rows, columns])
 
     def flip(self) -> LabelledImage:
-        """Mirrored left to right, as views."""
+        """Return image and ids mirrored left to right, as views."""
         return LabelledImage(self.rgb[:, ::-1], self.ids[:, ::-1])
 
     def merge_objects(self) -> LabelledImage:
-        """All objects as one, of id 1: the parts of a person become the person."""
+        """Return all objects as one, of id 1: the parts of a person become the person."""
         ids = self.ids.copy()
         ids[(ids != 0) & (ids != VOID)] = 1
         return LabelledImage(self.rgb, ids)
@@ -73,12 +73,12 @@ class Cutout:
     """Number of image sides that cut the object off, 0 to 4: such an object looks wrong when moved inside."""
 
     def flip(self) -> Cutout:
-        """Mirrored left to right."""
+        """Return the cut-out mirrored left to right."""
         return Cutout(self.rgb[:, ::-1], self.alpha[:, ::-1], self.borders_touched)
 
 
 def object_ids(ids: ByteArray, min_fraction: float, max_fraction: float) -> list[int]:
-    """Ids whose area lies within two fractions of the image's; never background or void."""
+    """Return the ids whose area lies within two fractions of the image's; never background or void."""
     areas = np.bincount(ids.ravel(), minlength=256)
     areas[[0, VOID]] = 0
     present = (areas >= max(1.0, min_fraction * ids.size)) & (areas <= max_fraction * ids.size)
@@ -86,10 +86,10 @@ def object_ids(ids: ByteArray, min_fraction: float, max_fraction: float) -> list
 
 
 def random_window(ids: ByteArray, rng: np.random.Generator, *, min_area: float, min_side_px: int) -> Window:
-    """A crop of `min_area` to all of the image, of about its shape, that holds a pixel of a random object.
+    """Draw a crop of `min_area` to all of the image, of about its shape, that holds a pixel of a random object.
 
     Args:
-        ids: (H, W) object ids; without an object the place is random.
+        ids: (H, W) object ids; without an object the position is random.
         min_area: smallest crop as a fraction of the image's area, in (0, 1].
         min_side_px: no side gets shorter than this, unless the image is.
     """
@@ -123,7 +123,7 @@ def resize_coverage(region: BoolArray | ByteArray, size: int) -> ByteArray:
 
 
 def random_colour(rng: np.random.Generator, strength: float = 1.0) -> FloatArray:
-    """A random change of light and colour, as a matrix for `apply_colour`.
+    """Draw a random change of light and colour, as a matrix for `apply_colour`.
 
     Gain and offset, in 40 % of draws a gain per channel (white balance), and saturation. `strength` 1 is an image
     augmentation, less is what may happen within a clip, 0 changes nothing.
@@ -156,7 +156,7 @@ class Degradation:
     """1 to 100; 100 leaves the image alone."""
 
     def apply(self, rgb: ByteArray, rng: np.random.Generator) -> ByteArray:
-        """Defocus, then noise, then compression."""
+        """Apply blur, then noise, then compression."""
         if self.blur_sigma_px:
             rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), self.blur_sigma_px), np.uint8)
         if self.noise_sigma:
@@ -166,7 +166,7 @@ class Degradation:
 
 
 def random_degradation(rng: np.random.Generator, probability: float) -> Degradation:
-    """Each of blur, noise and compression with the given probability."""
+    """Draw blur, noise and compression, each with the given probability."""
     blur, noise, jpeg = rng.random(3) < probability
     return Degradation(
         blur_sigma_px=rng.uniform(0.5, 1.5) if blur else 0.0,
@@ -182,7 +182,7 @@ def compress(rgb: ByteArray, quality: int) -> ByteArray:
 
 
 def cut_out(image: LabelledImage, object_id: int) -> Cutout:
-    """Cut one object out of its image. The object must be there."""
+    """Cut one object out of its image. The object must be in the image."""
     region = image.ids == object_id
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
@@ -198,7 +198,7 @@ def cut_out(image: LabelledImage, object_id: int) -> Cutout:
 def scale_cutout(cutout: Cutout, longest_side_px: float) -> Cutout:
     """Resize a cut-out to a longest side, and soften its outline inwards.
 
-    The outline is blurred over about a pixel and drawn in by a third of one: that takes away the rim of old
+    The outline is blurred over about a pixel and drawn in by a third of one, which removes the rim of old
     background.
     """
     height, width = cutout.alpha.shape
@@ -212,7 +212,7 @@ def scale_cutout(cutout: Cutout, longest_side_px: float) -> Cutout:
 
 
 def blend(below: ByteArray, above: ByteArray, alpha: ByteArray) -> ByteArray:
-    """`above` over `below` (both (h, w, 3)) where alpha (h, w) says so."""
+    """Blend `above` over `below`, both (h, w, 3), by alpha (h, w)."""
     weight = alpha[:, :, None].astype(np.float32) * np.float32(1 / 255)
     return (below + (above.astype(np.float32) - below) * weight + np.float32(0.5)).astype(np.uint8)
 

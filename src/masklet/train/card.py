@@ -113,9 +113,11 @@ def _settings(config: TrainConfig) -> str:
 def _curve_text(log: Sequence[Mapping[str, Any]], folder: Path) -> str:
     if not log:
         return ""
-    rows = [log[round(place * (len(log) - 1) / max(1, _CURVE_ROWS - 1))] for place in range(min(len(log), _CURVE_ROWS))]
+    rows = [log[round(row * (len(log) - 1) / max(1, _CURVE_ROWS - 1))] for row in range(min(len(log), _CURVE_ROWS))]
     names = [
-        name for name in ("loss", "image_click", "image_box", "image_last", "tracked") if any(name in r for r in rows)
+        name
+        for name in ("loss", "image_click", "image_box", "image_last", "tracked")
+        if any(name in line for line in rows)
     ]
     cells = [(str(row["step"]), *(f"{row[name]:.3f}" if name in row else "" for name in names)) for row in rows]
     picture = f"![loss and IoU by step]({CURVE})\n\n" if draw_curve(log, folder / CURVE) else ""
@@ -149,22 +151,22 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def draw_curve(log: Sequence[Mapping[str, Any]], path: Path) -> bool:
-    """Loss and IoUs over the steps as a PNG; False where matplotlib is not installed."""
+    """Draw loss and IoUs over the steps as a PNG; return False where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         return False
     figure = Figure(figsize=(7, 3.2), layout="constrained")
-    left = figure.subplots()
+    loss_axes = figure.subplots()
     steps = [line["step"] for line in log]
-    left.plot(steps, [line["loss"] for line in log], color="0.4", label="loss")
-    left.set(xlabel="step", ylabel="loss")
-    right = left.twinx()
+    loss_axes.plot(steps, [line["loss"] for line in log], color="0.4", label="loss")
+    loss_axes.set(xlabel="step", ylabel="loss")
+    iou_axes = loss_axes.twinx()
     for name in ("image_click", "image_box", "image_last", "tracked"):
         points = [(line["step"], line[name]) for line in log if name in line]
         if points:
-            right.plot(*zip(*points, strict=True), label=name)
-    right.set(ylabel="IoU while training", ylim=(0, 1))
+            iou_axes.plot(*zip(*points, strict=True), label=name)
+    iou_axes.set(ylabel="IoU while training", ylim=(0, 1))
     figure.legend(loc="outside upper center", ncols=5, frameon=False)
     with atomic_path(path) as partial:
         figure.savefig(partial, dpi=110)

@@ -200,16 +200,16 @@ class ClipSamples(SampleStream[ClipSample]):
         source = self._images.draw_source(rng)
         still = self._images.draw(rng, source)
         scene = self._still_scene(still, rng)
-        copies_own = (
+        copies_background_object = (
             self._images.name_of(source) in self._cutouts.sources and rng.random() < self.config.lookalike_probability
         )
-        own = random_cutout(still, rng) if copies_own else None
+        lookalike = random_cutout(still, rng) if copies_background_object else None
         num_objects = int(rng.choice(4, p=[0.15, 0.35, 0.35, 0.15]))
-        self._paste_objects(scene, rng, num_objects, [] if own is None else [own])
+        self._paste_objects(scene, rng, num_objects, [] if lookalike is None else [lookalike])
         return scene
 
     def _still_scene(self, still: LabelledImage, rng: np.random.Generator) -> Scene:
-        """A still image under a moving camera, which sees only a part of it at a time."""
+        """Return a still image under a moving camera, which sees only a part of it at a time."""
         config = self.config
         motion = camera_motion(rng, config.num_frames, config.size)
         canvas_size, source_xy = view_of(motion, config.size)
@@ -240,10 +240,10 @@ class ClipSamples(SampleStream[ClipSample]):
         return [present[row] for row in rng.permutation(len(present))[: self.config.objects_per_clip]]
 
     def _real_scene(self, rng: np.random.Generator) -> Scene:
-        """A real clip at a random pace and direction, seen through one crop that drifts a little."""
+        """Return a real clip at a random stride and direction, in a crop that may drift a little."""
         config = self.config
         clip = self._clips[rng.choice(len(self._clips), p=self._clip_probabilities)]
-        images = read_clip_frames(clip, random_places(len(clip.labelled_frames), config.num_frames, rng), rng)
+        images = read_clip_frames(clip, random_rows(len(clip.labelled_frames), config.num_frames, rng), rng)
         if rng.random() < 0.7:
             images = _crop_clip(images, rng, config.size // 2)
         if rng.random() < 0.5:
@@ -257,16 +257,18 @@ class ClipSamples(SampleStream[ClipSample]):
             scene.objects.append([resize_coverage(image.ids == object_id, config.size) for image in images])
         return scene
 
-    def _paste_objects(self, scene: Scene, rng: np.random.Generator, num_objects: int, own: list[Cutout]) -> None:
+    def _paste_objects(
+        self, scene: Scene, rng: np.random.Generator, num_objects: int, lookalikes: list[Cutout]
+    ) -> None:
         """Paint moving objects over a scene.
 
         Args:
             scene: painted in place.
-            num_objects: how many objects of other images.
-            own: cut-outs of the scene's own objects, pasted as look-alikes of them.
+            num_objects: number of objects of other images.
+            lookalikes: cut-outs of the scene's objects, pasted as look-alikes of them.
         """
         config, size = self.config, self.config.size
-        planned = [(cutout, size * rng.uniform(0.2, 0.5), False) for cutout in own]
+        planned = [(cutout, size * rng.uniform(0.2, 0.5), False) for cutout in lookalikes]
         for _ in range(num_objects):
             source = self._cutouts.draw_source(rng)
             cutout = self._cutouts.draw(rng, source)
@@ -293,16 +295,16 @@ class ClipSamples(SampleStream[ClipSample]):
                 scene.paint(random_layer(occluder, size_px, motion, rng, tracked=False))
 
     def _random_side(self, rng: np.random.Generator) -> float:
-        """Longest side of a pasted object over the frame's: small ones as often as twice as large ones."""
+        """Draw a pasted object's longest side over the frame's, log-uniformly."""
         low, high = np.log(self.config.min_paste_side), np.log(0.6)
         return float(np.exp(rng.uniform(low, high))) if rng.random() < 0.5 else float(rng.uniform(0.2, 0.6))
 
     def _random_occluder(self, scene: Scene, rng: np.random.Generator) -> Cutout | None:
-        """An object of another image, or a bar cut from the scene's own texture, as a post or a wall."""
+        """Draw an object of another image, or a bar cut from the scene's texture, as a post or a wall."""
         return random_bar(scene.frames[0], rng) if rng.random() < 0.35 else self._cutouts.draw(rng)
 
     def _finish(self, scene: Scene, rng: np.random.Generator) -> ClipSample | None:
-        """Light, colour and degradation over the whole clip, and the choice of K objects."""
+        """Apply light, colour and degradation to the whole clip, and choose K objects."""
         config, half = self.config, self.config.size // 2
         objects = [np.stack([resize_coverage(mask, half) > 127 for mask in masks]) for masks in scene.objects]
         rows = self._choose_objects(objects, scene.num_pasted, rng)
@@ -321,7 +323,7 @@ class ClipSamples(SampleStream[ClipSample]):
         return ClipSample(torch.from_numpy(np.stack(frames)), torch.from_numpy(masks), torch.from_numpy(void))
 
     def _choose_objects(self, objects: Sequence[BoolArray], num_pasted: int, rng: np.random.Generator) -> list[int]:
-        """K rows of the objects that can be tracked, pasted ones first for two thirds of them.
+        """Choose K rows of the objects that can be tracked, with pasted ones in up to two thirds of the rows.
 
         An object must fit on the first frame, and be seen on at least a third of all.
         """
@@ -338,7 +340,7 @@ class ClipSamples(SampleStream[ClipSample]):
         pasted = [row for row in fit if row >= len(objects) - num_pasted]
         favoured = pasted[: -(-2 * config.objects_per_clip // 3)]
         ordered = favoured + [row for row in fit if row not in favoured]
-        return [ordered[place % len(ordered)] for place in range(config.objects_per_clip)]
+        return [ordered[number % len(ordered)] for number in range(config.objects_per_clip)]
 
 
 def view_of(camera: Motion, size: int) -> tuple[int, tuple[float, float]]:
@@ -354,20 +356,20 @@ def view_of(camera: Motion, size: int) -> tuple[int, tuple[float, float]]:
     return canvas_size, ((canvas_size - 1) / 2 + shift_x, (canvas_size - 1) / 2 + shift_y)
 
 
-def read_clip_frames(clip: ClipExample, places: Sequence[int], rng: np.random.Generator) -> list[LabelledImage]:
-    """Labelled frames of a real clip, with one id an object throughout.
+def read_clip_frames(clip: ClipExample, rows: Sequence[int], rng: np.random.Generator) -> list[LabelledImage]:
+    """Read labelled frames of a real clip, with one id per object throughout.
 
-    Where objects overlap, those of the first frame taken are the choice for all.
+    Where objects overlap, a choice is made on the first frame read and holds for all.
 
     Args:
-        clip: with at least one labelled frame.
-        places: in its list of labelled frames; one may come several times.
-        rng: decides between objects that overlap.
+        clip: clip with at least one labelled frame.
+        rows: rows of its list of labelled frames; a row may be repeated.
+        rng: generator of the choice between objects that overlap.
 
     Raises:
         DataError: a frame cannot be read, or sizes differ.
     """
-    indices = [clip.labelled_frames[place] for place in places]
+    indices = [clip.labelled_frames[row] for row in rows]
     distinct = sorted(set(indices))
     pairs = dict(zip(distinct, clip.read(distinct), strict=True))
     flat = flatten_alike([pairs[index][1] for index in indices], rng)
@@ -375,7 +377,7 @@ def read_clip_frames(clip: ClipExample, places: Sequence[int], rng: np.random.Ge
 
 
 def random_bar(rgb: ByteArray, rng: np.random.Generator) -> Cutout:
-    """A straight bar of a random part of an image, which looks like nothing: a post, a wall, a window frame."""
+    """Cut a straight bar from a random part of an image, to serve as a post, a wall or a window frame."""
     height, width = rgb.shape[:2]
     long, thin = int(rng.integers(height // 3, height)), int(rng.integers(max(4, height // 20), max(5, height // 5)))
     top, left = int(rng.integers(height - long + 1)), int(rng.integers(max(1, width - thin + 1)))
@@ -388,10 +390,10 @@ def random_bar(rgb: ByteArray, rng: np.random.Generator) -> Cutout:
 
 
 def random_layer(cutout: Cutout, size_px: float, motion: Motion, rng: np.random.Generator, *, tracked: bool) -> Layer:
-    """Dress a cut-out for its way: a mirror image at times, its own light, and smear at times."""
+    """Make a moving layer of a cut-out: mirrored at times, with light of its own, and motion blur at times."""
     if rng.random() < 0.5:
         cutout = cutout.flip()
-    # sharp enough at its largest, not much too fine at its smallest
+    # The geometric mean of the sizes: sharp enough at the largest, and not much too fine at the smallest.
     cutout = scale_cutout(cutout, size_px * float(np.sqrt(motion.scales.max() * motion.scales.min())))
     tint = random_colour(rng, 0.5)
     colours = colour_course(rng, random_colour(rng, 0.8 if rng.random() < 0.2 else 0.35), len(motion.scales))
@@ -399,10 +401,10 @@ def random_layer(cutout: Cutout, size_px: float, motion: Motion, rng: np.random.
     return Layer(cutout, size_px, motion, np.stack([compose(tint, colour) for colour in colours]), shutter, tracked)
 
 
-def random_places(num_available: int, num_wanted: int, rng: np.random.Generator) -> list[int]:
+def random_rows(num_available: int, num_wanted: int, rng: np.random.Generator) -> list[int]:
     """Draw the frames taken from a real clip: a start, a stride of 1 to 6 that fits, a direction.
 
-    A clip that is too short is run back and forth, so that every step stays one that the clip really has.
+    A clip that is too short is run back and forth, so that all steps between frames are steps of the real clip.
     """
     longest = max(1, (num_available - 1) // max(1, num_wanted - 1))
     stride = int(rng.integers(1, min(MAX_REAL_STRIDE, longest) + 1))
@@ -412,12 +414,12 @@ def random_places(num_available: int, num_wanted: int, rng: np.random.Generator)
         start = int(rng.integers(0, num_available))
     period = max(1, 2 * (num_available - 1))
     folded = [(start + stride * step) % period for step in range(num_wanted)]
-    places = [place if place < num_available else period - place for place in folded]
-    return places[::-1] if rng.random() < 0.5 else places
+    rows = [row if row < num_available else period - row for row in folded]
+    return rows[::-1] if rng.random() < 0.5 else rows
 
 
 def _crop_clip(images: list[LabelledImage], rng: np.random.Generator, min_side_px: int) -> list[LabelledImage]:
-    """One crop for all frames, or in a third of clips one that glides to another place."""
+    """Crop all frames alike or, in a third of clips, with a crop that moves to another position."""
     ids = images[0].ids
     first = random_window(ids, rng, min_area=0.35, min_side_px=min_side_px)
     last = first
@@ -437,10 +439,10 @@ def _crop_clip(images: list[LabelledImage], rng: np.random.Generator, min_side_p
 
 
 def _remap(source: ByteArray, maps: tuple[FloatArray, FloatArray]) -> ByteArray:
-    """(h, w, C) of an (H, W, C) picture."""
-    found: list[ByteArray] = []
+    """Resample an (H, W, C) picture to (h, w, C)."""
+    groups: list[ByteArray] = []
     for first in range(0, source.shape[2], 4):  # OpenCV takes four channels at a time
         part = np.ascontiguousarray(source[:, :, first : first + 4])
         warped = cv2.remap(part, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-        found.append(np.asarray(warped, np.uint8).reshape(*warped.shape[:2], -1))
-    return found[0] if len(found) == 1 else np.concatenate(found, axis=2)
+        groups.append(np.asarray(warped, np.uint8).reshape(*warped.shape[:2], -1))
+    return groups[0] if len(groups) == 1 else np.concatenate(groups, axis=2)

@@ -37,13 +37,13 @@ class LoraConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleConfig:
-    """Number of steps, what each one is on, and what changes on the way. Progress runs from 0 to 1."""
+    """Number of steps, what each is on, and what changes during the run. Progress runs from 0 to 1."""
 
     steps: int = 3000
     images_per_step: int = 8
-    """Images of an image step, over all processes."""
+    """Images per image step, over all processes."""
     clips_per_step: int = 4
-    """Clips of a clip step, over all processes."""
+    """Clips per clip step, over all processes."""
     clip_fraction: float = 0.0
     """Fraction of steps that are on clips."""
     micro_batches: int | None = None
@@ -247,7 +247,7 @@ def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> list[str]:
             of an unknown kind.
     """
     if "schedule" not in stored:
-        raise ConfigError("the run was begun with a version of masklet before 0.2, whose settings have another form")
+        raise ConfigError("the run was started with a version of masklet before 0.2, whose settings have another form")
     stored = stored | {"model": json.loads(json.dumps(ModelConfig.from_dict(stored["model"]).to_dict()))}
     changed = [name for name, setting in settings_of(config).items() if _stored(stored, name, setting) != setting.value]
     return sorted(set(changed) - UNRELATED_TO_RESULTS)
@@ -286,13 +286,13 @@ def with_settings(config: TrainConfig, settings: dict[str, str]) -> TrainConfig:
 def _replaced(record: Any, path: list[str], value: Any, name: str) -> Any:
     fields = [field.name for field in dataclasses.fields(record)]
     if path[0] not in fields:
-        raise ConfigError(f"there is no setting {name!r}: {_suggestion(record, path[-1], name, fields)}")
+        raise ConfigError(f"unknown setting {name!r}: {_suggestion(record, path[-1], name, fields)}")
     current = getattr(record, path[0])
     if len(path) > 1:
         if current is None and path[0] == "lora":
             current = LoraConfig()
         if not dataclasses.is_dataclass(current):
-            raise ConfigError(f"there is no setting {name!r}: {path[0]} has no parts")
+            raise ConfigError(f"unknown setting {name!r}: {path[0]} has no parts")
         return dataclasses.replace(record, **{path[0]: _replaced(current, path[1:], value, name)})
     if dataclasses.is_dataclass(current):
         raise ConfigError(f"{name} has parts: set one of them, as in {name}.{dataclasses.fields(current)[0].name}=...")
@@ -307,12 +307,12 @@ def _replaced(record: Any, path: list[str], value: Any, name: str) -> Any:
 
 
 def _suggestion(record: Any, last: str, name: str, fields: Sequence[str]) -> str:
-    """Return where a setting of this last name is: before version 0.2 all were at the top."""
+    """Return a hint for an unknown setting: settings with the same last name, or the names to choose from."""
     if isinstance(record, TrainConfig):
-        places = [known for known in settings_of(record) if known.rsplit(".", 1)[-1] == last]
-        places = [_RENAMED[name]] if name in _RENAMED else places
-        if places:
-            return f"did you mean {' or '.join(places)}?"
+        names = [full for full in settings_of(record) if full.rsplit(".", 1)[-1] == last]
+        names = [_RENAMED[name]] if name in _RENAMED else names
+        if names:
+            return f"did you mean {' or '.join(names)}?"
     return f"expected one of {', '.join(fields)}"
 
 

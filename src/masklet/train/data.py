@@ -50,7 +50,7 @@ Groups = Sequence[tuple[float, Mapping[str, Sequence[ImageExample]]]]
 
 
 def open_images(specs: str | Sequence[str]) -> Groups:
-    """The images of a mixture, by source.
+    """Open the images of a mixture, by source.
 
     Args:
         specs: as `masklet.datasets.mixture.DataSpec.parse` reads them.
@@ -62,7 +62,7 @@ def open_images(specs: str | Sequence[str]) -> Groups:
 
 
 def read_labelled(example: ImageExample, rng: np.random.Generator) -> LabelledImage:
-    """Read an image and one id a pixel; where objects overlap, a random choice of whole ones.
+    """Read an image and one id per pixel; where objects overlap, a random choice of whole ones.
 
     Raises:
         DataError: a file cannot be read or sizes differ.
@@ -93,7 +93,7 @@ class SourceSampler:
 
     @property
     def names(self) -> list[str]:
-        """Names of the sources, each once."""
+        """Names of the sources, without repetition."""
         return list(dict.fromkeys(name for name, _ in self._sources))
 
     @property
@@ -106,11 +106,11 @@ class SourceSampler:
         return drawn
 
     def draw_source(self, rng: np.random.Generator) -> int:
-        """The number of a random source."""
+        """Draw the number of a source."""
         return int(rng.choice(len(self._sources), p=self._probabilities))
 
     def name_of(self, source: int) -> str:
-        """The name of a source."""
+        """Return the name of a source."""
         return self._sources[source][0]
 
     def draw(self, rng: np.random.Generator, source: int | None = None) -> LabelledImage:
@@ -135,8 +135,8 @@ class CutoutSampler:
         weights: Mapping[str, float],
         part_sources: Iterable[str] = (),
     ) -> None:
-        wanted = set(sources)
-        clean = [(weight, _choose(images, wanted)) for weight, images in groups]
+        names = set(sources)
+        clean = [(weight, _select_sources(images, names)) for weight, images in groups]
         if not any(images for _, images in clean):
             clean = [(weight, dict(images)) for weight, images in groups]
         self.images = SourceSampler(clean, weights, dict.fromkeys(part_sources, 1.0))
@@ -144,11 +144,11 @@ class CutoutSampler:
         """Names of the sources."""
 
     def draw_source(self, rng: np.random.Generator) -> int:
-        """The number of a random source of cut-outs."""
+        """Draw the number of a source of cut-outs."""
         return self.images.draw_source(rng)
 
     def draw(self, rng: np.random.Generator, source: int | None = None) -> Cutout | None:
-        """One object, preferably not cut off by its image's border; None when several images held none."""
+        """Draw one object, preferably not cut off by its image's border; None when several images held none."""
         best: Cutout | None = None
         for _ in range(4):
             cutout = random_cutout(self.images.draw(rng, source), rng)
@@ -159,12 +159,14 @@ class CutoutSampler:
         return best
 
 
-def _choose(images: Mapping[str, Sequence[ImageExample]], wanted: set[str]) -> dict[str, Sequence[ImageExample]]:
-    return {name: found for name, found in images.items() if name in wanted or name.rsplit("/", 1)[-1] in wanted}
+def _select_sources(images: Mapping[str, Sequence[ImageExample]], names: set[str]) -> dict[str, Sequence[ImageExample]]:
+    return {
+        source: examples for source, examples in images.items() if source in names or source.rsplit("/", 1)[-1] in names
+    }
 
 
 def random_cutout(image: LabelledImage, rng: np.random.Generator) -> Cutout | None:
-    """One of the image's larger objects, among those that its border cuts off least; None when there is none."""
+    """Draw one of the image's larger objects, among those that its border cuts off least; None without such."""
     present = object_ids(image.ids, 0.02, 0.6)
     if not present:
         return None
@@ -182,7 +184,7 @@ class ImageDataConfig:
     size: int = 256
     """Side of the square model input, pixels; even."""
     objects_per_image: int = 3
-    """K, masks a sample; repeated when an image has fewer objects."""
+    """K, masks per sample; repeated when an image has fewer objects."""
     weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Multiplier by source, 1 when not named; a source is drawn in proportion to it times the root of its images."""
     part_sources: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -234,9 +236,9 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
     """An endless, exactly repeatable stream: sample i depends on (seed, rank, i) and nothing else.
 
     Args:
-        seed: of the run.
-        rank: of this process among those that train together; each sees other samples. Several: the batches of those
-            ranks in turn, for a process that does the work of more than one.
+        seed: seed of the run.
+        rank: rank of this process among those that train together; each sees other samples. Several: the batches of
+            those ranks in turn, for a process that does the work of more than one.
         start: samples each rank has consumed already, to resume.
         batch_size: of the loader. Workers then take whole batches in turn, and samples come in one order whatever
             the number of workers.
@@ -253,17 +255,17 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
 
     @abstractmethod
     def attempt(self, rng: np.random.Generator) -> T | None:
-        """Try to make one sample; None when what was drawn holds no object of a fit size."""
+        """Try to make one sample; None when the draw has no object within the size limits."""
 
     @abstractmethod
     def describe_want(self) -> str:
         """Return what `attempt` looks for and where, for a message."""
 
     def sample(self, rng: np.random.Generator) -> T:
-        """Make one sample from a generator that is its own.
+        """Make one sample from a generator of its own.
 
         Raises:
-            DataError: the data set hardly holds what is wanted, or cannot be read.
+            DataError: the data set has hardly any fitting objects, or cannot be read.
         """
         for _ in range(MAX_DRAWS):
             sample = self.attempt(rng)
@@ -277,10 +279,10 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
         if worker is not None:
             cv2.setNumThreads(0)  # workers are the parallelism; OpenCV's own threads would fight over the cores
         for batch in itertools.count(first, step):
-            turn, place = divmod(batch, len(self._ranks))
+            turn, row = divmod(batch, len(self._ranks))
             for offset in range(self._batch_size):
                 number = self._start + turn * self._batch_size + offset
-                stream = (self._seed, self._ranks[place])
+                stream = (self._seed, self._ranks[row])
                 self.go_to(stream, number)
                 yield self.sample(np.random.default_rng([*stream, number]))
 
@@ -329,10 +331,10 @@ class ImageSamples(SampleStream[ImageSample]):
         if rng.random() < config.colour_probability:
             rgb = apply_colour(rgb, random_colour(rng))
         rgb = random_degradation(rng, config.degrade_probability).apply(rgb, rng)
-        chosen = choose(len(visible), config.objects_per_image, rng)
+        rows = choose(len(visible), config.objects_per_image, rng)
         half = config.size // 2
         void = (resize_coverage(image.ids == VOID, half) > VOID_COVERAGE) & (resize_coverage(pasted, half) <= 127)
-        masks = np.stack([visible[row] for row in chosen])
+        masks = np.stack([visible[row] for row in rows])
         return ImageSample(torch.from_numpy(rgb), torch.from_numpy(masks), torch.from_numpy(void))
 
 
@@ -345,10 +347,10 @@ def augment_geometry(image: LabelledImage, rng: np.random.Generator, config: Ima
 
 
 def visible_objects(ids: ByteArray, pasted: ByteArray, config: ImageDataConfig) -> list[BoolArray]:
-    """The masks (S/2, S/2) of all objects of a fit size, those of the image under what was pasted, and that itself.
+    """Return the masks (S/2, S/2) of all objects within the size limits: those of the image and the pasted one.
 
     Masks are made at source resolution and reduced once: reducing a mask of the input's size by two would leave
-    pixels half covered, and always deciding those one way shifts every outline.
+    pixels half covered, and rounding all of them the same way shifts every outline.
     """
     half = config.size // 2
     pasted_mask = resize_coverage(pasted, half) > 127
@@ -358,12 +360,12 @@ def visible_objects(ids: ByteArray, pasted: ByteArray, config: ImageDataConfig) 
     return [mask for mask in [*masks, pasted_mask] if max(1.0, limits[0]) <= mask.sum() <= limits[1]]
 
 
-def choose(available: int, wanted: int, rng: np.random.Generator) -> list[int]:
-    """`wanted` rows of `available` in random order; all different while there are enough."""
+def choose(num_available: int, num_wanted: int, rng: np.random.Generator) -> list[int]:
+    """Draw `num_wanted` rows of `num_available` in random order; none repeats before all were drawn."""
     rows: list[int] = []
-    while len(rows) < wanted:
-        rows.extend(int(row) for row in rng.permutation(available))
-    return rows[:wanted]
+    while len(rows) < num_wanted:
+        rows.extend(int(row) for row in rng.permutation(num_available))
+    return rows[:num_wanted]
 
 
 def _paste_at_random(rgb: ByteArray, cutout: Cutout, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:

@@ -1,4 +1,4 @@
-"""A teacher for distillation: any engine, asked on the training images with the student's own prompts.
+"""A teacher for distillation: any engine, run on the training images with the student's prompts.
 
 It runs as it does for users, so an exported folder or an official checkpoint can teach, too.
 """
@@ -39,7 +39,7 @@ class Teacher:
     def __init__(self, engine: Engine[Any]) -> None:
         self._engine = engine
 
-    def look_at(self, rgb: Tensor, num_objects: int) -> TeacherBatch:
+    def encode_images(self, rgb: Tensor, num_objects: int) -> TeacherBatch:
         """Encode (B, S, S, 3) uint8 images with K objects each."""
         return TeacherBatch(
             self._engine, [self._engine.encode_image(np.asarray(image.cpu())) for image in rgb], num_objects

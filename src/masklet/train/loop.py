@@ -48,7 +48,7 @@ ZERO_INITIALISED_PARTS = ("fine_prompts.", "mask_decoder.refine_")
 
 
 class Part(NamedTuple):
-    """A part of a step's batch, and which samples it is."""
+    """A part of a step's batch, with the numbers of its samples."""
 
     tensors: tuple[Tensor, ...]
     stream: int
@@ -105,7 +105,7 @@ class Trainer:
         self.model.to(self.device)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not self.parameters:
-            raise ConfigError("everything is frozen: nothing is left to learn")
+            raise ConfigError("everything is frozen, so nothing can learn")
         self.optimizer = build_optimizer(self.model, config.optimizer)
         self.average = WeightAverage(self.model, config.optimizer.ema_decay)
         self.teacher = _open_teacher(config)
@@ -123,7 +123,7 @@ class Trainer:
         log = RunLog(self.out, self.done_steps, tensorboard=config.log.tensorboard) if self.rank == 0 else None
         validator = Validator(config, self.out) if self.rank == 0 else None
         if self.done_steps == 0:
-            self._look(validator, log)
+            self._validate(validator, log)
         self.model.train()
         since = time.perf_counter()  # what saving and measuring take does not count as a step's time
         while self.done_steps < steps:
@@ -139,8 +139,8 @@ class Trainer:
                 log.write(self.done_steps, rate)
             if self.done_steps % config.log.checkpoint_every == 0 or self.done_steps == steps:
                 self._save()
-            if self._is_time_to_look():
-                self._look(validator, log)
+            if self._is_validation_due():
+                self._validate(validator, log)
             since = time.perf_counter()
         if log is not None:
             log.close()
@@ -184,7 +184,7 @@ class Trainer:
             return image_step(self.model, rgb, masks, void, step, weights, self.teacher)
 
     def _stop_at(self, what: str, value: float, part: Part) -> None:
-        """Keep the batch for a look at it, and give up."""
+        """Save the batch for inspection, and raise."""
         path = self.out / f"bad_batch_{self.rank}"
         torch.save(part.tensors, path.with_suffix(".pt"))
         draw_batch(part.tensors[0], part.tensors[1], path.with_suffix(".png"), f"step {self.done_steps}: {part}")
@@ -207,7 +207,7 @@ class Trainer:
             group["lr"] = group["top"] * warmup * cosine
         return config.learning_rate * warmup * cosine
 
-    def _is_time_to_look(self) -> bool:
+    def _is_validation_due(self) -> bool:
         config = self.config
         if self.done_steps == config.schedule.steps:
             return True
@@ -215,11 +215,11 @@ class Trainer:
             return self.done_steps % config.validation.every == 0
         return config.validation.root is None and self.done_steps % config.log.checkpoint_every == 0
 
-    def _look(self, validator: Validator | None, log: RunLog | None) -> None:
+    def _validate(self, validator: Validator | None, log: RunLog | None) -> None:
         """Measure and draw what the averaged weights predict. Other processes wait at their next gradient."""
         if validator is None or log is None:
             return
-        scores = validator.look(self._plain(), self.done_steps)
+        scores = validator.measure(self._plain(), self.done_steps)
         if scores:
             log.write_validation(self.done_steps, scores)
 
@@ -274,8 +274,8 @@ class Trainer:
             pin_memory=self.device.type == "cuda",
         )
         for number, tensors in enumerate(loader):
-            turn, place = divmod(number, len(self.streams))
-            yield Part(tuple(tensors), self.streams[place], start + turn * size, is_clip)
+            turn, row = divmod(number, len(self.streams))
+            yield Part(tuple(tensors), self.streams[row], start + turn * size, is_clip)
 
     def _count_data(self) -> dict[str, int]:
         groups = open_images(self.config.images.root)
@@ -284,7 +284,7 @@ class Trainer:
     # The run's folder.
 
     def _plain(self) -> Checkpoint:
-        """The averaged weights as a model of their own, without adapters."""
+        """Return the averaged weights as a plain checkpoint, without adapters."""
         with self.average.applied(self.model):
             return Checkpoint(self.config.model, {k: v.cpu() for k, v in plain_weights(self.model).items()})
 
@@ -341,7 +341,7 @@ class Trainer:
 
 
 def load_weights(model: SAM2, path: Path) -> None:
-    """Read a checkpoint, of whatever layout, into a model of the same parts, or of these and some that do nothing yet.
+    """Read a checkpoint, of any layout, into a model of the same parts, or of these and new ones that start at zero.
 
     Raises:
         CheckpointError: missing file, or keys or shapes that do not fit.
@@ -403,7 +403,7 @@ def _open_teacher(config: TrainConfig) -> Teacher | None:
 
 
 def _recompute(model: SAM2) -> None:
-    """Let blocks forget what they computed, and compute it again on the way back."""
+    """Turn on activation checkpointing: blocks drop what they computed and compute it again in the backward pass."""
     trunk = model.image_encoder.trunk
     blocks = [*getattr(trunk, "blocks", ()), *getattr(trunk, "stages", ()), *model.memory_attention.layers]
     for block in blocks:
@@ -411,9 +411,9 @@ def _recompute(model: SAM2) -> None:
 
 
 def _add_gradients(parameters: list[nn.Parameter]) -> None:
-    """One all-reduce of all gradients in a flat tensor: far cheaper on gloo than one for each parameter.
+    """Sum all gradients in one all-reduce of a flat tensor: far cheaper on gloo than one per parameter.
 
-    What has no gradient in any process still has none: a gradient of zeros would let weight decay eat it.
+    A parameter without a gradient in any process keeps none: with a gradient of zeros, weight decay would shrink it.
     """
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     has_gradient = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)

@@ -39,12 +39,12 @@ class MaskLoss(NamedTuple):
     """(N,)"""
     ious: Tensor
     """(N, 4) of the thresholded masks."""
-    chosen: Tensor
-    """(N,) the mask that inference would choose."""
+    candidate: Tensor
+    """(N,) index of the mask that inference would choose."""
 
 
 def pixel_loss(logits: Tensor, target: Tensor, valid: Tensor, *, cross_entropy: bool) -> Tensor:
-    """Mean over valid pixels of focal loss (alpha 0.25, gamma 2) or cross entropy: (N, K)."""
+    """Return the mean over valid pixels of focal loss (alpha 0.25, gamma 2) or cross entropy: (N, K)."""
     target = target.expand_as(logits)
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     if not cross_entropy:
@@ -55,7 +55,7 @@ def pixel_loss(logits: Tensor, target: Tensor, valid: Tensor, *, cross_entropy: 
 
 
 def dice_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """1 - dice of probabilities: (N, K)."""
+    """Return 1 - dice of probabilities: (N, K)."""
     probability = (logits.sigmoid() * valid).flatten(2)
     truth = (target * valid).flatten(2)
     return 1 - (2 * (probability * truth).sum(-1) + 1) / (probability.sum(-1) + truth.sum(-1) + 1)
@@ -63,7 +63,7 @@ def dice_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
 @torch.no_grad()
 def mask_iou(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """(N, K) IoU of the masks above 0; 1 where both are empty."""
+    """Return the IoU of the masks above 0: (N, K); 1 where both are empty."""
     predicted = (logits > 0).float() * valid
     truth = target * valid
     intersection = (predicted * truth).flatten(2).sum(-1)
@@ -74,7 +74,7 @@ def mask_iou(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 def mask_loss(
     logits: Tensor, iou_predictions: Tensor, target: Tensor, valid: Tensor, ambiguous: Tensor, weights: LossWeights
 ) -> MaskLoss:
-    """Cost of the decoder's four masks for one prompt.
+    """Return the loss of the decoder's four masks for one prompt.
 
     Args:
         logits: (N, 4, H, W).
@@ -92,8 +92,8 @@ def mask_loss(
     best_of_three = shape[:, 1:].amin(1) + iou_error[:, 1:].mean(1)
     used = torch.where(ambiguous, best_of_three, single)
     unused = torch.where(ambiguous, single, best_of_three)
-    chosen = torch.where(ambiguous, 1 + iou_predictions[:, 1:].argmax(1), 0)
-    return MaskLoss(used + weights.unused * unused, ious, chosen)
+    candidate = torch.where(ambiguous, 1 + iou_predictions[:, 1:].argmax(1), 0)
+    return MaskLoss(used + weights.unused * unused, ious, candidate)
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, valid: Tensor) -> Tensor:

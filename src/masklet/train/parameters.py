@@ -57,8 +57,10 @@ def trunk_depth(name: str) -> int | None:
 
 
 def build_optimizer(model: SAM2, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """AdamW with a rate by part (trunk, image parts, memory parts) and, in the trunk, by depth; no weight decay on
-    biases, norms and embeddings. A group's "top" is its rate at the top of the schedule."""
+    """Return AdamW with a rate by part (trunk, image parts, memory parts) and, in the trunk, by depth.
+
+    Biases, norms and embeddings have no weight decay. A group's "top" is its rate at the top of the schedule.
+    """
     depths = [depth for name, _ in model.named_parameters() if (depth := trunk_depth(name)) is not None]
     deepest = max(depths, default=0)
     groups: dict[tuple[float, float], list[Tensor]] = {}
@@ -100,7 +102,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """Within the block the model has the averaged weights."""
+        """Give the model the averaged weights within a `with` block."""
         parameters = [p for p in model.parameters() if p.requires_grad]
         current = [p.data for p in parameters]
         try:

@@ -29,7 +29,7 @@ _FONT_SIZE = 13
 def draw_predictions(
     engine: Engine[Any], objects: Sequence[tuple[ByteArray, BoolArray]], path: str | Path, title: str
 ) -> Path:
-    """Draw a sheet with a row an object: truth, the answer to a click at its centre, the answer to its tight box.
+    """Draw a sheet with a row per object: truth, the answer to a click at its centre, the answer to its tight box.
 
     Args:
         engine: the model.
@@ -38,7 +38,7 @@ def draw_predictions(
         title: above the sheet.
 
     Raises:
-        OutputError: the place is not writable.
+        OutputError: `path` is not writable.
     """
     segmenter = Segmenter(engine)
     rows = []

@@ -33,25 +33,25 @@ class PointPrompts(NamedTuple):
     """(N, P)"""
 
     def add(self, points_01: Tensor, labels: Tensor) -> PointPrompts:
-        """One more (N, 2) point each with (N,) labels."""
+        """Add one (N, 2) point per object, with (N,) labels."""
         return PointPrompts(
             torch.cat((self.points_01, points_01[:, None]), dim=1), torch.cat((self.labels, labels[:, None]), dim=1)
         )
 
 
 def clicks(points_01: Tensor, labels: Tensor) -> PointPrompts:
-    """One (N, 2) click each with its (N,) label, then SAM's padding point."""
+    """Return one (N, 2) click per object with its (N,) label, then SAM's padding point."""
     padding = torch.full_like(labels, int(PointLabel.PADDING))
     return PointPrompts(points_01[:, None], labels[:, None]).add(torch.zeros_like(points_01), padding)
 
 
 def draw_kinds(num: int, probabilities: tuple[float, float, float]) -> Tensor:
-    """(N,) `PromptKind` values with the given probabilities of click, box and mask."""
+    """Draw (N,) `PromptKind` values with the given probabilities of click, box and mask."""
     return torch.multinomial(torch.tensor(probabilities), num, replacement=True)
 
 
 def first_prompts(masks: Tensor, kinds: Tensor, box_jitter: float = 0.1) -> PointPrompts:
-    """A click or a box for each object, then SAM's padding point; mask prompts get padding only.
+    """Draw a click or a box per object, then SAM's padding point; mask prompts get padding only.
 
     Args:
         masks: (N, 1, H, W).
@@ -73,8 +73,8 @@ def first_prompts(masks: Tensor, kinds: Tensor, box_jitter: float = 0.1) -> Poin
     )
     second_label = torch.where(is_box[:, 0], int(PointLabel.BOX_BOTTOM_RIGHT), padding)
     labels = torch.stack((first_label, second_label, padding), dim=1)
-    # Engines pad a box to three tokens and a click to two; in one batch one of them has a token more or less. Seeing
-    # both lengths, the model learns that padding says nothing.
+    # Engines pad a box to three tokens and a click to two; in a mixed batch one of them has a token more or less.
+    # Seeing both lengths, the model learns to ignore padding.
     length = 2 + int(torch.rand(()) < 0.5)
     return PointPrompts(points[:, :length], labels[:, :length])
 
@@ -85,7 +85,7 @@ def no_prompts(num: int) -> PointPrompts:
 
 
 def draw_points(weights: Tensor) -> Tensor:
-    """One point per (N, 1, H, W) map, drawn in proportion to it, anywhere within its cell: (N, 2)."""
+    """Draw one point per (N, 1, H, W) map, in proportion to it and anywhere within a cell: (N, 2)."""
     num, _, height, width = weights.shape
     cumulative = (weights.flatten(1).double() + 1e-9).cumsum(1)
     target = torch.rand(num, 1, dtype=torch.float64) * cumulative[:, -1:]
@@ -102,7 +102,7 @@ def _blur(x: Tensor, size: int) -> Tensor:
 
 
 def _click_weights(masks: Tensor) -> Tensor:
-    """Draw where people click: at times anywhere inside, mostly well inside, where the blurred mask is high."""
+    """Return the density of clicks: mostly high where the blurred mask is, at times uniform inside."""
     coarse = F.avg_pool2d(masks, 2)
     inside = (coarse > 0.6).float() + 1e-4 * (coarse > 0).float()
     choice = torch.rand(masks.shape[0], 1, 1, 1)
@@ -111,7 +111,7 @@ def _click_weights(masks: Tensor) -> Tensor:
 
 
 def correction_points(logits: Tensor, masks: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """A click in each object's error: anywhere in it half of the time, else in the thick of the largest part.
+    """Draw a click in each object's error: anywhere in it half of the time, else well inside its largest part.
 
     Args:
         logits: (N, 1, H, W) prediction.
@@ -138,7 +138,7 @@ def correction_points(logits: Tensor, masks: Tensor, valid: Tensor) -> tuple[Ten
 
 
 def labels_at(masks: Tensor, points_01: Tensor) -> Tensor:
-    """(N,) foreground or background, as the (N, 1, H, W) truth is at the (N, 2) points."""
+    """Return (N,) labels, foreground or background, of the (N, 1, H, W) truth at the (N, 2) points."""
     height, width = masks.shape[-2:]
     rows = (points_01[:, 1] * height).long().clamp(0, height - 1)
     columns = (points_01[:, 0] * width).long().clamp(0, width - 1)
@@ -146,7 +146,7 @@ def labels_at(masks: Tensor, points_01: Tensor) -> Tensor:
 
 
 def draw_boxes(masks: Tensor, jitter: float) -> Tensor:
-    """(N, 4) boxes of the masks in the unit square, each side off by up to 8 % of the image."""
+    """Return (N, 4) boxes of the masks in the unit square, each side off by up to 8 % of the image."""
     height, width = masks.shape[-2:]
     inside = masks[:, 0] > 0.5
     columns, rows = inside.any(1).float(), inside.any(2).float()
@@ -158,7 +158,7 @@ def draw_boxes(masks: Tensor, jitter: float) -> Tensor:
 
 
 def coarse_mask_logits(masks: Tensor) -> Tensor:
-    """Degraded (N, 1, H, W) masks as (N, 1, H/2, W/2) logits: grown, shrunk or blocky, one way for the whole batch."""
+    """Return degraded (N, 1, H, W) masks as (N, 1, H/2, W/2) logits: all grown, all shrunk or all blocky."""
     target = F.avg_pool2d(masks, 2)
     choice, kernel = torch.rand(()).item(), int(torch.randint(0, 4, ())) * 2 + 1
     if choice < 0.35:

@@ -93,7 +93,7 @@ def nano_data(
 
 
 def nano_prompts(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
-    """Train from the ImageNet trunk until prompts are obeyed: first prompts only, trunk frozen, cross entropy.
+    """Train from the ImageNet trunk until prompts take effect: first prompts only, trunk frozen, cross entropy.
 
     With corrections from the start nano paints the salient object for a thousand steps, whatever is clicked.
     """
@@ -110,7 +110,7 @@ def nano_prompts(image_root: Roots, clip_root: Roots | None = None, init: str | 
 
 
 def nano_images(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
-    """Images with corrective clicks; the trunk's later stages learn too."""
+    """Train on images with corrective clicks; the trunk's later stages learn too."""
     images, clips = nano_data(image_root, clip_root, 256)
     return TrainConfig(
         images=replace(images, objects_per_image=4),
@@ -124,7 +124,7 @@ def nano_images(image_root: Roots, clip_root: Roots | None = None, init: str | N
 
 
 def nano_clips(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
-    """Clips, real and synthetic, with images in between so that clicks are not forgotten."""
+    """Train on real and synthetic clips, with images in between so that clicks are not forgotten."""
     images, clips = nano_data(image_root, clip_root, 256)
     return TrainConfig(
         images=images,
@@ -137,8 +137,10 @@ def nano_clips(image_root: Roots, clip_root: Roots | None = None, init: str | No
 
 
 def nano_whole(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
-    """Images and clips together, in the batches of a GPU, at nano's own resolution: nearly all of the trunk learns, and
-    half of the memories are pooled, so that both speeds are practised."""
+    """Train on images and clips together, in batches for a GPU, at nano's own resolution.
+
+    Nearly all of the trunk learns, and half of the memories are pooled, so that the model learns both speeds.
+    """
     images, clips = nano_data(image_root, clip_root, 384, min_clip_object_area=0.002)
     return TrainConfig(
         images=replace(images, objects_per_image=4),
@@ -190,7 +192,7 @@ _FINETUNE: Mapping[str, _TrunkFinetuning] = {
 
 
 def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
-    """A trained model and a few images of one's own: small steps, few of them, and most of the trunk left alone.
+    """Adapt a trained model to a few images of your own: few and small steps, with most of the trunk frozen.
 
     With clips, half of the steps are on them.
     """
@@ -234,7 +236,7 @@ def finetune(image_root: Roots, clip_root: Roots | None = None, init: str | None
 
 
 def sam2(image_root: Roots, clip_root: Roots | None = None, init: str | None = None) -> TrainConfig:
-    """SAM 2.1's own fine-tuning, as far as it is published: 8 frames, 3 objects, mask, click and box prompts, seven
+    """Fine-tune as SAM 2.1 does, as far as that is published: 8 frames, 3 objects, mask, click and box prompts, seven
     clicks on up to two frames, the losses' weights, layer decay, bf16. It needs a GPU, and data to match.
 
     Source: sam2 2b90b9f, configs/sam2.1_training/sam2.1_hiera_b+_MOSE_finetune.yaml.

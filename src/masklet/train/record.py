@@ -41,19 +41,19 @@ class RunLog:
             _cut(folder / name, done_steps)
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Numbers of one step; each is averaged over the steps that have it."""
+        """Add the numbers of one step; each is averaged over the steps that have it."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def write(self, step: int, rate: float) -> None:
-        """The means since the last line."""
+        """Write the means since the last line."""
         means = {name: total / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
         self._append(LOG, step, {"rate": rate, **means}, "train")
 
     def write_validation(self, step: int, scores: Mapping[str, float]) -> None:
-        """A measurement on the validation data."""
+        """Write a measurement on the validation data."""
         self._append(VALIDATION, step, scores, "validation")
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class RunLog:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a log; none if there is no file. A line that was being written is left out."""
+    """Read the lines of a log; none if there is no file. An incomplete last line is left out."""
     if not path.is_file():
         return []
     texts = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -78,7 +78,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def describe_run(folder: Path, command: str | None, *, processes: int, device: str) -> None:
-    """Write or extend `run.json`: what was typed, with which versions, on what, each time the run was started."""
+    """Write or extend `run.json`: command, versions and machine of each start of the run."""
     path = folder / DESCRIPTION
     starts = json.loads(path.read_text(encoding="utf-8"))["starts"] if path.is_file() else []
     starts.append(
@@ -98,7 +98,7 @@ def describe_run(folder: Path, command: str | None, *, processes: int, device: s
 
 
 def _versions() -> dict[str, str]:
-    return {package: found for package in _PACKAGES if (found := _version(package)) is not None}
+    return {package: number for package in _PACKAGES if (number := _version(package)) is not None}
 
 
 def _version(package: str) -> str | None:
@@ -109,12 +109,12 @@ def _version(package: str) -> str | None:
 
 
 def _git_state() -> str | None:
-    """The commit of the source that runs, and whether it was changed; None for an installed package."""
-    here = Path(__file__).resolve().parents[1]
+    """Return the commit of the running source, and whether it was changed; None for an installed package."""
+    package = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True
+            ["git", *arguments], cwd=package, capture_output=True, text=True, timeout=10, check=True
         ).stdout.strip()
 
     try:

@@ -18,22 +18,22 @@ from masklet.records import ByteArray, FloatArray
 from masklet.train.augment import Cutout, apply_colour
 
 MAX_BLUR_PX = 21
-"""Longest smear of a moving thing; odd."""
+"""Longest motion blur of a moving object, in pixels; odd."""
 NO_COLOUR_CHANGE: FloatArray = np.eye(3, 4, dtype=np.float32)
 
 PULL_SIDE = 3
 """Control points of a deformation, along one side of their square."""
 LATTICE_SIDE = 13
-"""Places along one side at which a deformation is worked out; between them it is linear."""
+"""Points along one side at which a deformation is worked out; between them it is linear."""
 MAX_GROWTH = 2.5
 """Largest factor by which an object grows or shrinks within a clip."""
 MIN_BEND_PX = 0.5
-"""A smaller deformation is none."""
+"""A deformation below this is left out."""
 
 
 @dataclass(slots=True)
 class Scene:
-    """A clip in the making: what is painted later hides what was there."""
+    """A clip in the making: what is painted later covers what was painted before."""
 
     frames: list[ByteArray]
     """T of (S, S, 3)."""
@@ -74,22 +74,22 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Bend:
-    """A thin-plate deformation that changes with time, so that a thing does not move like a sheet of paper."""
+    """A thin-plate deformation that changes with time, so that an object does not move like a sheet of paper."""
 
     side_px: float
     """Side of the square, around the object's centre, over which the control points are spread."""
     pulls_xy: FloatArray
-    """(T, PULL_SIDE ** 2, 2) where each control point is pulled to, pixels from its place."""
+    """(T, PULL_SIDE ** 2, 2) where each control point is pulled to, pixels from its position."""
 
     @property
     def reach_px(self) -> float:
-        """No point moves farther than this, along x or y."""
+        """Largest shift of a point along x or y, in pixels."""
         return 1.25 * float(np.abs(self.pulls_xy).max(initial=0.0))
 
     def shift(
         self, time: int, columns: FloatArray, rows: FloatArray, turn: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the shift of each place.
+        """Return the shift of each point.
 
         Args:
             time: frame, 0 to T - 1.
@@ -116,7 +116,7 @@ class Bend:
 
 @lru_cache(maxsize=1)
 def thin_plate() -> FloatArray:
-    """Weights of the control points' pulls in the shifts on the lattice: (LATTICE_SIDE ** 2, PULL_SIDE ** 2).
+    """Return weights of the control points' pulls in the lattice's shifts: (LATTICE_SIDE ** 2, PULL_SIDE ** 2).
 
     Source: F. L. Bookstein, Principal Warps, PAMI 1989.
     """
@@ -139,7 +139,7 @@ def thin_plate() -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Place, size and shape of an object or a camera, frame by frame."""
+    """Position, size and shape of an object or a camera, frame by frame."""
 
     centres_xy: NDArray[np.float64]
     """(T, 2) frame pixels."""
@@ -181,7 +181,7 @@ class Motion:
         return source_x, source_y
 
     def step_xy(self, time: int) -> NDArray[np.float64]:
-        """(2,) pixels moved since the frame before; for the first, until the next."""
+        """Return the motion (2,) since the frame before, in pixels; for the first frame, until the next."""
         if len(self.centres_xy) == 1:
             return np.zeros(2)
         later = max(time, 1)
@@ -199,7 +199,7 @@ class Layer:
     colours: FloatArray
     """(T, 3, 4) light and colour, frame by frame."""
     shutter: float
-    """Fraction of the time between frames over which moving things smear, 0 for none."""
+    """Fraction of the time between frames over which moving objects blur, 0 for none."""
     tracked: bool
 
     def render(self, time: int, size: int) -> tuple[tuple[slice, slice], ByteArray, ByteArray] | None:
@@ -223,7 +223,7 @@ class Layer:
             time,
             np.arange(low[0], high[0], dtype=np.float32),
             np.arange(low[1], high[1], dtype=np.float32),
-            ((cut_width + 1) / 2, (cut_height + 1) / 2),  # the rim moves it by one
+            ((cut_width + 1) / 2, (cut_height + 1) / 2),  # the rim shifts it by one pixel
             max(cut_height, cut_width) / self.size_px,
         )
         # One pass for all four channels, which is also faster than three. A rim continues the colour, not the alpha.
@@ -245,7 +245,7 @@ def colour_course(rng: np.random.Generator, last: FloatArray, num_frames: int) -
     """Draw how light and colour change over a clip: evenly, back and forth, or, one time in ten, all at once.
 
     Args:
-        rng: decides which.
+        rng: generator of the draw.
         last: (3, 4) the change when it is complete.
         num_frames: T.
 
@@ -264,7 +264,7 @@ def colour_course(rng: np.random.Generator, last: FloatArray, num_frames: int) -
 
 
 def compose(colour: FloatArray, later: FloatArray) -> FloatArray:
-    """One (3, 4) colour matrix that does what the two do in turn, but for the clipping between."""
+    """Return one (3, 4) colour matrix equal to both in turn, except for the clipping in between."""
     mixed = later[:, :3] @ colour
     mixed[:, 3] += later[:, 3]
     return np.asarray(mixed, np.float32)
@@ -278,20 +278,20 @@ class Shade:
     """(T, 4, 4, 3) factors over the frame."""
 
     def apply(self, rgb: ByteArray, time: int) -> ByteArray:
-        """One frame in that light."""
+        """Return one frame in that light."""
         gain = cv2.resize(self.gains[time], (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.multiply(rgb, gain, dtype=cv2.CV_8U), np.uint8)
 
 
 def random_shade(rng: np.random.Generator, num_frames: int) -> Shade:
-    """A slowly moving pattern of light and shadow, of factors 0.45 to 1.55 at most, a little coloured."""
+    """Draw a slowly moving pattern of light and shadow, of factors 0.45 to 1.55 at most, a little coloured."""
     phases = rng.uniform(0, 2 * np.pi, (4, 4, 1)) + rng.normal(0, 0.15, (4, 4, 3))
     pace = rng.uniform(0.5, 3.0) * np.linspace(0, 1, num_frames)[:, None, None, None]
     return Shade((1 + rng.uniform(0.2, 0.55) * np.sin(phases + pace)).astype(np.float32))
 
 
 def smear_steps(smear_xy: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """The whole pixels, x and y, on a line along a motion: where a thing was while the shutter was open.
+    """Return the whole pixels, x and y, on a line along a motion: the positions while the shutter was open.
 
     Returns:
         Each once and `MAX_BLUR_PX` apart at most; only (0, 0) when the line is shorter than a pixel and a half.
@@ -305,7 +305,7 @@ def smear_steps(smear_xy: NDArray[np.float64]) -> list[tuple[int, int]]:
 
 
 def smear(pixels: ByteArray, steps: list[tuple[int, int]], border: int) -> ByteArray:
-    """The mean of a picture moved by each of the steps.
+    """Return the mean of a picture moved by each of the steps.
 
     Args:
         pixels: (h, w) or (h, w, 3).
@@ -324,7 +324,7 @@ def smear(pixels: ByteArray, steps: list[tuple[int, int]], border: int) -> ByteA
 
 
 def smooth_curve(rng: np.random.Generator, num_frames: int, drift: float, swing: float) -> NDArray[np.float64]:
-    """(T,) a smooth random course that starts at 0: a drift of about `drift` and a swing of about `swing`."""
+    """Draw a smooth random course (T,) that starts at 0: a drift of about `drift` and a swing of about `swing`."""
     progress = np.linspace(0, 1, num_frames)
     phase, frequency = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.5) * np.pi
     swung = np.sin(phase + frequency * progress) - np.sin(phase)
@@ -332,7 +332,7 @@ def smooth_curve(rng: np.random.Generator, num_frames: int, drift: float, swing:
 
 
 def random_bend(rng: np.random.Generator, num_frames: int, size_px: float, strength: float) -> Bend | None:
-    """A deformation by up to `strength` of the thing's size; None when it would hardly be seen."""
+    """Draw a deformation by up to `strength` of the object's size; None when it would hardly be seen."""
     amplitude = rng.uniform(0, strength) * size_px
     phases, paces = rng.uniform(0, 2 * np.pi, (PULL_SIDE**2, 2)), rng.uniform(0, np.pi, (PULL_SIDE**2, 2))
     if amplitude < MIN_BEND_PX:
@@ -358,7 +358,7 @@ def camera_motion(rng: np.random.Generator, num_frames: int, size: int) -> Motio
 
 
 def object_motion(rng: np.random.Generator, num_frames: int, size: int, size_px: float, others: list[Motion]) -> Motion:
-    """A path of one of four kinds: drifting, fast, leaving and returning, crossing another object's path.
+    """Draw a path of one of four kinds: drifting, fast, leaving and returning, crossing another object's path.
 
     One object in five comes near or goes far: its scale changes by up to a factor of 2.5 instead of 1.6.
     """
@@ -404,7 +404,7 @@ def passing_motion(
 
 
 def _start_xy(rng: np.random.Generator, taken_xy: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(2,) in [0, 1]: of a few random places the one farthest from those taken."""
+    """Return (2,) in [0, 1]: of a few random positions, the one farthest from those taken."""
     places = rng.uniform(0.12, 0.88, (4, 2))
     if not taken_xy:
         return np.asarray(places[0])

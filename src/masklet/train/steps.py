@@ -35,7 +35,7 @@ from masklet.train.prompts import (
 )
 
 _FEEDBACK_LIMIT = 16.0
-"""Logits fed back are clamped here: beyond it they only say "sure", and their size would drown the rest."""
+"""Logits fed back are clamped here: larger ones only mean "sure", and their size would dominate the other inputs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ class StepResult(NamedTuple):
 
 
 def repeat_objects(features: Features, num_objects: int) -> Features:
-    """(B, ...) features to (B * K, ...), each image's rows K times."""
+    """Repeat (B, ...) features to (B * K, ...), each image's row K times."""
     return _map_features(features, lambda t: t.repeat_interleave(num_objects, dim=0))
 
 
@@ -95,7 +95,7 @@ def _at_time(time: int, batch: Tensor) -> Tensor:
 
 
 def feedback(logits: Tensor) -> Tensor:
-    """Logits as they are fed back with the next click; no gradient flows through them."""
+    """Return logits as they are fed back with the next click; no gradient flows through them."""
     return logits.detach().clamp(-_FEEDBACK_LIMIT, _FEEDBACK_LIMIT)
 
 
@@ -107,7 +107,7 @@ def decode(
     mask_logits: Tensor | None,
     has_mask: Tensor | None,
 ) -> Masks:
-    """`SAM2.decode` with points of the unit square, and zeros where no mask is fed back."""
+    """Call `SAM2.decode` with points of the unit square, and zeros where no mask is fed back."""
     height, width = embedding.shape[-2:]
     num = embedding.shape[0]
     if mask_logits is None:
@@ -121,13 +121,13 @@ def decode(
 
 
 def at_target_size(logits: Tensor, target: Tensor) -> Tensor:
-    """Low-res logits at the resolution of the ground truth."""
+    """Resize low-res logits to the resolution of the ground truth."""
     return F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def pick(values: Tensor, chosen: Tensor) -> Tensor:
-    """values[i, chosen[i]] with the axis kept: (N, K, ...) to (N, 1, ...)."""
-    return values[torch.arange(len(values)), chosen][:, None]
+def pick(values: Tensor, candidate: Tensor) -> Tensor:
+    """Return values[i, candidate[i]] with the axis kept: (N, K, ...) to (N, 1, ...)."""
+    return values[torch.arange(len(values)), candidate][:, None]
 
 
 def _full_precision(masks: Masks) -> Masks:
@@ -152,13 +152,13 @@ def image_step(
         void: (B, S/2, S/2) bool.
         config: how to prompt.
         weights: of the loss.
-        teacher: another model, asked with the same prompts; the distance from its masks is part of the loss.
+        teacher: another model that gets the same prompts; the distance from its masks is part of the loss.
 
     Returns:
         The mean loss over the decoder runs, and IoUs by kind of prompt.
     """
     num_objects = masks.shape[1]
-    teacher_batch = None if teacher is None else teacher.look_at(rgb, num_objects)
+    teacher_batch = None if teacher is None else teacher.encode_images(rgb, num_objects)
     target = masks.flatten(0, 1)[:, None].float()  # (N, 1, S/2, S/2), N = B * K
     valid = (~void).float().repeat_interleave(num_objects, dim=0)[:, None]  # (N, 1, S/2, S/2)
     num = len(target)
@@ -183,14 +183,14 @@ def image_step(
             if len(distillation):
                 loss = loss + weights.distillation * distillation.mean()
                 metrics["teacher"] = distillation.mean().item()
-        chosen_iou = cost.ious[torch.arange(num), cost.chosen]  # (N,)
+        chosen_iou = cost.ious[torch.arange(num), cost.candidate]  # (N,)
         if round_index == 0:
             for kind in PromptKind:
                 if (kinds == kind).any():
                     metrics[f"image_{kind.name.lower()}"] = chosen_iou[kinds == kind].mean().item()
         if round_index + 1 < config.image_clicks:
-            points = points.add(*correction_points(pick(logits.detach(), cost.chosen), target, valid))
-            mask_logits = feedback(pick(answer.low_res_logits, cost.chosen))
+            points = points.add(*correction_points(pick(logits.detach(), cost.candidate), target, valid))
+            mask_logits = feedback(pick(answer.low_res_logits, cost.candidate))
             has_mask = torch.ones(num, dtype=torch.bool)
             ambiguous = torch.zeros(num, dtype=torch.bool)
     metrics["image_last"] = chosen_iou.mean().item()
@@ -233,8 +233,8 @@ def clip_step(
             tracked_ious.append(frame.iou[present].mean() if present.any() else torch.ones(()))
         loss = loss + frame.loss
         if time + 1 < num_frames:
-            # Half of the time the model's own object score says whether the memory shows the object, as in inference;
-            # else the truth says it.
+            # Half of the time the model's object score decides whether the memory shows the object, as in inference;
+            # otherwise the ground truth decides.
             uses_own_score = torch.rand(()) < 0.5 and time > 0
             score = frame.object_score.detach() if uses_own_score else torch.where(present, PRESENT_SCORE, ABSENT_SCORE)
             prompted = time == 0 or time in corrected
@@ -289,29 +289,29 @@ class _FrameAnswer(NamedTuple):
 def _prompted_frame(
     model: SAM2, inputs: _FrameInputs, config: StepConfig, weights: LossWeights, metrics: dict[str, float]
 ) -> _FrameAnswer:
-    """Prompt the first frame by a click, a box or the mask itself; IoUs by kind of prompt go to `metrics`."""
+    """Prompt the first frame by a click, a box or the mask itself; add IoUs by kind of prompt to `metrics`."""
     features, target, valid, _ = inputs
     num = len(target)
     kinds = draw_kinds(num, config.clip_prompts)
     is_mask = kinds == PromptKind.MASK
     truth_logits = model.mask_prompt_logits(F.interpolate(target, scale_factor=2.0, mode="nearest")).float()
     points = first_prompts(target, kinds, box_jitter=0.05)
-    # As in engines, a given mask's pointer is read from features that no memory has touched.
+    # As in engines, a mask prompt's pointer is read from features that no memory has touched.
     embedding = torch.where(is_mask[:, None, None, None], features.embedding, features.unconditioned)
     answer = _full_precision(decode(model, embedding, features, points, truth_logits, is_mask))
     logits = at_target_size(answer.low_res_logits, target)
     cost = mask_loss(logits, answer.iou_predictions, target, valid, kinds == PromptKind.CLICK, weights)
     # A mask prompt is remembered as given; decoding it only makes the pointer.
     loss = (cost.loss * torch.where(is_mask, 0.25, 1.0)).mean()
-    chosen = cost.chosen
-    iou = cost.ious[torch.arange(num), chosen]
+    candidate = cost.candidate
+    iou = cost.ious[torch.arange(num), candidate]
     for kind in (PromptKind.CLICK, PromptKind.BOX):
         if (kinds == kind).any():
             metrics[f"clip_{kind.name.lower()}"] = iou[kinds == kind].mean().item()
     if torch.rand(()) < config.first_frame_correction_probability:
-        points = points.add(*correction_points(pick(logits.detach(), chosen), target, valid))
+        points = points.add(*correction_points(pick(logits.detach(), candidate), target, valid))
         fed_back = torch.where(
-            is_mask[:, None, None, None], truth_logits, feedback(pick(answer.low_res_logits, chosen))
+            is_mask[:, None, None, None], truth_logits, feedback(pick(answer.low_res_logits, candidate))
         )
         answer = _full_precision(
             decode(model, features.unconditioned, features, points, fed_back, torch.ones(num, dtype=torch.bool))
@@ -320,9 +320,9 @@ def _prompted_frame(
         clear = torch.zeros(num, dtype=torch.bool)
         cost = mask_loss(logits, answer.iou_predictions, target, valid, clear, weights)
         loss = loss + (cost.loss * torch.where(is_mask, 0.0, 1.0)).mean()
-        chosen = cost.chosen
-    remembered = torch.where(is_mask[:, None, None, None], truth_logits, pick(answer.low_res_logits, chosen))
-    return _FrameAnswer(loss, remembered, pick(answer.pointers, chosen)[:, 0], answer.object_score, iou)
+        candidate = cost.candidate
+    remembered = torch.where(is_mask[:, None, None, None], truth_logits, pick(answer.low_res_logits, candidate))
+    return _FrameAnswer(loss, remembered, pick(answer.pointers, candidate)[:, 0], answer.object_score, iou)
 
 
 def _attend(model: SAM2, features: Features, recall: Recall[Tensor], *, pooled: bool) -> Tensor:
@@ -360,17 +360,17 @@ def _tracked_frame(
     answer = _full_precision(decode(model, conditioned, features, no_prompts(num), None, None))
     ambiguous = torch.full((num,), config.tracks_with_candidates)
     loss, cost = _tracked_loss(answer, inputs, ambiguous, weights)
-    iou = cost.ious[torch.arange(num), cost.chosen]
+    iou = cost.ious[torch.arange(num), cost.candidate]
     points: PointPrompts | None = None
     for _ in range(num_clicks):
-        shown = pick(answer.low_res_logits.detach(), cost.chosen)  # (N, 1, 4h, 4w)
+        shown = pick(answer.low_res_logits.detach(), cost.candidate)  # (N, 1, 4h, 4w)
         click = correction_points(at_target_size(shown, target), target, valid)
         points, ambiguous = (clicks(*click), ambiguous) if points is None else (points.add(*click), ambiguous & False)
         has_mask = torch.ones(num, dtype=torch.bool)
         answer = _full_precision(decode(model, conditioned, features, points, feedback(shown), has_mask))
         more, cost = _tracked_loss(answer, inputs, ambiguous, weights)
         loss = loss + more / num_clicks
-    logits, pointer = pick(answer.low_res_logits, cost.chosen), pick(answer.pointers, cost.chosen)[:, 0]
+    logits, pointer = pick(answer.low_res_logits, cost.candidate), pick(answer.pointers, cost.candidate)[:, 0]
     return _FrameAnswer(loss, logits, pointer, answer.object_score, iou)
 
 

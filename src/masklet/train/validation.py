@@ -22,7 +22,7 @@ _NUM_DRAWN = 6
 
 
 class Validator:
-    """Measures and draws for one run, always on the same images.
+    """Measurements and pictures of one run, always on the same images.
 
     Args:
         config: the run's.
@@ -33,8 +33,8 @@ class Validator:
         self._config, self._folder = config, folder
         self._objects: list[tuple[ByteArray, BoolArray]] | None = None
 
-    def look(self, checkpoint: Checkpoint, step: int) -> Mapping[str, float]:
-        """Mean IoUs on the validation data, as `masklet evaluate clicks` has them; empty without such data."""
+    def measure(self, checkpoint: Checkpoint, step: int) -> Mapping[str, float]:
+        """Mean IoUs on the validation data, as `masklet evaluate clicks` gives them; empty without such data."""
         config = self._config
         model = SAM2(checkpoint.config)
         model.load_state_dict(checkpoint.weights)
@@ -51,7 +51,7 @@ class Validator:
         return report.overall
 
     def _draw_objects(self) -> list[tuple[ByteArray, BoolArray]]:
-        """A few images as they are, and one object in each."""
+        """Return a few images without augmentation, and one object in each."""
         if self._objects is None:
             config = self._config
             data = replace(
