@@ -82,7 +82,7 @@ def losses(run: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+def test_a_killed_run_resumes_with_identical_results(
     data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -110,7 +110,7 @@ def test_a_run_is_not_continued_with_other_settings(data: Path, weights: Path, t
         train(config(data, weights, steps=2, learning_rate=1.0), tmp_path)
 
 
-def test_settings_that_an_older_run_did_not_have_do_not_stop_it(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_a_run_without_newer_settings_can_be_resumed(data: Path, weights: Path, tmp_path: Path) -> None:
     train(config(data, weights, steps=2), tmp_path)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     del state["config"]["optimizer"]["layer_decay"]
@@ -120,7 +120,7 @@ def test_settings_that_an_older_run_did_not_have_do_not_stop_it(data: Path, weig
         train(config(data, weights, steps=2, layer_decay=0.5), tmp_path)
 
 
-def test_a_run_begun_before_settings_had_parts_is_not_continued_but_its_weights_are_a_start(
+def test_a_run_with_flat_settings_is_refused_but_its_weights_can_be_loaded(
     data: Path, weights: Path, tmp_path: Path
 ) -> None:
     before = tmp_path / "before"
@@ -131,7 +131,7 @@ def test_a_run_begun_before_settings_had_parts_is_not_continued_but_its_weights_
     torch.save(state, before / "last.pt")
     average = torch.load(before / "ema.pt", weights_only=True)
     torch.save({"config": model, "model": average["model"]}, before / "ema.pt")
-    with pytest.raises(CheckpointError, match=r"begun with a version of masklet before 0\.2.*--init .*before/ema\.pt"):
+    with pytest.raises(CheckpointError, match=r"started with a version of masklet before 0\.2.*--init .*before/ema\.pt"):
         train(config(data, weights, steps=2), before)
     train(config(data, before / "ema.pt", steps=1, clip_fraction=0.0), tmp_path / "after")
     assert len(losses(tmp_path / "after")) == 1
@@ -272,7 +272,7 @@ def test_recomputing_changes_nothing(
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(plain, recomputed, strict=True))
 
 
-def test_adapters_learn_beside_the_model_and_end_in_it(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_adapters_learn_and_are_merged_into_the_saved_weights(data: Path, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     run = config(data, weights, lora=LoraConfig(rank=2), frozen=("*",), learning_rate=1e-2, clip_fraction=0.0)
     trainer = Trainer(run, tmp_path)
@@ -290,7 +290,7 @@ def test_adapters_learn_beside_the_model_and_end_in_it(data: Path, weights: Path
         Trainer(config(data, weights, lora=LoraConfig(layers=("nothing",))), tmp_path / "other")
 
 
-def test_a_run_says_how_good_it_became_and_how_it_was_made(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_a_run_writes_scores_and_a_model_card(data: Path, weights: Path, tmp_path: Path) -> None:
     run = config(data, weights, steps=2, pictures=True)
     run = dataclasses.replace(run, validation=ValidationConfig(root=str(data), limit=1))
     train(run, tmp_path, command="masklet train tiny")
@@ -323,7 +323,7 @@ def test_recipes_make_valid_configurations(name: str, weights: Path) -> None:
     assert (recipe.images.root, recipe.clips.clip_root, recipe.init) == ("images/", "clips/", str(weights))
 
 
-def test_a_model_may_be_given_parts_that_do_nothing_yet(tmp_path: Path) -> None:
+def test_zero_initialised_parts_can_be_added_to_trained_weights(tmp_path: Path) -> None:
     maps = dataclasses.replace(NANO_CONFIG.prompt_maps, fine_sigmas=())  # type: ignore[type-var]
     before = SAM2(dataclasses.replace(TINY, decoder_refines=False, prompt_maps=maps))
     torch.save({"config": before.config.to_dict(), "model": before.state_dict()}, tmp_path / "before.pt")
