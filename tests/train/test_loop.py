@@ -131,7 +131,9 @@ def test_a_run_with_flat_settings_is_refused_but_its_weights_can_be_loaded(
     torch.save(state, before / "last.pt")
     average = torch.load(before / "ema.pt", weights_only=True)
     torch.save({"config": model, "model": average["model"]}, before / "ema.pt")
-    with pytest.raises(CheckpointError, match=r"started with a version of masklet before 0\.2.*--init .*before/ema\.pt"):
+    with pytest.raises(
+        CheckpointError, match=r"started with a version of masklet before 0\.2.*--init .*before/ema\.pt"
+    ):
         train(config(data, weights, steps=2), before)
     train(config(data, before / "ema.pt", steps=1, clip_fraction=0.0), tmp_path / "after")
     assert len(losses(tmp_path / "after")) == 1
