@@ -253,7 +253,7 @@ def test_an_automatic_mask_goes_to_coco_and_back() -> None:
 
 
 def test_what_is_no_mask_is_refused() -> None:
-    with pytest.raises(DataError, match=r"polygons do not say how large the image is: give size_hw"):
+    with pytest.raises(DataError, match=r"polygons do not include the image size: give size_hw"):
         FrameMasks.from_coco([{"id": 3, "segmentation": [[0, 0, 5, 0, 5, 5]]}])
     with pytest.raises(DataError, match="annotation 3: segmentation must have the size"):
         FrameMasks.from_coco([{"id": 3, "segmentation": {"size": [2, 2], "counts": [4]}}], size_hw=SIZE_HW)

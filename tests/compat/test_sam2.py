@@ -163,9 +163,9 @@ def test_a_batch_of_images_of_different_sizes(engine: TorchEngine, photo: ByteAr
     masks, scores, _ = predictor.predict_batch(None, None, box_batch=boxes, multimask_output=False)
     assert [mask.shape for mask in masks] == [(1, HEIGHT, WIDTH), (2, 1, 40, 50)]
     assert [score.shape for score in scores] == [(1,), (2, 1)]
-    with pytest.raises(PromptError, match="one entry an image, 2, got 1"):
+    with pytest.raises(PromptError, match="one entry per image, 2, got 1"):
         predictor.predict_batch(box_batch=boxes[:1])
-    with pytest.raises(PromptError, match="ask with predict_batch"):
+    with pytest.raises(PromptError, match="use predict_batch"):
         predictor.predict(**CLICK)
 
 

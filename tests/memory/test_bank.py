@@ -250,7 +250,7 @@ def test_forget_one_frame() -> None:
         ({"retention": "none"}, "retention must be one of streaming, editing"),
         ({"spatial_slots": 0}, "spatial_slots must be a whole number of at least 1, got 0"),
         ({"max_pointers": 1}, "max_pointers"),
-        ({"settings": {"best": OfficialConfig()}}, "there is no policy 'best': expected one of reliable"),
+        ({"settings": {"best": OfficialConfig()}}, "unknown policy 'best': expected one of reliable"),
         ({"settings": {"official": OfficialConfig()}}, "settings has 'official', which policy 'reliable' does not use"),
         ({"settings": {"reliable": OfficialConfig()}}, "settings of 'reliable' must be a ReliableConfig"),
         ({"max_prompted": 1}, "max_prompted must be a whole number of at least 2, got 1"),
@@ -276,7 +276,7 @@ def test_a_policy_is_chosen_by_name_and_set_by_its_own_settings() -> None:
     assert (made.policy, made.spatial_slots, made.max_prompted, made.retention) == ("motion", 4, 3, "editing")
     official = MemoryConfig.for_engine(info, policy="official", official=OfficialConfig(stride=2))
     assert official == MemoryConfig.official(official=OfficialConfig(stride=2), spatial_slots=4, max_pointers=8)
-    with pytest.raises(ConfigError, match=r"there is no memory setting 'wings': expected one of .*spatial_slots"):
+    with pytest.raises(ConfigError, match=r"unknown memory setting 'wings': expected one of .*spatial_slots"):
         MemoryConfig.for_engine(info, wings=2)
     with pytest.raises(ConfigError, match=r"policy must be one of reliable, .*got 'best'"):
         MemoryConfig.for_engine(info, policy="best")

@@ -196,7 +196,7 @@ def test_half_of_the_newer_version_is_missing_keys() -> None:
 
 
 def test_an_unknown_trunk_needs_its_configuration(checkpoint: Checkpoint) -> None:
-    with pytest.raises(CheckpointError, match=r"no released model has such a trunk.*16 in \(1, 2, 3, 2\).*96 in \("):
+    with pytest.raises(CheckpointError, match=r"no released model has this trunk.*16 in \(1, 2, 3, 2\).*96 in \("):
         from_sam2(to_sam2(checkpoint))
 
 
@@ -385,7 +385,7 @@ def test_a_folder_without_its_config_is_recognised_by_its_weights(
 ) -> None:
     save_checkpoint(checkpoint, tmp_path / "folder", "transformers")
     (tmp_path / "folder" / "config.json").unlink()
-    with pytest.raises(CheckpointError, match="no released model has such a trunk"):
+    with pytest.raises(CheckpointError, match="no released model has this trunk"):
         read_checkpoint(tmp_path / "folder")
     monkeypatch.setattr("masklet.model.checkpoint.OFFICIAL_CONFIGS", {"sam2.1-toy": TINY})
     assert_same(read_checkpoint(tmp_path / "folder").weights, checkpoint.weights)

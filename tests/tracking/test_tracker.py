@@ -205,7 +205,7 @@ def test_an_iterator_is_tracked_as_it_comes() -> None:
     assert shown(itertools.islice(tracker.run(), 2)) == [(5, (1,)), (6, (1,))]
     with pytest.raises(TrackingError, match="cannot go back"):
         tracker.run("backward")
-    with pytest.raises(TrackingError, match="cannot start elsewhere"):
+    with pytest.raises(TrackingError, match="cannot seek, so start must be left out"):
         tracker.run(start=3)
 
 

@@ -202,7 +202,7 @@ class FoundMask:
 
 @dataclass(frozen=True, slots=True)
 class ImageMasks:
-    """Everything that was found in one image, and everything that is there."""
+    """Masks found in one image, and its true masks."""
 
     source: str
     image: str

@@ -145,7 +145,7 @@ def _segmentation_mask(annotation: Mapping[str, Any], size_hw: tuple[int, int] |
             raise DataError(f"segmentation must have the size {list(size_hw)} (height, width), got {size}")
         return decode_rle(segmentation)
     if size_hw is None:
-        raise DataError("polygons do not say how large the image is: give size_hw=(height, width)")
+        raise DataError("polygons do not include the image size: give size_hw=(height, width)")
     return polygons_mask(segmentation, size_hw)
 
 
@@ -158,18 +158,21 @@ def mask_set(masks: ArrayLike, scores: ArrayLike | None = None, object_ids: Iter
         object_ids: (N,); 1, 2, ... when left out, or when some are None.
 
     Raises:
-        DataError: masks have another number of dimensions, the counts differ, or an id comes twice.
+        DataError: masks have another number of dimensions, the counts differ, or an id is repeated.
     """
     planes: BoolArray = np.asarray(masks) > 0
     if planes.ndim != 3:
         raise DataError(f"masks must be (N, H, W), got shape {planes.shape}")
     numbers = np.ones(len(planes), np.float32) if scores is None else np.asarray(scores, np.float32)
-    given = [None] if object_ids is None else list(object_ids)
-    ids = (
-        tuple(range(1, len(planes) + 1)) if None in given else tuple(int(value) for value in given if value is not None)
-    )
+    given_ids = [None] if object_ids is None else list(object_ids)
+    if None in given_ids:
+        ids = tuple(range(1, len(planes) + 1))
+    else:
+        ids = tuple(int(value) for value in given_ids if value is not None)
     if numbers.shape != (len(planes),) or len(ids) != len(planes):
-        raise DataError(f"masks, scores and ids must be as many, got {len(planes)}, {numbers.size} and {len(ids)}")
+        raise DataError(
+            f"masks must have one score and one id each, got {len(planes)} masks, {numbers.size} scores, {len(ids)} ids"
+        )
     if len(set(ids)) != len(ids):
         raise DataError(f"the masks of one image must have different ids, got {list(ids)}")
     return MaskSet(planes, numbers, ids, boxes_xyxy(planes))
@@ -190,14 +193,14 @@ def to_supervision(masks: BoolArray, columns: Columns) -> Any:
     except ModuleNotFoundError as error:
         raise DataError("detections need the package supervision: pip install supervision") from error
     kept = [row for row, mask in enumerate(masks) if mask.any()]
-    own = ("confidence", "track_id")
+    detection_fields = ("confidence", "track_id")
     return supervision.Detections(
         xyxy=boxes_xyxy(masks[kept]),
         mask=masks[kept],
         confidence=np.asarray(columns["confidence"], np.float32)[kept],
         class_id=np.zeros(len(kept), np.int64),
         tracker_id=np.asarray(columns["track_id"], np.int64)[kept] if "track_id" in columns else None,
-        data={name: np.asarray(values)[kept] for name, values in columns.items() if name not in own},
+        data={name: np.asarray(values)[kept] for name, values in columns.items() if name not in detection_fields},
     )
 
 

@@ -83,7 +83,7 @@ def draw_overlay(
         (H, W, 3) uint8.
     """
     if len(masks) != len(object_ids):
-        raise ValueError(f"masks and object_ids must be as many, got {len(masks)} and {len(object_ids)}")
+        raise ValueError(f"there must be as many object_ids as masks, got {len(masks)} and {len(object_ids)}")
     canvas = np.ascontiguousarray(rgb).copy()
     unit = _unit(rgb)
     statuses = statuses or {}
@@ -136,7 +136,7 @@ def neighbor_colors(labels: NDArray[np.int32]) -> list[Color]:
     """
     small = labels[:: max(1, labels.shape[0] // 256), :: max(1, labels.shape[1] // 256)]
     neighbors: dict[int, set[int]] = {}
-    for down, right in ((0, 1), (1, 0), (0, 4), (4, 0)):  # those beyond a narrow gap are neighbours too
+    for down, right in ((0, 1), (1, 0), (0, 4), (4, 0)):  # objects across a narrow gap are neighbours, too
         first = small[: small.shape[0] - down, : small.shape[1] - right]
         second = small[down:, right:]
         touching = first != second
@@ -182,7 +182,8 @@ def _look(color: Color, unit: float) -> tuple[ByteArray, ByteArray]:
     line = np.clip(half + 0.5 - np.abs(distance), 0, 1)
     added = np.zeros((256, 3))
     kept = np.ones(256)
-    bright = tuple(round(value * 0.8 + 255 * 0.2) for value in color)  # so that red on red still has an edge
+    # Brighter than the fill, so that the edge of a mask shows on an object of the same colour.
+    bright = tuple(round(value * 0.8 + 255 * 0.2) for value in color)
     for opacity, paint in ((halo, (10, 10, 14)), (fill, color), (line, bright)):
         added = added * (1 - opacity)[:, None] + opacity[:, None] * np.array(paint)
         kept = kept * (1 - opacity)
@@ -198,7 +199,7 @@ def _draw_prompt(canvas: ByteArray, prompt: Prompt, color: Color, unit: float) -
 
 
 def _draw_click(canvas: ByteArray, x: float, y: float, positive: bool, unit: float) -> None:
-    """A disc with a white ring and a plus or minus, at sub-pixel precision."""
+    """Draw a disc with a white ring and a plus or minus, at sub-pixel precision."""
     unit, bits = max(1.0, unit), 4
     center = (round(x * 2**bits), round(y * 2**bits))
 
@@ -236,7 +237,7 @@ def _draw_dashed_box(canvas: ByteArray, box_xyxy: Sequence[float], color: Color,
 
 @lru_cache(maxsize=512)
 def _chip(text: str, color: Color, unit: float) -> ByteArray:
-    """A rounded label with a soft shadow, (h, w, 4) RGBA."""
+    """Return a rounded label with a soft shadow, (h, w, 4) RGBA."""
     fine = 4  # Pillow draws shapes without antialiasing: draw everything larger
     font = _font(_TEXT * unit * fine)
     left, _, right, _ = font.getbbox(text)
@@ -258,7 +259,7 @@ def _chip(text: str, color: Color, unit: float) -> ByteArray:
     letters = Image.new("L", (size[0] * fine, size[1] * fine), 0)
     x = (letters.width - (right - left)) / 2 - left
     y = (letters.height - (digit_bottom - digit_top)) / 2 - digit_top
-    # a stroke makes the regular weight, the only one that Pillow brings, a medium one
+    # Pillow ships the regular weight only; a stroke makes it a medium weight
     ImageDraw.Draw(letters).text((x, y), text, fill=255, font=font, stroke_width=max(1, round(0.3 * unit * fine)))
     ink = (255, 255, 255) if _luminance(color) < 0.36 else (12, 12, 16)
 
@@ -303,7 +304,7 @@ def _place_chips(
         if chip_height > height or chip_width > width:
             continue
         left, top, box_width, box_height = boxes[row]
-        if not box_width:  # an absent object that has something to say
+        if not box_width:  # an absent object that has a label
             corner_y -= chip_height
             spots = [(round(4 * unit), corner_y)]
         else:
@@ -329,7 +330,7 @@ def _place_chips(
 
 
 def _spots(left: int, top: int, right: int, bottom: int, width: int, height: int, unit: float) -> list[tuple[int, int]]:
-    """Top left corners of a label around and in a box, best first: above, below, to the side, then inside."""
+    """Yield top left corners of a label around and in a box, best first: above, below, to the side, then inside."""
     middle_x, middle_y = (left + right - width) // 2, (top + bottom - height) // 2
     gap = round(3 * unit)
     above, below = top - height - gap, bottom + gap

@@ -71,7 +71,7 @@ def refine_edges(
         slice(max(0, top - margin), bottom + margin),
         slice(max(0, left - margin), right + margin),
     )
-    # Probabilities, for a sure logit of 30 is no more inside than one of 5.
+    # Probabilities, since a logit of 30 means no more than one of 5.
     probability: FloatArray = (1 / (1 + np.exp(-logits[window].clip(-20, 20)))).astype(np.float32)
     picture: FloatArray = rgb[window].astype(np.float32) / np.float32(255)
     guided = guided_filter(probability, picture, radius, config.epsilon)
@@ -101,7 +101,7 @@ def guided_filter(values: FloatArray, guide: FloatArray, radius: int, epsilon: f
 def guided_coefficients(
     values: FloatArray, guide: FloatArray, radius: int, epsilon: float
 ) -> tuple[FloatArray, FloatArray]:
-    """The linear functions of `guided_filter`: they vary slowly, so those of a small picture do for a large one.
+    """Return the linear functions of `guided_filter`. They vary slowly, so a small picture is enough for a large one.
 
     Returns:
         Slope (H, W, 3) and offset (H, W), float32.
@@ -113,7 +113,7 @@ def guided_coefficients(
 
     guide_mean, values_mean = mean(guide), mean(values)
     covariance = mean(guide * values[..., None]) - guide_mean * values_mean[..., None]  # (H, W, 3)
-    # The guide's covariance, a symmetric 3 x 3 matrix a pixel, and its inverse by cofactors.
+    # The guide's covariance, a symmetric 3 x 3 matrix per pixel, and its inverse by cofactors.
     red, green, blue = (guide[..., channel] for channel in range(3))
     red_mean, green_mean, blue_mean = (guide_mean[..., channel] for channel in range(3))
     rr = mean(red * red) - red_mean * red_mean + epsilon
@@ -139,7 +139,7 @@ def guided_coefficients(
 
 
 def outline_band(mask: BoolArray, width: int) -> BoolArray:
-    """The pixels within `width` of the outline, on either side of it."""
+    """Return the pixels within `width` of the outline, on either side of it."""
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     band: BoolArray = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, kernel) > 0
     return band
@@ -149,7 +149,7 @@ def near_thin_parts(mask: BoolArray, thin: int, width: int) -> BoolArray:
     """Pixels within `width` of a part or a gap that a square of side `2 * thin + 1` does not fit into."""
     kernel = np.ones((2 * thin + 1, 2 * thin + 1), np.uint8)
     plane = mask.astype(np.uint8)
-    # the border of the picture is no gap
+    # the border of the picture is not a gap
     opened = cv2.morphologyEx(plane, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_REPLICATE)
     closed = cv2.morphologyEx(plane, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
     near = cv2.dilate(cv2.absdiff(closed, opened), np.ones((2 * width + 1, 2 * width + 1), np.uint8))

@@ -16,14 +16,14 @@ from masklet.records import ByteArray, FloatArray
 
 
 def to_square_area(rgb: ByteArray, size: int) -> ByteArray:
-    """(H, W, 3) to (size, size, 3): averaged when it shrinks, bilinear when it grows. What nano is trained on."""
+    """Resize (H, W, 3) to (size, size, 3), by area averages when shrinking, else bilinear, as nano is trained."""
     interpolation = cv2.INTER_AREA if rgb.shape[0] > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=interpolation), np.uint8)
 
 
 def to_square_antialias(rgb: ByteArray, size: int) -> FloatArray:
-    """(H, W, 3) to (size, size, 3) float32 in 0..255 by an antialiased bilinear filter, not rounded: how the official
-    models see images.
+    """Resize (H, W, 3) to (size, size, 3) float32 in 0..255 by an antialiased bilinear filter, without rounding, as the
+    official models see images.
 
     Source: sam2 2b90b9f, utils/transforms.py (torchvision's Resize of a float tensor, whose filter is PIL's).
     """
@@ -37,7 +37,7 @@ def to_square_antialias(rgb: ByteArray, size: int) -> FloatArray:
 
 
 def to_square_bicubic(rgb: ByteArray, size: int) -> ByteArray:
-    """(H, W, 3) to (size, size, 3) by PIL's bicubic filter: how the official models see the frames of videos.
+    """Resize (H, W, 3) to (size, size, 3) by PIL's bicubic filter, as the official models see frames of videos.
 
     Source: sam2 2b90b9f, utils/misc.py `_load_img_as_tensor` (PIL's default filter).
     """
@@ -47,7 +47,7 @@ def to_square_bicubic(rgb: ByteArray, size: int) -> ByteArray:
 
 
 def points_to_square(points_xy: FloatArray, size_hw: tuple[int, int], size: int) -> FloatArray:
-    """(P, 2) source pixels to pixels of the square, shifted by half a pixel so that a pixel's centre is at .5.
+    """Map (P, 2) source pixels to pixels of the square, shifted by half a pixel so that a pixel's centre is at .5.
 
     Source: sam2 2b90b9f, sam/prompt_encoder.py `_embed_points` (the shift comes after the scaling there too).
     """

@@ -39,7 +39,7 @@ def indexed_png(ids: NDArray[np.uint8] | NDArray[np.uint16], palette: bytes | No
 
 
 def binary_png(mask: BoolArray) -> bytes:
-    """An (H, W) mask as a black and white PNG, 0 and 255."""
+    """Encode an (H, W) mask as a black and white PNG, 0 and 255."""
     return _png(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)))
 
 

@@ -37,7 +37,7 @@ def encode_rle(mask: BoolArray) -> CocoRle:
 
 
 def decode_rle(rle: CocoRle | Mapping[str, Any]) -> BoolArray:
-    """The (H, W) mask of a COCO run-length encoding, compressed (str or bytes) or not (a list of runs).
+    """Return the (H, W) mask of a COCO run-length encoding, compressed (str or bytes) or not (a list of runs).
 
     Raises:
         DataError: size or counts are missing, of a wrong kind, or do not add up to H x W pixels.
@@ -53,8 +53,8 @@ def decode_rle(rle: CocoRle | Mapping[str, Any]) -> BoolArray:
         runs = _whole_numbers(counts)
     else:
         raise DataError(f"RLE counts must be a str, bytes or a list of runs, got {type(counts).__name__}")
-    # pycocotools trusts its input and reads out of bounds on a bad one, so the runs are laid out here; and they are
-    # added up as Python's integers, since numpy's come round to any number beyond 2^63.
+    # pycocotools trusts its input and reads out of bounds on a bad one, so the runs are decoded here. They are
+    # added up as Python integers, since numpy's overflow beyond 2^63.
     if min(height, width, *runs) < 0 or sum(runs) != height * width:
         raise DataError(f"RLE counts must add up to {height} x {width} = {height * width} pixels, got {sum(runs)}")
     values = np.arange(len(runs)) % 2 == 1
@@ -80,12 +80,12 @@ def _decompress_runs(counts: bytes) -> list[int]:
         value, shift, more = 0, 0, True
         while more:
             if position >= len(counts):
-                raise DataError("RLE counts break off in the middle of a run")
+                raise DataError("RLE counts end in the middle of a run")
             if shift > 60:
-                raise DataError("RLE counts hold a run of more than 2^60 pixels")
+                raise DataError("RLE counts have a run of more than 2^60 pixels")
             bits = counts[position] - 48
             if not 0 <= bits < 64:
-                raise DataError(f"RLE counts hold a character that COCO does not use: {chr(counts[position])!r}")
+                raise DataError(f"RLE counts have a character that COCO does not use: {chr(counts[position])!r}")
             value |= (bits & 0x1F) << shift
             more = bool(bits & 0x20)
             position += 1
@@ -106,7 +106,7 @@ def run_lengths(mask: BoolArray) -> list[int]:
 
 
 def mask_box_xyxy(mask: BoolArray) -> FloatArray | None:
-    """The tight box around a mask: left, top, right, bottom, right and bottom one past the last pixel.
+    """Return the tight box around a mask: left, top, right, bottom, where right and bottom are one past the last pixel.
 
     Returns:
         (4,) float32 in source pixels, or None for an empty mask.
@@ -119,7 +119,7 @@ def mask_box_xyxy(mask: BoolArray) -> FloatArray | None:
 
 
 def mask_iou(first: BoolArray, second: BoolArray) -> float:
-    """Intersection over union of two (H, W) masks, in [0, 1]; two empty masks agree: 1."""
+    """Return the intersection over union of two (H, W) masks, in [0, 1]; 1 if both are empty."""
     if first.shape != second.shape:
         raise DataError(f"masks to be compared must have one size, got {first.shape} and {second.shape}")
     union = np.count_nonzero(first | second)
@@ -127,7 +127,7 @@ def mask_iou(first: BoolArray, second: BoolArray) -> float:
 
 
 def mask_polygons(mask: BoolArray, tolerance: float = 0.0) -> list[FloatArray]:
-    """The outlines of a mask along the edges of its pixels, one polygon for each 8-connected piece.
+    """Return the outlines of a mask along the edges of its pixels, one polygon per 8-connected piece.
 
     A hole is part of the polygon around it: a seam of no width leads to it and back. So the polygons alone, filled by
     COCO's tools, are the mask to the pixel.
@@ -145,12 +145,12 @@ def mask_polygons(mask: BoolArray, tolerance: float = 0.0) -> list[FloatArray]:
         return []
     left, top, right, bottom = box.astype(int).tolist()
     window = mask[top:bottom, left:right].astype(np.uint8)
-    # OpenCV's outlines run through the centres of pixels. Of three in place of one, those at the edges are a third
-    # of a pixel from a corner, and rounding brings them there.
+    # OpenCV's outlines run through the centres of pixels. With each pixel tripled, the outermost centres are a third
+    # of a pixel from a corner, and rounding moves them onto it.
     tripled = cv2.resize(window, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
     contours, hierarchy = cv2.findContours(tripled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     loops = [_corners(np.asarray(contour, np.float32)[:, 0], tolerance) for contour in contours]
-    parents: list[int] = hierarchy[0, :, 3].tolist()  # -1 for what is no hole
+    parents: list[int] = hierarchy[0, :, 3].tolist()  # -1 for outlines that are not holes
     polygons = {row: loop for row, loop in enumerate(loops) if parents[row] < 0 and len(loop) > 2}
     for hole, parent in zip(loops, parents, strict=True):
         if parent in polygons and len(hole) > 2:
@@ -187,7 +187,7 @@ def _checked_polygon(points: Any) -> list[float]:
 
 
 def _corners(contour: FloatArray, tolerance: float) -> FloatArray:
-    """An outline on the tripled mask, (P, 2), as the corners of pixels; equal neighbours are one."""
+    """Round an outline on the tripled mask, (P, 2), to corners of pixels; equal neighbours are merged."""
     corners = np.rint(contour / 3)
     corners = corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)]
     if tolerance > 0:
@@ -196,7 +196,7 @@ def _corners(contour: FloatArray, tolerance: float) -> FloatArray:
 
 
 def _with_hole(polygon: FloatArray, hole: FloatArray) -> FloatArray:
-    """One polygon around both, with a seam between the hole's first point and the nearest of the polygon."""
+    """Join two outlines into one polygon, with a seam between the hole's first point and the nearest of the polygon."""
     nearest = int(((polygon - hole[0]) ** 2).sum(axis=1).argmin())
     return np.concatenate([polygon[: nearest + 1], hole, hole[:1], polygon[nearest:]])
 
@@ -249,7 +249,7 @@ def resize_mask_antialias(mask: BoolArray, size_hw: tuple[int, int]) -> FloatArr
 
 
 def square_mask(mask: BoolArray, size: int) -> BoolArray:
-    """An (H, W) mask on the model's square, (size, size).
+    """Resize an (H, W) mask to the model's square, (size, size).
 
     Source: sam2 2b90b9f, sam2_video_predictor.py `add_new_mask`.
     """
@@ -258,7 +258,7 @@ def square_mask(mask: BoolArray, size: int) -> BoolArray:
 
 
 def mask_logits(mask: BoolArray, side: int) -> FloatArray:
-    """An (H, W) mask as the low-res logits of a sure prediction of it, to be remembered or corrected by points.
+    """Return the low-res logits of a certain prediction of an (H, W) mask, to be remembered or corrected by points.
 
     Args:
         mask: any size.
@@ -354,7 +354,7 @@ def tidied_logits(
 
 
 def largest_component(mask: BoolArray) -> BoolArray:
-    """The largest 8-connected piece of a mask; an empty mask stays empty."""
+    """Return the largest 8-connected piece of a mask; an empty mask stays empty."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:
         return np.zeros_like(mask)
@@ -368,7 +368,7 @@ def _small_components(mask: BoolArray, max_area: int, kept_xy: FloatArray | None
         return np.zeros_like(mask)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     is_small = stats[:, cv2.CC_STAT_AREA] <= max_area
-    is_small[0] = False  # label 0 is what is not in the mask
+    is_small[0] = False  # label 0 is the background
     if kept_xy is not None and len(kept_xy):
         columns, rows = np.clip(kept_xy.astype(int), 0, np.array(mask.shape[::-1]) - 1).T
         is_small[labels[rows, columns]] = False
@@ -379,7 +379,7 @@ def _small_components(mask: BoolArray, max_area: int, kept_xy: FloatArray | None
 
 
 def outline(mask: BoolArray) -> BoolArray:
-    """The mask's own pixels that touch the outside by an edge. The border of the image is no outside."""
+    """Return the mask's pixels that share an edge with the outside; beyond the image does not count as outside."""
     padded = np.pad(mask, 1, mode="edge")
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     edge: BoolArray = mask & ~inner

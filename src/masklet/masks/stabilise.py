@@ -72,8 +72,8 @@ def stabilised(
     """
     config = config or StabiliseConfig()
     window: deque[_Held] = deque()
-    steady: dict[int, BoolArray] = {}  # by object, of the frame handed on last
-    position = 0  # in the window, of the frame to be handed on next
+    steady: dict[int, BoolArray] = {}  # by object, for the frame returned last
+    position = 0  # index in the window of the next frame to return
     error: Exception | None = None
     items = iter(way)
     while True:
@@ -103,12 +103,12 @@ def stabilised(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """A frame that waits or is still needed."""
+    """A frame of the window: not yet returned, or still needed by later frames."""
 
     frame: Frame
     masks: FrameMasks
     small: ByteArray
-    """(h, w) the picture as the flow sees it."""
+    """(h, w) small grey picture for the optical flow."""
     to_before: _Map | None
     """Position of each pixel on the previous frame; None on the first frame."""
     from_before: _Map | None
@@ -141,9 +141,9 @@ class _Map:
 
     x: FloatArray
     y: FloatArray
-    """(H, W) where this pixel is there."""
+    """(H, W) position of each pixel of this frame in the neighbouring one."""
     miss: FloatArray
-    """(H, W) how far from itself a pixel ends there and back, in pixels of the small picture."""
+    """(H, W) forward-backward error of the flow, in pixels of the small picture."""
 
     @classmethod
     def of(cls, forward: FloatArray, back: FloatArray, size_hw: tuple[int, int]) -> _Map:
@@ -215,7 +215,7 @@ def _neighbours(
             return
         row = masks.object_ids.index(object_id)
         if masks.object_scores[row] <= 0:
-            return  # absent: that is for the tracker to say, not for a vote
+            return  # absent: the tracker decides that, not a vote
         x_y = link if x_y is None else _chained(x_y, link)
         trust = (x_y.miss < config.return_error).astype(np.float32)
         yield x_y.look_up(masks.masks[row].astype(np.float32)), trust
@@ -226,18 +226,18 @@ def _chained(first: _Map, second: _Map) -> _Map:
 
 
 def _moved(before: BoolArray, link: _Map, mask: BoolArray, config: StabiliseConfig) -> BoolArray:
-    """The steady mask of the frame before, brought here; where that cannot be, the frame's own."""
+    """Return the stabilised mask of the frame before, warped to this frame; this frame's mask where that fails."""
     moved: BoolArray = np.where(link.miss < config.return_error, link.look_up(before.astype(np.float32)) > 0.5, mask)
     return moved
 
 
 def _without_support(pieces: BoolArray, support: BoolArray, seen: BoolArray) -> BoolArray:
-    """The 8-connected pieces that no neighbouring frame has, where neighbouring frames can tell."""
+    """Return the 8-connected pieces that no neighbouring frame has, where neighbouring frames can be compared."""
     count, labels = cv2.connectedComponents(pieces.astype(np.uint8), connectivity=8)
     area = np.bincount(labels.ravel(), minlength=count)
     supported = np.bincount(labels[support & seen].ravel(), minlength=count)
     visible = np.bincount(labels[seen].ravel(), minlength=count)
     alone: NDArray[np.bool_] = (supported == 0) & (visible > area / 2)
-    alone[0] = False  # what is no piece
+    alone[0] = False  # background
     result: BoolArray = alone[labels]
     return result

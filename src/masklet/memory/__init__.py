@@ -1,4 +1,4 @@
-"""What an object remembers of a video, and which of it is read for the next frame.
+"""Memories of an object in a video, and the choice of those that are read for the next frame.
 
 `bank` holds the memories of one object: which frames, in which slots, within which bounds. `policies` are the rules on
 which opinions differ: which tracked frames are read, which candidate mask is the object, and which frames are worth

@@ -67,8 +67,8 @@ class MemoryConfig:
     """Drop the tracked frames but the last on a shot cut, refuse a mask that explodes over the frame, and mark an
     object that collapses onto another one as uncertain."""
     withhold_collapsed: bool = False
-    """With `safeguards`: remember nothing of an object while it is collapsed onto another one. It costs nano two points
-    where look-alikes cross, even if the right one of them wins (docs/benchmarks/memory-policies.md)."""
+    """Remember nothing of an object while it is collapsed onto another one; needs `safeguards`. It costs nano two
+    points where look-alikes cross, even if the right one of them wins (docs/benchmarks/memory-policies.md)."""
     retention: Retention = "streaming"
     """`streaming` keeps what the last and the next frame read; `editing` keeps every frame until a correction outdates
     it; `all` keeps every frame whatever is corrected, and no masks to go back to, as the official code does."""
@@ -186,7 +186,7 @@ def _fields_of(changes: Mapping[str, Any]) -> dict[str, Any]:
     settings = {name: value for name, value in changes.items() if name not in names and isinstance(value, PolicyConfig)}
     changed = {name: value for name, value in changes.items() if name not in settings}
     if unknown := sorted(changed.keys() - names):
-        raise ConfigError(f"there is no memory setting {unknown[0]!r}: expected one of {', '.join(sorted(names))}")
+        raise ConfigError(f"unknown memory setting {unknown[0]!r}: expected one of {', '.join(sorted(names))}")
     if settings:
         changed["settings"] = {**changed.get("settings", {}), **settings}
     return changed
@@ -358,14 +358,14 @@ class MemoryBank(Generic[A]):
         first = self._first(frame_index, direction)
         unread = {index: reliable for index, reliable in reliabilities.items() if index not in first}
         view = View(frame_index, direction, self.config.max_pointers, unread, len(first))
-        wanted = [index for _, index in self.policy.read(view).spatial if index in unread]
+        needed = [index for _, index in self.policy.read(view).spatial if index in unread]
         turned = direction != self._direction
         held = {index for index, entry in self._entries.items() if entry.spatial is not None}
         # After a turn the tracked frames lie ahead, and are about to be forgotten.
         held = {index for index in held if self._entries[index].prompted or not turned}
-        if held.issuperset(wanted):
+        if held.issuperset(needed):
             return []
-        return sorted(wanted, key=lambda index: index * direction)
+        return sorted(needed, key=lambda index: index * direction)
 
     def forget(self, frame_index: int) -> None:
         """Forget one frame, if it is remembered at all."""

@@ -48,14 +48,14 @@ MAX_LISTED = 10
 _METADATA_KEY = "masklet"
 _UNUSED_PREFIX = "unused."
 _IMAGE_PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.", "no_memory_embedding")
-"""All that is not under these belongs to the memory."""
+"""Prefixes of the keys of the image parts; all other keys belong to the memory."""
 _STATE_DICTS = ("model", "state_dict", "model_state_dict")
 """Keys under which training scripts store the state dict, next to optimizers and epochs, which are not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model at rest, complete and checked."""
+    """Weights and configuration of a model, complete and checked."""
 
     config: ModelConfig
     weights: StateDict
@@ -67,7 +67,7 @@ class Checkpoint:
 
     @property
     def own_weights(self) -> StateDict:
-        """Without the zeros of a memory that is not there."""
+        """Return the weights without the zeros that stand for a missing memory."""
         return {key: value for key, value in self.weights.items() if _is_there(key, self.config)}
 
     @property
@@ -142,7 +142,7 @@ def from_sam2(state_dict: Mapping[str, Tensor], config: ModelConfig | None = Non
 
 
 def to_sam2(checkpoint: Checkpoint) -> StateDict:
-    """The state dict as the official release names it; inverse of `from_sam2`.
+    """Return the state dict as the official release names it; inverse of `from_sam2`.
 
     Raises:
         CheckpointError: the model is not of the official kind.
@@ -156,7 +156,7 @@ def from_transformers(state_dict: Mapping[str, Tensor], config: ModelConfig | No
 
 
 def to_transformers(checkpoint: Checkpoint) -> StateDict:
-    """The state dict of transformers' `Sam2VideoModel` (`Sam2Model` takes what it needs of it); as `to_sam2`."""
+    """Return the state dict of transformers' `Sam2VideoModel` (`Sam2Model` takes what it needs of it); as `to_sam2`."""
     return _to_foreign(checkpoint, "transformers")
 
 
@@ -186,7 +186,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, layout: Layout = "
         else:
             _write_pickle({"model": state}, path)
     elif layout == "masklet":
-        # Where there is nothing the other layouts have zeros: left out here, the way back is exact from either side.
+        # The other layouts fill absent tensors with zeros; leaving those out makes the conversion exact both ways.
         unused = {_UNUSED_PREFIX + key: value for key, value in checkpoint.unused.items() if value.any()}
         state = checkpoint.own_weights | unused
         if path.suffix == ".safetensors":
@@ -254,22 +254,22 @@ def _with_zeros(weights: StateDict, blank: StateDict) -> StateDict:
 
 
 def _without_memory(config: ModelConfig) -> ModelConfig:
-    """The versions of SAM 2 differ in their memory, so that without it nobody can tell which one this is."""
+    """Return the config of a model of images only, without a version: the versions of SAM 2 differ in their memory."""
     size = config.name.split("-", 1)[-1]
     return replace(config, images_only=True, name=f"sam2-{size}-images")
 
 
-def _fit_transformers(given: dict[str, Any]) -> None:
-    """Even out what differs between versions of transformers.
+def _fit_transformers(state: dict[str, Any]) -> None:
+    """Complete a state dict in place, since some versions of transformers save only one of two equal tensors.
 
     Raises:
         CheckpointError: weights that no version would save.
     """
     pair = foreign_name(FREQUENCIES, "transformers"), FREQUENCIES_COPY
-    present = [given[name] for name in pair if name in given]
+    present = [state[name] for name in pair if name in state]
     if present and not all(isinstance(other, Tensor) and torch.equal(present[0], other) for other in present):
-        raise CheckpointError(f"{' and '.join(pair)} differ: they are the same thing and must be equal")
-    given |= {name: present[0] for name in pair if present}  # some versions save one of the two
+        raise CheckpointError(f"{' and '.join(pair)} differ: they are two copies of one tensor and must be equal")
+    state |= {name: present[0] for name in pair if present}
 
 
 def _check(expected: Mapping[str, Tensor], given: Mapping[str, Any], model_name: str) -> None:
@@ -303,7 +303,7 @@ def _blank_weights(config: ModelConfig) -> StateDict:
         return SAM2(config).state_dict()
 
 
-# Which model is it?
+# Recognition of the model.
 
 _MARKS: Mapping[ForeignLayout, tuple[str, ...]] = {
     "sam2": ("image_encoder.trunk.pos_embed_window", "sam_mask_decoder."),
@@ -339,7 +339,7 @@ def _layout_of(state: Mapping[str, Any]) -> ForeignLayout:
                 return layout
     for mark, family in (_OTHER_FAMILIES | _RELATIVES).items():
         if has(mark):
-            raise CheckpointError(f"these are weights of {family}, which is another model than SAM 2")
+            raise CheckpointError(f"these are weights of {family}, which is not SAM 2")
     first = ", ".join(repr(key) for key in list(state)[:3])
     raise CheckpointError(
         f"these are not weights of SAM 2: none of its parts is among the {len(state)} keys ({first} ...)"
@@ -362,7 +362,7 @@ def _without_wrappers(state: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _recognise(state: Mapping[str, Any], layout: ForeignLayout) -> ModelConfig:
-    """The released model that has this trunk and, of its two versions, this memory.
+    """Return the released model that has this trunk and, of its two versions, this memory.
 
     Raises:
         CheckpointError: there is none.
@@ -388,7 +388,7 @@ def _recognise(state: Mapping[str, Any], layout: ForeignLayout) -> ModelConfig:
             return config
         trunks[name] = f"{config.trunk.embed_dim} in {config.trunk.stages}"
     raise CheckpointError(
-        f"no released model has such a trunk: channels and blocks are {embed_dim} in {tuple(stages)}, expected "
+        f"no released model has this trunk: channels and blocks are {embed_dim} in {tuple(stages)}, expected "
         f"{', '.join(f'{text} ({name})' for name, text in trunks.items())}"
     )
 
@@ -467,7 +467,7 @@ def _refused_code(message: str) -> str:
     match = re.search(r"GLOBAL ([\w.]+)", message)
     name = match[1] if match else "code"
     if name.startswith(("ultralytics.", "models.yolo.")):
-        return f"it is a whole model of YOLO ({name}), which is another model than SAM 2"
+        return f"it is a whole model of YOLO ({name}), which is not SAM 2"
     return (
         f"it holds more than tensors ({name}), and reading that could run code. If you trust its origin, save the "
         f'weights alone: torch.save({{"model": torch.load(FILE, weights_only=False)["model"]}}, "weights.pt")'

@@ -19,7 +19,7 @@ _LEAST_WEIGHT = 1e-6
 
 
 def combine_masks(low_res_logits: Tensor, iou_predictions: Tensor, points_01: Tensor, labels: Tensor) -> Tensor:
-    """The weighted mean of N objects' masks: those count more that promise more and that fill the box, if there is one.
+    """Return the mean of N objects' masks, weighted by predicted IoU and, with a box, by how well they fill it.
 
     Args:
         low_res_logits: (N, K, H, W).
@@ -36,21 +36,20 @@ def combine_masks(low_res_logits: Tensor, iou_predictions: Tensor, points_01: Te
 
 
 def box_fit(low_res_logits: Tensor, points_01: Tensor, labels: Tensor) -> Tensor:
-    """(N, K) IoU of the box that each mask fills with the box of the prompt, in [0, 1]; 1 where the prompt has none."""
+    """Return the IoU of each mask's tight box with the prompt's box: (N, K) in [0, 1]; 1 without a box."""
     top_left, bottom_right, has_box = box_corners(points_01, labels)
-    overlap = filled = asked = torch.ones((), device=low_res_logits.device)
+    overlap = mask_area = box_area = torch.ones((), device=low_res_logits.device)
     for axis, across in enumerate((-2, -1)):
         low, high = _extent(low_res_logits.amax(across) > 0)
         first, last = top_left[:, axis, None], bottom_right[:, axis, None]
         overlap = overlap * (torch.minimum(high, last) - torch.maximum(low, first)).clamp(min=0.0)
-        filled, asked = filled * (high - low).clamp(min=0.0), asked * (last - first)
-    union = (filled + asked - overlap).clamp(min=_LEAST_WEIGHT)
+        mask_area, box_area = mask_area * (high - low).clamp(min=0.0), box_area * (last - first)
+    union = (mask_area + box_area - overlap).clamp(min=_LEAST_WEIGHT)
     return torch.where(has_box > 0, overlap / union, 1.0)
 
 
 def _extent(is_covered: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, K, L) cells of a line to where the first covered one begins and the last one ends, in [0, 1]; 1 and 0 where
-    none is."""
+    """Return begin and end of the covered cells of a line, in [0, 1]: (N, K, L) to two (N, K); 1 and 0 without any."""
     length = is_covered.shape[-1]
     edges = torch.arange(length + 1, device=is_covered.device, dtype=torch.float32) / length
     low = torch.where(is_covered, edges[:-1], 1.0).amin(-1)

@@ -292,7 +292,7 @@ NANO_INFERENCE = InferenceConfig(
     pads_logits_alone=True,
     # Memory slots beyond these were hardly trained and change nothing (docs/lab-notes.md).
     memory_defaults={"spatial_slots": 3},
-    # nano is less sure of itself than SAM 2, whose thresholds none of its masks pass; these were chosen on validation
+    # nano predicts lower IoUs than SAM 2, whose thresholds none of its masks pass; these were chosen on validation
     # images, where they find most objects for the number of masks (docs/lab-notes.md).
     automatic_defaults={
         "points_per_side": 24,

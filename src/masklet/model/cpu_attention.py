@@ -67,7 +67,7 @@ def attend(
     columns = -(-value_width // kernels.LANES) * kernels.LANES
     packed_keys = torch.empty(batch, heads, num_padded, width, dtype=queries.dtype)
     packed_values = torch.empty(batch, heads, num_padded, columns, dtype=queries.dtype)
-    # What only the arguments point to is kept here until the kernel has returned.
+    # The kernel gets addresses only, so the tensors must stay referenced until it returns.
     tables = [None if x is None else x.float().contiguous() for x in (bias, *(rotary or ()), *(key_rotary or ()))]
     bias_at, *angles_at = [None if x is None else x.data_ptr() for x in tables]
     query_at, key_at = (angles_at[:2], angles_at[2:]) if rotary else ((None, None), angles_at)

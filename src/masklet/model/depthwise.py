@@ -60,7 +60,7 @@ class _DepthwiseConv2d(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad = gradients[0].contiguous(memory_format=torch.channels_last)
         if ctx.stride == 2:
-            # Output (i, j) was centred on input (2i + 1, 2j + 1): put its gradient back there, zeros between.
+            # Output (i, j) was centred on input (2i + 1, 2j + 1): put its gradient back there, with zeros in between.
             spread = torch.zeros(x.shape, dtype=grad.dtype).contiguous(memory_format=torch.channels_last)
             spread[:, :, 1::2, 1::2] = grad
         else:

@@ -164,7 +164,7 @@ _ROWS: tuple[_Row, ...] = (
     ("mask_prompt_conv", "mask_downsample", "mask_downsample"),
 )
 
-# What comes behind a row's name in attentions and in MLPs of three layers.
+# Suffixes of a row's name in attentions and in MLPs of three layers.
 _TAILS: Mapping[str, tuple[str, str]] = {
     "": ("", ""),
     ".query": (".q_proj", ".q_proj"),
@@ -203,23 +203,23 @@ def foreign_name(key: str, layout: ForeignLayout) -> str:
 
 
 def to_foreign(key: str, value: Tensor, layout: ForeignLayout) -> dict[str, Tensor]:
-    """One weight as it is called, shaped and ordered elsewhere."""
+    """Return one weight by its foreign name, or names, in the foreign shape and order."""
     name = foreign_name(key, layout)
     if key == _LABELS and layout == "sam2":
         return {name.format(i): value[i : i + 1] for i in range(len(value))}
     if key == FREQUENCIES and layout == "transformers":
         return {name: value, FREQUENCIES_COPY: value}
-    if key == _SLOTS:  # theirs begins with the frame before and ends with prompted frames
+    if key == _SLOTS:  # foreign order: from the previous frame to prompted frames
         return {name: value.roll(-1, dims=0)[:, None, None]}
     return {name: value.reshape((1,) * _ROW_VECTORS.get(key, 0) + value.shape)}
 
 
-def from_foreign(key: str, shape: torch.Size, given: Mapping[str, Tensor], layout: ForeignLayout) -> Tensor:
-    """Inverse of `to_foreign`: the weight `key` of `shape`, out of a foreign state dict."""
+def from_foreign(key: str, shape: torch.Size, state: Mapping[str, Tensor], layout: ForeignLayout) -> Tensor:
+    """Return the weight `key` of `shape` from a foreign state dict; inverse of `to_foreign`."""
     name = foreign_name(key, layout)
     if key == _LABELS and layout == "sam2":
-        return torch.cat([given[name.format(i)] for i in range(shape[0])])
-    value = given[name].reshape(shape)
+        return torch.cat([state[name.format(i)] for i in range(shape[0])])
+    value = state[name].reshape(shape)
     return value.roll(1, dims=0) if key == _SLOTS else value
 
 
@@ -237,7 +237,7 @@ _OFFICIAL_KIND = {
 
 
 def require_official_kind(config: ModelConfig) -> HieraConfig:
-    """The trunk of a model that the other layouts can describe.
+    """Return the trunk of a model that the other layouts can describe.
 
     Raises:
         CheckpointError: it has parts or settings of masklet's own.
@@ -282,7 +282,7 @@ _MODEL_FIELDS = {
 
 
 def config_from_transformers(values: Mapping[str, Any]) -> ModelConfig:
-    """The model that transformers' `config.json` describes; what it leaves out is as in sam2.1-tiny.
+    """Return the model that transformers' `config.json` describes; fields left out are those of sam2.1-tiny.
 
     Whether there is a memory is for the weights to say: either class loads a folder of the other.
 
@@ -298,7 +298,7 @@ def config_from_transformers(values: Mapping[str, Any]) -> ModelConfig:
         heads = trunk_values.get("num_attention_heads_per_stage", [1])[0]
         trunk = HieraConfig(num_heads=heads, **_read(trunk_values, _TRUNK_FIELDS, base.trunk))
         decoder = _read(values.get("mask_decoder_config", {}), _DECODER_FIELDS, base)
-        sizes = {  # the image model says these for its parts alone
+        sizes = {  # the image model gives these in its parts only
             "image_size": values.get("prompt_encoder_config", {}).get("image_size", base.image_size),
             "memory_attention_hidden_size": values["vision_config"].get("fpn_hidden_size", base.embed_dim),
         }
@@ -316,17 +316,17 @@ def config_from_transformers(values: Mapping[str, Any]) -> ModelConfig:
 
 
 def _read(values: Mapping[str, Any], names: Mapping[str, str], base: Any) -> dict[str, Any]:
-    found = {ours: values.get(theirs, getattr(base, ours)) for ours, theirs in names.items()}
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    fields = {ours: values.get(theirs, getattr(base, ours)) for ours, theirs in names.items()}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
 def _write(config: Any, names: Mapping[str, str]) -> dict[str, Any]:
-    found = {theirs: getattr(config, ours) for ours, theirs in names.items()}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+    fields = {theirs: getattr(config, ours) for ours, theirs in names.items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
 
 
 def config_to_transformers(config: ModelConfig) -> dict[str, Any]:
-    """`config.json` for `Sam2VideoModel`, or for `Sam2Model` where there is no memory.
+    """Return `config.json` for `Sam2VideoModel`, or for `Sam2Model` where there is no memory.
 
     Raises:
         CheckpointError: the model is not of the official kind.

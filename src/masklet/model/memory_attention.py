@@ -32,7 +32,7 @@ class MemoryLayout(NamedTuple):
 
 
 class RotaryAttention(Attention):
-    """Attention whose queries and spatial keys are rotated by their place on the grid."""
+    """Attention whose queries and spatial keys are rotated by their position on the grid."""
 
     def add_to(
         self, x: Tensor, *, queries: Tensor, keys: Tensor, values: Tensor, rotary: Rotary, layout: MemoryLayout
@@ -162,7 +162,7 @@ class MemoryAttention(nn.Module):
             layout: order of the memory tokens.
         """
         x = x + 0.1 * position.to(x.dtype)
-        # Only keys carry positions: what is read is the memory's content, not where and when it was.
+        # Only keys carry positions: what is read is the memory's content, not its position or time.
         keys = memory + memory_position
         for layer in self.layers:
             x = layer(x, keys, memory, rotary, layout)

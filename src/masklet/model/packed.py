@@ -74,7 +74,7 @@ def added(residual: Tensor, linear: nn.Module, x: Tensor) -> Tensor:
 
 
 def packed(model: M, parts: tuple[str, ...], dtype: torch.dtype) -> M:
-    """A model that shares everything with `model` but the linear layers of `parts`, which are packed.
+    """Return a model that shares everything with `model` except the linear layers of `parts`, which are packed.
 
     Args:
         model: on the CPU; not changed.

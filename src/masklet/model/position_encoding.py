@@ -15,12 +15,13 @@ GridSize = tuple[int, int]
 
 
 def cells_averaged(count: int, over: int, device: torch.device | None = None) -> Tensor:
-    """() how many of `over` cells in a row each of `count` cells is the mean of."""
-    return over / (torch.arange(count, dtype=torch.float32, device=device)[-1] + 1)  # a tensor: graphs know no count
+    """Return the scalar number of `over` cells that each of `count` cells averages."""
+    # Computed as a tensor: in an exported graph `count` is symbolic.
+    return over / (torch.arange(count, dtype=torch.float32, device=device)[-1] + 1)
 
 
 def cell_places(count: int, over: int, device: torch.device | None = None) -> Tensor:
-    """(count,) where `count` cells lie in a row of `over` cells: 0, 1, 2, ... if these are the same.
+    """Return the positions (count,) of `count` cells in a row of `over` cells: 0, 1, 2, ... if these are equal.
 
     Half as many are each the mean of two, and lie at 0.5, 2.5, 4.5, ...
     """

@@ -41,7 +41,7 @@ def draw_prompts(points_01: Tensor, labels: Tensor, height: int, width: int, sig
         is_given = (labels == label).to(points_01.dtype)[..., None]  # (N, P, 1)
         for sigma in sigmas:
             along_x, along_y = torch.exp(squared_x / (-2 * sigma**2)), torch.exp(squared_y / (-2 * sigma**2))
-            maps.append((_grid(along_y * is_given, along_x)).amax(1))  # of several clicks the nearest
+            maps.append((_grid(along_y * is_given, along_x)).amax(1))  # the nearest of several clicks
         presence.append(is_given.amax(1)[..., None].expand(-1, height, width))
     maps += _draw_box(points_01, labels, columns, rows)
     return torch.stack(maps + presence, dim=1)
@@ -71,7 +71,7 @@ def box_corners(points_01: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tens
 
 
 def _grid(along_y: Tensor, along_x: Tensor) -> Tensor:
-    """(..., h) and (..., w) to their products (..., h, w)."""
+    """Multiply (..., h) and (..., w) to (..., h, w)."""
     return along_y[..., :, None] * along_x[..., None, :]
 
 
@@ -99,7 +99,7 @@ class PromptMaps(nn.Module):
         return self.project(F.relu(self.expand(maps)))  # type: ignore[no-any-return]
 
     def under_points(self, points_01: Tensor, labels: Tensor, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """(N, P, D) what lies under each click; zero for box corners, whose own pixels say nothing, and padding.
+        """Return the features under each click, (N, P, D); zero for padding and box corners, which carry no content.
 
         Args:
             points_01: (N, P, 2) in the unit square.
@@ -109,8 +109,8 @@ class PromptMaps(nn.Module):
         grid = (points_01 * 2 - 1)[:, :, None]
         total: Tensor | None = None
         for feature, layer in zip(maps, (self.from_16, self.from_8, self.from_4), strict=True):
-            own = feature.expand(points_01.shape[0], -1, -1, -1).float()
-            sampled = F.grid_sample(own, grid.float(), padding_mode="border", align_corners=False)
+            per_object = feature.expand(points_01.shape[0], -1, -1, -1).float()
+            sampled = F.grid_sample(per_object, grid.float(), padding_mode="border", align_corners=False)
             projected = layer(sampled[..., 0].transpose(1, 2).to(layer.weight.dtype))
             total = projected if total is None else total + projected
         is_click = ((labels == PointLabel.FOREGROUND) | (labels == PointLabel.BACKGROUND))[..., None]
@@ -118,8 +118,10 @@ class PromptMaps(nn.Module):
 
 
 class FinePrompts(nn.Module):
-    """Prompts on the fine maps: what to add to those of strides 8 and 4. Nothing at first, so that a model trained
-    without them can learn them."""
+    """Prompts drawn at fine resolution, to be added to the maps of strides 8 and 4.
+
+    They start at zero, so that a model trained without them can learn them.
+    """
 
     def __init__(self, sigmas: tuple[float, ...], embed_dim: int) -> None:
         super().__init__()
@@ -147,10 +149,10 @@ class FinePrompts(nn.Module):
         """
         height, width = mask_logits.shape[-2:]
         with torch.autocast(points_01.device.type, enabled=False):
-            given = has_mask[:, None, None, None]
-            mask = torch.where(given, torch.tanh(mask_logits.float() / _MASK_SOFTNESS), 0.0)
+            has_map = has_mask[:, None, None, None]
+            mask = torch.where(has_map, torch.tanh(mask_logits.float() / _MASK_SOFTNESS), 0.0)
             drawn = draw_prompts(points_01.float(), labels, height, width, self.sigmas)
-            maps = torch.cat((drawn, mask, given.to(mask.dtype).expand_as(mask)), dim=1)
+            maps = torch.cat((drawn, mask, has_map.to(mask.dtype).expand_as(mask)), dim=1)
         maps = maps.to(self.expand_4.weight.dtype)
         fine = self.project_4(F.relu(self.expand_4(maps)))
         return self.project_8(F.relu(self.expand_8(F.avg_pool2d(maps, 2)))), fine

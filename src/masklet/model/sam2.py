@@ -185,7 +185,7 @@ class SAM2(nn.Module):
     def _cells_bias(
         size: tuple[int, int], over: tuple[int, int], num_memories: int, pointer_tokens: Tensor
     ) -> Tensor | None:
-        """(L,) the logarithm of how many cells each memory token is the mean of: four equal keys count as four.
+        """Return, per memory token, the log of the number of cells it averages, (L,): four equal keys count as four.
 
         Without it, pointers would gain weight when spatial memories are averaged. None where nothing is.
 
@@ -200,7 +200,7 @@ class SAM2(nn.Module):
         )
 
     def _memory_positions(self, rows: int, columns: int, over: tuple[int, int], slots: Tensor) -> Tensor:
-        """(N, M*rows*columns, C): the place on the grid plus the slot's encoding."""
+        """Return (N, M*rows*columns, C): the encoding of the grid position plus that of the slot."""
         grid = sine_encoding_2d(rows, columns, self.config.memory_dim, over=over, device=slots.device).flatten(1).mT
         times = self.slot_encodings[slots]  # (N, M, C)
         return (times[:, :, None] + grid).flatten(1, 2)
@@ -239,7 +239,7 @@ class SAM2(nn.Module):
             has_mask: (N,) bool.
         """
         height, width = embedding.shape[-2:]
-        # Two numbers, not a tensor of two: a GPU would have to be waited for to take it.
+        # Two Python numbers instead of a tensor of two, which would make the CPU wait for the GPU.
         points_01 = torch.stack((points_xy[..., 0] / (16.0 * width), points_xy[..., 1] / (16.0 * height)), dim=-1)
         sparse = self.prompt_encoder.sparse(points_01, labels)
         dense = self.prompt_encoder.dense(mask_logits, has_mask)
@@ -310,7 +310,7 @@ class SAM2(nn.Module):
 
 
 def smooth(logits: Tensor) -> Tensor:
-    """(N, K, H, W) blurred by [1 2 1] / 4 both ways, edges repeated.
+    """Blur (N, K, H, W) by [1 2 1] / 4 both ways, edges repeated.
 
     Transposed convolutions of stride 2 leave a pattern of period 2, which much training takes away and little training
     does not; the blur removes exactly that frequency (docs/lab-notes.md).

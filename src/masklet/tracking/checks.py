@@ -47,8 +47,8 @@ def check_frame_index(state: TrackerState[Any], frame_index: int) -> int:
     frame_index = check_whole("frame_index", frame_index, error=PromptError)
     count, last = state.num_frames, state.position
     if frame_index < 0 or (count is not None and frame_index >= count):
-        there = "" if count is None else f", and the video has {count}: the last is {count - 1}"
-        raise TrackingError(f"frame {frame_index} does not exist: frames count from 0{there}")
+        limit = "" if count is None else f", and the video has {count}: the last is {count - 1}"
+        raise TrackingError(f"frame {frame_index} does not exist: frames count from 0{limit}")
     if state.source is not None and count is None and last is not None and frame_index < last:
         raise TrackingError(f"frame {frame_index} has passed, and this source cannot go back: the last is {last}")
     return frame_index
@@ -89,14 +89,14 @@ def check_run(
     if state.is_forward_only and direction != "forward":
         raise TrackingError(f"this source cannot go back, so direction must be 'forward', got {direction!r}")
     if state.is_forward_only and start is not None:
-        raise TrackingError(f"this source cannot start elsewhere than it is: leave start out, got {start}")
+        raise TrackingError(f"this source cannot seek, so start must be left out, got {start}")
     if start is not None:
         start = check_frame_index(state, start)
     if direction == "both":
         firsts = [track.first_trackable for track in tracks.values()]
         if (start or 0) > min(firsts) or (stop is not None and stop <= max(firsts)):
             raise TrackingError(
-                f"going both ways, start and stop must enclose the objects' first prompts, on frames "
+                f"in both directions, start and stop must enclose the objects' first prompts, on frames "
                 f"{min(firsts)} to {max(firsts)}: got start {start} and stop {stop}"
             )
     return source

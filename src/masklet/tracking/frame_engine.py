@@ -22,7 +22,7 @@ class DecodeRequest(Generic[A]):
 
     recall: Recall[A]
     prompt: Prompt | None = None
-    """With the logits that it corrects. None: the object is tracked from memory alone."""
+    """Prompt with the logits that it corrects; None tracks the object from memory alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class DecodeResult(Generic[A]):
 
     @property
     def chosen_logits(self) -> FloatArray:
-        """(h, w) of the chosen candidate."""
+        """Logits (h, w) of the chosen candidate."""
         logits: FloatArray = self.logits[self.decoded.chosen]
         return logits
 

@@ -172,10 +172,10 @@ def from_results(frame_index: int, time_s: float, results: Sequence[ObjectResult
 
 def take(masks: FrameMasks, rows: Sequence[int]) -> FrameMasks:
     """Return some objects of a frame, by their row, in this order."""
-    chosen = list(rows)
-    columns = {name: _taken(getattr(masks, name), chosen) for name in _PER_OBJECT}
+    indices = list(rows)
+    columns = {name: _taken(getattr(masks, name), indices) for name in _PER_OBJECT}
     carried = _carried(masks)
-    return with_rows(replace(masks, masks=masks.masks[chosen], **columns), [carried[row] for row in chosen])
+    return with_rows(replace(masks, masks=masks.masks[indices], **columns), [carried[row] for row in indices])
 
 
 def join(masks: FrameMasks, stored: Sequence[MaskRow], *, keep_apart: bool) -> FrameMasks:
@@ -224,23 +224,23 @@ def to_json(row: MaskRow) -> dict[str, Any]:
 
 
 def from_json(record: Mapping[str, Any]) -> MaskRow:
-    """Make a row from its JSON. Fields that another version of masklet has added are passed over."""
+    """Make a row from its JSON. Fields that another version of masklet has added are ignored."""
     return _row_of({name: record[name] for name in _TYPES.keys() & record.keys()})
 
 
 def _row_of(values: Mapping[str, Any]) -> MaskRow:
     """Make a row; values that are None or left out get the field's default."""
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         name: bool(value) if _TYPES[name] is bool else value for name, value in values.items() if value is not None
     }
-    return MaskRow(**known)
+    return MaskRow(**fields)
 
 
 _ARRAY_TYPES: dict[Any, Any] = {bool: np.bool_, float: np.float32}
 
 
 def _stacked(entries: list[Any], kind: Any) -> Any:
-    """One entry per object as `FrameMasks` holds them: numbers and flags in an array, all else in a tuple."""
+    """Return a column of `FrameMasks` of one entry per object: an array of numbers or flags, else a tuple."""
     return np.array(entries, _ARRAY_TYPES[kind]) if kind in _ARRAY_TYPES else tuple(entries)
 
 
@@ -251,7 +251,7 @@ def _listed(column: Any) -> list[Any]:
 
 
 def _taken(column: Any, rows: list[int]) -> Any:
-    """Some entries of a column; one that was left out (None or empty) stays so."""
+    """Return some entries of a column; an omitted column (None or empty) stays omitted."""
     if column is None or isinstance(column, np.ndarray):
         return None if column is None else column[rows]
     return tuple(column[row] for row in rows) if column else ()

@@ -113,7 +113,7 @@ class Masklets:
         return cls(store, tuple(infos[object_id] for object_id in sorted(infos)))
 
     def only(self, object_ids: Iterable[int] | None = None, *, accepted: bool = False) -> Masklets:
-        """Return some of them.
+        """Return the masklets of some objects.
 
         Args:
             object_ids: ids of the objects to keep; all when None.
@@ -124,11 +124,11 @@ class Masklets:
         """
         objects = self.objects
         if object_ids is not None:
-            wanted = set(object_ids)
-            if unknown := wanted - self._ids:
-                known = ", ".join(str(info.object_id) for info in self.objects) or "none"
-                raise DataError(f"object {min(unknown)} is unknown: known are {known}")
-            objects = tuple(info for info in objects if info.object_id in wanted)
+            selected = set(object_ids)
+            if unknown := selected - self._ids:
+                known_ids = ", ".join(str(info.object_id) for info in self.objects) or "none"
+                raise DataError(f"object {min(unknown)} is unknown: known are {known_ids}")
+            objects = tuple(info for info in objects if info.object_id in selected)
         return replace(self, objects=objects, only_accepted=self.only_accepted or accepted)
 
     def at(self, frame_index: int) -> list[MaskRow]:

@@ -20,19 +20,19 @@ def continued(
     the results stay as they were, and the next run continues from there.
 
     Args:
-        tracker: a resumed one, with a source that can go back.
+        tracker: a resumed tracker, with a source that can go back.
         is_stopped: asked between frames while tracking again.
 
     Yields:
         Each frame and its masks, in ascending order as far as frames had been tracked.
     """
     assert tracker.source is not None
-    known = tracker.tracked_frames
+    tracked = tracker.tracked_frames
     for _ in tracker.retrack():
         if is_stopped():
             return
-    if known is not None:
-        for frame in tracker.source.frames(known[0], known[1] + 1):
+    if tracked is not None:
+        for frame in tracker.source.frames(tracked[0], tracked[1] + 1):
             masks = None if tracker.is_to_come(frame.index) else tracker.masks_at(frame.index)
             if masks is not None:
                 yield frame, masks

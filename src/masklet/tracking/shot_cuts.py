@@ -21,10 +21,10 @@ SIDE = 32
 BINS = 8
 """Bins of the histogram per channel."""
 THRESHOLD = 0.35
-"""At a cut the smaller of the two measures, 0 to 1, is above this. In 34 real clips without cuts (1,438 pairs of
+"""Least difference at a cut: the smaller of the two measures, 0 to 1. In 34 real clips without cuts (1,438 pairs of
 frames) the largest is 0.32; for the last frame of one clip and the first of another, 92 % of the pairs are above."""
 TIMES_USUAL = 3.0
-"""At a cut the difference is this many times the usual one, however restless the last frames are."""
+"""Least ratio of the difference at a cut to the usual difference, however restless the last frames are."""
 WINDOW = 8
 """Frames on which "usual" is taken."""
 

@@ -40,7 +40,7 @@ class TrackerState(Generic[A]):
     """Settings of edge refinement for shown masks; None leaves the edges as the model has them."""
 
     tracks: dict[int, Track[A]] = field(default_factory=dict)
-    """By object id, in the order in which the objects were added."""
+    """Tracks by object id, in the order in which the objects were added."""
     collisions: CollisionGuard = field(default_factory=CollisionGuard)
     shot_cuts: ShotCutDetector = field(default_factory=ShotCutDetector)
     passes: list[Pass] = field(default_factory=list)
@@ -76,12 +76,12 @@ class TrackerState(Generic[A]):
             TrackingError: the object is unknown.
         """
         if object_id not in self.tracks:
-            known = ", ".join(map(str, self.object_ids)) or "none"
-            raise TrackingError(f"object {object_id} is unknown: known are {known}")
+            known_ids = ", ".join(map(str, self.object_ids)) or "none"
+            raise TrackingError(f"object {object_id} is unknown: known are {known_ids}")
         return self.tracks[object_id]
 
     def track_or_new(self, object_id: int) -> Track[A]:
-        """Return the track of an object, and begin one if the object is new."""
+        """Return the track of an object, and start one if the object is new."""
         if object_id not in self.tracks:
             self.tracks[object_id] = Track([Hypothesis(MemoryBank(self.memory))])
         return self.tracks[object_id]
@@ -116,8 +116,8 @@ class TrackerState(Generic[A]):
             TrackingError: the object is unknown, or nothing is remembered of it.
         """
         if object_id not in self.tracks:
-            known = ", ".join(map(str, self.object_ids)) or "none"
-            raise TrackingError(f"object {object_id} is unknown there: known are {known}")
+            known_ids = ", ".join(map(str, self.object_ids)) or "none"
+            raise TrackingError(f"object {object_id} is unknown there: known are {known_ids}")
         track = self.tracks[object_id]
         memories = track.bank.prompted_memories
         if not memories:

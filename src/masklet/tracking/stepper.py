@@ -39,7 +39,7 @@ from masklet.tracking.track import Hypothesis, PromptState, Selection
 A = TypeVar("A")
 
 LOOK_BACK = 64
-"""Stored frames among which those are sought whose memories are rebuilt."""
+"""Most stored frames that are searched for memories to rebuild."""
 
 
 class Stepper(Generic[A]):
@@ -54,7 +54,7 @@ class Stepper(Generic[A]):
         self._state = state
         self._view = view
         self.answers: Mapping[int, Decoded[A]] = {}
-        """By object id: the decoder's answers on the frame that was shown last."""
+        """The decoder's answers by object id, on the frame that was shown last."""
 
     def process(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
         """Track objects on one frame and store their masks. `rebuild_memories` comes first.

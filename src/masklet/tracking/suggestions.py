@@ -23,7 +23,7 @@ class Suggestion(NamedTuple):
     """The object that is in doubt there."""
     status: ObjectStatus
     doubt: float
-    """How much a click is likely to help, about 0 to 1; comparable within one list."""
+    """Expected use of a click, about 0 to 1; comparable within one list."""
 
 
 def suggest(scores: Sequence[Scores], count: int) -> list[Suggestion]:
@@ -43,16 +43,16 @@ def suggest(scores: Sequence[Scores], count: int) -> list[Suggestion]:
         return []
     frames = [doubt.frame_index for doubt in doubts]
     reach = max(2.0, (max(frames) - min(frames) + 1) / (3 * count))
-    chosen: list[Suggestion] = []
+    suggestions: list[Suggestion] = []
     remaining = [doubt.doubt for doubt in doubts]
-    while len(chosen) < count:
+    while len(suggestions) < count:
         best = max(range(len(doubts)), key=remaining.__getitem__)
         if remaining[best] < 0.05:
             break
-        chosen.append(doubts[best])
+        suggestions.append(doubts[best])
         for row, frame_index in enumerate(frames):
             remaining[row] *= 1 - math.exp(-(((frame_index - frames[best]) / reach) ** 2))
-    return chosen
+    return suggestions
 
 
 def _doubts(scores: Sequence[Scores]) -> Iterable[Suggestion]:

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ObjectSummary:
-    """What a run says about one object; add each frame's masks as they come."""
+    """Summary of one object over a run; add the masks of each frame as they come."""
 
     num_frames: int = 0
     """Frames with the object in their list, present or not."""
     num_present: int = 0
     """Frames on which it was present."""
     confidence_sum: float = 0.0
-    """Sum of the confidences over these."""
+    """Sum of the confidences over the frames on which it was present."""
     first: int | None = None
     """First frame on which it was present; None if it never was."""
     last: int | None = None

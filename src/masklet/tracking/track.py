@@ -101,7 +101,7 @@ class Track(Generic[A]):
     hypotheses: list[Hypothesis[A]]
     """Best first; a single one unless the policy keeps several."""
     prompts: dict[int, PromptState[A]] = field(default_factory=dict)
-    """By frame index."""
+    """Prompts by frame index."""
     last_result: tuple[int, DecodeResult[A]] | None = None
     """The last frame that was tracked and its result, to be corrected by clicks on it."""
     direction: int = 1

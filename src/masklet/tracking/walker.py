@@ -29,7 +29,7 @@ class TrackedFrame(NamedTuple):
 
     tracked: FrameMasks
     others: list[MaskRow]
-    """By object id; outdated ones are among them."""
+    """Stored rows of the other objects, by object id; outdated rows are among them."""
     state: TrackerState[Any]
 
     def masks(self) -> FrameMasks:
@@ -92,8 +92,8 @@ class Walker(Generic[A]):
     def _active_in(self, current: Pass) -> ActiveIds:
         tracks = self._state.tracks
         # In both directions, an object takes part in the backward pass from its own first prompt on.
-        known = tuple(tracks) if current.object_ids is None else self._state.known_ids(current.object_ids)
-        first = {i: tracks[i].first_trackable for i in known} if current.shown_below is not None else None
+        known_ids = tuple(tracks) if current.object_ids is None else self._state.known_ids(current.object_ids)
+        first = {i: tracks[i].first_trackable for i in known_ids} if current.shown_below is not None else None
 
         def active(frame_index: int) -> list[int]:
             ids = tuple(tracks) if current.object_ids is None else current.object_ids
@@ -168,13 +168,13 @@ class Walker(Generic[A]):
             if row.object_id in masks.object_ids:
                 continue
             if row.stale and row.object_id in ids and state.store is not None:
-                state.store.drop_stale(row.object_id, frame.index)  # its object is no longer known here
+                state.store.drop_stale(row.object_id, frame.index)  # its object is not known at this frame any more
             else:
                 others.append(row)
         return TrackedFrame(masks, others, state)
 
     def _handle_shot_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
-        """On a shot cut, drop recent memories but keep prompted ones."""
+        """Drop recent memories at a shot cut, but keep prompted ones."""
         state = self._state
         if not state.memory.safeguards:
             return

@@ -33,7 +33,7 @@ def build_sam2(
     apply_postprocessing: bool = True,
     **kwargs: Any,
 ) -> SAM2Base:
-    """A model for `SAM2ImagePredictor` and `SAM2AutomaticMaskGenerator`.
+    """Return a model for `SAM2ImagePredictor` and `SAM2AutomaticMaskGenerator`.
 
     Args:
         config_file: official name. The weights say themselves what they are, so it is used only when there are none:
@@ -64,7 +64,7 @@ def build_sam2_video_predictor(
     vos_optimized: bool = False,
     **kwargs: Any,
 ) -> SAM2VideoPredictor:
-    """A predictor for videos.
+    """Return a predictor for videos.
 
     Args:
         config_file: see `build_sam2`.
@@ -86,12 +86,12 @@ def build_sam2_video_predictor(
 
 
 def build_sam2_hf(model_id: str, **kwargs: Any) -> SAM2Base:
-    """`build_sam2` with weights from the hub, by their repository: "facebook/sam2.1-hiera-tiny"."""
+    """Call `build_sam2` with weights from the hub, by their repository: "facebook/sam2.1-hiera-tiny"."""
     return build_sam2(None, ckpt_path=model_id, **kwargs)
 
 
 def build_sam2_video_predictor_hf(model_id: str, **kwargs: Any) -> SAM2VideoPredictor:
-    """`build_sam2_video_predictor` with weights from the hub, by their repository."""
+    """Call `build_sam2_video_predictor` with weights from the hub, by their repository."""
     return build_sam2_video_predictor(None, ckpt_path=model_id, **kwargs)
 
 
@@ -110,7 +110,7 @@ def _load(
                 f"ckpt_path, got {config_file!r}"
             )
         name = f"{match[1]}-{size}"
-    # fp32, as the official code: who wants bf16 puts the calls under torch.autocast, which is heeded.
+    # fp32, as the official code: for bf16, put the calls under torch.autocast.
     is_nano = str(name) == "nano"
     model = load(name, device="cpu" if is_nano else str(device), precision="fp32")
     return cast("StagedEngine[Any]", model.engine)
@@ -155,7 +155,7 @@ def _settings(engine: StagedEngine[Any], overrides: Sequence[str], apply_postpro
         name, is_set, text = override.lstrip("+").removeprefix("model.").partition("=")
         try:
             if not is_set or name not in OVERRIDES:
-                raise ConfigError(f"override {override!r} means nothing here: known are {', '.join(OVERRIDES)}")
+                raise ConfigError(f"override {override!r} is unknown: expected one of {', '.join(OVERRIDES)}")
             if name in _MEMORY:
                 field, read = _MEMORY[name]
                 memory[field] = read(text)

@@ -34,7 +34,7 @@ class SAM2Base:
         return torch.device(self.engine.info.device)
 
     def eval(self) -> Self:
-        """Nothing to do: there is no other mode."""
+        """Return the model unchanged: there is no other mode."""
         return self
 
     def to(self, device: str | torch.device) -> Self:
@@ -56,16 +56,16 @@ class SAM2Base:
         return self
 
     def cuda(self) -> Self:
-        """`to("cuda")`."""
+        """Call `to("cuda")`."""
         return self.to("cuda")
 
     def cpu(self) -> Self:
-        """`to("cpu")`."""
+        """Call `to("cpu")`."""
         return self.to("cpu")
 
 
 def engine_of(model: Any) -> StagedEngine[Any]:
-    """The engine behind a model of this module, a `masklet.Model`, or an engine itself.
+    """Return the engine behind a model of this module, a `masklet.Model`, or an engine itself.
 
     Raises:
         EngineError: it is none of these.

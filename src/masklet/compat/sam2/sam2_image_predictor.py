@@ -116,7 +116,7 @@ class SAM2ImagePredictor:
             PromptError: there is no image, or the prompts do not fit it or each other.
         """
         if self._is_batch:
-            raise PromptError("a batch of images is set: ask with predict_batch, or set one image with set_image")
+            raise PromptError("a batch of images is set: use predict_batch, or set one image with set_image")
         image = self._image(-1)
         prompts = _prompts(image, point_coords, point_labels, box, mask_input, normalize_coords)
         return self._predict(image, prompts, multimask_output, return_logits)
@@ -146,7 +146,7 @@ class SAM2ImagePredictor:
         }
         for name, values in columns.items():
             if values is not None and len(values) != len(self._images):
-                raise PromptError(f"{name} must have one entry an image, {len(self._images)}, got {len(values)}")
+                raise PromptError(f"{name} must have one entry per image, {len(self._images)}, got {len(values)}")
         results = []
         for index, image in enumerate(self._images):
             points, labels, box, mask = (None if values is None else values[index] for values in columns.values())
@@ -178,7 +178,7 @@ class SAM2ImagePredictor:
 
     def _encode(self, image: ImageSource) -> EncodedImage[Any]:
         if isinstance(image, Image.Image):
-            image = np.array(image.convert("RGB"))  # as it lies: `read_image` would turn it upright
+            image = np.array(image.convert("RGB"))  # without rotation: `read_image` would turn it upright
         return Segmenter(self.model.engine).set_image(image)
 
     def _image(self, index: int) -> EncodedImage[Any]:
@@ -206,7 +206,7 @@ class SAM2ImagePredictor:
 def _prompts(
     image: EncodedImage[Any], point_coords: Any, point_labels: Any, box: Any, mask_input: Any, normalize: bool
 ) -> list[Prompt]:
-    """One prompt an object."""
+    """Return one prompt per object."""
     size_hw, side = image.size_hw, image.engine.info.low_res_size
     fields: dict[str, FloatArray] = {}
     if point_coords is not None:
@@ -242,7 +242,7 @@ def _prompts(
     count = max(len(values) for values in fields.values())
     for name, values in fields.items():
         if len(values) not in (1, count):
-            raise PromptError(f"{name} is for {len(values)} objects, and something else for {count}")
+            raise PromptError(f"{name} is for {len(values)} objects, but another argument is for {count}")
         fields[name] = np.broadcast_to(values, (count, *values.shape[1:]))
     return [
         make_prompt(

@@ -206,7 +206,7 @@ class SAM2VideoPredictor(SAM2Base):
         state = _checked(inference_state)
         points_xy, point_labels, box_xyxy = _in_pixels(points, labels, box, state.size_hw, normalize=normalize_coords)
         if box is not None and not clear_old_points:
-            raise PromptError("a box comes before all points of its frame: leave clear_old_points True")
+            raise PromptError("a box must come before the points of its frame: leave clear_old_points True")
         entry = state.objects.get(obj_id)
         if entry is not None and not clear_old_points and frame_idx in entry.points:
             old_points, old_labels, box_xyxy = entry.points[frame_idx]

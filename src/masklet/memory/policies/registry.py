@@ -73,7 +73,7 @@ def check_policy(name: str) -> tuple[str, ...]:
             choices = ", ".join(policy_names())
             raise ConfigError(f"policy must be one of {choices}, or several joined by '+', got {name!r}")
     if len(set(names)) < len(names):
-        raise ConfigError(f"policy names {name!r} twice: each may be there once")
+        raise ConfigError(f"policy names {name!r} twice: each may be named once")
     return names
 
 
@@ -107,7 +107,7 @@ def default_settings(name: str) -> PolicyConfig:
     """
     policy = find_policy(name)
     if policy is None:
-        raise ConfigError(f"there is no policy {name!r}: expected one of {', '.join(policy_names())}")
+        raise ConfigError(f"unknown policy {name!r}: expected one of {', '.join(policy_names())}")
     return policy.Config()
 
 

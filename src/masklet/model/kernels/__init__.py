@@ -1,6 +1,6 @@
 """An attention kernel in C for CPUs with AVX-512, in fp32 and in bf16, several times as fast as PyTorch's own there.
 
-It is compiled by the machine's C compiler when it is first wanted, two seconds' work that is kept in the cache folder.
+It is compiled by the machine's C compiler when it is first needed, two seconds' work that is kept in the cache folder.
 Where there is no compiler, no such CPU, or `MASKLET_KERNELS=0`, `find` answers None and PyTorch's kernel is used;
 `look` says why, and `masklet doctor` says it to users.
 """
@@ -28,7 +28,7 @@ FLAGS = (
 )
 HALF_FLAGS = ("-mavx512bf16", "-DHALF")
 PACK, LANES = 64, 16
-"""As in the source: keys are laid out in blocks of so many, values in channels of so many."""
+"""Keys per block and channels per group of values, in the layouts of the C source."""
 MAX_WIDTH = 512
 
 Strides = ctypes.c_int64 * 3
@@ -55,7 +55,7 @@ class Arguments(ctypes.Structure):
 Kernel = Callable[[Arguments], None]
 
 NOT_TO_BE_HAD = (OSError, subprocess.SubprocessError, RuntimeError, AttributeError)
-"""No compiler or a failing one, no home for the cache, a library without the function."""
+"""Errors of building and loading: no compiler or a failing one, no cache folder, a library without the function."""
 
 
 class Look(NamedTuple):
@@ -67,7 +67,7 @@ class Look(NamedTuple):
 
 
 def find(half: bool) -> Kernel | None:
-    """The compiled kernel, for bf16 if `half` and else for fp32, or None where it cannot be had."""
+    """Return the compiled kernel, for bf16 if `half` and else for fp32, or None where it is not available."""
     return look(half).kernel
 
 
@@ -89,7 +89,7 @@ def look(half: bool) -> Look:
 
 
 def _unwanted(half: bool) -> str | None:
-    """Why not to try. AVX-512 is wanted; for bf16 its instructions for that, and no AMX."""
+    """Return why the kernel cannot run here, or None. It needs AVX-512 and, for bf16, AVX512_BF16 without AMX."""
     if os.environ.get("MASKLET_KERNELS") == "0":
         return "switched off by MASKLET_KERNELS=0: unset it"
     if not sys.platform.startswith("linux"):
@@ -97,9 +97,9 @@ def _unwanted(half: bool) -> str | None:
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("flags")[2].partition("\n")[0].split()
     except OSError as error:
-        return f"the CPU's instructions are not to be seen: {error}"
-    wanted = ("avx512f", "avx512bw", "avx512vl", *(("avx512_bf16",) if half else ()))
-    missing = [flag for flag in wanted if flag not in flags]
+        return f"the CPU's instruction sets cannot be read: {error}"
+    required = ("avx512f", "avx512bw", "avx512vl", *(("avx512_bf16",) if half else ()))
+    missing = [flag for flag in required if flag not in flags]
     if missing:
         return f"this CPU lacks {', '.join(missing)}"
     if half and "amx_bf16" in flags:
@@ -122,13 +122,14 @@ def _compiler() -> list[str]:
 
 
 def _compiled(half: bool) -> Path:
-    """The library: of this source and these flags, from the cache or made now."""
+    """Return the library for this source and these flags, from the cache or compiled now."""
     flags = (*FLAGS, *(HALF_FLAGS if half else ()))
     digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(flags).encode()).hexdigest()[:16]
     path = cache_folder() / f"attention-{digest}.so"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:  # renamed when whole: another process may look
+        # Renamed when complete, since another process may load it.
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             made = Path(scratch) / path.name
             command = [*_compiler(), *flags, str(SOURCE), "-o", str(made), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
@@ -138,7 +139,7 @@ def _compiled(half: bool) -> Path:
 
 @lru_cache(maxsize=1)
 def parallel() -> int | None:
-    """Address of the OpenMP runtime that PyTorch has loaded, so that its threads are used and no second set."""
+    """Return the address of the OpenMP runtime that PyTorch has loaded, so that its threads are shared."""
     try:
         return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
     except AttributeError:
