@@ -272,8 +272,8 @@ def _measure_peers(
         others, missing = peers(engine, next(iter(scenes.values())), exported)
         report.remarks += [f"not compared: {reason}" for reason in missing]
         own_contestants = contestants(scenes)
-        for stage, rivals in others.items():
-            _add(report, stage, 1, compete([*rivals, *own_contestants[stage]], repeats))
+        for stage, competitors in others.items():
+            _add(report, stage, 1, compete([*competitors, *own_contestants[stage]], repeats))
 
 
 def _measure_commands(report: BenchReport, model: str, speeds: list[str], workload: Workload, scratch: Path) -> None:

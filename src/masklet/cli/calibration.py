@@ -34,7 +34,7 @@ def calibration(
     ] = 1,
     as_json: JsonOption = False,
     *,
-    how: MeasuredModel,
+    measured: MeasuredModel,
 ) -> int:
     """Compare IoU predictions with IoUs, on data that the model was not trained on, and fit a curve per stage."""
     from masklet.engine.open import find_model
@@ -43,15 +43,15 @@ def calibration(
 
     if not images and not clips:
         raise ConfigError("give --images or --clips, or both: there is nothing to calibrate on")
-    folder = find_model(how.model)
+    folder = find_model(measured.model)
     if write and not folder.is_dir():
         raise ConfigError(f"--write needs an exported model's folder, got {folder}: export it first (masklet export)")
-    engine = how.load().engine
+    engine = measured.load().engine
     observations = []
     with show_progress("measuring", None, "steps") as report:
         run = RunOptions(
             processes=processes,
-            open_engine=how.open_engine(),
+            open_engine=measured.open_engine(),
             progress=lambda done, total, name: report.update(done, name, total),
         )
         if images:

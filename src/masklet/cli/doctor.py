@@ -66,10 +66,10 @@ def _version(name: str) -> str | None:
     return _version("opencv-python") if name == "opencv-python-headless" else None
 
 
-def _or_reason(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _or_reason(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return the result of a check, or the error as its reason: an error must not end the report."""
     try:
-        return {"works": True, **look()}
+        return {"works": True, **check()}
     except MaskletError as error:
         return {"works": False, "why": str(error)}
     except Exception as error:

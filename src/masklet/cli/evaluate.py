@@ -64,7 +64,7 @@ def clicks(
         float, typer.Option(min=0, max=1, help="Leave out objects below this fraction of the image.")
     ] = 0.01,
     *,
-    how: Evaluation,
+    evaluation: Evaluation,
 ) -> int:
     """Click on objects as an annotator would: mIoU after each click and for boxes, and the number of clicks."""
     from masklet.evaluation.clicks import evaluate_clicks
@@ -79,11 +79,11 @@ def clicks(
             min_area=min_area,
             max_objects=max_objects,
             sources=_names(sources),
-            limit=how.limit,
+            limit=evaluation.limit,
             run=run,
         )
 
-    return how.measure(root, "images", evaluate)
+    return evaluation.measure(root, "images", evaluate)
 
 
 @app.command(
@@ -119,15 +119,15 @@ def vos(
     ] = None,
     clips: ClipsOption = None,
     *,
-    how: Evaluation,
+    evaluation: Evaluation,
 ) -> int:
     """Follow objects through clips: J (region), F (boundary) and J&F."""
     from masklet.evaluation.rules import rules_named
     from masklet.evaluation.vos import evaluate_vos
 
     rules = rules_named(benchmark)
-    if save_masks is not None and not (how.journal is not None and how.journal.exists()):
-        refuse_existing(save_masks, how.force)
+    if save_masks is not None and not (evaluation.journal is not None and evaluation.journal.exists()):
+        refuse_existing(save_masks, evaluation.force)
 
     def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
         return evaluate_vos(
@@ -140,11 +140,11 @@ def vos(
             non_overlap=non_overlap,
             save_masks=save_masks,
             clips=_names(clips),
-            limit=how.limit,
+            limit=evaluation.limit,
             run=run,
         )
 
-    return how.measure(root, "frames", evaluate)
+    return evaluation.measure(root, "frames", evaluate)
 
 
 @app.command(
@@ -216,7 +216,7 @@ def interactive(
     policy: PolicyOption = None,
     clips: ClipsOption = None,
     *,
-    how: Evaluation,
+    evaluation: Evaluation,
 ) -> int:
     """Correct clips as an annotator would: J&F after 1, 2, ... prompted frames, and the time it takes."""
     from masklet.evaluation.interactive import evaluate_interactive
@@ -230,11 +230,11 @@ def interactive(
             clicks=num_clicks,
             memory=memory_config(model.info, policy),
             clips=_names(clips),
-            limit=how.limit,
+            limit=evaluation.limit,
             run=run,
         )
 
-    return how.measure(root, "frames", evaluate)
+    return evaluation.measure(root, "frames", evaluate)
 
 
 @app.command(
@@ -252,7 +252,7 @@ def everything(
     ] = None,
     sources: SourcesOption = None,
     *,
-    how: Evaluation,
+    evaluation: Evaluation,
 ) -> int:
     """Find everything in images without prompts: AR@1000 and AP, as COCO defines them, of objects as one class."""
     from masklet.evaluation.everything import evaluate_everything
@@ -266,11 +266,11 @@ def everything(
             data,
             config=AutomaticConfig.for_engine(model.info, **changes),
             sources=_names(sources),
-            limit=how.limit,
+            limit=evaluation.limit,
             run=run,
         )
 
-    return how.measure(root, "images", evaluate)
+    return evaluation.measure(root, "images", evaluate)
 
 
 @app.command(

@@ -104,8 +104,8 @@ class LookChoice(OptionGroup):
 
         objects: dict[str, list[Any]] = {}
         for text in self.effect or ():
-            whose, name = text.split(":", 1) if ":" in text else ("*", text)
-            objects.setdefault(whose.strip(), []).append(_effect(name))
+            object_key, name = text.split(":", 1) if ":" in text else ("*", text)
+            objects.setdefault(object_key.strip(), []).append(_effect(name))
         document = {
             "background": _background(self.background or "none", assets),
             "objects": objects,

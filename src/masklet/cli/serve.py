@@ -118,7 +118,7 @@ def serve(
     loaded = model.load()
     with show_status(f"opening {settings.data} ..."):
         app = create_app(settings, loaded)
-        made = _set_admin_token(app.state.studio.accounts, server.token) if settings.needs_login else None
+        generated_token = _set_admin_token(app.state.studio.accounts, server.token) if settings.needs_login else None
         if sample is not None:
             add_sample(app.state.studio, sample)
     address = server.address(port)
@@ -126,8 +126,8 @@ def serve(
     def on_start() -> None:
         print_line(f"masklet studio: {address}")
         stderr().print(f"data in {settings.data}, model {loaded.info.name}; stop with Ctrl-C", soft_wrap=True)
-        if made is not None:
-            stderr().print(f"token (shown once, kept as a hash): {made}", soft_wrap=True, markup=False)
+        if generated_token is not None:
+            stderr().print(f"token (shown once, kept as a hash): {generated_token}", soft_wrap=True, markup=False)
         if not has_page():
             note = "the page is not built, so browsers see only a note: run `make studio`, or install a wheel"
             stderr().print(note, soft_wrap=True, markup=False)

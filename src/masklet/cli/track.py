@@ -88,8 +88,8 @@ def track(
     typed, accepted = prompts.read(needed=session.resume is None), session.accepted()
     output = _Results(results.out, results.chosen_formats(), per_object=results.per_object, force=switches.force)
     with _opened(video, session.resume, frame_range, masks, model) as tracker:
-        for frames, whose in accepted:  # before new prompts make these masks stale
-            tracker.accept(frames, whose)
+        for frames, object_id in accepted:  # before new prompts make these masks stale
+            tracker.accept(frames, object_id)
         new_prompts = _add_prompts(tracker, typed)
         run = TrackRun({object_id: ObjectSummary() for object_id in tracker.object_ids})
         frames_to_come, total = _frames(tracker, run, typed, frame_range, session, stabilise=masks.stabilise)
@@ -246,8 +246,8 @@ def _frames(
 
     info = _source(tracker).info
     if session.resume is None:
-        going = tracker.run(choice.direction, start=choice.start, stop=choice.stop)  # type: ignore[arg-type]
-        frames, total = with_frames(tracker, going), choice.num_frames(info, [prompt.frame_index for prompt in typed])
+        tracked = tracker.run(choice.direction, start=choice.start, stop=choice.stop)  # type: ignore[arg-type]
+        frames, total = with_frames(tracker, tracked), choice.num_frames(info, [prompt.frame_index for prompt in typed])
     else:
         frames, total = continued(tracker, run.stopped.is_set), info.num_frames
     frames = run.until_stopped(frames)

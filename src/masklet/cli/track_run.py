@@ -139,14 +139,14 @@ class TrackRun:
             "objects": [
                 {
                     "object_id": object_id,
-                    "prompted_frames": sorted(seen.prompted),
-                    "num_frames": seen.num_frames,
-                    "num_present": seen.num_present,
-                    "mean_confidence": seen.mean_confidence and round(seen.mean_confidence, 4),
-                    "first_frame": seen.first,
-                    "last_frame": seen.last,
+                    "prompted_frames": sorted(summary.prompted),
+                    "num_frames": summary.num_frames,
+                    "num_present": summary.num_present,
+                    "mean_confidence": summary.mean_confidence and round(summary.mean_confidence, 4),
+                    "first_frame": summary.first,
+                    "last_frame": summary.last,
                 }
-                for object_id, seen in sorted(self.objects.items())
+                for object_id, summary in sorted(self.objects.items())
             ],
             "frames_to_review": sorted(self.to_review),
             "notes": list(streams.notes),
@@ -158,13 +158,13 @@ class TrackRun:
         rows = [
             (
                 str(object_id),
-                ", ".join(map(str, sorted(seen.prompted)[:4])) + (", ..." if len(seen.prompted) > 4 else ""),
-                f"{seen.num_present} of {seen.num_frames}",
-                "" if seen.mean_confidence is None else f"{seen.mean_confidence:.2f}",
-                "never" if seen.first is None else str(seen.first),
-                "" if seen.last is None else str(seen.last),
+                ", ".join(map(str, sorted(summary.prompted)[:4])) + (", ..." if len(summary.prompted) > 4 else ""),
+                f"{summary.num_present} of {summary.num_frames}",
+                "" if summary.mean_confidence is None else f"{summary.mean_confidence:.2f}",
+                "never" if summary.first is None else str(summary.first),
+                "" if summary.last is None else str(summary.last),
             )
-            for object_id, seen in sorted(self.objects.items())
+            for object_id, summary in sorted(self.objects.items())
         ]
         print_table(("object", "prompted on", "frames seen", "confidence", "first", "last"), rows)
         height, width = info.size_hw

@@ -115,9 +115,9 @@ class Setup(OptionGroup):
 
     def arguments(self, recipe: str, data: list[str], out: Path) -> list[str]:
         """Return the arguments of each of several processes."""
-        many = {"data": data, "clips": self.clips or [], "set": self.settings or []}
+        repeated = {"data": data, "clips": self.clips or [], "set": self.settings or []}
         single = {"out": out, "validation": self.validation, "model": self.model, "steps": self.steps}
-        settings = [f"--{name}={value}" for name, values in many.items() for value in values]
+        settings = [f"--{name}={value}" for name, values in repeated.items() for value in values]
         settings += [f"--{name}={value}" for name, value in single.items() if value is not None]
         return ["train", recipe, *settings, *(["--tensorboard"] if self.tensorboard else [])]
 
@@ -233,8 +233,10 @@ def _spawn(processes: int, arguments: list[str]) -> None:
         if status:
             stderr.seek(0)
             lines = [line.strip() for line in stderr if line.strip()]
-            told = [line.split("error: ", 1)[1] for line in lines if line.startswith("error: ")]
-            raise MaskletError(told[0] if told else f"training failed with status {status}: {' | '.join(lines[-3:])}")
+            errors = [line.split("error: ", 1)[1] for line in lines if line.startswith("error: ")]
+            raise MaskletError(
+                errors[0] if errors else f"training failed with status {status}: {' | '.join(lines[-3:])}"
+            )
 
 
 @contextmanager

@@ -313,16 +313,16 @@ class StagedEngine(ABC, Generic[A]):
             multimask = prompt is None or prompt.num_points <= 1
         if multimask:
             candidates = slice(1, ious.shape[0])
-            chosen = int(ious[1:].argmax())
+            best = int(ious[1:].argmax())
             pointer_rows = range(1, ious.shape[0])
         else:
             is_stable = stability >= self.spec.stability_threshold
             single = 0 if is_stable else 1 + int(ious[1:].argmax())
-            candidates, chosen, pointer_rows = slice(single, single + 1), 0, range(1)
+            candidates, best, pointer_rows = slice(single, single + 1), 0, range(1)
         return Decoded(
             low_res_logits=self.take(decoded["low_res_logits"], row, candidates),
             iou_predictions=tuple(float(iou) for iou in ious[candidates]),
-            chosen=chosen,
+            chosen=best,
             object_score=object_score,
             pointers=tuple(self.take(decoded["pointers"], row, pointer_row) for pointer_row in pointer_rows),
         )
@@ -330,10 +330,10 @@ class StagedEngine(ABC, Generic[A]):
     def encode_memory(
         self, features: ImageFeatures[A], decoded: Sequence[Decoded[A]], prompted: Sequence[bool]
     ) -> list[FrameMemory[A]]:
-        chosen = [self.take(d.low_res_logits, slice(d.chosen, d.chosen + 1)) for d in decoded]
+        remembered = [self.take(d.low_res_logits, slice(d.chosen, d.chosen + 1)) for d in decoded]
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
-            "low_res_logits": self.stack(chosen),
+            "low_res_logits": self.stack(remembered),
             "object_score": np.array([d.object_score for d in decoded], np.float32),
             "is_prompted": np.array(prompted, np.bool_),
         }

@@ -49,22 +49,22 @@ class CocoStream(BaseStream):
 
     def write(self, frame: FrameRows) -> None:
         extras = frame.extras or [{}] * len(frame.rows)
-        seen = [(row, extra) for row, extra in zip(frame.rows, extras, strict=True) if is_seen(row)]
+        visible = [(row, extra) for row, extra in zip(frame.rows, extras, strict=True) if is_seen(row)]
         lines = []
         with naming_errors(self.path):
             annotations, images = self._files or self._open()
             self.check_space(images.tell(), keeps_frames=self._job.is_live)
             image = {"id": self._num_images + 1, **_image(frame)}
-            for number, (row, extra) in enumerate(seen, start=self._num_annotations + 1):
+            for number, (row, extra) in enumerate(visible, start=self._num_annotations + 1):
                 fields = {"id": number, "image_id": image["id"], **self._annotation(frame.medium, row), **extra}
                 annotation = {name: value for name, value in fields.items() if value is not None}
                 lines.append(("," if number > 1 else "") + "\n" + json.dumps(annotation))
             # Whole frames in one call each, so that an interrupt cannot leave half a record.
             images.write(("," if self._num_images else "") + "\n" + json.dumps(image))
             self._num_images += 1
-            self._num_annotations += len(seen)
+            self._num_annotations += len(visible)
             annotations.write("".join(lines))
-        self._job.num_masks += len(seen)
+        self._job.num_masks += len(visible)
 
     def _annotation(self, medium: LabelledMedium, row: MaskRow) -> dict[str, Any]:
         fields: dict[str, Any] = {

@@ -34,17 +34,17 @@ def label_map(
     Raises:
         DataError: an id is 0 or too large.
     """
-    seen = [row for row in frame.rows if is_seen(row)]
-    outside = [row.object_id for row in seen if not 1 <= row.object_id <= largest]
+    visible = [row for row in frame.rows if is_seen(row)]
+    outside = [row.object_id for row in visible if not 1 <= row.object_id <= largest]
     if outside:
         raise DataError(
             f"object id {outside[0]} does not fit {holder}, which has 1 to {largest}{hint}: choose smaller ids, one "
             "PNG per object, or the coco format"
         )
     labels = np.zeros(frame.medium.source.info.size_hw, np.uint8 if largest <= 255 else np.uint16)
-    areas = [int(coco_mask.area(row.rle)) for row in seen]
-    for index in sorted(range(len(seen)), key=lambda index: -areas[index]):
-        labels[seen[index].mask] = seen[index].object_id
+    areas = [int(coco_mask.area(row.rle)) for row in visible]
+    for index in sorted(range(len(visible)), key=lambda index: -areas[index]):
+        labels[visible[index].mask] = visible[index].object_id
     if note is not None and np.count_nonzero(labels) < sum(areas):
         note(OVERLAP_NOTE)
     return labels

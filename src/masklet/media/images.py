@@ -153,14 +153,14 @@ def _array_to_rgb(array: NDArray[np.generic], max_pixels: int) -> ByteArray:
 
 def _to_8_bit(values: NDArray[np.generic]) -> ByteArray:
     """Scale grey of more than 8 bits; see c) of `read_image`."""
-    wide = values.astype(np.float64)
-    finite = wide[np.isfinite(wide)]
+    as_floats = values.astype(np.float64)
+    finite = as_floats[np.isfinite(as_floats)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if np.issubdtype(values.dtype, np.integer):
         low, high = (0.0, 65535.0) if low >= 0 and high <= 65535 else (low, high)
     elif low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    return _scaled(np.nan_to_num(wide, nan=low, posinf=high, neginf=low), low, high)
+    return _scaled(np.nan_to_num(as_floats, nan=low, posinf=high, neginf=low), low, high)
 
 
 def _scaled(values: NDArray[np.generic], low: float, high: float) -> ByteArray:

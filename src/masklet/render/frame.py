@@ -248,11 +248,11 @@ class Renderer:
         return self._backdrop.at(time_s)
 
     def _spotlight(self, canvas: paint.Canvas, layers: list[_Layer]) -> None:
-        lit = [layer for layer in layers if _has(layer, Spotlight)]
-        effects = [effect for layer in lit for effect in layer.effects if isinstance(effect, Spotlight)]
+        spotlit = [layer for layer in layers if _has(layer, Spotlight)]
+        effects = [effect for layer in spotlit for effect in layer.effects if isinstance(effect, Spotlight)]
         if not effects:
             return
-        light = union([layer.matte for layer in lit], self.size_hw)
+        light = union([layer.matte for layer in spotlit], self.size_hw)
         feather = max(effect.feather for effect in effects) * self._unit
         if feather > 0:
             light = np.maximum(light, blurred(light, feather))

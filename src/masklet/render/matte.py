@@ -117,9 +117,9 @@ def _refined(mask: BoolArray, smooth: FloatArray, rgb: ByteArray, unit: float) -
     guided = (slope[rows, columns] * colors).sum(axis=1) + offset[rows, columns]
     alpha = smooth.copy()
     alpha[rows, columns] = ((guided - np.float32(0.5)) * np.float32(_GAIN) + np.float32(0.5)).clip(0, 1)
-    # Texture on either side leaves grains, which are not part of the edge.
-    grainy = np.rint(alpha * 255).astype(np.uint8)
-    alpha[rows, columns] = cv2.GaussianBlur(grainy, (0, 0), 0.7)[rows, columns].astype(np.float32) / np.float32(255)
+    # Texture on either side leaves noise, which is not part of the edge.
+    levels = np.rint(alpha * 255).astype(np.uint8)
+    alpha[rows, columns] = cv2.GaussianBlur(levels, (0, 0), 0.7)[rows, columns].astype(np.float32) / np.float32(255)
     return alpha
 
 

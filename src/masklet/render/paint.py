@@ -166,10 +166,10 @@ def _weighted(rgb: ByteArray, weights: FloatArray, smooth: Callable[[FloatArray]
     total = smooth(weights)
     mean = smooth(rgb.astype(np.float32) * weights[..., None])
     if float(total.min()) < 0.02:
-        wide = 8.0 * max(1.0, math.sqrt(rgb.shape[0] * rgb.shape[1]) / 64)
+        sigma = 8.0 * max(1.0, math.sqrt(rgb.shape[0] * rgb.shape[1]) / 64)
         share = ((np.float32(0.1) - total) * np.float32(10)).clip(0, 1)
-        backup_total = blurred(weights, wide) + np.float32(1e-4)
-        backup = blurred(rgb.astype(np.float32) * weights[..., None], wide) + rgb.mean(axis=(0, 1)) * np.float32(1e-4)
+        backup_total = blurred(weights, sigma) + np.float32(1e-4)
+        backup = blurred(rgb.astype(np.float32) * weights[..., None], sigma) + rgb.mean(axis=(0, 1)) * np.float32(1e-4)
         mean = mean / np.maximum(total, 1e-4)[..., None] * (1 - share)[..., None]
         mean = mean + backup / backup_total[..., None] * share[..., None]
     else:

@@ -113,13 +113,13 @@ class CleanPlate:
         if window is None:
             return rgb
         region, inside, blocked = rgb[window], hole[window], others[window]
-        around = (_dilated(inside, ring) & ~_dilated(inside, 2)) & ~blocked
+        border = (_dilated(inside, ring) & ~_dilated(inside, 2)) & ~blocked
         filled = region.copy()
         missing = inside.copy()
         for kept in sorted(self._kept, key=lambda kept: abs(kept.age)):
             if kept.age == 0 or not missing.any():
                 continue
-            self._take(kept, window, region, filled, missing, around)
+            self._take(kept, window, region, filled, missing, border)
         if missing.any():
             filled = fill_from_surroundings(filled, missing, blocked & ~inside)
         soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(0.8, 1.2 * self._unit))
@@ -134,7 +134,7 @@ class CleanPlate:
         region: ByteArray,
         filled: ByteArray,
         missing: BoolArray,
-        around: BoolArray,
+        border: BoolArray,
     ) -> None:
         """Fill missing pixels from another frame, if it agrees with the surroundings of the hole."""
         shift = np.array([[1, 0, -window[1].start], [0, 1, -window[0].start], [0, 0, 1]], np.float64)
@@ -142,15 +142,15 @@ class CleanPlate:
         size = (region.shape[1], region.shape[0])
         warped = cv2.warpPerspective(kept.rgb, to_window, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         clear = cv2.warpPerspective((~kept.covered).astype(np.uint8), to_window, size, flags=cv2.INTER_NEAREST) > 0
-        shared = around & clear
-        if np.count_nonzero(shared) < 0.25 * np.count_nonzero(around):
+        shared = border & clear
+        if np.count_nonzero(shared) < 0.25 * np.count_nonzero(border):
             return
         offset = region[shared].mean(axis=0) - warped[shared].mean(axis=0)  # difference in exposure
-        shown = (warped.astype(np.float32) + offset.astype(np.float32)).clip(0, 255)
-        if float(np.abs(shown[shared] - region[shared]).mean()) > _LARGEST_DIFFERENCE:
+        adjusted = (warped.astype(np.float32) + offset.astype(np.float32)).clip(0, 255)
+        if float(np.abs(adjusted[shared] - region[shared]).mean()) > _LARGEST_DIFFERENCE:
             return
         usable = missing & clear
-        filled[usable] = shown[usable].astype(np.uint8)
+        filled[usable] = adjusted[usable].astype(np.uint8)
         missing &= ~usable
 
     def _covered(self, masks: Mapping[int, BoolArray]) -> BoolArray:

@@ -103,7 +103,7 @@ class _Meter:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), "none"
+        started, status = time.perf_counter(), "none"
 
         async def send_and_note(message: Message) -> None:
             nonlocal status
@@ -116,8 +116,8 @@ class _Meter:
         finally:
             route = getattr(scope.get("route"), "path", OTHER_ROUTES)
             method = scope["method"] if scope["method"] in METHODS else OTHER_ROUTES
-            took = time.perf_counter() - began
-            self._studio.metrics.requests.labels(method, route, status).observe(took)
+            duration_s = time.perf_counter() - started
+            self._studio.metrics.requests.labels(method, route, status).observe(duration_s)
 
 
 def _add_health(app: FastAPI, studio: StudioState) -> None:
@@ -154,8 +154,8 @@ def _add_page(app: FastAPI) -> None:
         file = (root / path).resolve() if "\0" not in path else index
         if path and file.is_file() and file.is_relative_to(root):
             is_hashed = "assets" in file.relative_to(root).parts
-            lasting = "public, max-age=31536000, immutable" if is_hashed else "no-cache"
-            return FileResponse(file, media_type=TYPES.get(file.suffix), headers={"cache-control": lasting})
+            cache_control = "public, max-age=31536000, immutable" if is_hashed else "no-cache"
+            return FileResponse(file, media_type=TYPES.get(file.suffix), headers={"cache-control": cache_control})
         if not index.is_file():
             return HTMLResponse(NO_PAGE, headers={"cache-control": "no-store"})
         return FileResponse(index, headers={"cache-control": "no-cache"})
@@ -174,9 +174,9 @@ def _add_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         loc = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
         name = ".".join(loc) or None
-        came = repr(first.get("input"))[:100]
+        value = repr(first.get("input"))[:100]
         is_broken = first["type"] in ("json_invalid", "missing") and not loc
-        message = f"{name or 'the request'}: {first['msg']}, got {came}"
+        message = f"{name or 'the request'}: {first['msg']}, got {value}"
         return error_response(ApiError(400 if is_broken else 422, "invalid", message, name))
 
     @app.exception_handler(HTTPException)

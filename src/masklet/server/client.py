@@ -294,8 +294,8 @@ class Medium:
 
     def frame(self, frame_index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG."""
-        wide = "" if width is None else f"?width={width}"
-        return self.studio.read(f"/media/{self.id}/frames/{frame_index}.jpg{wide}")
+        query = "" if width is None else f"?width={width}"
+        return self.studio.read(f"/media/{self.id}/frames/{frame_index}.jpg{query}")
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Document:
         return self.studio.call(method, f"/media/{self.id}{path}", body)

@@ -260,12 +260,12 @@ class Jobs:
     def _check(self, kind: Kind, user_id: str, media_id: str | None) -> None:
         if self._is_closing:
             raise ApiError(503, "stopping", "the server is stopping", retry_after_s=30)
-        alive = [other for other in self._jobs.values() if not other.has_ended]
+        active = [other for other in self._jobs.values() if not other.has_ended]
         if kind in ("track", "everything") and any(
-            other.media_id == media_id and other.kind in ("track", "everything") for other in alive
+            other.media_id == media_id and other.kind in ("track", "everything") for other in active
         ):
             raise ApiError(409, "tracking", "this medium is being tracked already: wait, or cancel that first")
-        if sum(other.user_id == user_id for other in alive) >= self._limits.jobs_per_user:
+        if sum(other.user_id == user_id for other in active) >= self._limits.jobs_per_user:
             raise ApiError(
                 429, "too_many_jobs", f"you have {self._limits.jobs_per_user} jobs already: wait", retry_after_s=10
             )

@@ -93,8 +93,8 @@ class SharedEngine:
         if is_background():  # jobs use each frame once
             with self.lock:
                 return self.engine.encode_image(rgb, in_video=in_video)
-        what = f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()
-        key = hashlib.blake2b(np.ascontiguousarray(rgb).data, person=what).digest()
+        shape = f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()
+        key = hashlib.blake2b(np.ascontiguousarray(rgb).data, person=shape).digest()
         with self.lock:
             features = self._features.get(key)
             if features is None:

@@ -212,15 +212,15 @@ class UndoStore(MaskStore):
     def history(self) -> tuple[str | None, str | None]:
         """Return the titles of the operations that `undo` and `redo` would change."""
         titles = [
-            self._rows(f"SELECT title FROM steps {which} LIMIT 1")
-            for which in ("WHERE NOT undone ORDER BY step DESC", "WHERE undone ORDER BY step")
+            self._rows(f"SELECT title FROM steps {condition} LIMIT 1")
+            for condition in ("WHERE NOT undone ORDER BY step DESC", "WHERE undone ORDER BY step")
         ]
         undo, redo = (rows[0][0] if rows else None for rows in titles)
         return undo, redo
 
-    def _undo_or_redo(self, which: str, *, undone: bool) -> Step | None:
+    def _undo_or_redo(self, condition: str, *, undone: bool) -> Step | None:
         with self.transaction():
-            rows = self._rows(f"SELECT step, title, frame_index, object_id FROM steps {which} LIMIT 1")
+            rows = self._rows(f"SELECT step, title, frame_index, object_id FROM steps {condition} LIMIT 1")
             if not rows:
                 return None
             step = Step(*rows[0])

@@ -190,8 +190,8 @@ class PromptedTracker:
             with_mask = new.with_prompt(replace(Prompt.of_click((x, y), label), previous_logits=logits), candidate=None)
             click_only = new.with_prompt(Prompt.of_click((x, y)), candidate=None)
             corrected = self._candidate_masks(with_mask)[0]
-            things_here = partial(self._candidate_masks, click_only)
-            mask = touched_up(mask, (float(x), float(y)), int(label), corrected, things_here)
+            candidates_at_click = partial(self._candidate_masks, click_only)
+            mask = touched_up(mask, (float(x), float(y)), int(label), corrected, candidates_at_click)
         return self.add_prompt(new.with_prompt(Prompt(mask=mask), candidate=None))
 
     def mark_absent(self, new: SavedPrompt) -> None:

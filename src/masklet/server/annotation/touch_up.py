@@ -14,8 +14,8 @@ def touched_up(
     drawn: BoolArray,
     point_xy: tuple[float, float],
     label: int,
-    seen: BoolArray,
-    things_here: Callable[[], Sequence[BoolArray]],
+    predicted: BoolArray,
+    candidates_at_click: Callable[[], Sequence[BoolArray]],
 ) -> BoolArray:
     """Return the drawn mask, changed in the part at a click.
 
@@ -26,8 +26,8 @@ def touched_up(
         drawn: (H, W).
         point_xy: the click, source pixels.
         label: 1 adds, 0 removes.
-        seen: (H, W) the model's mask for the drawn mask and the click.
-        things_here: returns the candidates for a single click at this point, (H, W) each; called only if needed.
+        predicted: (H, W) the model's mask for the drawn mask and the click.
+        candidates_at_click: returns the candidates for a single click there, (H, W) each; called only if needed.
 
     Returns:
         (H, W); the same array if nothing changes.
@@ -36,13 +36,13 @@ def touched_up(
     x, y = min(int(point_xy[0]), width - 1), min(int(point_xy[1]), height - 1)
     if drawn[y, x] == bool(label):
         return drawn
-    differs = seen & ~drawn if label else drawn & ~seen
-    if not differs[y, x]:
-        under_click = [thing for thing in things_here() if thing[y, x]]
+    changed = predicted & ~drawn if label else drawn & ~predicted
+    if not changed[y, x]:
+        under_click = [candidate for candidate in candidates_at_click() if candidate[y, x]]
         if not under_click:
             return drawn
         smallest = min(under_click, key=np.count_nonzero)
-        differs = smallest & ~drawn if label else smallest & drawn
-    _, parts = cv2.connectedComponents(differs.astype(np.uint8), connectivity=4)
+        changed = smallest & ~drawn if label else smallest & drawn
+    _, parts = cv2.connectedComponents(changed.astype(np.uint8), connectivity=4)
     part: BoolArray = parts == parts[y, x]
     return drawn | part if label else drawn & ~part

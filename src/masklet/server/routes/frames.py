@@ -66,18 +66,18 @@ async def get_frame(
 ) -> Response:
     """Return a frame as an upright JPEG. It never changes, so it can be cached for ever."""
     check_frame(medium, i)
-    wide = next((served_width for served_width in WIDTHS if served_width >= (width or 10**9)), None)
-    if wide is not None and wide >= medium.width:
-        wide = None
+    served = next((served_width for served_width in WIDTHS if served_width >= (width or 10**9)), None)
+    if served is not None and served >= medium.width:
+        served = None
 
     def make() -> bytes:
         reader = studio.reader(medium)
-        if wide is None:
+        if served is None:
             return to_jpeg(reader.frame(i).rgb)
-        rgb = reader.picture(i, size_at(wide, (medium.height, medium.width)))
-        return to_jpeg(rgb, quality=QUALITY if wide > 480 else THUMBNAIL_QUALITY)
+        rgb = reader.picture(i, size_at(served, (medium.height, medium.width)))
+        return to_jpeg(rgb, quality=QUALITY if served > 480 else THUMBNAIL_QUALITY)
 
-    return await _picture(studio, medium, request, f"{i}-{wide or 'full'}.jpg", make)
+    return await _picture(studio, medium, request, f"{i}-{served or 'full'}.jpg", make)
 
 
 @router.get("/media/{mid}/strip.jpg", response_class=Response, responses=JPEG)

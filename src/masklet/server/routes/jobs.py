@@ -108,8 +108,8 @@ def list_jobs(
     user: CurrentUser, studio: CurrentStudio, media_id: Annotated[str | None, Query(max_length=16)] = None
 ) -> schemas.JobList:
     """List your jobs, newest first."""
-    alive = {job.id: job for job in studio.jobs.of_user(user.id, media_id)}
-    listed = [job_info(alive.get(record.id, record)) for record in studio.jobs.records(user.id, media_id)]
+    active = {job.id: job for job in studio.jobs.of_user(user.id, media_id)}
+    listed = [job_info(active.get(record.id, record)) for record in studio.jobs.records(user.id, media_id)]
     return schemas.JobList(jobs=listed)
 
 

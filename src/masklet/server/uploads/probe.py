@@ -130,9 +130,9 @@ def _moving(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
     return ProbedFile("video", width, height, info.num_frames, info.fps, duration_s, info.has_audio), rgb
 
 
-def _check(what: str, came: float, limit: float, how: str = "") -> None:
-    if came > limit:
-        raise RejectedUpload(f"the file has {how}{came:,.0f} {what}, and at most {limit:,.0f} are accepted")
+def _check(unit: str, value: float, limit: float, calculation: str = "") -> None:
+    if value > limit:
+        raise RejectedUpload(f"the file has {calculation}{value:,.0f} {unit}, and at most {limit:,.0f} are accepted")
 
 
 def _check_container(path: Path) -> None:
