@@ -25,7 +25,7 @@ def fail_in_the_middle(target: Path, *, keep_partial: bool) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failure_keeps_the_existing_file(tmp_path: Path) -> None:
     target = tmp_path / "result.txt"
     target.write_text("old")
     with pytest.raises(KeyboardInterrupt):
@@ -48,7 +48,7 @@ def test_existing_outputs_are_refused_without_force(tmp_path: Path) -> None:
         assert refuse_existing(path, force=True) == path
 
 
-def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot create the folder"):
         check_writable(tmp_path / "file" / "inside.png")

@@ -41,7 +41,7 @@ def test_every_prompt_survives_json(name: str) -> None:
     assert_equal(Prompt.from_dict(json.loads(json.dumps(prompt.to_dict()))), prompt)
 
 
-def test_arrays_can_be_kept_elsewhere() -> None:
+def test_arrays_can_be_stored_elsewhere() -> None:
     kept = []
 
     def keep(array: Any) -> int:
@@ -67,7 +67,7 @@ def test_documents_of_other_versions_are_read() -> None:
         Prompt.from_dict({"mask": {"size": [6, 8], "counts": [3]}})
 
 
-def test_requests_have_what_can_be_typed() -> None:
+def test_requests_have_the_fields_that_can_be_typed() -> None:
     request = PROMPTS["box and points"].to_request()
     assert request == {"points": [[2.0, 3.0]], "labels": [1], "box": [1.0, 2.0, 3.7, 5.0]}
     assert list(request) == [field.short_name for field in TYPED_FIELDS]
@@ -131,7 +131,7 @@ def test_a_prompt_for_a_smaller_frame() -> None:
     assert (mask == square().repeat(2, 0).repeat(2, 1)).all()
 
 
-def test_points_join_and_a_box_replaces() -> None:
+def test_points_are_added_and_a_box_replaces() -> None:
     box, click = Prompt.create(box_xyxy=(1, 2, 3, 4)), Prompt.of_click((2, 3), 0)
     merged = box.merged(click)
     assert merged.box_xyxy is box.box_xyxy

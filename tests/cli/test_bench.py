@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Run
 
 
-def test_stages_of_nano_are_printed_and_kept(run: Run, tmp_path: Path) -> None:
+def test_stages_of_nano_are_printed_and_saved(run: Run, tmp_path: Path) -> None:
     answer = run("bench", "stages", "--objects", "1", "--repeats", "1", "--threads", "1", "--out", "results")
     assert answer.status == 0
     document = json.loads(answer.out.splitlines()[-1])

@@ -146,7 +146,7 @@ def test_runs_as_a_module() -> None:
     assert result.stdout == f"masklet {masklet.__version__}\n"
 
 
-def test_nothing_at_all_is_a_cry_for_help(run: Run) -> None:
+def test_no_arguments_show_the_help(run: Run) -> None:
     result = run()
     assert result.status == 0
     assert "segment" in result.out
@@ -179,16 +179,16 @@ def test_errors_of_masklet_are_one_line(photo: Path, monkeypatch: pytest.MonkeyP
     run(*raising(CheckpointError("keys missing:\n  a\n  b"), monkeypatch)).fails_with("keys missing: a b")
 
 
-def test_faults_of_masklet_say_that_they_are(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_bugs_in_masklet_are_reported_as_such(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     run(*raising(KeyError("x"), monkeypatch)).fails_with("KeyError: 'x': a bug in masklet; --debug", status=1)
 
 
-def test_running_out_of_memory_is_said(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_running_out_of_memory_is_reported(photo: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     run(*raising(MemoryError(), monkeypatch)).fails_with("out of memory")
 
 
 @pytest.mark.parametrize("place", [0, 1, 4])
-def test_debug_shows_the_traceback_wherever_it_stands(place: int, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_shows_the_traceback_at_any_position(place: int, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = raising(OutputError("no"), monkeypatch)
     arguments.insert(place, "--debug")
     with pytest.raises(OutputError, match="no"):

@@ -29,7 +29,7 @@ def test_rate(rate: float, text: str) -> None:
     assert console.format_rate(rate) == text
 
 
-def test_outputs_in_words(tmp_path: Path) -> None:
+def test_descriptions_of_outputs(tmp_path: Path) -> None:
     one = tmp_path / "clip.mp4"
     one.write_bytes(bytes(2_100_000))
     assert console.describe_outputs([one]) == f"{one} (2.1 MB)"
@@ -37,7 +37,7 @@ def test_outputs_in_words(tmp_path: Path) -> None:
     assert console.describe_outputs([Path(f"a/{number}") for number in range(9)]) == "9 files in a"
 
 
-def test_tables_are_plain_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_are_plain_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_table(("image", "area"), [("a [b].png" + "x" * 150, "3.1 %")] * 50, left=("image",))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + console.MAX_ROWS + 1
@@ -45,7 +45,7 @@ def test_tables_are_plain_where_nobody_watches(capsys: pytest.CaptureFixture[str
     assert lines[-1] == "... and 10 more rows"
 
 
-def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with console.show_progress("tracking", 10, "frames") as report, console.show_status("loading ..."):
         report.update(5, "1 0.93")
         report.describe("writing")

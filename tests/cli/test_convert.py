@@ -42,7 +42,7 @@ def digests(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("start", "other"), list(permutations(NAMES, 2)))
-def test_there_and_back_is_exact(here: Path, run: Run, toy: Checkpoint, start: Layout, other: Layout) -> None:
+def test_a_round_trip_is_exact(here: Path, run: Run, toy: Checkpoint, start: Layout, other: Layout) -> None:
     source, between, back = (
         here / folder / NAMES[layout] for folder, layout in zip("abc", (start, other, start), strict=True)
     )
@@ -101,7 +101,7 @@ def test_nothing_is_replaced_without_force(here: Path, run: Run, toy: Checkpoint
     assert not list(here.rglob("*.part*"))
 
 
-def test_a_bad_source_leaves_the_target_alone(here: Path, run: Run) -> None:
+def test_a_bad_source_does_not_change_the_target(here: Path, run: Run) -> None:
     (here / "bad.pt").write_bytes(b"not a checkpoint")
     (here / "old.safetensors").write_bytes(b"mine")
     run("convert", "bad.pt", "old.safetensors", "--force").fails_with("damaged, or no PyTorch file")
@@ -123,7 +123,7 @@ def test_a_bad_source_leaves_the_target_alone(here: Path, run: Run) -> None:
         (["nothing.pt", "out.safetensors"], "model 'nothing.pt' does not exist"),
     ],
 )
-def test_requests_that_cannot_be(here: Path, run: Run, toy: Checkpoint, arguments: list[str], words: str) -> None:
+def test_impossible_requests(here: Path, run: Run, toy: Checkpoint, arguments: list[str], words: str) -> None:
     save_checkpoint(toy, here / "model.pt", "sam2")
     run("convert", *arguments).fails_with(words)
     assert [path.name for path in here.iterdir()] == ["model.pt"]

@@ -21,7 +21,7 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nano")
-def test_what_will_be_used_and_why(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_engine_and_precision_with_reasons(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     without_torch(monkeypatch)
     found = run("doctor", "--json").json
     assert found["nano"]["works"]
@@ -35,7 +35,7 @@ def test_what_will_be_used_and_why(monkeypatch: pytest.MonkeyPatch, run: Run) ->
 
 
 @pytest.mark.usefixtures("nano")
-def test_to_read(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_the_text_report(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     without_torch(monkeypatch)
     result = run("doctor")
     assert result.status == 0

@@ -140,7 +140,7 @@ def test_out_holds_report_table_and_pictures(images: Path, run: Run) -> None:
     assert "10.50" in result.out  # clicks are no per cent
 
 
-def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
+def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(
     clips: Path, run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ("evaluate", "vos", clips, "--json", "vos.json")
@@ -162,7 +162,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
     assert json.loads(Path("vos.json").read_text())["overall"]["J"] == 0.75
 
 
-def test_ctrl_c_without_a_report_says_that_nothing_is_kept(
+def test_ctrl_c_without_a_report_reports_that_nothing_is_kept(
     clips: Path, run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(rgb: ByteArray, **options: Any) -> Any:
@@ -172,7 +172,7 @@ def test_ctrl_c_without_a_report_says_that_nothing_is_kept(
     assert "nothing is kept: with --json FILE" in run("evaluate", "vos", clips).err
 
 
-def test_other_settings_do_not_take_up_the_file(images: Path, run: Run) -> None:
+def test_other_settings_do_not_resume_from_the_file(images: Path, run: Run) -> None:
     assert run("evaluate", "clicks", images, "--clicks", 1, "--json", "a.json").status == 0
     Path("a.json").unlink()
     run("evaluate", "clicks", images, "--clicks", 2, "--json", "a.json").fails_with("its clicks was 1, and is 2 now")

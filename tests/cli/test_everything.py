@@ -84,7 +84,7 @@ def test_many_masks(count: int, mode: str, photo: Path, monkeypatch: pytest.Monk
     assert values[y, x] == count
 
 
-def test_nothing_found_is_no_error(photo: Path, run: Run) -> None:
+def test_finding_nothing_is_not_an_error(photo: Path, run: Run) -> None:
     result = run("segment", photo, "--everything", "--points-per-side", 2, "--min-iou", 0.99, "--format",
                  "overlay,masks,coco")  # fmt: skip
     assert result.status == 0
@@ -94,7 +94,7 @@ def test_nothing_found_is_no_error(photo: Path, run: Run) -> None:
     assert json.loads(Path("out/coco.json").read_text())["annotations"] == []
 
 
-def test_a_bad_photo_costs_no_other(here: Path, photo: Path, run: Run) -> None:
+def test_a_bad_photo_does_not_affect_the_others(here: Path, photo: Path, run: Run) -> None:
     (here / "text.png").write_text("not a photo")
     result = run("segment", "text.png", photo, "gone.png", "--everything", "--points-per-side", 2)
     assert result.status == 2

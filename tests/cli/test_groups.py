@@ -54,7 +54,7 @@ def test_an_argument_without_a_value_stays_an_argument() -> None:
     assert CliRunner().invoke(app, []).output == "None 3\n"
 
 
-def test_an_option_without_a_default_is_a_mistake_of_ours() -> None:
+def test_an_option_without_a_default_is_a_programming_error() -> None:
     class Bare(OptionGroup):
         width: int
 

@@ -47,7 +47,7 @@ def test_the_list(embedded: Path, run: Run) -> None:
     }
 
 
-def test_the_list_to_read(embedded: Path, run: Run) -> None:
+def test_the_list_as_text(embedded: Path, run: Run) -> None:
     embedded.mkdir()
     (embedded / "model.json").write_text(json.dumps({"spec": {"image_size": 384}}))
     (embedded / "decode.onnx").write_bytes(bytes(5_000_000))
@@ -62,7 +62,7 @@ def test_the_list_to_read(embedded: Path, run: Run) -> None:
     assert "sam2.1-base-plus" in result.out
 
 
-def test_parameters_are_counted_right() -> None:
+def test_parameter_counts_are_correct() -> None:
     counted = {}
     for name, config in {"nano": NANO_CONFIG, **OFFICIAL_CONFIGS}.items():
         with torch.device("meta"):
@@ -125,7 +125,7 @@ def test_inspecting_what_is_inside_the_package(run: Run) -> None:
     assert (found["layout"], found["model"], found["image_size"], found["released"]) == ("onnx", "nano", 384, True)
 
 
-def test_inspecting_what_is_no_model(here: Path, run: Run) -> None:
+def test_inspecting_a_file_that_is_not_a_model(here: Path, run: Run) -> None:
     (here / "notes.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     run("models", "--inspect", "notes.pt").fails_with("notes.pt: it is a pointer of git-lfs")
     run("models", "--inspect", "nothing.pt").fails_with("model 'nothing.pt' does not exist")

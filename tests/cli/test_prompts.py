@@ -45,7 +45,7 @@ def test_scope_is_written_into_the_values(line: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["--point 1,2 --object 2", "--object 2 --object 3 --point 1,2", "--frame 3"])
-def test_a_scope_that_nothing_follows_is_an_oversight(line: str) -> None:
+def test_a_scope_without_a_prompt_after_it_is_an_error(line: str) -> None:
     with pytest.raises(PromptError, match="has no prompt after it"):
         scoped(line)
 
@@ -122,7 +122,7 @@ def test_a_file_by_image(tmp_path: Path) -> None:
         ('[{"object_id": 3}]', "entry 0 is empty"),
     ],
 )
-def test_files_that_say_something_else(text: str, said: str, tmp_path: Path) -> None:
+def test_files_of_another_form(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "prompts.json"
     path.write_text(text)
     with pytest.raises(PromptError, match=said):
@@ -168,7 +168,7 @@ def masked(image: Image.Image, path: Path) -> np.ndarray:
     return mask
 
 
-def test_masks_as_people_have_them(tmp_path: Path) -> None:
+def test_mask_files_of_common_kinds(tmp_path: Path) -> None:
     truth = np.zeros(SIZE_HW, np.bool_)
     truth[1:4, 2:6] = True
     levels = truth.astype(np.uint8)

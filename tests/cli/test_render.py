@@ -62,7 +62,7 @@ def test_a_file_is_a_background(photo: Path, mask: Path, here: Path, run: Run) -
     assert (np.asarray(Image.open("p.png"))[2, 2] == (1, 2, 3)).all()
 
 
-def test_a_composition_file_says_it_all(photo: Path, mask: Path, here: Path, run: Run) -> None:
+def test_a_composition_file_contains_all_settings(photo: Path, mask: Path, here: Path, run: Run) -> None:
     write_image(here / "beach.png", np.full((10, 10, 3), 200, np.uint8))
     (here / "look.json").write_text(json.dumps({"background": {"effect": "image", "asset_id": "b"}}))
     result = run("render", photo, mask, "--composition", "look.json", "--asset", "b=beach.png", "--out", "o.png")
@@ -89,7 +89,7 @@ def test_what_cannot_be_rendered(photo: Path, mask: Path, run: Run, options: tup
     run("render", photo, mask, *options).fails_with(message)
 
 
-def test_without_masks_it_says_what_is_missing(photo: Path, run: Run) -> None:
+def test_missing_masks_are_reported(photo: Path, run: Run) -> None:
     run("render", photo, "--background", "gray").fails_with("also pass a file with its masks")
     run("render", "nothing.masklet", "--background", "gray").fails_with("nothing.masklet")
 

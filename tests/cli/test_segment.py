@@ -81,7 +81,7 @@ def test_all_candidates(photo: Path, run: Run) -> None:
     assert "1 (3 of 3)" in result.out
 
 
-def test_json_is_all_there_is(photo: Path, run: Run) -> None:
+def test_json_is_the_only_output(photo: Path, run: Run) -> None:
     result = run("segment", photo, "--point", "10,20", "--json", "--format", "masks,coco")
     assert result.err == ""
     document = result.json
@@ -128,7 +128,7 @@ def test_prompts_by_photo(here: Path, photo: Path, engine: FakeEngine, run: Run)
     assert engine.encoded == [3, 8, 3]
 
 
-def test_a_bad_photo_costs_no_other(here: Path, photo: Path, run: Run) -> None:
+def test_a_bad_photo_does_not_affect_the_others(here: Path, photo: Path, run: Run) -> None:
     (here / "empty.png").touch()
     (here / "text.png").write_text("not a photo")
     (here / "cut.png").write_bytes(photo.read_bytes()[:60])
@@ -209,7 +209,7 @@ def test_a_place_that_cannot_be_written(photo: Path, engine: FakeEngine, run: Ru
     assert engine.encoded == []
 
 
-def test_photos_of_one_name(here: Path, photo: Path, run: Run) -> None:
+def test_photos_with_the_same_name(here: Path, photo: Path, run: Run) -> None:
     write_image(here / "photo.jpg", numbered(1))
     run("segment", photo, "photo.jpg", "--point", "1,2").fails_with("would be written under one name")
 

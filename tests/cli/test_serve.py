@@ -10,7 +10,7 @@ from tests.serving import Server
 from tests.waiting import PATIENCE_S
 
 
-def test_ctrl_c_stops_it_well(tmp_path: Path) -> None:
+def test_ctrl_c_stops_it_cleanly(tmp_path: Path) -> None:
     server = Server(tmp_path / "data")
     server.start()
     process = server.process

@@ -46,7 +46,7 @@ def test_an_overlay(clip: Path, engine: FakeEngine, run: Run) -> None:
     assert "wrote out/clip.mp4 (" in result.out
 
 
-def test_where_results_go_when_nothing_is_said(clip: Path, run: Run) -> None:
+def test_default_output_paths(clip: Path, run: Run) -> None:
     assert run("track", clip, "--point", "10,20").status == 0
     assert num_frames("out/clip.mp4") == 12
     assert run("track", clip, "--point", "10,20", "--format", "coco,masks").status == 0
@@ -107,7 +107,7 @@ def test_a_file_of_prompts(here: Path, clip: Path, engine: FakeEngine, run: Run)
         (["--point", "1,2", "--start", 3, "--stop", 4], range(3, 4)),
     ],
 )
-def test_ways(arguments: list[object], frames: range, clip: Path, run: Run) -> None:
+def test_directions(arguments: list[object], frames: range, clip: Path, run: Run) -> None:
     result = run("track", clip, *arguments, "--format", "overlay,coco", "--out", "o", "--json")
     assert result.status == 0
     assert result.json["num_frames"] == len(frames)
@@ -140,7 +140,7 @@ def test_objects_that_are_lost(clip: Path, engine: FakeEngine, run: Run) -> None
     assert "never" in run("track", clip, "--point", "1,2", "--force").out
 
 
-def test_a_single_picture_is_no_video(run: Run, here: Path) -> None:
+def test_a_single_picture_is_not_a_video(run: Run, here: Path) -> None:
     write_image(here / "cat.png", np.zeros((6, 8, 3), np.uint8))
     run("track", "cat.png", "--point", "1,2").fails_with("cat.png is an image: use masklet segment")
 
@@ -213,16 +213,14 @@ def test_a_video_that_breaks_off(clip: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     "options", [("--start", 8, "--stop", 8), ("--direction", "backward", "--frame", 3, "--stop", 3)]
 )
-def test_a_stretch_without_frames_is_a_mistake(clip: Path, run: Run, options: tuple[Any, ...]) -> None:
+def test_a_range_without_frames_is_an_error(clip: Path, run: Run, options: tuple[Any, ...]) -> None:
     result = run("track", clip, *options, "--point", "10,20", "--out", "out/clip.mp4")
     assert result.status == 2
     assert "there is no frame to track: tracking" in result.err
     assert not Path("out").exists()
 
 
-def test_frames_that_are_passed_over_are_counted(
-    clip: Path, run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_skipped_frames_are_counted(clip: Path, run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     read = FolderSource.frames
     damaged = (4, 5)
 
@@ -261,7 +259,7 @@ def stopped(
     return written
 
 
-def test_ctrl_c_finishes_the_frame_at_hand(
+def test_ctrl_c_finishes_the_current_frame(
     clip: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
@@ -269,7 +267,7 @@ def test_ctrl_c_finishes_the_frame_at_hand(
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_ctrl_c_loses_no_frame_that_waits_to_be_steadied(
+def test_ctrl_c_loses_no_frame_that_waits_for_stabilising(
     clip: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     assert stopped(lambda: signal.raise_signal(signal.SIGINT), clip, engine, monkeypatch, run, "--stabilise") == 6

@@ -25,7 +25,7 @@ def coco(path: str) -> dict[int, list[int]]:
     return found
 
 
-def test_an_interrupted_run_goes_on_to_the_same_results(
+def test_an_interrupted_run_continues_to_the_same_results(
     clip: Path, engine: FakeEngine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ("track", clip, "--point", "10,20", "--format", "coco,overlay")
@@ -46,7 +46,7 @@ def test_an_interrupted_run_goes_on_to_the_same_results(
     assert coco("cut/coco.json") == coco("whole/coco.json")
 
 
-def test_ctrl_c_while_it_tracks_again_leaves_the_results_and_goes_on_later(
+def test_ctrl_c_while_tracking_again_keeps_the_results_and_can_be_continued(
     clip: Path, engine: FakeEngine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("track", clip, "--point", "10,20", "--save", "job.masklet", "--out", "a.json")
@@ -64,7 +64,7 @@ def test_ctrl_c_while_it_tracks_again_leaves_the_results_and_goes_on_later(
 
 
 @pytest.mark.parametrize("way", ["backward", "both"])
-def test_other_ways_go_on_too(
+def test_other_directions_can_be_continued(
     clip: Path, engine: FakeEngine, run: Run, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     options = ("track", clip, "--point", "@7:10,20", "--direction", way)
@@ -105,7 +105,7 @@ def test_a_correction_on_a_saved_session(clip: Path, engine: FakeEngine, run: Ru
         (("--resume", "job.masklet", "--out", "a.json"), "a.json exists"),
     ],
 )
-def test_what_cannot_be_gone_on_with(clip: Path, run: Run, arguments: tuple[Any, ...], text: str) -> None:
+def test_sessions_that_cannot_be_continued(clip: Path, run: Run, arguments: tuple[Any, ...], text: str) -> None:
     run("track", clip, "--point", "10,20", "--save", "job.masklet", "--out", "a.json")
     if not arguments:
         arguments = ("--point", "1,1")

@@ -77,7 +77,7 @@ def test_several_processes(data: Path, monkeypatch: pytest.MonkeyPatch, trained:
     assert trained[0][2] == "masklet train as it was typed"
 
 
-def test_a_process_that_fails_says_why(
+def test_the_error_of_a_failed_process_is_reported(
     data: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Any], run: Run
 ) -> None:
     script = "import sys; print('noise\\nerror: no such recipe\\nmore noise', file=sys.stderr); sys.exit(2)"

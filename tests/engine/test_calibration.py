@@ -71,6 +71,6 @@ def test_damaged_curves_are_refused(calibration: Any, message: str) -> None:
         checked_curves(calibration)
 
 
-def test_good_curves_are_taken_as_they_are() -> None:
+def test_valid_curves_are_returned_unchanged() -> None:
     assert checked_curves({"click": CURVE}) == {"click": CURVE}
     assert checked_curves({}) == {}

@@ -98,7 +98,7 @@ def test_a_batch_answers_as_its_objects_do_alone(engine: Engine[Any], photo: Byt
         )
 
 
-def test_candidates_are_three_for_a_lone_click_and_one_otherwise(engine: Engine[Any], photo: ByteArray) -> None:
+def test_candidates_are_three_for_a_single_click_and_one_otherwise(engine: Engine[Any], photo: ByteArray) -> None:
     asked = prompts(photo.shape[:2])
     assert [len(one.iou_predictions) for one in answer(engine, photo, asked)] == [3, 1, 1, 1, 1]
     conditioned = engine.attend(engine.encode_image(photo), [Recall()])

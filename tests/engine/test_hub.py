@@ -110,7 +110,7 @@ def test_without_a_network_one_line_says_which_file_to_put_where(home: Path) -> 
     )
 
 
-def test_offline_mode_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(CheckpointError, match=r"HF_HUB_OFFLINE is set.*sam2_hiera_large\.pt into"):
         locate("facebook/sam2-hiera-large")
@@ -118,7 +118,7 @@ def test_offline_mode_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         locate("someone/thing")
 
 
-def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(CheckpointError, match=r'pip install "masklet\[hub\]"\): download https'):
         locate("sam2.1-tiny")
@@ -135,7 +135,7 @@ def test_the_users_own_folder(home: Path, monkeypatch: pytest.MonkeyPatch, file:
     assert find_official("sam2.1-tiny") is None
 
 
-def test_what_others_have_downloaded_is_found_without_a_network(home: Path) -> None:
+def test_cached_downloads_are_found_without_a_network(home: Path) -> None:
     snapshot = put_in_cache(home, "facebook/sam2.1-hiera-tiny", "sam2.1_hiera_tiny.pt", "model.safetensors")
     for name in ("sam2.1-tiny", "facebook/sam2.1-hiera-tiny"):
         assert locate(name) == snapshot / "sam2.1_hiera_tiny.pt"
@@ -154,7 +154,7 @@ def test_a_download(hub: Callable[..., list[str]]) -> None:
     assert downloaded == ["sam2_hiera_small.pt"]
 
 
-def test_a_repository_of_somebody_else(hub: Callable[..., list[str]]) -> None:
+def test_another_users_repository(hub: Callable[..., list[str]]) -> None:
     downloaded = hub("someone/tuned", "README.md", "model.safetensors", "config.json", "training.bin")
     assert (locate("someone/tuned@v2") / "model.safetensors").is_file()
     assert downloaded == ["config.json@v2", "model.safetensors@v2"]
@@ -178,7 +178,7 @@ def test_an_exported_folder_on_the_hub(hub: Callable[..., list[str]]) -> None:
         (["deep/a.pth"], ("deep/a.pth",)),
     ],
 )
-def test_what_is_taken_of_a_repository(files: list[str], chosen: tuple[str, ...]) -> None:
+def test_files_chosen_from_a_repository(files: list[str], chosen: tuple[str, ...]) -> None:
     assert choose_files(files, "a/b") == chosen
 
 
@@ -195,7 +195,7 @@ def test_a_repository_without_one_model(files: list[str], words: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sam2.1-tinny", "model.pt", "runs/best.pt", "a/b/c", "/no/where", "a b/c", ""])
-def test_names_that_are_nothing(name: str) -> None:
+def test_unknown_names(name: str) -> None:
     with pytest.raises(CheckpointError, match=r"known name \(nano, sam2.1-tiny|holds no model"):
         is_exported(locate(name))
 
@@ -207,14 +207,14 @@ def test_existing_paths_are_themselves(home: Path) -> None:
     assert locate("nano") == embedded_folder("nano")
 
 
-def test_a_path_is_no_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_is_not_a_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     for name in ("nano", "sam2.1-tiny", "facebook/sam2.1-hiera-tiny"):
         Path(name).mkdir(parents=True)
         assert locate(Path(name)) == Path(name)
 
 
-def test_folders_and_files_that_are_no_model(home: Path) -> None:
+def test_folders_and_files_that_are_not_models(home: Path) -> None:
     (home / "empty").mkdir()
     with pytest.raises(CheckpointError, match=r"holds no model: expected model\.json and four graphs"):
         open_engine(home / "empty")

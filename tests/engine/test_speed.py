@@ -57,7 +57,7 @@ def test_fast_reads_a_quarter_of_the_cells() -> None:
     assert not np.array_equal(one, other)
 
 
-def test_unless_said_nano_is_fast_and_the_official_models_exact() -> None:
+def test_by_default_nano_is_fast_and_the_official_models_are_exact() -> None:
     assert OnnxEngine(embedded_folder("nano")).info.speed == "fast"
     assert OnnxEngine(embedded_folder("nano"), speed="exact").info.speed == "exact"
     assert TorchEngine(random_model(TINY), device="cpu").info.speed == "exact"

@@ -69,7 +69,7 @@ def test_the_file_of_a_tracker(make_clip: MakeClip, tmp_path: Path) -> None:
     assert coco["categories"] == [{"id": 1, "name": "object"}]
 
 
-def test_fields_of_its_own_for_each_mask(tmp_path: Path) -> None:
+def test_extra_fields_for_each_mask(tmp_path: Path) -> None:
     medium = image_medium(Path("a/photo.jpg"), np.zeros((*SIZE, 3), np.uint8))
     rows = [given_row(0, 1, blob(1)), given_row(0, 1, blob(2))]
     extras = [{"candidate": 0, "object_score": None}, {"candidate": 1}]

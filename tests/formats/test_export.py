@@ -31,7 +31,7 @@ from tests.formats.material import SIZE, assert_same, blob, clip_masks, medium_o
         ("sa-v", "clip_manual.json", {"step": 1}, True),
     ],
 )
-def test_what_is_written_comes_back_to_the_pixel(
+def test_written_masks_are_read_back_exactly(
     tmp_path: Path, format_id: str, out: str, options: dict[str, object], overlap: bool
 ) -> None:
     masks = clip_masks(overlap=overlap)
@@ -48,7 +48,9 @@ def test_what_is_written_comes_back_to_the_pixel(
     ("format_id", "out", "options"),
     [("coco", "a.json", {}), ("masks", "masks.zip", {"layout": "objects"}), ("masks", "masks", {})],
 )
-def test_an_image_comes_back_too(tmp_path: Path, format_id: str, out: str, options: dict[str, object]) -> None:
+def test_masks_of_an_image_are_read_back_too(
+    tmp_path: Path, format_id: str, out: str, options: dict[str, object]
+) -> None:
     masks = {0: {1: blob(1), 7: blob(2) & ~blob(1)}}
     export_masks(format_id, [medium_of(masks, is_image=True, name="photo")], tmp_path / out, options)
     found = import_masks(tmp_path / out, size_hw=SIZE, file_name="photo.jpg")
@@ -65,7 +67,7 @@ def test_several_media_go_into_one_file(tmp_path: Path) -> None:
         export_masks("coco", [media[0], media[0]], tmp_path / "twice.json")
 
 
-def test_only_what_was_accepted_or_chosen(tmp_path: Path) -> None:
+def test_only_accepted_or_selected_masks(tmp_path: Path) -> None:
     medium = medium_of(clip_masks(overlap=True))
     with pytest.raises(DataError, match="object 3 is unknown: known are 1, 7"):
         medium.masklets.only([3])
@@ -109,7 +111,7 @@ def test_bad_arguments(
         ("tiff", "m.tif"),
     ],
 )
-def test_who_cancels_finds_nothing(tmp_path: Path, format_id: str, out: str) -> None:
+def test_cancelling_leaves_nothing(tmp_path: Path, format_id: str, out: str) -> None:
     asked = iter([False, False, True, True, True, True, True])
     with pytest.raises(Cancelled):
         export_masks(format_id, [medium_of(clip_masks(overlap=True))], tmp_path / out, cancelled=lambda: next(asked))
@@ -123,7 +125,7 @@ def test_masks_of_another_size_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("format_id", "out"), [("coco", "a.json"), ("csv", "t.csv"), ("overlay", "o.mp4")])
-def test_a_full_disk_leaves_nothing_and_says_so(
+def test_a_full_disk_leaves_nothing_and_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_id: str, out: str
 ) -> None:
     usage = type(shutil.disk_usage(tmp_path))

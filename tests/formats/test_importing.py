@@ -34,7 +34,7 @@ def test_frames_are_found_by_the_numbers_in_their_names() -> None:
     assert found.masklets.objects[0].class_name == "cup"
 
 
-def test_of_many_images_the_one_of_that_name_counts() -> None:
+def test_the_image_of_that_name_is_read_among_many() -> None:
     images: list[dict[str, object]] = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
     data = coco_of(images, [{"id": 1, "image_id": 1, **SQUARE}, {"id": 2, "image_id": 2, **SQUARE}])
     found = import_masks({"x.json": data}, size_hw=SIZE, file_name="B.png")
@@ -43,7 +43,7 @@ def test_of_many_images_the_one_of_that_name_counts() -> None:
         import_masks({"x.json": data}, size_hw=SIZE, file_name="c.png")
 
 
-def test_what_does_not_fit_is_passed_over_and_named() -> None:
+def test_masks_that_do_not_fit_are_skipped_and_listed() -> None:
     images: list[dict[str, object]] = [{"id": n, "file_name": f"{n}.jpg", "frame_index": n} for n in (0, 99)]
     annotations = [
         {"id": 1, "image_id": 0, **SQUARE},
@@ -86,7 +86,7 @@ def test_what_cannot_be_imported(files: dict[str, bytes], message: str) -> None:
         import_masks(files, size_hw=SIZE, num_frames=6)
 
 
-def test_what_else_lies_beside_the_masks_does_no_harm() -> None:
+def test_other_files_next_to_the_masks_are_ignored() -> None:
     png = io.BytesIO()
     Image.fromarray(blob(1).astype(np.uint8)).save(png, "PNG")
     found = import_masks({"00002.png": png.getvalue(), "objects.json": b"[1, 2]"}, size_hw=SIZE, num_frames=6)

@@ -100,7 +100,7 @@ def test_masks_out_of_order_need_no_second_look_at_the_video(
         ("there.mp4/inside.mp4", [], "cannot create the folder"),
     ],
 )
-def test_outputs_that_cannot_be(make_clip: MakeClip, tmp_path: Path, out: str, formats: list[str], reason: str) -> None:
+def test_impossible_outputs(make_clip: MakeClip, tmp_path: Path, out: str, formats: list[str], reason: str) -> None:
     (tmp_path / "there.mp4").write_bytes(b"x")
     (tmp_path / "full" / "masks").mkdir(parents=True)
     (tmp_path / "full" / "masks" / "00000.png").write_bytes(b"x")
@@ -127,7 +127,7 @@ def test_nothing_written_leaves_nothing(make_clip: MakeClip, tmp_path: Path) -> 
     assert list(out.iterdir()) == []
 
 
-def test_a_full_disk_stops_in_time_to_finish_what_there_is(
+def test_a_full_disk_stops_in_time_to_finish_the_file(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, out = make_clip(count=30, audio="aac"), tmp_path / "out"
@@ -199,7 +199,7 @@ def test_outputs_are_written_next_to_the_tracker_and_whole_before_they_are_left(
 
 
 @pytest.mark.parametrize("count", [4, 40])
-def test_what_goes_wrong_while_writing_is_raised_once_and_hangs_nothing(count: int) -> None:
+def test_an_error_while_writing_is_raised_once_and_blocks_nothing(count: int) -> None:
     slow = SlowStream(fails_at=2)
     slow.may_write.set()
     with pytest.raises(OutputError, match="no more ink"):  # noqa: SIM117, PT012
@@ -210,7 +210,7 @@ def test_what_goes_wrong_while_writing_is_raised_once_and_hangs_nothing(count: i
     assert slow.is_finished
 
 
-def test_frames_that_could_not_be_put_in_order_do_not_count(
+def test_frames_that_could_not_be_ordered_are_not_counted(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type(shutil.disk_usage(tmp_path))

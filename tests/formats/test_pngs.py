@@ -19,7 +19,7 @@ from tests.formats.material import SIZE, medium_of
 from tests.media.clips import masks_for, numbered_frame
 
 
-def test_an_indexed_png_says_that_it_cannot_hold_overlap_and_the_smaller_object_wins(tmp_path: Path) -> None:
+def test_an_indexed_png_notes_overlaps_and_the_smaller_object_is_on_top(tmp_path: Path) -> None:
     large, small = np.zeros(SIZE, np.bool_), np.zeros(SIZE, np.bool_)
     large[2:30, 2:40], small[10:20, 10:20] = True, True
     written = export_masks("masks", [medium_of({0: {1: small, 7: large}})], tmp_path / "masks")

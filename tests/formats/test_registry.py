@@ -55,7 +55,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> FormatRegistry:
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_format_of_ones_own(tmp_path: Path) -> None:
+def test_a_custom_format(tmp_path: Path) -> None:
     mine = my_format()
     assert register_format(mine) is mine
     export_masks("my-format", [medium_of(clip_masks(overlap=True))], tmp_path / "a.txt")

@@ -9,7 +9,7 @@ from masklet.formats import (
 from tests.formats.material import clip_masks, medium_of
 
 
-def test_sav_has_every_fourth_frame_and_says_which_nobody_tracked(tmp_path: Path) -> None:
+def test_sav_has_every_fourth_frame_and_notes_untracked_ones(tmp_path: Path) -> None:
     written = export_masks("sa-v", [medium_of(clip_masks(overlap=True))], tmp_path / "clip_manual.json")
     document = json.loads((tmp_path / "clip_manual.json").read_text())
     assert len(document["masklet"]) == 2  # frames 0 and 4

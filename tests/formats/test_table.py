@@ -28,7 +28,7 @@ def test_the_table_has_a_row_for_each_object_and_frame(tmp_path: Path) -> None:
     assert rows[-1]["time_s"] == "0.5000"
 
 
-def test_names_are_no_formulas(tmp_path: Path) -> None:
+def test_names_are_not_formulas(tmp_path: Path) -> None:
     masklets = Masklets.of_masks({0: {1: blob(1)}}, [ObjectInfo(1, "=HYPERLINK(1)")])
     medium = LabelledMedium("clip", medium_of({}).source, masklets)
     export_masks("csv", [medium], tmp_path / "t.csv")

@@ -26,7 +26,7 @@ def test_items_come_in_order_and_at_most_depth_ahead() -> None:
     assert list(reader) == []
 
 
-def test_what_went_wrong_comes_after_the_items_before_it() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def break_off() -> Generator[int, None, None]:
         yield 1
         yield 2

@@ -37,7 +37,7 @@ def test_dicom_slices_come_in_their_order_in_space_with_their_window(tmp_path: P
         np.testing.assert_array_equal(source.frame(2).rgb[..., 0], shown(-600, -200, 2, -1000)[2])
 
 
-def test_one_dicom_file_stands_for_its_series(tmp_path: Path) -> None:
+def test_one_dicom_file_represents_its_series(tmp_path: Path) -> None:
     folder = write_dicom(tmp_path / "study" / "a")
     write_dicom(tmp_path / "study" / "b", SeriesDescription="arterial")
     for file in (tmp_path / "study" / "b").iterdir():

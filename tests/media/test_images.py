@@ -45,7 +45,7 @@ def test_formats_without_loss(tmp_path: Path, suffix: str) -> None:
     assert rgb.flags.writeable
 
 
-def test_what_is_transparent_is_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     rgba = np.zeros((1, 3, 4), np.uint8)
     rgba[0, :, 0], rgba[0, :, 3] = 255, (255, 128, 0)
     expected = [[255, 0, 0], [255, 127, 127], [255, 255, 255]]
@@ -81,7 +81,7 @@ def test_other_modes(image: Image.Image, expected: tuple[int, int, int]) -> None
     assert tuple(read_image(image)[0, 0]) == expected
 
 
-def test_of_an_animation_the_first_frame(tmp_path: Path) -> None:
+def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert read_image(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
@@ -111,7 +111,7 @@ def test_arrays() -> None:
         (b"no image", "not an image"),
     ],
 )
-def test_what_is_no_image_says_why(array: Any, reason: str) -> None:
+def test_invalid_images_are_explained(array: Any, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
         read_image(array)
 
@@ -199,7 +199,7 @@ def test_label_maps_refuse_what_does_not_fit(number: int, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_jpeg_is_decoded_no_larger_than_it_is_wanted(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jpeg_is_decoded_no_larger_than_needed(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
     smooth = np.linspace(0, 255, 200 * 304 * 3).reshape(200, 304, 3).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation

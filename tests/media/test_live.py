@@ -83,7 +83,7 @@ def test_no_camera() -> None:
         CameraSource(7)
 
 
-def test_no_camera_is_told_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_camera_is_reported_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.undo()
     with pytest.raises(VideoError, match="camera 97 gives no picture"):
         CameraSource(97)

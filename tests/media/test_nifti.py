@@ -67,7 +67,7 @@ def test_a_series_of_volumes_is_refused_and_a_film_of_one_slice_is_not(tmp_path:
         assert (source.info.num_frames, source.info.size_hw) == (7, (5, 4))
 
 
-def test_a_cut_nifti_says_so(tmp_path: Path) -> None:
+def test_a_truncated_nifti_is_reported(tmp_path: Path) -> None:
     path = nifti(tmp_path / "cut.nii.gz", np.eye(4), values())
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(VideoError, match=r"cut\.nii\.gz cannot be read as a volume"):

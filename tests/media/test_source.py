@@ -91,7 +91,7 @@ def test_images_in_memory_can_be_read_in_any_order(images: object) -> None:
         assert number_of(source.frame(3).rgb) == 3
 
 
-def test_an_iterator_runs_once_and_goes_on_where_it_was_left() -> None:
+def test_an_iterator_runs_once_and_continues_where_it_stopped() -> None:
     with open_source(iter(video()), fps=5) as source:
         assert isinstance(source, IteratorSource)
         assert (source.info.num_frames, source.info.size_hw) == (None, (48, 64))
@@ -146,6 +146,6 @@ def test_files_and_sources(make_clip: MakeClip) -> None:
         (None, "got NoneType"),
     ],
 )
-def test_what_is_no_source_says_why(source: object, reason: str) -> None:
+def test_invalid_sources_are_explained(source: object, reason: str) -> None:
     with pytest.raises(VideoError, match=reason):
         open_source(source)  # type: ignore[arg-type]

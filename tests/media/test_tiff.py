@@ -37,7 +37,7 @@ def test_a_16_bit_tiff_stack_keeps_one_brightness(tmp_path: Path) -> None:
         assert source.frame(4).rgb.max() == 2
 
 
-def test_an_8_bit_tiff_stack_stays_as_it_is(tmp_path: Path) -> None:
+def test_an_8_bit_tiff_stack_is_unchanged(tmp_path: Path) -> None:
     stack = np.stack([np.full((6, 8, 3), 40 * index, np.uint8) for index in range(4)])
     with open_source(write_tiff(tmp_path / "rgb.tiff", stack)) as source:
         assert [int(frame.rgb[0, 0, 0]) for frame in source.frames()] == [0, 40, 80, 120]
@@ -50,12 +50,12 @@ def test_an_8_bit_tiff_stack_stays_as_it_is(tmp_path: Path) -> None:
         ("ImageJ=1.53\nimages=900\nslices=900\n", "wrote 900 images as one page"),
     ],
 )
-def test_tiff_that_is_no_plain_stack(tmp_path: Path, notes: str, reason: str) -> None:
+def test_a_tiff_that_is_not_a_plain_stack(tmp_path: Path, notes: str, reason: str) -> None:
     with pytest.raises(VideoError, match=reason):
         open_source(write_tiff(tmp_path / "odd.tif", values()[:1].astype(np.uint8), notes))
 
 
-def test_a_cut_tiff_delivers_what_is_there(tmp_path: Path) -> None:
+def test_a_truncated_tiff_delivers_its_pages(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "cut.tif", np.random.default_rng(0).integers(0, 255, (6, 40, 50), np.uint8))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     delivered = []
@@ -67,7 +67,7 @@ def test_a_cut_tiff_delivers_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0 and nothing more", b"no TIFF at all"])
-def test_what_is_no_tiff(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_not_tiff(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.tif"
     path.write_bytes(content)
     with pytest.raises(VideoError, match=r"bad\.tif"):

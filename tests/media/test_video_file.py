@@ -75,7 +75,7 @@ def test_small_pictures_are_the_frames_made_smaller(make_clip: MakeClip, kind: s
             source.picture(count, size_hw)
 
 
-def test_nothing_is_decoded_or_converted_in_vain(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_decoded_or_converted_needlessly(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int | None] = []
     converted: list[int] = []
 
@@ -165,7 +165,7 @@ CUT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", CUT)
-def test_a_cut_file_delivers_what_is_there_and_then_says_so(make_clip: MakeClip, kind: str) -> None:
+def test_a_truncated_file_delivers_its_frames_and_then_raises(make_clip: MakeClip, kind: str) -> None:
     path = make_clip(count=100, **CUT[kind])
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     seen: list[int] = []
@@ -182,7 +182,7 @@ def test_a_cut_file_delivers_what_is_there_and_then_says_so(make_clip: MakeClip,
         assert [frame.index for frame in source.frames(there - 1, there - 4, -1)] == [there - 1, there - 2, there - 3]
 
 
-def test_a_damaged_packet_costs_its_frame_and_the_numbers_of_the_rest_stand(make_clip: MakeClip) -> None:
+def test_a_damaged_packet_loses_its_frame_and_the_others_keep_their_numbers(make_clip: MakeClip) -> None:
     path = make_clip(count=40, b_frames=0)
     with av.open(str(path)) as container:
         broken = container.streams.video[0].index_entries[22]
@@ -218,7 +218,7 @@ def test_what_is_no_video_says_why(tmp_path: Path, content: bytes | None, reason
     assert "no video.mp4" in str(caught.value)
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_sound_alone_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "song.m4a"
     with av.open(str(path), "w") as container:
         write_tone(container, container.add_stream("aac", rate=48000), 0.2)

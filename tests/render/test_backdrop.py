@@ -25,7 +25,7 @@ def test_a_background_image_covers_or_is_contained() -> None:
     assert (done[OUTSIDE] == 77).all()
 
 
-def test_a_shorter_background_video_begins_again(tmp_path: Path) -> None:
+def test_a_shorter_background_video_is_repeated(tmp_path: Path) -> None:
     frames = [np.full((20, 20, 3), 60 * index + 20, np.uint8) for index in range(3)]
     short = LabelledMedium("short", ArraySource(frames, fps=10), Masklets.of_masks({}))
     render_video(short, Composition(), tmp_path / "short.mkv")

@@ -35,6 +35,6 @@ def test_a_composition_survives_json() -> None:
         ({"nothing": 1}, "unknown 'nothing'"),
     ],
 )
-def test_a_composition_that_cannot_be(document: dict[str, Any], message: str) -> None:
+def test_invalid_compositions(document: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Composition.from_dict(document)

@@ -12,7 +12,7 @@ from masklet.tracking.masklets import ObjectInfo
 from tests.render.material import INSIDE, OUTSIDE, look, picture, square
 
 
-def test_nothing_asked_is_nothing_done() -> None:
+def test_no_effects_change_nothing() -> None:
     rgb = picture()
     assert np.array_equal(render_frame(rgb, {1: square()}, Composition()), rgb)
 

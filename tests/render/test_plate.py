@@ -27,6 +27,6 @@ def test_an_image_is_filled_from_what_is_around() -> None:
     assert np.abs(done.astype(int) - 90).max() < 8
 
 
-def test_who_fills_the_whole_picture_can_be_removed_too() -> None:
+def test_an_object_that_fills_the_picture_can_be_removed() -> None:
     done = render_frame(picture(), {1: np.ones(SIZE, np.bool_)}, look("color", "remove"))
     assert done.shape == (*SIZE, 3)

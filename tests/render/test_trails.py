@@ -17,7 +17,7 @@ def test_a_trail_goes_where_the_object_was() -> None:
     assert np.array_equal(render_preview(medium, 0, composition), medium.source.frame(0).rgb)
 
 
-def test_what_is_said_of_an_object_goes_with_it() -> None:
+def test_an_objects_settings_stay_with_it() -> None:
     masks = {1: square(), 2: square(80, 10, 20)}
     trails = {2: np.array([(85.0, 80.0), (110.0, 80.0)], np.float32)}
     green = {"effect": "color", "color": "#00ff00"}

@@ -83,7 +83,7 @@ def test_odd_sides_and_one_frame(tmp_path: Path) -> None:
         assert (frame.width, frame.height) == size
 
 
-def test_a_range_and_a_stop_on_the_way(tmp_path: Path) -> None:
+def test_a_range_and_a_cancelled_render(tmp_path: Path) -> None:
     medium = moving_clip(6)
     assert render_video(medium, look("gray"), tmp_path / "a.mp4", start=2, stop=5).num_frames == 3
     asked = iter([False, False, True])
@@ -92,7 +92,7 @@ def test_a_range_and_a_stop_on_the_way(tmp_path: Path) -> None:
     assert len(opened(tmp_path / "b.mp4")) == 2
 
 
-def test_a_full_disk_leaves_what_can_be_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_a_playable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type(shutil.disk_usage(tmp_path))
     free = iter([2**30] * 3)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**30, 0, next(free, 0)))

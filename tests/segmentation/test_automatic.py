@@ -153,7 +153,7 @@ def test_clicks_lie_in_the_middle_of_cells_and_go_in_batches(engine: ColorEngine
     assert points == [[x, y] for y in (15, 45, 75, 105) for x in (20, 60, 100, 140)]
 
 
-def test_progress_counts_what_becomes_of_candidates(engine: ColorEngine) -> None:
+def test_progress_counts_candidates_at_each_step(engine: ColorEngine) -> None:
     seen: list[AutomaticCounts] = []
     config = AutomaticConfig(points_per_side=4, points_per_batch=8)
     found = segment_everything(engine, DISKS, config, on_progress=seen.append)
@@ -242,7 +242,7 @@ def test_deeper_layers_have_sparser_grids(engine: ColorEngine) -> None:
     assert len(AutomaticConfig(points_per_side=2, crop_points_divisor=4).grid(1)) == 1
 
 
-def test_own_points(engine: ColorEngine) -> None:
+def test_custom_points(engine: ColorEngine) -> None:
     config = AutomaticConfig(point_grids=[np.array([[0.25, 1 / 3]]), [(0.0, 0.0), (1.0, 1.0)]], crop_layers=2)
     found = segment_everything(engine, DISKS, config)
     assert [len(prompts) for prompts, _ in engine.decoded] == [1] + [2] * 20
@@ -273,7 +273,7 @@ def test_small_regions_are_removed_and_small_holes_filled(engine: ColorEngine) -
     assert segment_everything(engine, rgb, AutomaticConfig(**center, min_region_area=6000)) == []
 
 
-def test_small_parts_are_judged_away_but_fed_back(engine: ColorEngine) -> None:
+def test_small_parts_are_ignored_when_scoring_but_fed_back(engine: ColorEngine) -> None:
     """As SAM 2 has it: what `refine` corrects is the decoder's answer as it was."""
     rgb = scene((128, 128), (64, 64, 40))
     rgb[60:66, 60:66] = 0
@@ -289,7 +289,7 @@ def test_small_parts_are_judged_away_but_fed_back(engine: ColorEngine) -> None:
 
 
 @pytest.mark.parametrize("side", [40, 130])
-def test_the_background_around_a_small_mask_is_no_hole(side: int, engine: ColorEngine) -> None:
+def test_the_background_around_a_small_mask_is_not_a_hole(side: int, engine: ColorEngine) -> None:
     rgb = scene((side, 300), (150, 20, 12))
     config = AutomaticConfig(point_grids=[[(0.5, 20 / side)]], min_stability=0.0, min_region_area=120)
     (found,) = segment_everything(engine, rgb, config)
@@ -334,7 +334,7 @@ def test_tiny_images(size_hw: tuple[int, int], engine: ColorEngine) -> None:
     assert found.mask.shape == size_hw
 
 
-def test_a_tiny_image_cannot_be_cut_up(engine: ColorEngine) -> None:
+def test_a_tiny_image_cannot_be_cropped(engine: ColorEngine) -> None:
     rgb = np.zeros((40, 50, 3), np.uint8)
     with pytest.raises(ConfigError, match=r"crop_layers=3 cuts the image, 50 x 40, into crops of less than 16 pixels"):
         segment_everything(engine, rgb, AutomaticConfig(crop_layers=3))

@@ -58,7 +58,7 @@ def test_candidates_come_best_first(image: EncodedImage[int]) -> None:
         ({"box_xyxy": BOX, "multimask": True}, 3),
     ],
 )
-def test_only_a_lone_point_is_ambiguous(image: EncodedImage[int], arguments: dict[str, Any], candidates: int) -> None:
+def test_only_a_single_point_is_ambiguous(image: EncodedImage[int], arguments: dict[str, Any], candidates: int) -> None:
     assert len(image.predict(**arguments).masks) == candidates
 
 

@@ -45,7 +45,7 @@ def history(page: Page, clip: str) -> tuple[str | None, str | None]:
 # Projects and media.
 
 
-def test_projects_and_media_come_and_go(page: Page) -> None:
+def test_projects_and_media_are_created_and_deleted(page: Page) -> None:
     project = page.new_project("Birds")
     clip = page.new_clip(5, project)
     image = page.post(f"/api/v1/projects/{project}/media", files={"files": ("a b.png", png(3))}).json()["media"][0]
@@ -65,7 +65,7 @@ def test_projects_and_media_come_and_go(page: Page) -> None:
     assert page.get(f"/api/v1/media/{image['id']}").status_code == 404
 
 
-def test_a_bad_file_costs_the_good_ones_nothing(page: Page) -> None:
+def test_a_bad_file_does_not_affect_the_good_ones(page: Page) -> None:
     project = page.new_project()
     files = [("files", ("good.png", png(1))), ("files", ("bad.mp4", b"no video at all")), ("files", ("empty.jpg", b""))]
     answer = page.post(f"/api/v1/projects/{project}/media", files=files)
@@ -89,7 +89,7 @@ def test_a_sequence_is_in_natural_order(page: Page) -> None:
     assert [int(reader.frame(index).rgb[0, 0, 0]) for index in range(3)] == [1, 2, 10]
 
 
-def test_frames_may_be_kept_for_ever(page: Page) -> None:
+def test_frames_are_cached_for_ever(page: Page) -> None:
     clip = page.new_clip(4)
     first = page.get(f"/api/v1/media/{clip}/frames/2.jpg")
     assert first.headers["content-type"] == "image/jpeg"
@@ -106,7 +106,7 @@ def test_frames_may_be_kept_for_ever(page: Page) -> None:
 # Prompts.
 
 
-def test_a_lone_click_has_three_candidates_best_first(page: Page) -> None:
+def test_a_single_click_has_three_candidates_best_first(page: Page) -> None:
     clip = page.new_clip()
     duck = page.new_object(clip, name="duck")
     answer = page.click(clip, duck, 3)
@@ -187,7 +187,7 @@ def test_a_hand_edit_is_the_mask_and_clicks_touch_it_up(page: Page) -> None:
     assert (masks(page, clip)[2][duck] == more).all()
 
 
-def test_an_answer_of_the_pages_own_decoder_is_kept(open_studio: Open) -> None:
+def test_an_answer_of_the_pages_own_decoder_is_stored(open_studio: Open) -> None:
     engine = FakeEngine()
     page = open_studio(engine=engine)
     clip = page.new_clip()
@@ -222,7 +222,7 @@ def test_an_answer_of_the_pages_own_decoder_is_kept(open_studio: Open) -> None:
     assert len(engine.decoded) > before
 
 
-def test_tracking_goes_on_where_it_ended(page: Page) -> None:
+def test_tracking_continues_where_it_ended(page: Page) -> None:
     clip = page.new_clip(10)
     duck, swan = page.new_object(clip), page.new_object(clip)
     page.click(clip, duck, 3)
@@ -271,7 +271,7 @@ def test_a_mask_of_another_size_is_refused(page: Page) -> None:
     assert answer.status_code == 422
 
 
-def test_an_empty_mask_says_that_the_object_is_not_there(page: Page) -> None:
+def test_an_empty_mask_marks_the_object_as_absent(page: Page) -> None:
     clip = page.new_clip()
     duck = page.new_object(clip)
     page.click(clip, duck)
@@ -287,7 +287,7 @@ def test_an_empty_mask_says_that_the_object_is_not_there(page: Page) -> None:
     assert masks(page, clip)[5][duck].any()
 
 
-def test_a_locked_object_stays_as_it_is(page: Page) -> None:
+def test_a_locked_object_is_not_changed(page: Page) -> None:
     clip = page.new_clip()
     duck = page.new_object(clip)
     page.click(clip, duck)
@@ -302,7 +302,7 @@ def test_a_locked_object_stays_as_it_is(page: Page) -> None:
 # Tracking.
 
 
-def test_masks_come_as_they_are_tracked(page: Page) -> None:
+def test_masks_are_streamed_while_tracking(page: Page) -> None:
     clip = page.new_clip(8)
     duck = page.new_object(clip)
     page.click(clip, duck, 2)
@@ -320,7 +320,7 @@ def test_masks_come_as_they_are_tracked(page: Page) -> None:
     assert page.get(f"/api/v1/media/{clip}").json()["num_objects"] == 1
 
 
-def test_who_listens_is_told_of_every_frame_from_then_on(open_studio: Open) -> None:
+def test_a_listener_receives_every_frame_from_then_on(open_studio: Open) -> None:
     engine = HeldEngine(held_at=5)
     page = open_studio(engine=engine)
     clip = page.new_clip(12)
@@ -361,7 +361,7 @@ def test_a_range_is_tracked_in_any_direction(page: Page, body: dict[str, Any], t
     assert events[-1][1]["done"] == len(tracked)
 
 
-def test_both_ways_within_a_range_that_has_the_first_prompt_of_one_object_alone(page: Page) -> None:
+def test_both_directions_in_a_range_with_the_first_prompt_of_one_object_only(page: Page) -> None:
     clip = page.new_clip(10)
     duck, swan = page.new_object(clip), page.new_object(clip)
     page.click(clip, duck, 3)
@@ -388,7 +388,7 @@ def test_a_correction_is_tracked_and_nothing_else(page: Page) -> None:
     assert page.track(clip, only_changed=True)[-1][1]["message"].startswith("nothing has changed")
 
 
-def test_what_was_accepted_stays(page: Page) -> None:
+def test_accepted_masks_are_not_changed(page: Page) -> None:
     clip = page.new_clip(6)
     duck = page.new_object(clip)
     page.click(clip, duck, 1)
@@ -449,7 +449,7 @@ def test_undo_and_redo_of_everything(page: Page) -> None:
     assert again == states[:-1][::-1] if len(again) < len(states) else again == states[::-1]
 
 
-def test_a_change_that_is_sent_again_is_not_done_again(open_studio: Open) -> None:
+def test_a_repeated_change_is_done_once(open_studio: Open) -> None:
     page = open_studio()
     clip = page.new_clip(4)
     media = f"/api/v1/media/{clip}"
@@ -485,7 +485,7 @@ def test_a_change_that_is_sent_again_is_not_done_again(open_studio: Open) -> Non
     assert page.post(f"{media}/undo", headers={"Idempotency-Key": "same"}).json()["what"] == titles[0]
 
 
-def test_an_undo_that_is_sent_again_is_not_done_again(page: Page) -> None:
+def test_a_repeated_undo_is_done_once(page: Page) -> None:
     clip = page.new_clip(2)
     for name in ("duck", "goose", "swan"):
         page.new_object(clip, name=name)
@@ -505,7 +505,7 @@ def test_an_undo_that_is_sent_again_is_not_done_again(page: Page) -> None:
     ],
     ids=["before the answer is kept", "before the answer is sent"],
 )
-def test_a_change_that_breaks_off_is_done_once(
+def test_an_interrupted_change_is_done_once(
     page: Page, monkeypatch: pytest.MonkeyPatch, moment: str, is_done: bool
 ) -> None:
     """A server that ends at any moment has done a change and knows its answer, or has done nothing."""
@@ -570,7 +570,7 @@ def test_a_restart_changes_nothing(open_studio: Open) -> None:
     assert page.post(f"/api/v1/media/{clip}/undo").json()["what"] == "Prompt for duck"
 
 
-def test_media_that_nobody_uses_are_closed(open_studio: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_media_are_closed(open_studio: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("masklet.server.studio.SWEEP_SECONDS", 3600.0)  # or the sweeper might close them first
     page = open_studio(limits=Limits(open_media=2))
     clips = [page.new_clip(3) for _ in range(4)]
@@ -588,7 +588,7 @@ def test_media_that_nobody_uses_are_closed(open_studio: Open, monkeypatch: pytes
 # Results.
 
 
-def test_masks_are_exported_and_come_back(page: Page) -> None:
+def test_exported_masks_can_be_imported(page: Page) -> None:
     clip = page.new_clip(5)
     page.click(clip, page.new_object(clip, name="duck", class_name="bird"))
     page.track(clip)
@@ -624,7 +624,7 @@ def test_a_project_is_exported_as_one_file(page: Page) -> None:
     assert any(one.startswith("clip 2") or "/clip 2" in one for one in names), names
 
 
-def test_what_cannot_be_exported_is_said(page: Page) -> None:
+def test_export_errors_are_reported(page: Page) -> None:
     clip = page.new_clip(3)
     for body, code in (({"format": "docx"}, 422), ({"format": "coco", "options": {"colour": 1}}, 422)):
         answer = page.post(f"/api/v1/media/{clip}/export", json=body)
@@ -676,7 +676,7 @@ def test_a_model_without_memory_is_refused_at_once(tmp_path: Path) -> None:
         create_app(Settings(data=tmp_path), Model(ImageEngine()))
 
 
-def test_every_import_format_of_the_catalogue_can_be_asked_for(page: Page) -> None:
+def test_every_import_format_of_the_catalogue_is_accepted(page: Page) -> None:
     clip = page.new_clip(1)
     formats = [one["id"] for one in page.get("/api/v1/formats").json()["imports"]]
     assert set(formats) == {"coco", "sa-v", "masks", "davis"}

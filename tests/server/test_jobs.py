@@ -53,7 +53,7 @@ def test_a_full_disk_ends_jobs_and_not_the_queue(
     database.close()
 
 
-def test_what_cannot_be_closed_is_said_and_tried_again(
+def test_failures_to_close_are_logged_and_tried_again(
     open_studio: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tried: list[int] = []

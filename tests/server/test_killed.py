@@ -75,6 +75,6 @@ def test_killed_while_it_tracks(tmp_path: Path) -> None:
         assert process.wait(PATIENCE_S) in (0, -signal.SIGTERM)
 
 
-def test_no_server_is_said_in_a_sentence() -> None:
+def test_an_unreachable_server_is_reported_in_a_sentence() -> None:
     with pytest.raises(StudioError, match="start one with masklet serve"):
         Studio("http://127.0.0.1:9").me()

@@ -14,7 +14,7 @@ def waiting(lock: TurnLock, count: int) -> None:
     wait_until(lambda: len(lock._condition._waiters) >= count, f"{count} waiting threads")  # type: ignore[attr-defined]
 
 
-def test_a_click_comes_before_jobs_that_have_waited_longer() -> None:
+def test_a_click_is_served_before_jobs_that_have_waited_longer() -> None:
     lock, order = TurnLock(), []
     lock.__enter__()
 
@@ -40,7 +40,7 @@ def test_a_click_comes_before_jobs_that_have_waited_longer() -> None:
     assert sorted(order[1:]) == ["job 1", "job 2"]
 
 
-def test_the_thread_that_has_it_may_take_it_again() -> None:
+def test_the_lock_is_reentrant() -> None:
     lock = TurnLock()
     with lock, lock:
         pass

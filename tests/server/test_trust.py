@@ -31,12 +31,12 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8100", "localhost:8100", "[::1]:8100", "127.0.0.53"])
-def test_own_names_are_answered(page: Page, host: str) -> None:
+def test_own_host_names_are_accepted(page: Page, host: str) -> None:
     assert page.get("/api/v1/me", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "192.168.0.7:8100", ""])
-def test_other_names_are_not_for_another_site_could_have_them(page: Page, host: str) -> None:
+def test_other_host_names_are_refused(page: Page, host: str) -> None:
     answer = page.get("/api/v1/projects", headers={"host": host})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "wrong_host")
 
@@ -52,11 +52,11 @@ def test_other_names_are_not_for_another_site_could_have_them(page: Page, host: 
         ({"origin": "null"}, 403),
     ],
 )
-def test_only_the_own_page_changes_something(page: Page, headers: dict[str, str], status: int) -> None:
+def test_only_the_own_page_can_change_something(page: Page, headers: dict[str, str], status: int) -> None:
     assert page.post("/api/v1/projects", json={"name": "x"}, headers=headers).status_code == status
 
 
-def test_another_sites_page_opens_no_live_line(page: Page) -> None:
+def test_another_sites_page_cannot_open_a_live_stream(page: Page) -> None:
     with (
         pytest.raises(WebSocketDisconnect),
         page.websocket_connect(LIVE, headers={"origin": "http://evil.example"}),
@@ -92,7 +92,7 @@ def test_graphs_are_four_files_and_no_others(page: Page) -> None:
 # With a login.
 
 
-def test_nobody_comes_in_without_a_token(open_studio: Open) -> None:
+def test_requests_without_a_token_are_refused(open_studio: Open) -> None:
     page = open_studio(needs_login=True, host="0.0.0.0")
     me = page.get("/api/v1/me").json()
     assert (me["user"], me["needs_login"]) == (None, True)
@@ -105,7 +105,7 @@ def test_nobody_comes_in_without_a_token(open_studio: Open) -> None:
         pass
 
 
-def test_a_token_is_kept_as_a_hash_and_opens_what_is_its_users_own(open_studio: Open, tmp_path: Path) -> None:
+def test_a_token_is_stored_as_a_hash_and_gives_access_to_its_users_data(open_studio: Open, tmp_path: Path) -> None:
     page = open_studio(needs_login=True)
     accounts = page.app.state.studio.accounts  # type: ignore[attr-defined]
     accounts.set_token("ann", TOKEN)
@@ -153,7 +153,7 @@ def test_a_cookie_is_the_browsers_own_and_ends_with_the_logout(open_studio: Open
     assert page.get("/api/v1/projects", headers={"cookie": value}).status_code == 401
 
 
-def test_whoever_guesses_has_to_wait(open_studio: Open) -> None:
+def test_repeated_wrong_tokens_are_delayed(open_studio: Open) -> None:
     page = open_studio(needs_login=True)
     page.app.state.studio.accounts.set_token("ann", TOKEN)  # type: ignore[attr-defined]
     codes = [page.post("/api/v1/login", json={"token": f"guess {n}"}).status_code for n in range(FAILURES_A_MINUTE + 1)]
@@ -164,7 +164,7 @@ def test_whoever_guesses_has_to_wait(open_studio: Open) -> None:
 # Uploads.
 
 
-def test_an_upload_is_counted_as_it_comes(open_studio: Open, tmp_path: Path) -> None:
+def test_upload_limits_apply_while_receiving(open_studio: Open, tmp_path: Path) -> None:
     page = open_studio(limits=Limits(max_bytes=5000))
     project = page.new_project()
 
@@ -189,7 +189,7 @@ def test_an_upload_is_counted_as_it_comes(open_studio: Open, tmp_path: Path) -> 
         (Limits(max_seconds=0.1), "seconds"),
     ],
 )
-def test_limits_are_named(open_studio: Open, limits: Limits, reason: str) -> None:
+def test_rejected_files_name_the_limit(open_studio: Open, limits: Limits, reason: str) -> None:
     page = open_studio(limits=limits)
     files = [("files", (f"{index}.png", png(index))) for index in range(3)]
     answer = page.post(f"/api/v1/projects/{page.new_project()}/media?as=sequence", files=files)
@@ -206,7 +206,7 @@ def test_limits_are_named(open_studio: Open, limits: Limits, reason: str) -> Non
         (b"--x--\r\n", "multipart/form-data; boundary=x", 422),
     ],
 )
-def test_an_upload_that_is_none(page: Page, body: bytes, kind: str, status: int) -> None:
+def test_a_request_that_is_not_an_upload(page: Page, body: bytes, kind: str, status: int) -> None:
     where = f"/api/v1/projects/{page.new_project()}/media"
     assert page.post(where, content=body, headers={"content-type": kind}).status_code == status
 
@@ -225,7 +225,7 @@ def test_names_are_shown_and_never_paths(page: Page, tmp_path: Path) -> None:
     assert safe_suffix("scan.NII.GZ") == ".nii.gz"
 
 
-def test_files_are_looked_at_in_a_process_of_their_own(tmp_path: Path) -> None:
+def test_files_are_probed_in_a_separate_process(tmp_path: Path) -> None:
     """Playlists open other files: they are none of the containers that are read."""
     secret = tmp_path / "secret.png"
     secret.write_bytes(png(1))
@@ -244,7 +244,7 @@ def test_files_are_looked_at_in_a_process_of_their_own(tmp_path: Path) -> None:
     assert all(isinstance(one, str) for one in found[1:]), found
 
 
-def test_a_file_that_takes_too_long_is_refused_and_the_next_one_is_not(
+def test_a_file_that_takes_too_long_is_refused_and_the_next_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = iter([3.0, PATIENCE_S])  # for the process that meets the endless file, and for the next one
@@ -264,7 +264,7 @@ def test_a_file_that_takes_too_long_is_refused_and_the_next_one_is_not(
 # Jobs.
 
 
-def test_the_queue_has_an_end(open_studio: Open) -> None:
+def test_the_queue_is_bounded(open_studio: Open) -> None:
     engine = HeldEngine(held_at=5)
     page = open_studio(engine=engine, limits=Limits(jobs_per_user=3, queued_jobs=1))
     clips = [page.new_clip(8) for _ in range(4)]
@@ -295,7 +295,7 @@ def test_the_queue_has_an_end(open_studio: Open) -> None:
     assert page.get("/metrics").text.count("masklet_jobs_ended{") >= 2
 
 
-def test_a_server_that_stops_lets_the_frame_be_finished(open_studio: Open) -> None:
+def test_a_stopping_server_finishes_the_current_frame(open_studio: Open) -> None:
     engine = HeldEngine(held_at=5)
     page = open_studio(engine=engine)
     clip = page.new_clip(40)

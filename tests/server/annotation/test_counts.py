@@ -64,7 +64,7 @@ def test_a_click_renders_and_encodes_each_candidate_once(workspace: Workspace, c
     assert {name: counts[name] for name in COUNTED} == {"shown_logits": 3, "encode_rle": 3, "decode_rle": 0}
 
 
-def test_further_points_and_another_candidate_cost_no_more(workspace: Workspace, counts: Counter[str]) -> None:
+def test_further_points_and_candidates_render_and_encode_no_more(workspace: Workspace, counts: Counter[str]) -> None:
     assert len(workspace.set_prompt(1, 0, points_xy=[(1, 1), (2, 1)], labels=[1, 1])) == 1
     assert {name: counts[name] for name in COUNTED} == {"shown_logits": 1, "encode_rle": 1, "decode_rle": 0}
     counts.clear()
@@ -85,7 +85,7 @@ def test_a_tracked_frame_encodes_each_tracked_object_once_and_decodes_none(
     assert shown == workspace.store.shown(0, FRAMES)
 
 
-def test_masks_that_the_tracker_does_not_know_are_shown_too(workspace: Workspace) -> None:
+def test_masks_unknown_to_the_tracker_are_also_shown(workspace: Workspace) -> None:
     absent = workspace.create_object().object_id
     workspace.draw_mask(absent, 2, {"size": [6, 8], "counts": "`1"})
     late = workspace.create_object().object_id

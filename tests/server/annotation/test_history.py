@@ -15,7 +15,7 @@ from masklet.server.annotation.store import AnnotatedObject, AnnotationStore
 from tests.server.annotation.conftest import prompt, row
 
 
-def test_undo_and_redo_cover_whatever_changed(store: AnnotationStore) -> None:
+def test_undo_and_redo_cover_all_changes(store: AnnotationStore) -> None:
     with store.operation("New object"):
         store.write_object(AnnotatedObject(1, "cat"))
     with store.operation("Track"):
@@ -36,7 +36,7 @@ def test_undo_and_redo_cover_whatever_changed(store: AnnotationStore) -> None:
     assert str(again) == str(after)
 
 
-def test_a_new_operation_ends_what_could_be_redone(store: AnnotationStore) -> None:
+def test_a_new_operation_clears_redo(store: AnnotationStore) -> None:
     for name in ("cat", "dog"):
         with store.operation(name):
             store.write_object(AnnotatedObject(1, name))
@@ -48,7 +48,7 @@ def test_a_new_operation_ends_what_could_be_redone(store: AnnotationStore) -> No
     assert [one.name for one in store.objects()] == ["cat"]
 
 
-def test_a_long_operation_is_parted_by_another_one(store: AnnotationStore) -> None:
+def test_a_long_operation_is_split_by_another_one(store: AnnotationStore) -> None:
     with store.operation("Track") as track:
         store.write([row(0)])
     with store.operation("Prompt"):
@@ -74,7 +74,7 @@ def test_an_operation_that_fails_leaves_nothing(store: AnnotationStore) -> None:
     assert store.history() == (None, "undone")
 
 
-def test_an_undo_that_fails_midway_leaves_all_as_it_was(store: AnnotationStore) -> None:
+def test_an_undo_that_fails_midway_changes_nothing(store: AnnotationStore) -> None:
     with store.operation("New object"):
         store.write_object(AnnotatedObject(1, "cat"))
     store._execute("CREATE TRIGGER full BEFORE UPDATE OF undone ON steps BEGIN SELECT RAISE(ABORT, 'full'); END")
@@ -86,7 +86,7 @@ def test_an_undo_that_fails_midway_leaves_all_as_it_was(store: AnnotationStore) 
     assert (store.objects(), store.history()) == ([], (None, "New object"))
 
 
-def test_answers_are_remembered_for_a_while_and_in_the_file(store: AnnotationStore, tmp_path: Path) -> None:
+def test_recent_answers_are_stored_in_the_file(store: AnnotationStore, tmp_path: Path) -> None:
     large = "x" * (LARGE_ANSWER + 1)
     for number in range(MAX_ANSWERS + 1):
         assert store.answer(f"key {number}") is None
@@ -141,7 +141,7 @@ def test_a_process_that_is_killed_has_done_all_or_nothing(tmp_path: Path, moment
     store.close()
 
 
-def test_answers_in_a_file_of_an_earlier_version_are_still_known(tmp_path: Path) -> None:
+def test_answers_in_a_file_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     store = AnnotationStore(tmp_path / "annotations.db")
     store._execute("DROP TABLE idempotency_keys")
     store._execute("CREATE TABLE answers (number INTEGER PRIMARY KEY AUTOINCREMENT, key, answer)")

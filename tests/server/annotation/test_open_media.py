@@ -28,7 +28,7 @@ def maker(folder: Path) -> Callable[[], Workspace]:
     return make
 
 
-def test_a_medium_can_be_opened_anew_while_its_former_workspace_is_closing(tmp_path: Path) -> None:
+def test_a_medium_can_be_opened_again_while_its_former_workspace_is_closing(tmp_path: Path) -> None:
     workspaces = Workspaces(limit=2, idle_seconds=-1.0)
     is_closing, go_on = threading.Event(), threading.Event()
     with workspaces.using("clip", maker(tmp_path)) as former:
@@ -58,7 +58,7 @@ def test_a_medium_can_be_opened_anew_while_its_former_workspace_is_closing(tmp_p
     store.close()
 
 
-def test_one_that_cannot_be_closed_does_not_keep_the_others_open(tmp_path: Path) -> None:
+def test_a_workspace_that_cannot_be_closed_does_not_keep_the_others_open(tmp_path: Path) -> None:
     workspaces = Workspaces(limit=9, idle_seconds=-1.0)
     closed: list[str] = []
 

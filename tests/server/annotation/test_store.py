@@ -34,7 +34,7 @@ def test_masks_as_they_were_before_they_last_changed(store: AnnotationStore) -> 
     assert store.shown_before(5, 9) == {}
 
 
-def test_a_prompt_is_shown_where_nothing_else_is(store: AnnotationStore) -> None:
+def test_a_prompts_answer_is_shown_on_untracked_frames(store: AnnotationStore) -> None:
     store.write([row(0), row(1, stale=True)])
     store.write_prompt(prompt(1))
     store.write_prompt(prompt(4))
@@ -45,7 +45,7 @@ def test_a_prompt_is_shown_where_nothing_else_is(store: AnnotationStore) -> None
     assert store.shown(0, 10, object_ids=[2]) == {}
 
 
-def test_everything_is_there_after_the_file_was_closed(store: AnnotationStore, tmp_path: Path) -> None:
+def test_everything_is_stored_after_closing_the_file(store: AnnotationStore, tmp_path: Path) -> None:
     with store.operation("Prompt"):
         store.write_prompt(prompt(3))
     store.close()
@@ -60,7 +60,7 @@ def test_everything_is_there_after_the_file_was_closed(store: AnnotationStore, t
     again.close()
 
 
-def test_a_prompt_keeps_its_own_confidence_and_an_older_one_counts_its_iou_prediction(store: AnnotationStore) -> None:
+def test_a_prompt_stores_its_confidence_and_an_older_one_uses_its_iou_prediction(store: AnnotationStore) -> None:
     answered = replace(prompt(0), iou_prediction=0.9)
     store.write_prompt(replace(answered, confidence=0.6))
     store.write_prompt(replace(answered, frame_index=1))

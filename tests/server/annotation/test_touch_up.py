@@ -31,7 +31,7 @@ def test_a_click_adds_the_part_that_it_is_in() -> None:
     assert (touched_up(DRAWN, (3.5, 1.2), 1, seen, no_need) == expected).all()
 
 
-def test_a_click_takes_away_the_part_that_it_is_in() -> None:
+def test_a_click_removes_the_part_that_it_is_in() -> None:
     seen = grid("....", ".#..", "....")
     expected = grid("....", ".#..", "....")
     assert (touched_up(DRAWN, (0.0, 2.0), 0, seen, no_need) == expected).all()
@@ -39,7 +39,7 @@ def test_a_click_takes_away_the_part_that_it_is_in() -> None:
     assert (touched_up(DRAWN, (1.0, 1.0), 0, apart, no_need) == grid("....", "#...", "##..")).all()
 
 
-def test_where_the_model_does_not_agree_the_smallest_thing_there_counts() -> None:
+def test_the_smallest_candidate_is_used_if_the_model_disagrees() -> None:
     things = [grid("..##", "..##", "..##"), grid("...#", "...#", "...."), grid("#...", "....", "....")]
     expected = grid("...#", "##.#", "##..")
     assert (touched_up(DRAWN, (3.9, 0.0), 1, DRAWN, lambda: things) == expected).all()
@@ -47,7 +47,7 @@ def test_where_the_model_does_not_agree_the_smallest_thing_there_counts() -> Non
     assert (touched_up(DRAWN, (1.0, 1.0), 0, DRAWN, lambda: things) == grid("....", "#...", "##..")).all()
 
 
-def test_nothing_is_to_be_done() -> None:
+def test_the_mask_is_unchanged_if_the_click_agrees_with_it() -> None:
     assert touched_up(DRAWN, (0.0, 1.0), 1, NOTHING, no_need) is DRAWN
     assert touched_up(DRAWN, (3.0, 0.0), 0, NOTHING, no_need) is DRAWN
     assert touched_up(DRAWN, (3.0, 0.0), 1, NOTHING, lambda: [NOTHING]) is DRAWN

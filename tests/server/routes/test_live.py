@@ -53,7 +53,7 @@ def test_frames_in_masks_out(page: Page) -> None:
         assert line.receive_json()["error"]["code"] == "invalid"
 
 
-def test_objects_come_and_go(page: Page) -> None:
+def test_objects_are_added_and_removed(page: Page) -> None:
     with page.websocket_connect(LIVE) as line:
         line.send_json({"source": None})
         shown = []
@@ -66,7 +66,7 @@ def test_objects_come_and_go(page: Page) -> None:
         assert shown == [[1], [1, 2], [2], [2]]
 
 
-def test_frames_give_way_to_newer_ones(open_studio: Open) -> None:
+def test_newer_frames_replace_waiting_ones(open_studio: Open) -> None:
     engine = SeeingEngine()
     page = open_studio(engine=engine)
     with page.websocket_connect(LIVE) as line:
@@ -88,7 +88,7 @@ def test_frames_give_way_to_newer_ones(open_studio: Open) -> None:
         assert last["dropped"] == 6 - len(engine.seen)
 
 
-def test_frames_of_another_size_end_the_line(page: Page) -> None:
+def test_frames_of_another_size_end_the_stream(page: Page) -> None:
     with page.websocket_connect(LIVE) as line:
         line.send_json({"source": None, "max_side": 64})
         line.send_bytes(png(0))
@@ -97,7 +97,7 @@ def test_frames_of_another_size_end_the_line(page: Page) -> None:
         assert "one size" in line.receive_json()["error"]["message"]
 
 
-def test_there_are_only_so_many_lines(open_studio: Open) -> None:
+def test_the_number_of_streams_is_limited(open_studio: Open) -> None:
     page = open_studio(limits=Limits(live_streams=1))
     with page.websocket_connect(LIVE) as line:
         line.send_json({"source": None})
@@ -109,13 +109,13 @@ def test_there_are_only_so_many_lines(open_studio: Open) -> None:
         assert line.receive_json()["frame_index"] == 0
 
 
-def test_no_address_is_opened_by_itself(page: Page) -> None:
+def test_addresses_are_not_opened_unless_allowed(page: Page) -> None:
     with page.websocket_connect(LIVE) as line:
         line.send_json({"source": "rtsp://10.0.0.1/secret"})
         assert "--allow-stream" in line.receive_json()["error"]["message"]
 
 
-def test_a_frame_that_is_none_ends_the_line_with_a_reason(page: Page) -> None:
+def test_an_invalid_frame_ends_the_stream_with_a_reason(page: Page) -> None:
     with page.websocket_connect(LIVE) as line:
         line.send_json({"source": None})
         line.send_bytes(b"no picture")
