@@ -21,7 +21,7 @@ def test_whole_numbers_become_ints(value: Any) -> None:
 @pytest.mark.parametrize(
     "value", [True, np.bool_(True), 2.5, "3", None, float("nan"), float("inf"), [3], np.array([1, 2])]
 )
-def test_what_is_not_whole_is_refused(value: Any) -> None:
+def test_numbers_that_are_not_whole_are_refused(value: Any) -> None:
     with pytest.raises(PromptError, match="object_id must be a whole number, got"):
         check_whole("object_id", value, error=PromptError)
 

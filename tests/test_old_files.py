@@ -82,7 +82,7 @@ def test_sessions_of_all_policies_continue(policy: str) -> None:
     assert [masks.frame_index for masks in tracker.run(start=23)] == [23]
 
 
-def test_a_session_of_a_newer_version_says_what_wrote_it(tmp_path: Path) -> None:
+def test_a_session_of_a_newer_version_names_the_version(tmp_path: Path) -> None:
     path = tmp_path / "newer.masklet"
     with zipfile.ZipFile(WRITTEN / "session.masklet") as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
@@ -137,7 +137,7 @@ def test_a_photo_still_has_its_mask(page: Page) -> None:
     assert [(mask["object_id"], mask["area"]) for mask in frame["objects"]] == [(1, 24)]
 
 
-def test_an_old_annotation_file_gets_the_columns_that_are_new(page: Page, tmp_path: Path) -> None:
+def test_an_old_annotation_file_gets_the_new_columns(page: Page, tmp_path: Path) -> None:
     clip = media(page)["video"]
     page.timeline(clip)
     with closing(sqlite3.connect(tmp_path / "studio" / "media" / clip / "annotations.db")) as database:
@@ -146,7 +146,7 @@ def test_an_old_annotation_file_gets_the_columns_that_are_new(page: Page, tmp_pa
             assert present >= set(COLUMNS)
 
 
-def test_an_annotation_file_of_a_later_format_says_what_wrote_it(page: Page, tmp_path: Path) -> None:
+def test_an_annotation_file_of_a_later_format_names_the_version(page: Page, tmp_path: Path) -> None:
     clip = media(page)["video"]
     with closing(sqlite3.connect(tmp_path / "studio" / "media" / clip / "annotations.db")) as database, database:
         database.execute("CREATE TABLE written_by (id INTEGER PRIMARY KEY, format, masklet)")

@@ -94,7 +94,7 @@ def test_the_encoder_gets_a_box_as_two_points_before_the_clicks() -> None:
     assert labels.tolist() == [PointLabel.BOX_TOP_LEFT, PointLabel.BOX_BOTTOM_RIGHT, PointLabel.FOREGROUND]
 
 
-def test_a_single_click_is_ambiguous_until_it_corrects_something() -> None:
+def test_a_single_click_is_ambiguous_unless_it_corrects_a_mask() -> None:
     assert Prompt.of_click((1, 2)).is_ambiguous
     assert not PROMPTS["corrected points"].is_ambiguous
     assert PROMPTS["corrected points"].is_single_click

@@ -63,7 +63,7 @@ def automatic_mask() -> AutomaticMask:
 # What `repr` says.
 
 
-def test_reprs_say_what_matters_and_dump_no_arrays() -> None:
+def test_reprs_are_short_and_contain_no_arrays() -> None:
     assert repr(result()) == (
         "SegmentResult(2 candidates of 60 x 40, confidences 0.90, 0.61, areas 16.7 %, 4.2 %, object score 5.0)"
     )
@@ -110,7 +110,7 @@ def test_configurations_show_what_differs_from_the_defaults() -> None:
     assert repr(AutomaticConfig(min_iou=0.5)) == "AutomaticConfig(min_iou=0.5)"
 
 
-def test_workers_say_what_they_work_on() -> None:
+def test_reprs_of_workers_name_what_they_work_on() -> None:
     tracker = Tracker(FakeEngine(), pictures(3))
     tracker.prompt(2, 0, points_xy=[(1, 1)])
     assert "objects [2]" in repr(tracker)
@@ -131,7 +131,7 @@ def test_a_prediction_knows_its_picture_without_a_copy() -> None:
     assert prediction.rgb is image.rgb
 
 
-def test_an_overlay_is_drawn_on_the_picture_that_is_known_given_or_plain() -> None:
+def test_an_overlay_is_drawn_on_the_known_picture_a_given_one_or_a_plain_one() -> None:
     corner = (39, 59)  # far from every mask
     assert np.asarray(result().overlay())[corner].tolist() == [128] * 3
     assert np.asarray(result(rgb=None).overlay())[corner].tolist() == [BACKGROUND] * 3
@@ -184,7 +184,7 @@ def test_plots_return_their_axes() -> None:
         pyplot.close(new.figure)
 
 
-def test_without_matplotlib_a_plot_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_a_plot_explains_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(ConfigError, match=r'pip install "masklet\[plot\]"'):
         result().plot()
@@ -252,7 +252,7 @@ def test_an_automatic_mask_goes_to_coco_and_back() -> None:
     assert back.rle == automatic_mask().rle
 
 
-def test_what_is_no_mask_is_refused() -> None:
+def test_inputs_that_are_not_masks_are_refused() -> None:
     with pytest.raises(DataError, match=r"polygons do not include the image size: give size_hw"):
         FrameMasks.from_coco([{"id": 3, "segmentation": [[0, 0, 5, 0, 5, 5]]}])
     with pytest.raises(DataError, match="annotation 3: segmentation must have the size"):
@@ -285,7 +285,7 @@ def test_results_go_to_supervision_and_back() -> None:
         FrameMasks.from_supervision(supervision.Detections(xyxy=np.array([[0, 0, 5, 5]], np.float32)))
 
 
-def test_without_supervision_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_supervision_the_error_explains_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "supervision", None)
     with pytest.raises(DataError, match="pip install supervision"):
         result().to_supervision()

@@ -29,7 +29,7 @@ CARD = {
 }
 
 
-def test_contestants_take_turns_and_nobody_is_always_first() -> None:
+def test_contestants_alternate_in_changing_order() -> None:
     order = []
 
     def running(name: str, answer: float) -> Contestant:
@@ -44,7 +44,7 @@ def test_contestants_take_turns_and_nobody_is_always_first() -> None:
     assert (first.runs, first.deviation, second.deviation) == (3, 0.0, 0.5)
 
 
-def test_deviation_of_nothing_is_what_is_there() -> None:
+def test_deviation_from_zeros_is_absolute() -> None:
     zeros = np.zeros(3, np.float32)
     assert deviation(zeros, zeros) == 0
     assert deviation(zeros + 2, zeros) == 2
@@ -100,7 +100,7 @@ def test_commands_run_in_their_own_processes() -> None:
 
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'wait4')", reason="children are measured with wait4")
-def test_a_command_answers_for_its_own_memory_only() -> None:
+def test_peak_memory_of_a_command_excludes_the_parent_process() -> None:
     own = np.ones(400_000_000, np.uint8)  # as the stages leave behind, which are measured first
     (result,) = run_commands({"version": ["--version"]}, 1)
     assert result.peak_bytes < own.nbytes

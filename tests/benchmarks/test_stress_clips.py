@@ -90,7 +90,7 @@ def film(*actors: Actor, camera: View | None = None, shutter: float = 0.0) -> Fi
     return Film(10, actors, lambda time: sky, lambda time: camera or View(), shutter)
 
 
-def test_who_is_in_front_owns_the_pixel() -> None:
+def test_the_front_object_owns_the_pixel() -> None:
     behind = Actor(square(10), lambda time: Pose(200, 100, 40), 1)
     before = Actor(square(250), lambda time: Pose(220, 100, 40), 2)
     rgb, owners = film(behind, before).frame(0)
@@ -107,7 +107,7 @@ def test_the_camera_moves_and_enlarges_all_alike() -> None:
     assert len(rows) == pytest.approx(6400, rel=0.03)
 
 
-def test_what_moves_while_the_shutter_is_open_is_smeared() -> None:
+def test_motion_during_exposure_is_blurred() -> None:
     actor = Actor(square(255), lambda time: Pose(100 + 30 * time, 100, 40), 1, throws_shadow=False)
     rgb, owners = film(actor, shutter=1.0).frame(0)
     grey = rgb[100, 85:130, 0].astype(int)

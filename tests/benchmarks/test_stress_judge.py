@@ -45,7 +45,7 @@ def test_an_absent_object_that_is_seen_on_another_is_switched_too() -> None:
     assert (sight.visible, sight.claimed, sight.j) == (0, 100, 0.0)
 
 
-def test_what_nobody_judged_counts_for_nothing() -> None:
+def test_void_does_not_count() -> None:
     truth = owners()
     truth[:, 10:20] = VOID
     assert see(1, claim(0, 20), truth) == see(1, claim(0, 10), truth)
@@ -66,7 +66,7 @@ def test_the_time_to_find_it_again_is_counted_from_its_return() -> None:
     assert (verdict.num_never_found, verdict.num_absent, verdict.num_ghosts) == (0, 3, 1)
 
 
-def test_what_is_never_found_took_as_long_as_it_was_there() -> None:
+def test_an_object_never_found_counts_with_all_its_frames() -> None:
     verdict = judge("clip", "failure", "policy", 1, [[HERE, *[GONE] * 5, WRONG, WRONG, WRONG]])
     assert verdict is not None
     assert (verdict.found_after, verdict.num_never_found) == ((3,), 1)
@@ -86,5 +86,5 @@ def test_ways_back_and_forth_are_judged_apart() -> None:
     assert verdict.num_judged == 6
 
 
-def test_nothing_to_judge_is_no_verdict() -> None:
+def test_a_clip_without_judged_frames_has_no_verdict() -> None:
     assert judge("clip", "failure", "policy", 1, [[]]) is None

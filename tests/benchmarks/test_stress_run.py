@@ -21,7 +21,7 @@ def follow(trackers: list[Tracker[int]], count: int) -> list[list[FrameMasks]]:
     return shown
 
 
-def test_what_two_policies_ask_alike_is_computed_once() -> None:
+def test_equal_requests_of_two_policies_are_computed_once() -> None:
     configs = [MemoryConfig(policy=name) for name in ("official", "reliable", "tree")]
     engine = FakeEngine()
     shared = Shared(engine)

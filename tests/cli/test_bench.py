@@ -33,7 +33,7 @@ def test_stages_of_nano_are_printed_and_saved(run: Run, tmp_path: Path) -> None:
         (["commands", "--model", "sam2.1-tiny", "--random-weights"], "leave --random-weights out"),
     ],
 )
-def test_what_cannot_be_measured_says_why(run: Run, arguments: list[str], message: str) -> None:
+def test_measurements_that_cannot_be_made_give_the_reason(run: Run, arguments: list[str], message: str) -> None:
     answer = run("bench", *arguments)
     assert answer.status == 2
     assert message in answer.err

@@ -129,7 +129,7 @@ def test_impossible_requests(here: Path, run: Run, toy: Checkpoint, arguments: l
     assert [path.name for path in here.iterdir()] == ["model.pt"]
 
 
-def test_models_of_our_own_kind_have_no_other_layout(here: Path, run: Run) -> None:
+def test_models_of_masklets_own_kind_have_no_other_layout(here: Path, run: Run) -> None:
     weights = SAM2(NANO_CONFIG).state_dict()
     save_checkpoint(Checkpoint(NANO_CONFIG, weights), here / "nano.safetensors")
     run("convert", "nano.safetensors", "nano.pt").fails_with("only masklet's own layout can hold it")

@@ -202,7 +202,7 @@ def test_results_are_not_replaced_without_force(photo: Path, engine: FakeEngine,
     assert Path("out/photo.mask.png").stat().st_mtime_ns != before
 
 
-def test_a_place_that_cannot_be_written(photo: Path, engine: FakeEngine, run: Run) -> None:
+def test_an_output_that_cannot_be_written(photo: Path, engine: FakeEngine, run: Run) -> None:
     run("segment", photo, "--point", "1,2", "--out", "photo.png/out").fails_with(
         "cannot create the folder photo.png/out"
     )

@@ -180,7 +180,9 @@ def test_bad_input(arguments: list[object], said: str, here: Path, clip: Path, r
         ("text.mp4", b"not a video" * 100, "text.mp4"),
     ],
 )
-def test_what_is_no_video(name: str, content: bytes | None, said: str, here: Path, run: Run) -> None:
+def test_files_that_are_not_videos_are_refused(
+    name: str, content: bytes | None, said: str, here: Path, run: Run
+) -> None:
     if content is not None:
         (here / name).write_bytes(content)
     run("track", name, "--point", "1,2").fails_with(said)

@@ -248,7 +248,7 @@ def test_everything(engine: TorchEngine, photo: ByteArray) -> None:
             np.testing.assert_array_equal(decode_rle(same["segmentation"]), mask["segmentation"])
 
 
-def test_own_points_and_small_regions(engine: TorchEngine, photo: ByteArray) -> None:
+def test_custom_points_and_small_regions(engine: TorchEngine, photo: ByteArray) -> None:
     found = {}
     for area in (0, 20):
         generator = SAM2AutomaticMaskGenerator(
@@ -317,7 +317,7 @@ def test_a_video_from_click_to_removal(
     assert state["obj_ids"] == []
 
 
-def test_a_video_is_what_the_tracker_makes_of_it(
+def test_the_video_predictor_gives_the_masks_of_the_tracker(
     engine: TorchEngine, video_predictor: SAM2VideoPredictor, frames: list[ByteArray]
 ) -> None:
     state = video_predictor.init_state(np.stack(frames))
@@ -344,7 +344,7 @@ def test_points_add_up_or_replace_each_other(video_predictor: SAM2VideoPredictor
     assert not torch.equal(shown[0], shown[2])
 
 
-def test_a_mask_and_taking_it_back(video_predictor: SAM2VideoPredictor, frames: list[ByteArray]) -> None:
+def test_a_mask_prompt_can_be_removed(video_predictor: SAM2VideoPredictor, frames: list[ByteArray]) -> None:
     state = video_predictor.init_state(frames)
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[20:70, 30:90] = True
@@ -387,7 +387,7 @@ VIDEO_MISTAKES: list[tuple[dict[str, Any], type[MaskletError], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), VIDEO_MISTAKES)
-def test_mistakes_with_videos_leave_no_object_behind(
+def test_invalid_video_prompts_leave_no_object_behind(
     video_predictor: SAM2VideoPredictor,
     frames: list[ByteArray],
     arguments: dict[str, Any],
@@ -449,7 +449,7 @@ def test_models_are_built_from_a_checkpoint(tmp_path: Path, photo: ByteArray) ->
         build_sam2("my_model.yaml", device="cpu")
 
 
-def test_nano_works_behind_the_same_interface(photo: ByteArray, frames: list[ByteArray]) -> None:
+def test_nano_works_with_the_official_interface(photo: ByteArray, frames: list[ByteArray]) -> None:
     predictor = SAM2ImagePredictor(build_sam2(None, "nano", device="cpu"))
     predictor.set_image(photo)
     assert predictor.predict(**CLICK)[0].shape == (3, HEIGHT, WIDTH)

@@ -37,7 +37,7 @@ def test_a_report_counts(tmp_path: Path) -> None:
     assert not report.faults
 
 
-def test_a_report_goes_on_after_each_fault(tmp_path: Path) -> None:
+def test_a_check_continues_after_each_fault(tmp_path: Path) -> None:
     root = write_images(tmp_path / "cats", "abcdefghi")
     (root / "masks/a.png").unlink()
     (root / "images/b.jpg").unlink()
@@ -110,7 +110,7 @@ def test_labelled_frames_become_images_with_their_tracks(tmp_path: Path) -> None
     assert '"track_id": 3' in (tmp_path / "out/annotations/instances_all.json").read_text()
 
 
-def test_nothing_is_overwritten_and_no_half_is_left(tmp_path: Path) -> None:
+def test_a_conversion_never_overwrites_and_leaves_no_partial_result(tmp_path: Path) -> None:
     data = open_dataset(write_images(tmp_path / "in"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out/precious").touch()
@@ -124,7 +124,7 @@ def test_nothing_is_overwritten_and_no_half_is_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
-def test_a_sheet_shows_every_source_and_what_cannot_be_shown(tmp_path: Path) -> None:
+def test_a_sheet_shows_every_source_and_the_errors_of_unreadable_files(tmp_path: Path) -> None:
     for name in ("cats", "dogs"):
         write_images(tmp_path / name, "abcd")
     write_clip(tmp_path / "walk/frames", tmp_path / "walk/masks", 3)

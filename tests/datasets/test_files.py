@@ -53,7 +53,7 @@ def in_tag(orientation: int) -> dict[str, Any]:
         ("tif", in_tag),
     ],
 )
-def test_headers_know_an_orientation_wherever_it_stands(
+def test_header_sizes_respect_every_kind_of_orientation_tag(
     suffix: str, options: Callable[[int], dict[str, Any]], orientation: int, tmp_path: Path
 ) -> None:
     path = tmp_path / f"photo.{suffix}"

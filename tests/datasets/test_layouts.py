@@ -53,7 +53,7 @@ def test_folders_of_images_and_clips_side_by_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arrangement", ["object/frame", "image/object"])
-def test_one_png_an_object_may_overlap_and_have_void(tmp_path: Path, arrangement: str) -> None:
+def test_one_png_per_object_may_overlap_and_have_void(tmp_path: Path, arrangement: str) -> None:
     save(tmp_path / "images" / "a.jpg", rgb())
     for object_id, box in {2: (5, 5, 30, 30), 300: (10, 10, 20, 20)}.items():
         name = f"{object_id}/a.png" if arrangement == "object/frame" else f"a/{object_id}.png"
@@ -159,7 +159,7 @@ def test_sa_v_has_labels_on_every_fourth_frame(tmp_path: Path) -> None:
     assert (quick.num_frames, quick.labelled_frames) == (9, (0, 4, 8))
 
 
-def test_automatic_masklets_stand_in_or_come_beside(tmp_path: Path) -> None:
+def test_automatic_masklets_replace_missing_manual_ones_or_are_added(tmp_path: Path) -> None:
     write_clip(tmp_path / "in/clip/frames", tmp_path / "in/clip/masks", 5)
     convert_dataset(open_dataset(tmp_path / "in"), tmp_path / "sav", "sa-v")
     manual = tmp_path / "sav/clip_manual.json"
@@ -185,7 +185,7 @@ def test_shards_hold_images_overlapping_masks_and_clips(tmp_path: Path) -> None:
         assert source.frame(2).rgb.shape == (*SIZE_HW, 3)
 
 
-def test_samples_come_from_a_window_of_shards_that_wanders_over_all() -> None:
+def test_samples_come_from_a_moving_window_of_shards() -> None:
     counts = [10] * 40
     images = ShardImages([Path(f"{row}.tar") for row in range(40)], counts, "s")
 
@@ -274,7 +274,7 @@ def _broken_rle(root: Path) -> None:
         (lambda root: write_tar(root / "0.tar", {"a.jpg": b"x"}), r"sample 'a' has no masks"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, break_it: Breakage, message: str) -> None:
+def test_faulty_data_sets_are_refused_with_a_reason(tmp_path: Path, break_it: Breakage, message: str) -> None:
     break_it(tmp_path)
     read_shard.cache_clear()
     with pytest.raises(DataError, match=message):

@@ -20,7 +20,7 @@ from .tiny import write_images
         ("C:\\data", DataSpec(root="C:\\data")),
     ],
 )
-def test_a_data_set_of_a_mixture_is_one_word(text: str, expected: DataSpec) -> None:
+def test_a_data_set_of_a_mixture_is_parsed_from_one_argument(text: str, expected: DataSpec) -> None:
     assert DataSpec.parse(text) == expected
 
 
@@ -31,7 +31,7 @@ def test_a_path_that_exists_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["data:0", "data:-1", "data:inf", "data:nan", "data?colour=red"])
-def test_what_cannot_be_meant_is_refused(text: str) -> None:
+def test_invalid_specs_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="data"):
         DataSpec.parse(text)
 

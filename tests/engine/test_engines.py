@@ -88,7 +88,7 @@ def test_engines_agree_on_a_track(photo: ByteArray) -> None:
         assert (one == other).mean() > 0.999
 
 
-def test_a_batch_answers_as_its_objects_do_alone(engine: Engine[Any], photo: ByteArray) -> None:
+def test_a_batch_gives_the_same_results_as_single_objects(engine: Engine[Any], photo: ByteArray) -> None:
     asked = prompts(photo.shape[:2])
     together = answer(engine, photo, asked)
     for prompt, one in zip(asked, together, strict=True):
@@ -175,7 +175,9 @@ def test_official_rules_run_on_any_engine(engine: Engine[Any], photo: ByteArray)
         ("nano", {"precision": "bf16"}, EngineError, "in fp32"),
     ],
 )
-def test_what_cannot_be_opened_says_why(name: str, options: dict[str, str], error: type, message: str) -> None:
+def test_models_that_cannot_be_opened_give_the_reason(
+    name: str, options: dict[str, str], error: type, message: str
+) -> None:
     with pytest.raises(error, match=message):
         open_engine(name, **options)
 
@@ -194,7 +196,7 @@ def test_a_folder_that_was_exported_earlier_still_loads() -> None:
         ModelSpec.from_dict(spec.to_dict() | {"tracks_with_wings": True})
 
 
-def test_the_embedded_model_says_the_same_as_its_configuration() -> None:
+def test_the_embedded_model_equals_its_configuration() -> None:
     pytest.importorskip("torch", reason="the configuration is the torch model's")
     from masklet.model.config import NANO_CONFIG
 

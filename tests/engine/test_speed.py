@@ -72,7 +72,7 @@ def test_engines_pool_alike() -> None:
     np.testing.assert_allclose(onnx[0, 0, 0, 0, 0], values[0, 0, 0, :2, :2].mean(), rtol=1e-6)
 
 
-def test_bf16_is_chosen_only_where_speed_is_asked_for_and_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_is_used_only_for_speed_on_processors_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     for has_bf16, speed, expected in ((True, "fast", "bf16"), (True, "exact", "fp32"), (False, "fast", "fp32")):
         monkeypatch.setattr(torch_engine, "computes_in_bf16", lambda has_bf16=has_bf16: has_bf16)

@@ -112,7 +112,7 @@ def test_curves_are_kept_in_the_model_folder(tmp_path: Path) -> None:
         read_spec(folder)
 
 
-def test_no_model_folder_no_curves(tmp_path: Path) -> None:
+def test_curves_are_written_into_model_folders_only(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is not an exported model"):
         write_curves(tmp_path, {})
 

@@ -80,7 +80,7 @@ def test_overall_is_the_mean_over_sources_not_over_objects(tmp_path: Path, oracl
     assert report.overall["miou@1"] == pytest.approx((1 + 17 / 32) / 2)
 
 
-def test_void_pixels_count_for_nothing(tmp_path: Path, oracle: OracleEngine) -> None:
+def test_void_pixels_do_not_count(tmp_path: Path, oracle: OracleEngine) -> None:
     labels = rectangle(16, 0, 32, 32, 255, onto=rectangle(0, 0, 16, 32))
     write_pair(tmp_path / "images/a.png", tmp_path / "masks/a.png", labels, seen=rectangle(0, 0, 32, 32))
     assert evaluate_clicks(oracle, tmp_path, clicks=1).overall["miou@1"] == 1
@@ -116,7 +116,7 @@ def test_the_prediction_after_the_last_click_is_kept(root: Path) -> None:
     assert np.isclose(report.objects[0].area_fraction, (32 / SIZE) ** 2)
 
 
-def test_number_of_clicks_goes_on_until_the_highest_level(root: Path) -> None:
+def test_clicks_continue_until_the_highest_level(root: Path) -> None:
     engine = OracleEngine(flaw="half")
     report = evaluate_clicks(engine, root / "dogs", clicks=1, box=False, noc=True)
     assert report.overall == pytest.approx(

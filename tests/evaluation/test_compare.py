@@ -27,13 +27,13 @@ def test_a_gain_everywhere_is_sure() -> None:
     assert found.p_value == 2**-11
 
 
-def test_a_gain_on_three_clips_is_no_proof() -> None:
+def test_a_gain_on_three_clips_is_not_significant() -> None:
     found = bootstrap(pairs({"a": [[0.1]], "b": [[0.2]], "c": [[0.3]], "d": [[0.0]]}), "J")
     assert found is not None
     assert found.p_value == 0.25
 
 
-def test_gains_and_losses_of_one_size_are_chance() -> None:
+def test_equal_gains_and_losses_are_not_significant() -> None:
     found = bootstrap(pairs({"a": [[0.1], [-0.1], [0.1], [-0.1]]}), "J")
     assert found is not None
     assert found.low < 0 < found.high
@@ -56,7 +56,7 @@ def test_where_a_row_is_one_clip_clips_are_drawn() -> None:
     assert (found.low, found.high) == pytest.approx(np.percentile(draws, [2.5, 97.5]), abs=0.02)
 
 
-def test_one_clip_says_nothing_about_others() -> None:
+def test_a_single_clip_gives_no_interval() -> None:
     assert bootstrap(pairs({"a": [[0.2, 0.3]]}), "J") is None
     assert bootstrap(pairs({"a": [[0.2], [0.3]]}), "F") is None
 

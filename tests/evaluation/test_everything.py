@@ -35,7 +35,7 @@ def test_recall_is_the_mean_over_ten_thresholds() -> None:
     assert "AR@1000_large" not in scores
 
 
-def test_precision_falls_with_what_is_not_there() -> None:
+def test_precision_falls_with_false_masks() -> None:
     truth = [mask(0, 0, 40, 40)]
     right, wrong = mask(0, 0, 40, 40, score=0.5), mask(44, 44, 60, 60, score=0.9)
     assert score_images([image([right], truth)])["AP"] == pytest.approx(1)
@@ -67,7 +67,7 @@ def test_an_engine_that_sees_all_finds_all(tmp_path: Path) -> None:
     assert document["settings"]["automatic"]["points_per_side"] == 8
 
 
-def test_images_without_objects_are_no_measure(tmp_path: Path) -> None:
+def test_images_without_objects_cannot_be_evaluated(tmp_path: Path) -> None:
     write_pair(tmp_path / "images/a.png", tmp_path / "masks/a.png", np.zeros((64, 64), np.uint8))
     with pytest.raises(DataError, match="none of the 1 images has an object"):
         evaluate_everything(OracleEngine(), tmp_path, config=GRID)

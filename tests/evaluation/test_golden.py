@@ -59,7 +59,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not embedded_folder("nano").is_dir(), reason="this checkout has no embedded model")
-def test_nano_scores_what_it_scored(clips: Path) -> None:
+def test_nano_scores_equal_the_golden_ones(clips: Path) -> None:
     engine = open_engine("nano", num_threads=1)
     rows = {}
     for prompt in ("mask", "box"):

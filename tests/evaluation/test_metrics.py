@@ -43,7 +43,7 @@ def test_boundary_lies_between_pixels_that_differ_and_not_on_the_image_border() 
     assert not boundary_map(np.ones((3, 4), bool)).any()
 
 
-def test_boundary_of_nothing_against_something_scores_nothing() -> None:
+def test_boundary_score_is_0_if_only_one_mask_is_empty() -> None:
     assert boundary_measure(np.zeros((60, 60), bool), blobs(1, (60, 60))) == 0
     assert boundary_measure(blobs(1, (60, 60)), np.zeros((60, 60), bool)) == 0
 
@@ -108,7 +108,7 @@ def test_the_image_border_is_a_border() -> None:
     assert next_click(np.zeros_like(truth), truth) == Click(5, 5, 1)
 
 
-def test_click_goes_to_the_larger_error_and_says_which_kind() -> None:
+def test_click_goes_to_the_larger_error_with_its_label() -> None:
     truth, predicted = np.zeros((40, 60), bool), np.zeros((40, 60), bool)
     truth[5:10, 5:10] = True
     predicted[20:35, 40:55] = True

@@ -88,7 +88,7 @@ def test_interactive_shows_the_worst_frame(tmp_path: Path) -> None:
     assert [path.name for path in save_worst(report, data.clips, tmp_path / "out")] == ["01_c_00001_1.png"]
 
 
-def test_an_image_that_has_gone_is_named(images: Path, tmp_path: Path) -> None:
+def test_a_missing_image_is_named(images: Path, tmp_path: Path) -> None:
     data = open_dataset(images)
     report = evaluate_clicks(OracleEngine(), data, clicks=1)
     (images / "images/bad.png").unlink()

@@ -39,7 +39,7 @@ def printed(table: object) -> str:
     return capture.get()
 
 
-def test_clicks_document_has_what_the_issue_names() -> None:
+def test_clicks_document_has_all_fields() -> None:
     document = json.loads(json.dumps(clicks_report().to_dict("masklet evaluate clicks data")))
     assert document["sources"]["cats"] == pytest.approx(
         {"miou@1": 0.3, "miou@1_best": 0.8, "miou@3": 0.5, "miou@5": 0.7, "miou@box": 0.9, "num_objects": 2}
@@ -55,7 +55,7 @@ def test_clicks_document_has_what_the_issue_names() -> None:
     ("count", "names"),
     [(1, {"miou@1"}), (2, {"miou@1", "miou@2"}), (4, {"miou@1", "miou@3", "miou@4"})],
 )
-def test_only_clicks_that_were_given_are_reported(count: int, names: set[str]) -> None:
+def test_only_clicks_that_were_made_are_reported(count: int, names: set[str]) -> None:
     report = ClicksReport("nano", "numpy", count, (clicks_on("cats", *[0.5] * count, box=None),))
     assert set(report.overall) == names | {"miou@1_best"}
 
@@ -66,7 +66,7 @@ def test_number_of_clicks_to_reach_an_iou() -> None:
     assert record.clicks_to_reach(0.9) is None
 
 
-def test_vos_document_has_what_the_issue_names() -> None:
+def test_vos_document_has_all_fields() -> None:
     report = VosReport(
         "nano", "numpy", "vos click", (track("a", 1, 0.2, 0.4), track("a", 2, 0.4, 0.6), track("b", 1, 1, 1))
     )
@@ -100,7 +100,7 @@ def test_comparison_lists_what_changed() -> None:
     assert comparison.unmatched == ()
 
 
-def test_comparison_says_which_rows_only_one_run_has() -> None:
+def test_comparison_lists_rows_that_only_one_run_has() -> None:
     fewer = ClicksReport("nano", "numpy", 1, (clicks_on("dogs", 0.5),)).to_dict()
     comparison = compare(clicks_report().to_dict(), fewer)
     assert comparison.unmatched == ("cats",)

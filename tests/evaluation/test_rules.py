@@ -77,7 +77,7 @@ def test_lvos_lists_its_unseen_clips(tmp_path: Path) -> None:
     assert (group_of("a", 1), group_of("b", 1)) == ("seen", "unseen")
 
 
-def test_without_such_files_nobody_says(tmp_path: Path) -> None:
+def test_without_such_files_there_are_no_groups(tmp_path: Path) -> None:
     write_pair(tmp_path / "JPEGImages/a/0.png", tmp_path / "Annotations/a/0.png", rectangle(0, 0, 9, 9))
     assert read_groups(open_dataset(tmp_path).clips)("a", 1) is None
 

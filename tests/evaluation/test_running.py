@@ -68,19 +68,19 @@ def test_processes_need_to_know_the_engine() -> None:
         RunOptions(processes=0)
 
 
-def test_what_goes_wrong_in_a_process_is_raised_as_it_is(tmp_path: Path) -> None:
+def test_errors_of_a_process_are_raised_unchanged(tmp_path: Path) -> None:
     journal = tmp_path / "a.jsonl"
     with pytest.raises(DataError, match="5 is unlucky"):
         run(Squares(fails_on=5), processes=2, open_engine=OracleEngine, journal=journal)
     assert run(Squares(), journal=journal) == EXPECTED
 
 
-def test_a_process_that_dies_is_an_error_and_no_wait_for_ever() -> None:
+def test_a_killed_process_raises_an_error() -> None:
     with pytest.raises(EngineError, match="a process of the evaluation died"):
         run(Squares(dies_on=1), processes=2, open_engine=OracleEngine)
 
 
-def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_run_continues_where_it_stopped(tmp_path: Path) -> None:
     journal = tmp_path / "a.jsonl"
     with pytest.raises(KeyboardInterrupt):
         run(Squares(interrupt_on=4), journal=journal)
@@ -90,7 +90,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert calls == [(1, 2, "squares"), (2, 2, "squares")]
 
 
-def test_a_line_that_breaks_off_is_done_again(tmp_path: Path) -> None:
+def test_a_truncated_journal_line_is_computed_again(tmp_path: Path) -> None:
     journal = tmp_path / "a.jsonl"
     run(Squares(), journal=journal)
     journal.write_text(journal.read_text()[:-20])
@@ -114,7 +114,7 @@ def test_another_run_does_not_take_up_the_file(tmp_path: Path) -> None:
         run(Squares(), journal=journal)
 
 
-def test_records_come_back_as_they_were(tmp_path: Path) -> None:
+def test_records_round_trip(tmp_path: Path) -> None:
     """Reports made from a journal equal those made at once, to the last bit."""
     for index in range(3):
         write_pair(
@@ -137,7 +137,7 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
         assert again.images_encoded == 0
 
 
-def test_the_journal_says_what_it_is_of(tmp_path: Path) -> None:
+def test_the_journal_begins_with_its_task(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "a.jsonl", Square, {"task": "squares"})
     assert journal.load() == {}
     journal.add("one", [Square(1, 1)])

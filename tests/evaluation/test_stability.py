@@ -38,7 +38,7 @@ def test_an_object_that_only_moves_is_steady() -> None:
     assert measured(MOVING) == Stability(1.0, 1.0, 0.0, 0.0, 7)
 
 
-def test_a_constant_error_is_no_flicker() -> None:
+def test_a_constant_error_is_not_flicker() -> None:
     found = measured([widened(mask, 4) for mask in MOVING])
     assert found.warped_iou == 1
     assert found.jitter == 0
@@ -52,7 +52,7 @@ def test_a_constant_error_is_no_flicker() -> None:
     ],
     ids=["shaking", "pulsing"],
 )
-def test_what_jumps_about_is_unsteady(unsteady: list[Array]) -> None:
+def test_a_jumping_mask_is_unsteady(unsteady: list[Array]) -> None:
     found = measured(unsteady)
     assert found.warped_iou < 0.9
     assert found.jitter > 5  # thousandths of the diagonal, 233 pixels
@@ -64,19 +64,19 @@ def test_a_mask_that_goes_out_for_a_frame_costs_two_pairs() -> None:
     assert measured(flashing).warped_iou == pytest.approx(5 / 7)
 
 
-def test_what_the_object_itself_does_is_in_the_score_of_the_truth() -> None:
+def test_changes_of_the_object_itself_show_in_the_scores_of_the_truth() -> None:
     growing = [disc(100, radius=20 + 2 * index) for index in range(6)]
     found = measured(growing, growing)
     assert found.warped_iou == found.warped_iou_truth < 0.9
     assert found.jitter == found.jitter_truth > 0
 
 
-def test_what_leaves_the_image_is_not_held_against_it() -> None:
+def test_parts_outside_the_image_do_not_lower_the_score() -> None:
     leaving = [disc(150 + 10 * index) for index in range(4)]
     assert measured(leaving, leaving).warped_iou > 0.9
 
 
-def test_an_absence_in_the_truth_begins_anew() -> None:
+def test_frames_on_either_side_of_an_absence_are_not_compared() -> None:
     meter = StabilityMeter()
     nothing = np.zeros(SIZE_HW, bool)
     for mask in (MOVING[0], nothing, MOVING[2]):

@@ -121,7 +121,7 @@ def test_clips_by_name_and_limit(tmp_path: Path, oracle: OracleEngine) -> None:
         evaluate_vos(oracle, tmp_path, clips=["x"])
 
 
-def test_davis_2016_takes_all_objects_for_one(tmp_path: Path, oracle: OracleEngine) -> None:
+def test_davis_2016_merges_all_objects(tmp_path: Path, oracle: OracleEngine) -> None:
     left, right = rectangle(4, 4, 24, 24, 1), rectangle(30, 30, 50, 50, 2)
     write_clip(tmp_path, "clip", [left + right] * 4, seen=[(left + right > 0).astype(np.uint8)] * 4)
     report = evaluate_vos(oracle, tmp_path, rules=RULES["davis2016"])

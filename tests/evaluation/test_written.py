@@ -81,7 +81,7 @@ def test_the_global_score_of_davis_is_that_of_vos_benchmark(folders: tuple[Path,
     assert overall == pytest.approx({"J": region, "F": boundary, "J&F": (region + boundary) / 2}, abs=1e-6)
 
 
-def test_davis_also_counts_frames_before_an_object_comes(folders: tuple[Path, Path]) -> None:
+def test_davis_also_counts_frames_before_an_object_appears(folders: tuple[Path, Path]) -> None:
     results, truth = folders
     report = evaluate_masks(results, truth, rules=RULES["davis2017"], clips=["three"])
     tracks = {track.object_id: track for track in report.tracks}
@@ -90,7 +90,7 @@ def test_davis_also_counts_frames_before_an_object_comes(folders: tuple[Path, Pa
     assert tracks[3].region[-1] == 1.0  # it has gone, and nothing is predicted
 
 
-def test_one_png_an_object_as_in_sa_v(tmp_path: Path) -> None:
+def test_one_png_per_object_as_in_sa_v(tmp_path: Path) -> None:
     truth = [random_labels(index) for index in range(5)]
     for root, masks in (("truth", truth), ("results", shaken(truth, 1))):
         for index, labels in enumerate(masks):
@@ -106,7 +106,7 @@ def test_one_png_an_object_as_in_sa_v(tmp_path: Path) -> None:
     assert per_object.overall == flat.overall
 
 
-def test_what_is_missing_or_does_not_fit_is_named(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_missing_or_unfitting_files_are_named(folders: tuple[Path, Path], tmp_path: Path) -> None:
     results, truth = folders
     Image.fromarray(np.zeros((10, 10), np.uint8)).save(results / "one/00003.png")
     with pytest.raises(DataError, match=r"one/00003\.png, frame 00003, is 10 x 10 .* the truth is 128 x 96"):

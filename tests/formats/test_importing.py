@@ -81,7 +81,7 @@ def damaged_zip() -> bytes:
         ({"1.png": b"\x89PNG"}, "no mask fits this medium"),
     ],
 )
-def test_what_cannot_be_imported(files: dict[str, bytes], message: str) -> None:
+def test_files_that_cannot_be_imported_are_refused(files: dict[str, bytes], message: str) -> None:
     with pytest.raises(DataError, match=message):
         import_masks(files, size_hw=SIZE, num_frames=6)
 

@@ -31,7 +31,7 @@ def labels_for(frame: Frame) -> FrameMasks:
 
 @pytest.mark.parametrize("name", ["brain.nii", "brain.nii.gz"])
 @pytest.mark.parametrize("turned", [False, True])
-def test_masks_of_a_nifti_lie_on_its_own_grid(tmp_path: Path, name: str, turned: bool) -> None:
+def test_masks_of_a_nifti_use_its_grid(tmp_path: Path, name: str, turned: bool) -> None:
     affine = np.diag([2.0, 3, 4, 1])
     if turned:
         affine = np.array([[0, 0, 3.0, 7], [1, 0, 0, 8], [0, 1, 0, 9], [0, 0, 0, 1]])
@@ -56,7 +56,7 @@ def test_masks_of_a_nifti_lie_on_its_own_grid(tmp_path: Path, name: str, turned:
     assert not written[..., [0, 4]].any()
 
 
-def test_masks_of_a_dicom_series_become_a_nifti_in_its_place(tmp_path: Path) -> None:
+def test_masks_of_a_dicom_series_become_a_nifti_in_patient_space(tmp_path: Path) -> None:
     folder = write_dicom(tmp_path / "ct")
     with open_source(folder) as source, open_streams(tmp_path / "out", ["nifti"], source) as streams:
         volume = source.info.volume

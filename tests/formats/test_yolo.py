@@ -24,7 +24,7 @@ def rasterised(line: str) -> BoolArray:
     return filled
 
 
-def test_yolo_polygons_cover_what_they_should(tmp_path: Path) -> None:
+def test_yolo_polygons_cover_the_mask(tmp_path: Path) -> None:
     masks = clip_masks(overlap=True)
     export_masks("yolo-segment", [medium_of(masks)], tmp_path / "y.zip", {"tolerance": 0}, classes=["dog", "person"])
     with zipfile.ZipFile(tmp_path / "y.zip") as archive:

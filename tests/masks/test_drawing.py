@@ -77,7 +77,7 @@ def changed(overlay: NDArray[np.uint8], plain: NDArray[np.uint8]) -> tuple[int, 
 
 
 @pytest.mark.parametrize(("left", "top"), [(0, 0), (260, 0), (0, 180), (260, 180), (130, 90)])
-def test_a_label_is_beside_its_object_and_inside_the_image(left: int, top: int) -> None:
+def test_a_label_is_next_to_its_object_and_inside_the_image(left: int, top: int) -> None:
     mask = square(left, top, 60)[None]
     plain = draw_overlay(GREY, mask, [1], labels=False)
     x0, y0, x1, y1 = changed(draw_overlay(GREY, mask, [1], [0.94]), plain)

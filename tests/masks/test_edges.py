@@ -40,7 +40,7 @@ def test_only_a_band_along_the_outline_changes() -> None:
     assert (refine_edges(logits, rgb, low.shape) > 0)[50, 60]
 
 
-def test_thin_parts_do_not_drown() -> None:
+def test_thin_parts_are_kept() -> None:
     rgb = np.full((128, 128, 3), 90, np.uint8)  # nothing in the picture tells the part from the ground
     logits = np.full((128, 128), -6, np.float32)
     logits[20:100, 20:100] = 6
@@ -54,7 +54,7 @@ def test_thin_parts_do_not_drown() -> None:
     ("logits", "low_res_hw"),
     [(np.full((64, 64), -5, np.float32), (16, 16)), (np.ones((64, 64), np.float32), (64, 64))],
 )
-def test_what_has_nothing_to_refine_comes_back_as_it_was(logits: FloatArray, low_res_hw: tuple[int, int]) -> None:
+def test_logits_without_an_outline_are_returned_unchanged(logits: FloatArray, low_res_hw: tuple[int, int]) -> None:
     assert refine_edges(logits, np.zeros((64, 64, 3), np.uint8), low_res_hw) is logits
 
 
@@ -67,6 +67,6 @@ def test_a_guided_filter_keeps_what_its_guide_explains() -> None:
 
 
 @pytest.mark.parametrize("field", ["radius", "epsilon", "band", "thin"])
-def test_settings_that_mean_nothing(field: str) -> None:
+def test_invalid_settings_are_refused(field: str) -> None:
     with pytest.raises(ConfigError, match=f"{field} must be above 0, got -1"):
         EdgeConfig(**{field: -1})

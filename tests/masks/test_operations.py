@@ -43,7 +43,7 @@ MASKS = {
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_rle_is_cocos_and_comes_back(name: str) -> None:
+def test_rle_equals_pycocotools_and_round_trips(name: str) -> None:
     mask = MASKS[name]
     rle = encode_rle(mask)
     assert rle["size"] == list(mask.shape)

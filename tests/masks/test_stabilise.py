@@ -45,7 +45,7 @@ def test_a_steady_mask_that_moves_stays_as_it_is() -> None:
         assert (masks.masks[0] ^ before.masks[0]).sum() <= 12  # corners, which flow cannot place to the pixel
 
 
-def test_a_piece_that_pops_up_and_a_hole_that_opens_for_one_frame_go() -> None:
+def test_pieces_and_holes_of_a_single_frame_are_removed() -> None:
     given = moving()
     given[4][1].masks[0, 80:90, 5:15] = True
     given[4][1].masks[0, 40:46, 38:44] = False
@@ -77,7 +77,7 @@ def test_prompted_and_absent_frames_are_passed_on() -> None:
     assert not steady[6].any()
 
 
-def test_frames_come_after_the_reach_and_a_break_costs_none() -> None:
+def test_frames_are_delayed_by_the_reach_and_an_error_loses_none() -> None:
     taken = []
 
     def way() -> Iterator[Any]:
@@ -104,6 +104,6 @@ def test_frames_come_after_the_reach_and_a_break_costs_none() -> None:
         ({"return_error": -1}, "return_error must be above 0"),
     ],
 )
-def test_settings_that_mean_nothing(settings: dict[str, Any], reason: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         StabiliseConfig(**settings)

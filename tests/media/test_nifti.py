@@ -58,7 +58,7 @@ def test_nifti_scale_and_calibration_decide_on_brightness(tmp_path: Path) -> Non
         assert np.abs(source.frame(3).rgb[..., 0] - expected).max() <= 1
 
 
-def test_a_series_of_volumes_is_refused_and_a_film_of_one_slice_is_not(tmp_path: Path) -> None:
+def test_a_series_of_volumes_is_refused_but_a_film_of_one_slice_is_read(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6, 7), np.int16), np.eye(4)), tmp_path / "4d.nii")
     with pytest.raises(VideoError, match=r"must be one volume, got the shape \(4, 5, 6, 7\)"):
         open_source(tmp_path / "4d.nii")

@@ -209,7 +209,7 @@ def test_a_damaged_packet_loses_its_frame_and_the_others_keep_their_numbers(make
         (b"#EXTM3U\n#EXTINF:1,\nhttp://localhost:9/x.ts\n", "Invalid data"),
     ],
 )
-def test_what_is_no_video_says_why(tmp_path: Path, content: bytes | None, reason: str) -> None:
+def test_files_that_are_not_videos_give_the_reason(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "no video.mp4"
     if content is not None:
         path.write_bytes(content)

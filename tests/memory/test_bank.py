@@ -204,7 +204,7 @@ def test_spatial_memories_go_before_pointers() -> None:
     assert bank.num_spatial == 1 + 7
 
 
-def test_turning_round_forgets_the_frames_behind() -> None:
+def test_changing_direction_forgets_the_frames_behind() -> None:
     bank = filled(MemoryConfig(), range(50, 20, -1), prompted=(50,))
     write(bank, 50, prompted=True)
     assert bank.tracked_frames == ()
@@ -217,7 +217,7 @@ def test_editing_keeps_both_directions() -> None:
     assert len(bank) == 30
 
 
-def test_tracking_a_stretch_again_replaces_it() -> None:
+def test_tracking_frames_again_replaces_their_memories() -> None:
     bank = filled(MemoryConfig(), range(100))
     write(bank, 0, prompted=True)
     assert bank.tracked_frames == ()

@@ -318,7 +318,7 @@ def test_checkpoints_of_training_scripts(tmp_path: Path, checkpoint: Checkpoint,
     assert_same(read_checkpoint(tmp_path / "checkpoint.pt", TINY).weights, checkpoint.weights)
 
 
-def test_weights_beside_the_model_are_not_taken_for_it(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_other_weights_in_the_folder_are_not_taken_for_the_model(checkpoint: Checkpoint, tmp_path: Path) -> None:
     state = {f"net.{name}": value for name, value in to_sam2(checkpoint).items()}
     torch.save({"state_dict": state | {"loss.weight": torch.ones(1)}}, tmp_path / "lightning.ckpt")
     with pytest.raises(CheckpointError, match=r"keys 1 unexpected: loss\.weight"):
@@ -352,7 +352,7 @@ def test_a_model_that_was_trained_at_another_size(tmp_path: Path, checkpoint: Ch
     ids=["empty", "git-lfs", "web page"],
 )
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_what_is_found_instead_of_a_checkpoint(tmp_path: Path, content: bytes, words: str, suffix: str) -> None:
+def test_other_files_are_refused_with_a_reason(tmp_path: Path, content: bytes, words: str, suffix: str) -> None:
     path = tmp_path / f"file{suffix}"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=words):
@@ -427,7 +427,7 @@ def test_masklets_own_file_with_an_unknown_field(tmp_path: Path, checkpoint: Che
         read_checkpoint(path)
 
 
-def test_own_models_have_no_foreign_layout(tmp_path: Path) -> None:
+def test_models_of_masklets_own_kind_cannot_be_written_in_other_layouts(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nano is not of the official kind \(prompt_maps"):
         to_sam2(blank(NANO_CONFIG))
     with pytest.raises(CheckpointError, match="nano is not of the official kind"):
@@ -436,7 +436,7 @@ def test_own_models_have_no_foreign_layout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
-def test_a_full_disk_is_said_and_leaves_nothing(
+def test_a_full_disk_is_reported_and_leaves_no_file(
     tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def save(content: object, path: Path, *more: object) -> None:

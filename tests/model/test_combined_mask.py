@@ -38,7 +38,7 @@ def test_without_a_box_the_sure_count_more() -> None:
     assert torch.allclose(mean, expected, atol=1e-4)
 
 
-def test_what_fills_the_box_outweighs_what_promises_more() -> None:
+def test_masks_that_fill_the_box_outweigh_higher_iou_predictions() -> None:
     logits = masks((4, 8, 2, 6), (4, 6, 2, 6))
     combined = combine_masks(logits, torch.tensor([[0.6, 0.8]]), BOX, CORNERS)
     assert torch.equal(combined[0] > 0, logits[0, 0] > 0)
@@ -46,7 +46,7 @@ def test_what_fills_the_box_outweighs_what_promises_more() -> None:
     assert torch.equal(combined[0] > 0, logits[0, 1] > 0)
 
 
-def test_where_no_mask_meets_the_box_all_count_alike() -> None:
+def test_masks_outside_the_box_count_equally() -> None:
     logits = masks((0, 1, 0, 1), (0, 2, 0, 2))
     combined = combine_masks(logits, torch.tensor([[0.9, 0.1]]), BOX, CORNERS)
     assert torch.allclose(combined, logits.mean(1))

@@ -42,7 +42,7 @@ def test_the_defaults_are_a_released_model() -> None:
     assert ModelConfig() == OFFICIAL_CONFIGS["sam2.1-base-plus"]
 
 
-def test_eight_models_were_released_and_no_two_are_alike() -> None:
+def test_the_eight_released_configs_differ() -> None:
     nameless = {dataclasses.replace(config, name="") for config in OFFICIAL_CONFIGS.values()}
     assert len(OFFICIAL_CONFIGS) == len(nameless) == 8
     for name, config in OFFICIAL_CONFIGS.items():

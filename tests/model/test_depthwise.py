@@ -32,7 +32,7 @@ def gradients(y: Tensor, *of: Tensor) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (7, 1), (3, 2), (5, 2)])
-def test_own_gradients_are_the_true_ones(kernel: int, stride: int) -> None:
+def test_custom_gradients_equal_autograd(kernel: int, stride: int) -> None:
     parts = inputs(kernel, torch.float64)
     expected = reference(*parts, stride)
     own = _DepthwiseConv2d.apply(*parts, stride)
@@ -42,7 +42,7 @@ def test_own_gradients_are_the_true_ones(kernel: int, stride: int) -> None:
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (3, 2), (5, 2)])
-def test_bf16_takes_the_own_path_and_is_as_exact_as_bf16_can_be(kernel: int, stride: int) -> None:
+def test_bf16_uses_the_custom_path_within_its_precision(kernel: int, stride: int) -> None:
     parts = inputs(kernel, torch.bfloat16)
     exact = tuple(part.detach().double().requires_grad_() for part in parts)
     own = depthwise_conv2d(*parts, stride)
@@ -51,7 +51,7 @@ def test_bf16_takes_the_own_path_and_is_as_exact_as_bf16_can_be(kernel: int, str
         assert (ours.double() - true).abs().max() <= 0.02 * true.abs().max()
 
 
-def test_autocast_takes_the_own_path() -> None:
+def test_autocast_uses_the_custom_path() -> None:
     parts = inputs(3, torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = depthwise_conv2d(*parts)

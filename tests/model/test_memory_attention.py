@@ -118,7 +118,7 @@ def test_work_for_one_more_memory(pool: int) -> None:
     assert work(4) - work(3) == 2 * TINY.memory_layers * (keys + values + scores + reading)
 
 
-def test_what_objects_share_is_computed_once() -> None:
+def test_shared_work_of_objects_is_computed_once() -> None:
     """The first layer looks at the frame itself before it looks at any object's memory."""
     model = random_model()
 
@@ -131,7 +131,7 @@ def test_what_objects_share_is_computed_once() -> None:
     assert 2 * work(1) - work(2) == 2 * (itself + asking)
 
 
-def test_objects_share_a_frame_or_bring_their_own() -> None:
+def test_objects_may_share_features_or_have_one_set_each() -> None:
     model = random_model().double()
     random = torch.Generator().manual_seed(3)
     memory = torch.randn(2, 3, TINY.memory_dim, GRID, GRID, generator=random).double()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not can_pack(torch.bfloat16), reason="this CPU o
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 6e-3), (torch.float32, 1e-6)], ids=["bf16", "fp32"])
 @torch.no_grad()
-def test_what_follows_is_fused_and_the_same(dtype: torch.dtype, tolerance: float) -> None:
+def test_fused_addition_and_activation_give_the_same_result(dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(0)
     linear, x, residual = nn.Linear(48, 80), torch.randn(2, 7, 48), torch.randn(2, 7, 80)
     own = PackedLinear(linear, dtype)

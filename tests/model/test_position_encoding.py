@@ -37,7 +37,7 @@ def test_sine_encoding_of_times_is_odd_in_its_sines_and_even_in_its_cosines() ->
 
 
 @pytest.mark.parametrize("span", [None, 16.0])
-def test_rotation_keeps_lengths_and_knows_only_differences(span: float | None) -> None:
+def test_rotation_keeps_lengths_and_depends_on_differences_only(span: float | None) -> None:
     height, width, channels = 6, 5, 16
     table = rotary_table(height, width, channels, span)
     query, key = torch.randn(2, channels, generator=torch.Generator().manual_seed(0))
@@ -50,7 +50,7 @@ def test_rotation_keeps_lengths_and_knows_only_differences(span: float | None) -
     assert not torch.allclose(products[1, 1, 3, 4], products[1, 1, 4, 3], atol=1e-2)
 
 
-def test_the_first_half_turns_with_the_column() -> None:
+def test_the_first_half_rotates_with_the_column() -> None:
     cosines, sines = rotary_table(2, 3, 8)
     angles = torch.atan2(sines, cosines).unflatten(0, (2, 3))
     assert torch.allclose(angles[1, 2], torch.tensor([2.0, 0.02, 1.0, 0.01]), atol=1e-6)

@@ -67,7 +67,7 @@ def test_of_several_clicks_the_nearest_counts() -> None:
     assert torch.equal(both, torch.maximum(*each))
 
 
-def test_fine_maps_see_the_mask_that_is_fed_back_and_only_where_one_is() -> None:
+def test_fine_maps_use_the_fed_back_mask_only_where_there_is_one() -> None:
     torch.manual_seed(0)
     fine = FinePrompts(SIGMAS, 16)
     points, labels = torch.rand(2, 2, 2), torch.full((2, 2), PADDING)

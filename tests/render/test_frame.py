@@ -49,7 +49,7 @@ def test_only_the_cut_out_objects_stay() -> None:
     assert (done[45, 85] == (220, 30, 20)).all()
 
 
-def test_own_effects_come_in_place_of_those_for_all() -> None:
+def test_effects_of_an_object_replace_those_for_all() -> None:
     masks = {1: square(10), 2: square(70)}
     composition = Composition.from_dict({"objects": {"*": [{"effect": "color", "color": "#00ff00"}], "2": []}})
     done = render_frame(picture(masks[1] | masks[2]), masks, composition)

@@ -9,7 +9,7 @@ from masklet.render import render_frame, render_video
 from tests.render.material import SIZE, look, moving_clip, picture, square
 
 
-def test_a_removed_object_shows_what_other_frames_show(tmp_path: Path) -> None:
+def test_a_removed_object_is_filled_from_other_frames(tmp_path: Path) -> None:
     medium = moving_clip(8)
     composition = look("none", {"effect": "remove"})
     render_video(medium, composition, tmp_path / "out", container="png")
@@ -20,7 +20,7 @@ def test_a_removed_object_shows_what_other_frames_show(tmp_path: Path) -> None:
         assert np.abs(done - clean)[hole].mean() < 12, index
 
 
-def test_an_image_is_filled_from_what_is_around() -> None:
+def test_a_removed_object_of_an_image_is_filled_from_its_surroundings() -> None:
     rgb = np.full((*SIZE, 3), 90, np.uint8)
     rgb[square()] = (250, 0, 0)
     done = render_frame(rgb, {1: square()}, look("none", "remove"))

@@ -82,7 +82,7 @@ def test_a_wheel_builds_the_page(tmp_path: Path) -> None:
     ("script", "reason"),
     [("exit 3", "failed with status 3"), ("exit 0", "there still is no"), (None, "scripts/build_page is not here")],
 )
-def test_a_wheel_without_a_page_fails_and_says_why(
+def test_a_wheel_without_a_page_fails_with_the_reason(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], script: str | None, reason: str
 ) -> None:
     root = clone(tmp_path, page=None)
@@ -95,7 +95,7 @@ def test_a_wheel_without_a_page_fails_and_says_why(
     assert reason in told.out + told.err
 
 
-def test_what_a_distribution_lacks_is_named() -> None:
+def test_missing_files_of_a_distribution_are_named() -> None:
     page = "masklet/server/static/assets/index-x.js"
     assert content_faults("a.whl", [*NEEDED_IN_WHEEL, page], NEEDED_IN_WHEEL) == []
     faults = content_faults("a.tar.gz", ["LICENSE", "web/node_modules/x.js"], NEEDED_IN_SDIST)

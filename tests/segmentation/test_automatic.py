@@ -208,7 +208,7 @@ def test_refinement_feeds_every_candidate_back_with_its_click(engine: ColorEngin
         assert again.previous_logits.max() == pytest.approx(largest)
 
 
-def test_crops_find_what_is_small(engine: ColorEngine) -> None:
+def test_crops_find_small_objects(engine: ColorEngine) -> None:
     rgb = scene((600, 800), (300, 200, 120), (706, 525, 45))
     assert len(segment_everything(engine, rgb, SPARSE)) == 2
     engine.encoded.clear()

@@ -28,7 +28,7 @@ def image(engine: FakeEngine) -> EncodedImage[int]:
     return Segmenter(engine).set_image(picture(7))
 
 
-def test_one_encoding_answers_many_prompts(image: EncodedImage[int], engine: FakeEngine) -> None:
+def test_many_prompts_share_one_encoding(image: EncodedImage[int], engine: FakeEngine) -> None:
     for _ in range(3):
         image.predict(points_xy=POINT)
     assert engine.encoded == [7]

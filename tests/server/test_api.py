@@ -153,7 +153,9 @@ def test_further_points_correct_the_candidate_that_was_chosen(open_studio: Open)
         ({"point": [[1, 1]]}, "point"),
     ],
 )
-def test_a_bad_prompt_says_what_is_wrong_and_changes_nothing(page: Page, prompt: dict[str, Any], field: str) -> None:
+def test_a_bad_prompt_is_refused_with_the_reason_and_changes_nothing(
+    page: Page, prompt: dict[str, Any], field: str
+) -> None:
     clip = page.new_clip()
     duck = page.new_object(clip)
     before = page.timeline(clip)
@@ -373,7 +375,7 @@ def test_both_directions_in_a_range_with_the_first_prompt_of_one_object_only(pag
     }
 
 
-def test_a_correction_is_tracked_and_nothing_else(page: Page) -> None:
+def test_a_correction_tracks_only_the_frames_it_changes(page: Page) -> None:
     clip = page.new_clip(10)
     duck = page.new_object(clip)
     page.click(clip, duck)

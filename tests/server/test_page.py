@@ -9,7 +9,7 @@ import pytest
 from tests.server.conftest import Open
 
 
-def test_without_a_built_page_the_server_says_how_to_get_one(
+def test_without_a_built_page_the_server_explains_how_to_build_it(
     open_studio: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("masklet.server.app.STATIC", tmp_path / "static")

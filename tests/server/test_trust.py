@@ -135,7 +135,7 @@ def test_a_token_is_stored_as_a_hash_and_gives_access_to_its_users_data(open_stu
         accounts.set_token("eve", "1234")
 
 
-def test_a_cookie_is_the_browsers_own_and_ends_with_the_logout(open_studio: Open) -> None:
+def test_a_cookie_is_strict_and_ends_with_the_logout(open_studio: Open) -> None:
     page = open_studio(needs_login=True, is_https=True)
     page.app.state.studio.accounts.set_token("ann", TOKEN)  # type: ignore[attr-defined]
     answer = page.post("/api/v1/login", json={"token": TOKEN})
@@ -322,7 +322,7 @@ def test_a_stopping_server_finishes_the_current_frame(open_studio: Open) -> None
     assert page.timeline(clip)["objects"][0]["status"] == "p" * 40
 
 
-def test_nobody_tracks_a_strangers_job(open_studio: Open) -> None:
+def test_jobs_of_other_users_are_hidden(open_studio: Open) -> None:
     page = open_studio()
     clip = page.new_clip(3)
     page.click(clip, page.new_object(clip))

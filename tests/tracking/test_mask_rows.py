@@ -51,7 +51,7 @@ def test_every_field_of_a_result_has_its_column_in_a_frame() -> None:
     assert set(mask_rows._PER_OBJECT.values()) == {field.name for field in fields(ObjectResult)}
 
 
-def test_rows_survive_sql_json_and_a_frame() -> None:
+def test_rows_round_trip_through_sql_json_and_frame_masks() -> None:
     made = row(2, status="lost", review=True, accepted=True, stale=True, direction=-1, confidence=0.125)
     assert from_values(to_values(made)) == made
     assert from_json(json.loads(json.dumps(to_json(made)))) == made
@@ -106,14 +106,14 @@ def test_a_field_that_every_version_has_written_must_be_there() -> None:
 
 
 @pytest.mark.parametrize(("iou_prediction", "confidence"), [(0.4, 0.4), (1.02, 1.0), (-0.1, 0.0)])
-def test_confidence_is_the_iou_prediction_where_nobody_gave_one(iou_prediction: float, confidence: float) -> None:
+def test_confidence_defaults_to_the_iou_prediction(iou_prediction: float, confidence: float) -> None:
     assert row(iou_prediction=iou_prediction, confidence=float("nan")).confidence == confidence
     scores = np.array([iou_prediction], np.float32)
     masks = FrameMasks(0, 0.0, (1,), np.zeros((1, *SIZE_HW), bool), scores, scores, np.array([False]))
     assert masks.confidences == pytest.approx([confidence])
 
 
-def test_a_given_absent_object_counts_as_occluded() -> None:
+def test_an_object_marked_as_absent_counts_as_occluded() -> None:
     absent = given_row(0, 1, np.zeros(SIZE_HW, bool), object_score=ABSENT_SCORE, accepted=True)
     assert (absent.status, absent.reliability, absent.accepted, absent.prompted) == ("occluded", 0.0, True, True)
 

@@ -32,7 +32,7 @@ def filled(count: int = 20, **store: Any) -> MaskStore:
     return masks
 
 
-def test_masks_come_back_as_they_were() -> None:
+def test_stored_masks_are_read_unchanged() -> None:
     store = filled()
     assert store.mask(2, 7) == mask(7, 2)
     assert store.mask(2, 7).mask[1, :2].all()  # type: ignore[union-attr]

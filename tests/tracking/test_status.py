@@ -51,7 +51,7 @@ def test_low_scores_that_are_usual_are_not_uncertain() -> None:
     assert monitor.update(sighting(iou=0.35)).status == "present"
 
 
-def test_a_mask_of_low_expected_iou_is_uncertain_however_usual_it_is() -> None:
+def test_a_mask_of_low_expected_iou_is_always_uncertain() -> None:
     monitor = monitor_after(*[sighting(iou=0.35)] * 5)
     assert monitor.update(sighting(iou=0.35), confidence=0.49) == ("uncertain", True)
     assert monitor.update(sighting(iou=0.35), confidence=0.51) == ("present", False)
@@ -64,7 +64,7 @@ def test_a_prompted_mask_is_never_uncertain() -> None:
     assert monitor.update(sighting(0.9, 8.0, 0.9)).status == "present"
 
 
-def test_an_exploded_mask_is_refused_until_it_lasts() -> None:
+def test_an_exploded_mask_is_refused_until_it_persists() -> None:
     monitor = monitor_after(*[sighting(0.1)] * 5)
     assert not monitor.has_exploded(0.4)
     for _ in range(MAX_REFUSALS):

@@ -27,7 +27,7 @@ def test_suggestions_are_diverse_in_time() -> None:
     assert len({suggestion.frame_index // 50 for suggestion in chosen}) == 2
 
 
-def test_nothing_is_suggested_where_there_is_no_doubt() -> None:
+def test_no_frame_is_suggested_without_doubt() -> None:
     assert suggest([], 5) == []
     assert suggest(scores(*["present"] * 10, sure=1.0), 5) == []
     assert suggest(scores(*["lost"] * 10, accepted=True), 5) == []

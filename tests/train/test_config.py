@@ -42,7 +42,7 @@ def test_settings_of_every_kind() -> None:
     assert changed.trainable.lora.rank == 4
 
 
-def test_what_changed_since_an_older_version_stored_it() -> None:
+def test_changes_since_an_older_version_are_named() -> None:
     stored = config_to_dict(CONFIG)
     del stored["optimizer"]["layer_decay"], stored["step"]["clip_clicks"], stored["model"]["images_only"]
     assert changed_settings(CONFIG, stored) == []

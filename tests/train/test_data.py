@@ -94,7 +94,7 @@ def test_cutouts_come_from_named_sources_or_from_any(tmp_path: Path) -> None:
     assert (cutout.alpha == 255).sum() == 40 * 40
 
 
-def test_cutouts_are_none_where_nothing_is_large_enough(tmp_path: Path) -> None:
+def test_no_cutout_is_drawn_where_no_object_is_large_enough(tmp_path: Path) -> None:
     write_pair(tmp_path / "one", "000", *scene([(5, 5, 8, 8)]))
     assert CutoutSampler(open_one(tmp_path), ("one",), {}).draw(np.random.default_rng(0)) is None
 
@@ -197,7 +197,7 @@ def test_bad_settings_are_named(field: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(("available", "wanted"), [(1, 3), (2, 5), (3, 3), (7, 2)])
-def test_choosing_repeats_only_when_it_must(available: int, wanted: int) -> None:
+def test_rows_repeat_only_when_there_are_too_few(available: int, wanted: int) -> None:
     rows = choose(available, wanted, np.random.default_rng(0))
     assert len(rows) == wanted
     assert len(set(rows)) == min(available, wanted)

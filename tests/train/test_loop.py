@@ -230,7 +230,7 @@ def test_a_batch_must_fit_its_parts(data: Path, weights: Path, tmp_path: Path) -
         Trainer(config(data, weights, micro_batches=3), tmp_path).run()
 
 
-def test_what_is_frozen_stays_and_the_rest_moves(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_frozen_parameters_stay_and_the_others_change(data: Path, weights: Path, tmp_path: Path) -> None:
     before = torch.load(weights, weights_only=True)["model"]
     trainer = Trainer(config(data, weights, frozen_trunk_stages=7), tmp_path)
     trainer.run()

@@ -47,7 +47,7 @@ def test_void_pixels_do_not_count() -> None:
     assert pixel_loss(wrong, truth, valid, cross_entropy=True).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_the_best_of_three_pays_for_an_ambiguous_prompt_and_mask_0_for_a_clear_one() -> None:
+def test_the_loss_takes_the_best_of_three_for_ambiguous_prompts_and_mask_0_otherwise() -> None:
     truth, valid = square(), torch.ones(1, 1, 8, 8)
     good, bad = logits_of(truth), -logits_of(truth)
     masks = torch.cat((bad, bad, good, bad), dim=1)

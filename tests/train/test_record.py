@@ -24,7 +24,7 @@ def test_a_line_has_the_means_since_the_last(tmp_path: Path) -> None:
     ]
 
 
-def test_lines_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
+def test_lines_after_the_checkpoint_are_written_again(tmp_path: Path) -> None:
     whole = "".join(json.dumps({"step": step}) + "\n" for step in (2, 4, 6))
     (tmp_path / LOG).write_text(whole + '{"step": 8, "lo')
     RunLog(tmp_path, 4)

@@ -51,7 +51,7 @@ def centre_xy(mask: ByteArray) -> tuple[float, float]:
     return float(columns.mean()), float(rows.mean())
 
 
-def test_a_layer_is_painted_where_its_path_says_and_its_mask_lies_on_it() -> None:
+def test_a_layer_and_its_mask_are_painted_at_the_position_of_its_path() -> None:
     scene = empty_scene(3)
     places = [(20.3, 20.7), (30.7, 25.2), (44.2, 40.4)]
     scene.paint(layer(motion(places)))
@@ -71,7 +71,7 @@ def test_scale_changes_the_area_and_turning_does_not(scale: float, angle: float)
     assert (scene.objects[0][0] > 127).sum() == pytest.approx(400 * scale**2, rel=0.08)
 
 
-def test_what_is_painted_later_hides_objects_and_void() -> None:
+def test_layers_painted_later_hide_objects_and_void() -> None:
     scene = empty_scene(1)
     scene.paint(layer(motion([(26, 32)]), colour=100))
     scene.paint(layer(motion([(36, 32)]), colour=200))
@@ -130,7 +130,7 @@ def test_a_deformation_moves_its_control_points_as_told_and_is_smooth() -> None:
     assert np.allclose(part, shift[10:14, 5:11], atol=0.02)
 
 
-def test_equal_pulls_move_without_bending_and_turn_with_the_thing() -> None:
+def test_equal_pulls_shift_without_bending_and_rotate_with_the_object() -> None:
     bend, places = pulled(dict.fromkeys(range(9), (2.0, 1.0))), np.arange(-30, 31, dtype=np.float32)
     quarter = np.array([[0, 1], [-1, 0]], np.float32)
     assert np.allclose(np.dstack(bend.shift(0, places, places, quarter)), (1.0, -2.0), atol=1e-3)
@@ -148,7 +148,7 @@ def test_a_deformation_bends_an_object_but_keeps_it_in_place() -> None:
     assert centre_xy(scene.objects[1][0]) == pytest.approx((32, 32), abs=4)
 
 
-def test_light_starts_unchanged_and_reaches_what_it_is_to_become() -> None:
+def test_light_starts_unchanged_and_ends_at_its_target() -> None:
     late = NO_COLOUR_CHANGE * np.float32(2)
     ends = []
     for seed in range(40):
@@ -179,7 +179,7 @@ def test_shade_falls_unevenly_and_wanders() -> None:
     assert not np.array_equal(first, last)
 
 
-def test_what_passes_comes_from_beyond_and_goes_in_front_of_another() -> None:
+def test_a_passing_object_comes_from_outside_and_crosses_another() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         path = passing_motion(rng, 5, SIZE, 20.0, [motion([(30, 30)] * 5)]).centres_xy

@@ -117,7 +117,7 @@ def test_a_model_has_nothing_to_learn_from_itself() -> None:
     assert not torch.equal(taught, again)
 
 
-def test_a_teacher_is_not_asked_what_no_user_could_ask() -> None:
+def test_a_teacher_gets_only_prompts_that_a_user_can_give() -> None:
     teacher_batch = Teacher(TorchEngine(random_model())).encode_images(batch()[0], 2)
     padding = PointPrompts(torch.zeros(2, 2, 2), torch.full((2, 2), -1))
     assert teacher_batch.answer(padding).has_answer.tolist() == [False, False]
@@ -141,7 +141,7 @@ def test_a_student_comes_closer_to_its_teacher() -> None:
     assert away[-1] < 0.8 * away[0]
 
 
-def test_losses_of_a_tiny_run_are_what_they_were() -> None:
+def test_losses_of_a_tiny_run_equal_the_recorded_ones() -> None:
     """A change of these numbers is a change of the training: say so, and write them anew with MASKLET_GOLDEN=write."""
     model = random_model().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)

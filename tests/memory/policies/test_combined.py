@@ -121,7 +121,7 @@ def test_without_an_opinion_the_defaults_hold() -> None:
     assert plain.select([plain.candidate_track(1.5, sighting(1, 2))]) == [Branch(0, 0, 1.5)]
 
 
-def test_a_fork_learns_on_its_own_and_state_goes_around() -> None:
+def test_a_fork_is_independent_and_state_round_trips() -> None:
     combined = make_policy(MemoryConfig(policy="last"))
     combined.write(sighting(1))
     fork = combined.fork()
@@ -134,7 +134,7 @@ def test_a_fork_learns_on_its_own_and_state_goes_around() -> None:
 # In the bank.
 
 
-def test_resolved_frames_are_read_beside_the_prompted_ones() -> None:
+def test_resolved_frames_are_read_in_addition_to_prompted_ones() -> None:
     bank: MemoryBank[int] = MemoryBank(MemoryConfig(max_prompted=4, max_resolved=3))
     for index in range(60):
         bank.write(
@@ -155,7 +155,7 @@ def test_resolved_frames_are_read_beside_the_prompted_ones() -> None:
     assert bank.resolved_frames == ()
 
 
-def test_a_forked_bank_goes_its_own_way() -> None:
+def test_a_forked_bank_is_independent() -> None:
     bank: MemoryBank[int] = MemoryBank()
     bank.write(0, FrameMemory(0, 0), prompted=True, iou_prediction=0.9, object_score=5.0)
     fork = bank.fork()
@@ -182,7 +182,7 @@ def test_the_rated_candidate_is_shown_and_remembered() -> None:
     assert engine.recall_of(7).spatial == ((0, 0), (0, 4), (4, 1), (3, 2), (2, 5), (1, 6))
 
 
-def test_a_policy_is_told_when_tracking_turns_or_jumps() -> None:
+def test_a_policy_is_reset_when_tracking_changes_direction_or_jumps() -> None:
     tracker, _ = tracked("last", 40)
     list(tracker.run(stop=10))
     (member,) = tracker._state.tracks[1].bank.policy.members.values()
@@ -194,7 +194,7 @@ def test_a_policy_is_told_when_tracking_turns_or_jumps() -> None:
     assert member.resets == 1
 
 
-def test_two_ways_are_decoded_in_one_batch_and_share_no_memory() -> None:
+def test_two_hypotheses_are_decoded_in_one_batch_and_share_no_memory() -> None:
     tracker, engine = tracked("ways")
     tracker.prompt(1, 5, points_xy=[(1, 1)])
     list(tracker.run())

@@ -53,7 +53,7 @@ def test_others_are_not(seen: Sighting) -> None:
     assert not begun().write(seen).resolved
 
 
-def test_the_next_one_is_at_least_six_frames_later() -> None:
+def test_resolved_frames_are_at_least_six_frames_apart() -> None:
     policy = begun()
     kept = [index for index in range(6, 20) if policy.write(told_apart(index)).resolved]
     assert kept == [6, 12, 18]
@@ -72,7 +72,7 @@ def test_recent_memories_are_the_previous_frame_and_a_grid_of_five_without_absen
     assert policy.read(view).spatial == [(6, 5), (5, 10), (4, 15), (3, 20), (2, 30), (1, 32)]
 
 
-def test_kept_frames_take_the_places_of_recent_ones_down_to_half() -> None:
+def test_resolved_frames_replace_recent_ones_down_to_half() -> None:
     view = View(33, 1, 16, dict.fromkeys(range(1, 33), 0.9), num_prompted=4)
     assert [index for _, index in DistractorPolicy(MemoryConfig()).read(view).spatial] == [25, 30, 32]
     few = DistractorPolicy(MemoryConfig(spatial_slots=4))
@@ -100,7 +100,7 @@ def test_in_a_bank_the_kept_frames_stay_and_memory_is_bounded() -> None:
     assert max(sizes[100:]) == max(sizes[40:100])
 
 
-def test_what_it_has_learnt_is_saved() -> None:
+def test_the_state_is_saved() -> None:
     policy, other = begun(), DistractorPolicy(MemoryConfig())
     other.restore(json.loads(json.dumps(policy.state())))
     assert [policy.write(told_apart(i)) for i in range(6, 14)] == [other.write(told_apart(i)) for i in range(6, 14)]

@@ -27,7 +27,7 @@ def taught(direction: int = 1, frames: int = STABLE_FRAMES + 1, start: int = 0) 
     return motion
 
 
-def test_a_filter_expects_what_moves_evenly_to_go_on() -> None:
+def test_a_filter_extrapolates_constant_velocity() -> None:
     box_filter = BoxFilter((0.1, 0.1, 0.3, 0.4))
     for step in range(1, 30):
         box_filter.predict()
@@ -52,7 +52,7 @@ def test_a_much_better_candidate_elsewhere_still_wins() -> None:
     assert ratings[0] > ratings[1]
 
 
-def test_it_has_no_say_before_it_has_seen_enough() -> None:
+def test_the_motion_model_does_not_rate_before_enough_updates() -> None:
     motion = taught(frames=STABLE_FRAMES - 1)
     assert motion.rate(sighting(STABLE_FRAMES - 1, [(0, 0, 4, 4)])) is None
 
@@ -65,7 +65,7 @@ def test_going_backward_is_time_like_any_other() -> None:
     assert ratings[1] > ratings[0]
 
 
-def test_an_object_that_was_hidden_for_a_moment_is_expected_where_it_would_have_gone() -> None:
+def test_after_a_short_absence_the_box_is_expected_at_its_extrapolated_position() -> None:
     motion, hidden = taught(), range(STABLE_FRAMES + 1, STABLE_FRAMES + 6)
     for index in hidden:
         motion.rate(sighting(index, [(0, 0, 0, 0)], object_score=-5))
@@ -94,7 +94,7 @@ def test_poor_masks_are_not_read_again(iou: float, reliability: float | None) ->
     assert taught().write(sighting(16, [going_right(16)], [iou])).reliability == reliability
 
 
-def test_a_poor_sight_starts_the_count_anew() -> None:
+def test_a_low_iou_prediction_restarts_the_count() -> None:
     motion = taught()
     motion.write(sighting(16, [going_right(16)], [0.3]))
     assert motion.rate(sighting(17, [going_right(17)])) is None
@@ -113,7 +113,7 @@ def test_a_filter_that_is_saved_and_restored_expects_the_same() -> None:
     assert other.rate(seen) == motion.rate(seen)
 
 
-def test_each_object_has_its_own() -> None:
+def test_each_object_has_its_own_filter() -> None:
     first, second = (make_policy(MemoryConfig(policy="motion")) for _ in range(2))
     first.write(sighting(0, [going_right(0)], prompted=True))
     assert first.state()

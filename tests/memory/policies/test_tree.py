@@ -32,12 +32,12 @@ def test_after_a_prompt_the_three_candidates_are_three_ways() -> None:
     assert branches[0].score == pytest.approx(math.log(0.9), abs=1e-4)
 
 
-def test_when_sure_the_three_best_of_nine_go_on() -> None:
+def test_when_the_score_is_certain_the_three_best_branches_of_nine_continue() -> None:
     tracks = [track(-0.1, (0.9, 0.8, 0.2)), track(-0.5, (0.9, 0.1, 0.1)), track(-5.0, (0.99, 0.9, 0.9))]
     assert ways(TreePolicy(MemoryConfig()).select(tracks)) == [(0, 0), (0, 1), (1, 0)]
 
 
-def test_when_unsure_ways_that_say_the_same_are_one() -> None:
+def test_when_the_score_is_uncertain_equal_branches_count_once() -> None:
     tracks = [track(-0.1, (0.9, 0.9, 0.2), 1.0), track(-0.5, (0.9, 0.5, 0.1), 1.0)]
     assert ways(TreePolicy(MemoryConfig()).select(tracks)) == [(0, 0), (1, 1), (0, 2)]
 
@@ -50,7 +50,7 @@ def test_absent_and_present_differ_at_the_same_iou() -> None:
     assert len(kept) == 3
 
 
-def test_when_too_few_differ_paths_that_would_end_go_on() -> None:
+def test_when_too_few_branches_differ_other_tracks_continue() -> None:
     tracks = [track(-0.1, (0.9,) * 3, 1.0), track(-0.2, (0.9,) * 3, 1.0), track(-0.3, (0.9,) * 3, 1.0)]
     assert ways(TreePolicy(MemoryConfig()).select(tracks)) == [(0, 0), (1, 0), (2, 0)]
 
@@ -62,7 +62,7 @@ def test_poor_and_absent_frames_are_not_read_again() -> None:
     assert tree.write(sighting(3, [BOX], [0.2])).reliability is None
 
 
-def test_a_tracker_decodes_three_ways_in_one_batch() -> None:
+def test_a_tracker_decodes_three_hypotheses_in_one_batch() -> None:
     engine = FakeEngine()
     tracker = Tracker(engine, pictures(6), memory=MemoryConfig(policy="tree"))
     tracker.prompt(1, 0, points_xy=[(1, 1)])

@@ -91,7 +91,7 @@ def test_strided_tensors_are_read_where_they_lie() -> None:
 @needs_kernel
 @PRECISIONS
 @torch.no_grad()
-def test_places_turn_queries_and_keys_but_not_pointers(dtype: torch.dtype, tolerance: float) -> None:
+def test_positions_rotate_queries_and_keys_but_not_pointers(dtype: torch.dtype, tolerance: float) -> None:
     """Three memories of a grid of 4 x 6, and five keys without a place."""
     table = rotary_table(4, 6, 32)
     queries, keys, values = (drawn(1, 1, n, 32, dtype=dtype) for n in (24, 77, 77))
@@ -104,7 +104,7 @@ def test_places_turn_queries_and_keys_but_not_pointers(dtype: torch.dtype, toler
 
 @needs_kernel
 @torch.no_grad()
-def test_one_thread_answers_as_several() -> None:
+def test_one_thread_gives_the_same_result_as_several() -> None:
     queries, keys, values = drawn(1, 2, 900, 32), drawn(1, 2, 900, 32), drawn(1, 2, 900, 32)
     threads = torch.get_num_threads()
     answers = []
@@ -128,7 +128,7 @@ def test_gradients_and_other_types_are_left_to_pytorch() -> None:
 
 
 @torch.no_grad()
-def test_what_would_be_broadcast_and_nothing_to_read_are_left_to_pytorch() -> None:
+def test_broadcast_and_empty_inputs_are_left_to_pytorch() -> None:
     two, one = drawn(2, 1, 40, 16), drawn(1, 1, 40, 16)
     assert not cpu_attention.takes(two, one, one)
     assert torch.allclose(attention.attend(two, one, one)[1:], attention.attend(two[1:], one, one), atol=1e-2)
@@ -176,7 +176,9 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["no compiler", "an old one", "no cache"],
 )
-def test_what_hinders_it_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch, error: Exception, said: str) -> None:
+def test_an_unusable_kernel_gives_reason_and_remedy(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
     def failing(half: bool) -> Path:
         raise error
 

@@ -130,7 +130,7 @@ die()
 
 
 @pytest.mark.parametrize("moment", ["before the answer", "before the end", "after the end"])
-def test_a_process_that_is_killed_has_done_all_or_nothing(tmp_path: Path, moment: str) -> None:
+def test_a_killed_process_leaves_all_or_nothing(tmp_path: Path, moment: str) -> None:
     path = tmp_path / "annotations.db"
     process = subprocess.run([sys.executable, "-c", KILLED, str(path), moment], check=False)
     assert process.returncode == -signal.SIGKILL

@@ -45,10 +45,10 @@ def test_a_range_of_frames_is_reached_from_the_prompts(
         ),
     ],
 )
-def test_what_is_missing_begins_where_masks_end(direction: Direction, runs: list[PlannedRun]) -> None:
+def test_missing_frames_begin_where_masks_end(direction: Direction, runs: list[PlannedRun]) -> None:
     current = {1: {2, 3, 6}}
     assert list(runs_to_the_missing(direction, {1: [2, 8], 2: [5]}, current, range(10), 10)) == runs
 
 
-def test_nothing_is_missing_of_an_object_with_all_its_masks() -> None:
+def test_an_object_with_all_masks_has_no_missing_frames() -> None:
     assert list(runs_to_the_missing("both", {1: [2]}, {1: set(range(10))}, range(10), 10)) == []
