@@ -21,7 +21,7 @@ SIZE_HW = (48, 64)
 
 
 def numbered(number: int, size_hw: tuple[int, int] = SIZE_HW) -> ByteArray:
-    """A grey picture that `FakeEngine` reads `number` from."""
+    """Return a grey picture from which `FakeEngine` reads `number`."""
     rgb = np.full((*size_hw, 3), 90, np.uint8)
     rgb[0, 0] = number, 0, 0
     return rgb
@@ -29,7 +29,7 @@ def numbered(number: int, size_hw: tuple[int, int] = SIZE_HW) -> ByteArray:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    """What every model name gives, until the test is over."""
+    """The engine that every model name loads, during the test."""
     fake = FakeEngine()
     monkeypatch.setattr("masklet.api.load", lambda name, **options: Model(fake))
     return fake
@@ -37,7 +37,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in."""
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""`masklet bench`: what is printed and kept, and what it refuses. No test asserts a time."""
+"""`masklet bench`: output, saved report, and refused options. No test asserts a time."""
 
 from __future__ import annotations
 

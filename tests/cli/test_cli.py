@@ -1,4 +1,4 @@
-"""What all subcommands share: how a run begins and ends, and which options there are."""
+"""Behaviour shared by all subcommands: start, errors, exit status, and the list of options."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ OPTIONS = {
     "data check": ["root", "--layout", "--split", "--sheet", "--count", "--strict", "--json", "--force", "-f"],
     "data convert": ["root", "out", "--to", "--layout", "--split"],
 }  # fmt: skip
-"""A new option is a decision that shows here."""
+"""All options: adding one is a decision, so this list must be updated."""
 
 
 def commands(command: Any, name: str = "") -> dict[str, Any]:

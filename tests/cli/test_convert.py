@@ -1,4 +1,4 @@
-"""Every way from one layout to another and back, by the command."""
+"""Every conversion from one layout to another and back, by the command."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMES: dict[Layout, str] = {"sam2": "model.pt", "masklet": "model.safetensors", 
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
-    """Random, in bf16, with what the official model carries and never reads; its trunk counts as released."""
+    """Return random weights in bf16, with the official model's unused part; the toy counts as a released model."""
     monkeypatch.setattr("masklet.model.checkpoint.OFFICIAL_CONFIGS", {"sam2.1-toy": TOY})
     weights = {key: value.bfloat16() for key, value in SAM2(TOY).state_dict().items()}
     return Checkpoint(TOY, weights, {"no_memory_position": torch.randn(TOY.embed_dim).bfloat16()})
 
 
 def digests(path: Path) -> dict[str, str]:
-    """Of every tensor in the file as it lies there, with its type and shape."""
+    """Return a digest of every tensor in the file, with its type and shape."""
     if path.suffix == ".pt":
         tensors: dict[str, Tensor] = torch.load(path, weights_only=True)["model"]
     else:

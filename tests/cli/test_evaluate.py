@@ -137,7 +137,7 @@ def test_out_holds_report_table_and_pictures(images: Path, run: Run) -> None:
     assert header == "source,objects,miou@1,miou@1_best,noc@85,noc@90,failed@90"
     assert cats == "cats,2,1.0,1.0,1.0,1.0,0.0"
     assert json.loads(Path("out/report.json").read_text())["overall"]["noc@90"] == (1 + 20) / 2
-    assert "10.50" in result.out  # clicks are no per cent
+    assert "10.50" in result.out  # clicks are not percentages
 
 
 def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(
@@ -198,7 +198,7 @@ def test_interactive(clips: Path, run: Run) -> None:
 
 def test_everything(images: Path, run: Run) -> None:
     document = run("evaluate", "everything", images, "--points-per-side", 2, "--json", "-").json
-    assert document["sources"]["cats"]["AR@1000"] == 1.0  # the left half is what there is
+    assert document["sources"]["cats"]["AR@1000"] == 1.0  # the object is the left half
     assert document["sources"]["dogs"]["AR@1000"] == 0.1  # half of it: found at an IoU of 0.5 and no higher
     sizes = ["AR@1000_medium"]  # of 48 x 64 pixels
     assert list(document["overall"]) == ["AR@1000", *sizes, "AR@100", "AP", "AP50", "AP75"]

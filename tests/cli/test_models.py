@@ -26,7 +26,7 @@ TOY = ModelConfig(
 
 @pytest.fixture
 def embedded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where nano is looked for; official models are looked for beside it."""
+    """The folder of nano; official models are searched next to it."""
     monkeypatch.setattr("masklet.engine.hub.embedded_folder", lambda name: here / name)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(here / "hub"))
     monkeypatch.setenv("MASKLET_MODELS", str(here))
@@ -76,7 +76,7 @@ def test_parameter_counts_are_correct() -> None:
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
-    """Stands for a released model, so that its official weights are recognised."""
+    """Replaces a released model, so that its official weights are recognised."""
     monkeypatch.setattr("masklet.model.checkpoint.OFFICIAL_CONFIGS", {"sam2.1-toy": TOY})
     return Checkpoint(TOY, SAM2(TOY).state_dict())
 

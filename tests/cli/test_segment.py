@@ -15,7 +15,7 @@ from tests.fake_engine import FakeEngine
 pytestmark = pytest.mark.usefixtures("engine")
 
 LEFT = np.arange(SIZE_HW[1])[None].repeat(SIZE_HW[0], 0) < SIZE_HW[1] // 2
-"""What the engine always answers."""
+"""The engine's constant answer."""
 
 
 def names(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""`masklet serve`: the way it is ended is no mishap."""
+"""`masklet serve`: stopping it is not an error."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.fake_engine import FakeEngine
 
 @pytest.fixture
 def speeds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Of the models that are loaded, in order."""
+    """Speeds of the loaded models, in order."""
     seen: list[str] = []
 
     def load(name: str, *, speed: str, **_: Any) -> Model:

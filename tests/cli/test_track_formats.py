@@ -1,4 +1,4 @@
-"""What `masklet track` writes and what `masklet export-masks` writes of its session are the same files."""
+"""`masklet track`, and `masklet export-masks` of its session, write equal files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONS = {"masks": ("--option", "layout=both")}
 
 
 def contents(path: Path) -> dict[str, Any]:
-    """Files by name, videos as their frames."""
+    """Return the contents of files by name, videos as their frames."""
     if path.is_dir():
         return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*.*")}
     if path.suffix == ".mp4":

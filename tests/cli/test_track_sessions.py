@@ -1,4 +1,4 @@
-"""`masklet track` that is cut off and goes on: --save, --resume, --accept."""
+"""`masklet track`, interrupted and continued: --save, --resume, --accept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 
 def coco(path: str) -> dict[int, list[int]]:
-    """Objects by frame."""
+    """Return the objects by frame."""
     found: dict[int, list[int]] = {}
     for one in json.loads(Path(path).read_text())["annotations"]:
         found.setdefault(one["frame_index"], []).append(one["object_id"])
@@ -86,7 +86,7 @@ def test_a_correction_on_a_saved_session(clip: Path, engine: FakeEngine, run: Ru
         "track", "--resume", "job.masklet", "--accept", "1@8-9", "--negative", "1@4:3,3", "--out", "b.json", "--json"
     )  # fmt: skip
     assert result.status == 0, result.err
-    assert sorted(engine.encoded) == [1, 2, 3, 4, 5, 6, 7]  # neighbours, then up to what was accepted
+    assert sorted(engine.encoded) == [1, 2, 3, 4, 5, 6, 7]  # neighbours, then up to the accepted frames
     assert result.json["session"] == "job.masklet"
     assert result.json["objects"][0]["prompted_frames"] == [0, 4]
     assert coco("b.json") == {index: [1, 2] for index in range(12)}
@@ -131,6 +131,6 @@ def test_a_full_disk_leaves_a_session(
         result = run("track", clip, "--point", "10,20", "--out", "a.json")
     assert result.status == 2
     assert "No space left on device" in result.err
-    assert "\n7 frames of" in result.out  # those that are there, and not those that waited
+    assert "\n7 frames of" in result.out  # only those that were written
     assert run("track", "--resume", "a.masklet").status == 0
     assert len(coco("a.json")) == 12

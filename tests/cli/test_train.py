@@ -22,7 +22,7 @@ def data(here: Path) -> Path:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """(configuration, folder, what was typed) of each training that would have been."""
+    """(configuration, folder, typed command) of each training that would have been started."""
     pytest.importorskip("torch")
     runs: list[Any] = []
     monkeypatch.setattr("masklet.train.loop.train", lambda config, out, command: runs.append((config, out, command)))
@@ -113,7 +113,7 @@ def test_ctrl_c(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
 
 def test_the_extra_is_named(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    # The package's own attribute would come back as another module than the one that tests hold.
+    # The package's attribute would be restored as another module than the one that tests hold.
     monkeypatch.setattr(masklet, "train", masklet.train, raising=False)
     for name in [name for name in sys.modules if name.startswith("masklet.train")]:
         monkeypatch.delitem(sys.modules, name)

@@ -1,4 +1,4 @@
-"""What PyTorch does for a frame on a CPU, counted: what was fused stays fused, what was kept is not computed again."""
+"""Counts PyTorch's operators for a frame on a CPU: fused parts stay fused, cached parts are not computed again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BLOCKS = sum(TINY.trunk.stages)  # type: ignore[union-attr]
 
 
 class Counting(TorchDispatchMode):
-    """Operators by name."""
+    """Counts the calls by operator name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def test_memory_attention_writes_no_scores(precision: str) -> None:
 def test_several_objects_without_the_kernel(
     monkeypatch: pytest.MonkeyPatch, precision: str, tolerance: float, speed: str
 ) -> None:
-    """As on machines without AVX-512 or a compiler."""
+    """Disable the kernel, as on machines without AVX-512 or a compiler."""
     scene = StageScene(TorchEngine(random_model(TINY), device="cpu", precision=precision, speed=speed), PHOTO, 3)
     wanted = torch.stack(scene.attend()).float()
     monkeypatch.setattr(cpu_attention, "takes", lambda *tensors: False)

@@ -1,4 +1,4 @@
-"""One set of promises over every engine: the embedded nano in onnxruntime, and its weights in PyTorch."""
+"""The same tests for every engine: the embedded nano in onnxruntime, and its weights in PyTorch."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_an_absent_object_is_remembered_as_absent(engine: Engine[Any], photo: By
 
 @pytest.mark.parametrize(("pads", "tokens"), [(True, 2), (False, 0)])
 def test_logits_alone_come_with_padding_or_with_nothing(photo: ByteArray, pads: bool, tokens: int) -> None:
-    """Padding to nano; nothing to official models, as in their image predictor."""
+    """nano gets padding; official models get no points, as in their image predictor."""
     engine = OnnxEngine(embedded_folder("nano"), num_threads=1)
     assert engine.spec.pads_logits_alone
     engine.spec = replace(engine.spec, pads_logits_alone=pads)
@@ -201,7 +201,7 @@ def test_the_embedded_model_equals_its_configuration() -> None:
     from masklet.model.config import NANO_CONFIG
 
     spec, facts = read_spec(embedded_folder("nano")).to_dict(), asdict(NANO_CONFIG.inference)
-    assert set(spec.pop("calibration")) == {"click", "clicks", "box", "tracked"}  # measured on these very weights
+    assert set(spec.pop("calibration")) == {"click", "clicks", "box", "tracked"}  # measured on exactly these weights
     assert facts.pop("calibration") == {}
     assert {name: spec[name] for name in facts} == facts
 

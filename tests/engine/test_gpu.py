@@ -29,7 +29,7 @@ pytestmark = [
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
-"""Length of the difference over the length of the answer. Random, sharp weights make much of rounding."""
+"""Norm of the difference over the norm of the answer. Random, sharp weights amplify rounding."""
 
 
 class Stage:
@@ -69,7 +69,7 @@ def test_each_stage_answers_as_on_the_cpu(precision: str, speed: str) -> None:
 
 
 def masks(device: str, precision: str) -> np.ndarray[Any, Any]:
-    """Of two objects over twenty frames of a picture that moves."""
+    """Return the masks of two objects over twenty frames of a moving picture."""
     tracker = Tracker(TorchEngine(random_model(TINY), device=device, precision=precision))
     given = {1: Prompt.create(points_xy=[(60, 40)]), 2: Prompt.create(box_xyxy=(5, 5, 60, 60))}
     shown = []
@@ -87,7 +87,7 @@ def test_a_video(precision: str, agreement: float) -> None:
 
 @pytest.fixture
 def no_waiting() -> Iterator[None]:
-    """Whatever makes the host wait for the GPU raises."""
+    """Raise on any operation for which the host waits for the GPU."""
     torch.cuda.set_sync_debug_mode("error")
     yield
     torch.cuda.set_sync_debug_mode("default")
@@ -100,7 +100,7 @@ def test_the_host_does_not_wait_inside_a_stage(stage: StageName, speed: str, req
     kept = Stage(engine)
     seen = StageScene(engine, PHOTO, 2)
     seen.encode_memory()
-    kept.again(stage)  # whatever is set up at a first run
+    kept.again(stage)  # the first run sets up caches
     request.getfixturevalue("no_waiting")
     kept.again(stage)
 
@@ -135,4 +135,4 @@ def test_compiled_stages_answer_alike_and_take_any_number_of_clicks(precision: s
     assert graphs
     for num_clicks in (3, 5, 9):
         assert deviation(answers(compiled, num_clicks), answers(plain, num_clicks)) < TOLERANCE[precision]
-    assert counters["stats"]["unique_graphs"] == graphs  # another number of clicks is no other graph
+    assert counters["stats"]["unique_graphs"] == graphs  # another number of clicks needs no other graph

@@ -1,4 +1,4 @@
-"""Names to files: the user's own folder, huggingface_hub's cache, and a hub that is not asked here but faked."""
+"""Names to files: the user's own folder, huggingface_hub's cache, and a fake hub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing of this machine's: no models, no cache, no proxy, no network."""
+    """Hide this machine's models, cache, proxy and network."""
 
     def no_network(*_: Any) -> Any:
         raise socket.gaierror(-2, "Name or service not known")
@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put_in_cache(home: Path, repository: str, *files: str) -> Path:
-    """As huggingface_hub lays out its cache; returns the snapshot."""
+    """Create a cache in huggingface_hub's layout and return the snapshot."""
     folder = home / "hub" / f"models--{repository.replace('/', '--')}"
     snapshot = folder / "snapshots" / COMMIT
     for number, file in enumerate(files):
@@ -56,7 +56,7 @@ def put_in_cache(home: Path, repository: str, *files: str) -> Path:
 
 @pytest.fixture
 def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """A hub with one repository; says what was downloaded of it."""
+    """Fake a hub with one repository; return the list of downloads."""
 
     def put(repository: str, *files: str) -> list[str]:
         downloaded: list[str] = []
@@ -85,7 +85,7 @@ def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]
 
 
 def repository_not_found() -> Exception:
-    """Made without the answer of a server, which differs from version to version."""
+    """Create the error without a server's response, which differs between versions."""
     kind: type[Exception] = errors.RepositoryNotFoundError
     error = kind.__new__(kind)
     Exception.__init__(error, "401")

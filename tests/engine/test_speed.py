@@ -1,4 +1,4 @@
-"""The preset `fast`: memories are pooled when they are read, and nothing else changes."""
+"""The preset `fast`: memories are pooled on reading, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PHOTO = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
 
 
 class Watched(TorchEngine):
-    """Keeps the shapes of what is attended to."""
+    """Records the shapes of the memories that are attended to."""
 
     seen: tuple[int, ...] = ()
 
@@ -38,11 +38,11 @@ class Watched(TorchEngine):
 
 
 def tracked(engine: Watched) -> np.ndarray[Any, Any]:
-    """Logits of the second look at a picture."""
+    """Return the logits of a picture that is tracked once."""
     features = engine.encode_image(PHOTO)
     (first,) = engine.decode(engine.attend(features, [Recall()]), [Prompt.create(points_xy=[(60, 40)])])
     (memory,) = engine.encode_memory(features, [first], [True])
-    assert tuple(memory.spatial.shape[-2:]) == (GRID, GRID)  # remembered is what either speed can read
+    assert tuple(memory.spatial.shape[-2:]) == (GRID, GRID)  # the stored memory is the same at either speed
     recall = Recall(((0, memory.spatial),), ((1, memory.pointer),))
     (second,) = engine.decode(engine.attend(features, [recall]), [None])
     return engine.to_numpy(second.low_res_logits)

@@ -25,7 +25,7 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 def at_once(function: Any, arguments: list[Any]) -> list[Any]:
-    """Call a function once per argument, each in a thread of its own, all of them started together."""
+    """Call a function once per argument, each in its own thread, all started together."""
     barrier = threading.Barrier(len(arguments))
 
     def call(argument: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a frame costs, counted: operations, runs of the graphs and bytes kept. None depends on the clock."""
+"""Counts the cost of a frame: operations, runs of the graphs and bytes kept. Nothing depends on the clock."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_frame_is_four_runs_whatever_the_number_of_objects(engine: Counting) -
     for index in range(3):
         engine.runs.clear()
         tracker.step(Frame(index, np.roll(picture, index, axis=1), index / 10), given if index == 0 else None)
-        attended = {} if index == 0 else {"attend": 1}  # nothing is remembered yet on the first
+        attended = {} if index == 0 else {"attend": 1}  # there is no memory yet on the first frame
         assert engine.runs == {"encode_image": 1, "decode": 1, "encode_memory": 1} | attended
 
 
@@ -75,12 +75,12 @@ OPERATIONS = {
     },
     "nano": {"encode_image": 2.397, "attend": 3.110, "attend, fast": 1.891, "decode": 0.2530, "encode_memory": 0.3584},
 }
-"""Of one object with all slots full, in units of 1e9."""
+"""Operations for one object with all slots full, in units of 1e9."""
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operations_of_each_stage(name: str) -> None:
-    """Of what is run in PyTorch; a change must be meant. The model is a shadow: no weights and no arithmetic."""
+    """Counts operations in PyTorch; a change must be intended. The model has fake tensors: no arithmetic."""
     torch = pytest.importorskip("torch", reason="counting needs PyTorch")
     from torch._subclasses.fake_tensor import FakeTensorMode
 

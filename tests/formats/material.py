@@ -19,7 +19,7 @@ def blob(seed: int) -> BoolArray:
 
 
 def clip_masks(*, overlap: bool) -> dict[int, dict[int, BoolArray]]:
-    """Five frames; object 7 is absent on frame 3, and of frame 4 nothing is known."""
+    """Five frames; object 7 is absent on frame 3, and frame 4 has no masks."""
     masks = {}
     for index in (0, 1, 2, 3, 5):
         first, second = blob(index), blob(index + 50)

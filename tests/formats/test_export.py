@@ -1,4 +1,4 @@
-"""Masks that are written can be read again, to the pixel where the format can hold it."""
+"""Written masks can be read again, exactly if the format allows it."""
 
 from __future__ import annotations
 

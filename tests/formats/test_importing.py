@@ -58,7 +58,7 @@ def test_masks_that_do_not_fit_are_skipped_and_listed() -> None:
 
 
 def damaged_zip() -> bytes:
-    """One whose deflated data are not."""
+    """Return a .zip whose compressed data are invalid."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("00001.png", b"a" * 4000)

@@ -146,7 +146,7 @@ def test_a_full_disk_stops_in_time_to_finish_the_file(
 
 
 class SlowStream(BaseStream):
-    """Writes nothing until it may, and fails at one frame."""
+    """Writes nothing until it is allowed to, and fails at one frame."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         super().__init__(Path("slow"))
@@ -167,7 +167,7 @@ class SlowStream(BaseStream):
 
 
 def streams_of(stream: MaskStream, count: int) -> MaskStreams:
-    """The stream as the only output, of a clip of so many frames."""
+    """Return the stream as the only output, for a clip of this number of frames."""
     slow = Format(
         id="slow",
         name="Slow",

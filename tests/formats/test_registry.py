@@ -48,7 +48,7 @@ def my_format(format_id: str = "my-format") -> Format[Options]:
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> FormatRegistry:
-    """A registry for this test alone."""
+    """A registry for one test only."""
     own = FormatRegistry((FORMATS["coco"],))
     monkeypatch.setattr("masklet.formats.registry.FORMATS", own)
     return own

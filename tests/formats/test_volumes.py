@@ -1,4 +1,4 @@
-"""Masks find their way back to the voxels that they belong to."""
+"""Masks are written to the voxels that they belong to."""
 
 from __future__ import annotations
 

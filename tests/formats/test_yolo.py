@@ -30,7 +30,7 @@ def test_yolo_polygons_cover_the_mask(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "y.zip") as archive:
         lines = archive.read("labels/all/clip_000000.txt").decode().splitlines()
         assert read_image(archive.read("images/all/clip_000005.jpg")).shape == (*SIZE, 3)
-        assert "labels/all/clip_000004.txt" not in archive.namelist()  # of which nothing is known
+        assert "labels/all/clip_000004.txt" not in archive.namelist()  # a frame without masks
         assert '0: "dog"\n  1: "person"' in archive.read("data.yaml").decode()
     assert [line.split()[0] for line in lines] == ["1", "0"]
     for line, object_id in zip(lines, (1, 7), strict=True):

@@ -40,7 +40,7 @@ def is_upright(rgb: NDArray[np.uint8]) -> bool:
 
 
 def masks_for(frame: Frame, object_ids: tuple[int, ...] = (1, 2)) -> FrameMasks:
-    """One square an object, overlapping its neighbour by half."""
+    """Draw one square per object, overlapping its neighbour by half."""
     masks = np.zeros((len(object_ids), *frame.size_hw), np.bool_)
     for row in range(len(object_ids)):
         masks[row, 4:20, 6 + 8 * row : 22 + 8 * row] = True

@@ -22,7 +22,7 @@ def test_items_come_in_order_and_at_most_depth_ahead() -> None:
     for number in range(100):
         assert next(reader) == number
         wait_until(lambda: made >= min(99, number + 4), "a thread that reads ahead")  # noqa: B023
-        assert made <= number + 4  # three waiting, one in hand
+        assert made <= number + 4  # three waiting, one being read
     assert list(reader) == []
 
 

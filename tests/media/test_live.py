@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 
 
 def numbered(count: int) -> np.ndarray:
-    """(4, 6, 3), every pixel of which is a number: 24 bits, as a busy machine may skip hundreds of frames."""
+    """Return (4, 6, 3) with a number in every pixel: 24 bits, because a busy machine may skip hundreds of frames."""
     image = np.zeros((4, 6, 3), np.uint8)
     image[:] = count & 255, (count >> 8) & 255, count >> 16
     return image

@@ -94,14 +94,14 @@ def test_nothing_is_decoded_or_converted_needlessly(make_clip: MakeClip, monkeyp
     with VideoFileSource(path) as source:
         monkeypatch.setattr(video_file, "decode", counted)
         monkeypatch.setattr(VideoFileSource, "_to_rgb", weighed)
-        for index in (30, 32, 31, 34, 33, 31, 30):  # of several who ask at once any may be first
+        for index in (30, 32, 31, 34, 33, 31, 30):  # of several concurrent readers, any may be first
             source.picture(index, (24, 32))
         assert len(decoded) == 5
         assert converted == [24 * 32 * 3] * 7
-        source.frame(33)  # another size of what is there
+        source.frame(33)  # another size of a cached frame
         source.key_picture(0, (24, 32))
         assert len(decoded) == 5
-        source.picture(35, (24, 32))  # whoever plays has stayed where he was
+        source.picture(35, (24, 32))  # the playback position has not changed
         source.picture(59, (24, 32))
         assert len(decoded) == 30
 
@@ -177,7 +177,7 @@ def test_a_truncated_file_delivers_its_frames_and_then_raises(make_clip: MakeCli
             seen.extend(frame.index for frame in source.frames())
         assert seen == list(range(there))
         assert caught.value.frame_index == there
-        # who asks for frames that are there gets them without complaint
+        # reading existing frames raises no error
         assert len(list(source.frames(0, there - 5))) == there - 5
         assert [frame.index for frame in source.frames(there - 1, there - 4, -1)] == [there - 1, there - 2, there - 3]
 

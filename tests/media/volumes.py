@@ -28,7 +28,7 @@ def values() -> NDArray[np.int16]:
 
 
 def write_dicom(folder: Path, order: list[int] | None = None, **changes: Any) -> Path:
-    """One file a slice, 2.5 mm apart, pixels of 0.5 mm by 0.8 mm; numbered by `order`, with names that say nothing."""
+    """Write one file per slice, 2.5 mm apart, pixels of 0.5 mm by 0.8 mm; numbered by `order`, with arbitrary names."""
     folder.mkdir(parents=True, exist_ok=True)
     series = changes.pop("SeriesInstanceUID", generate_uid(entropy_srcs=[str(folder)]))
     for place, slice_ in enumerate(values()):

@@ -1,4 +1,4 @@
-"""Effects change what they should and nothing else."""
+"""Effects change only the pixels that they should."""
 
 from __future__ import annotations
 

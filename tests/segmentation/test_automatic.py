@@ -274,7 +274,7 @@ def test_small_regions_are_removed_and_small_holes_filled(engine: ColorEngine) -
 
 
 def test_small_parts_are_ignored_when_scoring_but_fed_back(engine: ColorEngine) -> None:
-    """As SAM 2 has it: what `refine` corrects is the decoder's answer as it was."""
+    """As in SAM 2, `refine` corrects the decoder's unchanged answer."""
     rgb = scene((128, 128), (64, 64, 40))
     rgb[60:66, 60:66] = 0
     rgb[4:8, 4:8] = 20
@@ -318,13 +318,13 @@ def test_memory_is_that_of_one_mask_not_of_all(engine: ColorEngine) -> None:
     rgb = scene((400, 400), (100, 100, 80), (300, 300, 80))
     pixels = rgb.shape[0] * rgb.shape[1]
     config = AutomaticConfig(points_per_side=12, points_per_batch=8, nms_iou=1.0)
-    segment_everything(engine, rgb, AutomaticConfig(points_per_side=1))  # what is made once
+    segment_everything(engine, rgb, AutomaticConfig(points_per_side=1))  # allocate what is allocated only once
     tracemalloc.start()
     found = segment_everything(engine, rgb, config)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(found) == 144
-    assert peak < 24 * pixels  # logits, thresholds, what the engine makes; the masks would take six times this
+    assert peak < 24 * pixels  # logits, thresholds, the engine's arrays; all masks would take six times as much
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (2, 3), (1, 40), (7, 5)])

@@ -1,4 +1,4 @@
-"""The segmenter, driven by an engine on integers."""
+"""The segmenter, on an engine with integers as handles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server in this process, with an engine that answers at once."""
+"""A server in this process, with an engine that answers immediately."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def png(number: int) -> bytes:
 
 
 class HeldEngine(FakeEngine):
-    """Waits for a sign before it encodes one of the frames.
+    """Waits for an event before it encodes one of the frames.
 
     Args:
         held_at: number of the picture, below 256.
@@ -55,7 +55,7 @@ class HeldEngine(FakeEngine):
 
 
 def probe_here(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[ProbedFile | str]:
-    """Without the process, which takes a second to start; its own test has it."""
+    """Probe without a separate process, which takes a second to start and has its own test."""
     return [_probe(path, asdict(limits), thumbnails.get(path)) for path in paths]
 
 
@@ -72,7 +72,7 @@ def probing_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Page(TestClient):
-    """What the page would send, and a few things that many tests do."""
+    """Sends the page's requests, and has helpers for many tests."""
 
     def new_project(self, name: str = "Birds") -> str:
         return str(self.post("/api/v1/projects", json={"name": name}).json()["id"])

@@ -17,7 +17,7 @@ from tests.fake_engine import FakeEngine
 
 
 class HeldEngine(FakeEngine):
-    """Encodes every frame at once but the held one, whose number is its picture's first value."""
+    """Encodes every frame immediately except the held one, whose number is its picture's first value."""
 
     held_at: int | None = None
 

@@ -179,7 +179,7 @@ def test_a_hand_edit_is_the_mask_and_clicks_touch_it_up(page: Page) -> None:
         return dict(page.get(f"/api/v1/media/{clip}/frames/2/prompts").json()["prompts"]["1"])
 
     assert said()["has_mask"] is True
-    # The fake engine sees the left half, whatever it is asked.
+    # The fake engine answers every prompt with the left half.
     more = decode_rle(page.click(clip, duck, 2)["frame"]["objects"][0]["rle"])
     assert (more == drawn | LEFT).all()
     less = decode_rle(page.click(clip, duck, 2, points=[[6, 3]], labels=[0])["frame"]["objects"][0]["rle"])
@@ -220,7 +220,7 @@ def test_an_answer_of_the_pages_own_decoder_is_stored(open_studio: Open) -> None
 
     page.track(clip)
     before = len(engine.decoded)
-    page.click(clip, duck, 5, answer=given(np.ones((side, side))))  # what it remembers counts there
+    page.click(clip, duck, 5, answer=given(np.ones((side, side))))  # the remembered mask is used there
     assert len(engine.decoded) > before
 
 
@@ -285,7 +285,7 @@ def test_an_empty_mask_marks_the_object_as_absent(page: Page) -> None:
     page.track(clip)
     assert not masks(page, clip)[5][duck].any()
     assert masks(page, clip)[6][duck].any()
-    page.click(clip, duck, 5)  # it is there after all
+    page.click(clip, duck, 5)  # the object is visible after all
     assert masks(page, clip)[5][duck].any()
 
 
@@ -313,7 +313,7 @@ def test_masks_are_streamed_while_tracking(page: Page) -> None:
     frames = [data["frame_index"] for name, data in events if name == "masks"]
     job = page.get("/api/v1/jobs", params={"media_id": clip}).json()["jobs"][0]
     assert (job["state"], job["done"], job["total"], job["kind"]) == ("done", 8, 8, "track")
-    assert set(frames) <= set(range(8))  # who comes late begins with how things stand
+    assert set(frames) <= set(range(8))  # a late listener receives the current state first
     timeline = page.timeline(clip)
     assert timeline["objects"][0]["status"] == "p" * 8
     assert timeline["objects"][0]["prompted"] == [2]
@@ -510,7 +510,7 @@ def test_a_repeated_undo_is_done_once(page: Page) -> None:
 def test_an_interrupted_change_is_done_once(
     page: Page, monkeypatch: pytest.MonkeyPatch, moment: str, is_done: bool
 ) -> None:
-    """A server that ends at any moment has done a change and knows its answer, or has done nothing."""
+    """A server that ends at any moment has stored a change with its answer, or nothing."""
     clip = page.new_clip(2)
     duck = page.new_object(clip, name="duck")
     page.click(clip, duck)
@@ -563,7 +563,7 @@ def test_a_restart_changes_nothing(open_studio: Open) -> None:
     engine = FakeEngine()
     page = open_studio(engine=engine)
     assert {path: page.get(path).json() for path in paths} == before
-    assert engine.encoded == []  # to be shown nothing has to be computed
+    assert engine.encoded == []  # showing masks computes nothing
     page.track(clip, only_changed=True)
     assert page.timeline(clip)["objects"][0]["stale"] == []
     job = page.get("/api/v1/jobs").json()["jobs"][-1]
@@ -618,7 +618,7 @@ def test_a_project_is_exported_as_one_file(page: Page) -> None:
     for _ in range(2):
         clip = page.new_clip(2, project)
         page.click(clip, page.new_object(clip))
-    page.new_clip(2, project)  # nothing was said of it
+    page.new_clip(2, project)  # it has no annotations
     job = page.post(f"/api/v1/projects/{project}/export", json={"format": "masks"}).json()
     name, done = page.events(job["id"])[-1]
     assert name == "done", done

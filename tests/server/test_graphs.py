@@ -23,7 +23,7 @@ PHOTO = Path(masklet.__file__).parents[2] / "examples" / "media" / "cat.jpg"
 
 
 def arrays_of(data: bytes) -> dict[str, np.ndarray]:
-    """Safetensors, as a page would read it."""
+    """Read safetensors as a page does."""
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
     body = data[8 + length :]

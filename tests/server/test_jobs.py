@@ -1,4 +1,4 @@
-"""What goes on by itself in a server, and goes on when something fails."""
+"""Background work of a server, which continues when something fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server is killed while it tracks, and nothing is lost but the frame in work. Driven by the Python client."""
+"""A server is killed while it tracks, and only the current frame is lost. Uses the Python client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API does what its description says, whatever is sent: schemathesis makes up requests from it."""
+"""The API behaves as described, for any request: schemathesis generates requests from the description."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.fake_engine import FakeEngine
 from tests.server.conftest import OWN_PAGE, Page, png, probe_here
 
 EXAMPLES = 3
-"""Requests an operation, always the same ones: enough to see that it answers as described. More by hand."""
+"""Requests per operation, always the same ones: enough to check its answers. Raise it by hand for more."""
 
 
 @dataclass(frozen=True)
 class Studio:
-    """The API, and things in it whose names a made-up request can have."""
+    """The API, with objects that generated requests can refer to."""
 
     schema: Any
     page: Page
@@ -51,7 +51,7 @@ class Studio:
 
 
 def kept_open(app: Any) -> Any:
-    """The app, for clients that start and stop it around every request: it goes on."""
+    """The app, which keeps running for clients that start and stop it around every request."""
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
@@ -126,7 +126,7 @@ def test_the_document_needs_no_server_and_is_the_same_every_time(studio: Studio,
 
 
 def test_types_can_be_generated_from_it() -> None:
-    """Each JSON answer is a schema with a name, and has all of its fields."""
+    """Each JSON answer has a named schema with all of its fields."""
     document = api_document()
     named = document["components"]["schemas"]
     names = []

@@ -1,4 +1,4 @@
-"""What browsers see where no page has been built."""
+"""The answer to browsers if the page has not been built."""
 
 from __future__ import annotations
 

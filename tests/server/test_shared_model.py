@@ -1,4 +1,4 @@
-"""One model for many: clicks first, and no frame twice."""
+"""One model for many users: clicks come first, and no frame is encoded twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.waiting import PATIENCE_S, wait_until
 
 
 def waiting(lock: TurnLock, count: int) -> None:
-    """Return when so many threads wait for a lock."""
+    """Wait until this number of threads wait for a lock."""
     wait_until(lambda: len(lock._condition._waiters) >= count, f"{count} waiting threads")  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""What a request must be like, and what is refused."""
+"""Checks of requests, and the refusal of bad ones."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_page_has_no_way_out_of_its_folder(page: Page, path: str) -> None:
 
 def test_graphs_are_four_files_and_no_others(page: Page) -> None:
     assert page.get("/api/v1/graphs/..%2fapp.py").status_code == 404
-    assert page.get("/api/v1/graphs/encode_image.onnx").status_code == 404  # this engine has none
+    assert page.get("/api/v1/graphs/encode_image.onnx").status_code == 404  # this engine has no graphs
 
 
 # With a login.
@@ -168,7 +168,7 @@ def test_upload_limits_apply_while_receiving(open_studio: Open, tmp_path: Path) 
     page = open_studio(limits=Limits(max_bytes=5000))
     project = page.new_project()
 
-    def body() -> Iterator[bytes]:  # no Content-Length: nobody says how much it will be
+    def body() -> Iterator[bytes]:  # no Content-Length: the size is unknown
         yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
         for _ in range(100):
             yield b"0" * 1000
@@ -226,7 +226,7 @@ def test_names_are_shown_and_never_paths(page: Page, tmp_path: Path) -> None:
 
 
 def test_files_are_probed_in_a_separate_process(tmp_path: Path) -> None:
-    """Playlists open other files: they are none of the containers that are read."""
+    """Playlists open other files: their demuxers are not allowed."""
     secret = tmp_path / "secret.png"
     secret.write_bytes(png(1))
     playlists = {
@@ -253,7 +253,7 @@ def test_a_file_that_takes_too_long_is_refused_and_the_next_is_accepted(
         ingest.subprocess, "run", lambda *args, **options: run(*args, **{**options, "timeout": next(limits)})
     )
     endless = tmp_path / "endless.png"
-    os.mkfifo(endless)  # reading it waits for ever
+    os.mkfifo(endless)  # reading it blocks for ever
     (tmp_path / "good.png").write_bytes(png(2))
     found = probe([endless, tmp_path / "good.png"], Limits(), {})
     assert isinstance(found[0], str)

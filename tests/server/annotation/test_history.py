@@ -1,4 +1,4 @@
-"""Undo and redo, transactions, and requests that come twice."""
+"""Undo and redo, transactions, and idempotent requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_undo_and_redo_cover_all_changes(store: AnnotationStore) -> None:
     assert [step.title for step in iter(store.undo, None)] == ["Prompt", "Track", "New object"]
     assert (store.marks(), store.prompts(), store.objects()) == ([], [], [])
     assert store.history() == (None, "New object")
-    assert store.new_object_id() == 2  # an undone object may come back
+    assert store.new_object_id() == 2  # an undone object can be restored
     assert [step.title for step in iter(store.redo, None)] == ["New object", "Track", "Prompt"]
     again = (store.marks(), store.prompts(), store.stale_ranges())
     assert str(again) == str(after)

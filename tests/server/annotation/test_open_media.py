@@ -1,4 +1,4 @@
-"""Media are opened once, and closed when nobody uses them."""
+"""Media are opened once, and closed when unused."""
 
 from __future__ import annotations
 

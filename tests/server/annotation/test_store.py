@@ -1,4 +1,4 @@
-"""The file of one medium: what is shown."""
+"""The annotation file of a medium: the masks that are shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_masks_as_they_were_before_they_last_changed(store: AnnotationStore) -> 
     first, second, third = ({"size": [2, 3], "counts": counts} for counts in ("15", "24", "33"))
     with store.operation("Track"):
         store.write([row(0, rle=first), row(1, rle=first)])
-    assert (pixels(0), pixels(1)) == ([], [])  # they have come with the last change
+    assert (pixels(0), pixels(1)) == ([], [])  # they were created by the last change
     with store.operation("Prompt"):
         store.write([row(1, rle=first, stale=True)])
         store.write_prompt(replace(prompt(1), rle=second))

@@ -1,4 +1,4 @@
-"""A click on a drawn mask changes the part it is about, and no other."""
+"""A click on a drawn mask changes only the part under it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_click_removes_the_part_that_it_is_in() -> None:
     seen = grid("....", ".#..", "....")
     expected = grid("....", ".#..", "....")
     assert (touched_up(DRAWN, (0.0, 2.0), 0, seen, no_need) == expected).all()
-    apart = grid("....", "#...", ".#..")  # what differs are two parts, joined by a corner only
+    apart = grid("....", "#...", ".#..")  # the difference has two parts, joined by a corner only
     assert (touched_up(DRAWN, (1.0, 1.0), 0, apart, no_need) == grid("....", "#...", "##..")).all()
 
 

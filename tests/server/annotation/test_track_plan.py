@@ -1,4 +1,4 @@
-"""Which runs come of a wish to track: on integers, without a tracker."""
+"""Planned runs for requests to track, on integers, without a tracker."""
 
 from __future__ import annotations
 

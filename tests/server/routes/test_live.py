@@ -1,4 +1,4 @@
-"""The live line: frames in, masks out, never late."""
+"""Live streams: frames in, masks out, late frames dropped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLICK = {"points": [[1, 1]], "labels": [1]}
 
 
 class SeeingEngine(FakeEngine):
-    """Looks at no frame until it is let, and notes which frames it looked at."""
+    """Processes no frame until it is allowed to, and records which frames it processed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,8 +79,8 @@ def test_newer_frames_replace_waiting_ones(open_studio: Open) -> None:
         engine.may_look.set()
         first = line.receive_json()
         last = line.receive_json()
-        # How many frames the server reads before it looks at the next one is up to the threads; in the end each of the
-        # six has been looked at or dropped.
+        # The number of frames that the server reads before it processes the next depends on the threads; in the end
+        # each of the six has been processed or dropped.
         while last["frame_index"] + 1 + last["dropped"] < 6:
             last = line.receive_json()
         assert first["frame_index"] == 0
