@@ -36,7 +36,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -79,13 +79,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def photo(here: Path) -> Path:
-    return write_image(here / "photo.png", numbered(3))
+def photo(workdir: Path) -> Path:
+    return write_image(workdir / "photo.png", numbered(3))
 
 
 @pytest.fixture
-def clip(here: Path) -> Path:
+def clip(workdir: Path) -> Path:
     """A folder of 12 frames."""
     for number in range(12):
-        write_image(here / "clip" / f"{number:05d}.png", numbered(number))
-    return here / "clip"
+        write_image(workdir / "clip" / f"{number:05d}.png", numbered(number))
+    return workdir / "clip"

@@ -42,9 +42,9 @@ def digests(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("start", "other"), list(permutations(NAMES, 2)))
-def test_a_round_trip_is_exact(here: Path, run: Run, toy: Checkpoint, start: Layout, other: Layout) -> None:
+def test_a_round_trip_is_exact(workdir: Path, run: Run, toy: Checkpoint, start: Layout, other: Layout) -> None:
     source, between, back = (
-        here / folder / NAMES[layout] for folder, layout in zip("abc", (start, other, start), strict=True)
+        workdir / folder / NAMES[layout] for folder, layout in zip("abc", (start, other, start), strict=True)
     )
     save_checkpoint(toy, source, start)
     assert run("convert", source, between).status == 0
@@ -53,61 +53,61 @@ def test_a_round_trip_is_exact(here: Path, run: Run, toy: Checkpoint, start: Lay
     assert digests(between) != digests(source)
 
 
-def test_weights_that_never_had_the_unused_part_come_back_without_it(here: Path, run: Run, toy: Checkpoint) -> None:
-    save_checkpoint(Checkpoint(TOY, toy.weights), here / "a.safetensors")
+def test_weights_without_the_unused_part_are_converted_without_it(workdir: Path, run: Run, toy: Checkpoint) -> None:
+    save_checkpoint(Checkpoint(TOY, toy.weights), workdir / "a.safetensors")
     run("convert", "a.safetensors", "b.pt")
     run("convert", "b.pt", "c.safetensors")
-    assert digests(here / "c.safetensors") == digests(here / "a.safetensors")
+    assert digests(workdir / "c.safetensors") == digests(workdir / "a.safetensors")
 
 
-def test_image_models_convert_too(here: Path, run: Run, toy: Checkpoint) -> None:
-    save_checkpoint(toy, here / "video", "transformers")
-    state = load_file(here / "video" / "model.safetensors")
+def test_image_models_convert_too(workdir: Path, run: Run, toy: Checkpoint) -> None:
+    save_checkpoint(toy, workdir / "video", "transformers")
+    state = load_file(workdir / "video" / "model.safetensors")
     image_parts = ("vision_encoder.", "prompt_encoder.", "mask_decoder.", "no_memory_embedding", "shared_image")
-    (here / "image").mkdir()
-    save_file({k: v for k, v in state.items() if k.startswith(image_parts)}, here / "image" / "model.safetensors")
-    (here / "image" / "config.json").write_bytes((here / "video" / "config.json").read_bytes())
+    (workdir / "image").mkdir()
+    save_file({k: v for k, v in state.items() if k.startswith(image_parts)}, workdir / "image" / "model.safetensors")
+    (workdir / "image" / "config.json").write_bytes((workdir / "video" / "config.json").read_bytes())
     assert run("convert", "image", "image.safetensors", "--json").json["model"] == "sam2-custom-images"
     run("convert", "image.safetensors", "again")
-    assert digests(here / "again") == digests(here / "image")
-    assert '"Sam2Model"' in (here / "again" / "config.json").read_text()
-    assert read_checkpoint(here / "again").config.image_size == 128
+    assert digests(workdir / "again") == digests(workdir / "image")
+    assert '"Sam2Model"' in (workdir / "again" / "config.json").read_text()
+    assert read_checkpoint(workdir / "again").config.image_size == 128
 
 
-def test_what_it_says(here: Path, run: Run, toy: Checkpoint) -> None:
-    save_checkpoint(toy, here / "model.pt", "sam2")
+def test_the_report(workdir: Path, run: Run, toy: Checkpoint) -> None:
+    save_checkpoint(toy, workdir / "model.pt", "sam2")
     found = run("convert", "model.pt", "out/model.safetensors", "--image-size", "64", "--json").json
     assert found["from"] == "sam2"
     assert found["to"] == "masklet"
-    assert found["bytes"] == (here / "out" / "model.safetensors").stat().st_size
-    assert read_checkpoint(here / "out" / "model.safetensors").config.image_size == 64
+    assert found["bytes"] == (workdir / "out" / "model.safetensors").stat().st_size
+    assert read_checkpoint(workdir / "out" / "model.safetensors").config.image_size == 64
     assert run("convert", "model.pt", "plain.safetensors", "--layout", "sam2").out.splitlines() == [
         "sam2.1-toy, from the layout of sam2 to that of sam2",
-        f"wrote plain.safetensors ({(here / 'plain.safetensors').stat().st_size / 1e6:.1f} MB)",
+        f"wrote plain.safetensors ({(workdir / 'plain.safetensors').stat().st_size / 1e6:.1f} MB)",
         f"the layout of sam2 does not store the input size: load it with image_size={toy.config.image_size}",
     ]
-    assert digests(here / "plain.safetensors") == digests(here / "model.pt")
+    assert digests(workdir / "plain.safetensors") == digests(workdir / "model.pt")
 
 
-def test_nothing_is_replaced_without_force(here: Path, run: Run, toy: Checkpoint) -> None:
-    save_checkpoint(toy, here / "model.pt", "sam2")
-    (here / "taken.safetensors").write_bytes(b"mine")
+def test_nothing_is_replaced_without_force(workdir: Path, run: Run, toy: Checkpoint) -> None:
+    save_checkpoint(toy, workdir / "model.pt", "sam2")
+    (workdir / "taken.safetensors").write_bytes(b"mine")
     run("convert", "model.pt", "taken.safetensors").fails_with("taken.safetensors exists")
-    assert (here / "taken.safetensors").read_bytes() == b"mine"
+    assert (workdir / "taken.safetensors").read_bytes() == b"mine"
     assert run("convert", "model.pt", "taken.safetensors", "--force").status == 0
     run("convert", "model.pt", "folder")
     run("convert", "model.pt", "folder").fails_with("folder exists and is not empty")
     assert run("convert", "model.pt", "folder", "--force").status == 0
-    assert not list(here.rglob("*.part*"))
+    assert not list(workdir.rglob("*.part*"))
 
 
-def test_a_bad_source_does_not_change_the_target(here: Path, run: Run) -> None:
-    (here / "bad.pt").write_bytes(b"not a checkpoint")
-    (here / "old.safetensors").write_bytes(b"mine")
+def test_a_bad_source_does_not_change_the_target(workdir: Path, run: Run) -> None:
+    (workdir / "bad.pt").write_bytes(b"not a checkpoint")
+    (workdir / "old.safetensors").write_bytes(b"mine")
     run("convert", "bad.pt", "old.safetensors", "--force").fails_with("damaged, or no PyTorch file")
-    assert (here / "old.safetensors").read_bytes() == b"mine"
+    assert (workdir / "old.safetensors").read_bytes() == b"mine"
     run("convert", "bad.pt", "folder").fails_with("damaged")
-    assert not (here / "folder").exists()
+    assert not (workdir / "folder").exists()
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def test_a_bad_source_does_not_change_the_target(here: Path, run: Run) -> None:
         (["nothing.pt", "out.safetensors"], "model 'nothing.pt' does not exist"),
     ],
 )
-def test_impossible_requests(here: Path, run: Run, toy: Checkpoint, arguments: list[str], words: str) -> None:
-    save_checkpoint(toy, here / "model.pt", "sam2")
+def test_impossible_requests(workdir: Path, run: Run, toy: Checkpoint, arguments: list[str], words: str) -> None:
+    save_checkpoint(toy, workdir / "model.pt", "sam2")
     run("convert", *arguments).fails_with(words)
-    assert [path.name for path in here.iterdir()] == ["model.pt"]
+    assert [path.name for path in workdir.iterdir()] == ["model.pt"]
 
 
-def test_models_of_masklets_own_kind_have_no_other_layout(here: Path, run: Run) -> None:
+def test_models_of_masklets_own_kind_have_no_other_layout(workdir: Path, run: Run) -> None:
     weights = SAM2(NANO_CONFIG).state_dict()
-    save_checkpoint(Checkpoint(NANO_CONFIG, weights), here / "nano.safetensors")
+    save_checkpoint(Checkpoint(NANO_CONFIG, weights), workdir / "nano.safetensors")
     run("convert", "nano.safetensors", "nano.pt").fails_with("only masklet's own layout can hold it")
     run("convert", "nano.safetensors", "folder").fails_with("only masklet's own layout can hold it")
-    assert [path.name for path in here.iterdir()] == ["nano.safetensors"]
+    assert [path.name for path in workdir.iterdir()] == ["nano.safetensors"]

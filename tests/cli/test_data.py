@@ -7,23 +7,23 @@ from tests.cli.conftest import Run
 from tests.datasets.tiny import write_images
 
 
-def test_a_good_data_set(run: Run, here: Path) -> None:
-    write_images(here / "data")
+def test_a_good_data_set(run: Run, workdir: Path) -> None:
+    write_images(workdir / "data")
     result = run("data", "check", "data", "--sheet", "sheet.png", "--count", "3")
     assert result.status == 0
     assert "data, layout folders" in result.out
     assert "nothing is wrong" in result.out
-    assert (here / "sheet.png").stat().st_size > 1000
+    assert (workdir / "sheet.png").stat().st_size > 1000
     again = run("data", "check", "data", "--sheet", "sheet.png")
     assert again.status == 2
     assert "sheet.png exists" in again.err
 
 
-def test_errors_decide_the_exit_status_and_warnings_when_asked(run: Run, here: Path) -> None:
-    write_images(here / "data", "ab", {1: (0, 0, 2, 2)})
+def test_errors_decide_the_exit_status_and_with_strict_also_warnings(run: Run, workdir: Path) -> None:
+    write_images(workdir / "data", "ab", {1: (0, 0, 2, 2)})
     assert run("data", "check", "data").status == 0
     assert run("data", "check", "data", "--strict").status == 1
-    (here / "data/masks/b.png").write_bytes(b"")
+    (workdir / "data/masks/b.png").write_bytes(b"")
     result = run("data", "check", "data", "--json")
     assert result.status == 2
     document = json.loads(result.out)
@@ -34,8 +34,8 @@ def test_errors_decide_the_exit_status_and_warnings_when_asked(run: Run, here: P
     assert "1 errors" in plain.err
 
 
-def test_convert_there_and_back(run: Run, here: Path) -> None:
-    write_images(here / "data")
+def test_a_data_set_is_converted_to_coco_and_back(run: Run, workdir: Path) -> None:
+    write_images(workdir / "data")
     result = run("data", "convert", "data", "out/coco", "--to", "coco")
     assert (result.status, result.out.strip()) == (0, "wrote 2 images to out/coco")
     assert run("data", "convert", "out/coco", "back", "--to", "folders").status == 0

@@ -24,23 +24,23 @@ def truth(columns: int) -> np.ndarray:
 
 
 @pytest.fixture
-def images(here: Path) -> Path:
+def images(workdir: Path) -> Path:
     for source, columns in (("cats", 32), ("dogs", 64)):
         for number in range(2):
-            write_image(here / "val" / source / "images" / f"{number}.png", numbered(number))
-            (here / "val" / source / "masks").mkdir(exist_ok=True)
-            Image.fromarray(truth(columns)).save(here / "val" / source / "masks" / f"{number}.png")
-    return here / "val"
+            write_image(workdir / "val" / source / "images" / f"{number}.png", numbered(number))
+            (workdir / "val" / source / "masks").mkdir(exist_ok=True)
+            Image.fromarray(truth(columns)).save(workdir / "val" / source / "masks" / f"{number}.png")
+    return workdir / "val"
 
 
 @pytest.fixture
-def clips(here: Path) -> Path:
+def clips(workdir: Path) -> Path:
     for name, columns in (("one", 32), ("two", 64)):
         for number in range(3):
-            write_image(here / "clips" / name / "frames" / f"{number:05d}.png", numbered(number))
-            (here / "clips" / name / "masks").mkdir(exist_ok=True)
-            Image.fromarray(truth(columns)).save(here / "clips" / name / "masks" / f"{number:05d}.png")
-    return here / "clips"
+            write_image(workdir / "clips" / name / "frames" / f"{number:05d}.png", numbered(number))
+            (workdir / "clips" / name / "masks").mkdir(exist_ok=True)
+            Image.fromarray(truth(columns)).save(workdir / "clips" / name / "masks" / f"{number:05d}.png")
+    return workdir / "clips"
 
 
 def test_clicks(images: Path, run: Run) -> None:

@@ -94,8 +94,8 @@ def test_finding_nothing_is_not_an_error(photo: Path, run: Run) -> None:
     assert json.loads(Path("out/coco.json").read_text())["annotations"] == []
 
 
-def test_a_bad_photo_does_not_affect_the_others(here: Path, photo: Path, run: Run) -> None:
-    (here / "text.png").write_text("not a photo")
+def test_a_bad_photo_does_not_affect_the_others(workdir: Path, photo: Path, run: Run) -> None:
+    (workdir / "text.png").write_text("not a photo")
     result = run("segment", "text.png", photo, "gone.png", "--everything", "--points-per-side", 2)
     assert result.status == 2
     assert [line[:20] for line in result.err.splitlines()] == ["error: text.png is n", "error: no such image"]
@@ -150,5 +150,5 @@ def test_results_are_not_replaced_without_force(photo: Path, engine: FakeEngine,
     assert run(*arguments, "--force").status == 0
 
 
-def test_no_photo(here: Path, run: Run) -> None:
+def test_no_photo(workdir: Path, run: Run) -> None:
     run("segment", "--everything").fails_with("no image was given")

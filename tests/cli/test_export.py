@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import Run
 
 
-def test_a_folder_that_runs_without_torch(here: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_a_folder_that_runs_without_torch(workdir: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     pytest.importorskip("torch")
     asked: list[tuple[Any, str]] = []
 
@@ -19,7 +19,7 @@ def test_a_folder_that_runs_without_torch(here: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("masklet.model.checkpoint.load_model", lambda path: f"model of {path}")
     monkeypatch.setattr("masklet.engine.export.export_model", export_model)
-    (here / "ema.pt").touch()
+    (workdir / "ema.pt").touch()
     result = run("export", "ema.pt", "out", "--precision", "fp32")
     assert result.status == 0
     assert asked == [("model of ema.pt", "fp32")]
@@ -30,14 +30,14 @@ def test_a_folder_that_runs_without_torch(here: Path, monkeypatch: pytest.Monkey
     assert asked[-1][1] == "fp16"
 
 
-def test_bad_input(here: Path, run: Run) -> None:
+def test_bad_input(workdir: Path, run: Run) -> None:
     run("export", "ema.pt", "out", "--precision", "int4").fails_with(
         "--precision must be one of fp16, fp32, got 'int4'"
     )
     pytest.importorskip("torch")
     run("export", "ema.pt", "out").fails_with("model 'ema.pt' does not exist")
     run("export", "nano", "out").fails_with("nano is an exported model already: give a checkpoint")
-    assert not (here / "out").exists()
+    assert not (workdir / "out").exists()
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

@@ -25,12 +25,12 @@ TOY = ModelConfig(
 
 
 @pytest.fixture
-def embedded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def embedded(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of nano; official models are searched next to it."""
-    monkeypatch.setattr("masklet.engine.hub.embedded_folder", lambda name: here / name)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(here / "hub"))
-    monkeypatch.setenv("MASKLET_MODELS", str(here))
-    return here / "nano"
+    monkeypatch.setattr("masklet.engine.hub.embedded_folder", lambda name: workdir / name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(workdir / "hub"))
+    monkeypatch.setenv("MASKLET_MODELS", str(workdir))
+    return workdir / "nano"
 
 
 def test_the_list(embedded: Path, run: Run) -> None:
@@ -84,8 +84,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
 @pytest.mark.parametrize(
     ("file", "layout"), [("toy.pt", "sam2"), ("toy.safetensors", "masklet"), ("toy", "transformers")]
 )
-def test_inspecting_every_layout(here: Path, run: Run, tiny: Checkpoint, file: str, layout: Layout) -> None:
-    save_checkpoint(tiny, here / file, layout)
+def test_inspecting_every_layout(workdir: Path, run: Run, tiny: Checkpoint, file: str, layout: Layout) -> None:
+    save_checkpoint(tiny, workdir / file, layout)
     found = run("models", "--inspect", file, "--json").json
     name = "sam2-custom" if layout == "transformers" else "sam2.1-toy"
     parameters = sum(parameter.numel() for parameter in SAM2(TOY).parameters())
@@ -106,11 +106,11 @@ def test_inspecting_every_layout(here: Path, run: Run, tiny: Checkpoint, file: s
     }
 
 
-def test_inspecting_an_image_model_in_half_precision(here: Path, run: Run, tiny: Checkpoint) -> None:
+def test_inspecting_an_image_model_in_half_precision(workdir: Path, run: Run, tiny: Checkpoint) -> None:
     image_model = Checkpoint(
         dataclasses.replace(TOY, images_only=True), {key: value.half() for key, value in tiny.weights.items()}
     )
-    save_checkpoint(image_model, here / "half.safetensors")
+    save_checkpoint(image_model, workdir / "half.safetensors")
     lines = [line.split(maxsplit=1) for line in run("models", "--inspect", "half.safetensors").out.splitlines() if line]
     found = {line[0]: line[1].strip() for line in lines if len(line) == 2}
     assert found["numbers"] == "float16"
@@ -125,7 +125,7 @@ def test_inspecting_what_is_inside_the_package(run: Run) -> None:
     assert (found["layout"], found["model"], found["image_size"], found["released"]) == ("onnx", "nano", 384, True)
 
 
-def test_inspecting_a_file_that_is_not_a_model(here: Path, run: Run) -> None:
-    (here / "notes.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+def test_inspecting_a_file_that_is_not_a_model(workdir: Path, run: Run) -> None:
+    (workdir / "notes.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     run("models", "--inspect", "notes.pt").fails_with("notes.pt: it is a pointer of git-lfs")
     run("models", "--inspect", "nothing.pt").fails_with("model 'nothing.pt' does not exist")

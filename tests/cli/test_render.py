@@ -17,11 +17,11 @@ from tests.cli.conftest import SIZE_HW, Run
 
 
 @pytest.fixture
-def mask(here: Path) -> Path:
+def mask(workdir: Path) -> Path:
     """The object of `photo`, in the middle."""
     plane = np.zeros(SIZE_HW, np.bool_)
     plane[12:36, 16:48] = True
-    return write_image(here / "mask.png", plane)
+    return write_image(workdir / "mask.png", plane)
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def test_a_photo_is_cut_out(photo: Path, mask: Path, run: Run) -> None:
     assert alpha[2, 2] == 0
 
 
-def test_a_file_is_a_background(photo: Path, mask: Path, here: Path, run: Run) -> None:
-    write_image(here / "beach.png", np.full((10, 10, 3), (0, 200, 0), np.uint8))
+def test_a_file_is_a_background(photo: Path, mask: Path, workdir: Path, run: Run) -> None:
+    write_image(workdir / "beach.png", np.full((10, 10, 3), (0, 200, 0), np.uint8))
     assert run("render", photo, mask, "--background", "beach.png,fit=stretch", "--out", "o.png").status == 0
     rgb = np.asarray(Image.open("o.png"))
     assert (rgb[2, 2] == (0, 200, 0)).all()
@@ -62,9 +62,9 @@ def test_a_file_is_a_background(photo: Path, mask: Path, here: Path, run: Run) -
     assert (np.asarray(Image.open("p.png"))[2, 2] == (1, 2, 3)).all()
 
 
-def test_a_composition_file_contains_all_settings(photo: Path, mask: Path, here: Path, run: Run) -> None:
-    write_image(here / "beach.png", np.full((10, 10, 3), 200, np.uint8))
-    (here / "look.json").write_text(json.dumps({"background": {"effect": "image", "asset_id": "b"}}))
+def test_a_composition_file_contains_all_settings(photo: Path, mask: Path, workdir: Path, run: Run) -> None:
+    write_image(workdir / "beach.png", np.full((10, 10, 3), 200, np.uint8))
+    (workdir / "look.json").write_text(json.dumps({"background": {"effect": "image", "asset_id": "b"}}))
     result = run("render", photo, mask, "--composition", "look.json", "--asset", "b=beach.png", "--out", "o.png")
     assert result.status == 0, result.err
     assert (np.asarray(Image.open("o.png"))[2, 2] == 200).all()

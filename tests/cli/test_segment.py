@@ -109,36 +109,36 @@ def test_coco(photo: Path, run: Run) -> None:
     assert second["area"] == 300
 
 
-def test_a_folder_of_photos(here: Path, engine: FakeEngine, run: Run) -> None:
+def test_a_folder_of_photos(workdir: Path, engine: FakeEngine, run: Run) -> None:
     for number in (5, 6):
-        write_image(here / "photos" / f"Schnee ☃ {number}.png", numbered(number))
-    (here / "photos" / "notes.txt").write_text("not a photo")
+        write_image(workdir / "photos" / f"Schnee ☃ {number}.png", numbered(number))
+    (workdir / "photos" / "notes.txt").write_text("not a photo")
     assert run("segment", "photos", "--point", "10,12", "--format", "masks").status == 0
     assert names(Path("out")) == ["Schnee ☃ 5.mask.png", "Schnee ☃ 6.mask.png"]
     assert engine.encoded == [5, 6]
 
 
-def test_prompts_by_photo(here: Path, photo: Path, engine: FakeEngine, run: Run) -> None:
-    write_image(here / "sub" / "b.png", numbered(8))
+def test_prompts_by_photo(workdir: Path, photo: Path, engine: FakeEngine, run: Run) -> None:
+    write_image(workdir / "sub" / "b.png", numbered(8))
     document = {"photo.png": [{"points_xy": [[1, 2]]}], "sub/b.png": [{"object_id": 2, "box_xyxy": [1, 2, 3, 4]}]}
-    (here / "prompts.json").write_text(json.dumps(document))
+    (workdir / "prompts.json").write_text(json.dumps(document))
     assert run("segment", "--prompts", "prompts.json").status == 0
     assert engine.encoded == [3, 8]
     assert run("segment", photo, "--prompts", "prompts.json", "--force").status == 0
     assert engine.encoded == [3, 8, 3]
 
 
-def test_a_bad_photo_does_not_affect_the_others(here: Path, photo: Path, run: Run) -> None:
-    (here / "empty.png").touch()
-    (here / "text.png").write_text("not a photo")
-    (here / "cut.png").write_bytes(photo.read_bytes()[:60])
-    write_image(here / "small.png", numbered(1, (5, 5)))
+def test_a_bad_photo_does_not_affect_the_others(workdir: Path, photo: Path, run: Run) -> None:
+    (workdir / "empty.png").touch()
+    (workdir / "text.png").write_text("not a photo")
+    (workdir / "cut.png").write_bytes(photo.read_bytes()[:60])
+    write_image(workdir / "small.png", numbered(1, (5, 5)))
     result = run(
         "segment", "gone.png", "empty.png", "text.png", "cut.png", "small.png", photo, "--point", "10,20", "--json"
     )
     assert result.status == 2
     assert [image["image"] for image in result.json["images"]] == [str(photo)]
-    assert (here / "out" / "photo.mask.png").exists()
+    assert (workdir / "out" / "photo.mask.png").exists()
     said = [failed["error"] for failed in result.json["failed"]]
     assert [f"error: {line}" for line in said] == result.err.splitlines()
     for line, expected in zip(
@@ -155,8 +155,8 @@ def test_a_bad_photo_does_not_affect_the_others(here: Path, photo: Path, run: Ru
         assert line.startswith(expected)
 
 
-def test_an_enormous_photo(here: Path, run: Run) -> None:
-    Image.new("1", (20_000, 10_000)).save(here / "huge.png")
+def test_an_enormous_photo(workdir: Path, run: Run) -> None:
+    Image.new("1", (20_000, 10_000)).save(workdir / "huge.png")
     run("segment", "huge.png", "--point", "1,2").fails_with("huge.png is too large: ")
 
 
@@ -185,8 +185,8 @@ def test_bad_prompts(arguments: list[str], said: str, photo: Path, run: Run) -> 
     run("segment", photo, *arguments).fails_with(said)
 
 
-def test_no_photo(here: Path, run: Run) -> None:
-    (here / "photos").mkdir()
+def test_no_photo(workdir: Path, run: Run) -> None:
+    (workdir / "photos").mkdir()
     run("segment", "--point", "1,2").fails_with("no image was given")
     run("segment", "photos", "--point", "1,2").fails_with("photos holds no images")
 
@@ -209,15 +209,15 @@ def test_an_output_that_cannot_be_written(photo: Path, engine: FakeEngine, run: 
     assert engine.encoded == []
 
 
-def test_photos_with_the_same_name(here: Path, photo: Path, run: Run) -> None:
-    write_image(here / "photo.jpg", numbered(1))
+def test_photos_with_the_same_name(workdir: Path, photo: Path, run: Run) -> None:
+    write_image(workdir / "photo.jpg", numbered(1))
     run("segment", photo, "photo.jpg", "--point", "1,2").fails_with("would be written under one name")
 
 
 def test_ctrl_c_keeps_what_is_finished(
-    here: Path, photo: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, run: Run
+    workdir: Path, photo: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    write_image(here / "second.png", numbered(5))
+    write_image(workdir / "second.png", numbered(5))
     encode = engine.encode_image
 
     def interrupted(rgb: np.ndarray) -> object:

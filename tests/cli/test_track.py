@@ -80,15 +80,15 @@ def test_every_format_and_json(clip: Path, run: Run) -> None:
     assert len(json.loads(Path("o/coco.json").read_text())["annotations"]) == 20
 
 
-def test_a_file_of_prompts(here: Path, clip: Path, engine: FakeEngine, run: Run) -> None:
+def test_a_file_of_prompts(workdir: Path, clip: Path, engine: FakeEngine, run: Run) -> None:
     mask = np.zeros(SIZE_HW, np.bool_)
     mask[:10, :10] = True
-    write_image(here / "first.png", mask)
+    write_image(workdir / "first.png", mask)
     entries = [
         {"object_id": 1, "mask": "first.png", "points_xy": [[3, 3]], "labels": [0]},
         {"object_id": 2, "frame_index": 6, "points_xy": [[5, 5], [6, 6]], "labels": [1, 0]},
     ]
-    (here / "prompts.json").write_text(json.dumps(entries))
+    (workdir / "prompts.json").write_text(json.dumps(entries))
     assert run("track", clip, "--prompts", "prompts.json", "--format", "coco").status == 0
     corrected, late = engine.prompt_of(0), engine.prompt_of(6, row=1)
     assert corrected is not None
@@ -140,8 +140,8 @@ def test_objects_that_are_lost(clip: Path, engine: FakeEngine, run: Run) -> None
     assert "never" in run("track", clip, "--point", "1,2", "--force").out
 
 
-def test_a_single_picture_is_not_a_video(run: Run, here: Path) -> None:
-    write_image(here / "cat.png", np.zeros((6, 8, 3), np.uint8))
+def test_a_single_picture_is_not_a_video(run: Run, workdir: Path) -> None:
+    write_image(workdir / "cat.png", np.zeros((6, 8, 3), np.uint8))
     run("track", "cat.png", "--point", "1,2").fails_with("cat.png is an image: use masklet segment")
 
 
@@ -164,12 +164,12 @@ def test_a_single_picture_is_not_a_video(run: Run, here: Path) -> None:
         (["--prompts", "by_file.json"], "by_file.json has prompts by file, expected one list"),
     ],
 )
-def test_bad_input(arguments: list[object], said: str, here: Path, clip: Path, run: Run) -> None:
+def test_bad_input(arguments: list[object], said: str, workdir: Path, clip: Path, run: Run) -> None:
     write_image("wrong.png", np.ones((20, 30), np.bool_))
     write_image("full.png", np.ones(SIZE_HW, np.bool_))
-    (here / "by_file.json").write_text('{"a.mp4": [{"points_xy": [[1, 2]]}]}')
+    (workdir / "by_file.json").write_text('{"a.mp4": [{"points_xy": [[1, 2]]}]}')
     run("track", clip, *arguments).fails_with(said)
-    assert not list(here.glob("**/*.mp4"))
+    assert not list(workdir.glob("**/*.mp4"))
 
 
 @pytest.mark.parametrize(
@@ -181,17 +181,17 @@ def test_bad_input(arguments: list[object], said: str, here: Path, clip: Path, r
     ],
 )
 def test_files_that_are_not_videos_are_refused(
-    name: str, content: bytes | None, said: str, here: Path, run: Run
+    name: str, content: bytes | None, said: str, workdir: Path, run: Run
 ) -> None:
     if content is not None:
-        (here / name).write_bytes(content)
+        (workdir / name).write_bytes(content)
     run("track", name, "--point", "1,2").fails_with(said)
 
 
-def test_an_output_that_exists(here: Path, clip: Path, engine: FakeEngine, run: Run) -> None:
-    (here / "o.mp4").write_bytes(b"precious")
+def test_an_output_that_exists(workdir: Path, clip: Path, engine: FakeEngine, run: Run) -> None:
+    (workdir / "o.mp4").write_bytes(b"precious")
     run("track", clip, "--point", "1,2", "--out", "o.mp4").fails_with("o.mp4 exists")
-    assert (here / "o.mp4").read_bytes() == b"precious"
+    assert (workdir / "o.mp4").read_bytes() == b"precious"
     assert engine.encoded == []
     assert run("track", clip, "--point", "1,2", "--out", "o.mp4", "--force").status == 0
     assert num_frames("o.mp4") == 12
@@ -295,11 +295,11 @@ def test_ctrl_c_before_the_first_frame(
     assert result.err == "interrupted: before the first frame was finished\n"
 
 
-def test_edges_follow_the_picture_when_asked(here: Path, run: Run) -> None:
+def test_edges_follow_the_picture_when_asked(workdir: Path, run: Run) -> None:
     for number in range(3):
         rgb = numbered(number)
         rgb[:, 34:] = 230  # the engine says that the object ends at column 32
-        write_image(here / "edge" / f"{number}.png", rgb)
+        write_image(workdir / "edge" / f"{number}.png", rgb)
     widths = []
     for options in ((), ("--refine-edges", "--save", "job.masklet")):
         assert run("track", "edge", "--point", "1,2", "--format", "coco", "--out", "o", "--force", *options).status == 0

@@ -15,9 +15,9 @@ from tests.cli.conftest import Run
 
 
 @pytest.fixture
-def data(here: Path) -> Path:
-    (here / "data").mkdir()
-    return here / "data"
+def data(workdir: Path) -> Path:
+    (workdir / "data").mkdir()
+    return workdir / "data"
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def test_mixtures_validation_and_settings(data: Path, trained: list[Any], run: R
     run("train", "nano-images", "--data", "a", "--out", "run", "--set", "rate").fails_with("--set must be NAME=VALUE")
 
 
-def test_the_first_and_the_last_measurement_are_shown(data: Path, trained: list[Any], run: Run, here: Path) -> None:
-    (here / "run").mkdir()
-    (here / "run" / "validation.jsonl").write_text('{"step": 0, "miou@1": 0.25}\n{"step": 9, "miou@1": 0.5}\n')
+def test_the_first_and_the_last_measurement_are_shown(data: Path, trained: list[Any], run: Run, workdir: Path) -> None:
+    (workdir / "run").mkdir()
+    (workdir / "run" / "validation.jsonl").write_text('{"step": 0, "miou@1": 0.25}\n{"step": 9, "miou@1": 0.5}\n')
     result = run("train", "nano-images", "--data", data, "--out", "run")
     assert "step 0" in result.out
     assert "25.0" in result.out
@@ -86,7 +86,7 @@ def test_the_error_of_a_failed_process_is_reported(
 
 
 def test_ending_the_command_ends_its_processes(
-    here: Path, data: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Any], run: Run
+    workdir: Path, data: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Any], run: Run
 ) -> None:
     script = f"import os, signal, time; os.kill({os.getpid()}, signal.SIGTERM); time.sleep(60)"
     monkeypatch.setattr(command, "_torchrun", lambda processes: [sys.executable, "-c", script])
@@ -120,7 +120,7 @@ def test_the_extra_is_named(data: Path, monkeypatch: pytest.MonkeyPatch, run: Ru
     run("train", "nano-images", "--data", data, "--out", "run").fails_with('needs torch: pip install "masklet[train]"')
 
 
-def test_the_bar_follows_the_log(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_follows_the_log(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Recorded(ProgressReport):
         seen: list[tuple[int, str]] = []  # noqa: RUF012
 
@@ -128,13 +128,13 @@ def test_the_bar_follows_the_log(here: Path, monkeypatch: pytest.MonkeyPatch) ->
             self.seen.append((done, status))
 
     monkeypatch.setattr(command, "_WATCH_EVERY_S", 0.001)
-    (here / "log.jsonl").write_text(
+    (workdir / "log.jsonl").write_text(
         json.dumps({"step": 25, "loss": 1.5})
         + "\n"
         + json.dumps({"step": 50, "loss": 0.25, "image_click": 0.5, "tracked": 0.75})
         + '\n{"step": 7'
     )
-    with command._watching(here, Recorded()):
+    with command._watching(workdir, Recorded()):
         while not Recorded.seen:
             pass
     assert Recorded.seen[0] == (50, "loss 0.250, IoU click 0.50 tracked 0.75")
