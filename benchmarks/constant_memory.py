@@ -219,7 +219,7 @@ class Random:
         return array
 
     def _array(self, *shape: int) -> Any:
-        """Memory of its own with the same noise each time: to draw it anew would take a fifth of the run."""
+        """Memory of its own with the same noise each time: drawing it again would take a fifth of the run."""
         if shape not in self._noise:
             self._noise[shape] = self._random.standard_normal(shape, np.float32) * 2
         return self._noise[shape].copy()

@@ -1,4 +1,4 @@
-"""Time a frame for 1, 2, 4, ... objects: as masklet does it, in batches, and one after the other as the official code.
+"""Time per frame for 1, 2, 4, ... objects: in batches, and one after the other as the official code.
 
     python benchmarks/objects.py --model nano --frames 8
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def seconds_a_frame(model: Any, clip: Path, count: int, num_frames: int, *, at_once: int) -> tuple[float, Any]:
-    """The median, and the masks of the last frame."""
+    """Return the median time, and the masks of the last frame."""
     from masklet.tracking.tracker import Tracker
 
     tracker = Tracker(model.engine, clip, objects_at_once=at_once)

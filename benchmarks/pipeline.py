@@ -1,8 +1,8 @@
-"""Frames a second from a file to a file, with decoding and writing in threads of their own and one after the other.
+"""Frames per second from a file to a file, with decoding and writing in threads of their own and one after the other.
 
     python benchmarks/pipeline.py --frames 60 --rounds 3
 
-The two ways take turns over the same clip, prompt and outputs (an overlay with the audio's place, and COCO); both runs
+Both take turns over the same clip, prompt and outputs (an overlay with the audio's place, and COCO); both runs
 of a round write the same. `threads` are the model's: decoding ahead and writing need a core beside it to be of use.
 Figures are medians of wall time, so the machine must be quiet; the last line is JSON.
 """
@@ -40,7 +40,7 @@ def main() -> None:
         for turn in range(arguments.rounds + 1):
             for aside in seconds:
                 taken = run(engine, arguments.clip, arguments.box, arguments.frames, aside=aside)
-                if turn:  # the first warms up
+                if turn:  # the first round warms up
                     seconds[aside].append(taken)
         aside, in_turn = (arguments.frames / statistics.median(seconds[one]) for one in (True, False))
         rows.append({"threads": threads, "aside": round(aside, 2), "in_turn": round(in_turn, 2)})

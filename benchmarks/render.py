@@ -1,4 +1,4 @@
-"""How fast each effect is: frames a second on one thread, by CPU time, so that a busy machine does not matter.
+"""How fast each effect is: frames per second on one thread, by CPU time, so that a busy machine does not matter.
 
 python -m benchmarks.render
 """
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def measure(effect_id: str, target: str, frames: list[ByteArray]) -> float:
-    """Frames a second of one effect on an object that is a sixth of the picture, and moves."""
+    """Return the frames per second of one effect on an object that is a sixth of the picture, and moves."""
     size_hw = (frames[0].shape[0], frames[0].shape[1])
     effect = {"effect": effect_id} | ({"asset_id": "a"} if effect_id == "image" else {})
     look = {"background": effect} if target == "background" else {"objects": {"*": [effect]}}

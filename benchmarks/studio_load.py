@@ -1,4 +1,4 @@
-"""How the studio answers clicks while it tracks: clicks a second and latency, on loopback, with real requests.
+"""How the studio answers clicks while it tracks: clicks per second and latency, on loopback, with real requests.
 
     python -m benchmarks.studio_load                    alone, and again while a track runs
     python -m benchmarks.studio_load --users 4 --seconds 20
@@ -44,7 +44,7 @@ def server(data: Path, model: str) -> Iterator[str]:
 
 
 def clicking(address: str, media_id: str, user: int, seconds: float, latencies: list[float]) -> None:
-    """One user's clicks for some time."""
+    """Click as one user for some time."""
     clip = Studio(address).medium(media_id)
     own, dice = clip.create_object(f"user {user}"), random.Random(user)
     frame = user * 7 % int(clip.about["num_frames"])

@@ -1,4 +1,4 @@
-"""Track, look, correct one frame with a click, and track on from there.
+"""Track, look, correct one frame with a click, and continue tracking from there.
 
 python examples/correct_a_track.py
 python examples/correct_a_track.py clip.mp4 --point 210 350 --at 40 --more 180 300
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     model = masklet.load(given.model)
-    # Whoever goes back wants the memories of every frame, not only those that the next one reads.
+    # Going back needs the memories of every frame, not only those that the next frame reads.
     memory = masklet.MemoryConfig.for_engine(model.info, retention="editing")
     tracker = model.tracker(given.clip, memory=memory)
     tracker.prompt(object_id=1, frame_index=0, points_xy=[given.point], labels=[1])
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown = tracker.preview(given.at).mask(1)
     print(f"frame {given.at}: {before[given.at].mean():.1%} of the frame, {shown.mean():.1%} after the click")
 
-    # The frames after it are tracked anew from the correction, which stays remembered as a prompted frame.
+    # The frames after it are tracked again from the correction, which stays remembered as a prompted frame.
     for masks in tracker.run(start=given.at, stop=given.stop):
         changed = (masks.mask(1) ^ before[masks.frame_index]).mean()
         print(f"frame {masks.frame_index}: {changed:.2%} of the pixels changed")

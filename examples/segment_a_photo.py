@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A model holds no image: one serves any number of segmenters and trackers.
     model = masklet.load(given.model)
     rgb = read_image(given.photo)  # upright (H, W, 3) uint8, whatever the file was
-    # set_image is the slow half, once an image; what it returns answers each prompt in a fraction of that time.
+    # set_image is the slow half, once per image; what it returns answers each prompt in a fraction of that time.
     image = model.segmenter().set_image(rgb)
 
     # A single click may mean a part, the whole or a group: three answers, the one the model trusts most first.

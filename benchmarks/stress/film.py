@@ -1,4 +1,4 @@
-"""A small film studio: flat things on paths, a camera over them, and who owns which pixel.
+"""Synthetic scenes: flat objects on paths, a camera over them, and the owner of each pixel.
 
 Positions are world pixels: the frame's pixels as seen by a camera at rest. Time is the frame index and may lie between
 frames, for what moves while the shutter is open.
@@ -27,7 +27,7 @@ Homography = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a thing is, and how it is turned."""
+    """Position, size and rotation of an object."""
 
     x: float
     y: float
@@ -47,7 +47,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where the camera looks."""
+    """Position and zoom of the camera."""
 
     x: float = 0.0
     y: float = 0.0
@@ -97,7 +97,7 @@ class Film:
     seed: int = 0
 
     def frame(self, index: int) -> tuple[ByteArray, ByteArray]:
-        """One frame (H, W, 3) and the owner of each pixel (H, W): an object id, or 0."""
+        """Return one frame (H, W, 3) and the owner of each pixel (H, W): an object id, or 0."""
         instants = 1 if self.shutter == 0 else 9
         picture = np.zeros((*SIZE_HW, 3), np.float32)
         shares: dict[int, FloatArray] = {}
@@ -205,5 +205,5 @@ def _moved(x: float, y: float) -> Homography:
 
 
 def masks_of(owners: ByteArray, object_ids: tuple[int, ...]) -> dict[int, BoolArray]:
-    """(H, W) of each object; all False where it is not seen."""
+    """Return the (H, W) mask of each object; all False where it is not visible."""
     return {object_id: owners == object_id for object_id in object_ids}

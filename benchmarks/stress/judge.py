@@ -1,4 +1,4 @@
-"""What became of one followed object: J&F, wrong identity, the way back after an absence, seeing what is not there.
+"""Measures of one tracked object: J&F, wrong identity, the way back after an absence, seeing what is not there.
 
 Pure numbers from masks; knows nothing of trackers.
 """
@@ -14,11 +14,11 @@ from masklet.evaluation.metrics import boundary_measure, region_similarity
 from masklet.records import BoolArray, ByteArray
 
 MIN_VISIBLE = 25
-"""Pixels. Where less of an object is seen, but not nothing, nobody can say what is right: not judged."""
+"""Pixels. Where less of an object is seen, but not nothing, the truth is unclear: such frames are not judged."""
 FOUND = 0.5
 """J from which an object counts as found again."""
 MIN_ABSENCE = 3
-"""Frames; a shorter one is no absence."""
+"""Frames; a shorter one is not an absence."""
 VOID = 255
 
 

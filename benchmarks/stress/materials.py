@@ -25,7 +25,7 @@ MEDIA = Path(__file__).parents[2] / "examples" / "media"
 MIN_SIDE = 72
 """Pixels. A smaller cut-out would be blown up."""
 MIN_FILL = 0.35
-"""Of the tight box around it. Less is a fence or a frame, which one cannot follow as a thing."""
+"""Of the tight box around it. Less is a fence or a frame, which cannot be followed as an object."""
 MIN_SOLID = 0.95
 """Of an object's area, in its largest piece."""
 MAX_LABELLED = 0.5
@@ -61,7 +61,7 @@ class Materials:
         self._media_cutouts = _media_cutouts()
 
     def cutout(self, rng: np.random.Generator) -> Cutout:
-        """A thing to follow."""
+        """Draw an object to follow."""
         for index in rng.permutation(len(self._examples))[:200]:
             example = self._examples[index]
             rgb, labels = example.read()

@@ -1,4 +1,4 @@
-"""Follows the objects of a clip under several policies at once, and keeps what came of it, one file a clip and policy.
+"""Follows the objects of a clip under several policies at once, and stores the results, one file per clip and policy.
 
 All policies look at a frame together: it is painted and encoded once, and objects of which two policies remember the
 same are decoded once, which halves the time.
@@ -212,7 +212,7 @@ class Result:
     scores: Mapping[int, Mapping[int, tuple[float, float, float]]]
     """By object id and frame index: IoU prediction, object score, and J."""
     seconds: float
-    """Processor time an object and frame, without the image encoder."""
+    """Processor time per object and frame, without the image encoder."""
 
 
 def result_path(out: Path, task: Task, policy: str) -> Path:
@@ -220,7 +220,7 @@ def result_path(out: Path, task: Task, policy: str) -> Path:
 
 
 def load_result(out: Path, task: Task, policy: str, model: str) -> Result | None:
-    """What is known already; None when there is nothing, or it is of another model or of another clip."""
+    """Return the stored results; None when there is nothing, or it is of another model or of another clip."""
     path = result_path(out, task, policy)
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""The failures, one function each: who plays, where everybody goes, what the camera does.
+"""The failures, one function each: its objects, their paths, and the motion of the camera.
 
 Each takes the studio (materials and a random state) and a number of frames, and gives a `StressClip`. All are drawn
 anew for each take, and the same for the same seed.

@@ -74,15 +74,15 @@ def find_coco(root: Path) -> dict[str, Path]:
 
     A file counts as COCO when its beginning or end has at least two of COCO's top-level keys; it is not parsed.
     """
-    found: dict[str, Path] = {}
+    by_split: dict[str, Path] = {}
     for folder in (root / "annotations", root, *sorted(path for path in root.iterdir() if path.is_dir())):
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
             if _looks_like_coco(path):
                 name = _split_of(path)
                 if name in ("coco", "annotations"):  # as Roboflow has it: train/_annotations.coco.json
                     name = folder.name if folder != root else name
-                found.setdefault(name, path)
-    return found
+                by_split.setdefault(name, path)
+    return by_split
 
 
 def recognise_coco(root: Path) -> bool:

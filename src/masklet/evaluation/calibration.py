@@ -1,6 +1,6 @@
 """Calibration: which IoU a model's IoU prediction stands for, measured and fitted per stage.
 
-Observations are pairs of what a model said of a mask and that mask's IoU with the truth, on data that the model was not
+Observations are pairs of a mask's predicted IoU and its IoU with the truth, on data that the model was not
 trained on. A curve is an isotonic regression (the best monotone fit), weighted so that each source of images and each
 clip counts alike, and thinned to a few knots. Its error is cross-fitted: every observation is judged by a curve that
 was fitted without its image or clip.
@@ -41,7 +41,7 @@ KNOT_EDGES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.9
 """Quantiles of the predictions between which a curve has its knots: closer at both ends, where it bends."""
 CLICKS = 5
 MAX_OBJECTS = 8
-"""Objects per image and per clip, the largest first: crowds would outvote everything else."""
+"""Objects per image and per clip, the largest first: otherwise crowds would dominate."""
 MIN_AREA = 0.002
 """Fraction of the image that an object covers at least."""
 CLIP_PROMPTS: tuple[PromptKind, ...] = ("mask", "box", "click")
@@ -51,7 +51,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A mask that the model answered with, and how good it is."""
+    """A mask of the model: its prediction and its true quality."""
 
     source: str
     """The source of the image, or the clip: what has equal weight."""
@@ -97,7 +97,7 @@ class StageCalibration:
 
     @property
     def curve(self) -> dict[str, list[float]]:
-        """The curve as a model folder keeps it."""
+        """Return the curve as a model folder stores it."""
         return {"inputs": list(self.inputs), "outputs": list(self.outputs)}
 
 

@@ -156,7 +156,7 @@ class Trial:
     logits: FloatArray | None = None
     shown: BoolArray | None = None
     finished: bool = False
-    """No pixel is wrong any more: further clicks would have nowhere to go."""
+    """True when no pixel is wrong any more, so that no further click has a target."""
 
     def __post_init__(self) -> None:
         self._aim(np.zeros_like(self.truth))

@@ -108,7 +108,7 @@ class Comparison:
         return table
 
     def item_table(self, count: int) -> Table:
-        """The objects that lost most and those that gained most."""
+        """Return the objects that lost most and those that gained most."""
         losses = [change for change in self.items if change.difference < 0][:count]
         gains = [change for change in reversed(self.items) if change.difference > 0][:count]
         table = Table(show_edge=False)
@@ -189,7 +189,7 @@ def bootstrap(pairs: Sequence[tuple[Item, Item]], metric: str) -> Interval | Non
 
 
 def _draws_of_row(units: Sequence[Sequence[float]], rng: np.random.Generator) -> NDArray[np.float64]:
-    """(DRAWS,) means over objects, of images drawn with replacement."""
+    """Return (DRAWS,) means over objects, of images drawn with replacement."""
     sums = np.array([sum(values) for values in units], np.float64)
     counts = np.array([len(values) for values in units], np.float64)
     drawn_units = rng.integers(0, len(units), (DRAWS, len(units)))
@@ -204,7 +204,7 @@ def _paired(before: Sequence[Item], after: Sequence[Item]) -> list[tuple[Item, I
 
 
 def _items(document: Mapping[str, Any]) -> list[Item]:
-    """The objects of a report, or its images for automatic masks."""
+    """Return the objects of a report, or its images for automatic masks."""
     if "images" in document:
         return [
             Item(image["source"], image["image"], image["image"], {"AR@1000": image["AR@1000"]})

@@ -1,4 +1,4 @@
-"""Automatic masks: how much of what is in an image is found without being asked for.
+"""Automatic masks: how much of an image's content is found without prompts.
 
 AR@1000 and AP as COCO defines them, by pycocotools, over all objects as one class. Masks are ranked by the model's own
 IoU prediction. Void pixels are a crowd region: masks on them count neither for nor against.
@@ -31,7 +31,7 @@ from masklet.segmentation.automatic import AutomaticConfig, segment_everything
 MAX_MASKS = 1000
 """Masks per image that count, the best ranked first."""
 FEW_MASKS = 100
-"""AP is over so many, as in COCO."""
+"""Largest number of masks per image for AP, as in COCO."""
 
 
 def evaluate_everything(
@@ -78,7 +78,7 @@ def evaluate_everything(
 
 
 def score_images(images: Sequence[ImageMasks]) -> Scores:
-    """COCO's numbers of one source: `AR@1000` with its parts by area, `AR@100`, `AP`, `AP50`, `AP75`.
+    """Return COCO's numbers of one source: `AR@1000` with its parts by area, `AR@100`, `AP`, `AP50`, `AP75`.
 
     Small is below 32² pixels, large above 96². A part without objects is left out.
     """
@@ -100,7 +100,7 @@ def score_images(images: Sequence[ImageMasks]) -> Scores:
 
 
 def image_recall(image: ImageMasks) -> float | None:
-    """AR@1000 of one image alone; None without objects."""
+    """Return AR@1000 of a single image; None without objects."""
     if not _num_objects([image]):
         return None
     evaluation = _coco_evaluation([image])
@@ -115,7 +115,7 @@ def _num_objects(images: Sequence[ImageMasks]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Find:
-    """Finds everything in one image."""
+    """Automatic segmentation of one image."""
 
     config: AutomaticConfig
 
@@ -145,7 +145,7 @@ def _coco_evaluation(images: Sequence[ImageMasks]) -> COCOeval:
     """Matched, class-agnostic, for 100 and 1000 masks per image."""
     truth, results = COCO(), COCO()
     truth.dataset, results.dataset = _as_coco(images, "truth"), _as_coco(images, "found")
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         truth.createIndex()
         results.createIndex()
         evaluation = COCOeval(truth, results, "segm")
@@ -187,6 +187,6 @@ def _area(mask: FoundMask) -> int:
 
 
 def _mean(values: Any) -> float | None:
-    """Over what COCO could measure: it marks the rest -1."""
+    """Return the mean over values that COCO could measure: it marks the others with -1."""
     valid = values[values > -1]
     return float(valid.mean()) if valid.size else None

@@ -45,9 +45,9 @@ EXAMINED_FRAMES_PER_S = 10.0
 
 
 def annotation_time(mode: Mode, *, num_frames: int, prompted_frames: int, clicks: int) -> float:
-    """Seconds that an annotator needs, as the paper assumes.
+    """Return the seconds that an annotator needs, as the paper assumes.
 
-    One second to find the object on a frame, 1.5 s a click, and watching the clip at 10 frames/s: offline after every
+    One second to find the object on a frame, 1.5 s per click, and watching the clip at 10 frames/s: offline after every
     round, online once.
 
     Args:
@@ -144,7 +144,7 @@ class _Truth:
         self._read: tuple[int, dict[int, BoolArray], BoolArray | None] | None = None
 
     def on(self, frame_index: int) -> tuple[dict[int, BoolArray], BoolArray | None]:
-        """The mask of every object of the clip on a labelled frame, and void."""
+        """Return the mask of every object of the clip on a labelled frame, and void."""
         if self._read is None or self._read[0] != frame_index:
             labels = self._clip.read_labels(frame_index)
             masks = {object_id: labels.mask(object_id) for object_id in self.object_ids}

@@ -57,7 +57,7 @@ class Journal(Generic[R]):
         return done
 
     def add(self, unit: str, records: Sequence[R]) -> None:
-        """One more sequence is finished.
+        """Add a finished sequence.
 
         Raises:
             OutputError: the file cannot be written.
@@ -87,12 +87,12 @@ class Journal(Generic[R]):
 
 
 def count_finished(path: Path) -> int:
-    """Sequences in a journal; 0 where there is none."""
+    """Return the number of sequences in a journal; 0 without a file."""
     return max(0, len(_read_lines(path)) - 1)
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; a last one that breaks off is left out."""
+    """Return all complete lines; a truncated last line is left out."""
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -115,7 +115,7 @@ def _is_json(row: str) -> bool:
 
 
 def _restored(kind: Any, value: Any) -> Any:
-    """A value of JSON as what the annotation `kind` says: records, tuples and the plain types."""
+    """Convert a JSON value to the annotated type `kind`: records, tuples and plain types."""
     if value is None or kind is Any:
         return value
     origin, arguments = get_origin(kind), get_args(kind)

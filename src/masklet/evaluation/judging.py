@@ -47,10 +47,10 @@ class ClipJudge:
             for object_id, first in first_seen.items()
         ]
         self.frames = frozenset(index for judge in self._judges for index in judge.frames)
-        """Those that are judged at all."""
+        """Ids of the objects that are judged."""
 
     def judge(self, frame_index: int, predicted: Mapping[int, BoolArray]) -> None:
-        """One frame's (H, W) masks by object id; an object that is not among them is predicted absent.
+        """Judge one frame's (H, W) masks by object id; an object that is not among them is predicted absent.
 
         Raises:
             DataError: the true masks cannot be read, or are of another size.
@@ -65,11 +65,11 @@ class ClipJudge:
             judge.judge(frame_index, self._of(predicted, judge.object_id, truth), truth, void)
 
     def truth(self, labels: Labels, object_id: int) -> BoolArray:
-        """The (H, W) true mask of one object as the rules have it."""
+        """Return the (H, W) true mask of one object under the rules."""
         return _merged(labels) if self.rules.merge else labels.mask(object_id)
 
     def tracks(self) -> list[ObjectTrack]:
-        """One an object; objects without a judged frame have none."""
+        """Return one record per object; objects without a judged frame have none."""
         return [judge.track() for judge in self._judges if judge.frame_indices]
 
     def _of(self, predicted: Mapping[int, BoolArray], object_id: int, truth: BoolArray) -> BoolArray:
@@ -120,7 +120,7 @@ class _ObjectJudge:
 
 
 def _appearances(clip: ClipExample) -> tuple[dict[int, int], dict[int, int]]:
-    """The first and the last labelled frame of each object, by object id."""
+    """Return the first and the last labelled frame of each object, by object id."""
     first_seen: dict[int, int] = {}
     last_seen: dict[int, int] = {}
     for frame_index in clip.labelled_frames:

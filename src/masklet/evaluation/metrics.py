@@ -30,7 +30,7 @@ class Click(NamedTuple):
 
 
 def region_similarity(predicted: BoolArray, truth: BoolArray, void: BoolArray | None = None) -> float:
-    """J: intersection over union of two masks.
+    """Return J, the intersection over union of two masks.
 
     Args:
         predicted: (H, W) bool.
@@ -58,7 +58,7 @@ def region_similarity(predicted: BoolArray, truth: BoolArray, void: BoolArray | 
 def boundary_measure(
     predicted: BoolArray, truth: BoolArray, void: BoolArray | None = None, tolerance: float = BOUNDARY_TOLERANCE
 ) -> float:
-    """F: harmonic mean of how much of each outline lies within the tolerance of the other.
+    """Return F, the harmonic mean of the parts of each outline within the tolerance of the other.
 
     Args:
         predicted: (H, W) bool.
@@ -98,7 +98,7 @@ def boundary_measure(
 
 
 def boundary_map(mask: BoolArray) -> BoolArray:
-    """(H, W) outline of a mask, one pixel wide: pixels that differ from the next one right, below, or both.
+    """Return the (H, W) outline of a mask, one pixel wide: pixels that differ from the next one right, below, or both.
 
     Beyond the last row and column nothing differs, so a mask that touches the image border has no outline there.
 
@@ -152,7 +152,7 @@ def _check_sizes(predicted: BoolArray, truth: BoolArray, void: BoolArray | None)
 
 
 def _joint_box(mask: BoolArray, margin: int = 0) -> tuple[slice, slice] | None:
-    """Rows and columns of the smallest box around a mask, widened by `margin` within the image; None if empty."""
+    """Return rows and columns of a mask's tight box, widened by `margin` within the image; None if empty."""
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
         return None
@@ -165,13 +165,13 @@ def _joint_box(mask: BoolArray, margin: int = 0) -> tuple[slice, slice] | None:
 
 
 def _near(outline: BoolArray, radius: float) -> BoolArray:
-    """Pixels at most `radius` from an outline: dilation by a disk of x² + y² <= radius², at any radius' cost alike."""
+    """Return the pixels at most `radius` from an outline: dilation by a disk of x² + y² <= radius², at any radius."""
     near: BoolArray = _squared_distance(~outline) <= radius**2
     return near
 
 
 def _squared_distance(mask: BoolArray) -> FloatArray:
-    """Squared distance of each True pixel to the next False one: a whole number, exact up to a thousand pixels.
+    """Return the squared distance of each True pixel to the next False one: whole, and exact up to a thousand pixels.
 
     OpenCV's last bits vary from call to call with the memory's alignment, and would decide between equal distances.
     """
@@ -181,7 +181,7 @@ def _squared_distance(mask: BoolArray) -> FloatArray:
 
 
 def _innermost(region: BoolArray) -> tuple[int, int]:
-    """(y, x) of the pixel farthest from everything that is not the region, the outside of the array included."""
+    """Return (y, x) of the pixel farthest from everything outside the region, the outside of the array included."""
     distance = _squared_distance(np.pad(region, 1))[1:-1, 1:-1]
     y, x = np.unravel_index(int(np.argmax(distance)), distance.shape)
     return int(y), int(x)

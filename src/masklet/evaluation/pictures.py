@@ -28,7 +28,7 @@ MIN_SIDE, MAX_SIDE = 400, 1200
 SHOWN_CLICKS = 6
 """Scores after further clicks would not fit under a small picture."""
 FOUND_IOU = 0.5
-"""An object of which an automatic mask has this IoU counts as found, in a picture."""
+"""An object counts as found in a picture if an automatic mask reaches this IoU."""
 
 _PREDICTED = (45, 130, 255)
 _TRUTH = (255, 214, 10)

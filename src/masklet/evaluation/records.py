@@ -21,7 +21,7 @@ Scores = dict[str, float]
 
 
 def mean_scores(rows: list[Scores]) -> Scores:
-    """Each metric's mean over the rows that have it; empty without rows."""
+    """Return each metric's mean over the rows that have it; empty without rows."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: fmean(row[name] for row in rows if name in row) for name in names}
 
@@ -35,7 +35,7 @@ class ObjectClicks:
     """Name in its data set."""
     object_id: int
     area_fraction: float
-    """The object's share of the image."""
+    """Area of the object as a fraction of the image."""
     ious: tuple[float, ...]
     """IoU after 1, 2, ... clicks; the first is of the candidate with the highest IoU prediction."""
     best_iou: float
@@ -43,7 +43,7 @@ class ObjectClicks:
     box_iou: float | None
     """IoU for the tight box alone; None when boxes were not asked for."""
     clicks: tuple[Click, ...]
-    """Fewer than `ious` when the mask became perfect on the way."""
+    """Fewer than `ious` when the mask became perfect before the last click."""
     predicted: CocoRle
     """After the last click."""
 
@@ -197,7 +197,7 @@ class FoundMask:
     score: float = 1.0
     """The model's IoU prediction, by which masks are ranked."""
     ignored: bool = False
-    """True masks only: these pixels are unlabelled, so masks on them are neither right nor wrong."""
+    """For true masks only: these pixels are unlabelled, so masks on them are neither right nor wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,10 @@ class EvaluationReport(ABC):
 
     @abstractmethod
     def body(self) -> dict[str, Any]:
-        """The rows and what else there is, for the document."""
+        """Return the rows and other content of the document."""
 
     def to_dict(self, command: str | None = None) -> dict[str, Any]:
-        """The JSON document: how it was made, each row, and `overall`."""
+        """Return the JSON document: settings, rows and `overall`."""
         return {
             "task": self.task,
             "command": command,
@@ -90,7 +90,7 @@ class EvaluationReport(ABC):
         }
 
     def table(self) -> Table:
-        """Rows and overall, in per cent."""
+        """Return rows and overall, in per cent."""
         names = list(self.overall)[:TABLE_METRICS]
         table = Table(show_edge=False)
         table.add_column(self.row_title, no_wrap=True)
@@ -105,7 +105,7 @@ class EvaluationReport(ABC):
         return table
 
     def to_csv(self) -> str:
-        """Rows and overall, as fractions, for a spreadsheet."""
+        """Return rows and overall, as fractions, for a spreadsheet."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([self.row_title, "objects", *self.overall])

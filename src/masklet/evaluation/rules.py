@@ -39,14 +39,14 @@ class VosRules:
     ends_with_object: bool = False
     """The last frame is the last one that shows the object."""
     merge: bool = False
-    """All objects of a clip are one."""
+    """Merge all objects of a clip into one."""
     mean: Literal["clips", "objects"] = "clips"
     """The rows that the overall mean is taken over."""
     groups: bool = False
     """Average seen and unseen objects apart, and then the two, where a file says which they are."""
 
     def frames(self, labelled: Sequence[int], first: int, last: int, *, mask_given: bool) -> tuple[int, ...]:
-        """The frames on which an object is judged.
+        """Return the frames on which an object is judged.
 
         Args:
             labelled: the clip's labelled frames, ascending.
@@ -79,7 +79,7 @@ RULES = {
 
 
 def rules_named(name: str) -> VosRules:
-    """The rules of a benchmark.
+    """Return the rules of a benchmark.
 
     Raises:
         ConfigError: no benchmark has that name.

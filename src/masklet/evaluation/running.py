@@ -30,7 +30,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Tick = Callable[[], None]
-"""Called by an evaluation after each step (a frame, or an image). Raises `Cancelled` when it is to give up."""
+"""Called by an evaluation after each step (a frame, or an image). Raises `Cancelled` when the run is to stop."""
 
 Work = Callable[[Any, T, Tick], list[R]]
 """A function that evaluates an engine on one sequence, or a dataclass that is called: it is pickled for processes."""
@@ -120,14 +120,14 @@ def run_units(
 
 
 def spread(items: Sequence[T], count: int | None) -> list[T]:
-    """`count` items evenly spaced over the list, the same ones every time; all of them for None."""
+    """Return `count` items evenly spaced over the list, the same ones every time; all of them for None."""
     if count is None or count >= len(items):
         return list(items)
     return [items[index * len(items) // count] for index in range(count)]
 
 
 def choose(items: Sequence[T], name_of: Callable[[T], str], names: Sequence[str] | None, limit: int | None) -> list[T]:
-    """Those of the names, or as many as the limit, evenly spaced.
+    """Return the items of these names, or as many as the limit, evenly spaced.
 
     Raises:
         DataError: a name is not among them.
@@ -195,9 +195,9 @@ class _Process:
     work: Work[Any, Any]
     open_engine: OpenEngine
     steps: Any
-    """Counts, for all processes together."""
+    """Tick counter shared by all processes."""
     stop: Any
-    """Not 0: give up."""
+    """Set to a non-zero value to stop the workers."""
     opened: list[Engine[Any] | None] = field(default_factory=list)
     """The engine, once there is one."""
 
@@ -213,7 +213,7 @@ _process: _Process | None = None
 
 def _start_process(work: Work[Any, Any], open_engine: OpenEngine, steps: Any, stop: Any) -> None:
     global _process
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent says what happens
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent handles it
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
@@ -224,13 +224,13 @@ def _start_process(work: Work[Any, Any], open_engine: OpenEngine, steps: Any, st
 
 
 def _end_with(sentinel: int) -> None:
-    """No process outlives the command, also where that was killed."""
+    """End the worker when its parent has ended, even if the parent was killed."""
     wait_for_end([sentinel])
     os._exit(1)
 
 
 def _work_in_process(item: Any) -> list[Any]:
     assert _process is not None
-    if not _process.opened:  # here and not at the start, so that what goes wrong reaches the parent as it is
+    if not _process.opened:  # opened here and not at the start, so that an error reaches the parent unchanged
         _process.opened.append(_process.open_engine())
     return _process.work(_process.opened[0], item, _process.tick)

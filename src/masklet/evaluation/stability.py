@@ -57,7 +57,7 @@ class StabilityMeter:
         self._before = predicted, truth
 
     def result(self) -> Stability | None:
-        """None without two consecutive frames that show the object."""
+        """Return the means; None without two consecutive frames that show the object."""
         if not self._ious:
             return None
         iou, iou_truth = (fmean(values) for values in zip(*self._ious, strict=True))
@@ -66,7 +66,7 @@ class StabilityMeter:
 
 
 def outline_distance(first: BoolArray, second: BoolArray) -> float | None:
-    """Mean distance from each outline's pixels to the other outline, in pixels; None when one has no outline."""
+    """Return the mean distance between two outlines, in pixels, averaged both ways; None when one is missing."""
     outlines = [boundary_map(first), boundary_map(second)]
     if not outlines[0].any() or not outlines[1].any():
         return None
@@ -78,14 +78,14 @@ def outline_distance(first: BoolArray, second: BoolArray) -> float | None:
 
 
 def _shift(before: BoolArray, after: BoolArray) -> tuple[int, int]:
-    """Rows and columns by which the centre of gravity moved."""
+    """Return rows and columns by which the centre of gravity moved."""
     centres = [np.argwhere(mask).mean(axis=0) for mask in (before, after)]
     rows, columns = np.rint(centres[1] - centres[0]).astype(int).tolist()
     return rows, columns
 
 
 def _moved_pair(before: BoolArray, after: BoolArray, shift: tuple[int, int]) -> tuple[BoolArray, BoolArray]:
-    """The earlier mask moved by the shift, and the later one, where the image covers both."""
+    """Return the earlier mask moved by the shift, and the later one, cropped to where the image covers both."""
     sources, targets = zip(*(_overlap(size, by) for size, by in zip(before.shape, shift, strict=True)), strict=True)
     return np.ascontiguousarray(before[sources]), np.ascontiguousarray(after[targets])
 

@@ -73,7 +73,7 @@ def evaluate_masks(
 def open_truth(
     root: str | Path, layout: str | None = None, *, split: str | None = None, resolution: str | None = None
 ) -> Dataset:
-    """A data set with clips, or a folder of masks without frames: `<clip>/<frame>.png`, or one PNG per object.
+    """Open a data set with clips, or a folder of masks without frames: `<clip>/<frame>.png`, or one PNG per object.
 
     Args:
         root: the folder.
@@ -95,7 +95,7 @@ def _no_engine() -> None:
 
 
 def _masks_alone(root: Path) -> list[ClipExample]:
-    """`<clip>/<frame>.png` or `<clip>/<object>/<frame>.png`, and nothing else."""
+    """Return whether a folder holds `<clip>/<frame>.png` or `<clip>/<object>/<frame>.png`, and nothing else."""
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders or any(path.name in ("frames", "masks", "images", "Annotations") for path in folders):
         return []
