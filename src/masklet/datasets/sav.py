@@ -128,7 +128,7 @@ def open_sav(
 def _open_clip(name: str, source: str, path: Path, json_paths: tuple[Path, ...], *, verify: bool) -> SavClip:
     if not verify and (frames := _announced_frames(json_paths[0])):
         return SavClip(name, source, path, json_paths, frames, tuple(range(0, frames, LABEL_STEP)))
-    documents = [_read_masklets(found) for found in json_paths]
+    documents = [_read_masklets(json_path) for json_path in json_paths]
     count = min(len(document["masklet"]) for document in documents)
     try:
         with open_source(path) as video:

@@ -272,18 +272,22 @@ def _fit_transformers(state: dict[str, Any]) -> None:
     state |= {name: present[0] for name in pair if present}
 
 
-def _check(expected: Mapping[str, Tensor], given: Mapping[str, Any], model_name: str) -> None:
-    """Every key there and no other, all of them floating-point numbers in the right shape."""
+def _check(expected: Mapping[str, Tensor], state: Mapping[str, Any], model_name: str) -> None:
+    """Check that a state dict has exactly the expected keys, all floating-point tensors of the expected shape.
+
+    Raises:
+        CheckpointError: names the keys that do not fit.
+    """
     wrong_type, wrong_shape = [], []
-    for key in expected.keys() & given.keys():
-        value = given[key]
+    for key in expected.keys() & state.keys():
+        value = state[key]
         if not isinstance(value, Tensor) or not value.is_floating_point():
             wrong_type.append(f"{key} ({value.dtype if isinstance(value, Tensor) else type(value).__name__})")
         elif value.shape != expected[key].shape:
             wrong_shape.append(f"{key} (expected {tuple(expected[key].shape)}, got {tuple(value.shape)})")
     problems = {
-        "missing": [key for key in expected if key not in given],
-        "unexpected": [str(key) for key in given if key not in expected],
+        "missing": [key for key in expected if key not in state],
+        "unexpected": [str(key) for key in state if key not in expected],
         "of another shape": wrong_shape,
         "not of floating-point numbers": wrong_type,
     }
