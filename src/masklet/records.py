@@ -334,6 +334,8 @@ class EncodedRows:
     """(N,) `tracking.mask_rows.MaskRow`, or None for an object without one."""
     masks: BoolArray
     """(N, H, W) the array that they encode. They say nothing of another array that has been put in its place."""
+    packed: ByteArray
+    """(N, B) its pixels as bits, to find out whether a caller has changed them since."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -139,5 +139,8 @@ def test_codes_are_passed_on_but_never_those_of_other_pixels(monkeypatch: pytest
     masks.masks[1, 0, 0] = ~masks.masks[1, 0, 0]  # a caller may change pixels
     changed = to_rows(masks)
     assert len(encoded) == 4
+    masks.masks[1] = np.roll(masks.masks[1], 1, axis=1)  # the area stays
+    changed = to_rows(masks)
+    assert len(encoded) == 5
     for one, mask in zip(changed, masks.masks, strict=True):
         assert np.array_equal(one.mask, mask)
