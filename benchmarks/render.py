@@ -1,4 +1,4 @@
-"""How fast each effect is: frames per second on one thread, by CPU time, so that a busy machine does not matter.
+"""Speed of each effect: frames per second on one thread, by CPU time, so that a busy machine does not matter.
 
 python -m benchmarks.render
 """

@@ -1,4 +1,4 @@
-"""How the studio answers clicks while it tracks: clicks per second and latency, on loopback, with real requests.
+"""Clicks in the studio while it tracks: clicks per second and latency, on loopback, with real requests.
 
     python -m benchmarks.studio_load                    alone, and again while a track runs
     python -m benchmarks.studio_load --users 4 --seconds 20

@@ -50,11 +50,11 @@ VIDEO, BOX = "bunny.mp4", (75, 90, 390, 410)
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far masklet and transformers differ on one checkpoint."""
+    """Differences between masklet and transformers on one checkpoint."""
 
     name: str
     weights: str
-    """Where transformers' weights come from."""
+    """Origin of the weights that transformers uses."""
     photo_difference: float
     """Largest absolute difference of low-res logits, over all candidates and photos."""
     photo_iou: float
@@ -155,10 +155,10 @@ def compare_photos(model: Model, theirs: Any) -> Iterator[tuple[float, float]]:
         logits = logits[np.argsort(-scores, kind="stable")]
         masks = upsample_logits(logits, result.size_hw) > 0
         # What the engine answers, before small holes and pieces are removed for display.
-        own = upsample_logits(result.low_res_logits, result.size_hw) > 0
+        our_logits = upsample_logits(result.low_res_logits, result.size_hw) > 0
         yield (
             float(np.abs(result.low_res_logits - logits).max()),
-            min(mask_iou(a, b) for a, b in zip(own, masks, strict=True)),
+            min(mask_iou(a, b) for a, b in zip(our_logits, masks, strict=True)),
         )
 
 
@@ -208,12 +208,12 @@ def compare_video(model: Model, theirs: Any, num_frames: int) -> Iterator[tuple[
     for frame in tracker.run():
         logits = theirs(session, frame_idx=frame.frame_index).pred_masks[0, 0].numpy()
         answer = tracker.answers[1]
-        own = model.engine.to_numpy(answer.low_res_logits)[answer.chosen]
-        own = own if answer.is_present else np.full_like(own, ABSENT_LOGIT)
+        our_logits = model.engine.to_numpy(answer.low_res_logits)[answer.chosen]
+        our_logits = our_logits if answer.is_present else np.full_like(our_logits, ABSENT_LOGIT)
         size_hw = frame.size_hw
         yield (
-            float(np.abs(own - logits).max()),
-            mask_iou(upsample_logits(own, size_hw) > 0, upsample_logits(logits, size_hw) > 0),
+            float(np.abs(our_logits - logits).max()),
+            mask_iou(upsample_logits(our_logits, size_hw) > 0, upsample_logits(logits, size_hw) > 0),
         )
 
 

@@ -33,7 +33,7 @@ TORCH_AT_IMPORT = ("compat", "model", "train", "engine.torch_engine", "engine.ex
 
 
 UPWARD_IN_METHODS = {"records": ("masks.convert", "masks.operations", "masks.plotting")}
-"""By importer: modules of a higher layer that its methods may import when they are called. `result.to_coco()` is short
+"""Modules, by importer, of a higher layer that its methods may import when they are called. `result.to_coco()` is short
 for a function on arrays; at import the records still know nothing of it."""
 
 

@@ -25,7 +25,7 @@ MEDIA = Path(__file__).parents[2] / "examples" / "media"
 MIN_SIDE = 72
 """Pixels. A smaller cut-out would be blown up."""
 MIN_FILL = 0.35
-"""Of the tight box around it. Less is a fence or a frame, which cannot be followed as an object."""
+"""Share of its tight box. Less is a fence or a frame, which cannot be followed as an object."""
 MIN_SOLID = 0.95
 """Of an object's area, in its largest piece."""
 MAX_LABELLED = 0.5

@@ -1,4 +1,4 @@
-"""What is published: the page in every wheel, lower bounds of dependencies, and what the release files say."""
+"""Tests of what is published: the page in every wheel, lower bounds of dependencies, and what the release files say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users do between runs: undo, accept, hide, name, adopt, close and proceed."""
+"""Actions of users between runs: undo, accept, hide, name, adopt, close and proceed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tracker does about shot cuts, masks that explode, collisions and objects that are gone."""
+"""Safeguards of the tracker: shot cuts, masks that explode, collisions and objects that are gone."""
 
 from __future__ import annotations
 
