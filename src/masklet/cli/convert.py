@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from masklet.checks import check_choice
 from masklet.cli.console import format_bytes, print_json, print_line, show_status
 from masklet.cli.options import ForceOption, JsonOption, examples
 from masklet.errors import CheckpointError, ConfigError
@@ -61,8 +62,8 @@ def convert(
     as_json: JsonOption = False,
 ) -> int:
     """Convert a checkpoint between the official layout, that of transformers, and masklet's own."""
-    if layout is not None and layout not in LAYOUTS:
-        raise ConfigError(f"--layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
+    if layout is not None:
+        check_choice("--layout", layout, LAYOUTS)
     target = Path(out)
     target_layout = cast("Layout", layout) if layout else _layout_for(target)
     if image_size is not None and target_layout == "sam2":

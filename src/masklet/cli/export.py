@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from masklet.checks import check_choice
 from masklet.cli.console import Stopwatch, format_bytes, print_json, print_line, show_status
 from masklet.cli.options import ForceOption, JsonOption, examples
-from masklet.errors import CheckpointError, ConfigError
+from masklet.errors import CheckpointError
 from masklet.output import make_folder, refuse_existing
 
 PRECISIONS = ("fp16", "fp32")
@@ -31,8 +32,7 @@ def export(
     as_json: JsonOption = False,
 ) -> int:
     """Export a model to ONNX: a folder that runs with onnxruntime alone."""
-    if precision not in PRECISIONS:
-        raise ConfigError(f"--precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    check_choice("--precision", precision, PRECISIONS)
     refuse_existing(folder, force)
     from masklet.engine.open import find_model, is_exported, needs_extra
 

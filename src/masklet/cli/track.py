@@ -198,7 +198,7 @@ def _refuse_image(video: str) -> None:
     Raises:
         ConfigError: the file is a single image.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     path = Path(video)
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".avif") or not path.is_file():
@@ -206,7 +206,7 @@ def _refuse_image(video: str) -> None:
     try:
         with Image.open(path) as image:
             is_animated = getattr(image, "is_animated", False)
-    except (OSError, UnidentifiedImageError):
+    except OSError:
         return  # opening the source reports the error
     if not is_animated:
         raise ConfigError(f"{video} is an image: use masklet segment")

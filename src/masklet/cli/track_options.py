@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from masklet.checks import check_choice
 from masklet.cli.groups import OptionGroup
 from masklet.cli.options import (
     LIVE_FORMATS,
@@ -149,8 +150,7 @@ class RangeChoice(OptionGroup):
         Raises:
             ConfigError: the direction does not exist.
         """
-        if self.direction not in DIRECTIONS:
-            raise ConfigError(f"--direction must be one of {', '.join(DIRECTIONS)}, got {self.direction!r}")
+        check_choice("--direction", self.direction, DIRECTIONS)
 
     def shown_values(self) -> tuple[float, float] | None:
         """Return center and width of `--window`.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from masklet.checks import check_choice
 from masklet.cli.console import (
     ProgressReport,
     Stopwatch,
@@ -174,8 +175,7 @@ def _config(recipe: str, data: list[str], clips: list[str] | None, model: str | 
 
     with needs_extra("train", "training"):
         from masklet.train.recipes import RECIPES
-    if recipe not in RECIPES:
-        raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
+    check_choice("recipe", recipe, RECIPES)
     config: TrainConfig = RECIPES[recipe](image_root=_roots(data), clip_root=_roots(clips), init=model)
     return config
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from masklet.checks import check_choice
 from masklet.datasets.files import Faults, natural_order, refuse
 from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import ClipExample, Dataset, Labels, MaskLabels
@@ -101,8 +102,7 @@ def open_sav(
     Raises:
         DataError: there are no such videos, or a JSON does not fit its video.
     """
-    if masklets not in get_args(Masklets):
-        raise DataError(f"masklets must be one of {', '.join(get_args(Masklets))}, got {masklets!r}")
+    check_choice("masklets", masklets, get_args(Masklets), error=DataError)
     base = root if split is None else root / split
     if not base.is_dir():
         raise DataError(f"{root} has no folder {split!r} for the split of that name")

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, get_args
 
+from masklet.checks import check_choice
 from masklet.errors import ConfigError
 
 
@@ -121,8 +122,7 @@ class InferenceConfig:
 
     def __post_init__(self) -> None:
         for name, choices in (("resize", get_args(Resize)), ("speed", get_args(Speed))):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"inference.{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+            check_choice(f"inference.{name}", getattr(self, name), choices)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from masklet.checks import check_choice
 from masklet.compat.sam2.model import engine_of
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.errors import ConfigError
@@ -54,8 +55,7 @@ class SAM2AutomaticMaskGenerator:
     ) -> None:
         if (points_per_side is None) == (point_grids is None):
             raise ConfigError("give one of points_per_side and point_grids, and None for the other")
-        if output_mode not in get_args(OutputMode):
-            raise ConfigError(f"output_mode must be one of {', '.join(get_args(OutputMode))}, got {output_mode!r}")
+        check_choice("output_mode", output_mode, get_args(OutputMode))
         self.predictor = SAM2ImagePredictor(model)
         self.output_mode = output_mode
         self.config = AutomaticConfig(
