@@ -237,3 +237,16 @@ def test_a_cut_shows_another_scene_and_hides_what_was_there() -> None:
     scene.cut_to(other, 1, 3)
     assert [bool(mask.any()) for mask in scene.objects[0]] == [True, False, False, True]
     assert [int(frame.max()) for frame in scene.frames] == [200, 90, 90, 200]
+
+
+def test_two_objects_that_touch_are_followed_as_one() -> None:
+    scene = empty_scene(2)
+    for places in ([(12.0, 20.0), (14.0, 20.0)], [(32.0, 20.0), (34.0, 24.0)], [(12.0, 52.0), (12.0, 52.0)]):
+        scene.paint(layer(motion(places)))
+    assert scene.touching_pairs() == [(0, 1)]
+    horse, rider, _ = (np.stack(masks) for masks in scene.objects)
+    scene.unite((0, 1))
+    assert scene.num_pasted == 3 and len(scene.objects) == 4
+    together = np.stack(scene.objects[0]) > 127
+    assert (together != ((horse > 127) | (rider > 127))).mean() < 0.02  # half-covered pixels of the seam add up
+    assert together.sum() > 1.9 * (rider > 127).sum()

@@ -91,6 +91,8 @@ class ClipDataConfig:
     """Probability that light falls unevenly on the scene and moves."""
     camera_blur_probability: float = 0.3
     """Probability of motion blur by a moving camera."""
+    union_probability: float = 0.0
+    """Probability that two objects that touch are, together, one more object: what is shown is followed, not its kind."""
     min_paste_side: float = 0.08
     """Longest side of the smallest pasted object, as a fraction of the frame's; the largest has 0.6."""
     paste_on_real_probability: float = 0.35
@@ -123,6 +125,7 @@ class ClipDataConfig:
             "shade",
             "camera_blur",
             "paste_on_real",
+            "union",
             "interruption",
             "degrade",
         ):
@@ -185,6 +188,10 @@ class ClipSamples(SampleStream[ClipSample]):
 
     def attempt(self, rng: np.random.Generator) -> ClipSample | None:
         scene = self._draw_scene(rng)
+        if self.config.union_probability and rng.random() < self.config.union_probability:
+            pairs = scene.touching_pairs()
+            if pairs:
+                scene.unite(pairs[rng.integers(len(pairs))])
         if self.config.num_frames > 1 and rng.random() < self.config.interruption_probability:
             first = int(rng.integers(1, self.config.num_frames))
             last = min(self.config.num_frames, first + int(rng.integers(1, self.config.num_frames // 2 + 1)))

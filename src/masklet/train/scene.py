@@ -7,6 +7,7 @@ Shapes: T frames, S the square frame's side in pixels, J objects.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -63,6 +64,16 @@ class Scene:
         if layer.tracked:
             self.objects.append(shown)
             self.num_pasted += 1
+
+    def unite(self, rows: tuple[int, int]) -> None:
+        """Let two objects together be one more object that may be tracked, such as a horse with its rider."""
+        pairs = zip(*(self.objects[row] for row in rows), strict=True)
+        self.objects.insert(0, [cv2.add(mask, other) for mask, other in pairs])
+
+    def touching_pairs(self) -> list[tuple[int, int]]:
+        """Return the pairs of objects that touch or overlap on the first frame, as rows of `objects`."""
+        grown = [cv2.dilate(masks[0], np.ones((5, 5), np.uint8)) > 127 for masks in self.objects]
+        return [pair for pair in itertools.combinations(range(len(grown)), 2) if (grown[pair[0]] & grown[pair[1]]).any()]
 
     def cut_to(self, other: Scene, first: int, last: int) -> None:
         """Show another scene's frames from `first` to before `last`: none of this one's objects is in them."""
