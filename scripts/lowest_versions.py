@@ -37,7 +37,7 @@ TESTS = {
 }
 """Tests that use what an extra brings; "" is the core."""
 
-HARNESS = ("pytest>=8.3", "httpx2>=2", "httpx>=0.27")
+HARNESS = ("pytest>=8.3", "httpx2>=2", "httpx>=0.27", "imageio-ffmpeg>=0.5")
 
 
 def main() -> int:

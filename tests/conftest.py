@@ -1,4 +1,4 @@
-"""The clip maker as a fixture."""
+"""Fixtures shared by all rooms: a clip maker, and the FFmpeg program, which makes files as other people's tools do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
 from tests.media.clips import MakeClip, numbered_frame, write_tone
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> str:
+    """Return the path of an FFmpeg program, with x264, x265, VP9 and AV1; of PyPI, so it is there on every machine."""
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 @pytest.fixture
