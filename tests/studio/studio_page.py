@@ -46,7 +46,7 @@ def from_server(page: Page, path: str) -> Any:
 
 def in_page(page: Page) -> None:
     """Switch to local mode, and wait until the page has encoded the picture."""
-    page.get_by_role("radio", name="This page").click()
+    page.get_by_role("radio", name="In this browser").click()
     expect(page.locator(".decoder-state[data-local=ready]")).to_be_visible()
 
 

@@ -62,7 +62,7 @@ def test_the_server_corrects_what_the_page_has_answered(page: Page, server: Serv
     in_page(page)
     click(page, 0.45, 0.75)
     by_page = decode_rle(from_server(page, "masks")["frames"][0]["objects"][0]["rle"])
-    page.get_by_role("radio", name="Server").click()
+    page.get_by_role("radio", name="On the server").click()
     click(page, 0.12, 0.75, button="right")
     corrected = decode_rle(from_server(page, "masks")["frames"][0]["objects"][0]["rle"])
     assert np.count_nonzero(corrected != by_page) > 0

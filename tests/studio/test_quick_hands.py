@@ -129,7 +129,7 @@ def test_clicks_at_once_after_going_back_add_to_what_was_said(
 ) -> None:
     new_project(page, server.address, "There and back")
     add_files(page, *clip[:2])
-    page.get_by_role("button", name="One sequence").click()
+    page.get_by_role("button", name="One video").click()
     open_medium(page, "000")
     slowed(page, r"frames/\d+/prompts")
     places = [place(page, x, 0.5) for x in (0.3, 0.5, 0.7, 0.9)]
@@ -151,7 +151,7 @@ def test_clicks_at_once_after_going_back_add_to_what_was_said(
 def test_going_back_while_a_click_is_being_saved_keeps_it(page: Page, server: Server, clip: list[Path]) -> None:
     new_project(page, server.address, "Still on its way")
     add_files(page, *clip[:2])
-    page.get_by_role("button", name="One sequence").click()
+    page.get_by_role("button", name="One video").click()
     open_medium(page, "000")
     first, second, third = (place(page, x, 0.5) for x in (0.3, 0.5, 0.7))
     with page.expect_response("**/prompt"):
@@ -399,7 +399,7 @@ def test_a_run_that_was_asked_for_elsewhere_stays_there(page: Page, server: Serv
     new_project(page, server.address, "On to the next")
     for count, paths in enumerate((clip[:4], clip[4:]), start=1):
         add_files(page, *paths)
-        page.get_by_role("button", name="One sequence").click()
+        page.get_by_role("button", name="One video").click()
         expect(page.locator(".card__link")).to_have_count(count)
     page.locator(".card__link").first.click()
     expect(page.get_by_label("Objects", exact=True)).to_be_visible()

@@ -54,7 +54,7 @@ def test_photo_to_cut_out(page: Page, server: Server, tmp_path: Path) -> None:
 def test_two_objects_tracked_corrected_exported(page: Page, server: Server, clip: list[Path], tmp_path: Path) -> None:
     new_project(page, server.address, "A video")
     add_files(page, *clip)
-    page.get_by_role("button", name="One sequence").click()
+    page.get_by_role("button", name="One video").click()
     open_medium(page, "000")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -109,7 +109,7 @@ def test_the_confidence_row_marks_what_the_tracker_would_have_checked(
 ) -> None:
     new_project(page, server.address, "One rule")
     add_files(page, *clip)
-    page.get_by_role("button", name="One sequence").click()
+    page.get_by_role("button", name="One video").click()
     open_medium(page, "000")
     click(page, 0.75, 0.33)  # the stone, of which nano is never sure
     summary = page.locator(".review__line span").first
@@ -140,7 +140,7 @@ def read_json(path: Path) -> dict[str, list[dict[str, object]]] | object:
 def test_reload_in_the_middle(page: Page, server: Server, clip: list[Path]) -> None:
     new_project(page, server.address, "Reloaded")
     add_files(page, *clip[:4])
-    page.get_by_role("button", name="One sequence").click()
+    page.get_by_role("button", name="One video").click()
     open_medium(page, "000")
     page.keyboard.press("ArrowRight")
     click(page, 0.27, 0.55)
@@ -263,10 +263,10 @@ def test_two_people_at_once(new_page: Callable[[], Page], tmp_path: Path) -> Non
         for (name, page), secret in zip(people.items(), ("the-admins-long-token-0123456789", token), strict=True):
             page.goto(studio.address)
             page.get_by_label("Token").fill("wrong")
-            page.get_by_role("button", name="Enter").click()
+            page.get_by_role("button", name="Log in").click()
             expect(page.get_by_role("alert")).to_be_visible()
             page.get_by_label("Token").fill(secret)
-            page.get_by_role("button", name="Enter").click()
+            page.get_by_role("button", name="Log in").click()
             expect(page.get_by_role("heading", name="Projects")).to_be_visible()
             open_photo(page, studio.address, name, MEDIA / "cat.jpg")
         for page in people.values():

@@ -42,9 +42,9 @@ export function Login() {
         }}
       >
         <Logo />
-        <h1 className="login__title">Welcome back</h1>
+        <h1 className="login__title">Log in</h1>
         <p className="login__text">
-          This studio is shared over a network. Enter the token that `masklet serve` printed.
+          Enter the token that `masklet serve` printed, or that the administrator of this studio gave you.
         </p>
         <label className="field">
           <span className="field__label">Token</span>
@@ -63,7 +63,7 @@ export function Login() {
           </p>
         )}
         <Button type="submit" variant="primary" icon={LogIn} large wide disabled={!token.trim() || busy}>
-          Enter
+          Log in
         </Button>
       </form>
     </main>

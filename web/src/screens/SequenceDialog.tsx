@@ -8,20 +8,20 @@ export function SequenceDialog(props: {
   onChoose: (as: "auto" | "sequence") => void;
 }) {
   return (
-    <Dialog title={`${props.numImages} images`} onClose={props.onClose}>
+    <Dialog title={`Add ${props.numImages} images as`} onClose={props.onClose}>
       <div className="dialog__body choice">
         <button type="button" className="choice__option" onClick={() => props.onChoose("auto")}>
           <ImageIcon size={22} strokeWidth={1.5} aria-hidden />
           <span>
             <strong>Separate images</strong>
-            <small>Each image is segmented separately</small>
+            <small>Each image is worked on by itself</small>
           </span>
         </button>
         <button type="button" className="choice__option" onClick={() => props.onChoose("sequence")}>
           <Film size={22} strokeWidth={1.5} aria-hidden />
           <span>
-            <strong>One sequence</strong>
-            <small>Frames of one video, in the order of their names</small>
+            <strong>One video</strong>
+            <small>The images are its frames, in the order of their names</small>
           </span>
         </button>
       </div>

@@ -41,7 +41,7 @@ function onShiftKey(event: KeyboardEvent): boolean {
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key; // caps lock turns letters over
   if (event.key === "ArrowLeft") actions.step(-10);
   else if (event.key === "ArrowRight") actions.step(10);
-  else if (key === "P") actions.seekPrompted(1);
+  else if (key === "P") actions.seekPrompted(-1);
   else if (key === "T" && !job) void actions.track("both", "changed");
   else if (key === "A") actions.acceptRange();
   else if (key === "L") actions.toggleLooping();
@@ -92,7 +92,7 @@ function onVideoKey(key: string): boolean {
   else if (key === "ArrowRight") actions.step(1);
   else if (key === "Home") actions.seekFirst();
   else if (key === "End") actions.seekLast();
-  else if (key === "p") actions.seekPrompted(-1);
+  else if (key === "p") actions.seekPrompted(1);
   else if (key === "i") actions.setInPoint();
   else if (key === "o") actions.setOutPoint();
   else if (key === "t") void actions.trackUntracked();

@@ -275,14 +275,14 @@ class Workspace:
         """
         with self.lock:
             where = f"frame {start}" if stop == start + 1 else f"frames {start} to {stop - 1}"
-            title = f"{'Accept' if accepted else 'Take back'} {where}"
+            title = f"{'Accept' if accepted else 'Reopen'} {where}"
             with self._operation(title, frame_index=start):
                 if accepted:
                     self.store.settle(range(start, stop), object_ids)
                 count = self.store.accept_all(start, stop, object_ids, accepted)
                 if not count:
                     raise ConflictError(
-                        f"nothing on {where} can be {'accepted' if accepted else 'taken back'}: there is no mask that "
+                        f"nothing on {where} can be {'accepted' if accepted else 'reopened'}: there is no mask that "
                         "is up to date; track it first"
                     )
             return count
@@ -482,7 +482,7 @@ class Workspace:
         row = self.store.mask(object_id, frame_index)
         if row is not None and row.accepted and row.object_score > ABSENT_SCORE:
             raise ConflictError(
-                f"{changeable.name} has been accepted on frame {frame_index}: take that back before you change it"
+                f"{changeable.name} has been accepted on frame {frame_index}: reopen the frame to change it"
             )
         return changeable
 

@@ -32,10 +32,10 @@ MAX_FRAMES = 240
 """Frames in one answer of `GET /media/{mid}/masks`."""
 
 REASONS = {
-    "present": "Nothing stands out; the model is least sure here",
-    "uncertain": "Something speaks against this mask",
-    "occluded": "The object is hidden from here on",
-    "lost": "The object has been lost",
+    "present": "No fault was found, but the model is least sure here",
+    "uncertain": "This mask may be wrong",
+    "occluded": "The object goes out of view here",
+    "lost": "The object was lost here",
 }
 
 

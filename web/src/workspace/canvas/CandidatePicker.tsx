@@ -29,7 +29,7 @@ export function CandidatePicker() {
           type="button"
           role="radio"
           aria-checked={i === choice.chosen}
-          aria-label={`Candidate ${i + 1}, confidence ${Math.round(candidate.confidence * 100)} %`}
+          aria-label={`Suggestion ${i + 1}, confidence ${Math.round(candidate.confidence * 100)} %`}
           className="candidate"
           onClick={() => actions.chooseCandidate(i)}
         >

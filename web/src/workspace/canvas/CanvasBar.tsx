@@ -70,11 +70,11 @@ function Compare() {
         value={compare}
         options={[
           { value: "before", label: "Before the last change" },
-          { value: "picture", label: "Picture alone" },
+          { value: "picture", label: "Without masks" },
         ]}
         onChange={actions.setCompare}
       />
-      <IconButton small icon={X} label="Stop comparing" keys="Y" onClick={actions.toggleCompare} />
+      <IconButton small icon={X} label="End the comparison" keys="Y" onClick={actions.toggleCompare} />
     </div>
   );
 }
@@ -112,16 +112,16 @@ function DecoderChip() {
   if (decoder.state === "off" || decoder.state === "failed") return null;
   const isOpen = decoder.state === "ready";
   const explanation = localMode
-    ? "This page runs the whole model; the server only saves your work."
-    : "The server encodes the image; this page previews the mask under your pointer.";
+    ? "This browser finds the masks itself, also while the server is busy or away; the server stores them."
+    : "The server finds the masks; this browser only previews the one under your pointer.";
   return (
     <div className="floating floating--small">
       <Segmented
-        label="Where the model runs"
+        label="Where masks are found"
         value={localMode ? "page" : "server"}
         options={[
-          { value: "server", label: "Server", icon: Zap },
-          { value: "page", label: "This page", icon: Cpu },
+          { value: "server", label: "On the server", icon: Zap },
+          { value: "page", label: "In this browser", icon: Cpu },
         ]}
         onChange={(value) => actions.setLocalMode(value === "page")}
       />
@@ -129,7 +129,7 @@ function DecoderChip() {
         className="decoder-state"
         data-state={isOpen && isReady ? "ready" : "opening"}
         data-local={localMode && isReady ? "ready" : undefined}
-        data-tip={isOpen ? `${explanation} Previews run on ${decoder.backend}.` : "Loading the model into the page"}
+        data-tip={isOpen ? `${explanation} (${decoder.backend})` : "Loading the model into this browser"}
       >
         <span className="decoder-state__name">{isOpen ? decoder.backend : "Loading"}</span>
       </span>

@@ -23,7 +23,7 @@ export function acceptFrames(
     session.masks.ensure(getState().frame);
     // Only masks that are up to date are accepted: that may be fewer than the range has frames.
     const what = stop - start === 1 ? `frame ${start}` : plural(num_masks, "mask");
-    toast(accepted ? `Accepted ${what}` : `${what[0].toUpperCase()}${what.slice(1)} no longer accepted`, {
+    toast(accepted ? `Accepted ${what}` : `Reopened ${what}`, {
       label: "Undo",
       run: () => void undo(),
     });

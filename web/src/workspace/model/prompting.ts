@@ -70,7 +70,7 @@ export function clearPrompt(): void {
         session.resolveFrame(frame);
       }
     }
-    toast("Cleared this frame's prompts", { label: "Undo", run: () => void undo() });
+    toast("Cleared the clicks and edits on this frame", { label: "Undo", run: () => void undo() });
   });
 }
 

@@ -147,7 +147,7 @@ function finish(job: Job, lanes: LaneUpdates): void {
   else if (job.state === "cancelled")
     toast(`Stopped after ${plural(job.done, "frame")}; tracked frames are kept`, undoAction);
   else if (job.kind === "track")
-    toast(job.done ? `Tracked ${plural(job.done, "frame")}` : "Nothing to track: everything is up to date", undoAction);
+    toast(job.done ? `Tracked ${plural(job.done, "frame")}` : "Nothing to track: all masks are up to date", undoAction);
   else toast("Found all objects", undoAction);
 }
 

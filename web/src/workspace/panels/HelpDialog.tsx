@@ -2,9 +2,9 @@ import { Dialog, Keys } from "../../ui/kit";
 import { SHORTCUTS } from "./shortcuts";
 
 const STEPS = [
-  ["Click", "an object. A preview of the mask follows the pointer; right-click removes a part."],
+  ["Click", "an object to get its mask. A click on a missing part adds it; a right-click removes a part."],
   ["Track", "it through the video, forwards and backwards."],
-  ["Review", "the frames that need it (F). Correct with a click or the brush, then update."],
+  ["Review", "the frames that need it (F). Correct with a click or the brush, update, then accept (A)."],
   ["Export", "a cut-out, a video with effects, or masks and boxes for training."],
 ] as const;
 

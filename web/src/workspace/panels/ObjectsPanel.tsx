@@ -60,7 +60,7 @@ export function ObjectsPanel() {
 const STATUS_TEXT: Readonly<Record<Status, string>> = {
   present: "present",
   uncertain: "uncertain",
-  occluded: "hidden here",
+  occluded: "out of view",
   lost: "lost",
 };
 
@@ -123,7 +123,7 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
           {mask && (
             <span
               className={`status status--${mask.status}`}
-              data-tip={`Confidence ${Math.round(mask.confidence * 100)} %`}
+              data-tip={`How sure the model is of this mask: ${Math.round(mask.confidence * 100)} %`}
             >
               {mask.status === "present" ? `${Math.round(mask.confidence * 100)} %` : STATUS_TEXT[mask.status]}
             </span>
@@ -171,7 +171,7 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
             },
             { label: "Colour", icon: Palette, run: () => color.current?.showPicker() },
             {
-              label: "Clear this frame's prompts",
+              label: "Clear its clicks on this frame",
               icon: RotateCcw,
               keys: "⌫",
               run: () => {

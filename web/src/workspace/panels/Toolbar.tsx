@@ -18,10 +18,10 @@ import { type Tool, useWorkspace } from "../model/store";
 
 const TOOLS: readonly { tool: Tool; label: string; keys: string; icon: LucideIcon }[] = [
   { tool: "click", label: "Click or drag a box", keys: "C", icon: MousePointerClick },
-  { tool: "box", label: "Box", keys: "R", icon: SquareDashedMousePointer },
-  { tool: "brush", label: "Brush", keys: "B", icon: Brush },
-  { tool: "eraser", label: "Eraser", keys: "E", icon: Eraser },
-  { tool: "lasso", label: "Lasso (Alt removes)", keys: "L", icon: Lasso },
+  { tool: "box", label: "Box: drag one around an object", keys: "R", icon: SquareDashedMousePointer },
+  { tool: "brush", label: "Brush: paint onto the mask", keys: "B", icon: Brush },
+  { tool: "eraser", label: "Eraser: rub out of the mask", keys: "E", icon: Eraser },
+  { tool: "lasso", label: "Lasso: draw around a part (Alt removes it)", keys: "L", icon: Lasso },
   { tool: "hand", label: "Move the picture", keys: "H", icon: Hand },
 ];
 

@@ -88,14 +88,14 @@ export function TopBar() {
         <span className="divider" />
         <IconButton icon={CircleHelp} label="Help and shortcuts" keys="?" onClick={() => actions.openDialog("help")} />
         <ThemeButton />
-        <Button icon={FileInput} onClick={() => actions.openDialog("import")}>
+        <Button icon={FileInput} tip="Add masks that were made elsewhere" onClick={() => actions.openDialog("import")}>
           Import
         </Button>
         <Button
           variant="primary"
           icon={Download}
           keys="Ctrl E"
-          tip="Export a video with effects, or masks and data"
+          tip="Save a picture or video with effects, or masks and data"
           onClick={() => actions.openDialog("export")}
         >
           Export

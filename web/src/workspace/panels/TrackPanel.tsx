@@ -46,7 +46,7 @@ function Start() {
           <button
             type="button"
             className="chip chip--button num"
-            data-tip="Only this range is tracked. Click for the whole video"
+            data-tip="Only these frames are tracked. Click for the whole video"
             onClick={() => actions.setRange(null)}
           >
             {limits.start} – {limits.stop - 1} ×
@@ -88,7 +88,7 @@ function Start() {
         </Button>
       )}
       <Button
-        variant={stale > 0 || untracked > 0 ? undefined : "primary"}
+        variant={stale > 0 || untracked > 0 || isTracked ? undefined : "primary"}
         wide
         icon={Play}
         keys={untracked > 0 ? undefined : "T"}
@@ -105,6 +105,7 @@ function Start() {
 
 function Review() {
   const frame = useWorkspace((state) => state.frame);
+  const range = useWorkspace((state) => state.range);
   const timeline = useWorkspace((state) => state.timeline);
   const medium = useWorkspace((state) => state.medium);
   if (!timeline || !medium || !timeline.objects.some((lane) => /[puol]/.test(lane.status))) return null;
@@ -123,7 +124,7 @@ function Review() {
       <div className="review__buttons">
         <Button
           icon={Crosshair}
-          tip="Go to the frame where a correction helps most"
+          tip="Go to the frame that most needs a check"
           keys="F"
           disabled={!isTracked}
           onClick={() => void actions.seekNextToReview()}
@@ -132,14 +133,14 @@ function Review() {
         </Button>
         <IconButton
           icon={Check}
-          label={isAccepted ? "Unaccept this frame" : "Accept this frame"}
+          label={isAccepted ? "Reopen this frame" : "Accept this frame: its masks are right"}
           keys="A"
           pressed={isAccepted}
           onClick={actions.toggleAccepted}
         />
         <IconButton
           icon={ListChecks}
-          label="Accept the range, or all frames"
+          label={range ? "Accept the frames of the range" : "Accept all frames"}
           keys="⇧ A"
           onClick={actions.acceptRange}
         />
@@ -172,7 +173,11 @@ function Running() {
         <Button icon={CircleStop} onClick={actions.cancelJob} keys="Esc" tip="Frames tracked so far are kept">
           Stop
         </Button>
-        {!following && job.kind === "track" && <Button onClick={actions.followTracking}>Follow</Button>}
+        {!following && job.kind === "track" && (
+          <Button tip="Show each frame as it is tracked" onClick={actions.followTracking}>
+            Follow
+          </Button>
+        )}
       </div>
     </>
   );

@@ -8,7 +8,7 @@ interface Shortcut {
 
 export const SHORTCUTS: readonly { readonly title: string; readonly items: readonly Shortcut[] }[] = [
   {
-    title: "Select an object",
+    title: "Mark an object",
     items: [
       { keys: "C", what: "Click: left adds, right or Alt removes, dragging draws a box" },
       { keys: "R", what: "Box" },
@@ -17,7 +17,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "L", what: "Lasso; Alt removes" },
       { keys: "[, ]", what: "Brush smaller, larger" },
       { keys: "X", what: "Switch clicks between adding and removing" },
-      { keys: "G", what: "Next candidate" },
+      { keys: "G", what: "Next suggested mask of a click" },
       { keys: "K", what: "Move the pointer with the arrow keys; Enter adds, Backspace removes" },
     ],
   },
@@ -27,7 +27,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "N", what: "New object" },
       { keys: "1…9", what: "Select" },
       { keys: "F2", what: "Rename" },
-      { keys: "⌫", what: "Clear this frame's prompts" },
+      { keys: "⌫", what: "Clear the object's clicks and edits on this frame" },
       { keys: "⇧ ⌫", what: "Delete the object" },
       { keys: "Esc", what: "Deselect; stop tracking" },
     ],
@@ -39,7 +39,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "←, →", what: "One frame" },
       { keys: "⇧ ←, ⇧ →", what: "Ten frames" },
       { keys: "Home, End", what: "First, last frame" },
-      { keys: "P, ⇧ P", what: "Previous, next prompted frame" },
+      { keys: "P, ⇧ P", what: "Next, previous frame that you clicked or drew on" },
       { keys: "I, O", what: "Start, end the range here" },
       { keys: "⇧ X", what: "Clear the range" },
       { keys: "⇧ L", what: "Loop" },
@@ -48,10 +48,10 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
   {
     title: "Track and review",
     items: [
-      { keys: "T", what: "Track untracked frames in both directions; if there are none, track all again" },
+      { keys: "T", what: "Track the remaining frames, both ways; if none remain, track all again" },
       { keys: "⇧ T", what: "Update the frames that your corrections affect" },
       { keys: "F", what: "Next frame to review" },
-      { keys: "A", what: "Accept this frame" },
+      { keys: "A", what: "Accept this frame, or reopen it" },
       { keys: "⇧ A", what: "Accept the range, or all frames" },
     ],
   },
@@ -63,7 +63,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "0", what: "Fit to window" },
       { keys: "⇧ 1", what: "Actual pixels (1:1)" },
       { keys: "+, -", what: "Zoom" },
-      { keys: "H", what: "Hand: move the picture" },
+      { keys: "H", what: "Move the picture by dragging" },
       { keys: "\\", what: "Hold to hide masks" },
       { keys: "M", what: "Show or hide masks" },
       { keys: "Y", what: "Compare before and after" },

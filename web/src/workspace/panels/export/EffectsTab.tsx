@@ -20,7 +20,7 @@ const PRESETS: readonly Preset[] = [
   { name: "Cut-out", background: { effect: "transparent" }, effects: [] },
   { name: "Blurred background", background: { effect: "blur" }, effects: [] },
   { name: "New background", background: { effect: "color" }, effects: [] },
-  { name: "Objects in colour", background: { effect: "gray" }, effects: [] },
+  { name: "Grey background", background: { effect: "gray" }, effects: [] },
   { name: "Spotlight", background: { effect: "none" }, effects: [{ effect: "spotlight" }] },
   { name: "Highlight", background: { effect: "none" }, effects: [{ effect: "highlight" }, { effect: "outline" }] },
   { name: "Pixelate", background: { effect: "none" }, effects: [{ effect: "pixelate" }] },
@@ -79,7 +79,7 @@ export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: F
           />
           {hasBackground && objects.length > 1 && (
             <section className="export__section">
-              <h3 className="export__title">In front</h3>
+              <h3 className="export__title">Objects to keep</h3>
               <ObjectChecks verb="Keep" isOn={(id) => kept === null || kept.includes(id)} onChange={keep} />
             </section>
           )}
@@ -90,7 +90,7 @@ export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: F
             </section>
           )}
           <section className="export__section">
-            <h3 className="export__title">Objects</h3>
+            <h3 className="export__title">Effects on objects</h3>
             <TargetSelect perObject={perObject} target={target} onChange={setTarget} />
             <EffectList
               uses={perObject[target] ?? []}
@@ -165,7 +165,7 @@ function TargetSelect(props: {
       {objects.map((object) => (
         <option key={object.id} value={String(object.id)}>
           {object.name}
-          {props.perObject[String(object.id)] ? " (own effects)" : ""}
+          {props.perObject[String(object.id)] ? " (with its own effects)" : ""}
         </option>
       ))}
     </select>
@@ -205,7 +205,7 @@ function RenderFoot(props: {
   return (
     <ExportFoot job={job} onCancel={cancel} isReady={props.isReady} onExport={render}>
       <label className="field">
-        <span className="field__label">File</span>
+        <span className="field__label">File type</span>
         <select className="input" value={chosen?.id} onChange={(event) => setContainer(event.currentTarget.value)}>
           {choices.map((choice) => (
             <option key={choice.id} value={choice.id}>

@@ -53,7 +53,7 @@ export function Timeline() {
           </div>
           <span
             className="timeline__label"
-            data-tip="Lowest confidence of any mask on each frame. Amber: the frame should be reviewed"
+            data-tip="How sure the model is of its least sure mask on each frame. Amber: check this frame"
           >
             Confidence
           </span>
@@ -76,7 +76,7 @@ export function Timeline() {
         />
         {lanes.length === 0 && (
           <p className="timeline__empty">
-            Each object gets a lane here that shows where it is visible, lost or prompted.
+            Each object gets a row here: where it is visible, where it is lost, and where you clicked it.
           </p>
         )}
         <RangeEdges window={window} frameAt={frameAt} />

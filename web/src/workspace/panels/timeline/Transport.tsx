@@ -30,7 +30,12 @@ export function Transport() {
         <FrameField />
       </div>
       <div className="transport__part transport__part--middle">
-        <IconButton icon={SkipBack} label="Previous prompted frame" keys="P" onClick={() => actions.seekPrompted(-1)} />
+        <IconButton
+          icon={SkipBack}
+          label="Previous frame that you clicked or drew on"
+          keys="⇧ P"
+          onClick={() => actions.seekPrompted(-1)}
+        />
         <IconButton icon={ChevronsLeft} label="Back 10 frames" keys="⇧ ←" onClick={() => actions.step(-10)} />
         <IconButton icon={StepBack} label="Back 1 frame" keys="←" onClick={() => actions.step(-1)} />
         <IconButton
@@ -42,13 +47,24 @@ export function Transport() {
         />
         <IconButton icon={StepForward} label="Forward 1 frame" keys="→" onClick={() => actions.step(1)} />
         <IconButton icon={ChevronsRight} label="Forward 10 frames" keys="⇧ →" onClick={() => actions.step(10)} />
-        <IconButton icon={SkipForward} label="Next prompted frame" keys="⇧ P" onClick={() => actions.seekPrompted(1)} />
+        <IconButton
+          icon={SkipForward}
+          label="Next frame that you clicked or drew on"
+          keys="P"
+          onClick={() => actions.seekPrompted(1)}
+        />
       </div>
       <div className="transport__part transport__part--end">
         <IconButton icon={ArrowLeftToLine} label="Start the range here" keys="I" onClick={actions.setInPoint} />
         <IconButton icon={ArrowRightToLine} label="End the range here" keys="O" onClick={actions.setOutPoint} />
         {range && <IconButton icon={X} label="Clear the range" keys="⇧ X" onClick={() => actions.setRange(null)} />}
-        <IconButton icon={Repeat} label="Loop" keys="⇧ L" pressed={looping} onClick={actions.toggleLooping} />
+        <IconButton
+          icon={Repeat}
+          label={range ? "Repeat the range" : "Repeat the video"}
+          keys="⇧ L"
+          pressed={looping}
+          onClick={actions.toggleLooping}
+        />
       </div>
     </div>
   );
@@ -69,7 +85,7 @@ function FrameField() {
     <>
       <span className="transport__time num">{clock(frame / medium.fps, true)}</span>
       <span className="transport__total num">/ {clock(medium.duration_s, true)}</span>
-      <label className="transport__frame">
+      <label className="transport__frame" data-tip="Frames count from 0, here and in exports">
         <span className="visually-hidden">Frame</span>
         <input
           className="num"
@@ -84,7 +100,7 @@ function FrameField() {
             if (event.key === "Escape") setTyped(null);
           }}
         />
-        <span className="num">of {medium.num_frames}</span>
+        <span className="num">/ {medium.num_frames - 1}</span>
       </label>
     </>
   );
