@@ -232,3 +232,39 @@ def test_every_public_name_is_there() -> None:
     assert set(masklet.__all__) <= set(dir(masklet))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = masklet.nothing
+
+
+PICTURE_OPENERS = {"open": {"Image", "PIL.Image"}, "Parser": {"ImageFile"}, "TiffFile": None} | dict.fromkeys(
+    ("imread", "imdecode", "imreadmulti", "imdecodemulti", "memmap_tiff"), None
+)
+"""Functions that open a picture, and the modules they belong to; None: whatever they are called on."""
+
+PICTURE_ROOMS = ("media/images.py", "train/augment.py")
+"""`media.images` opens pictures, by one list of formats and one limit of size; `train.augment` decodes the JPEG that
+it has encoded the line before."""
+
+
+def picture_openings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        owner, _, name = ast.unparse(node.func).rpartition(".")
+        owners = PICTURE_OPENERS.get(name, set())
+        if owners is None or owner in owners:
+            yield node.lineno, ast.unparse(node)
+
+
+def test_pictures_are_opened_in_one_place() -> None:
+    strays = [
+        f"{file.relative_to(PACKAGE)}:{line}: {code}: use masklet.media.images.open_image"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if file.relative_to(PACKAGE).as_posix() not in PICTURE_ROOMS
+        for line, code in picture_openings(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    assert not strays, "\n".join(strays)
+
+
+def test_every_way_to_open_a_picture_is_seen() -> None:
+    calls = ["Image.open(a)", "PIL.Image.open(a)", "cv2.imread(a)", "cv2.imdecode(a, 1)", "tifffile.TiffFile(a)"]
+    assert [code for _, code in picture_openings(ast.parse("\n".join(calls)))] == calls
+    assert not list(picture_openings(ast.parse("path.open('rb'); open(a); av.open(a); Image.new('L', (1, 1))")))

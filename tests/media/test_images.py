@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 
 from masklet.errors import ImageError, OutputError
 from masklet.media.base import made_smaller
-from masklet.media.images import read_image, write_image, write_label_map
+from masklet.media.images import FORMATS, read_image, write_image, write_label_map
 
 RAMP_16 = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
 RAMP_8 = np.rint(RAMP_16 / 257).astype(np.uint8)
@@ -146,6 +147,31 @@ def png_head(width: int, height: int) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("form", ["EPS", "ICO", "JPEG2000", "PCX", "PDF", "TGA", "SGI", "DIB", "XBM", "MSP", "DDS"])
+def test_a_format_outside_the_list_is_never_opened(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(RGB).convert("1" if form in ("XBM", "MSP") else "RGB").save(path, format=form)
+    monkeypatch.setattr(subprocess, "Popen", None)  # with which Pillow starts Ghostscript
+    monkeypatch.setattr(subprocess, "check_call", None)
+    for source in (path, path.read_bytes()):
+        with pytest.raises(ImageError, match=r"(photo\.jpg|the image) is not an image in a format that is read"):
+            read_image(source)
+
+
+def test_every_listed_format_is_one_that_pillow_opens() -> None:
+    Image.init()
+    assert set(FORMATS) - {"MPO"} <= set(Image.OPEN)  # an MPO begins as a JPEG, whose reader calls that of MPO
+
+
+@pytest.mark.parametrize("size", [(70_000, 8), (8, 70_000)])
+def test_sides_that_no_jpeg_can_have_are_refused(size: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "scan.png"
+    Image.new("L", size).save(path)
+    for source in (path, path.read_bytes(), Image.new("L", size), np.zeros(size, np.uint8)):
+        with pytest.raises(ImageError, match="the limit of a side is 65500 pixels"):
+            read_image(source)
 
 
 def test_enormous_images_are_refused_before_they_are_decoded() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from masklet.errors import VideoError
 from masklet.media.source import open_source
@@ -72,3 +75,40 @@ def test_files_that_are_not_tiff(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(VideoError, match=r"bad\.tif"):
         open_source(path)
+
+
+def tiff_with_a_page_of(size: tuple[int, int]) -> bytes:
+    """A TIFF of two small pages, of which the second declares a size."""
+    buffer = io.BytesIO()
+    page = Image.new("L", (8, 6), 9)
+    page.save(buffer, "TIFF", save_all=True, append_images=[page], compression="tiff_deflate")
+    data = bytearray(buffer.getvalue())
+    (directory,) = struct.unpack_from("<I", data, 4)
+    for _ in range(2):  # the first page's list of tags ends with the place of the second's
+        entries, (count,) = directory + 2, struct.unpack_from("<H", data, directory)
+        (directory,) = struct.unpack_from("<I", data, entries + 12 * count)
+    for place in range(entries, entries + 12 * count, 12):
+        tag = struct.unpack_from("<H", data, place)[0]
+        if tag in (256, 257, 278):  # width, height, rows in a strip
+            struct.pack_into("<HII", data, place + 2, 4, 1, size[0] if tag == 256 else size[1])
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((30_000, 30_000), r"(exceeds limit|900 million pixels)"),
+        ((70_000, 4), "the limit of a side"),
+        ((9000, 9000), "is 9000 x 9000, the first is 8 x 6"),
+    ],
+)
+def test_a_later_page_is_measured_before_it_is_decoded(
+    size: tuple[int, int], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pages.tif"
+    path.write_bytes(tiff_with_a_page_of(size))
+    with open_source(path) as source:
+        assert source.info.size_hw == (6, 8)
+        monkeypatch.setattr(Image.Image, "load", None)
+        with pytest.raises(VideoError, match=reason):
+            source.frame(1)

@@ -252,7 +252,7 @@ def test_a_file_that_takes_too_long_is_refused_and_the_next_is_accepted(
     monkeypatch.setattr(
         ingest.subprocess, "run", lambda *args, **options: run(*args, **{**options, "timeout": next(limits)})
     )
-    endless = tmp_path / "endless.png"
+    endless = tmp_path / "endless.mp4"
     os.mkfifo(endless)  # reading it blocks for ever
     (tmp_path / "good.png").write_bytes(png(2))
     found = probe([endless, tmp_path / "good.png"], Limits(), {})

@@ -312,11 +312,10 @@ def _read_mask(mask: Path | Mapping[str, Any]) -> BoolArray:
     pixels above half of the brightest value.
     """
     import numpy as np
-    from PIL import Image
 
     from masklet.errors import DataError
     from masklet.masks.operations import decode_rle
-    from masklet.media.images import read_image
+    from masklet.media.images import decoding, open_image
 
     if isinstance(mask, Mapping):
         try:
@@ -324,16 +323,15 @@ def _read_mask(mask: Path | Mapping[str, Any]) -> BoolArray:
         except DataError as error:
             raise PromptError(f"mask: {error}") from error
     try:
-        read_image(mask)  # raises for every kind of bad file
+        with open_image(mask) as image, decoding(str(mask)):
+            if "A" in image.getbands():
+                opaque = np.asarray(image.getchannel("A")) > 127
+                if not opaque.all():
+                    return opaque
+            if image.mode in ("P", "1"):
+                return np.asarray(image) > 0
+            brightness = np.asarray(image if image.mode in ("I", "F", "I;16") else image.convert("L"))
     except ImageError as error:
         raise PromptError(f"mask: {error}") from error
-    with Image.open(mask) as image:
-        if "A" in image.getbands():
-            opaque = np.asarray(image.getchannel("A")) > 127
-            if not opaque.all():
-                return opaque
-        if image.mode in ("P", "1"):
-            return np.asarray(image) > 0
-        brightness = np.asarray(image if image.mode in ("I", "F", "I;16") else image.convert("L"))
     foreground: BoolArray = brightness > brightness.max() / 2
     return foreground

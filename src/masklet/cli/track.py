@@ -198,15 +198,16 @@ def _refuse_image(video: str) -> None:
     Raises:
         ConfigError: the file is a single image.
     """
-    from PIL import Image
+    from masklet.errors import ImageError
+    from masklet.media.images import open_image
 
     path = Path(video)
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".avif") or not path.is_file():
         return
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             is_animated = getattr(image, "is_animated", False)
-    except OSError:
+    except ImageError:
         return  # opening the source reports the error
     if not is_animated:
         raise ConfigError(f"{video} is an image: use masklet segment")

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from masklet.errors import VideoError
+from masklet.errors import ImageError, VideoError
 from masklet.media.base import DEFAULT_FPS, VolumeInfo
-from masklet.media.images import read_image
+from masklet.media.images import check_size, decoding, open_image, read_image
 from masklet.media.volume import VolumeSource, Window
 from masklet.records import Frame
 
@@ -35,15 +35,13 @@ class TiffStackSource(VolumeSource):
         """
         self._path = Path(path)
         self._is_cut = False
+        self._size: tuple[int, int] | None = None
+        """Width and height of the first page."""
         self._lock = threading.Lock()  # each pass has its own thread, but the file has one position
         try:
-            self._file = Image.open(self._path)
-        except FileNotFoundError as error:
-            raise VideoError(f"no such image stack: {path}") from error
-        except UnidentifiedImageError as error:
-            raise VideoError(f"{path} is not a TIFF that Pillow reads, or it is cut off") from error
-        except Exception as error:  # a damaged header: Pillow's readers raise exceptions of all kinds
-            raise VideoError(f"cannot read {path}: {error}") from error
+            self._file = open_image(self._path, formats=("TIFF",))
+        except ImageError as error:
+            raise VideoError(str(error)) from error
         try:
             count = self._count_pages()
             self._file.seek(0)  # the first page describes the stack
@@ -101,14 +99,27 @@ class TiffStackSource(VolumeSource):
     def _values(self, index: int) -> NDArray[Any]:
         with self._lock:
             try:
-                self._file.seek(index)
-                if self._file.mode in ("I", "F") or self._file.mode.startswith("I;16"):
-                    return np.array(self._file)
-                return read_image(self._file.copy())
-            except Exception as error:  # as above
-                raise VideoError(
-                    f"{self._path}: page {index} is truncated or damaged: {error}", frame_index=index
-                ) from error
+                with decoding(self._label(index)):
+                    self._file.seek(index)
+                self._check_page(index)
+                with decoding(self._label(index)):
+                    if self._file.mode in ("I", "F") or self._file.mode.startswith("I;16"):
+                        return np.array(self._file)
+                    return read_image(self._file.copy())
+            except ImageError as error:
+                raise VideoError(str(error), frame_index=index) from error
+
+    def _check_page(self, index: int) -> None:
+        """Refuse a page of another size before it is decoded: a few bytes can declare gigabytes."""
+        width, height = self._file.size
+        check_size(height, width, self._label(index))
+        if self._size is None:
+            self._size = (width, height)
+        elif (width, height) != self._size:
+            raise ImageError(
+                f"{self._label(index)} is {width} x {height}, the first is {self._size[0]} x {self._size[1]} "
+                "(width x height): all pages must have one size"
+            )
 
     def _label(self, index: int) -> str:
         return f"page {index} of {self._path}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,10 +18,10 @@ import av
 import cv2
 from PIL import Image
 
-from masklet.errors import MaskletError
+from masklet.errors import ImageError, MaskletError
 from masklet.media.base import made_smaller
 from masklet.media.dicom import DICOM_SUFFIXES
-from masklet.media.images import IMAGE_SUFFIXES, read_image
+from masklet.media.images import IMAGE_SUFFIXES, decoding, open_image, read_image
 from masklet.media.nifti import NIFTI_SUFFIXES
 from masklet.media.source import open_source
 from masklet.media.tiff import TIFF_SUFFIXES
@@ -95,14 +94,10 @@ def _is_still(path: Path) -> bool:
     if path.is_dir() or path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES)):
         return False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return getattr(image, "n_frames", 1) == 1 or image.format not in ("GIF", "PNG", "TIFF")
-    except Image.DecompressionBombError:
-        return True  # `read_image` reports the reason
-    except Exception:
-        return path.suffix in IMAGE_SUFFIXES - VIDEO_SUFFIXES
+        with open_image(path) as image, decoding(str(path)):
+            return getattr(image, "n_frames", 1) == 1 or image.format not in ("GIF", "PNG", "TIFF")
+    except ImageError:
+        return path.suffix in IMAGE_SUFFIXES - VIDEO_SUFFIXES  # `read_image` gives the reason
 
 
 def _still(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
