@@ -44,6 +44,29 @@ def test_a_session_becomes_a_video_with_effects(job: Path, run: Run) -> None:
     run("render", job, "--effect", "gray", "--out", "o.mp4").fails_with("o.mp4 exists")
 
 
+def test_an_effect_on_an_object_that_does_not_exist_is_refused(job: Path, run: Run) -> None:
+    run("render", job, "--effect", "9:remove", "--out", "o.mp4").fails_with(
+        "object 9 does not exist: the objects are 1"
+    )
+    run("render", job, "--background", "blur", "--cutout", "1,9", "--out", "o.mp4").fails_with("object 9")
+    assert not Path("o.mp4").exists()
+
+
+def test_outlines_can_be_steadied_or_left(job: Path, run: Run) -> None:
+    def stabilise(*options: str) -> str:
+        result = run("render", job, "--background", "gray", *options, "--out", "o.mp4", "--json", "--force")
+        assert result.status == 0, result.err
+        return str(result.json["composition"]["edges"]["stabilise"])
+
+    assert stabilise() == "auto"
+    assert stabilise("--stabilise") == "on"
+    assert stabilise("--no-stabilise") == "off"
+    Path("look.json").write_text("{}")
+    run("render", job, "--composition", "look.json", "--stabilise", "--out", "p.mp4").fails_with(
+        "--composition contains"
+    )
+
+
 def test_a_photo_is_cut_out(photo: Path, mask: Path, run: Run) -> None:
     result = run("render", photo, mask, "--background", "transparent")
     assert result.status == 0, result.err

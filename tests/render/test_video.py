@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ import pytest
 from PIL import Image
 
 from masklet.errors import ConfigError, DataError, MaskletError, OutputError, VideoError
-from masklet.media.source import open_source
+from masklet.media.images import read_image
+from masklet.media.source import ArraySource, open_source
 from masklet.render import Composition, render_frame, render_preview, render_video
-from masklet.tracking.masklets import LabelledMedium, Masklets
+from masklet.render.steady import frames_with_masks
+from masklet.tracking.mask_rows import given_row
+from masklet.tracking.mask_store import MaskStore
+from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo
 from tests.media.clips import write_tone
 from tests.render.material import look, moving_clip, opened, picture, square
 
@@ -134,3 +139,61 @@ def test_a_mask_of_another_size_is_an_error() -> None:
 def test_a_preview_is_the_frame_made_smaller() -> None:
     done = render_preview(moving_clip(3), 1, look("gray", "outline"), width=60)
     assert done.shape == (45, 60, 3)
+
+
+def test_effects_on_objects_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    for composition in (
+        Composition.from_dict({"objects": {"9": [{"effect": "remove"}]}}),
+        Composition.from_dict({"background": {"effect": "blur"}, "cutout": [1, 9]}),
+    ):
+        with pytest.raises(ConfigError, match="object 9 does not exist: the objects are 1"):
+            render_video(moving_clip(), composition, tmp_path / "out.mp4")
+        with pytest.raises(ConfigError, match="object 9"):
+            render_preview(moving_clip(), 0, composition)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def flickering_clip() -> LabelledMedium:
+    """An object that stands still; on the fourth of eight frames a third of its tracked mask is missing."""
+    masks = {index: {1: square()} for index in range(8)}
+    masks[3] = {1: square(side=20)}
+    store = MaskStore()
+    store.write(given_row(index, 1, by_object[1], prompted=False) for index, by_object in masks.items())
+    frames = np.stack([picture()] * 8)
+    return LabelledMedium("clip", ArraySource(frames, fps=10), Masklets(store, (ObjectInfo(1),)))
+
+
+@pytest.mark.parametrize(
+    ("background", "stabilise", "is_steady"),
+    [
+        ("color", "auto", True),
+        ("color", "off", False),
+        ("none", "auto", False),
+        ("none", "on", True),
+    ],
+)
+def test_cut_outs_are_steady_unless_told_otherwise(
+    tmp_path: Path, background: str, stabilise: str, is_steady: bool
+) -> None:
+    effects = ("color",) if background == "none" else ()
+    composition = look(background, *effects, edges={"refine": False, "decontaminate": False, "stabilise": stabilise})
+    render_video(flickering_clip(), composition, tmp_path / "pngs")
+    pictures = [read_image(path).astype(int) for path in sorted((tmp_path / "pngs").iterdir())]
+    assert len(pictures) == 8
+    changed = np.abs(pictures[3] - pictures[2]).max(axis=2) > 30
+    assert changed.any() == (not is_steady)
+    preview = render_preview(flickering_clip(), 3, composition).astype(int)
+    assert (np.abs(preview - pictures[3]).max(axis=2) > 30).sum() == 0
+
+
+def test_masks_that_a_user_accepted_are_not_steadied(tmp_path: Path) -> None:
+    medium = flickering_clip()
+    store = medium.masklets.rows
+    assert isinstance(store, MaskStore)
+    store.write([replace(store.frame(3)[0], accepted=True)])
+    shown = dict(
+        (frame.index, masks[1])
+        for frame, masks in frames_with_masks(medium.source.frames(), medium.masklets, stabilise=True)
+    )
+    np.testing.assert_array_equal(shown[3], square(side=20))
+    np.testing.assert_array_equal(shown[4], square())

@@ -661,6 +661,20 @@ def test_effects_are_shown_and_rendered(page: Page) -> None:
     assert page.post(f"/api/v1/media/{clip}/render", json={"composition": wrong}).status_code == 404
 
 
+def test_effects_on_objects_that_do_not_exist_are_refused_and_those_on_hidden_ones_left_out(page: Page) -> None:
+    clip = page.new_clip(3)
+    first, second = page.new_object(clip), page.new_object(clip)
+    page.click(clip, first)
+    composition = {"background": {"effect": "gray"}, "objects": {"99": [{"effect": "remove"}]}, "cutout": [first]}
+    for url in (f"/api/v1/media/{clip}/render", f"/api/v1/media/{clip}/frames/0/preview"):
+        answer = page.post(url, json={"composition": composition})
+        assert answer.status_code == 422
+        assert "object 99 does not exist" in answer.json()["error"]["message"]
+    assert page.patch(f"/api/v1/media/{clip}/objects/{second}", json={"hidden": True}).status_code == 200
+    hidden = {"background": {"effect": "gray"}, "cutout": [first, second]}
+    assert page.post(f"/api/v1/media/{clip}/frames/0/preview", json={"composition": hidden}).status_code == 200
+
+
 def test_formats_have_schemas(page: Page) -> None:
     answer = page.get("/api/v1/formats").json()
     assert {"coco", "masks", "csv", "davis"} <= {one["id"] for one in answer["formats"]}

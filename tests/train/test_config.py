@@ -45,17 +45,19 @@ def test_settings_of_every_kind() -> None:
 def test_changes_since_an_older_version_are_named() -> None:
     stored = config_to_dict(CONFIG)
     del stored["optimizer"]["layer_decay"], stored["step"]["clip_clicks"], stored["model"]["images_only"]
-    assert changed_settings(CONFIG, stored) == []
+    assert changed_settings(CONFIG, stored) == {}
     stored["log"]["every"] = 7
     stored["step"]["image_clicks"] = 9
     stored["images"]["size"] = 320
-    assert changed_settings(CONFIG, stored) == ["images.size", "step.image_clicks"]
+    changes = changed_settings(CONFIG, stored)
+    assert list(changes) == ["images.size", "step.image_clicks"]
+    assert str(changes["images.size"]) == "320 in the run, 256 now"
 
 
 def test_adapters_that_a_stored_run_did_not_have_are_a_change() -> None:
     adapted = with_settings(CONFIG, {"trainable.lora.rank": "4"})
     assert "trainable.lora.rank" in changed_settings(adapted, config_to_dict(CONFIG))
-    assert changed_settings(CONFIG, config_to_dict(adapted)) == ["trainable.lora"]
+    assert list(changed_settings(CONFIG, config_to_dict(adapted))) == ["trainable.lora"]
 
 
 def test_a_run_with_flat_settings_cannot_be_continued() -> None:

@@ -70,6 +70,13 @@ class LookChoice(OptionGroup):
     ] = None
     feather: Annotated[float, _look_option(metavar="WIDTH", help="Softer edges, 0 to 40.")] = 0.0
     hard_edges: Annotated[bool, _look_option("--hard-edges", help="Do not soften the edges of masks.")] = False
+    stabilise: Annotated[
+        bool | None,
+        _look_option(
+            "--stabilise/--no-stabilise",
+            help="Steady the outlines over time. Default: where objects are put on another background.",
+        ),
+    ] = None
     composition: Annotated[
         Path | None,
         _look_option(
@@ -89,7 +96,8 @@ class LookChoice(OptionGroup):
             ConfigError: there is no effect, --composition is mixed with other options, or a file or an option is wrong.
         """
         if self.composition is not None:
-            if self.background or self.effect or self.cutout or self.feather or self.hard_edges:
+            others = (self.background, self.effect, self.cutout, self.feather, self.hard_edges)
+            if any(others) or self.stabilise is not None:
                 raise ConfigError(
                     "--composition contains all settings: leave out --background, --effect and similar options"
                 )
@@ -110,7 +118,12 @@ class LookChoice(OptionGroup):
             "background": _background(self.background or "none", assets),
             "objects": objects,
             "cutout": None if self.cutout is None else object_numbers(self.cutout, "--cutout"),
-            "edges": {"refine": not self.hard_edges, "feather": self.feather, "decontaminate": not self.hard_edges},
+            "edges": {
+                "refine": not self.hard_edges,
+                "feather": self.feather,
+                "decontaminate": not self.hard_edges,
+                "stabilise": {None: "auto", True: "on", False: "off"}[self.stabilise],
+            },
         }
         return Composition.from_dict(document)
 

@@ -144,6 +144,8 @@ def train(
     setup: Setup,
 ) -> int:
     """Train a model, or continue a run that was stopped."""
+    # Before PyTorch is imported: threads that spin while they wait take the cores from everything else.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     config = setup.config(recipe, data)
     if "LOCAL_RANK" in os.environ:  # one of several processes, started by torchrun
         _train(config, out, os.environ.get(_COMMAND))
@@ -216,8 +218,7 @@ def _spawn(processes: int, arguments: list[str]) -> None:
     Raises:
         MaskletError: a process failed; the text is that of its error.
     """
-    # Threads that spin while waiting would take cores from the other processes.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", _COMMAND: command_line.get()}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", _COMMAND: command_line.get()}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
         with _terminable():
             child = subprocess.Popen(

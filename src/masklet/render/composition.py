@@ -9,7 +9,7 @@ Lengths are in units: 1 unit is one pixel at 854 x 480, so that an effect looks 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from masklet.errors import ConfigError
@@ -214,6 +214,8 @@ class Edges(Options):
     """Additional blur of the edge, units."""
     decontaminate: bool = switch_field(True, "Remove the old background's colour from edges")
     """Remove the old background's colour from pixels that the object covers partly."""
+    stabilise: str = choice_field("auto", ("auto", "on", "off"), "Steady over time")
+    """Filter the outlines over time against flicker; "auto": where objects are put on another background."""
 
 
 E = TypeVar("E", bound=Effect)
@@ -278,6 +280,35 @@ class Composition:
     def is_transparent(self) -> bool:
         """True if the rendered picture has alpha."""
         return isinstance(self.background, TransparentBackground)
+
+    @property
+    def cuts_out(self) -> bool:
+        """True if objects are put in front of another background than the picture's own."""
+        return not isinstance(self.background, KeepBackground)
+
+    def check_objects(self, object_ids: Iterable[int]) -> None:
+        """Refuse effects on objects that do not exist.
+
+        Args:
+            object_ids: all objects of the medium.
+
+        Raises:
+            ConfigError: naming the objects that do not exist, and those that do.
+        """
+        existing = set(object_ids)
+        mentioned = {key for key in self.objects if isinstance(key, int)} | set(self.cutout or ())
+        if missing := sorted(mentioned - existing):
+            choices = ", ".join(map(str, sorted(existing))) or "none"
+            raise ConfigError(
+                f"composition: object {', '.join(map(str, missing))} does not exist: the objects are {choices}"
+            )
+
+    def only(self, object_ids: Iterable[int]) -> Composition:
+        """Return the composition without the effects on other objects, such as hidden ones."""
+        kept = set(object_ids)
+        objects = {key: effects for key, effects in self.objects.items() if key == EVERY_OBJECT or key in kept}
+        cutout = None if self.cutout is None else tuple(key for key in self.cutout if key in kept)
+        return replace(self, objects=objects, cutout=cutout)
 
     @property
     def asset_ids(self) -> tuple[str, ...]:

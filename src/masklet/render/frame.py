@@ -141,13 +141,9 @@ class Renderer:
     def _layers(self, rgb: ByteArray, masks: Mapping[int, BoolArray]) -> list[_Layer]:
         """Return the objects that have effects or are cut out, large ones first."""
         layers = []
-        needs_all = not isinstance(self.composition.background, KeepBackground)
+        needs_all = self.composition.cuts_out
         for object_id, mask in masks.items():
-            if mask.shape != self.size_hw:
-                raise DataError(
-                    f"the mask of object {object_id} is {_size(mask.shape)}, its frame {_size(self.size_hw)} "
-                    "(width x height): masks must have the size of their frame"
-                )
+            check_mask_size(object_id, mask, self.size_hw)
             effects = self.composition.effects_of(object_id)
             if not effects and not (needs_all and self._is_cut_out(object_id)):
                 continue
@@ -310,6 +306,19 @@ def render_frame(
     """
     with Renderer(composition, (rgb.shape[0], rgb.shape[1]), objects=objects, assets=assets) as renderer:
         return renderer.render(rgb, masks, time_s=time_s, trails=trails)
+
+
+def check_mask_size(object_id: int, mask: BoolArray, size_hw: tuple[int, int]) -> None:
+    """Refuse an object's mask of another size than its frame.
+
+    Raises:
+        DataError: naming the object and both sizes.
+    """
+    if mask.shape != size_hw:
+        raise DataError(
+            f"the mask of object {object_id} is {_size(mask.shape)}, its frame {_size(size_hw)} (width x height): "
+            "masks must have the size of their frame"
+        )
 
 
 def _has(layer: _Layer, kind: type[Effect]) -> bool:

@@ -1,9 +1,12 @@
 """The background behind a removed object: taken from other frames, or guessed from its surroundings.
 
 A few frames are kept, each with its homography to the current one, which is tracked from frame to frame by points of
-the background. A hole is filled from the frames that show it, the nearest in time first, warped and corrected in
-brightness; a frame that does not match the surroundings of the hole is skipped. Pixels that are visible in no frame
-are filled from their surroundings at a small size.
+the background. A hole is filled from the frames that show it, warped and corrected in brightness; a frame that does
+not match the surroundings of the hole is skipped. Pixels that are visible in no frame are filled from their
+surroundings at a small size.
+
+Masks miss parts of their objects (an ear, a tail), and such a part must not be taken for background. So nothing is
+taken from near an object's mask, and a pixel that several frames show is the median of the nearest in time.
 """
 
 from __future__ import annotations
@@ -25,6 +28,11 @@ _STRIDE = 8
 """Distance between kept frames, in frames."""
 _SIDE = 480
 """Longer side of the images on which motion is estimated, pixels."""
+_VOTES = 5
+"""Frames of which a pixel is the median, where so many show it."""
+_MARGIN, _MARGIN_OF_SIZE = 6, 0.25
+"""Distance from a mask within which nothing is taken for background: units, and the fraction of the square root of the
+mask's area, the larger of both."""
 _LARGEST_DIFFERENCE = 22.0
 """Mean difference around the hole, out of 255, above which a frame is not used."""
 _GUESS_SIDE = 96
@@ -116,10 +124,18 @@ class CleanPlate:
         border = (_dilated(inside, ring) & ~_dilated(inside, 2)) & ~blocked
         filled = region.copy()
         missing = inside.copy()
+        votes: list[tuple[ByteArray, BoolArray]] = []
+        wanted = inside.astype(np.uint8) * np.uint8(_VOTES)  # votes that each pixel can still take
         for kept in sorted(self._kept, key=lambda kept: abs(kept.age)):
-            if kept.age == 0 or not missing.any():
+            if kept.age == 0 or not wanted.any():
                 continue
-            self._take(kept, window, region, filled, missing, border)
+            seen = self._seen(kept, window, region, border)
+            if seen is not None and (usable := seen[1] & (wanted > 0)).any():
+                votes.append((seen[0], usable))
+                wanted -= usable
+        if votes:
+            filled, shown = _median_of(votes, filled)
+            missing &= ~shown
         if missing.any():
             filled = fill_from_surroundings(filled, missing, blocked & ~inside)
         soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(0.8, 1.2 * self._unit))
@@ -127,16 +143,13 @@ class CleanPlate:
         result[window] = blend(region, filled, np.asarray(np.maximum(soft, inside), np.float32))
         return result
 
-    def _take(
-        self,
-        kept: _KeptFrame,
-        window: Window,
-        region: ByteArray,
-        filled: ByteArray,
-        missing: BoolArray,
-        border: BoolArray,
-    ) -> None:
-        """Fill missing pixels from another frame, if it agrees with the surroundings of the hole."""
+    def _seen(
+        self, kept: _KeptFrame, window: Window, region: ByteArray, border: BoolArray
+    ) -> tuple[ByteArray, BoolArray] | None:
+        """Return another frame's view of the window and the pixels that show background in it.
+
+        None if it disagrees with the surroundings of the hole.
+        """
         shift = np.array([[1, 0, -window[1].start], [0, 1, -window[0].start], [0, 0, 1]], np.float64)
         to_window = shift @ kept.to_current
         size = (region.shape[1], region.shape[0])
@@ -144,17 +157,20 @@ class CleanPlate:
         clear = cv2.warpPerspective((~kept.covered).astype(np.uint8), to_window, size, flags=cv2.INTER_NEAREST) > 0
         shared = border & clear
         if np.count_nonzero(shared) < 0.25 * np.count_nonzero(border):
-            return
+            return None
         offset = region[shared].mean(axis=0) - warped[shared].mean(axis=0)  # difference in exposure
         adjusted = (warped.astype(np.float32) + offset.astype(np.float32)).clip(0, 255)
         if float(np.abs(adjusted[shared] - region[shared]).mean()) > _LARGEST_DIFFERENCE:
-            return
-        usable = missing & clear
-        filled[usable] = adjusted[usable].astype(np.uint8)
-        missing &= ~usable
+            return None
+        return adjusted.astype(np.uint8), clear
 
     def _covered(self, masks: Mapping[int, BoolArray]) -> BoolArray:
-        return _dilated(_union(masks, self._size_hw), max(2, round(6 * self._unit)))
+        """Return (H, W) the pixels of objects and those near them, which may be parts that the masks miss."""
+        covered = np.zeros(self._size_hw, np.bool_)
+        for mask in masks.values():
+            margin = max(_MARGIN * self._unit, _MARGIN_OF_SIZE * math.sqrt(np.count_nonzero(mask)))
+            covered |= _near(mask, margin)
+        return covered
 
     def _small(self, rgb: ByteArray) -> ByteArray:
         gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
@@ -260,6 +276,41 @@ def _union(masks: Mapping[int, BoolArray], size_hw: tuple[int, int]) -> BoolArra
     for mask in masks.values():
         whole |= mask
     return whole
+
+
+def _median_of(votes: list[tuple[ByteArray, BoolArray]], rgb: ByteArray) -> tuple[ByteArray, BoolArray]:
+    """Return a picture in which each pixel that has votes is their median, channel by channel, and (h, w) those pixels.
+
+    Args:
+        votes: pictures (h, w, 3), the nearest in time first, and (h, w) the pixels for which each has a vote.
+        rgb: (h, w, 3) the pixels without votes.
+    """
+    counts = np.sum([usable for _, usable in votes], axis=0)
+    result = rgb.copy()
+    for count in range(1, int(counts.max()) + 1):
+        pixels = counts == count
+        if not pixels.any():
+            continue
+        # of the pixels with so many votes, each vote in turn: (count, P, 3), filled up row by row
+        ballots = np.empty((count, int(np.count_nonzero(pixels)), 3), np.uint8)
+        cast = np.zeros(ballots.shape[1], np.intp)
+        for picture, usable in votes:
+            voters = np.flatnonzero(usable[pixels])
+            ballots[cast[voters], voters] = picture[pixels][voters]
+            cast[voters] += 1
+        # of two votes the nearer in time counts: a mean would show both
+        result[pixels] = ballots[0] if count == 2 else np.sort(ballots, axis=0)[(count - 1) // 2]
+    shown: BoolArray = counts > 0
+    return result, shown
+
+
+def _near(mask: BoolArray, distance: float) -> BoolArray:
+    """Return (H, W) the pixels of a mask and those within a distance of it, in pixels."""
+    if not mask.any():
+        return mask
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+    near: BoolArray = away <= distance
+    return near
 
 
 def _dilated(mask: BoolArray, by: int) -> BoolArray:

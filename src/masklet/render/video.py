@@ -24,6 +24,7 @@ from masklet.render.backdrop import Asset
 from masklet.render.composition import Composition, Remove
 from masklet.render.frame import Renderer
 from masklet.render.plate import CleanPlate
+from masklet.render.steady import REACH, FrameWithMasks, frames_with_masks, steadies
 from masklet.render.trails import Trails
 from masklet.tracking.masklets import LabelledMedium, Masklets
 
@@ -114,7 +115,7 @@ def render_video(
         The result. After an error the frames before it are in the file, except for PNGs and GIFs.
 
     Raises:
-        ConfigError: the container is unknown or an asset is missing.
+        ConfigError: the container is unknown, an asset is missing, or an effect is for an object that does not exist.
         DataError: a mask does not have the size of its frame.
         ImageError: a background cannot be read.
         OutputError: the container has no alpha but needs it, the path cannot be written, or the disk is full.
@@ -123,6 +124,7 @@ def render_video(
     kind = choose_container(out, container)
     path = Path(out)
     _check_alpha(kind, composition)
+    composition.check_objects(info.object_id for info in medium.masklets.objects)
     source = medium.source
     last = _last_frame(source, start, stop)
     done, is_complete = 0, True
@@ -137,14 +139,14 @@ def render_video(
         _open_writer(path, kind, medium, composition, gif or GifOptions()) as writer,
         closing_frames(source.frames(start, last)) as frames,
     ):
+        steady = steadies(composition) and not medium.is_image
         trails = Trails(medium.masklets, composition, source.info.fps)
         first_s: float | None = None
-        for frame in frames:
+        for frame, masks in frames_with_masks(frames, medium.masklets, stabilise=steady):
             if cancelled is not None and cancelled():
                 is_complete = False
                 break
             first_s = frame.time_s if first_s is None else first_s
-            masks = medium.masklets.masks_at(frame.index)
             picture = renderer.render(
                 frame.rgb, masks, time_s=frame.time_s - first_s, trails=trails.at(frame.index, masks)
             )
@@ -211,10 +213,10 @@ def render_preview(
     Raises:
         As `render_video`.
     """
-    frame = medium.source.frame(frame_index)
+    composition.check_objects(info.object_id for info in medium.masklets.objects)
+    frame, full = _previewed(medium, frame_index, composition)
     full_width = frame.rgb.shape[1]
     scale = 1.0 if width is None or width >= full_width else width / full_width
-    full = medium.masklets.masks_at(frame_index)
     rgb, masks = _smaller(frame.rgb, full, scale)
     plate = None
     if not medium.is_image and any(_is_removed(composition, object_id, fill="auto") for object_id in masks):
@@ -226,6 +228,17 @@ def render_preview(
     size_hw = (rgb.shape[0], rgb.shape[1])
     with Renderer(composition, size_hw, objects=medium.masklets.objects, assets=assets, plate=plate) as renderer:
         return renderer.render(rgb, masks, time_s=max(0.0, time_s), trails=trails)
+
+
+def _previewed(medium: PreviewedMedium, frame_index: int, composition: Composition) -> FrameWithMasks:
+    """Return a frame and its masks, steadied with the frames around it where the render does so."""
+    first = max(0, frame_index - REACH)
+    stop = min(medium.source.info.num_frames or frame_index + 1, frame_index + REACH + 1)
+    if medium.is_image or not steadies(composition):
+        first, stop = frame_index, frame_index + 1
+    around = (medium.source.frame(index) for index in range(first, stop))
+    pairs = frames_with_masks(around, medium.masklets, stabilise=stop - first > 1)
+    return next((frame, masks) for frame, masks in pairs if frame.index == frame_index)
 
 
 def choose_container(out: str | Path, container: str | None = None) -> Container:

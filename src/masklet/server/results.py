@@ -176,7 +176,7 @@ class RenderWork:
         ):
             report = render_video(
                 medium,
-                self.composition,
+                self.composition.only(info.object_id for info in medium.masklets.objects),
                 out,
                 container=self.container,
                 start=self.start,

@@ -233,8 +233,23 @@ def _default_of(part: dataclasses.Field[Any]) -> Any:
     return json.loads(json.dumps(value))
 
 
-def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> list[str]:
-    """Return the names of settings that touch the weights and differ from a stored run's.
+class Change(NamedTuple):
+    """A setting that differs between a stored run and the one at hand."""
+
+    stored: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{_shown(self.stored)} in the run, {_shown(self.now)} now"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, Change]:
+    """Return the settings that touch the weights and differ from a stored run's, by name.
 
     A setting that the run's version of masklet did not have counts as stored at its default.
 
@@ -249,8 +264,11 @@ def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> list[str]:
     if "schedule" not in stored:
         raise ConfigError("the run was started with a version of masklet before 0.2, whose settings have another form")
     stored = stored | {"model": json.loads(json.dumps(ModelConfig.from_dict(stored["model"]).to_dict()))}
-    changed = [name for name, setting in settings_of(config).items() if _stored(stored, name, setting) != setting.value]
-    return sorted(set(changed) - UNRELATED_TO_RESULTS)
+    pairs = {
+        name: Change(_stored(stored, name, setting), setting.value) for name, setting in settings_of(config).items()
+    }
+    changed = {name: change for name, change in pairs.items() if change.stored != change.now}
+    return {name: changed[name] for name in sorted(changed.keys() - UNRELATED_TO_RESULTS)}
 
 
 def _stored(stored: dict[str, Any], name: str, setting: Setting) -> Any:

@@ -331,8 +331,9 @@ class Trainer:
             ) from error
         if changed:
             raise CheckpointError(
-                f"{path} belongs to a run with other settings ({', '.join(changed)} differ): choose another "
-                f"--out, or remove it"
+                f"{self.out} holds a run with other settings ({'; '.join(f'{n}: {c}' for n, c in changed.items())}). "
+                f"A run is continued with the settings it was started with, since its learning rate depends on its "
+                f"number of steps. To go on from its weights, give --model {self.out} and another --out"
             )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

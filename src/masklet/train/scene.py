@@ -73,7 +73,9 @@ class Scene:
     def touching_pairs(self) -> list[tuple[int, int]]:
         """Return the pairs of objects that touch or overlap on the first frame, as rows of `objects`."""
         grown = [cv2.dilate(masks[0], np.ones((5, 5), np.uint8)) > 127 for masks in self.objects]
-        return [pair for pair in itertools.combinations(range(len(grown)), 2) if (grown[pair[0]] & grown[pair[1]]).any()]
+        return [
+            pair for pair in itertools.combinations(range(len(grown)), 2) if (grown[pair[0]] & grown[pair[1]]).any()
+        ]
 
     def cut_to(self, other: Scene, first: int, last: int) -> None:
         """Show another scene's frames from `first` to before `last`: none of this one's objects is in them."""

@@ -26,6 +26,8 @@ def render(
 ) -> schemas.JobInfo:
     """Render the medium with effects to a file; sound is kept."""
     composition = Composition.from_dict(body.composition)
+    with studio.workspace(medium) as workspace:
+        composition.check_objects(row.object_id for row in workspace.store.objects())
     assets = _asset_files(studio, user, composition)
     if composition.is_transparent and not CONTAINERS[body.container].has_alpha:
         raise ApiError(
@@ -55,7 +57,9 @@ def preview_render(
     assets = _asset_files(studio, user, composition)
     width = min(body.width or max(WIDTHS), max(WIDTHS))
     with studio.workspace(medium) as workspace:
+        composition.check_objects(row.object_id for row in workspace.store.objects())
         masklets = shown_masklets(workspace.store, only_visible=True)
+        composition = composition.only(info.object_id for info in masklets.objects)
         frames = LabelledFrames(studio.reader(medium), masklets, is_image=medium.kind == "image")
         picture = render_preview(frames, i, composition, width=width, assets=assets)
     if picture.shape[2] == 4:
