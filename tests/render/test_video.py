@@ -191,9 +191,7 @@ def test_masks_that_a_user_accepted_are_not_steadied(tmp_path: Path) -> None:
     store = medium.masklets.rows
     assert isinstance(store, MaskStore)
     store.write([replace(store.frame(3)[0], accepted=True)])
-    shown = dict(
-        (frame.index, masks[1])
-        for frame, masks in frames_with_masks(medium.source.frames(), medium.masklets, stabilise=True)
-    )
+    pairs = frames_with_masks(medium.source.frames(), medium.masklets, stabilise=True)
+    shown = {frame.index: masks[1] for frame, masks in pairs}
     np.testing.assert_array_equal(shown[3], square(side=20))
     np.testing.assert_array_equal(shown[4], square())

@@ -246,7 +246,7 @@ def test_two_objects_that_touch_are_followed_as_one() -> None:
     assert scene.touching_pairs() == [(0, 1)]
     horse, rider, _ = (np.stack(masks) for masks in scene.objects)
     scene.unite((0, 1))
-    assert scene.num_pasted == 3 and len(scene.objects) == 4
+    assert (scene.num_pasted, len(scene.objects)) == (3, 4)
     together = np.stack(scene.objects[0]) > 127
     assert (together != ((horse > 127) | (rider > 127))).mean() < 0.02  # half-covered pixels of the seam add up
     assert together.sum() > 1.9 * (rider > 127).sum()

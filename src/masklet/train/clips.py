@@ -92,7 +92,7 @@ class ClipDataConfig:
     camera_blur_probability: float = 0.3
     """Probability of motion blur by a moving camera."""
     union_probability: float = 0.0
-    """Probability that two objects that touch are, together, one more object: the shown mask is followed, not a kind."""
+    """Probability that two objects that touch are, together, one more object: what is shown is followed."""
     min_paste_side: float = 0.08
     """Longest side of the smallest pasted object, as a fraction of the frame's; the largest has 0.6."""
     paste_on_real_probability: float = 0.35

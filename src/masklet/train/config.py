@@ -233,7 +233,7 @@ def _default_of(part: dataclasses.Field[Any]) -> Any:
     return json.loads(json.dumps(value))
 
 
-class Change(NamedTuple):
+class SettingChange(NamedTuple):
     """A setting that differs between a stored run and the one at hand."""
 
     stored: Any
@@ -248,7 +248,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, Change]:
+def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, SettingChange]:
     """Return the settings that touch the weights and differ from a stored run's, by name.
 
     A setting that the run's version of masklet did not have counts as stored at its default.
@@ -265,7 +265,8 @@ def changed_settings(config: TrainConfig, stored: dict[str, Any]) -> dict[str, C
         raise ConfigError("the run was started with a version of masklet before 0.2, whose settings have another form")
     stored = stored | {"model": json.loads(json.dumps(ModelConfig.from_dict(stored["model"]).to_dict()))}
     pairs = {
-        name: Change(_stored(stored, name, setting), setting.value) for name, setting in settings_of(config).items()
+        name: SettingChange(_stored(stored, name, setting), setting.value)
+        for name, setting in settings_of(config).items()
     }
     changed = {name: change for name, change in pairs.items() if change.stored != change.now}
     return {name: changed[name] for name in sorted(changed.keys() - UNRELATED_TO_RESULTS)}
