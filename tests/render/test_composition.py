@@ -13,7 +13,7 @@ def test_a_composition_survives_json() -> None:
         "background": {"effect": "image", "asset_id": "a", "fit": "contain", "color": "#102030"},
         "objects": {"1": [{"effect": "outline", "width": 4.0, "color": None}], "*": []},
         "cutout": [1, 2],
-        "edges": {"refine": False, "feather": 3.0, "decontaminate": True, "stabilise": "off"},
+        "edges": {"refine": False, "shrink": 2.0, "feather": 3.0, "decontaminate": True, "stabilise": "off"},
     }
     assert Composition.from_dict(document).to_dict() == document
 

@@ -24,3 +24,13 @@ def test_feathering_widens_the_edge() -> None:
         return int(np.count_nonzero((done[45, :, 3] > 5) & (done[45, :, 3] < 250)))
 
     assert ramp(6) > ramp(0) + 2
+
+
+def test_an_edge_is_moved_inwards_but_not_from_the_border_of_the_picture() -> None:
+    def opaque(shrink: float) -> int:
+        edges = {"refine": False, "shrink": shrink}
+        done = render_frame(picture(), {1: square(left=0)}, look("transparent", edges=edges))
+        return int(np.count_nonzero(done[45, :, 3] > 127))
+
+    assert opaque(0) == 30
+    assert opaque(8) == 26  # units are half a pixel here; one side of two is the border

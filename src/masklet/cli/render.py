@@ -69,6 +69,7 @@ class LookChoice(OptionGroup):
         ),
     ] = None
     feather: Annotated[float, _look_option(metavar="WIDTH", help="Softer edges, 0 to 40.")] = 0.0
+    shrink: Annotated[float, _look_option(metavar="WIDTH", help="Edges moved inwards, 0 to 20.")] = 0.0
     hard_edges: Annotated[bool, _look_option("--hard-edges", help="Do not soften the edges of masks.")] = False
     stabilise: Annotated[
         bool | None,
@@ -96,7 +97,7 @@ class LookChoice(OptionGroup):
             ConfigError: there is no effect, --composition is mixed with other options, or a file or an option is wrong.
         """
         if self.composition is not None:
-            others = (self.background, self.effect, self.cutout, self.feather, self.hard_edges)
+            others = (self.background, self.effect, self.cutout, self.feather, self.shrink, self.hard_edges)
             if any(others) or self.stabilise is not None:
                 raise ConfigError(
                     "--composition contains all settings: leave out --background, --effect and similar options"
@@ -121,6 +122,7 @@ class LookChoice(OptionGroup):
             "edges": {
                 "refine": not self.hard_edges,
                 "feather": self.feather,
+                "shrink": self.shrink,
                 "decontaminate": not self.hard_edges,
                 "stabilise": {None: "auto", True: "on", False: "off"}[self.stabilise],
             },

@@ -210,6 +210,8 @@ class Edges(Options):
     label = "edges"
     refine: bool = switch_field(True, "Follow the image's edges")
     """Estimate by colour, within a band along the outline, the fraction of each pixel that belongs to the object."""
+    shrink: float = number_field(0, 0, 20, "Move inwards")
+    """Distance by which the edge is moved inwards, units: against a rim of the old background."""
     feather: float = number_field(0, 0, 40, "Softness")
     """Additional blur of the edge, units."""
     decontaminate: bool = switch_field(True, "Remove the old background's colour from edges")
