@@ -35,6 +35,15 @@ def test_many_prompts_share_one_encoding(image: EncodedImage[int], engine: FakeE
     assert image.size_hw == SIZE_HW
 
 
+def test_many_images_are_encoded_one_by_one_when_they_are_asked_for(engine: FakeEngine) -> None:
+    images = Segmenter(engine).set_images(picture(number) for number in (3, 5))
+    assert engine.encoded == []
+    assert next(images).size_hw == SIZE_HW
+    assert engine.encoded == [3]
+    assert len(list(images)) == 1
+    assert engine.encoded == [3, 5]
+
+
 def test_candidates_come_best_first(image: EncodedImage[int]) -> None:
     result = image.predict(points_xy=POINT, labels=[1])
     assert result.masks.shape == (3, *SIZE_HW)

@@ -5,7 +5,7 @@ Like the tracker, it moves handles between the functions of an engine and knows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -57,6 +57,20 @@ class Segmenter(Generic[A]):
             rgb=rgb,
             edges=self.edges,
         )
+
+    def set_images(self, images: Iterable[ImageSource]) -> Iterator[EncodedImage[A]]:
+        """Encode images one after the other, each when it is asked for, so that memory does not grow with their number.
+
+        Args:
+            images: such as the paths of a folder; see `set_image`.
+
+        Yields:
+            Each image, encoded, in the same order.
+
+        Raises:
+            ImageError: as `set_image`, when that image is reached.
+        """
+        return (self.set_image(image) for image in images)
 
     def everything(
         self, image: ImageSource, config: AutomaticConfig | None = None, *, on_progress: OnCounts | None = None
