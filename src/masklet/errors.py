@@ -35,7 +35,10 @@ class VideoError(MaskletError, OSError):
 
 
 class OutputError(MaskletError, OSError):
-    """A result that cannot be written: it exists already, or its folder is not writable."""
+    """A result that cannot be written: it exists already, its folder is not writable or in use, or the disk is full.
+
+    `errno` is that of the system's error, if known; the error itself is the cause.
+    """
 
 
 DataFault = Literal["bad labels", "cannot be read", "sizes differ", "more than 255 objects"]

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from masklet.media.images import write_image
+from masklet.output import only_user
 from masklet.records import ByteArray
 from tests.cli.conftest import SIZE_HW, Run, numbered
 from tests.fake_engine import FakeEngine
@@ -209,3 +210,12 @@ def test_a_report_that_exists_is_refused_before_the_work(images: Path, run: Run)
     run("evaluate", "clicks", images, "--json", "a.json").fails_with("a.json exists")
     assert Path("a.json").read_text() == "precious"
     assert run("evaluate", "clicks", images, "--json", "a.json", "--force").status == 0
+
+
+@pytest.mark.parametrize("option", ["--json", "--out", "--worst", "--save-masks"])
+def test_results_in_use_are_refused(clips: Path, run: Run, workdir: Path, option: str) -> None:
+    results = workdir / "results"
+    lock = {"--json": results, "--out": results / "report.json"}.get(option)
+    with only_user(lock or results, is_file=lock is not None):
+        run("evaluate", "vos", clips, option, results).fails_with("in use by process")
+    assert run("evaluate", "vos", clips, option, results).status == 0

@@ -12,6 +12,7 @@ import pytest
 from masklet.formats import FORMATS, live_formats
 from masklet.masks import operations
 from masklet.media.source import open_source
+from masklet.output import only_user
 from masklet.records import BoolArray
 from tests.cli.conftest import Run
 from tests.fake_engine import FakeEngine
@@ -87,3 +88,8 @@ def test_each_mask_is_encoded_once(
     assert result.status == 0, result.err
     assert sum(one["num_frames"] for one in result.json["objects"]) == 24
     assert len(encoded) == 24 + num_twice
+
+
+def test_a_folder_in_use_is_refused(clip: Path, run: Run, workdir: Path) -> None:
+    with only_user(workdir / "tracked"):
+        run("track", clip, *PROMPTS, "--format", "masks,coco", "--out", "tracked").fails_with("in use by process")

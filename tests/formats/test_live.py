@@ -124,7 +124,17 @@ def test_nothing_written_leaves_nothing(make_clip: MakeClip, tmp_path: Path) -> 
     out = tmp_path / "out"
     with open_source(make_clip()) as source, open_streams(out, ["overlay", "coco"], source):
         pass
-    assert list(out.iterdir()) == []
+    assert not out.exists()
+
+
+def test_a_folder_has_one_writer(make_clip: MakeClip, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with open_source(make_clip()) as source:
+        with open_streams(out, ["masks"], source), pytest.raises(OutputError, match="in use by process"):
+            open_streams(out, ["coco"], source, force=True)
+        with open_streams(out, ["coco"], source) as streams:
+            streams.write(source.frame(0), no_masks(source.frame(0)))
+    assert not list(out.glob("*lock*"))
 
 
 def test_a_full_disk_stops_in_time_to_finish_the_file(

@@ -20,6 +20,7 @@ from masklet.errors import CheckpointError, ConfigError, OutputError
 from masklet.model.checkpoint import read_checkpoint
 from masklet.model.config import NANO_CONFIG
 from masklet.model.sam2 import SAM2
+from masklet.output import only_user
 from masklet.train import loop
 from masklet.train.clips import ClipDataConfig
 from masklet.train.config import (
@@ -351,3 +352,8 @@ def test_zero_initialised_parts_can_be_added_to_trained_weights(tmp_path: Path) 
 def _saved(model: SAM2, path: Path) -> Path:
     torch.save({"config": model.config.to_dict(), "model": model.state_dict()}, path)
     return path
+
+
+def test_a_run_in_use_is_refused(data: Path, weights: Path, tmp_path: Path) -> None:
+    with only_user(tmp_path / "run"), pytest.raises(OutputError, match="run is in use by process"):
+        train(config(data, weights), tmp_path / "run")

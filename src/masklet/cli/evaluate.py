@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ from masklet.cli.evaluation_options import (
 from masklet.cli.groups import with_groups
 from masklet.cli.options import RESULT_PANEL, JsonOption, PolicyOption, examples, memory_config, split_list
 from masklet.errors import DataError
-from masklet.output import refuse_existing
+from masklet.output import only_user, refuse_existing
 
 if TYPE_CHECKING:
     from masklet.api import Model
@@ -144,7 +145,8 @@ def vos(
             run=run,
         )
 
-    return evaluation.measure(root, "frames", evaluate)
+    with nullcontext() if save_masks is None else only_user(save_masks):
+        return evaluation.measure(root, "frames", evaluate)
 
 
 @app.command(
@@ -178,19 +180,20 @@ def masks(
     from masklet.evaluation.rules import rules_named
     from masklet.evaluation.written import evaluate_masks, open_truth
 
-    run.prepare()
-    truth_clips = open_truth(truth, data.layout, split=data.split, resolution=data.resolution)
-    with run.running(truth, "frames") as options:
-        report = evaluate_masks(
-            results,
-            truth_clips,
-            rules=rules_named(benchmark),
-            skip_last=skip_last,
-            clips=_names(clips),
-            limit=data.limit,
-            run=options,
-        )
-    return run.deliver(report, truth_clips)
+    with run.locked():
+        run.prepare()
+        truth_clips = open_truth(truth, data.layout, split=data.split, resolution=data.resolution)
+        with run.running(truth, "frames") as options:
+            report = evaluate_masks(
+                results,
+                truth_clips,
+                rules=rules_named(benchmark),
+                skip_last=skip_last,
+                clips=_names(clips),
+                limit=data.limit,
+                run=options,
+            )
+        return run.deliver(report, truth_clips)
 
 
 @app.command(

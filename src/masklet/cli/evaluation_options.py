@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ from masklet.cli.console import command_line, print_json, print_line, show_progr
 from masklet.cli.groups import OptionGroup
 from masklet.cli.options import RESULT_PANEL, ForceOption, ModelAndSpeed
 from masklet.errors import Cancelled, ConfigError
-from masklet.output import atomic_path, check_writable, refuse_existing
+from masklet.output import atomic_path, check_writable, only_user, refuse_existing
 
 if TYPE_CHECKING:
     from masklet.api import Model
@@ -144,6 +144,20 @@ class RunChoice(OptionGroup):
         path = self.report_path
         return None if path is None else path.with_name(f"{path.name.removesuffix('.json')}.jsonl")
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing the same results during the block.
+
+        Raises:
+            OutputError: another process writes them.
+        """
+        with ExitStack() as stack:
+            if self.report_path is not None:
+                stack.enter_context(only_user(self.report_path, is_file=True))
+            if self.worst is not None:
+                stack.enter_context(only_user(self.worst))
+            yield
+
     def prepare(self) -> None:
         """Check that all results can be written, before a long evaluation starts."""
         if self.out is not None and self.json_path is not None:
@@ -218,11 +232,12 @@ class Evaluation(MeasuredModel, RunChoice, DataChoice):
             unit: name of the steps of the progress bar, in the plural.
             evaluate: makes the report.
         """
-        self.prepare()
-        dataset, loaded = self.open(root), self.load()
-        with self.running(root, unit, self) as run:
-            report = evaluate(loaded, dataset, run)
-        return self.deliver(report, dataset)
+        with self.locked():
+            self.prepare()
+            dataset, loaded = self.open(root), self.load()
+            with self.running(root, unit, self) as run:
+                report = evaluate(loaded, dataset, run)
+            return self.deliver(report, dataset)
 
 
 SourcesOption = Annotated[

@@ -11,7 +11,7 @@ from masklet.checks import check_choice
 from masklet.cli.console import Stopwatch, format_bytes, print_json, print_line, show_status
 from masklet.cli.options import ForceOption, JsonOption, examples
 from masklet.errors import CheckpointError
-from masklet.output import make_folder, refuse_existing
+from masklet.output import only_user, refuse_existing
 
 PRECISIONS = ("fp16", "fp32")
 
@@ -43,10 +43,11 @@ def export(
     path = find_model(model)
     if is_exported(path):
         raise CheckpointError(f"{path} is an exported model already: give a checkpoint")
-    with show_status(f"reading {model} ..."):
-        loaded = load_model(path)
-    with show_status("exporting, which takes a minute or so ..."):
-        export_model(loaded, make_folder(folder), precision="fp16" if precision == "fp16" else "fp32")
+    with only_user(folder):
+        with show_status(f"reading {model} ..."):
+            loaded = load_model(path)
+        with show_status("exporting, which takes a minute or so ..."):
+            export_model(loaded, folder, precision="fp16" if precision == "fp16" else "fp32")
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     if as_json:
         print_json({"command": "export", "folder": str(folder), "bytes": files, "seconds": round(watch.seconds, 2)})

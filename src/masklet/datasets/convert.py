@@ -9,7 +9,6 @@ import io
 import json
 import shutil
 import tarfile
-import uuid
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ from masklet.errors import DataError, OutputError
 from masklet.masks.indexed_png import indexed_png
 from masklet.masks.operations import encode_rle, mask_box_xyxy
 from masklet.media.images import encode_jpeg
-from masklet.output import make_folder
+from masklet.output import holds_files, make_folder, unfinished_path
 from masklet.records import BoolArray, ByteArray, Progress
 
 JPEG_QUALITY = 95
@@ -76,11 +75,10 @@ def convert_dataset(data: Dataset, out: str | Path, layout: str, *, progress: Pr
     if layout not in _WRITERS:
         raise DataError(f"cannot convert to layout {layout!r}: choose {', '.join(_WRITERS)}")
     out = Path(out)
-    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or holds_files(out))):
         raise OutputError(f"{out} exists, and a conversion never overwrites: choose another folder")
     make_folder(out.parent)
-    temporary = out.with_name(f".{out.name[:80]}.{uuid.uuid4().hex[:8]}.part")
-    make_folder(temporary)
+    temporary = make_folder(unfinished_path(out))
     try:
         writer = _WRITERS[layout](temporary)
         total, done = len(data.images) + len(data.clips), 0

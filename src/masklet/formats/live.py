@@ -27,7 +27,7 @@ from masklet.formats.registry import FORMATS, find_format, live_formats
 from masklet.formats.stream import FrameRows, MaskStream
 from masklet.media.base import FrameSource, closing_frames
 from masklet.media.source import ArraySource
-from masklet.output import refuse_existing
+from masklet.output import PathLock, refuse_existing
 from masklet.prompts import Prompt
 from masklet.records import ByteArray, Frame, FrameMasks
 from masklet.tracking.mask_rows import MaskRow, to_rows
@@ -167,17 +167,27 @@ class MaskStreams:
     `write`, or on leaving; queued frames are then dropped.
     """
 
-    def __init__(self, medium: LabelledMedium, outlets: Sequence[Outlet], *, in_order: bool = True) -> None:
+    def __init__(
+        self,
+        medium: LabelledMedium,
+        outlets: Sequence[Outlet],
+        *,
+        in_order: bool = True,
+        lock: PathLock | None = None,
+    ) -> None:
         """Start writing to open outputs.
 
         Args:
             medium: the tracked medium.
             outlets: finished when this object is left.
             in_order: False if frames may come in any order; outputs that need them in order then get them at the end.
+            lock: of the folder that they are in, released when this object is left.
         """
         self.outlets = tuple(outlets)
         self._medium = medium
         self._stack = ExitStack()
+        if lock is not None:
+            self._stack.callback(lock.release)
         for outlet in self.outlets:
             self._stack.push(outlet.stream)
         waiting = [outlet for outlet in self.outlets if not (in_order or outlet.format.any_order)]
@@ -303,16 +313,20 @@ def open_streams(
     Raises:
         ConfigError: a format or an option is unknown, or a format cannot be written while tracking.
         DataError: a format does not support this medium.
-        OutputError: names and formats do not fit, a file exists and `force` is False, or a path cannot be written.
+        OutputError: names and formats do not fit, a file exists and `force` is False, a path cannot be written, or
+            another process writes in the folder.
     """
     out = Path(out)
     medium = video_medium(source, objects, prompts=prompts)
     selected = _selected_formats(out, formats)
     for format_ in selected:
         format_.check_medium(medium)
-    paths = _paths(out, selected, medium, force=force)
     classes = list(dict.fromkeys(info.category for info in medium.masklets.objects))
     with ExitStack() as stack:
+        lock = None if _is_named(out, selected[0]) else PathLock(out)
+        if lock is not None:
+            stack.callback(lock.release)
+        paths = _paths(out, selected, medium, force=force)
         outlets = []
         for format_, path in zip(selected, paths, strict=True):
             settings = format_.options.of((options or {}).get(format_.id))
@@ -320,7 +334,7 @@ def open_streams(
             assert format_.open_stream is not None
             outlets.append(Outlet(format_, job, stack.enter_context(format_.open_stream(job))))
         stack.pop_all()  # all are open: the result now closes them
-    return MaskStreams(medium, outlets, in_order=in_order)
+    return MaskStreams(medium, outlets, in_order=in_order, lock=lock)
 
 
 def open_image_stream(

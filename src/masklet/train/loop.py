@@ -14,6 +14,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from masklet.model.allocator import keep_freed_memory
 from masklet.model.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from masklet.model.packed import computes_in_bf16
 from masklet.model.sam2 import SAM2
-from masklet.output import atomic_path, make_folder
+from masklet.output import atomic_path, make_folder, only_user
 from masklet.train.adapters import add_adapters, plain_weights
 from masklet.train.card import write_card
 from masklet.train.clips import ClipSamples
@@ -79,9 +80,11 @@ def train(config: TrainConfig, out: Path, *, command: str | None = None) -> Path
         CheckpointError: `out` holds a run of another configuration.
         ConfigError: settings that do not fit each other or the number of processes.
         FloatingPointError: the loss is not finite; the last checkpoint stays, and the batch is kept next to it.
-        OutputError: a checkpoint cannot be written; the one before stays.
+        OutputError: a checkpoint cannot be written, then the one before stays; or another process uses `out`.
     """
-    return Trainer(config, Path(out), command=command).run()
+    is_first = os.environ.get("RANK", "0") == "0"  # it writes for all
+    with only_user(out) if is_first else nullcontext():
+        return Trainer(config, Path(out), command=command).run()
 
 
 class Trainer:

@@ -13,13 +13,12 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from masklet.output import cache_folder
+from masklet.output import atomic_path, cache_folder
 
 SOURCE = Path(__file__).with_name("attention.c")
 FLAGS = (
@@ -127,13 +126,9 @@ def _compiled(half: bool) -> Path:
     digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(flags).encode()).hexdigest()[:16]
     path = cache_folder() / f"attention-{digest}.so"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed when complete, since another process may load it.
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            made = Path(scratch) / path.name
+        with atomic_path(path) as made:  # another process may load it
             command = [*_compiler(), *flags, str(SOURCE), "-o", str(made), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
-            made.replace(path)
     return path
 
 
