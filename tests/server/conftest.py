@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ from PIL import Image
 from masklet.api import Model
 from masklet.records import ByteArray, ImageFeatures
 from masklet.server.app import create_app
+from masklet.server.processes import Answers, LimitedProcesses
 from masklet.server.settings import Limits, Settings
-from masklet.server.uploads import add
-from masklet.server.uploads.probe import ProbedFile, RejectedUpload, probe_file
 from tests.fake_engine import FakeEngine, picture
 from tests.waiting import PATIENCE_S
 
@@ -54,21 +53,27 @@ class HeldEngine(FakeEngine):
         return super().encode_image(rgb, in_video=in_video)
 
 
-def probe_here(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[ProbedFile | str]:
-    """Probe without a separate process, which takes a second to start and has its own test."""
-    return [_probe(path, asdict(limits), thumbnails.get(path)) for path in paths]
+def run_here(
+    processes: LimitedProcesses, task: str, document: Mapping[str, Any], *, folder: Path, seconds: float
+) -> Answers:
+    """Run a task without a limited process, which takes a second to start and has its own tests."""
+    module, _, name = task.partition(":")
+    asked = json.loads(json.dumps(document))
+    return Answers([json.loads(json.dumps(answer)) for answer in getattr(import_module(module), name)(asked)])
 
 
-def _probe(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> ProbedFile | str:
-    try:
-        return probe_file(path, limits, thumbnail)
-    except RejectedUpload as error:
-        return str(error)
+RUN_LIMITED = LimitedProcesses.run
 
 
 @pytest.fixture(autouse=True)
-def probing_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(add, "probe", probe_here)
+def limited_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LimitedProcesses, "run", run_here)
+
+
+@pytest.fixture
+def limited_processes(limited_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run tasks in limited processes all the same."""
+    monkeypatch.setattr(LimitedProcesses, "run", RUN_LIMITED)
 
 
 class Page(TestClient):

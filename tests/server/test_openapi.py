@@ -21,11 +21,11 @@ from schemathesis.specs.openapi.checks import (
 from masklet.api import Model
 from masklet.server.app import create_app
 from masklet.server.openapi import api_document, main
+from masklet.server.processes import LimitedProcesses
 from masklet.server.settings import Limits
 from masklet.server.settings import Settings as ServerSettings
-from masklet.server.uploads import add
 from tests.fake_engine import FakeEngine
-from tests.server.conftest import OWN_PAGE, Page, png, probe_here
+from tests.server.conftest import OWN_PAGE, Page, png, run_here
 
 EXAMPLES = 3
 """Requests per operation, always the same ones: enough to check its answers. Raise it by hand for more."""
@@ -70,7 +70,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     own = ServerSettings(data=data, allowed_hosts=frozenset({"testserver"}), limits=Limits(jobs_per_user=1000))
     app = create_app(own, Model(FakeEngine()))
     with pytest.MonkeyPatch.context() as patch, Page(app, headers=OWN_PAGE) as page:
-        patch.setattr(add, "probe", probe_here)
+        patch.setattr(LimitedProcesses, "run", run_here)
         yield Studio(schemathesis.openapi.from_asgi("/api/v1/openapi.json", kept_open(app)), page)
 
 

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
-import shutil
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +15,7 @@ from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
 from masklet.datasets.sav import LABEL_STEP
 from masklet.errors import ConfigError, DataError, MaskletError
 from masklet.formats.pngs import OBJECTS_NAME
+from masklet.formats.unpacking import DEFAULT_LIMITS, Files, ImportLimits, unpacked
 from masklet.masks.operations import decode_rle
 from masklet.records import BoolArray
 from masklet.tracking.mask_rows import given_row
@@ -34,13 +29,6 @@ IMPORT_FORMATS = {
     "davis": "a folder or .zip with Annotations/<video>/00000.png, indexed",
 }
 """The formats that `import_masks` reads, by id."""
-
-MAX_FILES = 200_000
-MAX_ZIP_BYTES = 4 * 2**30
-"""Largest unpacked size of a .zip."""
-
-Files = str | Path | Mapping[str, str | Path | bytes]
-"""A file, a folder or a .zip; or uploads: paths or bytes by file name, which may include folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +50,7 @@ class _Reading:
     size_hw: tuple[int, int]
     num_frames: int
     file_name: str
+    max_masks: int
     store: MaskStore = field(default_factory=MaskStore)
     objects: dict[int, ObjectInfo] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
@@ -73,6 +62,8 @@ class _Reading:
             self.skip(f"{where}: the mask is {mask.shape[1]} x {mask.shape[0]}, the medium {width} x {height}")
         elif not 0 <= frame_index < self.num_frames:
             self.skip(f"{where}: there is no frame {frame_index}, the medium has {self.num_frames}")
+        elif self.num_masks >= self.max_masks:
+            raise DataError(f"more than {self.max_masks:,} masks: import them in parts")
         elif mask.any():
             self.store.write([given_row(frame_index, object_id, mask)])
             self.objects.setdefault(object_id, ObjectInfo(object_id))
@@ -83,7 +74,13 @@ class _Reading:
 
 
 def import_masks(
-    files: Files, *, size_hw: tuple[int, int], num_frames: int = 1, file_name: str = "", format: str = "auto"
+    files: Files,
+    *,
+    size_hw: tuple[int, int],
+    num_frames: int = 1,
+    file_name: str = "",
+    format: str = "auto",
+    limits: ImportLimits = DEFAULT_LIMITS,
 ) -> Imported:
     """Read masks for one medium. Masks that cannot be used are skipped and listed.
 
@@ -97,6 +94,7 @@ def import_masks(
         num_frames: frames of the medium; 1 for an image.
         file_name: name of the medium, to find it in a COCO file.
         format: one of `IMPORT_FORMATS`, or "auto".
+        limits: of all files together.
 
     Raises:
         ConfigError: the format is unknown.
@@ -104,8 +102,8 @@ def import_masks(
     """
     if format not in ("auto", *IMPORT_FORMATS):
         raise ConfigError(f"unknown format {format!r} to import: choose from auto, {', '.join(IMPORT_FORMATS)}")
-    reading = _Reading(size_hw, num_frames, file_name)
-    with _folder_of(files) as folder:
+    reading = _Reading(size_hw, num_frames, file_name, limits.max_masks)
+    with unpacked(files, limits) as folder:
         documents = [path for path in sorted(folder.rglob("*.json")) if path.name != OBJECTS_NAME]
         pictures = any(folder.rglob("*.png"))
         if format in ("coco", "sa-v") and not documents:
@@ -306,55 +304,3 @@ def _frames_by_stem(stems: Sequence[str], reading: _Reading) -> dict[str, int]:
 def _number_at_end(name: str) -> int | None:
     digits = re.search(r"(\d+)$", PurePosixPath(name).stem)
     return None if digits is None else int(digits[1])
-
-
-@contextmanager
-def _folder_of(files: Files) -> Iterator[Path]:
-    """Yield a folder with the files; names of uploads cannot lead out of it."""
-    if isinstance(files, str | Path):
-        path = Path(files)
-        if not path.exists():
-            raise DataError(f"{path} does not exist")
-        if path.is_dir():
-            yield path
-            return
-        files = {path.name: path}
-    if not files:
-        raise DataError("nothing to import: no file was given")
-    with tempfile.TemporaryDirectory(prefix="masklet-import-") as name:
-        folder = Path(name)
-        for number, (file_name, content) in enumerate(files.items()):
-            if str(file_name).lower().endswith(".zip"):
-                _unzip(content, folder, str(file_name))
-            elif number >= MAX_FILES:
-                raise DataError(f"too many files: {len(files)}, the limit is {MAX_FILES}")
-            else:
-                target = _inside(folder, str(file_name))
-                if isinstance(content, bytes):
-                    target.write_bytes(content)
-                else:
-                    shutil.copyfile(content, target)
-        yield folder
-
-
-def _unzip(content: str | Path | bytes, folder: Path, name: str) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content) if isinstance(content, bytes) else content) as archive:
-            entries = [entry for entry in archive.infolist() if entry.filename.lower().endswith((".png", ".json"))]
-            if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_ZIP_BYTES:
-                raise DataError(f"{name} is too large: at most {MAX_FILES} files and {MAX_ZIP_BYTES >> 30} GB unpacked")
-            for entry in entries:
-                if "__MACOSX" not in entry.filename:
-                    with archive.open(entry) as source, _inside(folder, entry.filename).open("wb") as target:
-                        shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise DataError(f"{name} is not a .zip, or is damaged: {error}") from error
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """Return a path for this file name, without parts that would lead out of the folder."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    safe = [re.sub(r"[^\w .()@+-]", "_", part).lstrip(".")[-100:] or "_" for part in parts[-6:]] or ["_"]
-    target = folder.joinpath(*safe)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from masklet.api import Model
 from masklet.errors import EngineError, MaskletError
 from masklet.server import schemas
+from masklet.server.budgets import Budgets
 from masklet.server.errors import ApiError, as_api_error
 from masklet.server.openapi import about_api, api_router
 from masklet.server.security import Guard, error_response
@@ -87,6 +88,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     _add_health(app, studio)
     _add_page(app)
     _add_errors(app)
+    app.add_middleware(Budgets, accounts=studio.accounts, limits=settings.limits)
     app.add_middleware(_Meter, studio=studio)
     app.add_middleware(Guard, settings=settings)
     return app
@@ -151,14 +153,23 @@ def _add_page(app: FastAPI) -> None:
         if path.startswith("api/"):
             raise ApiError(404, "not_found", f"there is nothing at /{path[:200]}")
         index = root / "index.html"
-        file = (root / path).resolve() if "\0" not in path else index
-        if path and file.is_file() and file.is_relative_to(root):
+        file = _file_in(root, path)
+        if file is not None:
             is_hashed = "assets" in file.relative_to(root).parts
             cache_control = "public, max-age=31536000, immutable" if is_hashed else "no-cache"
             return FileResponse(file, media_type=TYPES.get(file.suffix), headers={"cache-control": cache_control})
         if not index.is_file():
             return HTMLResponse(NO_PAGE, headers={"cache-control": "no-store"})
         return FileResponse(index, headers={"cache-control": "no-cache"})
+
+
+def _file_in(root: Path, path: str) -> Path | None:
+    """Return the file at a relative path inside a folder; None if there is none, or the path leads out of it."""
+    try:
+        file = (root / path).resolve()
+        return file if path and file.is_file() and file.is_relative_to(root) else None
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL
+        return None
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -58,16 +58,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: FastAPI, sock: socket.socket, *, on_start: Callable[[], None] = lambda: None, log_level: str) -> None:
     """Serve until a signal or `StudioState.stop`."""
+    studio: StudioState = app.state.studio
+    limits, proxies = studio.limits, sorted(studio.settings.proxies)
     config = uvicorn.Config(
         app,
         log_level=log_level,
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
+        http="h11",  # the other implementation has no limit for headers
         h11_max_incomplete_event_size=64 * 2**10,
-        ws_max_size=16 * 2**20,
+        limit_concurrency=limits.connections,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
+        ws_max_size=max(limits.live_message_bytes, limits.max_json_bytes),
         ws_max_queue=2,
     )
     logging.getLogger("masklet.server").setLevel(log_level.upper())
     with suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean shutdown
-        _Server(config, app.state.studio, on_start).run([sock])
+        _Server(config, studio, on_start).run([sock])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from sqlalchemy import delete, select
 from starlette.datastructures import Headers, MutableHeaders
@@ -33,8 +34,14 @@ MIN_TOKEN_LENGTH = 16
 SCRYPT = {"n": 2**14, "r": 8, "p": 1}
 """Parameters of scrypt: 16 MB and about 50 ms per hash, because users may choose weak tokens."""
 
-FAILURES_A_MINUTE = 10
-"""Wrong tokens per minute from one address before it must wait."""
+HASHES_AT_ONCE = 2
+"""Slow hashes that are computed at the same time: each takes 16 MB."""
+
+HASH_WAIT_SECONDS = 3.0
+"""Time for which a login waits for its turn to be hashed, with a thread of the server."""
+
+HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?", re.IGNORECASE)
+"""A host name or address with or without a port, as browsers send it."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -86,7 +93,9 @@ class Accounts:
         # User id and slow hash by a fast hash, so that not every request of a program takes 50 ms.
         self._known: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
         self._own_key = secrets.token_bytes(32)
-        self._failures: dict[str, deque[float]] = {}
+        self._attempts: dict[str, deque[float]] = {}
+        """Times of wrong attempts, and of those under way, of the last minute by network."""
+        self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
         self._lock = threading.Lock()
 
     def set_token(self, name: str, token: str) -> UserRow:
@@ -136,7 +145,7 @@ class Accounts:
             return self._database.user_named(LOCAL_USER)
         kind, _, token = connection.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return self.check(token.strip(), _address(connection))
+            return self.check(token.strip(), address_of(connection))
         cookie = connection.cookies.get(COOKIE)
         return None if not cookie else self._user_of_cookie(cookie)
 
@@ -150,8 +159,8 @@ class Accounts:
         with self._lock:
             entry = self._known.get(fast)
         if entry is None:
-            self._check_failures(address)
-            entry = self._look_up(token, address)
+            with self._attempt(network_of(address)):
+                entry = self._look_up(token)
             with self._lock:
                 self._known[fast] = entry
                 while len(self._known) > 1000:
@@ -165,15 +174,13 @@ class Accounts:
             raise ApiError(401, "wrong_token", "this token has been revoked", "token")
         return user
 
-    def _look_up(self, token: str, address: str) -> tuple[str, str]:
+    def _look_up(self, token: str) -> tuple[str, str]:
         """Return the id of the user with this token, and its hash. All users are compared, each in constant time."""
         token_hash = self._hash(token)
         with self._database.session() as session:
             users = session.scalars(select(UserRow).where(UserRow.token_hash.is_not(None))).all()
         matching = [user for user in users if hmac.compare_digest(user.token_hash or "", token_hash)]
         if not matching:
-            with self._lock:
-                self._failures.setdefault(address, deque(maxlen=FAILURES_A_MINUTE)).append(time.monotonic())
             raise ApiError(401, "wrong_token", "this token is unknown: ask the administrator of the server", "token")
         return matching[0].id, token_hash
 
@@ -200,7 +207,12 @@ class Accounts:
             return session.get(UserRow, login.user_id)
 
     def _hash(self, token: str) -> str:
-        return hashlib.scrypt(token.encode(), salt=self._salt.encode(), maxmem=2**26, **SCRYPT).hex()
+        if not self._hashing.acquire(timeout=HASH_WAIT_SECONDS):
+            raise ApiError(503, "busy", "too many logins at once: try again soon", "token", retry_after_s=5)
+        try:
+            return hashlib.scrypt(token.encode(), salt=self._salt.encode(), maxmem=2**26, **SCRYPT).hex()
+        finally:
+            self._hashing.release()
 
     def _secret(self, name: str) -> str:
         with self._database.session() as session:
@@ -210,15 +222,35 @@ class Accounts:
                 session.add(secret)
             return secret.value
 
-    def _check_failures(self, address: str) -> None:
+    @contextmanager
+    def _attempt(self, network: str) -> Iterator[None]:
+        """Count an attempt as a wrong one until it turns out otherwise, so that many at once are not more than in turn.
+
+        Raises:
+            ApiError: there were too many within a minute.
+        """
         with self._lock:
-            for other in [key for key, times in self._failures.items() if times[-1] < time.monotonic() - 60]:
-                del self._failures[other]
-            times = self._failures.get(address)
-            if times is not None and len(times) == FAILURES_A_MINUTE and times[0] > time.monotonic() - 60:
+            now_s = time.monotonic()
+            for other in [key for key, times in self._attempts.items() if not times or times[-1] < now_s - 60]:
+                del self._attempts[other]
+            times = self._attempts.setdefault(network, deque())
+            while times and times[0] < now_s - 60:
+                times.popleft()
+            if len(times) >= self._settings.limits.logins_per_minute:
                 raise ApiError(
                     429, "too_many_attempts", "too many wrong tokens: wait a minute", "token", retry_after_s=60
                 )
+            times.append(now_s)
+        is_wrong = False
+        try:
+            yield
+        except ApiError as error:
+            is_wrong = error.status == 401
+            raise
+        finally:
+            if not is_wrong:
+                with self._lock, suppress(ValueError):
+                    times.remove(now_s)
 
 
 class Guard:
@@ -272,14 +304,15 @@ class Guard:
         if headers.get("authorization", "").lower().startswith("bearer ") and self._settings.needs_login:
             return None
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return ApiError(403, "wrong_origin", "this request comes from another site's page")
         if not is_socket and headers.get("x-masklet") != "1":
             return ApiError(403, "no_header", "a request that changes something must have the header X-Masklet: 1")
         return None
 
     def _is_own_host(self, host: str) -> bool:
-        name = (urlsplit(f"//{host}").hostname or "").lower()
+        match = HOST.fullmatch(host)
+        name = "" if match is None else (match[1] or match[2]).lower()
         allowed = self._settings.allowed_hosts
         if name in LOOPBACK or name in allowed or name == self._settings.host.lower():
             return True
@@ -317,10 +350,20 @@ def _is_loopback(name: str) -> bool:
         return False
 
 
+def network_of(address: str) -> str:
+    """Return the network whose wrong attempts are counted together: one customer has a whole half of IPv6 addresses."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
+
+
 def _digest(value: str) -> str:
     """Return the hash of a random value, which needs no salt."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 
-def _address(connection: HTTPConnection) -> str:
+def address_of(connection: HTTPConnection) -> str:
+    """Return the address of a client; behind a proxy that is trusted, the one that the proxy reports."""
     return connection.client.host if connection.client is not None else "?"

@@ -24,6 +24,7 @@ from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.frames import FrameReader, PictureCache
 from masklet.server.jobs import Jobs
 from masklet.server.metrics import Metrics
+from masklet.server.processes import LimitedProcesses
 from masklet.server.security import Accounts
 from masklet.server.settings import Settings
 from masklet.server.shared_model import SharedEngine
@@ -53,6 +54,7 @@ class StudioState:
         self.workspaces = Workspaces(limit=self.limits.open_media, idle_seconds=self.limits.idle_seconds)
         self.pictures = PictureCache(settings.data / "cache", max_bytes=self.limits.jpeg_cache_bytes)
         self.jobs = Jobs(self.database, self.limits)
+        self.processes = LimitedProcesses(self.limits)
         self.metrics = Metrics(self)
         self.live_streams = threading.BoundedSemaphore(self.limits.live_streams)
         self.is_ready = True
@@ -75,6 +77,7 @@ class StudioState:
     def close(self) -> None:
         """Finish the current frames, and close everything."""
         self.stop()
+        self.processes.close()
         self.jobs.close()
         self.workspaces.close()
         with self._reader_lock:

@@ -10,7 +10,7 @@ from masklet.server import schemas
 from masklet.server.annotation.workspace import COLORS
 from masklet.server.depends import CurrentStudio
 from masklet.server.errors import ApiError
-from masklet.server.security import COOKIE
+from masklet.server.security import COOKIE, address_of
 
 router = APIRouter(tags=["server"])
 
@@ -49,7 +49,7 @@ def login(body: schemas.LoginRequest, request: Request, studio: CurrentStudio) -
     """Exchange a token for a cookie."""
     if not studio.settings.needs_login:
         return Response(status_code=204)
-    user = studio.accounts.check(body.token, request.client.host if request.client is not None else "?")
+    user = studio.accounts.check(body.token, address_of(request))
     answer = Response(status_code=204)
     answer.set_cookie(
         COOKIE,

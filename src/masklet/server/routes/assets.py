@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from sqlalchemy import select
@@ -14,9 +13,9 @@ from masklet.server.convert import asset_info
 from masklet.server.database import AssetRow
 from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser, Id
 from masklet.server.errors import ApiError
-from masklet.server.routes.responses import UPLOAD_BODY
+from masklet.server.routes.responses import UPLOAD_BODY, UPLOAD_ERRORS
 from masklet.server.uploads.add import add_asset_file
-from masklet.server.uploads.ingest import receive, scratch
+from masklet.server.uploads.ingest import received
 
 router = APIRouter(tags=["results"])
 
@@ -33,14 +32,15 @@ MEDIA_TYPES = {
 """Media types by file suffix; other files are sent as plain bytes."""
 
 
-@router.post("/projects/{pid}/assets", status_code=201, openapi_extra=UPLOAD_BODY)
-async def add_asset(project: CurrentProject, request: Request, studio: CurrentStudio) -> schemas.AssetInfo:
+@router.post("/projects/{pid}/assets", status_code=201, openapi_extra=UPLOAD_BODY, responses=UPLOAD_ERRORS)
+async def add_asset(
+    project: CurrentProject, request: Request, user: CurrentUser, studio: CurrentStudio
+) -> schemas.AssetInfo:
     """Add an image or a video for backgrounds."""
-    with scratch(studio.settings.data) as folder:
-        form = await receive(request, folder, studio.limits)
+    async with received(request, studio, user) as form:
         if len(form.files) != 1:
             raise ApiError(422, "one_file", f"send one file, in a field called files; got {len(form.files)}", "files")
-        return asset_info(await anyio.to_thread.run_sync(add_asset_file, studio, project, form.files[0]))
+        return asset_info(await studio.processes.queued(user.id, add_asset_file, studio, project, form.files[0]))
 
 
 @router.get("/projects/{pid}/assets")

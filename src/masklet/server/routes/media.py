@@ -5,17 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal
 
-import anyio
 from fastapi import APIRouter, Query, Request, Response
 
 from masklet.server import schemas
 from masklet.server.convert import medium_info
 from masklet.server.database import MediumRow
-from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, Id
-from masklet.server.errors import ApiError
-from masklet.server.routes.responses import UPLOAD_BODY
+from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser, Id
+from masklet.server.routes.responses import UPLOAD_BODY, UPLOAD_ERRORS
 from masklet.server.uploads.add import add_media
-from masklet.server.uploads.ingest import receive, scratch
+from masklet.server.uploads.ingest import received
 
 router = APIRouter(tags=["projects"])
 
@@ -24,15 +22,15 @@ router = APIRouter(tags=["projects"])
     "/projects/{pid}/media",
     status_code=201,
     openapi_extra=UPLOAD_BODY,
-    responses={
-        413: {"model": schemas.ErrorAnswer, "description": "The upload has too many bytes or files."},
-        415: {"model": schemas.ErrorAnswer, "description": "The body is not multipart/form-data."},
+    responses=UPLOAD_ERRORS
+    | {
         422: {"model": schemas.ErrorAnswer, "description": "All files were rejected."},
     },
 )
 async def upload_media(
     project: CurrentProject,
     request: Request,
+    user: CurrentUser,
     studio: CurrentStudio,
     as_: Annotated[
         Literal["auto", "sequence"],
@@ -41,12 +39,9 @@ async def upload_media(
     fps: Annotated[float, Query(gt=0, le=1000, description="Frames per second of a sequence.")] = 24.0,
 ) -> schemas.UploadReport:
     """Add images and videos. If some files are rejected, the others are added all the same."""
-    with scratch(studio.settings.data) as folder:
-        form = await receive(request, folder, studio.limits)
-        if not form.files:
-            raise ApiError(422, "no_files", "send at least one file, in fields called files", "files")
+    async with received(request, studio, user) as form:
         work = partial(add_media, studio, project, form.files, as_sequence=as_ == "sequence", fps=fps)
-        added, rejected = await anyio.to_thread.run_sync(work)
+        added, rejected = await studio.processes.queued(user.id, work)
         return schemas.UploadReport(
             media=[medium_info(medium) for medium in added],
             rejected=[schemas.RejectedFile(name=name, message=reason) for name, reason in rejected],

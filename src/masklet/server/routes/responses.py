@@ -25,6 +25,15 @@ TOO_BUSY: Responses = {
 }
 """Errors of routes that queue a job."""
 
+UPLOAD_ERRORS: Responses = {
+    408: {"model": schemas.ErrorAnswer, "description": "The upload stopped."},
+    413: {"model": schemas.ErrorAnswer, "description": "The upload has too many bytes or files."},
+    415: {"model": schemas.ErrorAnswer, "description": "The body is not multipart/form-data."},
+    429: {"model": schemas.ErrorAnswer, "description": "Too many uploads of yours are being checked."},
+    503: {"model": schemas.ErrorAnswer, "description": "Too many uploads are being checked."},
+}
+"""Errors of routes with uploads."""
+
 JPEG: Responses = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}}
 BYTES: Responses = {200: {"content": {"application/octet-stream": {}}, "description": "Bytes."}}
 

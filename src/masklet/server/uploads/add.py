@@ -58,9 +58,8 @@ def add_media(
         incoming = [_sequence_of(files)]
     else:
         incoming = [IncomingMedium(upload.path, upload.name, upload.num_bytes) for upload in files]
-    probed = probe(
-        [medium.path for medium in incoming], studio.limits, {medium.path: medium.thumbnail for medium in incoming}
-    )
+    thumbnails = {medium.path: medium.thumbnail for medium in incoming}
+    probed = probe(studio.processes, [medium.path for medium in incoming], studio.limits, thumbnails)
     added: list[MediumRow] = []
     rejected: list[tuple[str, str]] = []
     for medium, file in zip(incoming, probed, strict=True):
@@ -124,7 +123,7 @@ def add_asset_file(studio: StudioState, project: ProjectRow, upload: Upload) -> 
     Raises:
         ApiError: the file was rejected.
     """
-    file = probe([upload.path], studio.limits, {})[0]
+    file = probe(studio.processes, [upload.path], studio.limits, {})[0]
     if isinstance(file, str):
         raise ApiError(422, "rejected", f"{upload.name} could not be added: {file}", "files")
     asset = AssetRow(

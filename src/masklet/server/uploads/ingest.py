@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
+import time
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import anyio
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from masklet.server.database import UserRow
 from masklet.server.errors import ApiError
+from masklet.server.processes import LimitedProcesses
 from masklet.server.settings import Limits
-from masklet.server.uploads.probe import ProbedFile, safe_suffix
+from masklet.server.studio import StudioState
+from masklet.server.uploads.probe import ProbedFile, as_probed, safe_suffix
 
 CHUNK_FLUSH = 2**20
 """Bytes that are collected before they are written, in a thread."""
 
 MAX_FIELD_BYTES = 64 * 2**10
+MAX_HEADER_BYTES = 16 * 2**10
+MAX_FIELDS = 100
 
 SECONDS_PER_FILE = 0.5
 """Extra time for the probe of each further file of an upload."""
+
+MAX_PROCESSES = 4
+"""Processes that one upload may end before its other files are rejected unread."""
+
+PROBE = "masklet.server.uploads.probe:probe_files"
 
 
 @dataclass(slots=True)
@@ -63,8 +71,51 @@ def scratch(data: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def receive(request: Request, folder: Path, limits: Limits) -> Form:
+@asynccontextmanager
+async def received(
+    request: Request,
+    studio: StudioState,
+    user: UserRow,
+    *,
+    max_bytes: int | None = None,
+    max_files: int | None = None,
+) -> AsyncIterator[Form]:
+    """Yield the files of an upload, in a folder that is removed after the block.
+
+    Args:
+        request: not yet read.
+        studio: the server's state.
+        user: the sender.
+        max_bytes: bytes of the request, if not those of any upload.
+        max_files: files of the request, likewise.
+
+    Raises:
+        ApiError: as `receive`; there is no file; or too many uploads are being checked.
+    """
+    limits = studio.limits
+    studio.processes.check_room(user.id)
+    with scratch(studio.settings.data) as folder:
+        form = await receive(
+            request,
+            folder,
+            max_bytes=max_bytes or limits.max_bytes,
+            max_files=max_files or limits.max_files,
+            seconds=limits.body_seconds,
+        )
+        if not form.files:
+            raise ApiError(422, "no_files", "send at least one file, in fields called files", "files")
+        yield form
+
+
+async def receive(request: Request, folder: Path, *, max_bytes: int, max_files: int, seconds: float) -> Form:
     """Write the files of a multipart request into a folder.
+
+    Args:
+        request: not yet read.
+        folder: for the files, under generated names.
+        max_bytes: bytes of the whole request.
+        max_files: files of the request.
+        seconds: time without a byte after which the upload is dropped.
 
     Raises:
         ApiError: it is not such a request, or too large; the caller removes the files received so far.
@@ -75,22 +126,23 @@ async def receive(request: Request, folder: Path, limits: Limits) -> Form:
         raise ApiError(415, "not_multipart", "send files as multipart/form-data, in fields called files", "files")
     announced = request.headers.get("content-length", "")
     if announced.isdigit():
-        _check_bytes(int(announced), limits)
-    writer = _FormWriter(folder, limits)
+        _check_bytes(int(announced), max_bytes)
+    writer = _FormWriter(folder, max_files)
     total = 0
     try:
         parser = MultipartParser(boundary, writer.callbacks())
         pending = bytearray()
-        async for chunk in request.stream():
+        stream = aiter(request.stream())
+        while (chunk := await _next(stream, seconds)) is not None:
             total += len(chunk)
-            _check_bytes(total, limits)
+            _check_bytes(total, max_bytes)
             pending += chunk
             if len(pending) >= CHUNK_FLUSH:
                 await anyio.to_thread.run_sync(parser.write, bytes(pending))
                 pending.clear()
         await anyio.to_thread.run_sync(parser.write, bytes(pending))
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise ApiError(
             400, "bad_multipart", f"the upload is not valid multipart/form-data: {error}", "files"
         ) from error
@@ -105,12 +157,23 @@ async def receive(request: Request, folder: Path, limits: Limits) -> Form:
     return writer.form
 
 
-def _check_bytes(count: int, limits: Limits) -> None:
-    if count > limits.max_bytes:
+async def _next(stream: AsyncIterator[bytes], seconds: float) -> bytes | None:
+    """Return the next bytes of a request; None at its end.
+
+    Raises:
+        ApiError: none came in time.
+    """
+    with anyio.move_on_after(seconds):
+        return await anext(stream, None)
+    raise ApiError(408, "slow", f"the upload stopped: nothing came for {seconds:.0f} s", "files")
+
+
+def _check_bytes(count: int, max_bytes: int) -> None:
+    if count > max_bytes:
         raise ApiError(
             413,
             "too_large",
-            f"an upload may have {size_text(limits.max_bytes)}, and this one is larger: send fewer or smaller files",
+            f"an upload may have {size_text(max_bytes)}, and this one is larger: send fewer or smaller files",
             "files",
         )
 
@@ -118,14 +181,16 @@ def _check_bytes(count: int, limits: Limits) -> None:
 class _FormWriter:
     """Callbacks of the parser: files go to disk, short fields into memory."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, max_files: int) -> None:
         self.form = Form()
         self.is_complete = False
         self._folder = folder
-        self._limits = limits
+        self._max_files = max_files
+        self._num_fields = 0
         self._header = b""
         self._value = b""
         self._headers: dict[bytes, bytes] = {}
+        self._num_header_bytes = 0
         self._file: IO[bytes] | None = None
         self._field: str | None = None
         self._text = bytearray()
@@ -149,12 +214,22 @@ class _FormWriter:
 
     def _begin(self) -> None:
         self._headers, self._header, self._value = {}, b"", b""
+        self._num_header_bytes = 0
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._count_header_bytes(end - start)
         self._header += data[start:end]
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_header_bytes(end - start)
         self._value += data[start:end]
+
+    def _count_header_bytes(self, count: int) -> None:
+        self._num_header_bytes += count
+        if self._num_header_bytes > MAX_HEADER_BYTES:
+            raise ApiError(
+                400, "bad_multipart", f"the header of a part is longer than {MAX_HEADER_BYTES >> 10} KiB", "files"
+            )
 
     def _header_end(self) -> None:
         self._headers[self._header.lower()] = self._value
@@ -166,10 +241,13 @@ class _FormWriter:
         filename = options.get(b"filename")
         self._field, self._text = None, bytearray()
         if filename is None:
-            self._field = name
+            self._num_fields += 1
+            if self._num_fields > MAX_FIELDS:
+                raise ApiError(413, "too_many", f"an upload may have {MAX_FIELDS} fields without a file", "files")
+            self._field = name[:100]
             return
-        if len(self.form.files) >= self._limits.max_files:
-            raise ApiError(413, "too_many", f"an upload may have {self._limits.max_files:,} files", "files")
+        if len(self.form.files) >= self._max_files:
+            raise ApiError(413, "too_many", f"this request may have {self._max_files:,} files", "files")
         shown = shown_name(filename.decode("utf-8", "replace"))
         path = self._folder / f"{len(self.form.files):06d}{safe_suffix(shown)}"
         self.form.files.append(Upload(shown, path))
@@ -187,7 +265,7 @@ class _FormWriter:
     def _end(self) -> None:
         if self._file is not None:
             self.close()
-        elif self._field is not None and len(self.form.values) < 100:
+        elif self._field is not None:
             self.form.values[self._field] = self._text.decode("utf-8", "replace")
 
     def _finished(self) -> None:
@@ -209,35 +287,28 @@ def size_text(count: float) -> str:
     raise AssertionError
 
 
-def probe(paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]) -> list[ProbedFile | str]:
-    """Probe files in a separate process; return the result of each, or the reason why it is rejected."""
-    document = {
-        "limits": asdict(limits),
-        "items": [{"path": str(path), "thumbnail": str(thumbnails.get(path, ""))} for path in paths],
-    }
-    seconds = limits.probe_seconds + SECONDS_PER_FILE * sum(
-        sum(1 for _ in path.iterdir()) if path.is_dir() else 1 for path in paths
-    )
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "masklet.server.uploads.probe"],
-            input=json.dumps(document),
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-        lines, reason = done.stdout, "the file broke the decoder"
-    except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
-        lines = output.decode() if isinstance(output, bytes) else output
-        reason = f"checking the file took longer than {seconds:.0f} s"
+def probe(
+    processes: LimitedProcesses, paths: Sequence[Path], limits: Limits, thumbnails: Mapping[Path, Path]
+) -> list[ProbedFile | str]:
+    """Probe files of one folder in a limited process; return the result of each, or the reason why it is rejected.
+
+    A file that ends the process is rejected, and the next ones are probed by another process, within the same time.
+    """
+    num_files = sum(sum(1 for _ in path.iterdir()) if path.is_dir() else 1 for path in paths)
+    seconds = limits.probe_seconds + SECONDS_PER_FILE * num_files
+    deadline = time.monotonic() + seconds + limits.probe_seconds  # one file may take too long, and the rest is probed
     results: list[ProbedFile | str] = []
-    for line in lines.splitlines():
-        answer = json.loads(line)
-        results.append(answer["error"] if "error" in answer else ProbedFile(**answer))
-    if len(results) < len(paths):
-        results.append(reason)
-    if len(paths) > len(results):  # skip the file that ended the process, and probe the rest
-        results += probe(paths[len(results) :], limits, thumbnails)
-    return results
+    for _ in range(MAX_PROCESSES):
+        rest = paths[len(results) :]
+        document = {
+            "limits": asdict(limits),
+            "items": [{"path": str(path), "thumbnail": str(thumbnails.get(path, ""))} for path in rest],
+        }
+        left_s = min(seconds, max(1.0, deadline - time.monotonic()))
+        answers = processes.run(PROBE, document, folder=paths[0].parent, seconds=left_s)
+        results += [as_probed(answer, limits) for answer in answers.documents[: len(rest)]]
+        if len(results) < len(paths):
+            results.append(f"the file could not be checked: {answers.failure or 'there was no answer'}")
+        if len(results) == len(paths) or time.monotonic() > deadline:
+            break
+    return results + ["not checked: too many files before it could not be"] * (len(paths) - len(results))

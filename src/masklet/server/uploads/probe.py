@@ -1,14 +1,12 @@
 """Probes uploaded files in a separate process: their kind, and whether they stay within the limits.
 
 Decoders are large and have had many vulnerabilities, and a small file can demand much memory and time. So a file is
-first opened here, with bounded memory and time, and only by listed demuxers: none that open other files (playlists).
-Input is one JSON document on stdin; the answer is one JSON line per file.
+first opened here, in a limited process, and only by listed demuxers: none that open other files (playlists).
 """
 
 from __future__ import annotations
 
-import json
-import sys
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,8 +24,7 @@ from masklet.media.nifti import NIFTI_SUFFIXES
 from masklet.media.source import open_source
 from masklet.media.tiff import TIFF_SUFFIXES
 from masklet.records import ByteArray
-
-MEMORY_BYTES = 8 * 2**30
+from masklet.server.settings import Limits
 
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,asf,gif,apng,ivf,h264,hevc,av1,obu,"
@@ -152,18 +149,9 @@ def _write_thumbnail(rgb: ByteArray, path: Path) -> None:
     Image.fromarray(small).save(path, format="JPEG", quality=82)
 
 
-def _bound(seconds: float) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has only the time limit of the parent process
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) * 2 + 5, int(seconds) * 2 + 10))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**26, 2**26))
-
-
-def answers(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """Return the answers of the process, one document per file."""
+def probe_files(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Yield one answer per file: the task of the limited process."""
+    cv2.setNumThreads(1)
     for item in document["items"]:
         thumbnail = Path(item["thumbnail"]) if item.get("thumbnail") else None
         try:
@@ -176,15 +164,25 @@ def answers(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
             yield {"error": f"the file cannot be read: {type(error).__name__}: {error}"}
 
 
-def main() -> int:
-    document = json.load(sys.stdin)
-    _bound(document["limits"]["probe_seconds"])
-    cv2.setNumThreads(1)
-    for answer in answers(document):
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-    return 0
+def as_probed(answer: dict[str, Any], limits: Limits) -> ProbedFile | str:
+    """Return the answer of a limited process for one file: what it is, or why it is rejected.
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    The process may have been taken over by the file, so nothing it says is believed without a check.
+    """
+    if set(answer) == {"error"}:
+        return str(answer["error"])[:1000]
+    try:
+        file = ProbedFile(**answer)
+        numbers = (file.width, file.height, file.num_frames)
+        is_possible = (
+            file.kind in ("image", "video")
+            and all(type(number) is int and number > 0 for number in numbers)
+            and all(math.isfinite(value) and value >= 0 for value in (file.fps, file.duration_s))
+            and isinstance(file.has_audio, bool)
+            and file.width * file.height <= limits.max_pixels
+            and file.num_frames <= limits.max_frames
+            and file.duration_s <= limits.max_seconds
+        )
+    except TypeError:
+        is_possible = False
+    return file if is_possible else "the file cannot be read: its check gave an impossible answer"
