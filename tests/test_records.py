@@ -255,7 +255,7 @@ def test_an_automatic_mask_goes_to_coco_and_back() -> None:
 def test_inputs_that_are_not_masks_are_refused() -> None:
     with pytest.raises(DataError, match=r"polygons do not include the image size: give size_hw"):
         FrameMasks.from_coco([{"id": 3, "segmentation": [[0, 0, 5, 0, 5, 5]]}])
-    with pytest.raises(DataError, match="annotation 3: segmentation must have the size"):
+    with pytest.raises(DataError, match="annotation 3: the mask is 2 x 2"):
         FrameMasks.from_coco([{"id": 3, "segmentation": {"size": [2, 2], "counts": [4]}}], size_hw=SIZE_HW)
     with pytest.raises(DataError, match="must have different ids"):
         FrameMasks.from_coco([{"track_id": 1, "segmentation": {"size": [2, 2], "counts": [0, 4]}}] * 2)

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.stress.judge import Verdict
 from benchmarks.stress.run import Footage, Result, Task
 from masklet.masks.drawing import draw_overlay
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from masklet.media.base import VideoInfo
 from masklet.media.writer import VideoWriter, h264
 from masklet.output import atomic_path

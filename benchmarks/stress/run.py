@@ -21,7 +21,7 @@ from masklet.datasets import ClipExample
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError
 from masklet.evaluation.running import Tick
-from masklet.masks.operations import CocoRle, encode_rle
+from masklet.masks.rle import CocoRle, encode_rle
 from masklet.memory.bank import MemoryConfig
 from masklet.output import atomic_path
 from masklet.prompts import Prompt

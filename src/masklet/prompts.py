@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import DataError, PromptError
-from masklet.masks.operations import decode_rle, encode_rle, mask_logits
+from masklet.masks.operations import mask_logits
+from masklet.masks.rle import decode_rle, encode_rle
 from masklet.records import BoolArray, FloatArray, size_text
 
 if TYPE_CHECKING:
@@ -360,19 +361,26 @@ class Prompt:
         }
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any], load_array: Callable[[Any], FloatArray] | None = None) -> Self:
+    def from_dict(
+        cls,
+        document: Mapping[str, Any],
+        load_array: Callable[[Any], FloatArray] | None = None,
+        *,
+        size_hw: tuple[int, int] | None = None,
+    ) -> Self:
         """Return the prompt of a document from `to_dict`. Missing fields have their defaults, unknown ones are ignored.
 
         Args:
             document: from `to_dict`.
             load_array: the inverse of `store_array`.
+            size_hw: the frame's size; a mask of another size is refused before it is decoded.
 
         Raises:
             PromptError: it is not a prompt.
         """
         load = load_array or _array_from_json
         names = [name for name in FIELD_NAMES if document.get(name) is not None]
-        values = {name: _from_json(name, document[name], load) for name in names}
+        values = {name: _from_json(name, document[name], load, size_hw) for name in names}
         if isinstance(values.get("mask"), np.ndarray) and not values["mask"].any():
             return cls.absent(values["mask"].shape)
         return cls.create(**values, refine=True)
@@ -441,12 +449,12 @@ def _to_json(name: str, value: NDArray[Any], store_array: Callable[[FloatArray],
     return encode_rle(value) if value.dtype == np.bool_ else store_array(value)
 
 
-def _from_json(name: str, value: Any, load_array: Callable[[Any], FloatArray]) -> Any:
+def _from_json(name: str, value: Any, load_array: Callable[[Any], FloatArray], size_hw: tuple[int, int] | None) -> Any:
     if name in _TYPED_NAMES:
         return value
     if isinstance(value, Mapping) and "counts" in value:
         try:
-            return decode_rle(value)
+            return decode_rle(value, size_hw)
         except DataError as error:
             raise PromptError(f"{name}: {error}") from error
     return load_array(value)

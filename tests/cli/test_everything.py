@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.masks.operations import decode_rle, encode_rle
+from masklet.masks.rle import decode_rle, encode_rle
 from masklet.media.images import read_image, write_image
 from masklet.segmentation.automatic import AutomaticMask
 from tests.cli.conftest import SIZE_HW, Run, numbered

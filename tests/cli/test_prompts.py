@@ -10,7 +10,7 @@ from PIL import Image
 
 from masklet.cli.prompts import ObjectPrompt, prompts_from_options, read_prompt_file, with_scope
 from masklet.errors import PromptError
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle
 from masklet.media.images import write_image
 
 SIZE_HW = (6, 8)
@@ -151,7 +151,7 @@ def test_a_prompt_for_a_frame(tmp_path: Path) -> None:
         (typed(points_xy=((9, 1),), labels=(1,)), r"object 1: point \(9, 1\) lies outside .* 8 wide and 6 high"),
         (typed(object_id=2, frame_index=7, box_xyxy=(5, 1, 2, 3)), "object 2 on frame 7: .* left < right"),
         (typed(mask=Path("none.png")), "object 1: mask: no such image"),
-        (typed(mask={"size": [2, 2], "counts": [4]}), "object 1: mask must have the size of the frame, 8 x 6"),
+        (typed(mask={"size": [2, 2], "counts": [4]}), "object 1: mask: the mask is 2 x 2 .* its image 8 x 6"),
         (typed(mask={"size": [6, 8], "counts": [48]}), "object 1: mask is empty"),
         (typed(mask={"size": [6, 8], "counts": [3]}), "object 1: mask: RLE counts must add up"),
     ],

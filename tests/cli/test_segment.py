@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from masklet.media.images import read_image, write_image
 from tests.cli.conftest import SIZE_HW, Run, numbered
 from tests.fake_engine import FakeEngine

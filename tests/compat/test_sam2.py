@@ -30,7 +30,8 @@ from masklet.errors import (  # noqa: E402
     TrackingError,
     VideoError,
 )
-from masklet.masks.operations import decode_rle, upsample_logits  # noqa: E402
+from masklet.masks.operations import upsample_logits  # noqa: E402
+from masklet.masks.rle import decode_rle  # noqa: E402
 from masklet.memory.bank import MemoryConfig  # noqa: E402
 from masklet.model.checkpoint import Checkpoint, save_checkpoint  # noqa: E402
 from masklet.records import ByteArray  # noqa: E402

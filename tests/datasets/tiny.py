@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle
 from masklet.records import BoolArray, ByteArray
 
 SIZE_HW = (40, 60)

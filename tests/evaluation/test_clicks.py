@@ -9,7 +9,7 @@ from masklet.errors import ConfigError, DataError
 from masklet.evaluation.clicks import evaluate_clicks
 from masklet.evaluation.report import NOC_MAX
 from masklet.evaluation.running import RunOptions
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 
 from .oracle import SIZE, OracleEngine, rectangle, write_pair
 

@@ -8,7 +8,7 @@ import pytest
 from masklet.errors import DataError
 from masklet.evaluation.everything import evaluate_everything, image_recall, score_images
 from masklet.evaluation.records import FoundMask, ImageMasks
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle
 from masklet.segmentation.automatic import AutomaticConfig
 
 from .oracle import OracleEngine, rectangle, write_pair

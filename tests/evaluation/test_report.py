@@ -12,7 +12,7 @@ from masklet.evaluation.compare import compare
 from masklet.evaluation.metrics import Click
 from masklet.evaluation.records import ObjectClicks, ObjectTrack, WorstFrame
 from masklet.evaluation.report import ClicksReport, VosReport
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle
 
 RLE = encode_rle(np.eye(4, dtype=bool))
 

@@ -11,7 +11,7 @@ from masklet.errors import ConfigError, DataError
 from masklet.evaluation.records import ObjectTrack, WorstFrame
 from masklet.evaluation.rules import RULES, read_groups, rules_named
 from masklet.evaluation.vos import evaluate_vos
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle
 
 from .oracle import OracleEngine, rectangle, write_pair
 

@@ -13,7 +13,7 @@ from masklet.formats import (
     open_image_stream,
     open_streams,
 )
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from masklet.media.source import open_source
 from masklet.records import Frame
 from masklet.tracking.mask_rows import given_row

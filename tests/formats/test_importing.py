@@ -99,7 +99,7 @@ def test_other_files_next_to_the_masks_are_ignored() -> None:
 
 
 def test_a_mask_of_another_size_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("masklet.datasets.jsonfile.decode_rle", lambda rle: pytest.fail("decoded"))
+    monkeypatch.setattr("masklet.masks.rle.np.repeat", lambda values, runs: pytest.fail("decoded"))
     with pytest.raises(DataError, match="here: the mask is 90000 x 80000"):
         segmentation_mask({"size": [80000, 90000], "counts": [80000 * 90000]}, SIZE, "here")
 

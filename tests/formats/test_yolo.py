@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from masklet.formats import (
     export_masks,
 )
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from masklet.media.images import read_image
 from masklet.records import BoolArray
 from tests.formats.material import SIZE, clip_masks, medium_of

@@ -7,8 +7,6 @@ from pycocotools import mask as coco_mask
 
 from masklet.errors import DataError
 from masklet.masks.operations import (
-    decode_rle,
-    encode_rle,
     fill_holes,
     largest_component,
     mask_box_xyxy,
@@ -16,14 +14,15 @@ from masklet.masks.operations import (
     mask_logits,
     mask_polygons,
     outline,
+    polygons_mask,
     remove_small_components,
     resize_mask_antialias,
     resolve_overlap,
-    run_lengths,
     tidied_logits,
     upsample_logits,
     without_small_parts,
 )
+from masklet.masks.rle import decode_rle
 from masklet.records import FloatArray
 
 
@@ -40,47 +39,6 @@ MASKS = {
     "one pixel": np.ones((1, 1), np.bool_),
     "begins with foreground": mask_of("#.", ".#"),
 }
-
-
-@pytest.mark.parametrize("name", MASKS)
-def test_rle_equals_pycocotools_and_round_trips(name: str) -> None:
-    mask = MASKS[name]
-    rle = encode_rle(mask)
-    assert rle["size"] == list(mask.shape)
-    assert isinstance(rle["counts"], str)
-    assert int(coco_mask.area({"size": rle["size"], "counts": rle["counts"].encode()})) == mask.sum()
-    decoded = decode_rle(rle)
-    assert decoded.dtype == np.bool_
-    assert (decoded == mask).all()
-    assert (decode_rle({"size": rle["size"], "counts": rle["counts"].encode()}) == mask).all()
-
-
-def test_rle_without_compression() -> None:
-    assert (decode_rle({"size": [2, 3], "counts": [1, 2, 3]}) == mask_of(".#.", "#..")).all()
-
-
-@pytest.mark.parametrize(
-    "rle",
-    [
-        {"counts": [1]},
-        {"size": [2], "counts": [2]},
-        {"size": [2, 3], "counts": [1, 2]},
-        {"size": [2, 3], "counts": [7, -1]},
-        {"size": [2, 3], "counts": 6},
-        {"size": [2, 3], "counts": "!"},
-        {"size": [2, 3], "counts": "o"},
-        {"size": [2, 3], "counts": ["a"]},
-        {"size": [2, 3], "counts": [1.5, 4.5]},
-        {"size": [2, 3], "counts": [[1, 2], 3]},
-        {"size": [2, 3], "counts": [2**70]},
-        {"size": [2, 3], "counts": [2**63 - 1, 2**63 - 1, 8]},  # 6 in 64 bits
-        {"size": [-2, -3], "counts": [6]},
-        {"size": [2, 3], "counts": "o" * 40 + "0"},  # a run of 200 bits
-    ],
-)
-def test_a_bad_rle_is_refused(rle: dict[str, object]) -> None:
-    with pytest.raises(DataError, match="RLE"):
-        decode_rle(rle)
 
 
 def test_box_is_tight_and_ends_past_the_last_pixel() -> None:
@@ -197,15 +155,6 @@ def test_upsampled_logits_can_be_written_into_a_buffer() -> None:
         assert (buffer == upsample_logits(logits, size_hw)).all()
 
 
-@pytest.mark.parametrize("name", MASKS)
-def test_run_lengths_are_cocos(name: str) -> None:
-    mask = MASKS[name]
-    runs = run_lengths(mask)
-    assert sum(runs) == mask.size
-    compressed = coco_mask.frPyObjects({"size": list(mask.shape), "counts": runs}, *mask.shape)
-    assert (decode_rle(compressed) == mask).all()
-
-
 def test_small_holes_and_pieces_of_logits_change_sides() -> None:
     mask = mask_of(
         "####....",
@@ -258,3 +207,38 @@ def test_a_piece_that_was_clicked_on_stays(speckled: FloatArray) -> None:
     assert tidy[6, 6]
     outside = tidied_logits(speckled, max_hole=0.01, max_piece=0.1, kept_xy=np.array([[0.0, 25.0]], np.float32))
     assert (outside > 0).sum() == 144
+
+
+def test_a_polygon_cannot_take_memory_without_limit() -> None:
+    zigzag = [value for _ in range(100) for value in (0.0, 0.0, 1e6, 1e6)]
+    with pytest.raises(DataError, match=r"outline has \d+ pixels, too many for an image of 20 x 10"):
+        polygons_mask([zigzag], (10, 20))
+    comb = [value for x in range(20) for value in (x, 0, x + 1, 10)]
+    assert polygons_mask([comb], (10, 20)).any()
+    outside = polygons_mask([[-500, -500, 900, -500, 900, 900, -500, 900]], (10, 20))
+    assert outside.all()
+
+
+@pytest.mark.parametrize(
+    "polygons",
+    [
+        None,
+        "0123",
+        5,
+        {"a": 1},
+        [5],
+        [None],
+        ["0,1,2,3,4,5"],
+        [[0, 1, 2, 3]],
+        [[0, 1, 2, 3, 4]],
+        [[0, 1, 2, 3, 4, "x"]],
+        [[0, 1, 2, 3, 4, None]],
+        [[0, 1, 2, 3, 4, float("nan")]],
+        [[0, 1, 2, 3, 4, 10**400]],
+        [[[0, 1], [2, 3], [4, 5]]],
+        [{"0": 1, "2": 3, "4": 5}],
+    ],
+)
+def test_what_is_not_a_polygon_is_refused(polygons: object) -> None:
+    with pytest.raises(DataError, match="polygon"):
+        polygons_mask(polygons, (10, 20))

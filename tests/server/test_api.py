@@ -17,7 +17,7 @@ from PIL import Image
 
 from masklet.api import Model
 from masklet.errors import EngineError
-from masklet.masks.operations import decode_rle, encode_rle
+from masklet.masks.rle import decode_rle, encode_rle
 from masklet.records import EngineInfo
 from masklet.server.app import create_app
 from masklet.server.settings import Limits, Settings
@@ -267,7 +267,7 @@ def test_a_mask_of_another_size_is_refused(page: Page) -> None:
     for wrong in (encode_rle(np.ones((3, 3), bool)), huge):
         answer = page.put(f"/api/v1/media/{clip}/frames/2/objects/{duck}/mask", json={"rle": wrong})
         assert answer.status_code == 422
-        assert "[6, 8]" in answer.json()["error"]["message"]
+        assert "its image 8 x 6" in answer.json()["error"]["message"]
     broken = {"size": [6, 8], "counts": "~~~"}
     answer = page.put(f"/api/v1/media/{clip}/frames/2/objects/{duck}/mask", json={"rle": broken})
     assert answer.status_code == 422

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 import masklet
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from masklet.masks.shown import shown_logits
 from masklet.prompts import Prompt
 from masklet.server.app import create_app

@@ -7,7 +7,8 @@ import numpy as np
 from playwright.sync_api import Page
 
 import masklet
-from masklet.masks.operations import decode_rle, mask_logits
+from masklet.masks.operations import mask_logits
+from masklet.masks.rle import decode_rle
 from tests.serving import Server
 
 from .conftest import MEDIA, STATIC

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from tests.serving import Server
 
 from .conftest import MEDIA

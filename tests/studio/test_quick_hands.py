@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, Page, Route, expect
 
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from tests.serving import Server
 
 from .conftest import MEDIA

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from tests.serving import Server
 
 from .conftest import MEDIA, PATIENCE_MS

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from masklet.masks.operations import CocoRle, encode_rle
+from masklet.masks.rle import CocoRle, encode_rle
 from masklet.records import ABSENT_SCORE, BoolArray, FrameMasks, ObjectResult
 from masklet.tracking import mask_rows
 from masklet.tracking.mask_rows import (

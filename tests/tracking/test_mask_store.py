@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import OutputError
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle
 from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.mask_store import MaskStore, StaleRange
 

@@ -98,7 +98,7 @@ class ObjectPrompt:
 
         try:
             mask = self.values.get("mask")
-            values = {**self.values, "mask": None if mask is None else _read_mask(mask)}
+            values = {**self.values, "mask": None if mask is None else _read_mask(mask, size_hw)}
             return Prompt.create(**values, size_hw=size_hw, refine=True)
         except PromptError as error:
             raise PromptError(f"{self}: {error}") from error
@@ -305,7 +305,7 @@ def _entry(entry: Mapping[str, Any], where: str, folder: Path) -> ObjectPrompt:
     )
 
 
-def _read_mask(mask: Path | Mapping[str, Any]) -> BoolArray:
+def _read_mask(mask: Path | Mapping[str, Any], size_hw: tuple[int, int]) -> BoolArray:
     """Read a mask from a file or an RLE.
 
     In a file, foreground is: opaque pixels if it has transparency; pixels that are not 0 if it is indexed; else
@@ -314,12 +314,12 @@ def _read_mask(mask: Path | Mapping[str, Any]) -> BoolArray:
     import numpy as np
 
     from masklet.errors import DataError
-    from masklet.masks.operations import decode_rle
+    from masklet.masks.rle import decode_rle
     from masklet.media.images import decoding, open_image
 
     if isinstance(mask, Mapping):
         try:
-            return decode_rle(mask)
+            return decode_rle(mask, size_hw)
         except DataError as error:
             raise PromptError(f"mask: {error}") from error
     try:

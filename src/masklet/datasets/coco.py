@@ -16,7 +16,7 @@ from masklet.datasets.files import Faults, decode_rgb, header_size_hw, read_byte
 from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import Dataset, ImageExample, Labels, MaskLabels
 from masklet.errors import DataError
-from masklet.masks.operations import CocoRle, decode_rle
+from masklet.masks.rle import CocoRle, decode_rle
 from masklet.records import BoolArray, ByteArray
 
 _PREFIXES = ("instances_", "_annotations.")
@@ -54,7 +54,7 @@ class CocoImage(ImageExample):
             where = f"{self.json_path}, annotation {annotation.get('id', '?')}"
             mask = segmentation_mask(field_of(annotation, "segmentation", (dict, list), where), self.size, where)
             if annotation.get("iscrowd") or annotation.get("ignore"):
-                region = mask if isinstance(mask, np.ndarray) else decode_rle(mask)
+                region = mask if isinstance(mask, np.ndarray) else decode_rle(mask, self.size)
                 void = region if void is None else void | region
                 continue
             if isinstance(mask, np.ndarray) and not mask.any():
@@ -65,7 +65,7 @@ class CocoImage(ImageExample):
                 names[object_id] = name
         if void is not None:  # an object in front of a crowd is judged
             for mask in masks.values():
-                void = void & ~(mask if isinstance(mask, np.ndarray) else decode_rle(mask))
+                void = void & ~(mask if isinstance(mask, np.ndarray) else decode_rle(mask, self.size))
         return MaskLabels(self.size, masks, void, where=self.where, categories=names)
 
 

@@ -27,7 +27,8 @@ from masklet.datasets.sav import FPS, LABEL_STEP
 from masklet.datasets.shards import INDEX_NAME, index_document
 from masklet.errors import DataError, OutputError
 from masklet.masks.indexed_png import indexed_png
-from masklet.masks.operations import encode_rle, mask_box_xyxy
+from masklet.masks.operations import mask_box_xyxy
+from masklet.masks.rle import encode_rle
 from masklet.media.images import encode_jpeg
 from masklet.output import holds_files, make_folder, unfinished_path
 from masklet.records import BoolArray, ByteArray, Progress

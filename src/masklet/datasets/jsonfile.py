@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from masklet.datasets.files import read_bytes
-from masklet.datasets.records import size_error
 from masklet.errors import DataError
-from masklet.masks.operations import CocoRle, decode_rle, polygons_mask
+from masklet.masks.operations import polygons_mask
+from masklet.masks.rle import CocoRle, decode_rle, rle_size
 from masklet.records import BoolArray
 
 
@@ -55,15 +55,13 @@ def segmentation_mask(segmentation: Any, size_hw: tuple[int, int], where: str) -
         DataError: it is neither, or a polygon does not have x and y for three points or more.
     """
     if isinstance(segmentation, Mapping):
-        size = segmentation.get("size")
-        if isinstance(size, list) and len(size) == 2 and size != list(size_hw):  # before it is decoded, however large
-            raise size_error(where, (size[0], size[1]), size_hw)
-        if isinstance(segmentation.get("counts"), str) and size == list(size_hw):
-            return CocoRle(size=list(size_hw), counts=segmentation["counts"])  # decoded, and checked, when asked for
         try:
-            return decode_rle(segmentation)
+            rle_size(segmentation, size_hw)
+            if isinstance(segmentation["counts"], str):
+                return CocoRle(size=list(size_hw), counts=segmentation["counts"])  # decoded and checked when asked for
+            return decode_rle(segmentation, size_hw)
         except DataError as error:
-            raise DataError(f"{where}: {error}") from error
+            raise DataError(f"{where}: {error}", error.fault) from error
     try:
         return polygons_mask(segmentation, size_hw)
     except DataError as error:

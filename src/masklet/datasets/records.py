@@ -13,7 +13,7 @@ from typing import TypeVar, overload
 import numpy as np
 
 from masklet.errors import DataError
-from masklet.masks.operations import CocoRle, decode_rle
+from masklet.masks.rle import CocoRle, decode_rle
 from masklet.media.base import FrameSource
 from masklet.records import BoolArray, ByteArray
 
@@ -139,12 +139,9 @@ class MaskLabels(Labels):
         if isinstance(mask_or_rle, np.ndarray):
             return mask_or_rle
         try:
-            mask = decode_rle(mask_or_rle)
+            return decode_rle(mask_or_rle, self.size)
         except DataError as error:
-            raise DataError(f"{self.where}, object {object_id}: {error}") from error
-        if mask.shape != self.size:
-            raise size_error(f"{self.where}, object {object_id}", (mask.shape[0], mask.shape[1]), self.size)
-        return mask
+            raise DataError(f"{self.where}, object {object_id}: {error}", error.fault) from error
 
     def areas(self) -> dict[int, int]:
         return {object_id: int(np.count_nonzero(self.mask(object_id))) for object_id in self.masks}

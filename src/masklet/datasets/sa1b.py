@@ -16,7 +16,7 @@ from masklet.datasets.files import Faults, decode_rgb, natural_order, read_bytes
 from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
 from masklet.datasets.records import Concatenated, Dataset, ImageExample, Labels, LazySequence, MaskLabels
 from masklet.errors import DataError
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from masklet.records import ByteArray
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -117,7 +117,7 @@ def labels_from_json(document: Any, where: str) -> MaskLabels:
     void = None
     if document.get("void") is not None:  # an extension of masklet, for data converted from layouts with void
         void_mask = segmentation_mask(document["void"], (height, width), f"{where}, void")
-        void = void_mask if isinstance(void_mask, np.ndarray) else decode_rle(void_mask)
+        void = void_mask if isinstance(void_mask, np.ndarray) else decode_rle(void_mask, (height, width))
     return MaskLabels((height, width), masks, void, where=where)
 
 

@@ -22,7 +22,7 @@ from masklet.datasets.files import Faults, natural_order, refuse
 from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import ClipExample, Dataset, Labels, MaskLabels
 from masklet.errors import DataError, VideoError
-from masklet.masks.operations import CocoRle
+from masklet.masks.rle import CocoRle
 from masklet.media.base import FrameSource
 from masklet.media.source import open_source
 from masklet.records import BoolArray, ByteArray

@@ -22,7 +22,8 @@ from masklet.evaluation.records import ObjectClicks
 from masklet.evaluation.report import NOC_LEVELS, NOC_MAX, ClicksReport
 from masklet.evaluation.running import RunOptions, Tick, Unit, run_units, spread
 from masklet.evaluation.vos import Roots
-from masklet.masks.operations import encode_rle, mask_box_xyxy
+from masklet.masks.operations import mask_box_xyxy
+from masklet.masks.rle import encode_rle
 from masklet.prompts import Prompt
 from masklet.records import BoolArray, ByteArray, FloatArray, SegmentResult
 from masklet.segmentation.segmenter import Segmenter

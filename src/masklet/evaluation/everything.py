@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -25,7 +24,7 @@ from masklet.evaluation.records import FoundMask, ImageMasks, Scores
 from masklet.evaluation.report import EverythingReport
 from masklet.evaluation.running import RunOptions, Tick, run_units
 from masklet.evaluation.vos import Roots
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle, rle_area
 from masklet.segmentation.automatic import AutomaticConfig, segment_everything
 
 MAX_MASKS = 1000
@@ -183,7 +182,7 @@ def _as_coco(images: Sequence[ImageMasks], part: str) -> dict[str, Any]:
 
 
 def _area(mask: FoundMask) -> int:
-    return int(coco_mask.area(dict(mask.rle)))
+    return rle_area(mask.rle)
 
 
 def _mean(values: Any) -> float | None:

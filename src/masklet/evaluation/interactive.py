@@ -27,7 +27,7 @@ from masklet.evaluation.records import ObjectRounds, Round, WorstFrame
 from masklet.evaluation.report import InteractiveReport
 from masklet.evaluation.running import RunOptions, Tick, run_units
 from masklet.evaluation.vos import Roots, choose_clips, clip_units, masks_by_id
-from masklet.masks.operations import CocoRle, encode_rle
+from masklet.masks.rle import CocoRle, encode_rle
 from masklet.memory.bank import MemoryConfig
 from masklet.records import BoolArray
 from masklet.tracking.tracker import Tracker

@@ -11,7 +11,7 @@ from masklet.evaluation.metrics import boundary_measure, region_similarity
 from masklet.evaluation.records import ObjectTrack, WorstFrame
 from masklet.evaluation.rules import VosRules
 from masklet.evaluation.stability import StabilityMeter
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle
 from masklet.records import BoolArray
 
 MERGED_ID = 1

@@ -16,7 +16,7 @@ from masklet.datasets import ClipExample, ImageExample, Labels
 from masklet.evaluation.metrics import Click
 from masklet.evaluation.records import ImageMasks, ObjectClicks, ObjectRounds, ObjectTrack
 from masklet.evaluation.report import ClicksReport, EvaluationReport, EverythingReport, InteractiveReport, VosReport
-from masklet.masks.operations import CocoRle, decode_rle
+from masklet.masks.rle import CocoRle, decode_rle
 from masklet.media.images import write_image
 from masklet.records import BoolArray, ByteArray
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from masklet.evaluation.metrics import Click
 from masklet.evaluation.stability import Stability
-from masklet.masks.operations import CocoRle
+from masklet.masks.rle import CocoRle
 
 Scores = dict[str, float]
 """Metric name to value, in the order in which they are shown."""

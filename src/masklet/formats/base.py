@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from pycocotools import mask as coco_mask
-
 from masklet.errors import Cancelled, ConfigError, DataError
 from masklet.formats.stream import FrameRows, MaskStream
+from masklet.masks.rle import rle_area
 from masklet.media.base import closing_frames
 from masklet.records import Progress
 from masklet.schema import Options
@@ -244,4 +243,4 @@ def frame_name(medium: LabelledMedium, frame_index: int) -> str:
 
 def is_seen(row: MaskRow) -> bool:
     """Return True if a mask has a foreground pixel, from its run lengths."""
-    return int(coco_mask.area(row.rle)) > 0
+    return rle_area(row.rle) > 0

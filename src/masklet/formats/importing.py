@@ -16,7 +16,7 @@ from masklet.datasets.sav import LABEL_STEP
 from masklet.errors import ConfigError, DataError, MaskletError
 from masklet.formats.pngs import OBJECTS_NAME
 from masklet.formats.unpacking import DEFAULT_LIMITS, Files, ImportLimits, unpacked
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from masklet.records import BoolArray
 from masklet.tracking.mask_rows import given_row
 from masklet.tracking.mask_store import MaskStore
@@ -170,7 +170,7 @@ def _read_coco(document: Any, name: str, reading: _Reading) -> None:
 def _mask_of(segmentation: Any, size_hw: tuple[int, int], where: str) -> BoolArray:
     """Decode a segmentation immediately, because an RLE from a file may be invalid."""
     mask = segmentation_mask(segmentation, size_hw, where)
-    return mask if isinstance(mask, np.ndarray) else decode_rle(mask)
+    return mask if isinstance(mask, np.ndarray) else decode_rle(mask, size_hw)
 
 
 def _frames_of(images: Sequence[Any], reading: _Reading) -> dict[Any, int]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from masklet.errors import DataError
 from masklet.formats.base import is_seen
 from masklet.formats.stream import FrameRows
+from masklet.masks.rle import rle_area
 
 OVERLAP_NOTE = "frames in which objects overlap: a pixel holds one object number only, so the smaller one is on top"
 
@@ -42,7 +42,7 @@ def label_map(
             "PNG per object, or the coco format"
         )
     labels = np.zeros(frame.medium.source.info.size_hw, np.uint8 if largest <= 255 else np.uint16)
-    areas = [int(coco_mask.area(row.rle)) for row in visible]
+    areas = [rle_area(row.rle) for row in visible]
     for index in sorted(range(len(visible)), key=lambda index: -areas[index]):
         labels[visible[index].mask] = visible[index].object_id
     if note is not None and np.count_nonzero(labels) < sum(areas):

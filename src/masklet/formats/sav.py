@@ -10,7 +10,7 @@ import numpy as np
 
 from masklet.datasets.sav import LABEL_STEP
 from masklet.formats.base import ExportJob, Format, is_seen
-from masklet.masks.operations import CocoRle, encode_rle
+from masklet.masks.rle import CocoRle, encode_rle
 from masklet.output import atomic_path, naming_errors
 from masklet.schema import Options, integer_field
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from masklet.errors import DataError
-from masklet.masks.operations import CocoRle, decode_rle, encode_rle, mask_box_xyxy, mask_polygons, polygons_mask
+from masklet.masks.operations import mask_box_xyxy, mask_polygons, polygons_mask
+from masklet.masks.rle import CocoRle, decode_rle, encode_rle, rle_area, rle_box_xyxy
 from masklet.records import BoolArray, FloatArray
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
@@ -64,14 +64,15 @@ def coco_annotation(rle: CocoRle, *, category_id: int = 1, **fields: Any) -> dic
     Raises:
         ValueError: the mask is empty: it has no box.
     """
-    area = int(coco_mask.area(rle))
-    if not area:
+    box = rle_box_xyxy(rle)
+    if box is None:
         raise ValueError("an empty mask has no box")
+    left, top, right, bottom = box.tolist()
     return {
         "category_id": category_id,
         "segmentation": rle,
-        "area": area,
-        "bbox": [float(value) for value in coco_mask.toBbox(rle)],
+        "area": rle_area(rle),
+        "bbox": [left, top, right - left, bottom - top],
         "iscrowd": 0,
         **fields,
     }
@@ -140,10 +141,7 @@ def from_coco(annotations: Iterable[Mapping[str, Any]], size_hw: tuple[int, int]
 def _segmentation_mask(annotation: Mapping[str, Any], size_hw: tuple[int, int] | None) -> BoolArray:
     segmentation = annotation.get("segmentation")
     if isinstance(segmentation, Mapping):
-        size = segmentation.get("size")
-        if size_hw is not None and (not isinstance(size, Sequence) or list(size) != list(size_hw)):
-            raise DataError(f"segmentation must have the size {list(size_hw)} (height, width), got {size}")
-        return decode_rle(segmentation)
+        return decode_rle(segmentation, size_hw)
     if size_hw is None:
         raise DataError("polygons do not include the image size: give size_hw=(height, width)")
     return polygons_mask(segmentation, size_hw)

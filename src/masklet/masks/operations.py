@@ -1,13 +1,12 @@
-"""Operations on masks that need no model: RLE, boxes, IoU, resizing, holes, overlap.
+"""Operations on masks that need no model: boxes, IoU, resizing, holes, overlap.
 
 Masks are bool (H, W); logits are float32, foreground where > 0. Nothing here knows of engines, files or videos.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,94 +14,14 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from masklet.errors import DataError
+from masklet.masks.rle import decode_rle
 from masklet.records import BoolArray, FloatArray
+
+_MAX_COORDINATE = 1e6
+"""Largest coordinate of a polygon, pixels: it may lie outside the image, but not anywhere."""
 
 MASK_LOGIT = 10.0
 """Logit of a foreground pixel of a mask that is given, not predicted; background has its negative."""
-
-
-class CocoRle(TypedDict):
-    """A mask as COCO's JSON has it: column-major run lengths, compressed to printable characters."""
-
-    size: list[int]
-    """[H, W]"""
-    counts: str
-
-
-def encode_rle(mask: BoolArray) -> CocoRle:
-    """COCO's compressed run-length encoding of an (H, W) mask; the result goes into JSON as it is."""
-    height, width = mask.shape
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.bool_).view(np.uint8))
-    return CocoRle(size=[int(height), int(width)], counts=encoded["counts"].decode("ascii"))
-
-
-def decode_rle(rle: CocoRle | Mapping[str, Any]) -> BoolArray:
-    """Return the (H, W) mask of a COCO run-length encoding, compressed (str or bytes) or not (a list of runs).
-
-    Raises:
-        DataError: size or counts are missing, of a wrong kind, or do not add up to H x W pixels.
-    """
-    try:
-        height, width = (int(side) for side in rle["size"])
-        counts = rle["counts"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"an RLE must have size [H, W] and counts, got {str(rle)[:80]}") from error
-    if isinstance(counts, str | bytes):
-        runs = _decompress_runs(counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
-    elif isinstance(counts, list):
-        runs = _whole_numbers(counts)
-    else:
-        raise DataError(f"RLE counts must be a str, bytes or a list of runs, got {type(counts).__name__}")
-    # pycocotools trusts its input and reads out of bounds on a bad one, so the runs are decoded here. They are
-    # added up as Python integers, since numpy's overflow beyond 2^63.
-    if min(height, width, *runs) < 0 or sum(runs) != height * width:
-        raise DataError(f"RLE counts must add up to {height} x {width} = {height * width} pixels, got {sum(runs)}")
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, np.array(runs, np.int64)).reshape(width, height).T
-
-
-def _whole_numbers(counts: list[Any]) -> list[int]:
-    try:
-        return [operator.index(count) for count in counts]
-    except TypeError as error:
-        raise DataError(f"RLE counts must be whole numbers, got {str(counts)[:60]}") from error
-
-
-def _decompress_runs(counts: bytes) -> list[int]:
-    """Runs from COCO's characters: 5 bits each, offset 48, bit 6 means more follows; from the fourth run on,
-    each is the difference to the run two before.
-
-    Source: cocoapi 8c9bcc3, common/maskApi.c `rleFrString`.
-    """
-    runs: list[int] = []
-    position = 0
-    while position < len(counts):
-        value, shift, more = 0, 0, True
-        while more:
-            if position >= len(counts):
-                raise DataError("RLE counts end in the middle of a run")
-            if shift > 60:
-                raise DataError("RLE counts have a run of more than 2^60 pixels")
-            bits = counts[position] - 48
-            if not 0 <= bits < 64:
-                raise DataError(f"RLE counts have a character that COCO does not use: {chr(counts[position])!r}")
-            value |= (bits & 0x1F) << shift
-            more = bool(bits & 0x20)
-            position += 1
-            shift += 5
-            if not more and bits & 0x10:
-                value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-    return runs
-
-
-def run_lengths(mask: BoolArray) -> list[int]:
-    """COCO's run lengths of an (H, W) mask, not compressed: background and foreground in turn, column by column; the
-    first is 0 where the first pixel is foreground."""
-    columns = mask.T.ravel()
-    changes = np.flatnonzero(columns[1:] != columns[:-1]) + 1
-    lengths: list[int] = np.diff([0, *changes.tolist(), columns.size]).tolist()
-    return [0, *lengths] if columns.size and columns[0] else lengths
 
 
 def mask_box_xyxy(mask: BoolArray) -> FloatArray | None:
@@ -170,20 +89,30 @@ def polygons_mask(polygons: Any, size_hw: tuple[int, int]) -> BoolArray:
     """
     if not isinstance(polygons, Sequence) or isinstance(polygons, str):
         raise DataError(f"segmentation must be polygons or an RLE, got {type(polygons).__name__}")
-    loops = [_checked_polygon(polygon) for polygon in polygons]
+    loops = [_checked_polygon(polygon, size_hw) for polygon in polygons]
     if not loops:
         return np.zeros(size_hw, np.bool_)
-    return decode_rle(coco_mask.merge(coco_mask.frPyObjects(loops, *size_hw)))
+    return decode_rle(coco_mask.merge(coco_mask.frPyObjects(loops, *size_hw)), size_hw)
 
 
-def _checked_polygon(points: Any) -> list[float]:
+def _checked_polygon(points: Any, size_hw: tuple[int, int]) -> list[float]:
+    if not isinstance(points, Sequence | np.ndarray) or isinstance(points, str | bytes):
+        raise DataError(f"a polygon must be a list of numbers x, y, x, y, ..., got {str(points)[:60]}")
     try:
-        flat = [float(value) for value in points]
-    except (TypeError, ValueError) as error:
-        raise DataError("a polygon must be a list of numbers x, y, x, y, ...") from error
-    if len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all() or max(map(abs, flat)) > 1e6:
-        raise DataError(f"a polygon needs x and y of three points or more, in pixels, got {len(flat)} numbers")
-    return flat
+        flat = np.array([float(value) for value in points])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"a polygon must be a list of numbers x, y, x, y, ..., got {str(points)[:60]}") from error
+    if len(flat) < 6 or len(flat) % 2:
+        raise DataError(f"a polygon needs x and y of three points or more, got {len(flat)} numbers")
+    if not np.isfinite(flat).all() or abs(flat).max() > _MAX_COORDINATE:
+        raise DataError(f"a polygon must have finite coordinates in pixels, got {str(points)[:60]}")
+    # pycocotools takes 40 bytes per pixel of outline. An outline that goes around every pixel is this long.
+    corners = flat.reshape(-1, 2)
+    outline_px = abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()
+    if outline_px > max(4 * size_hw[0] * size_hw[1], _MAX_COORDINATE):
+        height, width = size_hw
+        raise DataError(f"a polygon's outline has {outline_px:.0f} pixels, too many for an image of {width} x {height}")
+    return flat.tolist()  # type: ignore[no-any-return]
 
 
 def _corners(contour: FloatArray, tolerance: float) -> FloatArray:

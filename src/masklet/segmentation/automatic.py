@@ -25,9 +25,6 @@ from masklet.errors import ConfigError, DataError
 from masklet.masks import convert, plotting
 from masklet.masks.geometry import box_nms, crop_boxes
 from masklet.masks.operations import (
-    CocoRle,
-    decode_rle,
-    encode_rle,
     fill_holes,
     mask_box_xyxy,
     mask_polygons,
@@ -35,6 +32,7 @@ from masklet.masks.operations import (
     upsample_logits,
     without_small_parts,
 )
+from masklet.masks.rle import CocoRle, decode_rle, encode_rle
 from masklet.prompts import Prompt
 from masklet.records import (
     PREVIOUS_LOGIT_LIMIT,

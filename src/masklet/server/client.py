@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 from masklet.errors import MaskletError
-from masklet.masks.operations import decode_rle, encode_rle
+from masklet.masks.rle import decode_rle, encode_rle
 from masklet.output import atomic_path
 from masklet.prompts import Prompt, PromptFields
 from masklet.records import BoolArray

@@ -9,10 +9,9 @@ from dataclasses import fields
 from typing import Any, Literal, cast
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from masklet.errors import PromptError
-from masklet.masks.operations import CocoRle
+from masklet.masks.rle import CocoRle, rle_area, rle_box_xyxy
 from masklet.server import database, schemas
 from masklet.server.annotation.prompted_tracker import Candidate, LocalAnswer
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark, SavedPrompt
@@ -86,14 +85,12 @@ def prompt_info(prompt: SavedPrompt) -> schemas.PromptInfo:
 
 
 def mask_info(row: MaskRow) -> schemas.ObjectMask:
-    encoded = {"size": row.rle["size"], "counts": row.rle["counts"].encode()}
-    area = int(coco_mask.area(encoded))
-    left, top, width, height = (float(value) for value in coco_mask.toBbox(encoded))
+    box = rle_box_xyxy(row.rle)
     return schemas.ObjectMask(
         object_id=row.object_id,
         rle=schemas.Rle(size=row.rle["size"], counts=row.rle["counts"]),
-        box=[left, top, left + width, top + height] if area else None,
-        area=area,
+        box=None if box is None else box.tolist(),
+        area=rle_area(row.rle),
         **{name: _rounded(name, getattr(row, name)) for name in _COPIED},
     )
 

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from masklet.masks.operations import CocoRle, decode_rle, encode_rle
+from masklet.masks.rle import CocoRle, decode_rle, encode_rle
 from masklet.memory.policies import reliability
 from masklet.records import PRESENT_SCORE, BoolArray, ByteArray, EncodedRows, FrameMasks, ObjectResult
 

@@ -25,6 +25,7 @@ from masklet._version import __version__
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError, MaskletError, OutputError, PromptError, SessionError
 from masklet.masks.edges import EdgeConfig
+from masklet.masks.rle import check_rle
 from masklet.media.source import FrameSource, VideoSource, open_source
 from masklet.memory.bank import MemoryBank, MemoryConfig
 from masklet.output import atomic_path
@@ -95,7 +96,7 @@ def load_session(path: str | Path, engine: Engine[A], video: VideoSource | None 
             reader.check_video(opened, about)
         state = reader.state(opened)
         if state.store is not None:
-            _fill_store(reader.file, state.store)
+            _fill_store(reader.file, state.store, _size_of(reader.document))
     return state
 
 
@@ -135,8 +136,7 @@ def session_masks(path: str | Path) -> MaskStore:
     """
     store = MaskStore()
     with _unzipped(path) as file:
-        _document(path, file)  # checks the version
-        _fill_store(file, store)
+        _fill_store(file, store, _size_of(_document(path, file)))
     return store
 
 
@@ -150,10 +150,12 @@ def session_prompts(path: str | Path) -> dict[int, dict[int, Prompt]]:
     """
     prompts: dict[int, dict[int, Prompt]] = {}
     with _unzipped(path) as file:
-        for track in _document(path, file)["tracks"]:
+        about = _document(path, file)
+        size_hw = _size_of(about)
+        for track in about["tracks"]:
             for document in track["given"]:
                 with suppress(PromptError):  # there were only logits
-                    prompt = Prompt.from_dict(document | {"previous_logits": None})
+                    prompt = Prompt.from_dict(document | {"previous_logits": None}, size_hw=size_hw)
                     prompts.setdefault(document["frame_index"], {})[track["object_id"]] = prompt
     return prompts
 
@@ -341,7 +343,7 @@ class _SessionReader(Generic[A]):
 
     def _prompt(self, record: Mapping[str, Any]) -> PromptState[A]:
         return PromptState(
-            Prompt.from_dict(record, self._array),
+            Prompt.from_dict(record, self._array, size_hw=_size_of(self.document)),
             initial=record["initial"],
             answer=None if record["answer"] is None else self._answer(record["answer"]),
             is_answered=record["is_answered"],
@@ -411,13 +413,23 @@ def _unzipped(path: str | Path) -> Iterator[zipfile.ZipFile]:
         raise SessionError(f"the session {path} is damaged: {type(error).__name__}: {error}") from error
 
 
-def _fill_store(file: zipfile.ZipFile, store: MaskStore) -> None:
+def _size_of(document: Document) -> tuple[int, int] | None:
+    """Return the size of the session's video; None for a session of frames that were pushed."""
+    if document["video"] is None:
+        return None
+    height, width = document["video"]["size_hw"]
+    return height, width
+
+
+def _fill_store(file: zipfile.ZipFile, store: MaskStore, size_hw: tuple[int, int] | None) -> None:
     if "masks.jsonl" not in file.namelist():
         return
     rows: list[MaskRow] = []
     with file.open("masks.jsonl") as lines:
         for line in lines:
-            rows.append(from_json(json.loads(line)))
+            row = from_json(json.loads(line))
+            check_rle(row.rle, size_hw)
+            rows.append(row)
             if len(rows) == 256:
                 store.write(rows)
                 rows.clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.masks.operations import encode_rle
+from masklet.masks.rle import encode_rle
 from masklet.prompts import Prompt
 from masklet.server.annotation.store import AnnotationStore, SavedPrompt
 from masklet.tracking.mask_rows import MaskRow

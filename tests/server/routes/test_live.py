@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from masklet.masks.operations import decode_rle
+from masklet.masks.rle import decode_rle
 from masklet.records import ByteArray, ImageFeatures
 from masklet.server.settings import Limits
 from tests.fake_engine import FakeEngine

@@ -9,7 +9,7 @@ from masklet.checks import check_choice
 from masklet.compat.sam2.model import engine_of
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.errors import ConfigError
-from masklet.masks.operations import run_lengths
+from masklet.masks.rle import run_lengths
 from masklet.media.images import ImageSource, read_image
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, Box, segment_everything
 

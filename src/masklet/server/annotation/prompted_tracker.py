@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from masklet.engine.calibration import confidence_in_absence, confidence_of, stage_of
-from masklet.errors import PromptError
-from masklet.masks.operations import CocoRle, decode_rle, encode_rle, mask_logits
+from masklet.masks.operations import mask_logits
+from masklet.masks.rle import CocoRle, decode_rle, encode_rle
 from masklet.masks.shown import shown_logits
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
@@ -161,7 +161,7 @@ class PromptedTracker:
 
     def add_local_answer(self, new: SavedPrompt, answer: LocalAnswer) -> list[Candidate]:
         """Store a prompt with an answer that the page decoded. A new tracker is created when it is next needed."""
-        rle = encode_rle(decode_mask(answer.rle, self.size_hw))
+        rle = encode_rle(decode_rle(answer.rle, self.size_hw))
         info = self.engine.info
         if answer.object_score > 0:
             confidence = confidence_of(answer.iou_prediction, info, stage_of(new.prompt))
@@ -249,18 +249,6 @@ def logits_to_correct(before: SavedPrompt | None, new: SavedPrompt) -> FloatArra
         return None
     same_candidate = new.candidate is None or new.candidate == before.candidate
     return before.answer_logits if same_candidate and new.prompt.extends(before.prompt) else None
-
-
-def decode_mask(rle: CocoRle, size_hw: tuple[int, int]) -> BoolArray:
-    """Decode a mask, (H, W).
-
-    Raises:
-        PromptError: the mask does not have the size of the frames.
-    """
-    if tuple(rle["size"]) != size_hw:  # checked before decoding: a few bytes can stand for gigabytes
-        height, width = size_hw
-        raise PromptError(f"rle must have size [{height}, {width}] like the frames, got {list(rle['size'])}")
-    return decode_rle(rle)
 
 
 def _half(logits: FloatArray) -> FloatArray:

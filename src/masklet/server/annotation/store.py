@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from masklet.masks.operations import CocoRle
+from masklet.masks.rle import CocoRle
 from masklet.prompts import SHORT_NAMES, Prompt, PromptDocument
 from masklet.records import ABSENT_SCORE, FloatArray, ObjectStatus
 from masklet.server.annotation.history import UndoableTable, UndoStore

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from masklet.errors import TrackingError
-from masklet.masks.operations import CocoRle
+from masklet.masks.rle import CocoRle, decode_rle
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, PromptFields, mask_document
 from masklet.records import ABSENT_SCORE, PRESENT_SCORE
@@ -21,7 +21,6 @@ from masklet.server.annotation.prompted_tracker import (
     Candidate,
     LocalAnswer,
     PromptedTracker,
-    decode_mask,
     logits_to_correct,
 )
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, SavedPrompt
@@ -226,7 +225,7 @@ class Workspace:
         """Set an object's mask on one frame; an empty mask marks the object as absent."""
         with self.lock:
             name = self._changeable_object(object_id, frame_index).name
-            mask = decode_mask(rle, self.size_hw)
+            mask = decode_rle(rle, self.size_hw)
             before = self.store.prompt(object_id, frame_index)
             new = SavedPrompt.of(
                 object_id,

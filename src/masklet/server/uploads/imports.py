@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 
 from masklet.errors import ConfigError, DataError, MaskletError, OutputError
-from masklet.masks.operations import CocoRle
+from masklet.masks.rle import CocoRle
 from masklet.server.annotation.workspace import NewObject
 from masklet.server.processes import LimitedProcesses
 from masklet.server.settings import Limits
