@@ -43,7 +43,7 @@ dist: .venv-build/ready
 EXTRAS ?= server,dicom,nifti,plot
 LOWEST ?= python3.10
 lowest:
-	$(PYTHON) scripts/lowest_versions.py --python $(LOWEST) --extras "$(EXTRAS)"
+	$(PYTHON) scripts/try_versions.py --python $(LOWEST) --extras "$(EXTRAS)"
 
 # The demo has what `pip install masklet` gives, and nothing more: no PyTorch, no download.
 .venv-demo/ready: pyproject.toml
@@ -73,5 +73,5 @@ $(PAGE): .venv-studio/ready $(shell find web -path web/node_modules -prune -o -t
 	@touch $@
 
 clean:
-	rm -rf .venv-demo .venv-dev .venv-studio .venv-build .venv-lowest .venv-node out build dist .pytest_cache .mypy_cache
+	rm -rf .venv-demo .venv-dev .venv-studio .venv-build .venv-versions .venv-node out build dist .pytest_cache .mypy_cache
 	rm -rf .ruff_cache docs/_build docs/reference/generated

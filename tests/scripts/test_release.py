@@ -11,7 +11,7 @@ import pytest
 
 import masklet
 from scripts.check_package import NEEDED_IN_SDIST, NEEDED_IN_WHEEL, content_faults
-from scripts.lowest_versions import ROOT, TESTS, all_extras, lowest_pins
+from scripts.try_versions import ROOT, TESTS, all_extras, lowest_pins
 
 pytest.importorskip("hatchling", reason="the build backend, hatchling, is not installed")
 

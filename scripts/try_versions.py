@@ -1,10 +1,10 @@
-"""Try the lower bounds that pyproject.toml declares: a new environment with exactly these versions runs demo and tests.
+"""Try the versions that pyproject.toml declares: a new environment runs demo and tests with the lowest, or the newest.
 
-    python scripts/lowest_versions.py [--extras server,torch] [--python python3.10]
+    python scripts/try_versions.py [--extras server,torch] [--python python3.10] [--newest] [--quick]
 
-Run it with Python 3.11 or newer (it reads TOML); --python names the interpreter of the new environment: the oldest that
-masklet declares. Every requirement "name>=version" is installed as "name==version"; what those require in turn is the
-newest that fits. Ends with the first command that fails.
+Run it with Python 3.11 or newer (it reads TOML); --python names the interpreter of the new environment, such as the
+oldest that masklet declares. Every requirement "name>=version" is installed as "name==version", or with --newest as
+it stands; what those require in turn is the newest that fits. Ends with the first command that fails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import tomllib
 
 ROOT = Path(__file__).parent.parent
-ENVIRONMENT = ROOT / ".venv-lowest"
+ENVIRONMENT = ROOT / ".venv-versions"
 REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^]]*)\])?(?:>=(?P<lowest>[0-9.]+))?$")
 
 LIGHT_EXTRAS = ("server", "dicom", "nifti", "plot")
@@ -37,6 +37,9 @@ TESTS = {
 }
 """Tests that use what an extra brings; "" is the core."""
 
+QUICK_TESTS = ("tests/cli/test_segment.py", "tests/cli/test_track.py", "tests/cli/test_render.py")
+"""The command line alone: what a change of Python or of its libraries breaks first."""
+
 HARNESS = ("pytest>=8.3", "httpx2>=2", "httpx>=0.27", "imageio-ffmpeg>=0.5")
 
 
@@ -44,11 +47,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--extras", default=",".join(LIGHT_EXTRAS), help="comma-separated; empty for the core alone")
     parser.add_argument("--python", default="python3.10", help="interpreter of the new environment")
+    parser.add_argument("--newest", action="store_true", help="the newest versions instead of the lowest")
+    parser.add_argument("--quick", action="store_true", help="run the command line's tests only")
     parser.add_argument("--show", action="store_true", help="print the pinned requirements, and end")
     arguments = parser.parse_args()
     extras = [extra for extra in arguments.extras.split(",") if extra]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = sorted(set(lowest_pins(project, extras)))
+    if arguments.newest:
+        pins = [pin.replace("==", ">=") for pin in pins]
     print("\n".join(pins), flush=True)
     if arguments.show:
         return 0
@@ -59,10 +66,16 @@ def main() -> int:
     run(*pip, "--no-deps", "--editable", ".")
     run(python, "-m", "pip", "--disable-pip-version-check", "check")
     run(python, "scripts/demo.py", "--out", "out/lowest")
+    run(*tests_command(python, project, extras, quick=arguments.quick))
+    return 0
+
+
+def tests_command(python: str, project: dict[str, Any], extras: list[str], *, quick: bool) -> tuple[str, ...]:
+    """Return the command that tests the core and some extras."""
     tests = [path for extra in ["", *all_extras(project, extras)] for path in TESTS.get(extra, ())]
     # Old releases warn of what newer Pythons and libraries deprecate; here it counts that they work.
-    run(python, "-m", "pytest", "-p", "no:cacheprovider", "--override-ini", "filterwarnings=default", *tests)
-    return 0
+    options = ("-p", "no:cacheprovider", "--override-ini", "filterwarnings=default")
+    return (python, "-m", "pytest", *options, *(QUICK_TESTS if quick else tests))
 
 
 def lowest_pins(project: dict[str, Any], extras: list[str]) -> Iterator[str]:
