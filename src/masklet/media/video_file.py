@@ -1,58 +1,56 @@
 """Video files through FFmpeg: any container and codec, upright, exact frame numbers, in bounded memory.
 
-Frame i is the i-th in order of presentation. Passes from the start only count frames. Everything else (random access,
-running backwards, counting after a damaged packet) looks up time stamps in a timeline of the packets, which is made on
-first use by one pass over the file, without decoding.
+Frame i is the i-th that a pass from the start delivers. An MP4 with an even rate is counted by its index, so such a
+pass needs no other. Everything else (other files, random access, running backwards, counting after a damaged packet)
+looks up time stamps in a `FrameTimeline`, made by one pass over the packets, without decoding if they can be trusted.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.index import IndexEntry
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from masklet.errors import VideoError
 from masklet.media.base import BaseSource, VideoInfo
-from masklet.media.stream_probe import StreamProbe, decode, video_stream, whole_packets
+from masklet.media.stream_probe import StreamProbe, decode, video_stream
+from masklet.media.timeline import FrameTimeline, read_timeline
+from masklet.media.truncation import has_fragments, is_cut_off, matroska_frames_end
 from masklet.records import ByteArray, Frame
 
 CHUNK_BYTES = 192 * 2**20
 """Frames decoded at once when running backwards: at least 4, at most 32."""
+
+UNREAD_BYTES = 64
+"""Bytes that may follow the last packet of a Matroska file, such as the duration of its frame."""
 
 SLACK_FRAMES = 2
 """Frames that may be missing at the end without an error: some encoders and editors leave such files."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Timeline:
-    """Time stamps of all frames, in units of the stream's time base."""
+class _Extent:
+    """How many frames a file has, and over which time."""
 
-    pts: NDArray[np.int64]
-    """(F,) time stamps, ascending."""
-    key_pts: NDArray[np.int64]
-    """(G,) time stamps of key frames, ascending: decoding can start there."""
-
-    def index_of(self, pts: int) -> int | None:
-        """Return the number of the frame with this time stamp, or None."""
-        index = int(np.searchsorted(self.pts, pts))
-        return index if index < len(self.pts) and self.pts[index] == pts else None
-
-    def keys_before(self, index: int) -> list[int]:
-        """Return the time stamps of the key frames at or before a frame, nearest first."""
-        count = int(np.searchsorted(self.key_pts, self.pts[index], side="right"))
-        return [int(pts) for pts in self.key_pts[:count][::-1]]
+    num_frames: int | None
+    span_s: float | None
+    """From the first to the last frame; None if unknown."""
+    duration_s: float | None
+    start_s: float
+    is_cut: bool = False
+    """True if the file ends before its last frame."""
+    num_announced: int | None = None
+    """Number of frames before it was cut, if known."""
 
 
 class VideoFileSource(BaseSource):
@@ -61,8 +59,8 @@ class VideoFileSource(BaseSource):
     Every pass of `frames` opens the file again, so several can run at once, each in its own thread; `frame` keeps one
     reader and the frames around the last one requested, and must be used by one thread.
 
-    A file that breaks off (its index or its duration promise more frames than there are) delivers its frames, and then
-    raises `VideoError`. A single damaged packet in the middle costs its frame; all others keep their numbers.
+    A file that was cut off (its index or its chunks continue after its end) delivers its frames, and then raises
+    `VideoError`. A single damaged packet in the middle costs its frame; all others keep their numbers.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -75,21 +73,20 @@ class VideoFileSource(BaseSource):
         self._is_url = "://" in self._name
         if not self._is_url:
             _check_file(Path(path))
-        self._timeline: _Timeline | None = None
-        self._is_scanned = False
-        self._num_packets = 0
+        self._timeline: FrameTimeline | None = None
         self._cursor: _Cursor | None = None
         self._key_frames: _KeyFrames | None = None
         self._recent: OrderedDict[int, VideoFrame] = OrderedDict()
         self._last: Frame | None = None
-        self._promised_frames: int | None = None
-        """Number of frames that the file announces; more than `info.num_frames` if it breaks off."""
 
-        with self._open() as container:
-            stream = video_stream(container, self._name)
-            self._probe = StreamProbe.of(container, stream, self._name)
-            num_frames = self._count(container, stream)
-        self._info = self._probe.info(self._name, self._address, num_frames, is_cut=self._is_cut)
+        try:
+            with self._open() as container:
+                stream = video_stream(container, self._name)
+                self._probe = StreamProbe.of(container, stream, self._name)
+                self._extent = self._measure(container, stream)
+        except (ValueError, ArithmeticError) as error:  # what a damaged header says is not a number, a rate, a text
+            raise VideoError(f"cannot read {self._name} as a video: {error}") from error
+        self._info = self._describe()
 
     @property
     def info(self) -> VideoInfo:
@@ -107,11 +104,11 @@ class VideoFileSource(BaseSource):
         """Return a key frame as `picture` does. Only this frame is decoded, so a playback keeps its position."""
         self._check_index(index)
         timeline = self._get_timeline()
-        if timeline is None or index in self._recent or index >= len(timeline.pts):
+        if not timeline.can_seek or index in self._recent or index >= len(timeline):
             return self.picture(index, size_hw)
         if self._key_frames is None:
             self._key_frames = _KeyFrames(self)
-        decoded = self._key_frames.read(int(timeline.pts[index]))
+        decoded = self._key_frames.read(int(timeline.stamps[index]))
         return self.picture(index, size_hw) if decoded is None else self._to_rgb(decoded, size_hw)
 
     def _decoded(self, index: int) -> VideoFrame:
@@ -165,11 +162,12 @@ class VideoFileSource(BaseSource):
         if count is None or (stop is not None and stop < count):
             return
         missing = count - cursor.next_index
-        if self._is_cut or missing > SLACK_FRAMES:
+        if self._extent.is_cut or missing > SLACK_FRAMES:
             at = max(last + 1, cursor.next_index)
-            promised = f" of about {self._promised_frames}" if self._is_cut else f" of {count}"
+            announced = self._extent.num_announced
+            total = f" of {count}" if not self._extent.is_cut else f" of about {announced}" if announced else ""
             raise VideoError(
-                f"{self._name} breaks off after {at}{promised} frames ({at / self._probe.fps:.1f} s): the file is "
+                f"{self._name} breaks off after {at}{total} frames ({at / self._info.fps:.1f} s): the file is "
                 "truncated or damaged",
                 frame_index=at,
             )
@@ -195,19 +193,12 @@ class VideoFileSource(BaseSource):
 
     def _key_index(self, index: int) -> int:
         timeline = self._get_timeline()
-        if timeline is None or index >= len(timeline.pts):
-            return 0
-        keys = timeline.keys_before(index)
-        return (timeline.index_of(keys[0]) or 0) if keys else 0
+        return timeline.key_index(index) if index < len(timeline) else 0
 
     @property
     def _chunk_frames(self) -> int:
         height, width = self._probe.stored_hw
         return max(4, min(32, CHUNK_BYTES // (3 * height * width)))
-
-    @property
-    def _is_cut(self) -> bool:
-        return self._promised_frames is not None
 
     @property
     def _address(self) -> str:
@@ -218,7 +209,9 @@ class VideoFileSource(BaseSource):
         try:
             # A local playlist must not make FFmpeg fetch addresses from the network.
             options = {} if self._is_url else {"protocol_whitelist": "file"}
-            return av.open(self._address, mode="r", options=options, timeout=(20, 20) if self._is_url else None)
+            timeout = (20, 20) if self._is_url else None
+            # Titles and comments may be in any encoding.
+            return av.open(self._address, mode="r", options=options, timeout=timeout, metadata_errors="replace")
         except (av.FFmpegError, UnicodeError) as error:
             hint = ""
             if not self._is_url and b"ftyp" in _head(self._name):
@@ -226,77 +219,86 @@ class VideoFileSource(BaseSource):
             reason = getattr(error, "strerror", None) or str(error)
             raise VideoError(f"cannot open {self._name} as a video: {reason}{hint}", frame_index=None) from error
 
-    def _count(self, container: InputContainer, stream: VideoStream) -> int | None:
-        """Count the frames; set `_promised_frames` if the file announces clearly more."""
-        if "mov" in container.format.name and stream.frames:
+    def _measure(self, container: InputContainer, stream: VideoStream) -> _Extent:
+        """Count the frames, by the index of an MP4 or by the packets of any other file."""
+        probe = self._probe
+        start_s = float((probe.first_pts or 0) * probe.time_base)
+        if "mov" in container.format.name and stream.frames and probe.is_ordered:
             entries = list(getattr(stream, "index_entries", ()))  # the sample table: no packet has to be read
-            if entries:
-                end = math.inf if self._is_url else Path(self._name).stat().st_size
-                shown = [entry for entry in entries if not entry.is_discard]
-                complete = sum(1 for entry in shown if entry.pos + entry.size <= end)
-                if complete < len(shown):
-                    self._promised_frames = len(shown)
-                return complete
-            return stream.frames
+            if self._is_url:
+                count = sum(not entry.is_discard for entry in entries) or stream.frames
+                return _Extent(count - probe.num_undecodable, None, probe.duration_s, start_s)
+            if probe.is_even and _is_even(entries) and not has_fragments(Path(self._name)):
+                size = Path(self._name).stat().st_size
+                complete = sum(entry.pos + entry.size <= size for entry in entries)
+                count = max(1, complete - probe.num_undecodable)
+                span_s = float((entries[count - 1].timestamp - entries[0].timestamp) * probe.time_base)
+                is_cut = complete < len(entries)
+                duration_s = self._duration_s(count, span_s, None if is_cut else probe.duration_s)
+                return _Extent(count, span_s, duration_s, start_s, is_cut, len(entries))
         if self._is_url:
-            return stream.frames or None
-        timeline = self._get_timeline()
-        num_frames = len(timeline.pts) if timeline else self._num_packets
-        promised = stream.frames or round((self._probe.duration_s or 0) * self._probe.fps)
-        # A duration is a rounded number and may be the audio's: clearly more means over half a second and 3 %.
-        if promised > num_frames + max(0.5 * self._probe.fps, 0.03 * promised, SLACK_FRAMES):
-            self._promised_frames = promised
-        return num_frames
+            return _Extent(stream.frames or None, None, probe.duration_s, start_s)
+        timeline = self._timeline = read_timeline(self._open, probe, self._name)
+        count, span_s = len(timeline), timeline.time_s(-1) if len(timeline) else 0.0
+        last_s = float(timeline.last_duration * probe.time_base)
+        duration_s = self._duration_s(count, span_s, span_s + last_s)
+        start_s = float(int(timeline.stamps[0]) * probe.time_base) if count else start_s
+        announced = stream.frames or round((probe.duration_s or 0) * probe.rates[0])
+        is_cut = is_cut_off(Path(self._name)) or self._is_unread(container, timeline)
+        return _Extent(count, span_s, duration_s, start_s, is_cut, announced if announced > count else None)
 
-    def _get_timeline(self) -> _Timeline | None:
-        """Return the timeline, made once; None if time stamps are missing or repeated: then frames are counted."""
-        if not self._is_scanned:
-            self._is_scanned = True
-            self._timeline = self._scan()
+    def _is_unread(self, container: InputContainer, timeline: FrameTimeline) -> bool:
+        """Return True if damage ended the reading: a Matroska file has more frames, and its duration says so, too."""
+        end = matroska_frames_end(Path(self._name))
+        if end is None or not container.duration or end <= timeline.read_bytes + UNREAD_BYTES:
+            return False
+        return container.duration / av.time_base > timeline.read_s + max(0.1, 0.03 * timeline.read_s)
+
+    def _duration_s(self, num_frames: int, span_s: float, declared_s: float | None) -> float:
+        """Return the duration: as declared, if this leaves time for the last frame."""
+        if declared_s is not None and declared_s > span_s:
+            return declared_s
+        return span_s + 1 / self._probe.fps(num_frames, span_s)
+
+    def _describe(self) -> VideoInfo:
+        probe, extent = self._probe, self._extent
+        return VideoInfo(
+            name=self._name,
+            size_hw=probe.stored_hw[::-1] if probe.orientation.transpose else probe.stored_hw,
+            fps=probe.fps(extent.num_frames, extent.span_s),
+            num_frames=extent.num_frames,
+            duration_s=extent.duration_s,
+            codec=probe.codec,
+            has_audio=probe.has_audio,
+            rotation_degrees=probe.orientation.rotation_degrees,
+            path=self._address,
+            start_s=extent.start_s,
+            time_base=probe.time_base,
+            pixel_aspect=probe.pixel_aspect,
+        )
+
+    def _get_timeline(self) -> FrameTimeline:
+        """Return the timeline, made once."""
+        if self._timeline is None:
+            self._timeline = read_timeline(self._open, self._probe, self._name)
         return self._timeline
 
-    def _scan(self) -> _Timeline | None:
-        """Read all packets without decoding them; also sets `_num_packets`."""
-        stamps: list[int | None] = []
-        keys: list[int | None] = []
-        with self._open() as container:
-            stream = video_stream(container, self._name)
-            # An error here occurs again when frames are decoded, and is reported there.
-            with suppress(av.FFmpegError):
-                for packet in whole_packets(container, stream):
-                    if packet.size == 0 or packet.is_discard:
-                        continue
-                    stamps.append(packet.pts)
-                    if packet.is_keyframe:
-                        keys.append(packet.pts)
-        self._num_packets = len(stamps)
-        stamped = [pts for pts in stamps if pts is not None]
-        stamped_keys = [pts for pts in keys if pts is not None]
-        if not self._probe.has_stamps or not stamped_keys or len(set(stamped)) < len(stamps):
-            return None
-        pts = np.unique(np.array(stamped, dtype=np.int64))
-        # Frames before the first key frame can never be decoded.
-        return _Timeline(pts[pts >= stamped_keys[0]], np.unique(np.array(stamped_keys, dtype=np.int64)))
+    def _time_s(self, decoded: VideoFrame, index: int) -> float:
+        if self._timeline is not None and index < len(self._timeline):
+            return self._timeline.time_s(index)
+        if decoded.pts is None or self._probe.first_pts is None:
+            return index / self._info.fps
+        return float((decoded.pts - self._probe.first_pts) * self._probe.time_base)
 
     def _to_frame(self, decoded: VideoFrame, index: int) -> Frame:
-        time_s = index / self._probe.fps
-        if self._probe.has_stamps and decoded.pts is not None and self._probe.first_pts is not None:
-            time_s = float((decoded.pts - self._probe.first_pts) * self._probe.time_base)
-        return Frame(index, self._to_rgb(decoded, self._info.size_hw), time_s)
+        return Frame(index, self._to_rgb(decoded, self._info.size_hw), self._time_s(decoded, index))
 
     def _to_rgb(self, decoded: VideoFrame, size_hw: tuple[int, int]) -> ByteArray:
         """Return an upright (h, w, 3) image; a stream that changes its size keeps the first one."""
-        height, width = size_hw[::-1] if self._probe.orientation.transpose else size_hw
-        matrix = self._probe.untagged_matrix if decoded.colorspace == 2 else None  # 2: unspecified
-        is_smaller = (height, width) != self._probe.stored_hw
-        rgb = decoded.to_ndarray(
-            format="rgb24",
-            width=width,
-            height=height,
-            src_colorspace=matrix,
-            interpolation=Interpolation.AREA if is_smaller else None,
+        orientation = self._probe.orientation
+        return orientation.apply(
+            self._probe.colors.to_rgb(decoded, size_hw[::-1] if orientation.transpose else size_hw)
         )
-        return self._probe.orientation.apply(np.asarray(rgb, np.uint8))
 
 
 class _Cursor:
@@ -305,11 +307,15 @@ class _Cursor:
     def __init__(self, source: VideoFileSource) -> None:
         self._source = source
         self._container: InputContainer | None = None
-        self._decoded: Iterator[tuple[int, VideoFrame]] = iter(())
+        self._decoded: Generator[tuple[int, VideoFrame], None, None] | None = None
         self.next_index = 0
         """Number of the frame after the last one decoded."""
 
     def close(self) -> None:
+        # The generators hold the decoder, whose threads end when nothing holds it.
+        if self._decoded is not None:
+            self._decoded.close()
+            self._decoded = None
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -326,7 +332,7 @@ class _Cursor:
         pending = self._go_to(start)
         while True:
             try:
-                item = pending or next(self._decoded, None)
+                item = pending or (next(self._decoded, None) if self._decoded is not None else None)
             except av.FFmpegError as error:
                 raise VideoError(
                     f"{self._source._name}: reading failed after frame {self.next_index - 1}: "
@@ -351,16 +357,16 @@ class _Cursor:
             self._restart()
             return None
         timeline = self._source._get_timeline()
-        # Without a timeline, the position after a seek is unknown: count from here, or from the start to go back.
-        if timeline is None or index >= len(timeline.pts):
-            if self._container is None or self.next_index > index:
+        is_behind = self._container is not None and self.next_index <= index
+        if not timeline.can_seek or index >= len(timeline):
+            # The position after a seek would be unknown: count from here, or from the start to go back.
+            if not is_behind:
                 self._restart()
             return None
         # Decoding forward from here costs less than seeking, unless a key frame lies between here and the frame.
-        keys = timeline.keys_before(index)
-        nearest = timeline.index_of(keys[0]) if keys else None
-        if self._container is not None and nearest is not None and nearest <= self.next_index <= index:
+        if is_behind and timeline.key_index(index) <= self.next_index:
             return None
+        keys = timeline.keys_before(index)
         # A container may seek by decoding time, which is not the order of presentation, or only roughly. So decode one
         # frame and look up its number: if it is after `index`, try the key frame before. The first key frame is left
         # out: seeking there is the same as a restart.
@@ -379,20 +385,36 @@ class _Cursor:
         self._decoded = self._counted(decode(self._container, stream, self._source._get_timeline))
         self.next_index = 0
 
-    def _counted(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
-        count = 0
+    def _counted(self, frames: Iterator[VideoFrame]) -> Generator[tuple[int, VideoFrame], None, None]:
+        """Number frames from a seek or from the start on; drop those that do not belong to the video."""
+        source, count = self._source, 0
+        last_pts: int | None = None
         for frame in frames:
-            timeline = self._source._timeline
-            index = timeline.index_of(frame.pts) if timeline is not None and frame.pts is not None else count
+            timeline = source._timeline
+            if timeline is None and not source._is_url and self._is_doubtful(frame.pts, last_pts):
+                timeline = source._get_timeline()
+            last_pts = frame.pts
+            index: int | None = count
+            if timeline is not None and timeline.can_seek and frame.pts is not None:
+                index = timeline.index_of(frame.pts)
             if index is not None:
                 yield index, frame
                 count = index + 1
+
+    def _is_doubtful(self, pts: int | None, last_pts: int | None) -> bool:
+        """Return True if counting could be wrong here: a frame was lost without an error, or a clock starts again."""
+        if pts is None or last_pts is None:
+            return pts is None
+        step = 1 / (Fraction(self._source._info.fps).limit_denominator(100_000) * self._source._probe.time_base)
+        return not last_pts < pts < last_pts + 3 * step / 2
 
     def _seek(self, pts: int) -> tuple[int, VideoFrame] | None:
         if self._container is None:
             self._restart()
         assert self._container is not None
         stream = video_stream(self._container, self._source._name)
+        if self._decoded is not None:
+            self._decoded.close()
         try:
             self._container.seek(pts, stream=stream, backward=True)
             self._decoded = self._counted(decode(self._container, stream, self._source._get_timeline))
@@ -413,6 +435,7 @@ class _KeyFrames:
 
     def close(self) -> None:
         self._container.close()
+        del self._stream  # its decoder's threads end when nothing holds it
 
     def read(self, pts: int) -> VideoFrame | None:
         """Return the key frame with this time stamp; None if it cannot be decoded alone."""
@@ -429,6 +452,14 @@ class _KeyFrames:
         finally:
             context.flush_buffers()
         return None
+
+
+def _is_even(entries: list[IndexEntry]) -> bool:
+    """Return True if no editor has cut an MP4, and all its frames take equally long, to one tick."""
+    if not entries or any(entry.is_discard for entry in entries):
+        return False
+    steps = np.diff([entry.timestamp for entry in entries])
+    return bool(len(steps) == 0 or (steps.min() > 0 and np.ptp(steps) <= 1))
 
 
 def _check_file(path: Path) -> None:
