@@ -135,9 +135,7 @@ def _name_of(source: str | Path | bytes) -> str:
 
 
 def _open_header(file: Path | IO[bytes], name: str, formats: Sequence[str]) -> Image.Image:
-    Image.init()
-    # An MPO begins as a JPEG, whose reader calls that of MPO. Pillow before 11.3 has no reader of AVIF.
-    readers = [form for form in formats if form != "MPO" and form in Image.OPEN]
+    readers = [form for form in formats if form != "MPO"]  # an MPO begins as a JPEG, whose reader calls that of MPO
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `check_size` judges the size; no other warning is for the user
