@@ -87,7 +87,13 @@ class Studio:
         self.call("DELETE", f"/projects/{project_id}")
 
     def media(self, project_id: str) -> list[Medium]:
-        return [Medium(self, about) for about in self.call("GET", f"/projects/{project_id}/media")["media"]]
+        """Return all media of a project, in the order in which they were added."""
+        media: list[Medium] = []
+        while True:
+            page = self.call("GET", f"/projects/{project_id}/media?limit=500&offset={len(media)}")
+            media += [Medium(self, about) for about in page["media"]]
+            if len(media) >= page["total"] or not page["media"]:
+                return media
 
     def upload(
         self, project_id: str, *paths: str | Path, as_sequence: bool = False, fps: float | None = None

@@ -15,31 +15,41 @@ from masklet.masks.rle import CocoRle, rle_area, rle_box_xyxy
 from masklet.server import database, schemas
 from masklet.server.annotation.prompted_tracker import Candidate, LocalAnswer
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark, SavedPrompt
+from masklet.server.listing import ProjectSummary, state_of
 from masklet.server.settings import API_BASE
 from masklet.tracking.mask_rows import MaskRow
 
 STATUS_LETTERS = {"present": "p", "uncertain": "u", "occluded": "o", "lost": "l"}
 
 
-def project_info(project: database.ProjectRow) -> schemas.ProjectInfo:
-    media = project.media
+def project_info(project: database.ProjectRow, summary: ProjectSummary) -> schemas.ProjectInfo:
     return schemas.ProjectInfo(
         id=project.id,
         name=project.name,
         created_at=project.created_at,
         updated_at=project.updated_at,
-        num_media=len(media),
-        thumbnail_url=thumbnail_url(media[0]) if media else None,
+        num_media=sum(summary.num_media.values()),
+        progress=schemas.ProjectProgress(
+            media=schemas.MediaByState(**summary.num_media),
+            num_frames=summary.num_frames,
+            num_accepted=summary.num_accepted,
+            num_objects=summary.num_objects,
+            num_in_trash=summary.num_in_trash,
+        ),
+        thumbnail_url=None if summary.first_medium is None else thumbnail_url(summary.first_medium),
         classes=project.classes,
     )
 
 
-def thumbnail_url(medium: database.MediumRow) -> str:
-    return f"{API_BASE}/media/{medium.id}/frames/0.jpg?width=480"
+def thumbnail_url(media_id: str) -> str:
+    return f"{API_BASE}/media/{media_id}/frames/0.jpg?width=480"
 
 
-def medium_info(medium: database.MediumRow, store: AnnotationStore | None = None) -> schemas.MediumInfo:
-    """Describe a medium by its database row; with `store`, by its current annotations."""
+def medium_info(
+    medium: database.MediumRow, store: AnnotationStore | None = None, classes: Sequence[str] = ()
+) -> schemas.MediumInfo:
+    """Describe a medium by its database row and the classes of its objects; with `store`, by its annotations now."""
+    summary, counts = medium.summary, None if store is None else store.work_counts()
     return schemas.MediumInfo(
         id=medium.id,
         project_id=medium.project_id,
@@ -53,8 +63,16 @@ def medium_info(medium: database.MediumRow, store: AnnotationStore | None = None
         has_audio=medium.has_audio,
         created_at=medium.created_at,
         updated_at=medium.updated_at,
-        thumbnail_url=thumbnail_url(medium),
-        num_objects=medium.num_objects if store is None else len(store.objects()),
+        thumbnail_url=thumbnail_url(medium.id),
+        num_objects=medium.num_objects if counts is None else counts.num_objects,
+        classes=list(classes) if counts is None else [name for name in counts.classes if name],
+        progress=schemas.MediumProgress(
+            state=cast(schemas.MediumState, summary.state) if counts is None else state_of(medium.num_frames, counts),
+            num_marked=(counts or summary).num_marked,
+            num_accepted=(counts or summary).num_accepted,
+            num_to_review=(counts or summary).num_to_review,
+        ),
+        trashed_at=summary.trashed_at,
         revision=medium.revision if store is None else store.revision,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,6 +117,61 @@ class MediumRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     project: Mapped[ProjectRow] = relationship(back_populates="media")
+    summary: Mapped[SummaryRow] = relationship(cascade="all, delete-orphan", passive_deletes=True, lazy="joined")
+
+    def rename(self, name: str) -> None:
+        """Change the name, also as it is searched and sorted."""
+        self.name = name
+        self.summary.name_folded, self.summary.name_key = _folded(name), _sort_key(name)
+
+
+class SummaryRow(Base):
+    """What a list shows of a medium's annotations, so that it need not open them; and whether it is in the trash.
+
+    The counts belong to the medium's revision `revision`; `masklet.server.listing` counts again where that is not the
+    current one.
+    """
+
+    __tablename__ = "summaries"
+
+    media_id: Mapped[str] = mapped_column(ForeignKey("media.id", ondelete="CASCADE"), primary_key=True)
+    name_folded: Mapped[str] = mapped_column(String(600))
+    """The name without differences of case, for the search."""
+    name_key: Mapped[str] = mapped_column(String(3000))
+    """Sorts names as people do: image2 before image10."""
+    revision: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(8), default="new")
+    """One of `masklet.server.schemas.MediumState`."""
+    num_marked: Mapped[int] = mapped_column(default=0)
+    """Frames with a mask."""
+    num_accepted: Mapped[int] = mapped_column(default=0)
+    """Frames with masks, all of which are accepted."""
+    num_to_review: Mapped[int] = mapped_column(default=0)
+    """Frames with a mask that a user should review."""
+    trashed_at: Mapped[datetime | None] = mapped_column(default=None, index=True)
+
+    @classmethod
+    def named(cls, name: str) -> SummaryRow:
+        """Return the summary of a medium that nobody has worked on yet."""
+        return cls(name_folded=_folded(name), name_key=_sort_key(name))
+
+
+class ClassCountRow(Base):
+    """How many objects of a class a medium has; the class "" has those without one."""
+
+    __tablename__ = "class_counts"
+
+    media_id: Mapped[str] = mapped_column(ForeignKey("media.id", ondelete="CASCADE"), primary_key=True)
+    class_name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    num_objects: Mapped[int]
+
+
+def _folded(name: str) -> str:
+    return name.casefold()[:600]
+
+
+def _sort_key(name: str) -> str:
+    return re.sub("[0-9]+", lambda digits: digits[0].zfill(12), name.casefold())[:3000]
 
 
 class AssetRow(Base):
@@ -179,6 +235,7 @@ class Database:
         except SQLAlchemyError as error:
             raise OutputError(f"cannot open the database {url}: {error}") from error
         self._session = sessionmaker(self._engine, expire_on_commit=False)
+        self._add_missing_summaries()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -197,6 +254,15 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _add_missing_summaries(self) -> None:
+        """Add the summaries of media that an earlier version stored."""
+        with self.session() as session:
+            without = select(MediumRow.id, MediumRow.name).where(~MediumRow.id.in_(select(SummaryRow.media_id)))
+            for media_id, name in session.execute(without).all():
+                summary = SummaryRow.named(name)
+                summary.media_id = media_id
+                session.add(summary)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

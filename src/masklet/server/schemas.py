@@ -28,6 +28,14 @@ Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$", description="Red, gree
 FrameNumber = Annotated[int, Field(ge=0, le=2**31)]
 MediumKind = Literal["image", "video"]
 MaskStatus = Literal["present", "uncertain", "occluded", "lost"]
+MediumState = Literal["new", "work", "review", "accepted"]
+"""Not started; in work; every frame has masks, which are to be reviewed; every frame is accepted."""
+MediumSort = Literal[
+    "added", "name", "changed", "state", "objects", "-added", "-name", "-changed", "-state", "-objects"
+]
+"""A minus sign turns the order round."""
+MAX_LISTED = 10_000
+"""Ids of media in one request or answer."""
 JobKind = Literal["track", "export", "render", "everything"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 ContainerId = Literal["mp4", "webm", "mov", "png", "gif"]
@@ -109,18 +117,57 @@ class ProjectChange(Schema):
     classes: list[Name] | None = Field(default=None, max_length=1000)
 
 
+class MediaByState(Schema):
+    """Number of media in each state."""
+
+    new: int = Field(description="Without objects.")
+    work: int = Field(description="With objects, but without masks that are up to date on every frame.")
+    review: int = Field(description="With masks on every frame, not all of them accepted.")
+    accepted: int = Field(description="Accepted on every frame.")
+
+
+class ProjectProgress(Schema):
+    """How far the work on a project is."""
+
+    media: MediaByState
+    num_frames: int = Field(description="Of all media; an image has one.")
+    num_accepted: int = Field(description="Accepted frames.")
+    num_objects: int
+    num_in_trash: int = Field(description="Media in the trash, which are counted nowhere else.")
+
+
+class ClassCount(Schema):
+    name: str = Field(description='The class; "" stands for objects without one.')
+    num_media: int
+    num_objects: int
+
+
 class ProjectInfo(Schema):
     id: str
     name: str
     created_at: datetime
     updated_at: datetime
     num_media: int
+    progress: ProjectProgress
     thumbnail_url: str | None
     classes: list[str]
 
 
+class ProjectClasses(Schema):
+    classes: list[ClassCount] = Field(description="The project's own classes in their order, then other classes.")
+
+
 class ProjectList(Schema):
     projects: list[ProjectInfo]
+
+
+class MediumProgress(Schema):
+    """How far the work on a medium is."""
+
+    state: MediumState
+    num_marked: int = Field(description="Frames with a mask.")
+    num_accepted: int = Field(description="Frames with masks, all of which are accepted.")
+    num_to_review: int = Field(description="Frames with a mask that a user should review.")
 
 
 class MediumInfo(Schema):
@@ -140,11 +187,28 @@ class MediumInfo(Schema):
     updated_at: datetime
     thumbnail_url: str
     num_objects: int
+    classes: list[str] = Field(description="Classes of its objects, in alphabetical order.")
+    progress: MediumProgress
+    trashed_at: datetime | None = Field(description="When it was moved to the trash; null if it is not there.")
     revision: int = Field(description="Increases with every change of objects, prompts or masks.")
 
 
 class MediumList(Schema):
     media: list[MediumInfo]
+    total: int = Field(description="Number of media that fit the filter; the answer has a part of them.")
+
+
+class MediumIds(Schema):
+    ids: list[str]
+
+
+class Neighbours(Schema):
+    """The media before and after one in its project."""
+
+    previous: str | None = Field(description="Id of the medium before; null for the first.")
+    next: str | None = Field(description="Id of the medium after; null for the last.")
+    index: int = Field(description="Place of the medium, from 0.")
+    total: int
 
 
 class RejectedFile(Schema):
@@ -482,6 +546,9 @@ class ExportRequest(Schema):
     format: str = Field(max_length=40, examples=["coco"])
     options: dict[str, Any] = Field(default_factory=dict)
     objects: ObjectIds | None = None
+    media: list[str] | None = Field(
+        default=None, max_length=MAX_LISTED, description="For a project: ids of its media; all if left out."
+    )
     only_accepted: bool = False
 
 

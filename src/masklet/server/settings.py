@@ -106,6 +106,8 @@ class Limits:
     """Days until a browser must log in again."""
     result_days: float = 7.0
     """Days until a finished export or rendering is removed."""
+    trash_days: float = 30.0
+    """Days until a medium in the trash is deleted for good."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

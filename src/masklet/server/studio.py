@@ -12,14 +12,24 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from masklet.api import Model
 from masklet.media.source import FrameSource, open_source
 from masklet.server.annotation.open_media import Workspaces
 from masklet.server.annotation.store import AnnotationStore
 from masklet.server.annotation.workspace import Workspace
-from masklet.server.database import AssetRow, Database, JobRow, MediumRow, ProjectRow, UserRow, media_folder, now
+from masklet.server.database import (
+    AssetRow,
+    Database,
+    JobRow,
+    MediumRow,
+    ProjectRow,
+    SummaryRow,
+    UserRow,
+    media_folder,
+    now,
+)
 from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.frames import FrameReader, PictureCache
 from masklet.server.jobs import Jobs
@@ -58,6 +68,7 @@ class StudioState:
         self.metrics = Metrics(self)
         self.live_streams = threading.BoundedSemaphore(self.limits.live_streams)
         self.is_ready = True
+        self.summary_lock = threading.Lock()
         self._readers: OrderedDict[str, FrameReader] = OrderedDict()
         self._reader_lock = threading.Lock()
         self._stopping = threading.Event()
@@ -106,6 +117,8 @@ class StudioState:
             medium = session.get(MediumRow, media_id)
             if medium is None or medium.project.user_id != user.id:
                 raise NotFoundError("there is no such image or video")
+            if medium.summary.trashed_at is not None:
+                raise NotFoundError(f"{medium.name} is in the trash: restore it to open it")
             return medium
 
     def asset(self, user: UserRow, asset_id: str) -> AssetRow:
@@ -229,6 +242,7 @@ class StudioState:
             if time.monotonic() - self._looked_for_results > 3600:
                 self._looked_for_results = time.monotonic()
                 self._remove_old_results()
+                self._empty_old_trash()
         except Exception:  # the next sweep tries again
             logger.exception("could not close unused media or remove old results")
 
@@ -238,6 +252,14 @@ class StudioState:
             idle = [reader for reader in self._readers.values() if reader.used_at < oldest]
         for reader in idle:
             reader.close()
+
+    def _empty_old_trash(self) -> None:
+        oldest = now() - timedelta(days=self.limits.trash_days)
+        with self.database.session() as session:
+            old = select(MediumRow).join(MediumRow.summary).where(SummaryRow.trashed_at < oldest)
+            media = session.scalars(old).all()
+        for medium in media:
+            self.delete_medium(medium)
 
     def _remove_old_results(self) -> None:
         oldest = now() - timedelta(days=self.limits.result_days)

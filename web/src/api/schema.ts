@@ -27,11 +27,46 @@ export interface components {
         AssetList: {
             assets: components["schemas"]["AssetInfo"][];
         };
+        BulkAcceptRequest: {
+            /**
+             * @description False reopens the media.
+             * @default true
+             */
+            accepted: boolean;
+            /** @description Ids of media of the project. */
+            media: string[];
+        };
+        BulkAnswer: {
+            /** @description Media that were changed, with their new revisions. */
+            done: components["schemas"]["MediumRevision"][];
+            /** @description Media that stayed as they were. */
+            skipped: components["schemas"]["SkippedMedium"][];
+        };
+        BulkMoveRequest: {
+            /** @description Ids of media of the project. */
+            media: string[];
+            /** @description Id of another project of yours. */
+            project: string;
+        };
+        BulkRequest: {
+            /** @description Ids of media of the project. */
+            media: string[];
+        };
+        BulkUndoRequest: {
+            /** @description Media whose last operation is undone, if they still have this revision. */
+            media: components["schemas"]["MediumRevision"][];
+        };
         CandidateMask: {
             /** @description Expected IoU of the mask after calibration, 0 to 1. */
             confidence: number;
             iou_prediction: number;
             rle: components["schemas"]["Rle"];
+        };
+        ClassCount: {
+            /** @description The class; "" stands for objects without one. */
+            name: string;
+            num_media: number;
+            num_objects: number;
         };
         ContainerInfo: {
             description: string;
@@ -74,6 +109,8 @@ export interface components {
         ExportRequest: {
             /** @example coco */
             format: string;
+            /** @description For a project: ids of its media; all if left out. */
+            media?: string[] | null;
             objects?: number[] | null;
             /** @default false */
             only_accepted: boolean;
@@ -238,11 +275,27 @@ export interface components {
             /** @description The object's mask on this frame; an empty mask marks the object as absent. */
             rle: components["schemas"]["Rle"];
         };
+        /** @description Number of media in each state. */
+        MediaByState: {
+            /** @description Accepted on every frame. */
+            accepted: number;
+            /** @description Without objects. */
+            new: number;
+            /** @description With masks on every frame, not all of them accepted. */
+            review: number;
+            /** @description With objects, but without masks that are up to date on every frame. */
+            work: number;
+        };
         MediumChange: {
             name: string;
         };
+        MediumIds: {
+            ids: string[];
+        };
         /** @description An image or a video; an image is a medium with one frame. */
         MediumInfo: {
+            /** @description Classes of its objects, in alphabetical order. */
+            classes: string[];
             /** Format: date-time */
             created_at: string;
             duration_s: number;
@@ -255,16 +308,36 @@ export interface components {
             name: string;
             num_frames: number;
             num_objects: number;
+            progress: components["schemas"]["MediumProgress"];
             project_id: string;
             /** @description Increases with every change of objects, prompts or masks. */
             revision: number;
             thumbnail_url: string;
+            /** @description When it was moved to the trash; null if it is not there. */
+            trashed_at: string | null;
             /** Format: date-time */
             updated_at: string;
             width: number;
         };
         MediumList: {
             media: components["schemas"]["MediumInfo"][];
+            /** @description Number of media that fit the filter; the answer has a part of them. */
+            total: number;
+        };
+        /** @description How far the work on a medium is. */
+        MediumProgress: {
+            /** @description Frames with masks, all of which are accepted. */
+            num_accepted: number;
+            /** @description Frames with a mask. */
+            num_marked: number;
+            /** @description Frames with a mask that a user should review. */
+            num_to_review: number;
+            /** @enum {string} */
+            state: "new" | "work" | "review" | "accepted";
+        };
+        MediumRevision: {
+            id: string;
+            revision: number;
         };
         ModelInfo: {
             /** @example onnxruntime 1.24.1 */
@@ -275,6 +348,16 @@ export interface components {
             image_size: number;
             /** @example nano */
             name: string;
+        };
+        /** @description The media before and after one in its project. */
+        Neighbours: {
+            /** @description Place of the medium, from 0. */
+            index: number;
+            /** @description Id of the medium after; null for the last. */
+            next: string | null;
+            /** @description Id of the medium before; null for the first. */
+            previous: string | null;
+            total: number;
         };
         ObjectChange: {
             class_name?: string | null;
@@ -329,6 +412,10 @@ export interface components {
             classes?: string[] | null;
             name?: string | null;
         };
+        ProjectClasses: {
+            /** @description The project's own classes in their order, then other classes. */
+            classes: components["schemas"]["ClassCount"][];
+        };
         ProjectCreate: {
             /** @description Class names to choose from. */
             classes?: string[];
@@ -342,12 +429,24 @@ export interface components {
             id: string;
             name: string;
             num_media: number;
+            progress: components["schemas"]["ProjectProgress"];
             thumbnail_url: string | null;
             /** Format: date-time */
             updated_at: string;
         };
         ProjectList: {
             projects: components["schemas"]["ProjectInfo"][];
+        };
+        /** @description How far the work on a project is. */
+        ProjectProgress: {
+            media: components["schemas"]["MediaByState"];
+            /** @description Accepted frames. */
+            num_accepted: number;
+            /** @description Of all media; an image has one. */
+            num_frames: number;
+            /** @description Media in the trash, which are counted nowhere else. */
+            num_in_trash: number;
+            num_objects: number;
         };
         PromptAnswer: {
             /** @description Three for a single click, otherwise one; best first. */
@@ -480,6 +579,12 @@ export interface components {
             /** @description Null until you log in. */
             user: components["schemas"]["UserInfo"] | null;
             version: string;
+        };
+        SkippedMedium: {
+            id: string;
+            /** @description The reason, in a sentence. */
+            message: string;
+            name: string;
         };
         SuggestionInfo: {
             frame_index: number;

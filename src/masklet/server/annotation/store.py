@@ -20,6 +20,7 @@ from masklet.masks.rle import CocoRle
 from masklet.prompts import SHORT_NAMES, Prompt, PromptDocument
 from masklet.records import ABSENT_SCORE, FloatArray, ObjectStatus
 from masklet.server.annotation.history import UndoableTable, UndoStore
+from masklet.server.annotation.work_counts import WorkCounts
 from masklet.tracking.mask_rows import COLUMNS as MASK_COLUMNS
 from masklet.tracking.mask_rows import MaskRow, from_values, given_row
 
@@ -308,6 +309,10 @@ class AnnotationStore(UndoStore):
                 status: ObjectStatus = "present" if score > 0 else "occluded"
                 marks[object_id, index] = Mark(index, object_id, status, confidence, True, False, False, False)
         return [marks[key] for key in sorted(marks)]
+
+    def work_counts(self) -> WorkCounts:
+        """Count frames and objects, for lists of media."""
+        return WorkCounts.of(self._rows)
 
     def settle(self, frames: range, object_ids: Iterable[int] | None = None) -> None:
         """Turn answers to prompts on frames that have not been tracked into masks, so that they can be accepted."""

@@ -280,11 +280,15 @@ class Workspace:
                     self.store.settle(range(start, stop), object_ids)
                 count = self.store.accept_all(start, stop, object_ids, accepted)
                 if not count:
-                    raise ConflictError(
-                        f"nothing on {where} can be {'accepted' if accepted else 'reopened'}: there is no mask that "
-                        "is up to date; track it first"
-                    )
+                    raise ConflictError(self._why_nothing_changes(range(start, stop), where, accepted))
             return count
+
+    def _why_nothing_changes(self, frames: range, where: str, accepted: bool) -> str:
+        if not accepted:
+            return f"nothing on {where} can be reopened: no mask there is accepted"
+        if any(row.frame_index in frames and row.accepted for row in self.store.scores()):
+            return f"nothing on {where} is left to accept: all masks that are up to date are accepted already"
+        return f"nothing on {where} can be accepted: there is no mask that is up to date; track it first"
 
     def suggestions(self, count: int) -> list[Suggestion]:
         """Return the frames on which a review helps most."""

@@ -6,6 +6,7 @@ from masklet.server.routes import (
     account,
     annotate,
     assets,
+    bulk,
     export,
     frames,
     imports,
@@ -18,6 +19,6 @@ from masklet.server.routes import (
 
 ROUTERS = tuple(
     module.router
-    for module in (account, projects, media, frames, annotate, jobs, export, render, assets, imports, live)
+    for module in (account, projects, media, bulk, frames, annotate, jobs, export, render, assets, imports, live)
 )
 """Routers in the order of the API's description."""

@@ -10,12 +10,13 @@ from sqlalchemy import select
 from masklet.formats import FORMATS, IMPORT_FORMATS, Format, find_format
 from masklet.render import CONTAINERS, EFFECTS, Edges
 from masklet.server import schemas
-from masklet.server.database import MediumRow, ProjectRow
+from masklet.server.database import MediumRow, ProjectRow, SummaryRow
 from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser
 from masklet.server.errors import ApiError
 from masklet.server.jobs import Job, job_info
 from masklet.server.results import ExportWork, file_stem
 from masklet.server.routes.responses import TOO_BUSY
+from masklet.server.studio import StudioState
 
 router = APIRouter(tags=["results"])
 
@@ -76,9 +77,7 @@ def export_project(
         raise ApiError(422, "format", f"{body.format} holds one medium only: export each medium", "format")
     if body.objects is not None:
         raise ApiError(422, "objects", "objects belong to one medium: leave them out for a whole project", "objects")
-    with studio.database.session() as session:
-        of_project = select(MediumRow).where(MediumRow.project_id == project.id)
-        media = list(session.scalars(of_project.order_by(MediumRow.position)))
+    media = _exported_media(studio, project, body.media)
     work = ExportWork(
         studio,
         media,
@@ -90,6 +89,26 @@ def export_project(
         only_accepted=body.only_accepted,
     )
     return job_info(studio.jobs.submit(Job("export", user.id, project.id, None, work)))
+
+
+def _exported_media(studio: StudioState, project: ProjectRow, media_ids: list[str] | None) -> list[MediumRow]:
+    """Return the media with these ids in the project's order, all for None.
+
+    Raises:
+        ApiError: the project has no medium with such an id.
+    """
+    with studio.database.session() as session:
+        of_project = (
+            select(MediumRow)
+            .join(MediumRow.summary)
+            .where(MediumRow.project_id == project.id, SummaryRow.trashed_at.is_(None))
+        )
+        media = list(session.scalars(of_project.order_by(MediumRow.position, MediumRow.id)))
+    if media_ids is None:
+        return media
+    if unknown := set(media_ids) - {medium.id for medium in media}:
+        raise ApiError(422, "media", f"the project has no medium {min(unknown)}: it may have been deleted", "media")
+    return [medium for medium in media if medium.id in set(media_ids)]
 
 
 def _check_export(body: schemas.ExportRequest) -> Format[Any]:

@@ -11,6 +11,7 @@ from masklet.server import schemas
 from masklet.server.convert import medium_info
 from masklet.server.database import MediumRow
 from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser, Id
+from masklet.server.listing import neighbours
 from masklet.server.routes.responses import UPLOAD_BODY, UPLOAD_ERRORS
 from masklet.server.uploads.add import add_media
 from masklet.server.uploads.ingest import received
@@ -55,12 +56,20 @@ def get_medium(medium: CurrentMedium, studio: CurrentStudio) -> schemas.MediumIn
         return medium_info(medium, workspace.store)
 
 
+@router.get("/media/{mid}/neighbours")
+def get_neighbours(medium: CurrentMedium, studio: CurrentStudio) -> schemas.Neighbours:
+    """Return the media before and after one in its project, in the order in which they were added."""
+    with studio.database.session() as session:
+        previous, next_, index, total = neighbours(session, medium)
+        return schemas.Neighbours(previous=previous, next=next_, index=index, total=total)
+
+
 @router.patch("/media/{mid}")
 def change_medium(body: schemas.MediumChange, medium: CurrentMedium, studio: CurrentStudio) -> schemas.MediumInfo:
     """Rename a medium."""
     with studio.database.session() as session:
         stored = session.get_one(MediumRow, medium.id)
-        stored.name = body.name
+        stored.rename(body.name)
         session.flush()
         return medium_info(stored)
 

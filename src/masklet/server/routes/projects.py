@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import select
-from sqlalchemy.orm import selectinload
 
 from masklet.server import schemas
 from masklet.server.convert import medium_info, project_info
 from masklet.server.database import AssetRow, MediumRow, ProjectRow
 from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser
+from masklet.server.listing import (
+    MediaFilter,
+    ProjectSummary,
+    class_counts,
+    media_ids,
+    media_page,
+    project_summaries,
+    refresh_summaries,
+)
+from masklet.server.studio import StudioState
 
 router = APIRouter(tags=["projects"])
 
@@ -21,10 +31,12 @@ def list_projects(user: CurrentUser, studio: CurrentStudio) -> schemas.ProjectLi
     """List your projects, the most recently changed first."""
     with studio.database.session() as session:
         of_user = select(ProjectRow).where(ProjectRow.user_id == user.id)
-        projects = session.scalars(
-            of_user.order_by(ProjectRow.updated_at.desc()).options(selectinload(ProjectRow.media))
-        )
-        return schemas.ProjectList(projects=[project_info(project) for project in projects])
+        projects = session.scalars(of_user.order_by(ProjectRow.updated_at.desc())).all()
+    ids = [project.id for project in projects]
+    refresh_summaries(studio, ids)
+    with studio.database.session() as session:
+        summaries = project_summaries(session, ids)
+    return schemas.ProjectList(projects=[project_info(project, summaries[project.id]) for project in projects])
 
 
 @router.post("/projects", status_code=201)
@@ -34,14 +46,13 @@ def create_project(body: schemas.ProjectCreate, user: CurrentUser, studio: Curre
         project = ProjectRow(user_id=user.id, name=body.name, classes=body.classes)
         session.add(project)
         session.flush()
-        return project_info(project)
+        return project_info(project, ProjectSummary())
 
 
 @router.get("/projects/{pid}")
 def get_project(project: CurrentProject, studio: CurrentStudio) -> schemas.ProjectInfo:
     """Describe a project."""
-    with studio.database.session() as session:
-        return project_info(session.get_one(ProjectRow, project.id))
+    return _info(studio, project)
 
 
 @router.patch("/projects/{pid}")
@@ -53,8 +64,21 @@ def change_project(body: schemas.ProjectChange, project: CurrentProject, studio:
             stored.name = body.name
         if body.classes is not None:
             stored.classes = body.classes
-        session.flush()
-        return project_info(stored)
+    return _info(studio, stored)
+
+
+def _info(studio: StudioState, project: ProjectRow) -> schemas.ProjectInfo:
+    refresh_summaries(studio, [project.id])
+    with studio.database.session() as session:
+        return project_info(project, project_summaries(session, [project.id])[project.id])
+
+
+@router.get("/projects/{pid}/classes")
+def list_class_counts(project: CurrentProject, studio: CurrentStudio) -> schemas.ProjectClasses:
+    """List the classes of a project, with the numbers of media and objects that have them."""
+    refresh_summaries(studio, [project.id])
+    with studio.database.session() as session:
+        return schemas.ProjectClasses(classes=class_counts(session, project))
 
 
 @router.delete("/projects/{pid}", status_code=204)
@@ -76,9 +100,46 @@ def delete_project(project: CurrentProject, studio: CurrentStudio) -> Response:
     return Response(status_code=204)
 
 
+def media_filter(
+    search: Annotated[str, Query(max_length=200, description="A part of the name; case does not matter.")] = "",
+    state: Annotated[list[schemas.MediumState], Query(description="Any of these states.")] = [],  # noqa: B006
+    kind: schemas.MediumKind | None = None,
+    class_name: Annotated[
+        str | None,
+        Query(alias="class", max_length=200, description="Media with an object of this class, or, if empty, of none."),
+    ] = None,
+    trash: Annotated[bool, Query(description="List the media in the trash instead.")] = False,
+) -> MediaFilter:
+    return MediaFilter(search.strip(), state, kind, class_name, trash)
+
+
+ChosenMedia = Annotated[MediaFilter, Depends(media_filter)]
+
+
 @router.get("/projects/{pid}/media")
-def list_media(project: CurrentProject, studio: CurrentStudio) -> schemas.MediumList:
-    """List the media of a project, oldest first."""
+def list_media(
+    project: CurrentProject,
+    studio: CurrentStudio,
+    chosen: ChosenMedia,
+    sort: schemas.MediumSort = "added",
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> schemas.MediumList:
+    """List media of a project with their progress, a part of the list at a time."""
+    refresh_summaries(studio, [project.id])
     with studio.database.session() as session:
-        stored = session.get_one(ProjectRow, project.id)
-        return schemas.MediumList(media=[medium_info(medium) for medium in stored.media])
+        page = media_page(session, project.id, chosen, sort=sort, offset=offset, limit=limit)
+    return schemas.MediumList(
+        media=[medium_info(medium, classes=page.classes.get(medium.id, ())) for medium in page.media],
+        total=page.total,
+    )
+
+
+@router.get("/projects/{pid}/media/ids")
+def list_media_ids(
+    project: CurrentProject, studio: CurrentStudio, chosen: ChosenMedia, sort: schemas.MediumSort = "added"
+) -> schemas.MediumIds:
+    """List the ids of media of a project, 10,000 at most: what "select all" selects."""
+    refresh_summaries(studio, [project.id])
+    with studio.database.session() as session:
+        return schemas.MediumIds(ids=media_ids(session, project.id, chosen, sort=sort, limit=schemas.MAX_LISTED))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from masklet.media.source import natural_key
-from masklet.server.database import AssetRow, MediumRow, ProjectRow, new_id, now
+from masklet.server.database import AssetRow, MediumRow, ProjectRow, SummaryRow, new_id, now
 from masklet.server.errors import ApiError
 from masklet.server.studio import StudioState
 from masklet.server.uploads.ingest import Upload, probe
@@ -108,6 +108,7 @@ def _add_medium(
         duration_s=file.num_frames / fps if is_sequence else file.duration_s,
         has_audio=file.has_audio,
         num_bytes=incoming.num_bytes,
+        summary=SummaryRow.named(incoming.name),
     )
     with studio.database.session() as session:
         session.add(medium)
