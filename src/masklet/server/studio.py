@@ -33,6 +33,7 @@ from masklet.server.database import (
 from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.frames import FrameReader, PictureCache
 from masklet.server.jobs import Jobs
+from masklet.server.live_slots import LiveSlots
 from masklet.server.metrics import Metrics
 from masklet.server.processes import LimitedProcesses
 from masklet.server.security import Accounts
@@ -66,7 +67,7 @@ class StudioState:
         self.jobs = Jobs(self.database, self.limits)
         self.processes = LimitedProcesses(self.limits)
         self.metrics = Metrics(self)
-        self.live_streams = threading.BoundedSemaphore(self.limits.live_streams)
+        self.live_slots = LiveSlots(self.limits)
         self.is_ready = True
         self.summary_lock = threading.Lock()
         self._readers: OrderedDict[str, FrameReader] = OrderedDict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,6 +108,90 @@ def test_the_number_of_streams_is_limited(open_studio: Open) -> None:
         line.send_json({"source": None})
         line.send_bytes(png(0))
         assert line.receive_json()["frame_index"] == 0
+
+
+def test_one_user_does_not_take_all_streams(open_studio: Open) -> None:
+    page = open_studio(needs_login=True, limits=Limits(live_streams=3, live_streams_per_user=2))
+    for name in ("ann", "bob"):
+        page.app.state.studio.accounts.set_token(name, f"{name} correct horse")  # type: ignore[attr-defined]
+    ann, bob = ({"authorization": f"Bearer {name} correct horse"} for name in ("ann", "bob"))
+    with page.websocket_connect(LIVE, headers=ann), page.websocket_connect(LIVE, headers=ann):
+        with pytest.raises(WebSocketDisconnect) as refusal, page.websocket_connect(LIVE, headers=ann):
+            pass
+        assert "of yours" in refusal.value.reason
+        with page.websocket_connect(LIVE, headers=bob) as line:
+            line.send_json({"source": None})
+            line.send_bytes(png(0))
+            assert line.receive_json()["frame_index"] == 0
+            with pytest.raises(WebSocketDisconnect) as refusal, page.websocket_connect(LIVE, headers=bob):
+                pass
+            assert "try again later" in refusal.value.reason
+
+
+@pytest.mark.parametrize("messages", [[], [{"source": None}], [{"source": None}, {"remove": 1}]])
+def test_a_stream_without_frames_is_closed(open_studio: Open, messages: list[dict[str, Any]]) -> None:
+    page = open_studio(limits=Limits(live_idle_seconds=0.2))
+    with page.websocket_connect(LIVE) as line:
+        for message in messages:
+            line.send_json(message)
+        assert line.receive_json()["error"]["code"] == "idle"
+    assert not page.app.state.studio.live_slots._running.total()  # type: ignore[attr-defined]
+
+
+def test_other_messages_do_not_keep_a_stream_open(open_studio: Open) -> None:
+    page = open_studio(limits=Limits(live_idle_seconds=0.3))
+    ended = threading.Event()
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None})
+
+        def chatter() -> None:
+            while not ended.wait(0.05):
+                line.send_json({"remove": 1})
+
+        thread = threading.Thread(target=chatter)
+        thread.start()
+        try:
+            assert line.receive_json()["error"]["code"] == "idle"
+        finally:
+            ended.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        (b"a frame", "not_text"),
+        (b"", "not_text"),
+        ("", "invalid"),
+        ("{", "invalid"),
+        ("[" * 20_000, "invalid"),
+        ('{"source": 5}', "invalid"),
+        ('{"source": null, "max_side": 1e400}', "invalid"),
+        ('{"source": "rtsp://[evil/"}', "stream"),
+        ('{"source": "rtsp://host:port/"}', "stream"),
+        ('{"source": "file:///etc/passwd"}', "stream"),
+        ('{"source": null}' + " " * 300_000, "too_large"),
+    ],
+)
+def test_a_wrong_first_message_is_answered(page: Page, first: str | bytes, code: str) -> None:
+    with page.websocket_connect(LIVE) as line:
+        if isinstance(first, bytes):
+            line.send_bytes(first)
+        else:
+            line.send_text(first)
+        assert line.receive_json()["error"]["code"] == code
+
+
+def test_large_frames_are_refused_before_they_are_decoded(open_studio: Open) -> None:
+    page = open_studio(limits=Limits(live_message_bytes=1000, live_pixels=40))
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None})
+        line.send_bytes(b"0" * 1001)
+        assert line.receive_json()["error"]["code"] == "too_large"
+    with page.websocket_connect(LIVE) as line:
+        line.send_json({"source": None})
+        line.send_bytes(png(0))  # 8 x 6
+        assert "8 x 6" in line.receive_json()["error"]["message"]
 
 
 def test_addresses_are_not_opened_unless_allowed(page: Page) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from masklet.server.convert import mask_info
 from masklet.server.depends import studio_of
 from masklet.server.errors import ApiError, as_api_error
 from masklet.server.frames import to_jpeg
+from masklet.server.settings import Limits
 from masklet.server.shared_model import in_background
 from masklet.server.studio import StudioState
 from masklet.tracking.mask_rows import to_rows
@@ -32,12 +34,10 @@ from masklet.tracking.tracker import Tracker
 
 router = APIRouter(tags=["live"])
 
-IDLE_SECONDS = 60.0
-"""Seconds without a message after which the connection is closed."""
-
 MAX_OBJECTS = 32
-MAX_LIVE_PIXELS = 8_300_000
-"""Pixels of a frame as it is sent: 4K."""
+
+CLOSE_SECONDS = 5.0
+"""Time for the reason to reach a client before its connection is closed."""
 
 POLICY_VIOLATION, TRY_AGAIN_LATER, UNSUPPORTED = 1008, 1013, 1003
 
@@ -81,8 +81,9 @@ class LiveTracker:
         self._size_hw: tuple[int, int] | None = None
         self._count = 0
         self._times: list[float] = []
-        self.waiting: dict[int, Prompt] = {}
-        """Prompts for the next frame."""
+        self._object_ids: set[int] = set()
+        self._waiting: dict[int, Prompt | None] = {}
+        """Prompts for the next frame; None removes the object. A frame is processed in another thread."""
 
     @property
     def fps(self) -> float:
@@ -91,16 +92,15 @@ class LiveTracker:
         return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
 
     def receive(self, message: LiveMessage) -> None:
-        """Process a message of the client."""
+        """Note a message of the client for the next frame."""
         if message.prompt is not None:
-            object_ids = {*self._tracker.object_ids, *self.waiting, message.prompt.object_id}
-            if len(object_ids) > MAX_OBJECTS:
+            if len(self._object_ids | {message.prompt.object_id}) > MAX_OBJECTS:
                 raise PromptError(f"a live stream may have {MAX_OBJECTS} objects")
-            self.waiting[message.prompt.object_id] = Prompt.from_request(message.prompt)
+            self._object_ids.add(message.prompt.object_id)
+            self._waiting[message.prompt.object_id] = Prompt.from_request(message.prompt)
         if message.remove is not None:
-            self.waiting.pop(message.remove, None)
-            if message.remove in self._tracker.object_ids:
-                self._tracker.remove(message.remove)
+            self._object_ids.discard(message.remove)
+            self._waiting[message.remove] = None
 
     def step(self, rgb: ByteArray) -> FrameMasks:
         """Track one frame, reduced in size if necessary."""
@@ -111,8 +111,11 @@ class LiveTracker:
         if self._size_hw not in (None, size_hw):
             raise PromptError("the frames of a live stream must have one size: open another connection for other sizes")
         self._size_hw = size_hw
-        waiting, self.waiting = self.waiting, {}
-        prompts = {object_id: prompt.scaled(scale) for object_id, prompt in waiting.items()}
+        waiting, self._waiting = self._waiting, {}
+        for object_id, prompt in waiting.items():
+            if prompt is None and object_id in self._tracker.object_ids:
+                self._tracker.remove(object_id)
+        prompts = {object_id: prompt.scaled(scale) for object_id, prompt in waiting.items() if prompt is not None}
         frame = Frame(self._count, rgb, time.monotonic() - self._began_s)
         self._count += 1
         with in_background():
@@ -127,46 +130,88 @@ async def live(socket: WebSocket) -> None:
     (text) in, masks (text) out."""
     studio = studio_of(socket)
     try:
-        user = studio.accounts.user_of(socket)
+        user = await anyio.to_thread.run_sync(studio.accounts.user_of, socket)
     except ApiError:
         user = None
     if user is None:
         await socket.close(POLICY_VIOLATION, "log in first")
         return
-    if not studio.live_streams.acquire(blocking=False):
-        await socket.close(TRY_AGAIN_LATER, "too many live streams: try again later")
-        return
     try:
-        await socket.accept()
+        with studio.live_slots.slot(user.id):
+            await socket.accept()
+            await _serve_until_an_error(socket, studio)
+    except ApiError as error:
+        await socket.close(TRY_AGAIN_LATER, str(error))
+
+
+async def _serve_until_an_error(socket: WebSocket, studio: StudioState) -> None:
+    try:
         await _serve_stream(socket, studio)
     except WebSocketDisconnect:
         pass
-    except (MaskletError, ValidationError, asyncio.TimeoutError) as error:
+    except (MaskletError, ValidationError) as error:
         await _close_with_error(socket, error)
-    finally:
-        studio.live_streams.release()
 
 
-async def _close_with_error(socket: WebSocket, error: Exception) -> None:
+async def _close_with_error(socket: WebSocket, error: MaskletError | ValidationError) -> None:
     if isinstance(error, MaskletError):
         answer = as_api_error(error)
-    elif isinstance(error, ValidationError):
+    else:
         first = error.errors()[0]
         answer = ApiError(422, "invalid", f"{'.'.join(map(str, first['loc'])) or 'the message'}: {first['msg']}")
-    else:
-        answer = ApiError(408, "idle", f"no message for {IDLE_SECONDS:.0f} s")
-    with suppress(RuntimeError, WebSocketDisconnect):
+    with suppress(RuntimeError, WebSocketDisconnect), anyio.move_on_after(CLOSE_SECONDS):
         body = schemas.ErrorBody(code=answer.code, message=str(answer), field=answer.field)
         await socket.send_text(schemas.ErrorAnswer(error=body).model_dump_json())
         await socket.close(UNSUPPORTED)
 
 
+async def _receive(socket: WebSocket, limits: Limits) -> str | bytes:
+    """Return the next message.
+
+    Raises:
+        WebSocketDisconnect: the client has left.
+        ApiError: the message is too large.
+    """
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1000))
+    data: str | bytes = message["text"] if message.get("text") is not None else message.get("bytes") or b""
+    most = limits.max_json_bytes if isinstance(data, str) else limits.live_message_bytes
+    if len(data) > most:
+        raise ApiError(413, "too_large", f"a message may have {most:,} bytes, got {len(data):,}")
+    return data
+
+
+async def _receive_text(socket: WebSocket, limits: Limits) -> str:
+    data = await _receive(socket, limits)
+    if isinstance(data, bytes):
+        raise ApiError(
+            400, "not_text", 'the first message must be text, such as {"source": null}; it was binary, as frames are'
+        )
+    return data
+
+
+@contextmanager
+def _within(seconds: float, what: str) -> Iterator[None]:
+    """Cancel what the block waits for after a while.
+
+    Raises:
+        ApiError: it took too long.
+    """
+    with anyio.move_on_after(seconds) as waiting:
+        yield
+    if waiting.cancelled_caught:
+        raise ApiError(408, "idle", f"{what} within {seconds:.0f} s")
+
+
 async def _serve_stream(socket: WebSocket, studio: StudioState) -> None:
-    start = LiveStart.model_validate_json(await asyncio.wait_for(socket.receive_text(), IDLE_SECONDS))
+    limits = studio.limits
+    with _within(limits.live_idle_seconds, "no first message came"):
+        start = LiveStart.model_validate_json(await _receive_text(socket, limits))
     tracker = LiveTracker(studio, start.max_side)
     source = None if start.source is None else await _open(studio, start.source)
     newest = _Newest()
-    listening = asyncio.create_task(_listen(socket, tracker, newest, is_sending=source is None))
+    listening = asyncio.create_task(_listen(socket, tracker, newest, limits, is_sending=source is None))
     try:
         if source is not None:
             await _show(socket, studio, tracker, source, listening)
@@ -201,25 +246,25 @@ class _Newest:
         return data
 
 
-async def _listen(socket: WebSocket, tracker: LiveTracker, newest: _Newest, *, is_sending: bool) -> None:
+async def _listen(
+    socket: WebSocket, tracker: LiveTracker, newest: _Newest, limits: Limits, *, is_sending: bool
+) -> None:
+    """Receive frames and messages; from a client that sends frames, one must come from time to time."""
     while True:
-        limit = IDLE_SECONDS if is_sending else None
-        message = await asyncio.wait_for(socket.receive(), limit)
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1000))
-        if message.get("bytes") is not None:
-            newest.put(message["bytes"])
-        elif message.get("text") is not None:
-            tracker.receive(LiveMessage.model_validate_json(message["text"]))
+        with _within(limits.live_idle_seconds if is_sending else math.inf, "no frame came"):
+            while isinstance(data := await _receive(socket, limits), str):
+                tracker.receive(LiveMessage.model_validate_json(data))
+            newest.put(data)
 
 
 async def _answer(
     socket: WebSocket, studio: StudioState, tracker: LiveTracker, newest: _Newest, listening: asyncio.Task[None]
 ) -> None:
     """Track the frames that the client sends, and send their masks."""
+    limits = studio.limits
 
     def work(data: bytes) -> str:
-        return _text(tracker.step(read_image(data, max_pixels=MAX_LIVE_PIXELS)), newest.dropped, tracker.fps)
+        return _text(tracker.step(read_image(data, max_pixels=limits.live_pixels)), newest.dropped, tracker.fps)
 
     while not studio.is_stopping:
         taking = asyncio.create_task(newest.take())
@@ -228,7 +273,9 @@ async def _answer(
             taking.cancel()
             listening.result()
             return
-        await socket.send_text(await anyio.to_thread.run_sync(work, taking.result()))
+        text = await anyio.to_thread.run_sync(work, taking.result())
+        with _within(limits.live_idle_seconds, "the masks were not taken"):
+            await socket.send_text(text)
 
 
 async def _show(
@@ -238,23 +285,30 @@ async def _show(
     frames: Iterator[Frame] = source.frames()
     last_s = 0.0
     dropped = 0
+    idle_seconds = studio.limits.live_idle_seconds
     while not (studio.is_stopping or listening.done()):
-        frame = await anyio.to_thread.run_sync(next, frames, None)
+        with _within(idle_seconds, "the stream gave no frame"):
+            frame = await anyio.to_thread.run_sync(next, frames, None, abandon_on_cancel=True)
         if frame is None:
             return
         masks = await anyio.to_thread.run_sync(tracker.step, frame.rgb)
         dropped += max(0, round((frame.time_s - last_s) * source.info.fps) - 1)
         last_s = frame.time_s
         picture = await anyio.to_thread.run_sync(partial(to_jpeg, frame.rgb, width=1280))
-        await socket.send_bytes(picture)
-        await socket.send_text(_text(masks, dropped, tracker.fps))
+        with _within(idle_seconds, "the masks were not taken"):
+            await socket.send_bytes(picture)
+            await socket.send_text(_text(masks, dropped, tracker.fps))
     if listening.done():
         listening.result()
 
 
 async def _open(studio: StudioState, address: str) -> FrameSource:
-    host = (urlsplit(address).hostname or "").lower()
-    if urlsplit(address).scheme not in ("rtsp", "rtsps") or host not in studio.settings.stream_hosts:
+    try:
+        parts = urlsplit(address)
+        is_allowed = parts.scheme in ("rtsp", "rtsps") and (parts.hostname or "") in studio.settings.stream_hosts
+    except ValueError:
+        is_allowed = False
+    if not is_allowed:
         raise ApiError(
             403,
             "stream",
