@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from masklet.errors import PromptError
-from masklet.masks.rle import CocoRle, rle_area, rle_box_xyxy
+from masklet.masks.rle import CocoRle, decode_rle, encode_rle, rle_area, rle_box_xyxy
 from masklet.server import database, schemas
 from masklet.server.annotation.prompted_tracker import Candidate, LocalAnswer
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark, SavedPrompt
@@ -191,11 +191,12 @@ def candidate_info(candidate: Candidate) -> schemas.CandidateMask:
     )
 
 
-def local_answer(answer: schemas.LocalDecode, side: int) -> LocalAnswer:
+def local_answer(answer: schemas.LocalDecode, side: int, size_hw: tuple[int, int]) -> LocalAnswer:
     """Convert an answer that the page decoded itself.
 
     Raises:
         PromptError: the logits are not (side, side) finite numbers.
+        DataError: the mask is damaged, or does not have the size of the frames.
     """
     try:
         logits = np.frombuffer(base64.b64decode(answer.logits, validate=True), "<f4")
@@ -203,5 +204,5 @@ def local_answer(answer: schemas.LocalDecode, side: int) -> LocalAnswer:
         logits = np.zeros(0, np.float32)
     if logits.size != side * side or not np.isfinite(logits).all():
         raise PromptError(f"answer.logits must be base64 of {side} x {side} finite float32, got {logits.size} numbers")
-    rle = CocoRle(size=answer.rle.size, counts=answer.rle.counts)
+    rle = encode_rle(decode_rle(CocoRle(size=answer.rle.size, counts=answer.rle.counts), size_hw))
     return LocalAnswer(rle, answer.iou_prediction, answer.object_score, logits.reshape(side, side).astype(np.float32))

@@ -8,14 +8,14 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from masklet.media.base import made_smaller
+from masklet.media.base import BaseSource, made_smaller
 from masklet.media.source import FrameSource, VideoInfo
 from masklet.media.video_file import VideoFileSource
 from masklet.output import atomic_path
@@ -34,19 +34,60 @@ SWEEP_EVERY = 400
 """Number of pictures after which the size of the cache is checked."""
 
 
-class FrameReader:
-    """Reads frames of one medium for many requests, and caches the last ones.
+class FrameCache:
+    """Decoded frames of all media together, bounded in bytes; the least recently used are dropped first.
 
     Args:
-        open_frames: opens the medium.
-        max_bytes: of cached frames.
+        max_bytes: of all frames; a larger frame is not kept at all.
     """
 
-    def __init__(self, open_frames: Callable[[], FrameSource], *, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.num_bytes = 0
+        self._frames: OrderedDict[tuple[str, int], Frame] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, media_id: str, index: int) -> Frame | None:
+        """Return a frame, which then counts as used; None if it is not kept."""
+        with self._lock:
+            frame = self._frames.get((media_id, index))
+            if frame is not None:
+                self._frames.move_to_end((media_id, index))
+            return frame
+
+    def keep(self, media_id: str, frame: Frame) -> None:
+        with self._lock:
+            if frame.rgb.nbytes > self.max_bytes or (media_id, frame.index) in self._frames:
+                return
+            while self._frames and self.num_bytes + frame.rgb.nbytes > self.max_bytes:
+                self._drop(next(iter(self._frames)))
+            self._frames[media_id, frame.index] = frame
+            self.num_bytes += frame.rgb.nbytes
+
+    def drop(self, media_id: str) -> None:
+        """Drop the frames of a medium."""
+        with self._lock:
+            for key in [key for key in self._frames if key[0] == media_id]:
+                self._drop(key)
+
+    def _drop(self, key: tuple[str, int]) -> None:
+        self.num_bytes -= self._frames.pop(key).rgb.nbytes
+
+
+class FrameReader:
+    """Reads frames of one medium for many requests.
+
+    Args:
+        media_id: the medium.
+        open_frames: opens the medium.
+        cache: keeps frames of all media.
+    """
+
+    def __init__(self, media_id: str, open_frames: Callable[[], FrameSource], cache: FrameCache) -> None:
+        self._media_id = media_id
         self._open_frames = open_frames
+        self._cache = cache
         self._source: FrameSource | None = None
-        self._max_bytes = max_bytes
-        self._recent: OrderedDict[int, Frame] = OrderedDict()
         self._lock = threading.RLock()
         self.used_at = time.monotonic()
         self.turn = asyncio.Lock()
@@ -60,14 +101,10 @@ class FrameReader:
         """
         with self._lock:
             self.used_at = time.monotonic()
-            if index in self._recent:
-                self._recent.move_to_end(index)
-                return self._recent[index]
-            frame = self.source.frame(index)
-            self._recent[index] = frame
-            size = max(1, frame.rgb.nbytes)
-            while len(self._recent) > max(2, self._max_bytes // size):
-                self._recent.popitem(last=False)
+            frame = self._cache.find(self._media_id, index)
+            if frame is None:
+                frame = self.source.frame(index)
+                self._cache.keep(self._media_id, frame)
             return frame
 
     def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
@@ -78,7 +115,7 @@ class FrameReader:
         """
         with self._lock:
             self.used_at = time.monotonic()
-            cached = self._recent.get(index)
+            cached = self._cache.find(self._media_id, index)
             return self.source.picture(index, size_hw) if cached is None else made_smaller(cached.rgb, size_hw)
 
     @property
@@ -112,10 +149,48 @@ class FrameReader:
     def close(self) -> None:
         """Free memory; the next frame opens the medium again."""
         with self._lock:
-            self._recent.clear()
+            self._cache.drop(self._media_id)
             if self._source is not None:
                 self._source.close()
                 self._source = None
+
+
+class SharedFrames(BaseSource):
+    """Frames of a medium for its tracker: single ones from the reader that all requests share, runs from a decoder.
+
+    So a clicked frame is decoded once for the page and the tracker. It can be read from any thread, also before it is
+    the medium's turn to answer a prompt.
+
+    Args:
+        reader: returns the medium's reader, which may change.
+        open_frames: opens the medium.
+    """
+
+    def __init__(self, reader: Callable[[], FrameReader], open_frames: Callable[[], FrameSource]) -> None:
+        self._reader = reader
+        self._open_frames = open_frames
+        self._runs: FrameSource | None = None
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._reader().info
+
+    def frame(self, index: int) -> Frame:
+        return self._reader().frame(index)
+
+    def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
+        if self._runs is None:
+            self._runs = self._open_frames()
+        return self._runs.frames(start, stop, step)
+
+    def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
+        yield from self.frames(start, stop, step)
+
+    def close(self) -> None:
+        """Close the decoder of runs; the reader belongs to all."""
+        if self._runs is not None:
+            self._runs.close()
+            self._runs = None
 
 
 def to_jpeg(rgb: ByteArray, *, width: int | None = None, quality: int = QUALITY) -> bytes:

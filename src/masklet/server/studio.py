@@ -31,7 +31,7 @@ from masklet.server.database import (
     now,
 )
 from masklet.server.errors import ApiError, NotFoundError
-from masklet.server.frames import FrameReader, PictureCache
+from masklet.server.frames import FrameCache, FrameReader, PictureCache, SharedFrames
 from masklet.server.jobs import Jobs
 from masklet.server.live_slots import LiveSlots
 from masklet.server.metrics import Metrics
@@ -64,6 +64,7 @@ class StudioState:
         self.accounts = Accounts(self.database, settings)
         self.workspaces = Workspaces(limit=self.limits.open_media, idle_seconds=self.limits.idle_seconds)
         self.pictures = PictureCache(settings.data / "cache", max_bytes=self.limits.jpeg_cache_bytes)
+        self.frame_cache = FrameCache(self.limits.frame_cache_bytes)
         self.jobs = Jobs(self.database, self.limits)
         self.processes = LimitedProcesses(self.limits)
         self.metrics = Metrics(self)
@@ -160,7 +161,7 @@ class StudioState:
             return Workspace(
                 self.engine,
                 AnnotationStore(self.folder(medium.id) / "annotations.db"),
-                self.open_frames(medium),
+                lambda: SharedFrames(lambda: self.reader(medium), self.open_frames(medium)),
                 size_hw=(medium.height, medium.width),
                 num_frames=medium.num_frames,
                 max_objects=self.limits.max_objects,
@@ -174,8 +175,8 @@ class StudioState:
         with self._reader_lock:
             reader = self._readers.get(medium.id)
             if reader is None:
-                share = self.limits.frame_cache_bytes // self.limits.open_media
-                reader = self._readers[medium.id] = FrameReader(self.open_frames(medium), max_bytes=share)
+                reader = FrameReader(medium.id, self.open_frames(medium), self.frame_cache)
+                self._readers[medium.id] = reader
             self._readers.move_to_end(medium.id)
             surplus = [self._readers.pop(key) for key in list(self._readers)[: -self.limits.open_media]]
         for old in surplus:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from masklet.media.source import open_source
@@ -87,7 +88,7 @@ def test_a_tracked_frame_encodes_each_tracked_object_once_and_decodes_none(
 
 def test_masks_unknown_to_the_tracker_are_also_shown(workspace: Workspace) -> None:
     absent = workspace.create_object().object_id
-    workspace.draw_mask(absent, 2, {"size": [6, 8], "counts": "`1"})
+    workspace.draw_mask(absent, 2, np.zeros((6, 8), np.bool_))
     late = workspace.create_object().object_id
     workspace.set_prompt(late, 3, points_xy=[(1, 1)])
     shown = dict(workspace.track(object_ids=[1], stop=5))

@@ -15,7 +15,7 @@ import numpy as np
 
 from masklet.engine.calibration import confidence_in_absence, confidence_of, stage_of
 from masklet.masks.operations import mask_logits
-from masklet.masks.rle import CocoRle, decode_rle, encode_rle
+from masklet.masks.rle import CocoRle, encode_rle
 from masklet.masks.shown import shown_logits
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
@@ -44,6 +44,7 @@ class LocalAnswer:
     """An answer to a prompt that the page decoded itself."""
 
     rle: CocoRle
+    """Checked: it has the size of the frames."""
     iou_prediction: float
     object_score: float
     logits: FloatArray
@@ -161,7 +162,7 @@ class PromptedTracker:
 
     def add_local_answer(self, new: SavedPrompt, answer: LocalAnswer) -> list[Candidate]:
         """Store a prompt with an answer that the page decoded. A new tracker is created when it is next needed."""
-        rle = encode_rle(decode_rle(answer.rle, self.size_hw))
+        rle = answer.rle
         info = self.engine.info
         if answer.object_score > 0:
             confidence = confidence_of(answer.iou_prediction, info, stage_of(new.prompt))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from masklet.errors import TrackingError
-from masklet.masks.rle import CocoRle, decode_rle
+from masklet.masks.rle import CocoRle
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, PromptFields, mask_document
-from masklet.records import ABSENT_SCORE, PRESENT_SCORE
+from masklet.records import ABSENT_SCORE, PRESENT_SCORE, BoolArray
 from masklet.server.annotation.history import Step
 from masklet.server.annotation.prompted_tracker import (
     Candidate,
@@ -221,11 +221,10 @@ class Workspace:
                     return self._prompted.add_local_answer(new, local_answer)
                 return self._prompted.add_prompt(new)
 
-    def draw_mask(self, object_id: int, frame_index: int, rle: CocoRle) -> None:
-        """Set an object's mask on one frame; an empty mask marks the object as absent."""
+    def draw_mask(self, object_id: int, frame_index: int, mask: BoolArray) -> None:
+        """Set an object's mask, (H, W), on one frame; an empty mask marks the object as absent."""
         with self.lock:
             name = self._changeable_object(object_id, frame_index).name
-            mask = decode_rle(rle, self.size_hw)
             before = self.store.prompt(object_id, frame_index)
             new = SavedPrompt.of(
                 object_id,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
+from masklet.masks.rle import CocoRle, decode_rle
 from masklet.prompts import Prompt
 from masklet.server import schemas
 from masklet.server.annotation.history import Step
@@ -68,6 +69,12 @@ def _frame(medium: MediumRow, workspace: Workspace, frame_index: int) -> schemas
     return frame_info(frame_index, workspace.masks(frame_index), medium.fps)
 
 
+def _read_ahead(medium: MediumRow, studio: StudioState, frame_index: int) -> None:
+    """Decode a frame into the cache before the medium's lock is taken: one far from a key frame can take seconds."""
+    check_frame(medium, frame_index)
+    studio.reader(medium).frame(frame_index)
+
+
 @router.get("/media/{mid}/objects")
 def list_objects(medium: CurrentMedium, studio: CurrentStudio) -> schemas.ObjectList:
     """List the objects of a medium."""
@@ -124,15 +131,20 @@ def set_prompt(
     key: IdempotencyKey = None,
 ) -> schemas.PromptAnswer:
     """Set the prompt of an object on a frame, in place of an earlier one."""
-    side = studio.engine.info.low_res_size
+    side, size_hw = studio.engine.info.low_res_size, (medium.height, medium.width)
+    # Decoded here, and not under the medium's lock, for which others may be waiting.
+    answer = None if body.answer is None else local_answer(body.answer, side, size_hw)
+    prompt = Prompt.from_request(body)
+    if answer is None:
+        _read_ahead(medium, studio, i)
 
     def set_(workspace: Workspace) -> schemas.PromptAnswer:
         candidates = workspace.set_prompt(
             oid,
             i,
-            Prompt.from_request(body),
+            prompt,
             candidate=body.candidate,
-            local_answer=None if body.answer is None else local_answer(body.answer, side),
+            local_answer=answer,
         )
         return schemas.PromptAnswer(
             frame=_frame(medium, workspace, i),
@@ -168,9 +180,12 @@ def set_mask(
     key: IdempotencyKey = None,
 ) -> schemas.FrameAnswer:
     """Set the mask of an object on a frame; an empty mask marks the object as absent."""
+    rle = CocoRle(size=body.rle.size, counts=body.rle.counts)
+    mask = decode_rle(rle, (medium.height, medium.width))  # not under the medium's lock, as above
+    _read_ahead(medium, studio, i)
 
     def draw(workspace: Workspace) -> schemas.FrameAnswer:
-        workspace.draw_mask(oid, i, {"size": body.rle.size, "counts": body.rle.counts})
+        workspace.draw_mask(oid, i, mask)
         return schemas.FrameAnswer(frame=_frame(medium, workspace, i), revision=workspace.store.revision)
 
     return _once(studio, medium, key, schemas.FrameAnswer, draw)
