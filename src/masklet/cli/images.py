@@ -222,9 +222,9 @@ def list_images(paths: Iterable[Path]) -> list[Path]:
 def _expanded(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    from masklet.media.images import IMAGE_SUFFIXES
+    from masklet.media.images import image_files
 
-    images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    images = image_files(path)
     if not images:
         raise ImageError(f"{path} holds no images")
     return images

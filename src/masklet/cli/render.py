@@ -215,7 +215,7 @@ def _print_json(
 
 def _background(text: str, assets: dict[str, str | Path]) -> dict[str, Any]:
     """Parse 'blur,strength=0.5', '#00ff00' or 'beach.jpg,fit=contain' to JSON."""
-    from masklet.media.images import IMAGE_SUFFIXES
+    from masklet.media.images import is_still
 
     name, _, options = text.partition(",")
     if name.startswith("#"):
@@ -224,9 +224,8 @@ def _background(text: str, assets: dict[str, str | Path]) -> dict[str, Any]:
         return _effect(text)
     if not Path(name).exists():
         raise ConfigError(f"--background: there is no file {name}")
-    is_image = Path(name).suffix.lower() in IMAGE_SUFFIXES - {".gif"}
     assets["background"] = name
-    kind = "image" if is_image else "video"
+    kind = "image" if Path(name).is_file() and is_still(name) else "video"
     return _effect(f"{kind},{options}" if options else kind) | {"asset_id": "background"}
 
 

@@ -193,23 +193,19 @@ def _opened(
 def _refuse_image(video: str) -> None:
     """Refuse a file with a single picture, which would be tracked as a video of one frame.
 
-    Patterns such as img_%03d.png, addresses and animated pictures pass.
+    Patterns such as img_%03d.png, addresses, animated pictures and TIFFs, which may be slices, pass.
 
     Raises:
         ConfigError: the file is a single image.
     """
     from masklet.errors import ImageError
-    from masklet.media.images import open_image
+    from masklet.media.images import image_header
 
-    path = Path(video)
-    if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".avif") or not path.is_file():
-        return
     try:
-        with open_image(path) as image:
-            is_animated = getattr(image, "is_animated", False)
+        header = image_header(video) if Path(video).is_file() else None
     except ImageError:
         return  # opening the source reports the error
-    if not is_animated:
+    if header is not None and header.format != "TIFF" and not header.has_several:
         raise ConfigError(f"{video} is an image: use masklet segment")
 
 

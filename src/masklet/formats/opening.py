@@ -9,8 +9,8 @@ from pathlib import Path
 
 from masklet.errors import DataError
 from masklet.formats.importing import import_masks
-from masklet.media.images import IMAGE_SUFFIXES, read_image
-from masklet.media.source import ArraySource, VideoSource, open_source
+from masklet.media.images import is_still
+from masklet.media.source import VideoSource, open_source
 from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo, medium_name
 from masklet.tracking.session import session_about, session_masks, session_prompts
 
@@ -35,8 +35,8 @@ def open_labelled(path: str | Path, masks: str | Path | None = None) -> tuple[La
         return open_session(path, None if masks is None else str(masks)), ()
     if masks is None:
         raise DataError(f"{path} is not a session ({SESSION_SUFFIX}): also pass a file with its masks")
-    is_image = path.suffix.lower() in IMAGE_SUFFIXES - {".gif"} and not path.is_dir()
-    source = ArraySource([read_image(path)], name=str(path)) if is_image else open_source(path)
+    is_image = path.is_file() and is_still(path)
+    source = open_source(path)
     info = source.info
     if info.num_frames is None:
         raise DataError(f"{path} has no end: masks can only belong to a file or a folder")

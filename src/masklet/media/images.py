@@ -8,21 +8,31 @@ format outside `FORMATS` is ever tried.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from masklet.errors import ImageError, OutputError
 from masklet.masks.indexed_png import indexed_png
+from masklet.media.unread_formats import HEIF_SUFFIXES, PREFIX_BYTES, UNREAD_SUFFIXES, is_heif, unread_format
+from masklet.media.values import samples_of, shown_range, to_8_bits
 from masklet.output import atomic_path, naming_errors
 from masklet.records import BoolArray, ByteArray
+
+
+class NotAnImageError(ImageError):
+    """A file in a format outside `FORMATS`."""
+
 
 FORMATS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -33,6 +43,7 @@ FORMATS = {
     "BMP": (".bmp",),
     "GIF": (".gif",),
     "AVIF": (".avif",),
+    "HEIF": HEIF_SUFFIXES,
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
 """Every image format that is read, by Pillow's name, with the suffixes that count as images when a folder is searched.
@@ -50,30 +61,39 @@ MAX_SIDE = 65_500
 """Longest side read: no JPEG can be wider, and frames are served as JPEG."""
 
 _ORIENTATION_TAG = 0x0112  # of EXIF; values from 5 on swap width and height
-_WIDTH_TAG = 0x0100  # of TIFF
+_WIDTH_TAG, _KIND_TAG, _DNG_TAG = 0x0100, 0x00FE, 0xC612  # of TIFF
+_IS_PREVIEW = 0b101  # bits of the kind of a page: reduced in size, or a mask
+_STRIP_PIXELS = 2**22
+"""Pixels that are converted at a time: conversions of a whole image would need it several times over in memory."""
 _PNG_EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 
 ImageSource = str | Path | bytes | Image.Image | NDArray[np.generic]
 
 
 def read_image(
-    source: ImageSource, *, max_pixels: int = MAX_PIXELS, at_least_hw: tuple[int, int] | None = None
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    at_least_hw: tuple[int, int] | None = None,
+    upright: bool = True,
 ) -> ByteArray:
-    """Read one image as upright RGB.
+    """Read one image as RGB.
 
     Special cases:
     a) EXIF orientation is applied, so that x and y are those of a viewer.
     b) Transparency is composited over white, as a viewer shows it: the colour behind alpha 0 is arbitrary.
-    c) 16 bits are scaled by 255 / 65535. Wider integers and floats have no fixed range: floats within [0, 1] are
-       scaled by 255, everything else from its own minimum and maximum to 0 and 255.
-    d) Grey, palette, CMYK, Lab and YCbCr become RGB; of an animation the first frame is read.
+    c) Grey of more than 8 bits is mapped by the rule of `masklet.media.values`; colours of 16 bits keep their upper 8.
+    d) Palette, CMYK, Lab and YCbCr become RGB. Colour profiles are ignored.
+    e) A file with several pictures, such as an animation or a TIFF of several pages, is a video: `open_source` reads
+       it. Of an MPO or a HEIC, the first is the photo. Of a PIL image, it is the picture where it stands.
 
     Args:
         source: a path, the bytes of a file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) RGB or
-            (H, W, 4) RGBA of bool, uint8, uint16 or float in [0, 1].
+            (H, W, 4) RGBA of bool, uint8, uint16 or float in [0, 1]. A tensor on the CPU counts as an array.
         max_pixels: larger images are refused before they are decoded.
         at_least_hw: smallest height and width that are needed: a JPEG may then be decoded at a half, a quarter or an
             eighth of its size (rounded up).
+        upright: apply the orientation; False leaves the pixels as they lie in the file.
 
     Returns:
         (H, W, 3) uint8, contiguous; a copy.
@@ -81,14 +101,124 @@ def read_image(
     Raises:
         ImageError: the image is missing, empty, truncated, too large, not an image, or an array of another form.
     """
-    if isinstance(source, np.ndarray):
-        return _array_to_rgb(source, max_pixels)
+    values = read_values(source, max_pixels=max_pixels, at_least_hw=at_least_hw, upright=upright)
+    if values.ndim == 3:
+        return values
+    return grey_to_rgb(to_8_bits(values, shown_range([samples_of(values)], values.dtype)))
+
+
+def read_values(
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    at_least_hw: tuple[int, int] | None = None,
+    upright: bool = True,
+) -> NDArray[Any]:
+    """Read one image as `read_image` does, but leave grey of more than 8 bits as it is.
+
+    Returns:
+        (H, W, 3) uint8; or (H, W) of another type, for `masklet.media.values`.
+    """
     if isinstance(source, Image.Image):
-        return _decode(source, "the PIL image", max_pixels, at_least_hw)
-    if not isinstance(source, str | Path | bytes):
-        raise ImageError(f"an image must be a path, bytes, a PIL image or an array, got {type(source).__name__}")
-    with open_image(source, max_pixels=max_pixels) as image:
-        return _decode(image, _name_of(source), max_pixels, at_least_hw)
+        return _decode(source, "the PIL image", max_pixels, at_least_hw, upright)
+    if isinstance(source, str | Path | bytes):
+        name = _name_of(source)
+        with open_image(source, max_pixels=max_pixels) as image:
+            if holds_several(image, name):
+                raise ImageError(
+                    f"{name} holds several pictures ({image.format}), expected one: masklet track and open_source read "
+                    "them as a video; or save one of them as an image"
+                )
+            return _decode(image, name, max_pixels, at_least_hw, upright)
+    return _array_values(source, max_pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """Facts about an image file that need no decoding."""
+
+    format: str
+    """Of `FORMATS`."""
+    has_several: bool
+    """The file is an animation, or has several pages."""
+
+
+def image_header(path: str | Path) -> ImageHeader | None:
+    """Return the header of an image file; None if the file is not in a format of `FORMATS`, whatever its name.
+
+    Raises:
+        ImageError: it is such a file, but damaged or too large.
+    """
+    try:
+        image = open_image(path)
+    except NotAnImageError:
+        return None
+    with image:
+        return ImageHeader(str(image.format), holds_several(image, str(path)))
+
+
+def is_still(path: str | Path) -> bool:
+    """Return True for a file that is one picture, False for a video, an animation, a stack, or no picture at all.
+
+    Raises:
+        ImageError: it is a picture, but damaged, too large, or in a format that needs an extra.
+    """
+    header = image_header(path)
+    return header is not None and not header.has_several
+
+
+def holds_several(image: Image.Image, name: str) -> bool:
+    """Return True for an animation, or a TIFF of several pages; previews, and the further views of a phone, are none.
+
+    The image stands at its first picture afterwards.
+
+    Raises:
+        ImageError: the file is damaged.
+    """
+    if image.format in ("MPO", "HEIF") or not getattr(image, "is_animated", False):
+        return False
+    if image.format != "TIFF":
+        return True
+    with decoding(name):
+        try:
+            for page in range(1, 16):
+                image.seek(page)
+                if not is_preview(image):
+                    return True
+        except EOFError:
+            return False
+        finally:
+            image.seek(0)
+    return False
+
+
+def is_preview(page: Image.Image) -> bool:
+    """Return True if a page of a TIFF is a smaller copy of another or its mask."""
+    return bool(getattr(page, "tag_v2", {}).get(_KIND_TAG, 0) & _IS_PREVIEW)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the images of a folder by the suffix of their names, in natural order.
+
+    Raises:
+        ImageError: the folder cannot be read, or holds pictures that would be left out, in formats that are not read.
+    """
+    try:
+        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise ImageError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+    images = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES]
+    stems = {path.stem for path in images}  # cameras write a JPEG next to the raw file
+    unread = sorted(path for path in entries if path.suffix.lower() in UNREAD_SUFFIXES and path.stem not in stems)
+    if unread:
+        raise ImageError(f"{unread[0]} is {unread_format(b'', unread[0].suffix)}, or move it out of the folder")
+    return sorted(images, key=lambda path: natural_key(path.name))
+
+
+def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
+    """Return a sort key by which digits compare as numbers; ties, such as 1.jpg and 01.jpg, are broken by the text."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return tuple(("", int(part), part) if part.isdigit() else (part, -1, part) for part in parts)
 
 
 def open_image(
@@ -104,7 +234,7 @@ def open_image(
         formats: those to accept, of `FORMATS`.
 
     Raises:
-        ImageError: the file is missing, empty, damaged, too large, or in another format.
+        ImageError: the file is missing, empty, damaged or too large. NotAnImageError: it is in another format.
     """
     name = _name_of(source)
     if isinstance(source, bytes):
@@ -135,14 +265,21 @@ def _name_of(source: str | Path | bytes) -> str:
 
 
 def _open_header(file: Path | IO[bytes], name: str, formats: Sequence[str]) -> Image.Image:
-    readers = [form for form in formats if form != "MPO"]  # an MPO begins as a JPEG, whose reader calls that of MPO
+    prefix = _prefix_of(file, name)
+    if "HEIF" in formats and is_heif(prefix):
+        _register_heif(name)
+        readers = ["HEIF"]
+    else:
+        readers = [form for form in formats if form not in ("MPO", "HEIF")]  # the reader of JPEG calls that of MPO
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `check_size` judges the size; no other warning is for the user
-            return Image.open(file, formats=readers)
+            image = Image.open(file, formats=readers)
     except UnidentifiedImageError as error:
-        accepted = "an image in a format that is read" if len(readers) > 1 else "in the expected format"
-        raise ImageError(f"{name} is not {accepted} ({', '.join(formats)}), or its header is damaged") from error
+        reason = unread_format(prefix) if len(formats) > 1 else None
+        accepted = "an image in a format that is read" if len(formats) > 1 else "in the expected format"
+        reason = reason or f"not {accepted} ({', '.join(formats)}), or its header is damaged"
+        raise NotAnImageError(f"{name} is {reason}") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large: {error}; resize it first") from error
     except MemoryError as error:
@@ -152,6 +289,37 @@ def _open_header(file: Path | IO[bytes], name: str, formats: Sequence[str]) -> I
         raise ImageError(reason) from error
     except Exception as error:  # a damaged header: each of Pillow's readers raises its own kind
         raise ImageError(f"{name} is damaged: {error}") from error
+    if _is_raw(image, prefix):
+        image.close()
+        raise NotAnImageError(f"{name} is {unread_format(b'', '.dng')}")
+    return image
+
+
+def _is_raw(image: Image.Image, prefix: bytes) -> bool:
+    """Return True for a camera's raw file in the form of a TIFF, whose first page is a small preview."""
+    return image.format == "TIFF" and (
+        _DNG_TAG in getattr(image, "tag_v2", {}) or is_preview(image) or prefix[8:10] == b"CR"
+    )
+
+
+def _prefix_of(file: Path | IO[bytes], name: str) -> bytes:
+    if not isinstance(file, Path):
+        prefix = file.read(PREFIX_BYTES)
+        file.seek(0)
+        return prefix
+    try:
+        with file.open("rb") as opened:
+            return opened.read(PREFIX_BYTES)
+    except OSError as error:
+        raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+def _register_heif(name: str) -> None:
+    """Let Pillow read HEIC, where the extra is installed."""
+    try:
+        import_module("pillow_heif").register_heif_opener()
+    except ImportError as error:
+        raise ImageError(f'{name} is HEIC: pip install "masklet[heic]", or save it as JPEG') from error
 
 
 @contextmanager
@@ -165,71 +333,101 @@ def decoding(name: str) -> Iterator[None]:
         raise ImageError(f"{name} is truncated or damaged: {error}") from error
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int, at_least_hw: tuple[int, int] | None) -> ByteArray:
+def _decode(
+    image: Image.Image, name: str, max_pixels: int, at_least_hw: tuple[int, int] | None, upright: bool
+) -> NDArray[Any]:
     check_size(image.height, image.width, name, max_pixels)
     with decoding(name):
         if at_least_hw is not None:
             height, width = at_least_hw
-            image.draft(None, (height, width) if is_turned(image) else (width, height))
+            image.draft(None, (height, width) if upright and is_turned(image) else (width, height))
         image.load()
-        return _pil_to_rgb(image)
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1) if upright else 1
+        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            values = np.asarray(image)
+            return np.array(_turned(values, orientation), values.dtype.newbyteorder("="))
+        return _rgb_of(image, orientation)
 
 
-def _pil_to_rgb(image: Image.Image) -> ByteArray:
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _grey_to_rgb(_to_8_bit(np.asarray(image)))
-    if image.has_transparency_data:
-        straight = image.convert("RGBA")
-        page = Image.new("RGBA", straight.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(page, straight)
-    return np.array(image.convert("RGB"))
+def _rgb_of(image: Image.Image, orientation: int) -> ByteArray:
+    """Convert an image to upright RGB over white, in strips."""
+    width, height = image.size
+    upright_size = (width, height) if orientation >= 5 else (height, width)
+    rgb: ByteArray = np.empty((*upright_size, 3), np.uint8)
+    as_stored = _turned(rgb, {6: 8, 8: 6}.get(orientation, orientation))  # of turns and flips, only these two differ
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        if strip.has_transparency_data:
+            straight = (strip.convert("LA") if strip.mode == "La" else strip).convert("RGBA")
+            page = Image.new("RGBA", straight.size, (255, 255, 255, 255))
+            strip = Image.alpha_composite(page, straight)
+        as_stored[top : top + rows] = np.asarray(strip.convert("RGB"))
+    return rgb
 
 
-def _array_to_rgb(array: NDArray[np.generic], max_pixels: int) -> ByteArray:
+def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return a view of pixels (H, W, ...), turned and flipped as an EXIF orientation from 1 to 8 asks."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
+
+
+def _array_values(source: Any, max_pixels: int) -> NDArray[Any]:
+    array = _as_array(source)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or array.size == 0:
-        raise ImageError(f"an image array must be (H, W), (H, W, 3) or (H, W, 4) and not empty, got {array.shape}")
+        hint = ""
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            hint = ": its channels come first, pass image.transpose(1, 2, 0), or image.permute(1, 2, 0) of a tensor"
+        expected = "(H, W), (H, W, 3) or (H, W, 4) and not empty"
+        raise ImageError(f"an image array must be {expected}, got {array.shape}{hint}")
     check_size(array.shape[0], array.shape[1], "the image array", max_pixels)
+    if array.dtype == np.uint16 and array.ndim == 2:
+        return np.array(array)
     if array.dtype == np.bool_:
         values = array.astype(np.uint8) * np.uint8(255)
     elif array.dtype == np.uint8:
         values = array.astype(np.uint8)
     elif array.dtype == np.uint16:
-        values = _scaled(array, 0, 65535)
+        values = to_8_bits(array, (0, 65535))
     elif np.issubdtype(array.dtype, np.floating):
-        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise ImageError("a float image must be finite and in [0, 1]: scale it, or convert it to uint8 first")
-        values = _scaled(array, 0, 1)
+        _check_floats(array)
+        values = to_8_bits(array, (0, 1))
     else:
         raise ImageError(f"an image array must be bool, uint8, uint16 or float in [0, 1], got {array.dtype}")
     if values.ndim == 2:
-        return _grey_to_rgb(values)
+        return grey_to_rgb(values)
     if values.shape[2] == 4:
-        return _pil_to_rgb(Image.fromarray(values, "RGBA"))
+        return _rgb_of(Image.fromarray(values, "RGBA"), 1)
     return np.ascontiguousarray(values)
 
 
-def _to_8_bit(values: NDArray[np.generic]) -> ByteArray:
-    """Scale grey of more than 8 bits; see c) of `read_image`."""
-    as_floats = values.astype(np.float64)
-    finite = as_floats[np.isfinite(as_floats)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if np.issubdtype(values.dtype, np.integer):
-        low, high = (0.0, 65535.0) if low >= 0 and high <= 65535 else (low, high)
-    elif low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    return _scaled(np.nan_to_num(as_floats, nan=low, posinf=high, neginf=low), low, high)
+def _as_array(source: Any) -> NDArray[Any]:
+    """Return an array, or something that numpy takes for one, such as a tensor."""
+    if not hasattr(source, "__array__") or np.ndim(source) == 0:
+        raise ImageError(f"an image must be a path, bytes, a PIL image or an array, got {type(source).__name__}")
+    try:
+        return np.asarray(source)
+    except Exception as error:  # torch has a type of error for each reason
+        raise ImageError(f"the image cannot be read as an array: {error}") from error
 
 
-def _scaled(values: NDArray[np.generic], low: float, high: float) -> ByteArray:
-    span = high - low or 1.0
-    scaled: ByteArray = np.rint((values.astype(np.float32) - low) * (255.0 / span)).clip(0, 255).astype(np.uint8)
-    return scaled
+def _check_floats(array: NDArray[Any]) -> None:
+    """Refuse float images whose white is not 1."""
+    if not np.isfinite(array).all():
+        raise ImageError("a float image must be finite and in [0, 1], and it holds NaN or infinity: replace them first")
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > 1:
+        remedy = "pass image.astype(np.uint8)" if low >= 0 and 1 < high <= 255 else "scale it first"
+        raise ImageError(f"a float image must be in [0, 1], and its values run from {low:g} to {high:g}: {remedy}")
 
 
-def _grey_to_rgb(grey: ByteArray) -> ByteArray:
+def grey_to_rgb(grey: ByteArray) -> ByteArray:
+    """Return (H, W, 3) with three equal channels."""
     return np.repeat(grey[:, :, None], 3, axis=2)
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from masklet.errors import ImageError, VideoError
 from masklet.media.base import DEFAULT_FPS, BaseSource, VideoInfo
-from masklet.media.images import read_image
+from masklet.media.images import grey_to_rgb, read_values
+from masklet.media.values import Range, samples_of, shown_range, to_8_bits
 from masklet.records import ByteArray, Frame
 
 
@@ -56,6 +57,7 @@ class IteratorSource(_ForwardSource):
             first = next(iterator)
         except StopIteration:
             raise VideoError(f"{name} is empty: it has no frame") from None
+        self._range: Range | None = None
         rgb = self._image(first, 0, name)
         self._images: Iterator[Any] = itertools.chain([rgb], iterator)
         self._info = VideoInfo(name=name, size_hw=rgb.shape[:2], fps=fps, num_frames=None)
@@ -83,12 +85,16 @@ class IteratorSource(_ForwardSource):
                 )
             yield Frame(index, rgb, index / self._info.fps)
 
-    @staticmethod
-    def _image(image: Any, index: int, name: str) -> ByteArray:
+    def _image(self, image: Any, index: int, name: str) -> ByteArray:
         try:
-            return read_image(image)
+            values = read_values(image)
         except ImageError as error:
             raise VideoError(f"frame {index} of {name}: {error}", frame_index=index) from error
+        if values.ndim == 3:
+            return values
+        if self._range is None:  # the later frames are not known yet
+            self._range = shown_range([samples_of(values)], values.dtype)
+        return grey_to_rgb(to_8_bits(values, self._range))
 
 
 class _LiveSource(_ForwardSource):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from masklet.errors import VideoError
 from masklet.media.base import DEFAULT_FPS, VolumeInfo
-from masklet.media.volume import VolumeSource, Window, needed
+from masklet.media.values import Window
+from masklet.media.volume import VolumeSource, needed
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
 

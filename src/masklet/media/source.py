@@ -5,7 +5,6 @@ Every source yields upright RGB frames with their number and time, and knows not
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import ImageError, VideoError
-from masklet.media.base import DEFAULT_FPS, BaseSource, FrameSource, StillSource, VideoInfo, VolumeInfo
+from masklet.media.animation import ANIMATIONS, AnimationSource
+from masklet.media.base import DEFAULT_FPS, BaseSource, FrameSource, VideoInfo, VolumeInfo
 from masklet.media.dicom import DICOM_SUFFIXES, DicomSource, holds_dicom, is_dicom
-from masklet.media.images import IMAGE_SUFFIXES, read_image
+from masklet.media.images import IMAGE_SUFFIXES, ImageHeader, image_files, image_header, read_image, read_values
 from masklet.media.live import CameraSource, IteratorSource, StreamSource
 from masklet.media.nifti import NIFTI_SUFFIXES, NiftiSource
 from masklet.media.tiff import TIFF_SUFFIXES, TiffStackSource
+from masklet.media.values import Window
 from masklet.media.video_file import VideoFileSource
-from masklet.media.volume import Window
+from masklet.media.volume import VolumeSource
 from masklet.records import ByteArray
 
 __all__ = [
@@ -51,16 +52,16 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window
     """Open any source of frames.
 
     a) a folder: its images in natural order of their names, or without images the DICOM series in it; b) a stack of
-    slices: a TIFF, a DICOM file, a NIfTI volume; c) any other file that FFmpeg reads; d) an http(s) address of a
-    file; e) an address of a live stream (rtsp, rtmp, srt, udp, HLS); f) an int, or its digits when no file has that
-    name: a camera; g) a (T, H, W, 3) array or a list of images; h) any other iterable of images, forward once; i) a
-    source, returned as it is.
+    slices: a TIFF, a DICOM file, a NIfTI volume; c) an animation, or an image as one frame; d) any other file that
+    FFmpeg reads; e) an http(s) address of a file; f) an address of a live stream (rtsp, rtmp, srt, udp, HLS); g) an
+    int, or its digits when no file has that name: a camera; h) a (T, H, W, 3) array or a list of images; i) any other
+    iterable of images, forward once; j) a source, returned as it is.
 
     Args:
         source: see above. Images are anything that `read_image` takes.
         fps: frames per second of folders, stacks, arrays and iterators.
-        window: (center, width) of the values to show of a stack of more than 8 bits; see
-            `masklet.media.volume`. Ignored for other sources.
+        window: (center, width) of the values to show of slices or images of more than 8 bits; see
+            `masklet.media.values`. Other sources are refused.
 
     Raises:
         VideoError: the source is missing, empty, not a video, or of another type.
@@ -73,13 +74,16 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window
         if "://" in text:
             return _open_address(text, fps, window)
         if text.isdigit() and not Path(source).exists():
+            _refuse_window(window, f"camera {text}")
             return CameraSource(int(text))
         return _open_path(Path(source), fps, window)
     if isinstance(source, int) and not isinstance(source, bool):
+        _refuse_window(window, f"camera {source}")
         return CameraSource(source)
     if isinstance(source, np.ndarray | list | tuple):
-        return ArraySource(source, fps=fps)
+        return ArraySource(source, fps=fps, window=window)
     if isinstance(source, Iterable):
+        _refuse_window(window, "the iterator")
         return IteratorSource(source, fps=fps)
     raise VideoError(
         f"a video must be a path, a folder, a camera number, an address or images, got {type(source).__name__}"
@@ -88,9 +92,9 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window
 
 def _open_path(path: Path, fps: float, window: Window | None) -> FrameSource:
     if path.is_dir():
-        if not image_files(path) and holds_dicom(path):
+        if not _images_in(path) and holds_dicom(path):
             return DicomSource(path, fps=fps, window=window)
-        return FolderSource(path, fps=fps)
+        return FolderSource(path, fps=fps, window=window)
     name = path.name.lower()
     if name.endswith(NIFTI_SUFFIXES):
         return NiftiSource(path, fps=fps, window=window)
@@ -98,12 +102,45 @@ def _open_path(path: Path, fps: float, window: Window | None) -> FrameSource:
         return TiffStackSource(path, fps=fps, window=window)
     if name.endswith(DICOM_SUFFIXES) or is_dicom(path):
         return DicomSource(path, fps=fps, window=window)
+    header = _header_of(path)
+    if header is not None and header.format == "TIFF":
+        return TiffStackSource(path, fps=fps, window=window)
+    if header is not None and not header.has_several:
+        return ArraySource([path], fps=fps, window=window, name=str(path))
+    _refuse_window(window, str(path))
+    if header is not None and header.format in ANIMATIONS:
+        return AnimationSource(path)
     return VideoFileSource(path)
+
+
+def _header_of(path: Path) -> ImageHeader | None:
+    """Return the header of an image file, whatever its name; None for a file that FFmpeg should try."""
+    if not path.is_file() or not path.stat().st_size:
+        return None  # a pattern such as img_%03d.png, or an error that opening reports
+    try:
+        return image_header(path)
+    except ImageError as error:
+        raise VideoError(str(error)) from error
+
+
+def _images_in(folder: Path) -> list[Path]:
+    try:
+        return image_files(folder)
+    except ImageError as error:
+        raise VideoError(str(error)) from error
+
+
+def _refuse_window(window: Window | None, name: str) -> None:
+    if window is not None:
+        raise VideoError(
+            f"{name} has 8 bits per value: a window (--window) is for slices and images of more; leave it out"
+        )
 
 
 def _open_address(url: str, fps: float, window: Window | None) -> FrameSource:
     if url.startswith("file://"):
         return _open_path(Path(url2pathname(urlsplit(url).path)), fps, window)
+    _refuse_window(window, url)
     if not url.startswith(("http://", "https://")):
         return StreamSource(url)
     source = VideoFileSource(url)
@@ -113,28 +150,33 @@ def _open_address(url: str, fps: float, window: Window | None) -> FrameSource:
     return source
 
 
-class FolderSource(StillSource):
+class FolderSource(VolumeSource):
     """A folder of images, one per frame, in natural order: 2.jpg before 10.jpg."""
 
-    def __init__(self, folder: str | Path, *, fps: float = DEFAULT_FPS) -> None:
+    def __init__(self, folder: str | Path, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> None:
         """List the folder and read the first image.
 
         Raises:
-            VideoError: the folder is missing, or has no images.
+            VideoError: the folder is missing, has no images, or has pictures in formats that are not read.
         """
         folder = Path(folder)
-        self.files = image_files(folder)
+        self.files = _images_in(folder)
         """(F,) paths of the images."""
         if not self.files:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
             count = sum(1 for _ in folder.iterdir())
             raise VideoError(f"{folder} holds no images ({kinds}) among its {count} entries")
-        super().__init__(str(folder), len(self.files), fps)
+        super().__init__(str(folder), len(self.files), fps, window, "", None)
 
-    def _image(self, index: int) -> ByteArray:
-        return self._small_image(index, None)
+    def _values(self, index: int) -> NDArray[Any]:
+        try:
+            return read_values(self.files[index])
+        except ImageError as error:
+            raise VideoError(str(error), frame_index=index) from error
 
-    def _small_image(self, index: int, size_hw: tuple[int, int] | None) -> ByteArray:
+    def _small_image(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        if self._range is not None:
+            return self._image(index)
         try:
             return read_image(self.files[index], at_least_hw=size_hw)
         except ImageError as error:
@@ -144,11 +186,16 @@ class FolderSource(StillSource):
         return str(self.files[index])
 
 
-class ArraySource(StillSource):
+class ArraySource(VolumeSource):
     """Images in memory: a (T, H, W, 3) array, or a sequence of anything that `read_image` takes."""
 
     def __init__(
-        self, images: NDArray[np.generic] | Sequence[Any], *, fps: float = DEFAULT_FPS, name: str = "the array"
+        self,
+        images: NDArray[np.generic] | Sequence[Any],
+        *,
+        fps: float = DEFAULT_FPS,
+        window: Window | None = None,
+        name: str = "the array",
     ) -> None:
         """Read the first image.
 
@@ -156,16 +203,22 @@ class ArraySource(StillSource):
             VideoError: there are no images, or the first is not an image.
         """
         if isinstance(images, np.ndarray) and images.ndim != 4:
-            raise VideoError(f"a video array must be (T, H, W, 3), got {images.shape}: for one image use a Segmenter")
+            hint = "for one image use a Segmenter; for grey frames (T, H, W) pass list(array)"
+            raise VideoError(f"a video array must be (T, H, W, 3), got {images.shape}: {hint}")
         if len(images) == 0:
             raise VideoError(f"{name} is empty: it has no frame")
         self._images = images
-        super().__init__(name, len(images), fps)
+        super().__init__(name, len(images), fps, window, "", None)
 
-    def _image(self, index: int) -> ByteArray:
-        return self._small_image(index, None)
+    def _values(self, index: int) -> NDArray[Any]:
+        try:
+            return read_values(self._images[index])
+        except ImageError as error:
+            raise VideoError(f"{self._label(index)}: {error}", frame_index=index) from error
 
-    def _small_image(self, index: int, size_hw: tuple[int, int] | None) -> ByteArray:
+    def _small_image(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
+        if self._range is not None:
+            return self._image(index)
         try:
             return read_image(self._images[index], at_least_hw=size_hw)
         except ImageError as error:
@@ -173,23 +226,3 @@ class ArraySource(StillSource):
 
     def _label(self, index: int) -> str:
         return f"frame {index}"
-
-
-def image_files(folder: Path) -> list[Path]:
-    """List the images of a folder by the suffix of their names, in natural order.
-
-    Raises:
-        VideoError: the folder cannot be read.
-    """
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        raise VideoError(f"cannot read the folder {folder}: {error.strerror or error}") from error
-    names = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
-    return sorted(names, key=lambda path: natural_key(path.name))
-
-
-def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
-    """Return a sort key by which digits compare as numbers; ties, such as 1.jpg and 01.jpg, are broken by the text."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return tuple(("", int(part), part) if part.isdigit() else (part, -1, part) for part in parts)

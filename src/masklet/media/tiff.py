@@ -14,8 +14,9 @@ from PIL import Image
 
 from masklet.errors import ImageError, VideoError
 from masklet.media.base import DEFAULT_FPS, VolumeInfo
-from masklet.media.images import check_size, decoding, open_image, read_image
-from masklet.media.volume import VolumeSource, Window
+from masklet.media.images import check_size, decoding, is_preview, open_image, read_values
+from masklet.media.values import Window
+from masklet.media.volume import VolumeSource
 from masklet.records import Frame
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -43,7 +44,8 @@ class TiffStackSource(VolumeSource):
         except ImageError as error:
             raise VideoError(str(error)) from error
         try:
-            count = self._count_pages()
+            self._pages = self._find_pages()
+            count = len(self._pages)
             self._file.seek(0)  # the first page describes the stack
             description = str(self._file.tag_v2.get(270, ""))  # type: ignore[attr-defined]
             self._check_description(description, count)
@@ -60,18 +62,20 @@ class TiffStackSource(VolumeSource):
             self._file.close()
             raise
 
-    def _count_pages(self) -> int:
-        """Count the readable pages: each holds the position of the next, which is wrong in a truncated file."""
-        count = 1
+    def _find_pages(self) -> list[int]:
+        """Find the pages that are not previews: each holds the position of the next, wrong in a truncated file."""
+        pages, page = [0], 1
         try:
             while True:
-                self._file.seek(count)
-                count += 1
+                self._file.seek(page)
+                if not is_preview(self._file):
+                    pages.append(page)
+                page += 1
         except EOFError:
-            return count
-        except Exception:  # as above
+            return pages
+        except Exception:  # Pillow's readers raise exceptions of all kinds
             self._is_cut = True
-            return count
+            return pages
 
     def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
         yield from super()._read(start, stop, step)
@@ -100,12 +104,10 @@ class TiffStackSource(VolumeSource):
         with self._lock:
             try:
                 with decoding(self._label(index)):
-                    self._file.seek(index)
+                    self._file.seek(self._pages[index])
                 self._check_page(index)
                 with decoding(self._label(index)):
-                    if self._file.mode in ("I", "F") or self._file.mode.startswith("I;16"):
-                        return np.array(self._file)
-                    return read_image(self._file.copy())
+                    return read_values(self._file)
             except ImageError as error:
                 raise VideoError(str(error), frame_index=index) from error
 

@@ -1,10 +1,8 @@
-"""Stacks of slices as videos, one frame per slice: the common part of TIFF, DICOM and NIfTI.
+"""Pictures of one source that share a range of values: slices of a TIFF, DICOM or NIfTI, images of a folder or a list.
 
-Slices of 8 bits stay as they are. All other values are mapped to 8 bits by one range, the same for the whole stack, so
-that brightness never jumps from slice to slice: a) the caller's window; b) that of the file (DICOM: Window
-Center and Width of the middle slice; NIfTI: `cal_min`, `cal_max`); c) from the 0.5th to the 99.5th percentile of
-sixteen slices spread over the stack. So 12 bits in a 16-bit file have the right brightness; for the full range of 16
-bits pass the window (32768, 65536). NIfTI does not state what was measured: for CT pass a window.
+Pictures of 8 bits stay as they are. All other values are mapped to 8 bits by one range for the whole source, chosen by
+the rule of `masklet.media.values` from sixteen pictures spread over it. NIfTI does not state what was measured: for CT
+pass a window.
 """
 
 from __future__ import annotations
@@ -18,17 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import EngineError, ImageError, VideoError
+from masklet.errors import EngineError, VideoError
 from masklet.media.base import StillSource, VolumeInfo
-from masklet.media.images import read_image
+from masklet.media.images import grey_to_rgb
+from masklet.media.values import Range, Window, samples_of, shown_range, to_8_bits
 from masklet.records import ByteArray
-
-Window = tuple[float, float]
-"""(center, width) in the units of the stack, such as Hounsfield units for CT."""
 
 
 class VolumeSource(StillSource):
-    """Maps values to 8 bits; a subclass reads them."""
+    """Maps values to 8 bits; a subclass reads them and sees that no picture is too large."""
 
     _is_inverted = False
     """True if the lowest value is white, as on X-ray film."""
@@ -36,10 +32,14 @@ class VolumeSource(StillSource):
     def __init__(
         self, name: str, count: int, fps: float, window: Window | None, codec: str, volume: VolumeInfo | None
     ) -> None:
-        self._range: tuple[float, float] | None = None
+        self._range: Range | None = None
         first = self._values(0)
         if first.dtype != np.uint8:
-            self._range = _checked_window(window) if window else (self._own_range() or self._percentiles(count))
+            self._range = _checked_window(window) if window else (self._own_range() or self._sampled_range(count))
+        elif window is not None:
+            raise VideoError(
+                f"{name} has 8 bits per value: a window (--window) is for slices and images of more; leave it out"
+            )
         if volume is not None:
             volume = replace(volume, value_range=self._range)
         super().__init__(name, count, fps, codec=codec, volume=volume)
@@ -52,35 +52,35 @@ class VolumeSource(StillSource):
             VideoError: the slice cannot be read.
         """
 
-    def _own_range(self) -> tuple[float, float] | None:
+    def _own_range(self) -> Range | None:
         """Return the values that the file declares as black and white, or None."""
         return None
 
-    def _percentiles(self, count: int) -> tuple[float, float]:
-        indices = sorted({round(part) for part in np.linspace(0, count - 1, min(16, count))})
-        samples = []
-        for index in indices:
-            with suppress(VideoError):  # damaged slices are reported when they are shown
-                values = self._values(index).ravel()[::7]
-                samples.append(values[np.isfinite(values)])
-        values = np.concatenate(samples).astype(np.float64)
-        if not values.size:
-            return 0.0, 1.0
-        low, high = np.percentile(values, (0.5, 99.5)).tolist()
-        return (low, high) if high > low else (float(values.min()), float(values.max()))
+    def _sampled_range(self, count: int) -> Range:
+        samples, dtype = [], np.dtype(np.uint8)
+        for index in sorted({round(part) for part in np.linspace(0, count - 1, min(16, count))}):
+            with suppress(VideoError):  # damaged pictures are reported when they are shown
+                values = self._values(index)
+                if values.dtype != np.uint8:
+                    samples.append(samples_of(values))
+                    dtype = values.dtype
+        return shown_range(samples, dtype)
 
     def _image(self, index: int) -> ByteArray:
         values = self._values(index)
-        if values.dtype != np.uint8:
-            assert self._range is not None
-            low, high = self._range
-            scaled = (values.astype(np.float32) - low) * (255 / ((high - low) or 1.0))
-            values = np.rint(np.nan_to_num(scaled, nan=0.0)).clip(0, 255).astype(np.uint8)
+        if (values.dtype == np.uint8) != (self._range is None):
+            bits = 8 * values.dtype.itemsize
+            raise VideoError(
+                f"{self._label(index)} has {bits} bits per value, the first picture {'8' if bits > 8 else 'more'}: "
+                "all must have one depth",
+                frame_index=index,
+            )
+        if self._range is not None:
+            values = to_8_bits(values, self._range)
             values = 255 - values if self._is_inverted else values
-        try:
-            return read_image(values)
-        except ImageError as error:
-            raise VideoError(f"{self._label(index)}: {error}", frame_index=index) from error
+        if values.ndim == 2:
+            return grey_to_rgb(values)
+        return np.ascontiguousarray(values)
 
 
 def needed(module: str, extra: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from masklet.media.source import natural_key
+from masklet.media.images import natural_key
 from masklet.server.database import AssetRow, MediumRow, ProjectRow, SummaryRow, new_id, now
 from masklet.server.errors import ApiError
 from masklet.server.studio import StudioState

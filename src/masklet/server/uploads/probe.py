@@ -16,10 +16,10 @@ import av
 import cv2
 from PIL import Image
 
-from masklet.errors import ImageError, MaskletError
+from masklet.errors import MaskletError
 from masklet.media.base import made_smaller
 from masklet.media.dicom import DICOM_SUFFIXES
-from masklet.media.images import IMAGE_SUFFIXES, decoding, open_image, read_image
+from masklet.media.images import IMAGE_SUFFIXES, image_header, read_image
 from masklet.media.nifti import NIFTI_SUFFIXES
 from masklet.media.source import open_source
 from masklet.media.tiff import TIFF_SUFFIXES
@@ -88,13 +88,10 @@ def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Pr
 
 
 def _is_still(path: Path) -> bool:
-    if path.is_dir() or path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES)):
+    if not path.is_file() or path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES)):
         return False
-    try:
-        with open_image(path) as image, decoding(str(path)):
-            return getattr(image, "n_frames", 1) == 1 or image.format not in ("GIF", "PNG", "TIFF")
-    except ImageError:
-        return path.suffix in IMAGE_SUFFIXES - VIDEO_SUFFIXES  # `read_image` gives the reason
+    header = image_header(path)
+    return header is not None and not header.has_several
 
 
 def _still(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
