@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import VideoError
+from masklet.media.base import made_smaller
+from masklet.media.images import read_image
 from masklet.media.source import ArraySource, FolderSource, IteratorSource, VideoFileSource, open_source
 from tests.media.clips import MakeClip, number_of, numbered_frame
 
@@ -149,3 +151,91 @@ def test_files_and_sources(make_clip: MakeClip) -> None:
 def test_invalid_sources_are_explained(source: object, reason: str) -> None:
     with pytest.raises(VideoError, match=reason):
         open_source(source)  # type: ignore[arg-type]
+
+
+def grey_16(index: int) -> NDArray[np.uint16]:
+    """A frame as microscopes write it: few of the values of 16 bits, and all of them needed."""
+    return (800 + np.arange(48 * 64).reshape(48, 64) % 150 + index).astype(np.uint16)
+
+
+def test_frames_of_16_bits_are_shown_alike_from_every_kind_of_source(tmp_path: Path) -> None:
+    frames = [grey_16(index) for index in range(6)]
+    (tmp_path / "frames").mkdir()
+    for index, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"frames/{index}.png")
+    stack = [Image.fromarray(frame) for frame in frames]
+    stack[0].save(tmp_path / "stack.tif", save_all=True, append_images=stack[1:])
+    with open_source(tmp_path / "stack.tif") as source:
+        expected = [frame.rgb for frame in source.frames()]
+    assert len(np.unique(expected)) > 100
+    files = sorted((tmp_path / "frames").iterdir())
+    for other in (tmp_path / "frames", frames, files, stack):
+        with open_source(other) as source:  # type: ignore[arg-type]
+            assert all((frame.rgb == expected[frame.index]).all() for frame in source.frames())
+            assert (source.frame(5).rgb == expected[5]).all()
+            assert np.abs(source.picture(5, (24, 32)).astype(int) - made_smaller(expected[5], (24, 32))).max() <= 1
+
+
+def test_a_window_applies_to_a_folder_as_to_a_stack(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    Image.fromarray(grey_16(0)).save(tmp_path / "frames/0.png")
+    Image.fromarray(grey_16(0)).save(tmp_path / "stack.tif")
+    for path in (tmp_path / "frames", tmp_path / "stack.tif", tmp_path / "frames/0.png"):
+        with open_source(path, window=(850, 100)) as source:
+            rgb = source.frame(0).rgb
+            assert (rgb[0, 0] == 0).all()
+            assert abs(int(rgb[0, 50, 0]) - 128) <= 1
+            assert (rgb[1, 60] == 255).all()
+
+
+def test_a_window_is_refused_where_it_has_no_meaning(tmp_path: Path, make_clip: MakeClip) -> None:
+    folder = folder_of(tmp_path / "frames", ["0.png"])
+    several = [Image.new("RGB", (8, 6), color) for color in ("red", "blue")]
+    several[0].save(tmp_path / "a.webp", save_all=True, append_images=several[1:])
+    several[0].save(tmp_path / "a.tif", save_all=True, append_images=several[1:])
+    sources = [
+        folder,
+        folder / "0.png",
+        tmp_path / "a.webp",
+        tmp_path / "a.tif",
+        make_clip("a.mp4"),
+        video(),
+        iter(video()),
+    ]
+    for source in [*sources, "rtsp://127.0.0.1:1/a", "http://127.0.0.1:1/a.mp4", 7]:
+        with pytest.raises(VideoError, match=r"has 8 bits per value: a window .*leave it out"):
+            open_source(source, window=(40, 400))  # type: ignore[arg-type]
+
+
+def test_frames_of_two_depths_are_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", ["0.png", "2.png"])
+    Image.fromarray(grey_16(0)).save(folder / "1.png")
+    with open_source(folder) as source, pytest.raises(VideoError, match=r"1\.png has 16 bits .* one depth"):
+        source.frame(1)
+    (folder / "0.png").unlink()
+    with open_source(folder) as source, pytest.raises(VideoError, match=r"2\.png has 8 bits .* one depth"):
+        source.frame(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("b.jxl", "JPEG XL"), ("b.CR2", "raw file"), ("b.psd", "Photoshop"), ("b.exr", "OpenEXR")]
+)
+def test_no_picture_of_a_folder_is_left_out_silently(name: str, reason: str, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", ["a.png", "c.png"])
+    (folder / name).write_bytes(b"?")
+    with pytest.raises(VideoError, match=rf"{name} is .*{reason}.*which is not an image in a format that is read"):
+        open_source(folder)
+    Image.fromarray(numbered_frame(1)).save(folder / "b.png")  # as cameras write a JPEG next to the raw file
+    with open_source(folder) as source:
+        assert source.info.num_frames == 3
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.png", "photo.bmp", "photo.mp4"])
+def test_an_image_is_a_video_of_one_frame_with_the_pixels_of_the_image(name: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(numbered_frame(5)).save(tmp_path / "photo.jpg", exif=exif)
+    path = (tmp_path / "photo.jpg").rename(tmp_path / name)
+    with open_source(path) as source:
+        assert [(frame.rgb == read_image(path)).all() for frame in source.frames()] == [True]
+        assert source.info.size_hw == (64, 48)

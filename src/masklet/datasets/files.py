@@ -12,7 +12,7 @@ import numpy as np
 
 from masklet.datasets.records import MAX_OBJECT_ID, VOID, IndexedLabels, Labels, MaskLabels
 from masklet.errors import DataError, ImageError
-from masklet.media.images import IMAGE_SUFFIXES, decode_jpeg, decoding, is_turned, open_image, read_image
+from masklet.media.images import IMAGE_SUFFIXES, decode_jpeg, decoding, image_files, is_turned, open_image, read_image
 from masklet.records import BoolArray, ByteArray
 
 MASK_SUFFIXES = frozenset({".png"})
@@ -143,6 +143,10 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: there is none, or two have one name.
     """
+    try:
+        image_files(folder)  # names pictures in formats that are not read, which would be left out
+    except ImageError as error:
+        raise DataError(str(error), "cannot be read") from error
     images = _by_stem(folder, IMAGE_SUFFIXES)
     if not images:
         raise DataError(f"{folder} holds no images: expected files of type {', '.join(sorted(IMAGE_SUFFIXES))}")

@@ -24,14 +24,21 @@ from PIL import Image, UnidentifiedImageError
 
 from masklet.errors import ImageError, OutputError
 from masklet.masks.indexed_png import indexed_png
-from masklet.media.unread_formats import HEIF_SUFFIXES, PREFIX_BYTES, UNREAD_SUFFIXES, is_heif, unread_format
+from masklet.media.unread_formats import (
+    HEIF_SUFFIXES,
+    PREFIX_BYTES,
+    UNREAD_SUFFIXES,
+    is_heif,
+    other_kind,
+    unread_picture,
+)
 from masklet.media.values import samples_of, shown_range, to_8_bits
 from masklet.output import atomic_path, naming_errors
 from masklet.records import BoolArray, ByteArray
 
 
 class NotAnImageError(ImageError):
-    """A file in a format outside `FORMATS`."""
+    """A file that is not a picture in any format that is known."""
 
 
 FORMATS = {
@@ -143,14 +150,14 @@ class ImageHeader:
     """The file is an animation, or has several pages."""
 
 
-def image_header(path: str | Path) -> ImageHeader | None:
-    """Return the header of an image file; None if the file is not in a format of `FORMATS`, whatever its name.
+def image_header(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> ImageHeader | None:
+    """Return the header of an image file; None if the file is not a picture, whatever its name.
 
     Raises:
-        ImageError: it is such a file, but damaged or too large.
+        ImageError: it is a picture, but damaged, too large, or in a format that is not read.
     """
     try:
-        image = open_image(path)
+        image = open_image(path, max_pixels=max_pixels)
     except NotAnImageError:
         return None
     with image:
@@ -161,7 +168,7 @@ def is_still(path: str | Path) -> bool:
     """Return True for a file that is one picture, False for a video, an animation, a stack, or no picture at all.
 
     Raises:
-        ImageError: it is a picture, but damaged, too large, or in a format that needs an extra.
+        ImageError: as `image_header`.
     """
     header = image_header(path)
     return header is not None and not header.has_several
@@ -211,7 +218,7 @@ def image_files(folder: Path) -> list[Path]:
     stems = {path.stem for path in images}  # cameras write a JPEG next to the raw file
     unread = sorted(path for path in entries if path.suffix.lower() in UNREAD_SUFFIXES and path.stem not in stems)
     if unread:
-        raise ImageError(f"{unread[0]} is {unread_format(b'', unread[0].suffix)}, or move it out of the folder")
+        raise ImageError(f"{unread[0]} is {unread_picture(b'', unread[0].suffix)}, or move it out of the folder")
     return sorted(images, key=lambda path: natural_key(path.name))
 
 
@@ -234,7 +241,8 @@ def open_image(
         formats: those to accept, of `FORMATS`.
 
     Raises:
-        ImageError: the file is missing, empty, damaged or too large. NotAnImageError: it is in another format.
+        ImageError: the file is missing, empty, damaged, too large, or in a picture format that is not read.
+        NotAnImageError: it is not a picture.
     """
     name = _name_of(source)
     if isinstance(source, bytes):
@@ -276,10 +284,12 @@ def _open_header(file: Path | IO[bytes], name: str, formats: Sequence[str]) -> I
             warnings.simplefilter("ignore")  # `check_size` judges the size; no other warning is for the user
             image = Image.open(file, formats=readers)
     except UnidentifiedImageError as error:
-        reason = unread_format(prefix) if len(formats) > 1 else None
-        accepted = "an image in a format that is read" if len(formats) > 1 else "in the expected format"
-        reason = reason or f"not {accepted} ({', '.join(formats)}), or its header is damaged"
-        raise NotAnImageError(f"{name} is {reason}") from error
+        if picture := unread_picture(prefix, file.suffix if isinstance(file, Path) else ""):
+            raise ImageError(f"{name} is {picture}") from error
+        if kind := other_kind(prefix):
+            raise NotAnImageError(f"{name} is {kind}, not an image: masklet track and open_source read it") from error
+        accepted = "an image in a format that is read" if len(formats) == len(FORMATS) else "in the expected format"
+        raise NotAnImageError(f"{name} is not {accepted} ({', '.join(formats)}), or its header is damaged") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large: {error}; resize it first") from error
     except MemoryError as error:
@@ -291,7 +301,7 @@ def _open_header(file: Path | IO[bytes], name: str, formats: Sequence[str]) -> I
         raise ImageError(f"{name} is damaged: {error}") from error
     if _is_raw(image, prefix):
         image.close()
-        raise NotAnImageError(f"{name} is {unread_format(b'', '.dng')}")
+        raise ImageError(f"{name} is {unread_picture(b'', '.dng')}")
     return image
 
 

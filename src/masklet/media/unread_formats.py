@@ -8,10 +8,10 @@ from __future__ import annotations
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 """Read with the extra `heic`."""
 
-_RAW = (".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw")
-_CONVERT = "convert it to PNG or JPEG"
+RAW = "a camera's raw file"
+_RAW_SUFFIXES = (".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw")
 
-UNREAD_SUFFIXES = dict.fromkeys(_RAW, "a camera's raw file") | {
+UNREAD_SUFFIXES = dict.fromkeys(_RAW_SUFFIXES, RAW) | {
     ".jxl": "JPEG XL",
     ".jp2": "JPEG 2000",
     ".j2k": "JPEG 2000",
@@ -50,14 +50,16 @@ _MAGIC = (
     (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
     (0, b"%PDF", "PDF"),
     (0, b"<svg", "SVG"),
-    (0, b"<?xml", "XML"),
     (0, b"\0\0\1\0", "an icon"),
-    (8, b"CR\x02\0", "a camera's raw file"),
-    (0, b"FUJIFILMCCD-RAW", "a camera's raw file"),
-    (0, b"IIRO", "a camera's raw file"),
-    (0, b"IIRS", "a camera's raw file"),
-    (0, b"IIU\0", "a camera's raw file"),
-    (4, b"ftypcrx ", "a camera's raw file"),
+    (8, b"CR\x02\0", RAW),
+    (0, b"FUJIFILMCCD-RAW", RAW),
+    (0, b"IIRO", RAW),
+    (0, b"IIRS", RAW),
+    (0, b"IIU\0", RAW),
+    (4, b"ftypcrx ", RAW),
+)
+
+_OTHER_MAGIC = (
     (128, b"DICM", "DICOM"),
     (0, b"\x1a\x45\xdf\xa3", "a video"),
     (8, b"AVI ", "a video"),
@@ -81,13 +83,24 @@ def is_heif(prefix: bytes) -> bool:
     return brands[0] in _HEIF_BRANDS
 
 
-def unread_format(prefix: bytes, suffix: str = "") -> str | None:
-    """Describe a format that is not read, and what to do, by how the file begins or else by its suffix; else None."""
-    name = next((name for place, magic, name in _MAGIC if prefix[place : place + len(magic)] == magic), None)
-    name = name or UNREAD_SUFFIXES.get(suffix.lower())
+def unread_picture(prefix: bytes, suffix: str = "") -> str | None:
+    """Describe a picture format that is not read, and what to do; None for all other files.
+
+    Args:
+        prefix: how the file begins; empty to go by the suffix alone.
+        suffix: of its name, for formats that cannot be told by how they begin.
+    """
+    name = _match(prefix, _MAGIC) or UNREAD_SUFFIXES.get(suffix.lower())
     if name is None:
         return None
-    if name in ("DICOM", "a video"):
-        return f"{name}, not an image: masklet track and open_source read it"
-    remedy = "develop it to JPEG or TIFF" if name in ("a camera's raw file",) else _CONVERT
+    remedy = "develop it to JPEG or TIFF" if name == RAW else "convert it to PNG or JPEG"
     return f"{name}, which is not an image in a format that is read: {remedy}"
+
+
+def other_kind(prefix: bytes) -> str | None:
+    """Name the kind of a file that is not a picture but can be read as a video: DICOM or a video; else None."""
+    return _match(prefix, _OTHER_MAGIC)
+
+
+def _match(prefix: bytes, table: tuple[tuple[int, bytes, str], ...]) -> str | None:
+    return next((name for place, magic, name in table if prefix[place : place + len(magic)] == magic), None)

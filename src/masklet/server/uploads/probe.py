@@ -19,7 +19,7 @@ from PIL import Image
 from masklet.errors import MaskletError
 from masklet.media.base import made_smaller
 from masklet.media.dicom import DICOM_SUFFIXES
-from masklet.media.images import IMAGE_SUFFIXES, image_header, read_image
+from masklet.media.images import IMAGE_SUFFIXES, ImageHeader, image_header, read_image
 from masklet.media.nifti import NIFTI_SUFFIXES
 from masklet.media.source import open_source
 from masklet.media.tiff import TIFF_SUFFIXES
@@ -79,7 +79,13 @@ def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Pr
     if path.is_file() and path.stat().st_size == 0:
         raise RejectedUpload("the file is empty: 0 bytes came")
     try:
-        probed, rgb = _still(path, limits) if _is_still(path) else _moving(path, limits)
+        header = _image_header(path, limits)
+        if header is not None and not header.has_several:
+            probed, rgb = _still(path, limits)
+        else:
+            if header is None or header.format in ("GIF", "PNG"):
+                _check_container(path)  # FFmpeg will read it
+            probed, rgb = _moving(path, limits)
     except MaskletError as error:
         raise RejectedUpload(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
     if thumbnail is not None:
@@ -87,11 +93,10 @@ def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Pr
     return probed
 
 
-def _is_still(path: Path) -> bool:
+def _image_header(path: Path, limits: dict[str, Any]) -> ImageHeader | None:
     if not path.is_file() or path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES)):
-        return False
-    header = image_header(path)
-    return header is not None and not header.has_several
+        return None
+    return image_header(path, max_pixels=int(limits["max_pixels"]))
 
 
 def _still(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
@@ -101,8 +106,6 @@ def _still(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
 
 
 def _moving(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
-    if path.is_file() and not path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *TIFF_SUFFIXES)):
-        _check_container(path)
     with open_source(path) as source:
         info = source.info
         height, width = info.size_hw
@@ -125,6 +128,8 @@ def _check(unit: str, value: float, limit: float, calculation: str = "") -> None
 
 
 def _check_container(path: Path) -> None:
+    if not path.is_file() or path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *TIFF_SUFFIXES)):
+        return
     try:
         options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
         with av.open(f"file:{path}", mode="r", options=options) as container:
