@@ -25,7 +25,7 @@ def test_a_full_disk_ends_jobs_and_not_the_queue(
     database = Database(f"sqlite:///{tmp_path / 'studio.db'}")
     user = database.user_named("anna")
     with database.session() as session:
-        project = ProjectRow(user_id=user.id, name="Birds", classes=[])
+        project = ProjectRow(user_id=user.id, name="Birds")
         session.add(project)
     jobs, go_on = Jobs(database, Limits()), threading.Event()
 

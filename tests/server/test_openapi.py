@@ -47,7 +47,17 @@ class Studio:
         job = self.page.post(f"/api/v1/media/{clip}/track", json={}).json()["id"]
         self.page.events(job)
         asset = self.page.post(f"/api/v1/projects/{project}/assets", files={"file": ("a.png", png(1))}).json()["id"]
-        return {"pid": project, "mid": clip, "oid": one, "i": 1, "jid": job, "aid": asset, "file": "decode.onnx"}
+        class_id = self.page.post(f"/api/v1/projects/{project}/classes", json={"name": "duck"}).json()["id"]
+        return {
+            "pid": project,
+            "cid": class_id,
+            "mid": clip,
+            "oid": one,
+            "i": 1,
+            "jid": job,
+            "aid": asset,
+            "file": "decode.onnx",
+        }
 
 
 def kept_open(app: Any) -> Any:

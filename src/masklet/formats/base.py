@@ -6,7 +6,7 @@ tracker runs (`open_streams`). A format with `open_stream` supports both: an exp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -35,6 +35,8 @@ class ExportJob(Generic[O]):
     options: O
     classes: list[str] = field(default_factory=list)
     """Class names; the first has number 0 in YOLO and 1 in COCO. Classes that appear later are appended."""
+    class_colors: Mapping[str, str] = field(default_factory=dict)
+    """Colours of classes as "#rrggbb", by name; some or all may be missing."""
     is_live: bool = False
     """True while tracking: frames come one by one, and after an error the frames so far are kept."""
     progress: Progress | None = None

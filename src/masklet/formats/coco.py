@@ -119,7 +119,11 @@ class CocoStream(BaseStream):
         while block := images.read(1 << 20):
             annotations.write(block)
         # Classes come last: while tracking, objects of new classes may appear until the end.
-        categories = [{"id": number, "name": name} for number, name in enumerate(self._job.classes, start=1)]
+        colors = self._job.class_colors
+        categories = [
+            {"id": number, "name": name} | ({"color": colors[name]} if name in colors else {})
+            for number, name in enumerate(self._job.classes, start=1)
+        ]
         annotations.write(f'\n],\n"categories": {json.dumps(categories)}}}\n')
 
 

@@ -20,6 +20,7 @@ def export_masks(
     options: Mapping[str, Any] | None = None,
     *,
     classes: Sequence[str] = (),
+    class_colors: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Exported:
@@ -32,6 +33,7 @@ def export_masks(
             exist. It appears when complete.
         options: see the format's schema.
         classes: the first classes, in this order, even if no object has them; others follow in order of appearance.
+        class_colors: colours of classes as "#rrggbb", by name, for formats that have a place for them.
         progress: called after each frame; the name is that of its medium.
         cancelled: called before each frame; if it returns True, the export stops and nothing is left behind.
 
@@ -49,7 +51,15 @@ def export_masks(
         accepted = " that was accepted" if media[0].masklets.only_accepted else ""
         raise DataError(f"there is nothing to export: no object has a mask{accepted}")
     categories = [info.category for medium in media for info in medium.masklets.objects]
-    job = ExportJob(media, out, settings, list(dict.fromkeys([*classes, *categories])), False, progress, cancelled)
+    job = ExportJob(
+        media,
+        out,
+        settings,
+        list(dict.fromkeys([*classes, *categories])),
+        class_colors or {},
+        progress=progress,
+        cancelled=cancelled,
+    )
     format_.run(job)
     return Exported(out, len(media), job.num_frames, job.num_masks, job.noted())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +16,7 @@ from masklet.datasets.sav import LABEL_STEP
 from masklet.errors import ConfigError, DataError, MaskletError
 from masklet.formats.pngs import OBJECTS_NAME
 from masklet.formats.unpacking import DEFAULT_LIMITS, Files, ImportLimits, unpacked
+from masklet.masks.drawing import Color
 from masklet.masks.rle import decode_rle
 from masklet.records import BoolArray
 from masklet.tracking.mask_rows import given_row
@@ -41,6 +42,10 @@ class Imported:
     """One line for each mask that could not be used, with the reason."""
     format: str
     """Id of the format, one of `IMPORT_FORMATS`."""
+    classes: Mapping[str, Color | None] = field(default_factory=dict)
+    """Colours of all classes that the files list, by name, in the files' order; None if they have no colour."""
+    has_ids: bool = True
+    """False if the files do not number the objects: then the ids are only an order."""
 
 
 @dataclass(slots=True)
@@ -55,8 +60,12 @@ class _Reading:
     objects: dict[int, ObjectInfo] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     num_masks: int = 0
+    classes: dict[str, Color | None] = field(default_factory=dict)
+    has_ids: bool = True
 
-    def add(self, frame_index: int, object_id: int, mask: BoolArray, where: str) -> None:
+    def add(
+        self, frame_index: int, object_id: int, mask: BoolArray, where: str, scores: Mapping[str, Any] | None = None
+    ) -> None:
         height, width = self.size_hw
         if mask.shape != self.size_hw:
             self.skip(f"{where}: the mask is {mask.shape[1]} x {mask.shape[0]}, the medium {width} x {height}")
@@ -65,7 +74,7 @@ class _Reading:
         elif self.num_masks >= self.max_masks:
             raise DataError(f"more than {self.max_masks:,} masks: import them in parts")
         elif mask.any():
-            self.store.write([given_row(frame_index, object_id, mask)])
+            self.store.write([given_row(frame_index, object_id, mask, **(scores or {}))])
             self.objects.setdefault(object_id, ObjectInfo(object_id))
             self.num_masks += 1
 
@@ -119,7 +128,17 @@ def import_masks(
         reason = f": {reading.skipped[0]}" if reading.skipped else ""
         raise DataError(f"no mask fits this medium{reason}")
     objects = tuple(reading.objects[object_id] for object_id in sorted(reading.objects))
-    return Imported(Masklets(reading.store, objects), reading.num_masks, tuple(reading.skipped), read_format)
+    for info in objects:
+        if info.class_name:
+            reading.classes.setdefault(info.class_name, None)
+    return Imported(
+        Masklets(reading.store, objects),
+        reading.num_masks,
+        tuple(reading.skipped),
+        read_format,
+        reading.classes,
+        reading.has_ids,
+    )
 
 
 def _read_document(documents: Sequence[Path], reading: _Reading, format: str) -> str:
@@ -144,8 +163,9 @@ def _read_coco(document: Any, name: str, reading: _Reading) -> None:
         for record in document.get("categories", [])
         if isinstance(record, dict) and "id" in record
     }
+    reading.classes = _coco_classes(document, categories)
     frames = _frames_of(images, reading)
-    numbers = _numbers(document)
+    numbers, reading.has_ids = _numbers(document)
     for annotation in field_of(document, "annotations", list, name):
         where = f"{name}, annotation {annotation.get('id', '?') if isinstance(annotation, dict) else '?'}"
         frame_index = frames.get(field_of(annotation, "image_id", (int, str), where))
@@ -162,9 +182,37 @@ def _read_coco(document: Any, name: str, reading: _Reading) -> None:
         object_id = numbers[id(annotation)]
         category = categories.get(annotation.get("category_id", -1), "")
         class_name = "" if category == DEFAULT_CLASS else category
-        reading.add(frame_index, object_id, mask, where)
+        reading.add(frame_index, object_id, mask, where, _scores_of(annotation))
         if object_id in reading.objects:
             reading.objects[object_id] = ObjectInfo(object_id, str(annotation.get("name") or ""), class_name)
+
+
+def _coco_classes(document: Any, categories: Mapping[Any, str]) -> dict[str, Color | None]:
+    """Return the colours of the classes of a COCO file by name, in the order of their ids."""
+    colors: dict[str, Color | None] = {}
+    for record in document.get("categories", []):
+        if isinstance(record, dict) and "id" in record:
+            try:
+                colors[record["id"]] = parse_color(record.get("color", ""))
+            except ConfigError:
+                colors[record["id"]] = None  # no colour, or one of another tool's form
+    ids = sorted(categories, key=lambda key: (not isinstance(key, int), key if isinstance(key, int) else 0))
+    return {categories[key]: colors[key] for key in ids if categories[key] not in ("", DEFAULT_CLASS)}
+
+
+def _scores_of(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scores of an annotation and whether a user has accepted it, for `given_row`.
+
+    Scores are numbers from 0 to 1; others, such as percentages, are ignored.
+    """
+    attributes = annotation.get("attributes")
+    fields = {**(attributes if isinstance(attributes, dict) else {}), **annotation}
+    scores: dict[str, Any] = {"accepted": fields.get("accepted") is True}
+    for name, source in (("iou_prediction", "score"), ("confidence", "confidence")):
+        value = fields.get(source)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+            scores[name] = float(value)
+    return scores
 
 
 def _mask_of(segmentation: Any, size_hw: tuple[int, int], where: str) -> BoolArray:
@@ -202,19 +250,23 @@ def _as_indices(numbers: Sequence[int | None], num_frames: int) -> list[int] | N
     return [number - first for number in present]
 
 
-def _numbers(document: Any) -> dict[int, int]:
-    """Return object ids by `id()` of the annotation: those of the file, else numbered in order on each image."""
+def _numbers(document: Any) -> tuple[dict[int, int], bool]:
+    """Return object ids by `id()` of the annotation: those of the file, else numbered in order on each image.
+
+    Returns:
+        The ids, and whether they are those of the file.
+    """
     annotations = [record for record in document["annotations"] if isinstance(record, dict)]
     for key in ("object_id", "track_id", "instance_id"):
         if annotations and all(isinstance(record.get(key), int) and record[key] >= 0 for record in annotations):
             shift = 1 if any(record[key] == 0 for record in annotations) else 0
-            return {id(record): record[key] + shift for record in annotations}
+            return {id(record): record[key] + shift for record in annotations}, True
     counts: dict[Any, int] = {}
     numbers = {}
     for record in annotations:
         image_id = record.get("image_id")
         counts[image_id] = numbers[id(record)] = counts.get(image_id, 0) + 1
-    return numbers
+    return numbers, False
 
 
 def _read_sav(document: Any, name: str, reading: _Reading) -> None:

@@ -19,6 +19,7 @@ from masklet.api import Model
 from masklet.errors import EngineError, MaskletError
 from masklet.server import schemas
 from masklet.server.budgets import Budgets
+from masklet.server.classes import finish_class_changes
 from masklet.server.errors import ApiError, as_api_error
 from masklet.server.openapi import about_api, api_router
 from masklet.server.security import Guard, error_response
@@ -72,6 +73,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
             "memory; give --model weights of a video model"
         )
     studio = StudioState(settings, model)
+    finish_class_changes(studio)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

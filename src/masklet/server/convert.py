@@ -37,8 +37,12 @@ def project_info(project: database.ProjectRow, summary: ProjectSummary) -> schem
             num_in_trash=summary.num_in_trash,
         ),
         thumbnail_url=None if summary.first_medium is None else thumbnail_url(summary.first_medium),
-        classes=project.classes,
+        classes=[class_info(row) for row in project.classes],
     )
+
+
+def class_info(row: database.ClassRow) -> schemas.ClassInfo:
+    return schemas.ClassInfo(id=row.id, name=row.name, color=row.color, key=row.key)
 
 
 def thumbnail_url(media_id: str) -> str:

@@ -10,12 +10,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, String, create_engine, event, select
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint, create_engine, event, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 from sqlalchemy.types import DateTime, TypeDecorator
 
 from masklet.errors import ConfigError, OutputError
+from masklet.server.migrations import upgrade
 
 ID_LENGTH = 16
 
@@ -43,7 +44,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's form)
+    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON}  # noqa: RUF012 (SQLAlchemy's form)
 
 
 class UserRow(Base):
@@ -85,12 +86,47 @@ class ProjectRow(Base):
     id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True, default=new_id)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(200))
-    classes: Mapped[list[str]] = mapped_column(default=list)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     media: Mapped[list[MediumRow]] = relationship(
         back_populates="project", cascade="all, delete-orphan", order_by="MediumRow.position"
     )
+    classes: Mapped[list[ClassRow]] = relationship(
+        cascade="all, delete-orphan", order_by="ClassRow.position", passive_deletes=True, lazy="selectin"
+    )
+
+
+class ClassRow(Base):
+    """A class of a project's objects, which refer to it by its name."""
+
+    __tablename__ = "classes"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True, default=new_id)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    position: Mapped[int]
+    """Place in the list, from 0; exports number the classes in this order."""
+    name: Mapped[str] = mapped_column(String(200))
+    color: Mapped[str] = mapped_column(String(7))
+    """#rrggbb"""
+    key: Mapped[str | None] = mapped_column(String(1))
+    """The hot key that gives an object this class."""
+
+
+class ClassChangeRow(Base):
+    """A class that has been renamed, merged or deleted while objects of some media still have its old name.
+
+    The row is written together with the change of the list, and removed when all media have been changed: a server that
+    was stopped in between finishes at its next start.
+    """
+
+    __tablename__ = "class_changes"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    old_name: Mapped[str] = mapped_column(String(200))
+    new_name: Mapped[str] = mapped_column(String(200))
+    """Empty if the class has been deleted."""
 
 
 class MediumRow(Base):
@@ -208,7 +244,7 @@ class JobRow(Base):
 
 
 class Database:
-    """Opens a database, and creates missing tables.
+    """Opens a database, creates missing tables, and brings those of earlier versions up to date.
 
     Raises:
         ConfigError: the address is not valid, or its driver is not installed.
@@ -232,6 +268,7 @@ class Database:
             event.listen(self._engine, "connect", _prepare_sqlite)
         try:
             Base.metadata.create_all(self._engine)
+            upgrade(self._engine)
         except SQLAlchemyError as error:
             raise OutputError(f"cannot open the database {url}: {error}") from error
         self._session = sessionmaker(self._engine, expire_on_commit=False)

@@ -225,7 +225,7 @@ def class_counts(session: Session, project: ProjectRow) -> list[schemas.ClassCou
         .order_by(ClassCountRow.class_name)
     )
     found = {name: (media, int(objects)) for name, media, objects in session.execute(counts)}
-    names = dict.fromkeys([*project.classes, *found])
+    names = dict.fromkeys([*(row.name for row in project.classes), *found])
     return [
         schemas.ClassCount(name=name, num_media=found.get(name, (0, 0))[0], num_objects=found.get(name, (0, 0))[1])
         for name in names

@@ -121,8 +121,8 @@ class ExportWork:
     options: Mapping[str, Any]
     stem: str
     """The file's name without its suffix."""
-    classes: Sequence[str]
-    """The project's class names, in order."""
+    class_colors: Mapping[str, str]
+    """The project's classes in order, with their colours as "#rrggbb"."""
     is_project: bool
     object_ids: Sequence[int] | None = None
     only_accepted: bool = False
@@ -137,7 +137,8 @@ class ExportWork:
                 media,
                 out,
                 self.options,
-                classes=self.classes,
+                classes=list(self.class_colors),
+                class_colors=self.class_colors,
                 progress=job.progress,
                 cancelled=job.cancelled.is_set,
             )

@@ -8,10 +8,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 from typing_extensions import Self
 
 from masklet.prompts import TYPED_FIELDS
+from masklet.server.hot_keys import HOT_KEYS
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 Point = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
@@ -24,6 +25,17 @@ MAX_PROMPT_VALUES = 200
 """Points of a prompt."""
 ObjectIds = Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+ClassName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    Field(description="Without spaces around."),
+]
+ClassText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200),
+    Field(description="A class that the project lacks is added to its list; an empty text means no class."),
+]
+HotKey = Annotated[str, Field(pattern=f"^[{HOT_KEYS}]$", description="A digit or a letter.", examples=["1"])]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$", description="Red, green and blue.", examples=["#4f8cff"])]
 FrameNumber = Annotated[int, Field(ge=0, le=2**31)]
 MediumKind = Literal["image", "video"]
@@ -109,12 +121,47 @@ class LoginRequest(Schema):
 
 class ProjectCreate(Schema):
     name: Name = Field(examples=["Birds"])
-    classes: list[Name] = Field(default_factory=list, max_length=1000, description="Class names to choose from.")
+    classes: list[ClassName] = Field(
+        default_factory=list, max_length=1000, description="Names of classes; they get colours and hot keys."
+    )
 
 
 class ProjectChange(Schema):
     name: Name | None = None
-    classes: list[Name] | None = Field(default=None, max_length=1000)
+
+
+class ClassCreate(Schema):
+    name: ClassName = Field(examples=["duck"])
+    color: Color | None = Field(default=None, description="By default one that the list has least.")
+    key: HotKey | None = Field(default=None, description="By default the first free digit.")
+
+
+class ClassChange(Schema):
+    name: ClassName | None = Field(default=None, description="All objects of the class get the new name.")
+    color: Color | None = None
+    key: HotKey | Literal[""] | None = Field(
+        default=None, description="A hot key; another class that has it loses it. An empty text removes the key."
+    )
+    position: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None, description="Place in the list, from 0. Exports number the classes in this order."
+    )
+
+
+class ClassMerge(Schema):
+    into: str = Field(max_length=16, description="Id of the class that the objects get.")
+
+
+class ClassInfo(Schema):
+    """A class of a project's objects."""
+
+    id: str
+    name: str
+    color: str
+    key: str | None = Field(description="The hot key that gives the selected objects this class in the studio.")
+
+
+class ClassList(Schema):
+    classes: list[ClassInfo]
 
 
 class MediaByState(Schema):
@@ -150,7 +197,7 @@ class ProjectInfo(Schema):
     num_media: int
     progress: ProjectProgress
     thumbnail_url: str | None
-    classes: list[str]
+    classes: list[ClassInfo] = Field(description="In the order in which exports number them, from 1 in COCO.")
 
 
 class ProjectClasses(Schema):
@@ -227,13 +274,13 @@ class MediumChange(Schema):
 
 class ObjectCreate(Schema):
     name: Name | None = None
-    class_name: str | None = Field(default=None, max_length=200)
+    class_name: ClassText | None = None
     color: Color | None = None
 
 
 class ObjectChange(Schema):
     name: Name | None = None
-    class_name: str | None = Field(default=None, max_length=200)
+    class_name: ClassText | None = None
     color: Color | None = None
     locked: bool | None = Field(default=None, description="Neither prompts nor tracking change a locked object.")
     hidden: bool | None = None
@@ -249,6 +296,18 @@ class SegmentObject(Schema):
     locked: bool
     hidden: bool
     prompted_frames: list[int]
+
+
+class ObjectsChange(Schema):
+    ids: ObjectIds = Field(min_length=1)
+    class_name: ClassText | None = None
+    color: Color | None = None
+    locked: bool | None = None
+    hidden: bool | None = None
+
+
+class ObjectsDelete(Schema):
+    ids: ObjectIds = Field(min_length=1)
 
 
 class ObjectList(Schema):

@@ -30,7 +30,7 @@ def test_undo_and_redo_cover_all_changes(store: AnnotationStore) -> None:
     assert [step.title for step in iter(store.undo, None)] == ["Prompt", "Track", "New object"]
     assert (store.marks(), store.prompts(), store.objects()) == ([], [], [])
     assert store.history() == (None, "New object")
-    assert store.new_object_id() == 2  # an undone object can be restored
+    assert store.new_object_id() == 1  # a new object ends the chance to redo: the number is free
     assert [step.title for step in iter(store.redo, None)] == ["New object", "Track", "Prompt"]
     again = (store.marks(), store.prompts(), store.stale_ranges())
     assert str(again) == str(after)

@@ -62,11 +62,46 @@ export interface components {
             iou_prediction: number;
             rle: components["schemas"]["Rle"];
         };
+        ClassChange: {
+            color?: string | null;
+            /** @description A hot key; another class that has it loses it. An empty text removes the key. */
+            key?: string | "" | null;
+            /** @description All objects of the class get the new name. */
+            name?: string | null;
+            /** @description Place in the list, from 0. Exports number the classes in this order. */
+            position?: number | null;
+        };
         ClassCount: {
             /** @description The class; "" stands for objects without one. */
             name: string;
             num_media: number;
             num_objects: number;
+        };
+        ClassCreate: {
+            /** @description By default one that the list has least. */
+            color?: string | null;
+            /** @description By default the first free digit. */
+            key?: string | null;
+            /**
+             * @description Without spaces around.
+             * @example duck
+             */
+            name: string;
+        };
+        /** @description A class of a project's objects. */
+        ClassInfo: {
+            color: string;
+            id: string;
+            /** @description The hot key that gives the selected objects this class in the studio. */
+            key: string | null;
+            name: string;
+        };
+        ClassList: {
+            classes: components["schemas"]["ClassInfo"][];
+        };
+        ClassMerge: {
+            /** @description Id of the class that the objects get. */
+            into: string;
         };
         ContainerInfo: {
             description: string;
@@ -401,6 +436,16 @@ export interface components {
             /** @enum {string} */
             status: "present" | "uncertain" | "occluded" | "lost";
         };
+        ObjectsChange: {
+            class_name?: string | null;
+            color?: string | null;
+            hidden?: boolean | null;
+            ids: number[];
+            locked?: boolean | null;
+        };
+        ObjectsDelete: {
+            ids: number[];
+        };
         PreviewRequest: {
             /** @description See `masklet.render.Composition`. */
             composition: {
@@ -409,7 +454,6 @@ export interface components {
             width?: number | null;
         };
         ProjectChange: {
-            classes?: string[] | null;
             name?: string | null;
         };
         ProjectClasses: {
@@ -417,13 +461,14 @@ export interface components {
             classes: components["schemas"]["ClassCount"][];
         };
         ProjectCreate: {
-            /** @description Class names to choose from. */
+            /** @description Names of classes; they get colours and hot keys. */
             classes?: string[];
             /** @example Birds */
             name: string;
         };
         ProjectInfo: {
-            classes: string[];
+            /** @description In the order in which exports number them, from 1 in COCO. */
+            classes: components["schemas"]["ClassInfo"][];
             /** Format: date-time */
             created_at: string;
             id: string;

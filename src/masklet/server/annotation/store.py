@@ -162,9 +162,13 @@ class AnnotationStore(UndoStore):
         return next((row for row in self.objects() if row.object_id == object_id), None)
 
     def new_object_id(self) -> int:
-        """Return an id that is not used by an object, or by a deleted object that undo could restore."""
+        """Return an id that is not used by an object, or by a deleted object that undo could restore.
+
+        An object whose creation has been undone cannot come back once another one is made, so its id is free.
+        """
         ((largest,),) = self._rows(
-            "SELECT max(object_id) FROM (SELECT object_id FROM objects UNION ALL SELECT object_id FROM objects_before)"
+            "SELECT max(object_id) FROM (SELECT object_id FROM objects UNION ALL SELECT object_id FROM objects_before "
+            "WHERE step IN (SELECT step FROM steps WHERE NOT undone))"
         )
         return 1 + (largest or 0)
 
@@ -183,6 +187,19 @@ class AnnotationStore(UndoStore):
         """Delete an object with its prompts and masks."""
         for table in self.tables:
             self._execute(f"DELETE FROM {table.name} WHERE object_id = ?", object_id)
+
+    def rename_class(self, old: str, new: str) -> int:
+        """Rename the class of all objects, in the history too: undo never brings the old name back.
+
+        Returns:
+            The number of objects that have been changed.
+        """
+        with self.transaction():
+            count = self._execute("UPDATE objects SET class_name = ? WHERE class_name = ?", new, old)
+            self._execute("UPDATE objects_before SET class_name = ? WHERE class_name = ?", new, old)
+            if count:
+                self._execute("UPDATE state SET revision = revision + 1")
+        return count
 
     # Prompts.
 
@@ -352,6 +369,11 @@ class AnnotationStore(UndoStore):
         for object_id, index in self._rows("SELECT object_id, frame_index FROM masks WHERE NOT stale"):
             frames.setdefault(object_id, set()).add(index)
         return frames
+
+    def accepted_frames(self, object_id: int) -> set[int]:
+        """Return the frames on which an object's mask is accepted."""
+        rows = self._rows("SELECT frame_index FROM masks WHERE object_id = ? AND accepted", object_id)
+        return {index for (index,) in rows}
 
     def tracked_ids(self) -> set[int]:
         """Return the objects that have been tracked beyond their prompts."""

@@ -6,17 +6,17 @@ An operation is one step of the history, done completely or not at all. `prompte
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from masklet.errors import TrackingError
-from masklet.masks.rle import CocoRle
 from masklet.media.source import FrameSource
-from masklet.prompts import Prompt, PromptFields, mask_document
-from masklet.records import ABSENT_SCORE, PRESENT_SCORE, BoolArray
+from masklet.prompts import Prompt, PromptFields
+from masklet.records import ABSENT_SCORE, BoolArray
 from masklet.server.annotation.history import Step
+from masklet.server.annotation.new_objects import MAX_OBJECT_ID, ImportMode, NewObject, merged_object, unique_name
 from masklet.server.annotation.prompted_tracker import (
     Candidate,
     LocalAnswer,
@@ -25,40 +25,15 @@ from masklet.server.annotation.prompted_tracker import (
 )
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, SavedPrompt
 from masklet.server.annotation.track_plan import runs_over, runs_to_the_missing
+from masklet.server.colors import default_color
 from masklet.server.errors import ConflictError, NotFoundError
 from masklet.server.shared_model import SharedEngine, TurnLock
-from masklet.tracking.mask_rows import MaskRow, given_row
+from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.suggestions import Suggestion, suggest
 from masklet.tracking.tracker import Direction
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-COLORS = (
-    "#4f8cff",
-    "#ff7a59",
-    "#2fbf71",
-    "#c86bff",
-    "#ffc233",
-    "#17b8c4",
-    "#ff5fa2",
-    "#8fbf3f",
-    "#9a7bff",
-    "#e0604c",
-)
-"""Default colours of objects, in order of their ids."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewObject:
-    """An object that comes with its masks: imported or found automatically."""
-
-    name: str
-    masks: Mapping[int, CocoRle]
-    """Masks by frame index; not empty."""
-    class_name: str = ""
-    color: str | None = None
-    iou_prediction: float = 1.0
 
 
 class Workspace:
@@ -105,74 +80,104 @@ class Workspace:
                 object_id,
                 name or f"Object {object_id}",
                 class_name or "",
-                color or _color_of(object_id),
+                color or default_color(object_id - 1),
             )
             with self._operation(f"New object {created.name}", object_id=object_id):
                 self.store.write_object(created)
             return created
 
-    def change_object(self, object_id: int, **changes: Any) -> AnnotatedObject:
-        """Change an object's name, class_name, color, locked or hidden."""
+    def change_objects(self, object_ids: Sequence[int], **changes: Any) -> list[AnnotatedObject]:
+        """Change the name, class_name, color, locked or hidden of objects, in one operation."""
         with self.lock:
-            before = self._object(object_id)
-            after = replace(before, **changes)
+            before = [self._object(object_id) for object_id in dict.fromkeys(object_ids)]
+            after = [replace(row, **changes) for row in before]
             if after != before:
-                words = {"locked": "lock" if after.locked else "unlock", "hidden": "hide" if after.hidden else "show"}
-                what = next((words.get(name, name.replace("_name", "")) for name in changes), "")
-                with self._operation(f"{what.capitalize()} of {before.name}", object_id=object_id):
-                    self.store.write_object(after)
+                words = {
+                    "locked": "Lock" if changes.get("locked") else "Unlock",
+                    "hidden": "Hide" if changes.get("hidden") else "Show",
+                    "class_name": "Class of",
+                    "color": "Colour of",
+                    "name": "Name of",
+                }
+                what = next(words[name] for name in words if name in changes)
+                with self._operation(f"{what} {_names(before)}", object_id=before[0].object_id):
+                    for row in after:
+                        self.store.write_object(row)
             return after
 
-    def delete_object(self, object_id: int) -> None:
+    def rename_class(self, old: str, new: str) -> int:
+        """Rename the class of all objects, see `AnnotationStore.rename_class`."""
         with self.lock:
-            name = self._object(object_id).name
+            return self.store.rename_class(old, new)
+
+    def delete_objects(self, object_ids: Sequence[int]) -> None:
+        """Delete objects with their prompts and masks, in one operation."""
+        with self.lock:
+            rows = [self._object(object_id) for object_id in dict.fromkeys(object_ids)]
             self.check_not_tracking("delete an object")
-            with self._operation(f"Delete {name}", object_id=object_id):
-                self.store.delete_object(object_id)
+            with self._operation(f"Delete {_names(rows)}", object_id=rows[0].object_id):
+                for row in rows:
+                    self.store.delete_object(row.object_id)
             self._prompted.reload()
 
-    def add_objects(self, title: str, new_objects: Sequence[NewObject]) -> list[AnnotatedObject]:
-        """Add objects with masks, in one operation. The first mask of each is its prompt."""
+    def add_objects(
+        self, title: str, new_objects: Sequence[NewObject], mode: ImportMode = "add"
+    ) -> tuple[list[AnnotatedObject], list[str]]:
+        """Add objects with masks, in one operation. The first mask of each is its prompt.
+
+        Args:
+            title: title of the operation.
+            new_objects: the objects.
+            mode: what happens to an object whose number exists. Locked objects and accepted masks never change.
+
+        Returns:
+            The objects that were added or changed; and what was left out, one line each.
+        """
         with self.lock:
             self.check_not_tracking("add objects")
-            self._check_room(len(new_objects))
-            added = []
+            present = {row.object_id: row for row in self.store.objects()}
+            same = [present.get(new.object_id or 0) if mode != "add" else None for new in new_objects]
+            self._check_room(same.count(None))
+            written, left_out = [], []
             with self._operation(title):
-                for new in new_objects:
-                    object_id = self.store.new_object_id()
-                    name = new.name or f"Object {object_id}"
-                    color = new.color or _color_of(object_id)
-                    added.append(AnnotatedObject(object_id, name, new.class_name, color))
-                    self.store.write_object(added[-1])
-                    self._write_masks(object_id, new)
+                for new, before in zip(new_objects, same, strict=True):
+                    if before is not None and before.locked:
+                        left_out.append(f"{before.name} is locked: unlock it to import its masks")
+                        continue
+                    row = self._added_object(new, mode) if before is None else merged_object(before, new, mode)
+                    self.store.write_object(row)
+                    left_out += self._write_masks(row, new, keeps_others=mode == "merge")
+                    written.append(row)
             self._prompted.reload()
-            return added
+            return written, left_out
 
-    def _write_masks(self, object_id: int, new: NewObject) -> None:
-        first = min(new.masks)
-        rows = [
-            given_row(
-                index,
-                object_id,
-                rle,
-                time_s=self._prompted.time_s(index),
-                iou_prediction=new.iou_prediction,
-                prompted=index == first,
-            )
-            for index, rle in sorted(new.masks.items())
-        ]
-        self.store.write(rows[1:])
-        self.store.write_prompt(
-            SavedPrompt(
-                object_id,
-                first,
-                mask_document(new.masks[first]),
-                time_s=self._prompted.time_s(first),
-                rle=new.masks[first],
-                iou_prediction=new.iou_prediction,
-                object_score=PRESENT_SCORE,
-            )
-        )
+    def _added_object(self, new: NewObject, mode: ImportMode) -> AnnotatedObject:
+        rows = self.store.objects()
+        object_id = new.object_id if mode != "add" else None
+        if object_id is None or not 1 <= object_id <= MAX_OBJECT_ID:
+            object_id = self.store.new_object_id()
+        name = unique_name(new.name or f"Object {object_id}", {row.name for row in rows})
+        return AnnotatedObject(object_id, name, new.class_name, new.color or default_color(object_id - 1))
+
+    def _write_masks(self, row: AnnotatedObject, new: NewObject, *, keeps_others: bool) -> list[str]:
+        """Write the masks of a new object, or in place of those that an object has; return what was left out."""
+        object_id = row.object_id
+        accepted = self.store.accepted_frames(object_id)
+        masks = {index: mask for index, mask in sorted(new.masks.items()) if index not in accepted}
+        for index in masks if keeps_others else self.store.prompted_frames().get(object_id, []):
+            self.store.delete_prompt(object_id, index)
+        if not keeps_others:
+            self.store.drop_masks(object_id)
+        for number, (index, mask) in enumerate(masks.items()):
+            time_s = self._prompted.time_s(index)
+            if number > 0 or mask.accepted:
+                self.store.write([mask.as_row(index, object_id, time_s, prompted=number == 0)])
+            elif number == 0:  # an earlier mask would hide the prompt's
+                self.store.drop_masks(object_id, frame_index=index)
+            if number == 0:
+                self.store.write_prompt(mask.as_prompt(index, object_id, time_s))
+        kept = len(new.masks) - len(masks)
+        return [f"{row.name}: {kept} of its masks are accepted here, and stay as they are"] if kept else []
 
     # Prompts.
 
@@ -503,6 +508,6 @@ class Workspace:
             raise ConflictError(f"a medium may have {self.max_objects} objects at most")
 
 
-def _color_of(object_id: int) -> str:
-    """Return the default colour of an object."""
-    return COLORS[(object_id - 1) % len(COLORS)]
+def _names(rows: Sequence[AnnotatedObject]) -> str:
+    """Return the objects for the title of an operation."""
+    return rows[0].name if len(rows) == 1 else f"{len(rows)} objects"

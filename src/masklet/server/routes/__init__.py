@@ -7,6 +7,7 @@ from masklet.server.routes import (
     annotate,
     assets,
     bulk,
+    classes,
     export,
     frames,
     imports,
@@ -19,6 +20,20 @@ from masklet.server.routes import (
 
 ROUTERS = tuple(
     module.router
-    for module in (account, projects, media, bulk, frames, annotate, jobs, export, render, assets, imports, live)
+    for module in (
+        account,
+        projects,
+        classes,
+        media,
+        bulk,
+        frames,
+        annotate,
+        jobs,
+        export,
+        render,
+        assets,
+        imports,
+        live,
+    )
 )
 """Routers in the order of the API's description."""

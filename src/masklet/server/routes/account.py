@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from masklet._version import __version__
 from masklet.engine.hub import EMBEDDED
 from masklet.server import schemas
-from masklet.server.annotation.workspace import COLORS
+from masklet.server.colors import COLORS
 from masklet.server.depends import CurrentStudio
 from masklet.server.errors import ApiError
 from masklet.server.security import COOKIE, address_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Response
@@ -13,6 +13,7 @@ from masklet.prompts import Prompt
 from masklet.server import schemas
 from masklet.server.annotation.history import Step
 from masklet.server.annotation.workspace import Workspace
+from masklet.server.classes import ensure_classes
 from masklet.server.convert import (
     candidate_info,
     frame_info,
@@ -87,6 +88,7 @@ def create_object(
     body: schemas.ObjectCreate, medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.SegmentObject:
     """Create an object without prompts."""
+    ensure_classes(studio, medium.project_id, {body.class_name or "": None})
 
     def create(workspace: Workspace) -> schemas.SegmentObject:
         row = workspace.create_object(name=body.name, class_name=body.class_name, color=body.color)
@@ -100,21 +102,48 @@ def change_object(
     body: schemas.ObjectChange, medium: CurrentMedium, oid: ObjectId, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.SegmentObject:
     """Change an object's name, class or colour; lock, unlock, hide or show it."""
-    changes = {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
+    changes = body.model_dump(exclude_none=True)
+    ensure_classes(studio, medium.project_id, {body.class_name or "": None})
 
     def change(workspace: Workspace) -> schemas.SegmentObject:
-        row = workspace.change_object(oid, **changes)
+        (row,) = workspace.change_objects([oid], **changes)
         return object_info(row, workspace.store.prompted_frames().get(oid, []))
 
     return _once(studio, medium, key, schemas.SegmentObject, change)
 
 
+@router.patch("/media/{mid}/objects")
+def change_objects(
+    body: schemas.ObjectsChange, medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None
+) -> schemas.ObjectList:
+    """Change the class or colour of several objects; lock, unlock, hide or show them: one step to undo."""
+    changes = body.model_dump(exclude_none=True, exclude={"ids"})
+    ensure_classes(studio, medium.project_id, {body.class_name or "": None})
+
+    def change(workspace: Workspace) -> schemas.ObjectList:
+        workspace.change_objects(body.ids, **changes)
+        return schemas.ObjectList(objects=objects_info(workspace.store))
+
+    return _once(studio, medium, key, schemas.ObjectList, change)
+
+
+@router.post("/media/{mid}/objects/delete", status_code=204)
+def delete_objects(
+    body: schemas.ObjectsDelete, medium: CurrentMedium, studio: CurrentStudio, key: IdempotencyKey = None
+) -> Response:
+    """Delete several objects with their prompts and masks: one step to undo."""
+    return _delete(studio, medium, key, body.ids)
+
+
 @router.delete("/media/{mid}/objects/{oid}", status_code=204)
 def delete_object(medium: CurrentMedium, oid: ObjectId, studio: CurrentStudio, key: IdempotencyKey = None) -> Response:
     """Delete an object with its prompts and masks; it can be undone."""
+    return _delete(studio, medium, key, [oid])
 
+
+def _delete(studio: StudioState, medium: MediumRow, key: str | None, object_ids: Sequence[int]) -> Response:
     def delete(workspace: Workspace) -> _NoContent:
-        workspace.delete_object(oid)
+        workspace.delete_objects(object_ids)
         return _NoContent()
 
     _once(studio, medium, key, _NoContent, delete)

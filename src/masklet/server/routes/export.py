@@ -10,6 +10,7 @@ from sqlalchemy import select
 from masklet.formats import FORMATS, IMPORT_FORMATS, Format, find_format
 from masklet.render import CONTAINERS, EFFECTS, Edges
 from masklet.server import schemas
+from masklet.server.classes import class_colors
 from masklet.server.database import MediumRow, ProjectRow, SummaryRow
 from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser
 from masklet.server.errors import ApiError
@@ -52,15 +53,13 @@ def export_medium(
 ) -> schemas.JobInfo:
     """Export the masks of one medium to a file."""
     _check_export(body)
-    with studio.database.session() as session:
-        classes = session.get_one(ProjectRow, medium.project_id).classes
     work = ExportWork(
         studio,
         [medium],
         body.format,
         body.options,
         stem=file_stem(medium.name),
-        classes=classes,
+        class_colors=class_colors(studio, medium.project_id),
         is_project=False,
         object_ids=body.objects,
         only_accepted=body.only_accepted,
@@ -84,7 +83,7 @@ def export_project(
         body.format,
         body.options,
         stem=file_stem(project.name),
-        classes=project.classes,
+        class_colors=class_colors(studio, project.id),
         is_project=True,
         only_accepted=body.only_accepted,
     )

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticCounts, segment_everything
 from masklet.server import schemas
-from masklet.server.annotation.workspace import NewObject
+from masklet.server.annotation.new_objects import GivenMask, NewObject
 from masklet.server.convert import frame_info
 from masklet.server.database import JobRow, MediumRow, UserRow
 from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, Id, check_frame
@@ -95,7 +95,7 @@ def _everything(studio: StudioState, medium: MediumRow, body: schemas.Everything
         studio.engine, rgb, AutomaticConfig.for_engine(studio.engine.info), on_progress=on_progress
     )
     best = sorted(masks, key=lambda mask: mask.iou_prediction, reverse=True)[: body.max_masks]
-    new = [NewObject("", {body.frame_index: mask.rle}, iou_prediction=mask.iou_prediction) for mask in best]
+    new = [NewObject("", {body.frame_index: GivenMask(mask.rle, mask.iou_prediction)}) for mask in best]
     with studio.workspace(medium) as workspace:
         if new:
             workspace.add_objects(f"Find everything: {len(new)} objects", new)

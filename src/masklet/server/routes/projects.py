@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import select
 
 from masklet.server import schemas
+from masklet.server.classes import ensure_classes
 from masklet.server.convert import medium_info, project_info
 from masklet.server.database import AssetRow, MediumRow, ProjectRow
 from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser
 from masklet.server.listing import (
     MediaFilter,
-    ProjectSummary,
     class_counts,
     media_ids,
     media_page,
@@ -43,10 +43,10 @@ def list_projects(user: CurrentUser, studio: CurrentStudio) -> schemas.ProjectLi
 def create_project(body: schemas.ProjectCreate, user: CurrentUser, studio: CurrentStudio) -> schemas.ProjectInfo:
     """Create an empty project."""
     with studio.database.session() as session:
-        project = ProjectRow(user_id=user.id, name=body.name, classes=body.classes)
+        project = ProjectRow(user_id=user.id, name=body.name)
         session.add(project)
-        session.flush()
-        return project_info(project, ProjectSummary())
+    ensure_classes(studio, project.id, dict.fromkeys(body.classes))
+    return _info(studio, studio.project(user, project.id))
 
 
 @router.get("/projects/{pid}")
@@ -57,13 +57,11 @@ def get_project(project: CurrentProject, studio: CurrentStudio) -> schemas.Proje
 
 @router.patch("/projects/{pid}")
 def change_project(body: schemas.ProjectChange, project: CurrentProject, studio: CurrentStudio) -> schemas.ProjectInfo:
-    """Change a project's name or class names."""
+    """Rename a project."""
     with studio.database.session() as session:
         stored = session.get_one(ProjectRow, project.id)
         if body.name is not None:
             stored.name = body.name
-        if body.classes is not None:
-            stored.classes = body.classes
     return _info(studio, stored)
 
 

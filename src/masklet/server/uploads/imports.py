@@ -11,7 +11,7 @@ import cv2
 
 from masklet.errors import ConfigError, DataError, MaskletError, OutputError
 from masklet.masks.rle import CocoRle
-from masklet.server.annotation.workspace import NewObject
+from masklet.server.annotation.new_objects import GivenMask, NewObject
 from masklet.server.processes import LimitedProcesses
 from masklet.server.settings import Limits
 from masklet.server.uploads.ingest import Upload
@@ -26,6 +26,9 @@ MASKS_PER_ANSWER = 1000
 MAX_SKIPPED = 100
 """Largest number of skipped masks that an import lists."""
 
+MAX_CLASSES = 1000
+"""Classes of the files that are kept."""
+
 MAX_NAME = 200
 """Letters of an object's or a class's name that are kept."""
 
@@ -38,6 +41,10 @@ class ReadImport:
     num_masks: int
     skipped: list[str]
     """One line for each of the first masks that could not be used."""
+    classes: dict[str, str | None]
+    """Colours of the classes that the files list, by name."""
+    has_ids: bool
+    """False if the files do not number the objects."""
 
 
 def read_import(
@@ -83,22 +90,26 @@ def read_import(
 def _assembled(documents: list[dict[str, Any]], size_hw: tuple[int, int], num_frames: int) -> ReadImport:
     """Make objects of the answers."""
     objects: dict[int, dict[str, Any]] = {}
-    masks: dict[int, dict[int, CocoRle]] = {}
+    masks: dict[int, dict[int, GivenMask]] = {}
     skipped: list[str] = []
+    classes: dict[str, str | None] = {}
+    has_ids = False
     for document in documents:
         skipped += document.get("skipped", [])
+        classes |= document.get("classes", {})
+        has_ids = has_ids or document.get("has_ids", False)
         for about in document.get("objects", []):
             objects[about["id"]] = about
-        for object_id, frame_index, counts in document.get("masks", []):
+        for object_id, frame_index, counts, *scores in document.get("masks", []):
             if not 0 <= frame_index < num_frames:
                 raise DataError("the files could not be read: a mask has an impossible frame")
-            masks.setdefault(object_id, {})[frame_index] = CocoRle(size=[*size_hw], counts=counts)
+            masks.setdefault(object_id, {})[frame_index] = GivenMask(CocoRle(size=[*size_hw], counts=counts), *scores)
     new = [
-        NewObject(about["name"], masks[object_id], class_name=about["class_name"], color=about["color"])
+        NewObject(about["name"], masks[object_id], about["class_name"], about["color"], object_id)
         for object_id, about in objects.items()
         if object_id in masks
     ]
-    return ReadImport(new, sum(len(of_object) for of_object in masks.values()), skipped)
+    return ReadImport(new, sum(len(of_object) for of_object in masks.values()), skipped, classes, has_ids)
 
 
 def read_files(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -125,18 +136,23 @@ def read_files(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
     except OSError as error:
         yield {"error": {"kind": "disk", "message": f"the files could not be unpacked: {error.strerror or error}"}}
         return
-    yield {"skipped": [line[:500] for line in imported.skipped[:MAX_SKIPPED]]}
+    yield {"skipped": [line[:500] for line in imported.skipped[:MAX_SKIPPED]], "has_ids": imported.has_ids}
+    for name, color in list(imported.classes.items())[:MAX_CLASSES]:
+        yield {"classes": {name.strip()[:MAX_NAME]: None if color is None else color_text(color)}}
     for info in imported.masklets.objects:
         color = None if info.color is None else color_text(info.color)
-        names = {"name": info.name[:MAX_NAME], "class_name": info.class_name[:MAX_NAME]}
+        names = {"name": info.name[:MAX_NAME], "class_name": info.class_name.strip()[:MAX_NAME]}
         yield {"objects": [{"id": info.object_id, "color": color, **names}]}
     yield from _masks_of(imported.masklets)
 
 
 def _masks_of(masklets: Masklets) -> Iterable[dict[str, Any]]:
-    rows: list[tuple[int, int, str]] = []
+    rows: list[tuple[int, int, str, float, float, bool]] = []
     for frame_index in masklets.span():
-        rows += [(row.object_id, frame_index, row.rle["counts"]) for row in masklets.at(frame_index)]
+        rows += [
+            (row.object_id, frame_index, row.rle["counts"], row.iou_prediction, row.confidence, row.accepted)
+            for row in masklets.at(frame_index)
+        ]
         if len(rows) >= MASKS_PER_ANSWER:
             yield {"masks": rows}
             rows = []

@@ -30,7 +30,7 @@ def add_sample(studio: StudioState, folder: Path) -> None:
     with studio.database.session() as session:
         if session.scalar(select(database.ProjectRow).where(database.ProjectRow.user_id == user.id).limit(1)):
             return
-        project = database.ProjectRow(user_id=user.id, name=NAME, classes=[])
+        project = database.ProjectRow(user_id=user.id, name=NAME)
         session.add(project)
     with scratch(studio.settings.data) as tmp:
         files = []

@@ -49,7 +49,7 @@ export function ObjectsPanel() {
         </ul>
       )}
       <datalist id={CLASS_LIST}>
-        {(classes ?? []).map((name) => (
+        {(classes ?? []).map(({ name }) => (
           <option key={name} value={name} />
         ))}
       </datalist>
