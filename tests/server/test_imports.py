@@ -85,7 +85,7 @@ def test_classes_of_the_file_come_in_its_order(page: Page) -> None:
     project = page.new_project()
     clip = page.new_clip(4, project)
     assert send(page, clip, coco(annotation(1, 0, 0))).status_code == 200
-    classes = page.get(f"/api/v1/projects/{project}/classes").json()["classes"]
+    classes = page.get(f"/api/v1/projects/{project}").json()["classes"]
     assert [info["name"] for info in classes] == ["goose", "duck"]  # by their ids; "object" stands for none
     assert classes[1]["color"] == "#123456"
 

@@ -155,7 +155,7 @@ def test_the_project_counts_its_media_frames_and_classes(page: Page) -> None:
     page.post(f"/api/v1/media/{photo}/accept", json={"start": 0, "stop": 1})
     clip = page.new_clip(5, project)
     page.click(clip, page.new_object(clip, class_name="duck"))
-    page.patch(f"/api/v1/projects/{project}", json={"classes": ["goose", "duck"]})
+    page.post(f"/api/v1/projects/{project}/classes", json={"name": "goose"})
     info = page.get(f"/api/v1/projects/{project}").json()
     assert info["progress"] == {
         "media": {"new": 1, "work": 1, "review": 0, "accepted": 1},
@@ -166,8 +166,8 @@ def test_the_project_counts_its_media_frames_and_classes(page: Page) -> None:
     }
     assert page.get("/api/v1/projects").json()["projects"] == [info]
     assert page.get(f"/api/v1/projects/{project}/classes").json()["classes"] == [
-        {"name": "goose", "num_media": 0, "num_objects": 0},
         {"name": "duck", "num_media": 2, "num_objects": 2},
+        {"name": "goose", "num_media": 0, "num_objects": 0},
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 
 from masklet.errors import ConfigError, DataError, MaskletError, OutputError
+from masklet.masks.drawing import Color
 from masklet.masks.rle import CocoRle
 from masklet.server.annotation.new_objects import GivenMask, NewObject
 from masklet.server.processes import LimitedProcesses
@@ -138,12 +139,15 @@ def read_files(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
         return
     yield {"skipped": [line[:500] for line in imported.skipped[:MAX_SKIPPED]], "has_ids": imported.has_ids}
     for name, color in list(imported.classes.items())[:MAX_CLASSES]:
-        yield {"classes": {name.strip()[:MAX_NAME]: None if color is None else color_text(color)}}
+        yield {"classes": {name.strip()[:MAX_NAME]: _text(color)}}
     for info in imported.masklets.objects:
-        color = None if info.color is None else color_text(info.color)
         names = {"name": info.name[:MAX_NAME], "class_name": info.class_name.strip()[:MAX_NAME]}
-        yield {"objects": [{"id": info.object_id, "color": color, **names}]}
+        yield {"objects": [{"id": info.object_id, "color": _text(info.color), **names}]}
     yield from _masks_of(imported.masklets)
+
+
+def _text(color: Color | None) -> str | None:
+    return None if color is None else color_text(color)
 
 
 def _masks_of(masklets: Masklets) -> Iterable[dict[str, Any]]:
