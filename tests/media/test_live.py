@@ -8,7 +8,8 @@ import pytest
 
 from masklet.errors import VideoError
 from masklet.media import live
-from masklet.media.live import CameraSource, StreamSource
+from masklet.media.live import CameraSource
+from masklet.media.stream import StreamSource
 from masklet.records import Frame
 from tests.waiting import wait_until
 

@@ -15,11 +15,6 @@ from tests.media.clips import number_of
 from tests.media.recordings import FPS, NUM_FRAMES, RECIPES, Recordings
 
 
-@pytest.fixture(scope="session")
-def recordings(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Recordings:
-    return Recordings(ffmpeg, tmp_path_factory.mktemp("recordings"))
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_kth_frame_is_the_same_however_it_is_reached(recordings: Recordings, name: str) -> None:
     path = recordings[name]

@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -81,8 +81,9 @@ class VideoInfo:
     """Clockwise rotation that the file asks for, 0, 90, 180 or 270; it has already been applied to the frames."""
     is_live: bool = False
     """True for a camera or a stream: frames that no reader waits for are lost."""
-    path: str | None = None
-    """Path or address that FFmpeg can open again, for the audio; None if there is no such file."""
+    path: str | None = field(default=None, repr=False)
+    """Path or address that FFmpeg can open again, for the audio; None if there is no such file. Never shown: an address
+    may hold a password."""
     start_s: float = 0.0
     """Time of the first frame on the file's own clock, which the audio shares."""
     time_base: Fraction | None = None

@@ -1,16 +1,15 @@
-"""Sources that run forward once: cameras, network streams, and iterators of arrays."""
+"""Sources that run forward once: cameras, iterators of arrays, and the base of all live sources."""
 
 from __future__ import annotations
 
 import itertools
-import queue
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
-import av
 import cv2
 import numpy as np
 
@@ -19,6 +18,8 @@ from masklet.media.base import DEFAULT_FPS, BaseSource, VideoInfo
 from masklet.media.images import grey_to_rgb, read_values
 from masklet.media.values import Range, samples_of, shown_range, to_8_bits
 from masklet.records import ByteArray, Frame
+
+T = TypeVar("T")
 
 
 class _ForwardSource(BaseSource):
@@ -97,64 +98,115 @@ class IteratorSource(_ForwardSource):
         return grey_to_rgb(to_8_bits(values, self._range))
 
 
-class _LiveSource(_ForwardSource):
+class _NewestFrame(Generic[T]):
+    """Hands frames from one thread to another; a frame that nobody has taken is replaced by the next."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._item: tuple[T, float] | None = None
+        self._error: BaseException | None = None
+        self._is_ended = False
+
+    def put(self, item: T, time_s: float) -> None:
+        with self._changed:
+            self._item = (item, time_s)
+            self._changed.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that no more frames come; only the first call counts."""
+        with self._changed:
+            if not self._is_ended:
+                self._is_ended, self._error = True, error
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        with self._changed:
+            self._item = None
+
+    def take(self) -> tuple[T, float] | None:
+        """Wait for the newest frame, and return it with its time; None at the end.
+
+        Raises:
+            BaseException: the error with which the frames ended.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is not None or self._is_ended)
+            item, self._item = self._item, None
+            if item is None and self._error is not None:
+                raise self._error
+            return item
+
+
+class LiveSource(_ForwardSource, Generic[T]):
     """Grabs frames in a thread and yields the newest: a slow reader skips frames instead of falling behind.
 
-    Frames are numbered as yielded; `time_s` is wall-clock time, so skipped frames appear as gaps in time.
+    Frames are numbered as yielded; `time_s` is the time since the first one came, so skipped frames appear as gaps.
     """
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
-        self._newest: queue.Queue[tuple[ByteArray, float] | BaseException | None] = queue.Queue(1)
+        self._newest: _NewestFrame[T] = _NewestFrame()
         self._thread: threading.Thread | None = None
 
-    def _grab(self) -> Iterator[ByteArray]:
-        """Yield upright frames as they arrive, until the stream ends."""
-        raise NotImplementedError
+    @abstractmethod
+    def _grab(self) -> Iterator[T]:
+        """Yield frames as they arrive, until the stream ends."""
 
-    def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
-        if self._thread is None:
+    @abstractmethod
+    def _picture(self, item: T) -> ByteArray:
+        """Return the upright picture of a frame; those of skipped frames are not made."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Close the device or the connection."""
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stopped.is_set():
             self._thread = threading.Thread(target=self._work, name="masklet-live", daemon=True)
             self._thread.start()
+
+    def _read(self, start: int, stop: int | None, step: int) -> Generator[Frame, None, None]:
+        self._start()
         while stop is None or self._next_index < stop:
-            item = self._newest.get()
-            if item is None:
-                self._offer(None)  # wake the next reader
+            if self._stopped.is_set():
                 return
-            if isinstance(item, BaseException):
-                self._offer(item)
-                if isinstance(item, VideoError):
-                    raise item
-                raise VideoError(f"{self.info.name} failed: {item}", frame_index=self._next_index) from item
+            try:
+                item = self._newest.take()
+            except VideoError:
+                raise
+            except Exception as error:
+                raise VideoError(f"{self.info.name} failed: {error}", frame_index=self._next_index) from error
+            if item is None:
+                return
             index = self._next_index
             self._next_index += 1
             if index >= start and (index - start) % step == 0:
-                yield Frame(index, *item)
+                yield Frame(index, self._picture(item[0]), item[1])
 
     def _work(self) -> None:
         start_s: float | None = None
+        frames = self._grab()
         try:
-            for rgb in self._grab():
-                now = time.monotonic()
-                start_s = now if start_s is None else start_s
-                self._offer((rgb, now - start_s))
+            for item in frames:
+                now_s = time.monotonic()
+                start_s = now_s if start_s is None else start_s
+                self._newest.put(item, now_s - start_s)
                 if self._stopped.is_set():
                     break
-            self._offer(None)
+            self._newest.end()
         except BaseException as error:
-            self._offer(error)
-
-    def _offer(self, item: tuple[ByteArray, float] | BaseException | None) -> None:
-        while True:
-            with suppress(queue.Full):
-                return self._newest.put_nowait(item)
-            with suppress(queue.Empty):
-                self._newest.get_nowait()
+            self._newest.end(error)
+        finally:
+            self._release()
 
     def close(self) -> None:
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)  # a driver or a network may hang; the thread is a daemon
+        self._newest.end()  # wakes a reader that is waiting
+        self._newest.clear()
+        if self._thread is None:
+            self._release()
+        else:
+            self._thread.join(timeout=5)  # a driver or a network may hang; the thread then closes it when it wakes up
 
 
 @contextmanager
@@ -169,7 +221,7 @@ def _quiet_opencv() -> Iterator[None]:
         log.setLogLevel(before)
 
 
-class CameraSource(_LiveSource):
+class CameraSource(LiveSource["np.ndarray[Any, Any]"]):
     """A camera of this machine, by its number."""
 
     def __init__(self, index: int = 0) -> None:
@@ -199,69 +251,15 @@ class CameraSource(_LiveSource):
     def info(self) -> VideoInfo:
         return self._info
 
-    def _grab(self) -> Iterator[ByteArray]:
+    def _grab(self) -> Iterator[np.ndarray[Any, Any]]:
         while not self._stopped.is_set():
             is_read, bgr = self._capture.read()
             if not is_read:
                 raise VideoError(f"{self._info.name} stopped giving pictures", frame_index=self._next_index)
-            yield np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+            yield bgr
 
-    def close(self) -> None:
-        super().close()
+    def _picture(self, item: np.ndarray[Any, Any]) -> ByteArray:
+        return np.asarray(cv2.cvtColor(item, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def _release(self) -> None:
         self._capture.release()
-
-
-class StreamSource(_LiveSource):
-    """A live stream from the network: rtsp, rtmp, srt, udp, HLS."""
-
-    def __init__(self, url: str) -> None:
-        """Connect.
-
-        Raises:
-            VideoError: there is no answer within 20 seconds, or no video in the stream.
-        """
-        super().__init__()
-        options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
-        try:
-            self._container = av.open(url, mode="r", options=options, timeout=(20, 20))
-        except av.FFmpegError as error:
-            raise VideoError(f"cannot open the stream {url}: {error.strerror or error}") from error
-        if not self._container.streams.video:
-            self._container.close()
-            raise VideoError(f"{url} has no video stream")
-        self._stream = self._container.streams.video[0]
-        context = self._stream.codec_context
-        self._info = VideoInfo(
-            name=url,
-            size_hw=(context.height, context.width),
-            fps=float(self._stream.average_rate or self._stream.guessed_rate or 25),
-            num_frames=None,
-            codec=context.name,
-            is_live=True,
-        )
-
-    @property
-    def info(self) -> VideoInfo:
-        return self._info
-
-    def _grab(self) -> Iterator[ByteArray]:
-        height, width = self._info.size_hw
-        try:
-            for packet in self._container.demux(self._stream):
-                if self._stopped.is_set():
-                    return
-                try:
-                    decoded = packet.decode()
-                except av.error.InvalidDataError:
-                    continue  # a lost packet; the next key frame repairs the picture
-                for frame in decoded:
-                    yield np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
-        except av.FFmpegError as error:
-            raise VideoError(
-                f"{self._info.name} broke off: {error.strerror or error}", frame_index=self._next_index
-            ) from error
-
-    def close(self) -> None:
-        super().close()
-        if self._thread is None or not self._thread.is_alive():
-            self._container.close()

@@ -19,8 +19,9 @@ from masklet.media.animation import ANIMATIONS, AnimationSource
 from masklet.media.base import DEFAULT_FPS, BaseSource, FrameSource, VideoInfo, VolumeInfo
 from masklet.media.dicom import DICOM_SUFFIXES, DicomSource, holds_dicom, is_dicom
 from masklet.media.images import IMAGE_SUFFIXES, ImageHeader, image_files, image_header, read_image, read_values
-from masklet.media.live import CameraSource, IteratorSource, StreamSource
+from masklet.media.live import CameraSource, IteratorSource
 from masklet.media.nifti import NIFTI_SUFFIXES, NiftiSource
+from masklet.media.stream import StreamSource, has_end, open_stream
 from masklet.media.tiff import TIFF_SUFFIXES, TiffStackSource
 from masklet.media.values import Window
 from masklet.media.video_file import VideoFileSource
@@ -53,7 +54,7 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window
 
     a) a folder: its images in natural order of their names, or without images the DICOM series in it; b) a stack of
     slices: a TIFF, a DICOM file, a NIfTI volume; c) an animation, or an image as one frame; d) any other file that
-    FFmpeg reads; e) an http(s) address of a file; f) an address of a live stream (rtsp, rtmp, srt, udp, HLS); g) an
+    FFmpeg reads; e) an http(s) address of a file; f) an address of a live stream (rtsp, rtmp, udp, HLS); g) an
     int, or its digits when no file has that name: a camera; h) a (T, H, W, 3) array or a list of images; i) any other
     iterable of images, forward once; j) a source, returned as it is.
 
@@ -143,11 +144,11 @@ def _open_address(url: str, fps: float, window: Window | None) -> FrameSource:
     _refuse_window(window, url)
     if not url.startswith(("http://", "https://")):
         return StreamSource(url)
-    source = VideoFileSource(url)
-    if source.info.duration_s is None:  # no end: a camera over HTTP, or live HLS
-        source.close()
-        return StreamSource(url)
-    return source
+    container = open_stream(url)
+    if not has_end(container):  # a camera over HTTP, or live HLS, whose server may accept one connection only
+        return StreamSource(url, container)
+    container.close()
+    return VideoFileSource(url)
 
 
 class FolderSource(VolumeSource):

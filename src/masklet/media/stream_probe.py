@@ -64,13 +64,33 @@ class Orientation:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameFormat:
+    """How the frames of a stream are stored, told by its first one, and how they become pictures."""
+
+    orientation: Orientation
+    colors: ColorConversion
+    stored_hw: tuple[int, int]
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> FrameFormat:
+        return cls(Orientation.of(frame), ColorConversion.of(frame), (frame.height, frame.width))
+
+    @property
+    def upright_hw(self) -> tuple[int, int]:
+        return self.stored_hw[::-1] if self.orientation.transpose else self.stored_hw
+
+    def picture(self, frame: VideoFrame, size_hw: tuple[int, int]) -> ByteArray:
+        """Return a frame upright, (h, w, 3); one of another size is scaled."""
+        return self.orientation.apply(
+            self.colors.to_rgb(frame, size_hw[::-1] if self.orientation.transpose else size_hw)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class StreamProbe:
     """Facts about a video stream that are known after decoding its first frames."""
 
-    orientation: Orientation
-    stored_hw: tuple[int, int]
-    """Size before the frames are made upright."""
-    colors: ColorConversion
+    format: FrameFormat
     is_one_to_one: bool
     """True if each of the first packets is one frame."""
     is_ordered: bool
@@ -103,7 +123,7 @@ class StreamProbe:
         first = start.first
         if first is None:
             raise VideoError(f"{name}: no frame of its {codec_name(stream)} video can be decoded", frame_index=0)
-        orientation = Orientation.of(first)
+        frame_format = FrameFormat.of(first)
         aspect = stream.sample_aspect_ratio or Fraction(1)
         time_base = stream.time_base or Fraction(1, 1000)
         num_unstamped = start.stamps.count(None)
@@ -113,9 +133,7 @@ class StreamProbe:
         steps = np.diff(sorted(decodable))
         is_counted = len(start.outputs) == len(start.stamps)
         return cls(
-            orientation=orientation,
-            stored_hw=(first.height, first.width),
-            colors=ColorConversion.of(first),
+            format=frame_format,
             is_one_to_one=is_counted or start.is_damaged,
             # A palette comes once, before the first frame, so decoding cannot start elsewhere.
             is_ordered=is_ordered and first.format.name != "pal8",
@@ -128,7 +146,7 @@ class StreamProbe:
             codec=codec_name(stream),
             duration_s=_duration_s(container, stream),
             has_audio=bool(container.streams.audio),
-            pixel_aspect=1 / aspect if orientation.transpose else aspect,
+            pixel_aspect=1 / aspect if frame_format.orientation.transpose else aspect,
         )
 
     @property

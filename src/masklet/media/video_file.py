@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from masklet.errors import VideoError
+from masklet.media.address import why_not_open, without_secrets
 from masklet.media.base import BaseSource, VideoInfo
 from masklet.media.stream_probe import StreamProbe, decode, video_stream
 from masklet.media.timeline import FrameTimeline, read_timeline
@@ -30,6 +31,9 @@ from masklet.records import ByteArray, Frame
 
 CHUNK_BYTES = 192 * 2**20
 """Frames decoded at once when running backwards: at least 4, at most 32."""
+
+TIMEOUT_SECONDS = 20.0
+"""Of a server's answers."""
 
 UNREAD_BYTES = 64
 """Bytes that may follow the last packet of a Matroska file, such as the duration of its frame."""
@@ -69,8 +73,10 @@ class VideoFileSource(BaseSource):
         Raises:
             VideoError: the file is missing, empty, not a video, has no video stream, or no frame can be decoded.
         """
-        self._name = str(path)
-        self._is_url = "://" in self._name
+        self._is_url = "://" in str(path)
+        self._name = without_secrets(str(path)) if self._is_url else str(path)
+        # With "file:", FFmpeg does not mistake a name with a colon for an address.
+        self._address = str(path) if self._is_url else f"file:{path}"
         if not self._is_url:
             _check_file(Path(path))
         self._timeline: FrameTimeline | None = None
@@ -197,27 +203,24 @@ class VideoFileSource(BaseSource):
 
     @property
     def _chunk_frames(self) -> int:
-        height, width = self._probe.stored_hw
+        height, width = self._probe.format.stored_hw
         return max(4, min(32, CHUNK_BYTES // (3 * height * width)))
 
-    @property
-    def _address(self) -> str:
-        # With "file:", FFmpeg does not mistake a name with a colon for an address.
-        return self._name if self._is_url else f"file:{self._name}"
-
     def _open(self) -> InputContainer:
+        # A local playlist must not make FFmpeg fetch addresses from the network.
+        options = {} if self._is_url else {"protocol_whitelist": "file"}
+        timeout = (TIMEOUT_SECONDS, TIMEOUT_SECONDS) if self._is_url else None
         try:
-            # A local playlist must not make FFmpeg fetch addresses from the network.
-            options = {} if self._is_url else {"protocol_whitelist": "file"}
-            timeout = (20, 20) if self._is_url else None
             # Titles and comments may be in any encoding.
             return av.open(self._address, mode="r", options=options, timeout=timeout, metadata_errors="replace")
         except (av.FFmpegError, UnicodeError) as error:
-            hint = ""
-            if not self._is_url and b"ftyp" in _head(self._name):
-                hint = "; it begins like an MP4: its index at the end is missing, so it was probably cut off"
             reason = getattr(error, "strerror", None) or str(error)
-            raise VideoError(f"cannot open {self._name} as a video: {reason}{hint}", frame_index=None) from error
+            if self._is_url:
+                reason = why_not_open(error, self._address, TIMEOUT_SECONDS)
+            elif b"ftyp" in _head(self._name):
+                reason += "; it begins like an MP4: its index at the end is missing, so it was probably cut off"
+        # Not within the handler: the error's own text shows a password in the address.
+        raise VideoError(f"cannot open {self._name} as a video: {reason}")
 
     def _measure(self, container: InputContainer, stream: VideoStream) -> _Extent:
         """Count the frames, by the index of an MP4 or by the packets of any other file."""
@@ -264,13 +267,13 @@ class VideoFileSource(BaseSource):
         probe, extent = self._probe, self._extent
         return VideoInfo(
             name=self._name,
-            size_hw=probe.stored_hw[::-1] if probe.orientation.transpose else probe.stored_hw,
+            size_hw=probe.format.upright_hw,
             fps=probe.fps(extent.num_frames, extent.span_s),
             num_frames=extent.num_frames,
             duration_s=extent.duration_s,
             codec=probe.codec,
             has_audio=probe.has_audio,
-            rotation_degrees=probe.orientation.rotation_degrees,
+            rotation_degrees=probe.format.orientation.rotation_degrees,
             path=self._address,
             start_s=extent.start_s,
             time_base=probe.time_base,
@@ -295,10 +298,7 @@ class VideoFileSource(BaseSource):
 
     def _to_rgb(self, decoded: VideoFrame, size_hw: tuple[int, int]) -> ByteArray:
         """Return an upright (h, w, 3) image; a stream that changes its size keeps the first one."""
-        orientation = self._probe.orientation
-        return orientation.apply(
-            self._probe.colors.to_rgb(decoded, size_hw[::-1] if orientation.transpose else size_hw)
-        )
+        return self._probe.format.picture(decoded, size_hw)
 
 
 class _Cursor:

@@ -184,7 +184,7 @@ class _SessionWriter(Generic[A]):
             if info is None
             else {
                 "name": info.name,
-                "path": str(path.resolve()) if path is not None and path.exists() else info.path,
+                "path": str(path.resolve()) if path is not None and path.exists() else info.path and info.name,
                 "size_hw": info.size_hw,
                 "num_frames": info.num_frames,
             },
