@@ -17,7 +17,7 @@ PACKAGE = Path(masklet.__file__).parent
 
 LAYERS = (
     ("_version", "checks", "errors", "output", "records", "schema"),
-    ("masks.operations", "masks.rle"),
+    ("masks.foreground", "masks.operations", "masks.rle"),
     ("prompts",),
     ("masks",),
     ("engine.calibration", "engine.protocol", "media", "memory"),

@@ -110,7 +110,7 @@ def test_a_background_click_does_not_locate_the_object() -> None:
 @pytest.mark.parametrize(
     ("name", "size_hw", "text"),
     [
-        ("points", (4, 8), r"point \(3, 4\) lies outside the frame, which is 8 wide and 4 high"),
+        ("points", (3, 8), r"point \(3, 4\) lies outside the frame, which is 8 wide and 3 high"),
         ("box and points", (6, 3), r"box \(1, 2, 3.7, 5\) lies outside the frame, which is 3 wide"),
         ("mask", (6, 9), "mask must have the size of the frame, 9 x 6"),
     ],

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from masklet.checks import check_numbers, check_whole
 from masklet.errors import DataError, PromptError
+from masklet.masks.foreground import foreground_of, logits_of, mask_array
 from masklet.masks.operations import mask_logits
 from masklet.masks.rle import decode_rle, encode_rle
 from masklet.records import BoolArray, FloatArray, size_text
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 PromptKind = Literal["points", "box", "mask", "logits"]
+
+ROUNDING = 0.01
+"""Pixels by which arithmetic may put a coordinate outside its frame: a box of a detector ends at 640.00006. It is then
+moved to the edge."""
+FARTHEST = 1e9
+"""Coordinates are limited to this before they become float32."""
 
 PromptDocument = dict[str, Any]
 """A prompt as a JSON object, by the names of `Prompt`'s fields; see `Prompt.to_dict`."""
@@ -123,10 +131,11 @@ class Prompt:
 
         Args:
             points_xy: (P, 2) source pixels, x right, y down.
-            labels: (P,) 1 foreground, 0 background; all foreground by default.
-            box_xyxy: (4,) source pixels, left < right and top < bottom.
-            mask: (H, W), bool or numbers (foreground where > 0).
-            previous_logits: (h, w) float, from `SegmentResult.low_res_logits`.
+            labels: (P,) 1 foreground, 0 background; all foreground by default. Points of label -1 are padding.
+            box_xyxy: (4,) source pixels, left < right and top < bottom; zero rows of boxes are no box.
+            mask: (H, W), bool, 0 and 1, 0 to 255, probabilities or logits; see
+                `masklet.masks.foreground.foreground_of`.
+            previous_logits: (h, w) float, from `SegmentResult.low_res_logits`; or a mask of that size.
             size_hw: the frame's size; when given, points, box and mask are checked against it.
             low_res_size: side of the model's low-res logits; when given, `previous_logits` is checked against it.
             refine: take a mask or logits as a first guess, alone or with points and a box that correct it.
@@ -188,12 +197,13 @@ class Prompt:
     @classmethod
     def of_click(cls, point_xy: ArrayLike, label: int = PointLabel.FOREGROUND) -> Self:
         """Return a prompt of one click, (2,) in source pixels."""
-        return cls.create(points_xy=np.asarray(point_xy, np.float32)[None], labels=[label])
+        return cls.create(points_xy=_numbers("point_xy", point_xy, "two numbers, x and y")[None], labels=[label])
 
     @classmethod
     def absent(cls, size_hw: tuple[int, int]) -> Self:
         """Return a prompt that marks the object as absent from a frame of this size."""
-        return cls(mask=np.zeros(size_hw, np.bool_))
+        sides = [check_whole("size_hw", side, least=1, error=PromptError) for side in size_hw]
+        return cls(mask=np.zeros(sides, np.bool_))
 
     # Properties.
 
@@ -265,7 +275,9 @@ class Prompt:
     # Derived prompts.
 
     def fitted(self, size_hw: tuple[int, int], low_res_size: int | None = None) -> Self:
-        """Check the prompt against a frame whose size was not known when it was made, and return it.
+        """Return the prompt for a frame whose size was not known when it was made, after a check against it.
+
+        A point or box that lies outside by no more than arithmetic explains is moved to the edge.
 
         Args:
             size_hw: the frame's size.
@@ -274,12 +286,15 @@ class Prompt:
         Raises:
             PromptError: a point or box lies outside the frame, or the mask or the logits have another size.
         """
-        _check_inside(self.clicks[0], self.box_xyxy, size_hw)
+        _check_inside(self.points_xy, self.box_xyxy, size_hw)
         if self.mask is not None:
             _check_mask_size(self.mask, size_hw)
         if self.previous_logits is not None:
             _checked_logits(self.previous_logits, low_res_size)
-        return self
+        points, box = _inside(self.points_xy, self.box_xyxy, size_hw)
+        if points is self.points_xy and box is self.box_xyxy:
+            return self
+        return replace(self, points_xy=points, box_xyxy=box)
 
     def scaled(self, factor: float) -> Self:
         """Return the prompt for a frame that is `factor` times as large; logits stay as they are."""
@@ -479,54 +494,70 @@ def _array_from_json(value: Any) -> FloatArray:
 
 
 def _numbers(name: str, values: ArrayLike, form: str) -> FloatArray:
-    try:
-        return np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise PromptError(f"{name} must be {form}, got {str(values)[:80]}") from error
+    """Return finite numbers as float32."""
+    values64 = check_numbers(name, values, form, error=PromptError)
+    if not np.isfinite(values64).all():
+        raise PromptError(f"{name} must be finite, got {_short(values64)}")
+    return np.asarray(values64.clip(-FARTHEST, FARTHEST), np.float32)
+
+
+def _short(values: NDArray[np.float64]) -> str:
+    return f"{values.tolist()}"[:80]
 
 
 def _checked_points(points_xy: ArrayLike | None, labels: ArrayLike | None) -> tuple[FloatArray, NDArray[np.int32]]:
     points = _numbers("points_xy", () if points_xy is None else points_xy, "numbers of shape (P, 2)")
-    marks = None if labels is None else _numbers("labels", labels, "1 (foreground) or 0 (background) for each point")
+    marks = None if labels is None else _checked_labels(labels)
     if points.size == 0:
         if marks is not None and marks.size:
             raise PromptError(f"labels came without points_xy: got {marks.size} labels and no point")
         return np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
     if points.ndim != 2 or points.shape[1] != 2:
         raise PromptError(f"points_xy must be (P, 2) as [(x, y), ...], got shape {points.shape}")
-    if not np.isfinite(points).all():
-        raise PromptError(f"points_xy must be finite, got {points.tolist()}")
     if marks is None:
-        point_labels = np.ones(len(points), np.int32)
-    else:
-        if marks.shape != (len(points),):
-            raise PromptError(f"labels must be ({len(points)},), got {marks.shape}: give one label per point")
-        if not np.isin(marks, (0, 1)).all():
-            raise PromptError(f"labels must be 1 (foreground) or 0 (background), got {marks.tolist()}")
-        point_labels = marks.astype(np.int32)
-    return points, point_labels
+        return points, np.ones(len(points), np.int32)
+    if marks.shape != (len(points),):
+        raise PromptError(f"labels must be ({len(points)},), got {marks.shape}: give one label per point")
+    is_point = marks != PointLabel.PADDING
+    return points[is_point], marks[is_point]
 
 
-def _checked_box(box_xyxy: ArrayLike) -> FloatArray:
+def _checked_labels(labels: ArrayLike) -> NDArray[np.int32]:
+    """Return labels of 1 and 0, and of -1 for points that only fill up an array; True and False are 1 and 0."""
+    form = "1 (foreground) or 0 (background) for each point"
+    marks = check_numbers("labels", labels, form, error=PromptError, with_flags=True)
+    if not np.isin(marks, (PointLabel.PADDING, 0, 1)).all():
+        raise PromptError(f"labels must be 1 (foreground) or 0 (background), got {_short(marks)}")
+    return marks.astype(np.int32)
+
+
+def _checked_box(box_xyxy: ArrayLike) -> FloatArray | None:
+    """Return (4,) numbers; None if there are zero rows of them, as of a detector that has detected nothing."""
     box = _numbers("box_xyxy", box_xyxy, "four numbers")
-    if box.shape != (4,) or not np.isfinite(box).all():
-        raise PromptError(f"box_xyxy must be four finite numbers (left, top, right, bottom), got {box.tolist()}")
+    if box.size == 0:
+        return None
+    if box.shape == (1, 4):
+        box = box[0]
+    if box.shape != (4,):
+        raise PromptError(f"box_xyxy must be four numbers (left, top, right, bottom), got {_short(box.astype(float))}")
     left, top, right, bottom = box.tolist()
     if left >= right or top >= bottom:
         raise PromptError(
             f"box_xyxy must be (left, top, right, bottom) with left < right and top < bottom, "
-            f"got ({left:g}, {top:g}, {right:g}, {bottom:g})"
+            f"got {coordinates_text(box)}"
         )
     return box
 
 
 def _checked_mask(mask: ArrayLike, size_hw: tuple[int, int] | None) -> BoolArray:
-    array = np.asarray(mask) if isinstance(mask, np.ndarray) else _numbers("mask", mask, "(H, W) of bool or numbers")
+    array = mask_array("mask", mask)
+    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):  # as a result has it, or a picture of one channel
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
     if array.ndim != 2:
         raise PromptError(f"mask must be (H, W), got shape {array.shape}")
     if size_hw is not None:
         _check_mask_size(array, size_hw)
-    foreground: BoolArray = array > 0
+    foreground = foreground_of(array)
     if not foreground.any():
         raise PromptError("mask is empty: no pixel is foreground")
     return foreground
@@ -541,30 +572,48 @@ def _check_mask_size(mask: NDArray[Any], size_hw: tuple[int, int]) -> None:
 
 
 def _checked_logits(previous_logits: ArrayLike, low_res_size: int | None) -> FloatArray:
-    logits = np.squeeze(_numbers("previous_logits", previous_logits, "numbers of shape (h, w)"))
+    logits = np.squeeze(mask_array("previous_logits", previous_logits))
     side = low_res_size
-    if logits.ndim != 2 or not np.isfinite(logits).all() or (side is not None and logits.shape != (side, side)):
+    if logits.ndim != 2 or (side is not None and logits.shape != (side, side)):
         form = "(h, w)" if side is None else f"({side}, {side})"
         raise PromptError(
             f"previous_logits must be finite and {form}, as in SegmentResult.low_res_logits[k], "
             f"got {np.shape(previous_logits)}"
         )
-    return logits
+    return np.asarray(logits_of(logits), np.float32)
+
+
+def _inside(
+    points_xy: FloatArray, box_xyxy: FloatArray | None, size_hw: tuple[int, int]
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return points and a box with those coordinates moved to the frame's edge that rounding has put outside."""
+    sides = np.array(size_hw[::-1], np.float32)
+    points = points_xy.clip(0, np.nextafter(sides, np.float32(0)))
+    points = points_xy if (points == points_xy).all() else points
+    if box_xyxy is None:
+        return points, None
+    box = box_xyxy.clip(0, np.concatenate([sides, sides]))
+    return points, box_xyxy if (box == box_xyxy).all() else box
 
 
 def _check_inside(points_xy: FloatArray, box_xyxy: FloatArray | None, size_hw: tuple[int, int]) -> None:
     height, width = size_hw
-    outside = (points_xy < 0).any(1) | (points_xy[:, 0] >= width) | (points_xy[:, 1] >= height)
+    sides = np.array([width, height], np.float32)
+    outside = ((points_xy < -ROUNDING) | (points_xy > sides + ROUNDING)).any(1)
     if outside.any():
-        x, y = points_xy[outside][0].tolist()
         raise PromptError(
-            f"point ({x:g}, {y:g}) lies outside the frame, which is {width} wide and {height} high: "
-            f"x must be in [0, {width}) and y in [0, {height})"
+            f"point {coordinates_text(points_xy[outside][0])} lies outside the frame, which is {width} wide and "
+            f"{height} high: x must be in [0, {width}) and y in [0, {height})"
         )
     if box_xyxy is not None:
-        left, top, right, bottom = box_xyxy.tolist()
-        if left < 0 or top < 0 or right > width or bottom > height:
+        corners = box_xyxy.reshape(2, 2)
+        if ((corners < -ROUNDING) | (corners > sides + ROUNDING)).any():
             raise PromptError(
-                f"box ({left:g}, {top:g}, {right:g}, {bottom:g}) lies outside the frame, which is {width} wide and "
-                f"{height} high"
+                f"box {coordinates_text(box_xyxy)} lies outside the frame, which is {width} wide and {height} high: "
+                f"clip it to (0, 0, {width}, {height})"
             )
+
+
+def coordinates_text(values: FloatArray) -> str:
+    """Return coordinates with as many digits as tell them from their neighbours: (159.5, 160.00002)."""
+    return f"({', '.join(str(value).removesuffix('.0') for value in np.asarray(values, np.float32))})"

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.checks import check_number, check_whole, set_checked
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from typing_extensions import Self
@@ -58,6 +60,11 @@ class Frame:
     """(H, W, 3) uint8."""
     time_s: float
     """Presentation time in seconds from the first frame."""
+
+    def __post_init__(self) -> None:
+        if type(self.index) is not int or type(self.time_s) is not float:
+            set_checked(self, ["index"], check_whole)
+            set_checked(self, ["time_s"], check_number)
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -231,6 +238,7 @@ class MaskResult:
         from masklet.masks.convert import to_coco
 
         ids = {"image_id": image_id, "category_id": category_id, "first_id": first_id}
+        ids = {name: check_whole(name, number) for name, number in ids.items()}
         return to_coco(self.masks, **ids, as_polygons=as_polygons, columns=self._columns())
 
     @classmethod
@@ -372,6 +380,10 @@ class FrameMasks(MaskResult):
     """The rows as they were stored, if they were."""
 
     def __post_init__(self) -> None:
+        ids = tuple(check_whole("object_ids", object_id) for object_id in self.object_ids)
+        object.__setattr__(self, "object_ids", ids)
+        if self.masks.dtype != np.bool_:
+            object.__setattr__(self, "masks", self.masks > 0)
         if len(self.confidences) != len(self.object_ids):
             object.__setattr__(self, "confidences", np.clip(self.iou_predictions, 0, 1))
 

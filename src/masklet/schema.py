@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
+from masklet.checks import check_number, check_whole, plain
 from masklet.errors import ConfigError
 
 Schema = dict[str, Any]
@@ -104,18 +104,15 @@ def _checked(option: Field[Any], value: Any, where: str) -> Any:
     where = f"{where}: {option.name}"
     if value is None and "null" in others:
         return None
+    value = plain(value)
     if kind == "boolean":
         if not isinstance(value, bool):
             raise ConfigError(f"{where} must be true or false, got {value!r}")
         return value
-    if kind in ("number", "integer"):
-        low, high = schema["minimum"], schema["maximum"]
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number or not low <= value <= high or (kind == "integer" and value != int(value)):
-            raise ConfigError(
-                f"{where} must be {'a whole number ' * (kind == 'integer')}from {low} to {high}, got {value!r}"
-            )
-        return int(value) if kind == "integer" else float(value)
+    if kind == "integer":
+        return check_whole(where, value, least=schema["minimum"], most=schema["maximum"])
+    if kind == "number":
+        return check_number(where, value, least=schema["minimum"], most=schema["maximum"])
     if not isinstance(value, str):
         raise ConfigError(f"{where} must be text, got {value!r}")
     if "enum" in schema and value not in schema["enum"]:

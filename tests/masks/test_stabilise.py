@@ -98,7 +98,7 @@ def test_frames_are_delayed_by_the_reach_and_an_error_loses_none() -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"reach": 0}, "reach must be at least 1"),
+        ({"reach": 0}, "reach must be a whole number of at least 1"),
         ({"enter": 0.4, "leave": 0.5}, "leave first"),
         ({"neighbour_weight": 0}, "neighbour_weight must be in"),
         ({"return_error": -1}, "return_error must be above 0"),

@@ -364,7 +364,7 @@ def test_the_segmenter_takes_any_image(tmp_path: Path, engine: ColorEngine) -> N
         ({"crop_nms_iou": 7}, "crop_nms_iou must be"),
         ({"crop_overlap": 1.0}, r"crop_overlap must be in \[0, 1\), got 1.0"),
         ({"stability_offset": 0.0}, "stability_offset must be above 0"),
-        ({"mask_threshold": float("inf")}, "mask_threshold must be a finite logit"),
+        ({"mask_threshold": float("inf")}, "mask_threshold must be a finite number"),
         ({"order": "size"}, "order must be one of area, iou, crop, got 'size'"),
         ({"point_grids": []}, "point_grids is empty"),
         ({"point_grids": [[]]}, r"point_grids\[0\] must be \(P, 2\) with at least one point, got \(0,\)"),

@@ -136,7 +136,7 @@ def test_images_come_from_files_and_pillow(tmp_path: Path, engine: FakeEngine) -
     ("arguments", "text"),
     [
         ({}, "the prompt is empty"),
-        ({"points_xy": [(8, 1)]}, r"\(8, 1\) lies outside the frame, which is 8 wide and 6 high"),
+        ({"points_xy": [(8.5, 1)]}, r"\(8.5, 1\) lies outside the frame, which is 8 wide and 6 high"),
         ({"points_xy": POINT, "labels": [1, 0]}, "one label per point"),
         ({"labels": [1], "mask": np.ones(SIZE_HW)}, "labels came without points_xy"),
         ({"box_xyxy": (4, 4, 1, 1)}, "left < right"),

@@ -250,7 +250,7 @@ def test_a_source_that_breaks_off_delivers_the_frames_before() -> None:
         ({"frame_index": -1, **CLICK}, TrackingError, "frame -1 does not exist"),
         ({"frame_index": 1.5, **CLICK}, PromptError, "frame_index must be a whole number, got 1.5"),
         ({"object_id": "cat", **CLICK}, PromptError, "object_id must be a whole number, got 'cat'"),
-        ({"points_xy": [(8, 2)]}, PromptError, r"\(8, 2\) lies outside the frame, which is 8 wide and 6 high"),
+        ({"points_xy": [(8.5, 2)]}, PromptError, r"\(8.5, 2\) lies outside the frame, which is 8 wide and 6 high"),
         ({"box_xyxy": (4, 4, 2, 2)}, PromptError, "left < right"),
         ({"mask": np.ones((3, 3))}, PromptError, "8 x 6"),
         ({}, PromptError, "empty"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from masklet.checks import check_whole
 from masklet.datasets.files import MaskFile, masks_by_stem, natural_order, read_bytes
 from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
 from masklet.datasets.sav import LABEL_STEP
@@ -111,7 +112,9 @@ def import_masks(
     """
     if format not in ("auto", *IMPORT_FORMATS):
         raise ConfigError(f"unknown format {format!r} to import: choose from auto, {', '.join(IMPORT_FORMATS)}")
-    reading = _Reading(size_hw, num_frames, file_name, limits.max_masks)
+    height, width = (check_whole("size_hw", side, least=1) for side in size_hw)
+    num_frames = check_whole("num_frames", num_frames, least=1)
+    reading = _Reading((height, width), num_frames, file_name, limits.max_masks)
     with unpacked(files, limits) as folder:
         documents = [path for path in sorted(folder.rglob("*.json")) if path.name != OBJECTS_NAME]
         pictures = any(folder.rglob("*.png"))

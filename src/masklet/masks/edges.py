@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from masklet.errors import ConfigError
+from masklet.checks import check_positive, set_checked
 from masklet.masks.operations import mask_box_xyxy
 from masklet.records import BoolArray, ByteArray, FloatArray
 
@@ -37,10 +37,7 @@ class EdgeConfig:
     of a filter they would drown."""
 
     def __post_init__(self) -> None:
-        for name in ("radius", "epsilon", "band", "thin"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise ConfigError(f"{name} must be above 0, got {value}")
+        set_checked(self, ("radius", "epsilon", "band", "thin"), check_positive)
 
 
 def refine_edges(

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.checks import check_fraction, check_positive, check_whole, set_checked
 from masklet.errors import ConfigError
 from masklet.records import BoolArray, ByteArray, FloatArray, Frame, FrameMasks
 
@@ -46,14 +47,13 @@ class StabiliseConfig:
     """Pixels of the small picture by which the flow there and back may miss its origin."""
 
     def __post_init__(self) -> None:
-        if self.reach < 1:
-            raise ConfigError(f"reach must be at least 1 frame, got {self.reach}")
-        if not 0 < self.neighbour_weight <= 1:
+        set_checked(self, ["reach"], check_whole, least=1)
+        set_checked(self, ["return_error"], check_positive)
+        set_checked(self, ["neighbour_weight", "enter", "leave"], check_fraction)
+        if not self.neighbour_weight:
             raise ConfigError(f"neighbour_weight must be in (0, 1], got {self.neighbour_weight}")
         if not 0 < self.leave <= self.enter < 1:
             raise ConfigError(f"leave and enter must be in (0, 1), leave first, got {self.leave} and {self.enter}")
-        if not self.return_error > 0:
-            raise ConfigError(f"return_error must be above 0 pixels, got {self.return_error}")
 
 
 def stabilised(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from masklet.checks import check_choice, check_whole
+from masklet.checks import check_choice, check_flag, check_whole, set_checked
 from masklet.errors import ConfigError
 from masklet.memory.policies import (
     CombinedPolicy,
@@ -84,6 +84,8 @@ class MemoryConfig:
         for name, lowest in (least | optional).items():
             if name in least or getattr(self, name) is not None:
                 object.__setattr__(self, name, check_whole(name, getattr(self, name), least=lowest))
+        flags = ("corrections_stay", "absent_as_empty", "safeguards", "withhold_collapsed")
+        set_checked(self, flags, check_flag)
         for name, settings in self.settings.items():
             _check_settings(self.policy, name, settings)
 

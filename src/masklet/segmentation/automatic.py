@@ -19,7 +19,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from masklet.checks import check_choice, check_fraction, check_positive, check_whole
+from masklet.checks import (
+    check_choice,
+    check_flag,
+    check_fraction,
+    check_number,
+    check_numbers,
+    check_positive,
+    check_whole,
+    set_checked,
+)
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError
 from masklet.masks import convert, plotting
@@ -124,13 +133,12 @@ class AutomaticConfig:
             "low_res_region_area": (0, None),
         }
         for name, (least, most) in limits.items():
-            object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least, most=most))
-        for name in ("min_iou", "min_stability", "nms_iou", "crop_nms_iou"):
-            check_fraction(name, getattr(self, name))
-        check_fraction("crop_overlap", self.crop_overlap, below_one=True)
-        check_positive("stability_offset", self.stability_offset)
-        if not np.isfinite(self.mask_threshold):
-            raise ConfigError(f"mask_threshold must be a finite logit, got {self.mask_threshold!r}")
+            set_checked(self, [name], check_whole, least=least, most=most)
+        set_checked(self, ("min_iou", "min_stability", "nms_iou", "crop_nms_iou"), check_fraction)
+        set_checked(self, ["crop_overlap"], check_fraction, below_one=True)
+        set_checked(self, ["stability_offset"], check_positive)
+        set_checked(self, ["mask_threshold"], check_number)
+        set_checked(self, ("multimask", "refine"), check_flag)
         check_choice("order", self.order, get_args(Order))
         if self.point_grids is not None:  # tuples can be compared and are immutable
             object.__setattr__(self, "point_grids", _checked_grids(self.point_grids))
@@ -159,10 +167,7 @@ def _checked_grids(grids: Sequence[ArrayLike]) -> tuple[tuple[tuple[float, float
         raise ConfigError("point_grids is empty: give at least one (P, 2) array, or leave it out for a regular grid")
     checked = []
     for layer, grid in enumerate(grids):
-        try:
-            points = np.asarray(grid, np.float32)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"point_grids[{layer}] must be numbers of shape (P, 2), got {grid!r}") from error
+        points = check_numbers(f"point_grids[{layer}]", grid, "numbers of shape (P, 2)").astype(np.float32)
         if points.ndim != 2 or points.shape[1] != 2 or not len(points):
             raise ConfigError(
                 f"point_grids[{layer}] must be (P, 2) with at least one point, got {points.shape}: it is a list of "
@@ -217,7 +222,8 @@ class AutomaticMask:
     def to_coco(self, *, annotation_id: int = 1, image_id: int = 1, category_id: int = 1) -> dict[str, Any]:
         """Return the mask as a COCO annotation, with `score` (the IoU prediction) and `stability`."""
         scores = {"score": round(self.iou_prediction, 4), "stability": round(self.stability, 4)}
-        ids = {"id": annotation_id, "image_id": image_id}
+        ids = {"id": check_whole("annotation_id", annotation_id), "image_id": check_whole("image_id", image_id)}
+        category_id = check_whole("category_id", category_id)
         return ids | convert.coco_annotation(self.rle, category_id=category_id, **scores)
 
     @classmethod

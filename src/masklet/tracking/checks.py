@@ -37,6 +37,24 @@ def check_source(state: TrackerState[Any]) -> FrameSource:
     return state.source
 
 
+def check_object_id(object_id: Any, name: str = "object_id") -> int:
+    """Return an object's id as an int, from an int of any library; text and booleans are not ids.
+
+    Raises:
+        PromptError: it is not a whole number.
+    """
+    return check_whole(name, object_id, error=PromptError)
+
+
+def check_frame_number(frame_index: Any, name: str = "frame_index") -> int:
+    """Return a frame's index as an int, from an int of any library, whether or not the frame exists.
+
+    Raises:
+        PromptError: it is not a whole number.
+    """
+    return check_whole(name, frame_index, error=PromptError)
+
+
 def check_frame_index(state: TrackerState[Any], frame_index: int) -> int:
     """Return the index of a frame that can be prompted or tracked, as an int.
 
@@ -44,7 +62,7 @@ def check_frame_index(state: TrackerState[Any], frame_index: int) -> int:
         PromptError: it is not a whole number.
         TrackingError: the frame does not exist, or a source that runs once has passed it.
     """
-    frame_index = check_whole("frame_index", frame_index, error=PromptError)
+    frame_index = check_frame_number(frame_index)
     count, last = state.num_frames, state.position
     if frame_index < 0 or (count is not None and frame_index >= count):
         limit = "" if count is None else f", and the video has {count}: the last is {count - 1}"

@@ -14,6 +14,9 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from masklet.checks import check_flag, check_number, check_whole
+from masklet.errors import DataError
+from masklet.masks.foreground import foreground_of, mask_array
 from masklet.masks.rle import CocoRle, decode_rle, encode_rle
 from masklet.memory.policies import reliability
 from masklet.records import PRESENT_SCORE, BoolArray, ByteArray, EncodedRows, FrameMasks, ObjectResult
@@ -83,20 +86,22 @@ def given_row(
         prompted: whether the mask is the object's prompt on this frame.
         accepted: whether a user has checked it.
     """
+    object_score = check_number("object_score", object_score, error=DataError)
+    iou_prediction = check_number("iou_prediction", iou_prediction, error=DataError)
     is_present = object_score > 0
     return MaskRow(
-        frame_index=frame_index,
-        object_id=object_id,
-        time_s=time_s,
-        rle=mask if isinstance(mask, dict) else encode_rle(mask),
+        frame_index=check_whole("frame_index", frame_index, error=DataError),
+        object_id=check_whole("object_id", object_id, error=DataError),
+        time_s=check_number("time_s", time_s, error=DataError),
+        rle=mask if isinstance(mask, dict) else encode_rle(foreground_of(mask_array("mask", mask, error=DataError))),
         iou_prediction=iou_prediction,
         object_score=object_score,
-        confidence=math.nan if confidence is None else confidence,
+        confidence=math.nan if confidence is None else check_number("confidence", confidence, error=DataError),
         reliability=iou_prediction if is_present else 0.0,
         direction=1,
-        prompted=prompted,
+        prompted=check_flag("prompted", prompted, error=DataError),
         status="present" if is_present else "occluded",
-        accepted=accepted,
+        accepted=check_flag("accepted", accepted, error=DataError),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from masklet.checks import check_flag, check_whole, set_checked
 from masklet.errors import ConfigError, DataError
 from masklet.masks.drawing import Color, color_of
 from masklet.media.base import FrameSource
@@ -53,6 +54,9 @@ class ObjectInfo:
     """Kind of object, as "person". May be empty."""
     color: Color | None = None
     """RGB; None is the colour that overlays have for its id."""
+
+    def __post_init__(self) -> None:
+        set_checked(self, ["object_id"], check_whole, error=DataError)
 
     @property
     def category(self) -> str:
@@ -101,15 +105,16 @@ class Masklets:
         """Make masklets of masks that are in memory.
 
         Args:
-            masks: by frame index and object id, each (H, W).
+            masks: by frame index and object id, each (H, W); see `masklet.masks.foreground.foreground_of`.
             objects: names, classes and colours; objects that are not listed have none.
         """
         store = MaskStore()
         infos = {info.object_id: info for info in objects}
         for frame_index, by_object in masks.items():
-            store.write(given_row(frame_index, object_id, mask) for object_id, mask in by_object.items())
-            for object_id in by_object:
-                infos.setdefault(object_id, ObjectInfo(object_id))
+            rows = [given_row(frame_index, object_id, mask) for object_id, mask in by_object.items()]
+            store.write(rows)
+            for row in rows:
+                infos.setdefault(row.object_id, ObjectInfo(row.object_id))
         return cls(store, tuple(infos[object_id] for object_id in sorted(infos)))
 
     def only(self, object_ids: Iterable[int] | None = None, *, accepted: bool = False) -> Masklets:
@@ -124,12 +129,12 @@ class Masklets:
         """
         objects = self.objects
         if object_ids is not None:
-            selected = set(object_ids)
+            selected = {check_whole("object_ids", object_id, error=DataError) for object_id in object_ids}
             if unknown := selected - self._ids:
                 known_ids = ", ".join(str(info.object_id) for info in self.objects) or "none"
                 raise DataError(f"object {min(unknown)} is unknown: known are {known_ids}")
             objects = tuple(info for info in objects if info.object_id in selected)
-        return replace(self, objects=objects, only_accepted=self.only_accepted or accepted)
+        return replace(self, objects=objects, only_accepted=self.only_accepted or check_flag("accepted", accepted))
 
     def at(self, frame_index: int) -> list[MaskRow]:
         """Return the rows of a frame, by object id; an absent object has an empty mask."""

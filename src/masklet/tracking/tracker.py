@@ -14,16 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from masklet.checks import check_whole
+from masklet.checks import check_flag, check_numbers, check_whole
 from masklet.engine.protocol import Engine
 from masklet.errors import PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import FrameSource, VideoSource, open_source
 from masklet.memory.bank import MemoryConfig
 from masklet.prompts import Prompt, PromptFields
-from masklet.records import Decoded, Frame, FrameMasks, FrameMemory, size_text
-from masklet.tracking.checks import check_frame_index, check_has_memory, check_not_accepted, check_run, check_source
+from masklet.records import Decoded, FloatArray, Frame, FrameMasks, FrameMemory, size_text
+from masklet.tracking.checks import (
+    check_frame_index,
+    check_frame_number,
+    check_has_memory,
+    check_not_accepted,
+    check_object_id,
+    check_run,
+    check_source,
+)
 from masklet.tracking.frame_engine import FrameEngine
 from masklet.tracking.mask_rows import MaskRow, from_rows
 from masklet.tracking.mask_store import MaskStore
@@ -87,7 +96,8 @@ class Tracker(Generic[A]):
         opened = None if source is None else open_source(source)
         rules = MemoryConfig.for_engine(engine.info) if memory is None else memory.fitted_to(engine.info)
         kept = (store or MaskStore()) if keeps_masks(opened, rules) else None
-        self._attach(engine, TrackerState(opened, rules, kept, non_overlap, edges), objects_at_once)
+        state: TrackerState[A] = TrackerState(opened, rules, kept, check_flag("non_overlap", non_overlap), edges)
+        self._attach(engine, state, check_whole("objects_at_once", objects_at_once, least=1))
 
     @classmethod
     def resume(cls, path: str | Path, engine: Engine[A], video: VideoSource | None = None) -> Tracker[A]:
@@ -212,7 +222,7 @@ class Tracker(Generic[A]):
             PromptError: see `Prompt.create`.
             TrackingError: the frame does not exist, has been accepted, or a source that runs once has passed it.
         """
-        object_id = check_whole("object_id", object_id, error=PromptError)
+        object_id = check_object_id(object_id)
         frame_index = check_frame_index(self._state, frame_index)
         check_not_accepted(self._state, object_id, frame_index)
         parts = self._parts(frame_index, prompt, fields)
@@ -236,6 +246,7 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: the object has not been prompted on this frame, or the frame has been accepted.
         """
+        object_id, frame_index = check_object_id(object_id), check_frame_number(frame_index)
         track = self._state.track(object_id)
         if frame_index not in track.prompts:
             raise TrackingError(f"object {object_id} has not been prompted on frame {frame_index}")
@@ -255,7 +266,9 @@ class Tracker(Generic[A]):
             prompt: the prompt, as `prompts` had it.
             initial: the object had not been tracked on this frame when the prompt was given.
         """
-        self._state.track_or_new(object_id).prompts[frame_index] = PromptState(prompt, initial)
+        object_id, frame_index = check_object_id(object_id), check_frame_number(frame_index)
+        state: PromptState[A] = PromptState(prompt, check_flag("initial", initial))
+        self._state.track_or_new(object_id).prompts[frame_index] = state
 
     def choose(self, object_id: int, frame_index: int, candidate: int) -> None:
         """Select another of the candidates shown by `preview`: tracking then starts from it.
@@ -268,10 +281,11 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: the prompt has not been answered by `preview`, or with fewer candidates.
         """
+        object_id, frame_index = check_object_id(object_id), check_frame_number(frame_index)
         prompt = self._state.track(object_id).prompts.get(frame_index)
         if prompt is None or prompt.answer is None or not prompt.is_answered:
             raise TrackingError(f"object {object_id} has no candidates on frame {frame_index}: call preview first")
-        prompt.choose(candidate)
+        prompt.choose(check_whole("candidate", candidate, error=TrackingError))
 
     def undo(self) -> tuple[int, int] | None:
         """Undo the last `prompt` or `unprompt`, up to 64 of them.
@@ -296,6 +310,7 @@ class Tracker(Generic[A]):
             TrackingError: no object is prompted on this frame.
             VideoError: the frame cannot be read, or a source that runs once has passed it.
         """
+        frame_index = check_frame_number(frame_index)
         prompted = [object_id for object_id, track in self._state.tracks.items() if frame_index in track.prompts]
         if not prompted:
             raise TrackingError(f"no object is prompted on frame {frame_index}: call prompt(...) first")
@@ -308,6 +323,7 @@ class Tracker(Generic[A]):
             TrackingError: the object is not prompted on this frame.
             VideoError: as `preview`.
         """
+        object_id, frame_index = check_object_id(object_id), check_frame_number(frame_index)
         if frame_index not in self._state.track(object_id).prompts:
             raise TrackingError(f"object {object_id} is not prompted on frame {frame_index}: call prompt(...) first")
         return self._stepper.decode_prompts(frame_index, self._state.direction, [object_id])[object_id]
@@ -328,12 +344,11 @@ class Tracker(Generic[A]):
         Raises:
             PromptError: a prompt does not fit the frame.
         """
-        if direction not in (1, -1):
+        if check_whole("direction", direction, error=TrackingError) not in (1, -1):
             raise TrackingError(f"direction must be 1 (forward) or -1 (backward), got {direction!r}")
         for object_id, prompt in (prompts or {}).items():
-            number = check_whole("object_id", object_id, error=PromptError)
-            self._add_prompt(number, frame.index, prompt.fitted(frame.size_hw), clear=False)
-        return self._walker.track_frame(frame, direction, self._state.tracks).masks()
+            self._add_prompt(check_object_id(object_id), frame.index, prompt.fitted(frame.size_hw), clear=False)
+        return self._walker.track_frame(frame, int(direction), self._state.tracks).masks()
 
     def run(
         self,
@@ -387,7 +402,9 @@ class Tracker(Generic[A]):
         self, direction: Direction, start: int | None, stop: int | None, object_ids: Iterable[int] | None
     ) -> Iterator[TrackedFrame]:
         state = self._state
-        ids = None if object_ids is None else tuple(object_ids)
+        ids = None if object_ids is None else tuple(check_object_id(object_id) for object_id in object_ids)
+        start = None if start is None else check_frame_number(start, "start")
+        stop = None if stop is None else check_whole("stop", stop, error=TrackingError)
         tracks = {object_id: state.track(object_id) for object_id in (state.tracks if ids is None else ids)}
         source = check_run(state, direction, start, stop, tracks)
         if state.is_forward_only and state.position is not None:
@@ -409,6 +426,7 @@ class Tracker(Generic[A]):
 
     def is_to_come(self, frame_index: int) -> bool:
         """Return True if `proceed` would still show this frame."""
+        frame_index = check_frame_number(frame_index)
         return any(planned.shows(frame_index) for planned in self._state.passes)
 
     def retrack(self) -> Iterator[FrameMasks]:
@@ -449,7 +467,7 @@ class Tracker(Generic[A]):
 
         Masks that a later prompt has outdated are left out until they have been tracked again.
         """
-        state = self._state
+        state, frame_index = self._state, check_frame_number(frame_index)
         rows = [] if state.store is None else state.store.frame(frame_index)
         if state.source is None or not rows:
             return None
@@ -472,11 +490,16 @@ class Tracker(Generic[A]):
             TrackingError: nothing has been tracked there, or a prompt has outdated it, or the source is live.
         """
         store = self._state.store
+        accepted = check_flag("accepted", accepted)
         if object_id is not None:
+            object_id = check_object_id(object_id)
             self._state.track(object_id)
         if store is None:
             raise TrackingError("this source keeps no masks, so none can be accepted: track a file")
-        frames = frame_index if isinstance(frame_index, range) else range(frame_index, frame_index + 1)
+        if not isinstance(frame_index, range):
+            frame_index = check_frame_number(frame_index)
+            frame_index = range(frame_index, frame_index + 1)
+        frames = frame_index
         if not sum([store.accept(index, object_id, accepted) for index in frames]):
             where = f"frame {frames[0]}" if len(frames) == 1 else str(frames)
             raise TrackingError(f"nothing that is up to date on {where} can be accepted: track it first")
@@ -486,6 +509,7 @@ class Tracker(Generic[A]):
 
         Frames that are prompted or accepted are not among them.
         """
+        count = check_whole("count", count, least=0, error=TrackingError)
         return [] if self._state.store is None else suggest(self._state.store.scores(), count)
 
     # Objects.
@@ -496,6 +520,7 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: the object is unknown.
         """
+        object_id = check_object_id(object_id)
         self._state.track(object_id)
         self._state.remove(object_id)
 
@@ -505,7 +530,7 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: the object is unknown.
         """
-        self._state.track(object_id).name = name
+        self._state.track(check_object_id(object_id)).name = str(name)
 
     def hide(self, object_id: int, hidden: bool = True) -> None:
         """Leave an object out of the masks that are shown; it is tracked and stored all the same.
@@ -513,7 +538,7 @@ class Tracker(Generic[A]):
         Raises:
             TrackingError: the object is unknown.
         """
-        self._state.track(object_id).hidden = hidden
+        self._state.track(check_object_id(object_id)).hidden = check_flag("hidden", hidden)
 
     def adopt(self, other: Tracker[A] | str | Path, object_id: int, *, new_id: int | None = None) -> int:
         """Inherit another tracker's memory of an object: the same product or animal, filmed again.
@@ -533,8 +558,9 @@ class Tracker(Generic[A]):
             TrackingError: the object is unknown there, or its id is taken here.
             SessionError: the file is damaged, or of another model.
         """
+        object_id = check_object_id(object_id)
         memories, name = self._memories_of(other, object_id)
-        own_id = check_whole("object_id", object_id if new_id is None else new_id, error=PromptError)
+        own_id = object_id if new_id is None else check_object_id(new_id, "new_id")
         if own_id in self._state.tracks:
             raise TrackingError(f"object {own_id} exists here already: give the adopted one another new_id")
         track = self._state.track_or_new(own_id)
@@ -562,12 +588,10 @@ class Tracker(Generic[A]):
         size_hw = None if source is None else source.info.size_hw
         if source is None and self.frame is not None and self.frame.index == frame_index:
             size_hw = self.frame.size_hw
-        boxes = fields.get("box_xyxy")
-        if boxes is None or np.ndim(boxes) < 2:
+        boxes = _several_boxes(fields.get("box_xyxy"))
+        if boxes is None:
             return Prompt.of(prompt, fields, size_hw=size_hw).in_order()
-        if len(np.asarray(boxes)) == 1:
-            return Prompt.of(prompt, {**fields, "box_xyxy": np.asarray(boxes)[0]}, size_hw=size_hw).in_order()
-        joined = Prompt.create(mask=self._stepper.joined_boxes(frame_index, np.asarray(boxes)), size_hw=size_hw)
+        joined = Prompt.create(mask=self._stepper.joined_boxes(frame_index, boxes), size_hw=size_hw)
         rest: PromptFields = {**fields, "box_xyxy": None}
         if all(value is None for value in rest.values()):
             return [joined]
@@ -605,6 +629,14 @@ class Tracker(Generic[A]):
             move: Callable[[A], A] = lambda handle: self.engine.from_numpy(other.engine.to_numpy(handle))  # noqa: E731
             memories = tuple(FrameMemory(move(memory.spatial), move(memory.pointer)) for memory in memories)
         return memories, name
+
+
+def _several_boxes(box_xyxy: ArrayLike | None) -> FloatArray | None:
+    """Return (B, 4) boxes if there is more than one; None for one box, or none."""
+    if box_xyxy is None:
+        return None
+    boxes = check_numbers("box_xyxy", box_xyxy, "(4,) or (B, 4) numbers", error=PromptError)
+    return np.asarray(boxes, np.float32) if boxes.ndim == 2 and len(boxes) > 1 else None
 
 
 def _masks(outputs: Iterator[TrackedFrame]) -> Iterator[FrameMasks]:

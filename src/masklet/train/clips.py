@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 
-from masklet.checks import check_fraction, check_whole
+from masklet.checks import check_fraction, check_whole, set_checked
 from masklet.datasets.mixture import mixture_clips, open_mixture, shares
 from masklet.datasets.records import ClipExample, flatten_alike
 from masklet.masks.geometry import to_square_area
@@ -115,10 +115,9 @@ class ClipDataConfig:
     """Largest object on the first frame, as a fraction of it."""
 
     def __post_init__(self) -> None:
+        set_checked(self, ["size", "objects_per_clip", "num_frames"], check_whole, least=1)
         check_size(self.size)
-        check_whole("objects_per_clip", self.objects_per_clip, least=1)
-        check_whole("num_frames", self.num_frames, least=1)
-        for name in (
+        probabilities = (
             "real",
             "lookalike",
             "occluder",
@@ -128,10 +127,9 @@ class ClipDataConfig:
             "union",
             "interruption",
             "degrade",
-        ):
-            check_fraction(f"{name}_probability", getattr(self, f"{name}_probability"))
-        for name in ("min_paste_side", "min_object_area", "max_object_area"):
-            check_fraction(name, getattr(self, name))
+        )
+        set_checked(self, [f"{name}_probability" for name in probabilities], check_fraction)
+        set_checked(self, ("min_paste_side", "min_object_area", "max_object_area"), check_fraction)
 
 
 class ClipSample(NamedTuple):

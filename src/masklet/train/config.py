@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from masklet.checks import check_fraction, check_positive, check_whole
+from masklet.checks import check_fraction, check_positive, check_whole, set_checked
 from masklet.errors import ConfigError
 from masklet.model.config import NANO_CONFIG, ModelConfig
 from masklet.train.clips import ClipDataConfig
@@ -55,10 +55,10 @@ class ScheduleConfig:
     """Progress from which images get two more corrective clicks."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "images_per_step", "clips_per_step"):
-            check_whole(f"schedule.{name}", getattr(self, name), least=1)
-        for name in ("clip_fraction", "cross_entropy_until", "more_clicks_from"):
-            check_fraction(f"schedule.{name}", getattr(self, name))
+        counts = ("steps", "images_per_step", "clips_per_step", "micro_batches")
+        set_checked(self, counts, check_whole, prefix="schedule.", least=1)
+        fractions = ("clip_fraction", "cross_entropy_until", "more_clicks_from")
+        set_checked(self, fractions, check_fraction, prefix="schedule.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,9 +85,8 @@ class OptimizerConfig:
     """Decay per step of the averaged weights, which are the result (`ema.pt`)."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "clip_norm", "layer_decay"):
-            check_positive(f"optimizer.{name}", getattr(self, name))
-        check_fraction("optimizer.final_rate", self.final_rate)
+        set_checked(self, ("learning_rate", "clip_norm", "layer_decay"), check_positive, prefix="optimizer.")
+        set_checked(self, ["final_rate"], check_fraction, prefix="optimizer.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,8 +126,7 @@ class LogConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("every", "checkpoint_every"):
-            check_whole(f"log.{name}", getattr(self, name), least=1)
+        set_checked(self, ("every", "checkpoint_every"), check_whole, prefix="log.", least=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

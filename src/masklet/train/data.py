@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 
-from masklet.checks import check_fraction, check_whole
+from masklet.checks import check_fraction, check_whole, set_checked
 from masklet.datasets.mixture import mixture_images, open_mixture, shares
 from masklet.datasets.records import ImageExample, by_source
 from masklet.datasets.shards import ShardImages
@@ -207,12 +207,10 @@ class ImageDataConfig:
     """Largest object, as a fraction of the crop."""
 
     def __post_init__(self) -> None:
+        set_checked(self, ["size", "objects_per_image"], check_whole, least=1)
         check_size(self.size)
-        check_whole("objects_per_image", self.objects_per_image, least=1)
-        for name in ("paste", "crop", "flip", "colour", "degrade"):
-            check_fraction(f"{name}_probability", getattr(self, f"{name}_probability"))
-        for name in ("min_crop_area", "min_object_area", "max_object_area"):
-            check_fraction(name, getattr(self, name))
+        probabilities = [f"{name}_probability" for name in ("paste", "crop", "flip", "colour", "degrade")]
+        set_checked(self, [*probabilities, "min_crop_area", "min_object_area", "max_object_area"], check_fraction)
 
 
 def check_size(size: int) -> None:

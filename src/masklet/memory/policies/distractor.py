@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from masklet.checks import check_fraction, check_whole
+from masklet.checks import check_fraction, check_numbers, check_whole, set_checked
 from masklet.errors import ConfigError
 from masklet.masks.operations import largest_component
 from masklet.memory.policies.base import (
@@ -48,12 +48,12 @@ class DistractorConfig(PolicyConfig):
     """Largest overlap of the chosen candidate's box and the same box extended by a rival candidate."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "area_range", tuple(self.area_range))  # a list, when read from JSON
-        for name in ("recent_stride", "area_span", "num_areas"):
-            check_whole(f"distractor.{name}", getattr(self, name), least=1)
-        check_whole("distractor.min_gap", self.min_gap, least=0)
-        for name in ("min_iou", "max_box_iou"):
-            check_fraction(f"distractor.{name}", getattr(self, name))
+        names = ("recent_stride", "area_span", "num_areas")
+        set_checked(self, names, check_whole, prefix="distractor.", least=1)
+        set_checked(self, ["min_gap"], check_whole, prefix="distractor.", least=0)
+        set_checked(self, ("min_iou", "max_box_iou"), check_fraction, prefix="distractor.")
+        area_range = check_numbers("distractor.area_range", self.area_range, "two numbers (least, most)")
+        object.__setattr__(self, "area_range", tuple(area_range.ravel().tolist()))
         if len(self.area_range) != 2 or not 0 <= self.area_range[0] <= self.area_range[1]:
             raise ConfigError(f"distractor.area_range must be (least, most), got {self.area_range!r}")
 

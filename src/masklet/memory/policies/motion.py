@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from masklet.checks import check_fraction, check_whole
+from masklet.checks import check_fraction, check_whole, set_checked
 from masklet.memory.policies.base import Box, Policy, PolicyConfig, Sighting, Write, box_iou
 
 if TYPE_CHECKING:
@@ -37,10 +37,9 @@ class MotionConfig(PolicyConfig):
     """Frames without the object after which the motion model starts again."""
 
     def __post_init__(self) -> None:
-        for name in ("weight", "min_iou_to_follow", "min_iou_to_remember"):
-            check_fraction(f"motion.{name}", getattr(self, name))
-        check_whole("motion.stable_frames", self.stable_frames, least=1)
-        check_whole("motion.max_coast", self.max_coast, least=0)
+        set_checked(self, ("weight", "min_iou_to_follow", "min_iou_to_remember"), check_fraction, prefix="motion.")
+        set_checked(self, ["stable_frames"], check_whole, prefix="motion.", least=1)
+        set_checked(self, ["max_coast"], check_whole, prefix="motion.", least=0)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from masklet.checks import check_whole
+from masklet.checks import check_whole, set_checked
 from masklet.memory.policies.base import Policy, PolicyConfig, Reads, View
 
 
@@ -17,7 +17,7 @@ class OfficialConfig(PolicyConfig):
     (memory_temporal_stride_for_eval)."""
 
     def __post_init__(self) -> None:
-        check_whole("official.stride", self.stride, least=1)
+        set_checked(self, ["stride"], check_whole, prefix="official.", least=1)
 
 
 class OfficialPolicy(Policy):

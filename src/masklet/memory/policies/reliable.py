@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from masklet.checks import check_fraction
+from masklet.checks import check_fraction, set_checked
 from masklet.memory.policies.base import Policy, PolicyConfig, Reads, View
 
 
@@ -16,7 +16,7 @@ class ReliableConfig(PolicyConfig):
     """A tracked frame is read if its `reliability` (0 to 1) is above this."""
 
     def __post_init__(self) -> None:
-        check_fraction("reliable.threshold", self.threshold, below_one=True)
+        set_checked(self, ["threshold"], check_fraction, prefix="reliable.", below_one=True)
 
 
 class ReliablePolicy(Policy):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from masklet.checks import check_fraction, check_positive, check_whole
+from masklet.checks import check_fraction, check_positive, check_whole, set_checked
 from masklet.memory.policies.base import (
     Branch,
     CandidateTrack,
@@ -29,9 +29,9 @@ class TreeConfig(PolicyConfig):
     """IoU prediction at or below which a frame is not read again."""
 
     def __post_init__(self) -> None:
-        check_whole("tree.num_tracks", self.num_tracks, least=1)
-        check_positive("tree.certain_score", self.certain_score)
-        check_fraction("tree.min_iou_to_remember", self.min_iou_to_remember)
+        set_checked(self, ["num_tracks"], check_whole, prefix="tree.", least=1)
+        set_checked(self, ["certain_score"], check_positive, prefix="tree.")
+        set_checked(self, ["min_iou_to_remember"], check_fraction, prefix="tree.")
 
 
 class TreePolicy(Policy):
