@@ -5,9 +5,11 @@ Everything here delegates to other modules.
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from masklet.checks import check_path
 from masklet.engine.protocol import Engine
 from masklet.errors import CheckpointError, SessionError
 from masklet.masks.edges import EdgeConfig
@@ -21,12 +23,12 @@ DEFAULT_MODEL = "nano"
 
 
 def load(
-    name: str | Path = DEFAULT_MODEL,
+    name: str | PathLike[str] = DEFAULT_MODEL,
     *,
-    device: str = "auto",
-    precision: str = "auto",
+    device: Any = "auto",
+    precision: Any = "auto",
     image_size: int | None = None,
-    speed: str = "auto",
+    speed: str | None = "auto",
 ) -> Model:
     """Load a model.
 
@@ -34,8 +36,9 @@ def load(
         name: "nano", which comes with the package; an official name such as "sam2.1-tiny"; a path to a checkpoint
             or to an exported folder; or "user/repository" on the Hugging Face hub, followed by ":file.pt" if
             it holds several.
-        device: "auto" takes the best one available; else "cpu", "cuda", ...
-        precision: "auto" takes what suits the device; else "fp32", "bf16", ...
+        device: "auto" takes the best one available; else "cpu", "cuda", ..., a `torch.device`, or the index of a CUDA
+            device.
+        precision: "auto" takes what suits the device; else "fp32", "bf16", ..., or a torch type.
         image_size: side of the square input in pixels, a multiple of 32, for a checkpoint that was trained at
             another size than 1024: official weights do not store it.
         speed: "exact"; "fast", which tracks videos in less time, with masks that differ a little; or "auto" for the one
@@ -52,7 +55,7 @@ def load(
 
 
 def resume(
-    path: str | Path, *, model: Model | str | Path | None = None, video: VideoSource | None = None
+    path: str | PathLike[str], *, model: Model | str | PathLike[str] | None = None, video: VideoSource | None = None
 ) -> Tracker[Any]:
     """Continue a session that `Tracker.save` wrote, on this machine or another.
 
@@ -69,6 +72,7 @@ def resume(
     from masklet.tracking.session import model_of, session_about
     from masklet.tracking.tracker import Tracker
 
+    path = Path(check_path("path", path, error=SessionError))
     if model is None:
         about = session_about(path)["model"]
         try:

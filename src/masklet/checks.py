@@ -205,7 +205,7 @@ def _as_int(value: Any) -> int | None:
     if hasattr(number, "shape"):
         return None  # an array of several numbers, or of one in a list
     if isinstance(number, numbers.Rational):
-        return number.numerator if number.denominator == 1 else None
+        return int(number.numerator) if number.denominator == 1 else None
     try:
         return operator.index(number)
     except TypeError:

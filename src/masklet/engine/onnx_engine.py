@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from masklet.engine.staged import STAGE_OUTPUTS, ModelSpec, StagedEngine, StageName
 from masklet.errors import CheckpointError, EngineError
-from masklet.records import FloatArray
+from masklet.records import EngineInfo, FloatArray
 
 SPEC_FILE = "model.json"
 FORMAT_VERSION = 1
@@ -38,7 +38,7 @@ class OnnxEngine(StagedEngine[Array]):
     """
 
     def __init__(self, folder: str | Path, *, num_threads: int = 0, speed: str = "auto") -> None:
-        self.folder = Path(folder)
+        self.folder, self._num_threads = Path(folder), num_threads
         spec = read_spec(self.folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
@@ -52,6 +52,10 @@ class OnnxEngine(StagedEngine[Array]):
         self.splits_memory = not isinstance(memory.shape[-1], int)
         if speed == "fast" and not self.splits_memory:
             raise EngineError(f"{self.folder} was exported by a version without speed='fast': export it again")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the folder and settings: the graphs are opened again, in another process, too."""
+        return _opened_again, (self.folder.absolute(), self._num_threads, self.spec, self.info)
 
     def run_stage(self, stage: StageName, inputs: Mapping[str, Array]) -> dict[str, Array]:
         session = self._sessions[stage]
@@ -87,6 +91,12 @@ class OnnxEngine(StagedEngine[Array]):
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class but this one
             raise CheckpointError(f"{path} is not a graph that onnxruntime can load: {error}") from error
+
+
+def _opened_again(folder: Path, num_threads: int, spec: ModelSpec, info: EngineInfo) -> OnnxEngine:
+    engine = OnnxEngine(folder, num_threads=num_threads, speed=info.speed)
+    engine.spec, engine.info = spec, info
+    return engine
 
 
 def read_spec(folder: Path) -> ModelSpec:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from masklet.checks import check_path, check_whole
+from masklet.engine.devices import device_text, precision_text
 from masklet.engine.hub import EMBEDDED, embedded_folder, locate, official_name
 from masklet.engine.protocol import Engine
 from masklet.errors import CheckpointError, EngineError
@@ -33,13 +36,15 @@ def needs_extra(extra: str, purpose: str) -> Iterator[None]:
         raise EngineError(f'{purpose} needs {error.name}: pip install "masklet[{extra}]"') from error
 
 
-def find_model(name: str | Path) -> Path:
+def find_model(name: str | PathLike[str]) -> Path:
     """Call `locate`, after a check that the model can be run: otherwise a download would be useless.
 
     Raises:
         CheckpointError: as `locate`.
         EngineError: PyTorch is missing.
     """
+    text = check_path("model", name, error=CheckpointError)
+    name = name if isinstance(name, str) else Path(text)
     if official_name(name) is not None:
         with needs_extra("torch", str(name)):
             import torch  # noqa: F401
@@ -66,20 +71,20 @@ def is_exported(path: Path) -> bool:
 
 
 def open_engine(
-    name: str | Path = "nano",
+    name: str | PathLike[str] = "nano",
     *,
-    device: str = "auto",
-    precision: str = "auto",
+    device: Any = "auto",
+    precision: Any = "auto",
     image_size: int | None = None,
     num_threads: int = 0,
-    speed: str = "auto",
+    speed: str | None = "auto",
 ) -> Engine[Any]:
     """Open a model with the engine that suits it.
 
     Args:
         name: a model name, a path, or a repository on the hub, as in `masklet.engine.hub.locate`.
-        device: "auto", "cpu", "cuda", ...; exported folders run on the CPU.
-        precision: "auto", "fp32", "bf16" or "fp16"; exported folders compute in fp32.
+        device: as in `masklet.engine.devices.device_text`; exported folders run on the CPU.
+        precision: as in `masklet.engine.devices.precision_text`; exported folders compute in fp32.
         image_size: side of the input, for a checkpoint that was trained at another size than it states.
         num_threads: CPU threads; 0 leaves the choice to the runtime (one per core). PyTorch has one per process.
         speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
@@ -89,6 +94,10 @@ def open_engine(
         ConfigError: `image_size` is not possible.
         EngineError: a missing extra, or a device, precision or speed that the engine does not have.
     """
+    device, precision, speed = device_text(device), precision_text(precision), speed or "auto"
+    num_threads = check_whole("num_threads", num_threads, least=0)
+    if image_size is not None:
+        image_size = check_whole("image_size", image_size, least=32)
     path = find_model(name)
     if is_exported(path):
         if device not in ("auto", "cpu") or precision not in ("auto", "fp32"):

@@ -12,15 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from masklet.engine.devices import device_text, precision_text
 from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
 from masklet.model.allocator import keep_freed_memory
 from masklet.model.layers import pool_cells
 from masklet.model.packed import can_pack, computes_in_bf16, packed
 from masklet.model.sam2 import SAM2
-from masklet.records import FloatArray
+from masklet.records import EngineInfo, FloatArray
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 _PACKED = ("image_encoder", "memory_attention", "memory_encoder", "mask_decoder.transformer")
 """Parts whose linear layers are packed; the others are small and sensitive to precision."""
@@ -31,9 +32,9 @@ class TorchEngine(StagedEngine[Tensor]):
 
     Args:
         model: used as it is, moved to the device and set to evaluation mode.
-        device: "auto" (CUDA, then Apple's MPS, then the CPU), or a torch device.
-        precision: "fp32", "bf16" or "fp16"; "auto" is bf16 on CUDA, and for "fast" on CPUs that compute
-            in it; else fp32.
+        device: "auto" (CUDA, then Apple's MPS, then the CPU), a torch device or its name, or an index of CUDA.
+        precision: "fp32", "bf16" or "fp16", or their torch types; "auto" is bf16 on CUDA, and for "fast" on CPUs that
+            compute in it; else fp32.
         speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
         compiled: run the stages through `torch.compile`, which takes a minute at their first runs and needs a compiler.
             Numbers of objects, memories and points may change without compiling again.
@@ -46,19 +47,20 @@ class TorchEngine(StagedEngine[Tensor]):
         self,
         model: SAM2,
         *,
-        device: str = "auto",
-        precision: str = "auto",
+        device: Any = "auto",
+        precision: Any = "auto",
         speed: str = "auto",
         compiled: bool = False,
     ) -> None:
         self.device = _device(device)
+        precision = precision_text(precision)
         precision = _auto_precision(self.device, speed) if precision == "auto" else precision
-        if precision not in PRECISIONS:
-            raise EngineError(f"precision must be auto, {', '.join(PRECISIONS)}, got {precision!r}")
+        if precision not in DTYPES:
+            raise EngineError(f"precision must be auto, {', '.join(DTYPES)}, got {precision!r}")
         if self.device.type == "cpu":
             keep_freed_memory()
         self.model = model.to(self.device).eval()
-        self.dtype = PRECISIONS[precision]
+        self.dtype = DTYPES[precision]
         self.compiled = compiled
         running = self.model
         if self.device.type == "cpu" and can_pack(self.dtype):
@@ -75,6 +77,11 @@ class TorchEngine(StagedEngine[Tensor]):
             speed=speed,
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the weights and settings; the packed layers are made again."""
+        settings = {"device": str(self.device), "precision": self.info.precision, "compiled": self.compiled}
+        return _made_again, (self.model, settings, self.spec, self.info)
+
     @torch.inference_mode()
     def run_stage(self, stage: StageName, inputs: Mapping[str, Tensor | NDArray[Any]]) -> dict[str, Tensor]:
         tensors = {name: self._uploaded(value) for name, value in inputs.items()}
@@ -83,7 +90,16 @@ class TorchEngine(StagedEngine[Tensor]):
         with self._arithmetic():
             answer = self._stages[stage](**tensors)
         values = answer if isinstance(answer, tuple) else (answer,)
-        return {name: value for name, value in zip(STAGE_OUTPUTS[stage], values, strict=True) if value is not None}
+        outputs = zip(STAGE_OUTPUTS[stage], values, strict=True)
+        return {name: self._kept(value) for name, value in outputs if value is not None}
+
+    def _kept(self, value: Tensor) -> Tensor:
+        """Return an output as it is handed on: of an fp32 engine fp32, also if the caller computes under autocast.
+
+        Otherwise memories of frames inside and outside an autocast block, or of another thread, would not fit together.
+        """
+        is_lowered = self.dtype == torch.float32 and value.dtype in (torch.bfloat16, torch.float16)
+        return value.float() if is_lowered else value
 
     def stack(self, handles: Sequence[Tensor]) -> Tensor:
         return torch.stack(tuple(handles))
@@ -114,6 +130,12 @@ class TorchEngine(StagedEngine[Tensor]):
         if self.device.type == "cuda":
             return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         return nullcontext()
+
+
+def _made_again(model: SAM2, settings: Mapping[str, Any], spec: ModelSpec, info: EngineInfo) -> TorchEngine:
+    engine = TorchEngine(model, speed=info.speed, **settings)
+    engine.spec, engine.info = spec, info
+    return engine
 
 
 def _mark_counts(stage: StageName, tensors: Mapping[str, Tensor]) -> None:
@@ -152,7 +174,8 @@ def _auto_precision(device: torch.device, speed: str) -> str:
     return "bf16" if device.type == "cuda" or is_fast_cpu else "fp32"
 
 
-def _device(name: str) -> torch.device:
+def _device(given: Any) -> torch.device:
+    name = device_text(given)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -160,9 +183,14 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise EngineError(f"device must be auto or a torch device such as cpu or cuda:0, got {name!r}") from error
+        raise EngineError(f"device must be auto or a torch device such as cpu or cuda:0, got {given!r}") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise EngineError(
             f"device {name!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use 'cpu'"
         )
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, NotImplementedError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise EngineError(f"device {name!r} cannot be used by this PyTorch ({torch.__version__}): {reason}") from error
     return device

@@ -12,8 +12,12 @@ from masklet.records import EngineInfo, FloatArray
 def shown_logits(
     low_res_logits: FloatArray, info: EngineInfo, prompt: Prompt | None, size_hw: tuple[int, int]
 ) -> FloatArray:
-    """Scale the logits of one candidate to the frame, (h, w) to (H, W), without the holes and pieces that the model
-    leaves by mistake.
+    """Scale the logits of one candidate to the frame, (h, w) to (H, W), tidied; for the arguments see `tidied`."""
+    return upsample_logits(tidied(low_res_logits, info, prompt, size_hw), size_hw)
+
+
+def tidied(low_res_logits: FloatArray, info: EngineInfo, prompt: Prompt | None, size_hw: tuple[int, int]) -> FloatArray:
+    """Return (h, w) logits without the holes and pieces that the model leaves by mistake.
 
     Args:
         low_res_logits: (h, w) of one candidate.
@@ -29,4 +33,4 @@ def shown_logits(
         low_res_logits = tidied_logits(
             low_res_logits, max_hole=info.max_hole, max_piece=info.max_piece, kept_xy=clicked
         )
-    return upsample_logits(low_res_logits, size_hw)
+    return low_res_logits

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 import numpy as np
@@ -27,7 +28,6 @@ from masklet.checks import (
     check_numbers,
     check_positive,
     check_whole,
-    set_checked,
 )
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError
@@ -124,24 +124,22 @@ class AutomaticConfig:
         return changes_text(self)
 
     def __post_init__(self) -> None:
-        limits: dict[str, tuple[int, int | None]] = {
-            "points_per_side": (1, None),
-            "points_per_batch": (1, None),
-            "crop_points_divisor": (1, None),
-            "crop_layers": (0, MAX_CROP_LAYERS),
-            "min_region_area": (0, None),
-            "low_res_region_area": (0, None),
-        }
-        for name, (least, most) in limits.items():
-            set_checked(self, [name], check_whole, least=least, most=most)
-        set_checked(self, ("min_iou", "min_stability", "nms_iou", "crop_nms_iou"), check_fraction)
-        set_checked(self, ["crop_overlap"], check_fraction, below_one=True)
-        set_checked(self, ["stability_offset"], check_positive)
-        set_checked(self, ["mask_threshold"], check_number)
-        set_checked(self, ("multimask", "refine"), check_flag)
-        check_choice("order", self.order, get_args(Order))
-        if self.point_grids is not None:  # tuples can be compared and are immutable
-            object.__setattr__(self, "point_grids", _checked_grids(self.point_grids))
+        for name in _CHECKS:
+            object.__setattr__(self, name, self.check(name, getattr(self, name)))
+
+    @staticmethod
+    def check(field_name: str, value: Any, *, name: str | None = None) -> Any:
+        """Return the value of one setting, checked and converted.
+
+        Args:
+            field_name: the setting.
+            value: see there.
+            name: what the message calls it, if not by the field's name.
+
+        Raises:
+            ConfigError: the value is out of range or of another kind.
+        """
+        return _CHECKS[field_name](name or field_name, value)
 
     @classmethod
     def for_engine(cls, info: EngineInfo, **changes: Any) -> AutomaticConfig:
@@ -162,25 +160,52 @@ class AutomaticConfig:
         return sum(4**layer * len(self.grid(layer)) for layer in range(self.crop_layers + 1))
 
 
-def _checked_grids(grids: Sequence[ArrayLike]) -> tuple[tuple[tuple[float, float], ...], ...]:
+def _checked_grids(name: str, grids: Sequence[ArrayLike] | None) -> tuple[tuple[tuple[float, float], ...], ...] | None:
+    """Return the grids as tuples, which can be compared and are immutable."""
+    if grids is None:
+        return None
     if not len(grids):
-        raise ConfigError("point_grids is empty: give at least one (P, 2) array, or leave it out for a regular grid")
+        raise ConfigError(f"{name} is empty: give at least one (P, 2) array, or leave it out for a regular grid")
     checked = []
     for layer, grid in enumerate(grids):
-        points = check_numbers(f"point_grids[{layer}]", grid, "numbers of shape (P, 2)").astype(np.float32)
+        points = check_numbers(f"{name}[{layer}]", grid, "numbers of shape (P, 2)").astype(np.float32)
         if points.ndim != 2 or points.shape[1] != 2 or not len(points):
             raise ConfigError(
-                f"point_grids[{layer}] must be (P, 2) with at least one point, got {points.shape}: it is a list of "
+                f"{name}[{layer}] must be (P, 2) with at least one point, got {points.shape}: it is a list of "
                 "such arrays, one per crop layer"
             )
         outside = ~((points >= 0) & (points <= 1)).all(axis=1)
         if outside.any():
             x, y = points[outside][0].tolist()
             raise ConfigError(
-                f"point_grids[{layer}] must be in [0, 1], got ({x:g}, {y:g}): divide x by the width and y by the height"
+                f"{name}[{layer}] must be in [0, 1], got ({x:g}, {y:g}): divide x by the width and y by the height"
             )
         checked.append(tuple((float(x), float(y)) for x, y in points))
     return tuple(checked)
+
+
+_count, _area_limit = partial(check_whole, least=1), partial(check_whole, least=0)
+
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "points_per_side": _count,
+    "point_grids": _checked_grids,
+    "points_per_batch": _count,
+    "multimask": check_flag,
+    "refine": check_flag,
+    "min_iou": check_fraction,
+    "min_stability": check_fraction,
+    "stability_offset": check_positive,
+    "mask_threshold": check_number,
+    "nms_iou": check_fraction,
+    "crop_layers": partial(check_whole, least=0, most=MAX_CROP_LAYERS),
+    "crop_nms_iou": check_fraction,
+    "crop_overlap": partial(check_fraction, below_one=True),
+    "crop_points_divisor": _count,
+    "min_region_area": _area_limit,
+    "low_res_region_area": _area_limit,
+    "order": partial(check_choice, choices=get_args(Order)),
+}
+"""The check of each field of `AutomaticConfig`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,13 @@ class MaskStore:
             self._database.execute("CREATE INDEX IF NOT EXISTS by_frame ON masks (frame_index)")
             self._database.execute("CREATE INDEX IF NOT EXISTS by_stale ON masks (stale) WHERE stale")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> MaskStore:
+        """Return a temporary store with the same masks."""
+        copied = MaskStore()
+        with self._lock, self._guarded():
+            self._database.backup(copied._database)
+        return copied
+
     def write(self, masks: Iterable[MaskRow]) -> None:
         """Store masks in place of those of the same frame and object: all of them or none."""
         rows = [to_values(mask) for mask in masks]

@@ -8,17 +8,19 @@ which memories are rebuilt when a user goes back.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from masklet.checks import check_flag, check_numbers, check_whole
+from masklet.checks import check_flag, check_numbers, check_path, check_whole
 from masklet.engine.protocol import Engine
-from masklet.errors import PromptError, TrackingError
+from masklet.errors import OutputError, PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import FrameSource, VideoSource, open_source
 from masklet.memory.bank import MemoryConfig
@@ -114,6 +116,22 @@ class Tracker(Generic[A]):
         self._stepper = Stepper(state, self._view)
         self._walker = Walker(state, self._stepper)
         self._undo: deque[tuple[int, int, PromptState[A] | None]] = deque(maxlen=MAX_UNDO)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tracker[A]:
+        """Return a tracker that goes its own way from here, with the same engine and source."""
+        for shared in (self.engine, self.source):
+            memo.setdefault(id(shared), shared)
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied._attach(self.engine, copy.deepcopy(self._state, memo), self._view.objects_at_once)
+        copied._undo.extend(copy.deepcopy(list(self._undo), memo))
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TrackingError(
+            "a tracker cannot be pickled, since its video is open: call save(path), and masklet.resume(path) in the "
+            "other process"
+        )
 
     @property
     def source(self) -> FrameSource | None:
@@ -572,13 +590,13 @@ class Tracker(Generic[A]):
         self._undo.clear()
         self._state.clear()
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | PathLike[str]) -> Path:
         """Write everything into one file, from which `masklet.resume` continues in another process.
 
         Raises:
             OutputError: it cannot be written; a file that was there before stays.
         """
-        return save_session(self.engine, self._state, path)
+        return save_session(self.engine, self._state, Path(check_path("path", path, error=OutputError)))
 
     # Helpers.
 

@@ -6,17 +6,49 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from masklet.checks import check_choice
+from masklet.compat.sam2.arguments import PAGE
 from masklet.compat.sam2.model import engine_of
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
+from masklet.compat.sam2.utils.transforms import as_rgb
 from masklet.errors import ConfigError
 from masklet.masks.rle import run_lengths
-from masklet.media.images import ImageSource, read_image
+from masklet.media.images import ImageSource
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, Box, segment_everything
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
+
+
+class _ModelDefault:
+    """Stands for an argument that is left out."""
+
+    def __repr__(self) -> str:
+        return "the model's default"
+
+
+MODEL_DEFAULT: Any = _ModelDefault()
+"""The value that suits the model: the official default for official models, nano's own for nano."""
+
+_FIELDS = {
+    "points_per_side": "points_per_side",
+    "points_per_batch": "points_per_batch",
+    "pred_iou_thresh": "min_iou",
+    "stability_score_thresh": "min_stability",
+    "stability_score_offset": "stability_offset",
+    "mask_threshold": "mask_threshold",
+    "box_nms_thresh": "nms_iou",
+    "crop_n_layers": "crop_layers",
+    "crop_nms_thresh": "crop_nms_iou",
+    "crop_overlap_ratio": "crop_overlap",
+    "crop_n_points_downscale_factor": "crop_points_divisor",
+    "point_grids": "point_grids",
+    "min_mask_region_area": "low_res_region_area",
+    "use_m2m": "refine",
+    "multimask_output": "multimask",
+}
+"""Official argument: field of `AutomaticConfig`."""
 
 
 class SAM2AutomaticMaskGenerator:
@@ -35,47 +67,44 @@ class SAM2AutomaticMaskGenerator:
     def __init__(
         self,
         model: Any,
-        points_per_side: int | None = 32,
-        points_per_batch: int = 64,
-        pred_iou_thresh: float = 0.8,
-        stability_score_thresh: float = 0.95,
-        stability_score_offset: float = 1.0,
-        mask_threshold: float = 0.0,
-        box_nms_thresh: float = 0.7,
-        crop_n_layers: int = 0,
-        crop_nms_thresh: float = 0.7,
-        crop_overlap_ratio: float = 512 / 1500,
-        crop_n_points_downscale_factor: int = 1,
+        points_per_side: int | None = MODEL_DEFAULT,
+        points_per_batch: int = MODEL_DEFAULT,
+        pred_iou_thresh: float = MODEL_DEFAULT,
+        stability_score_thresh: float = MODEL_DEFAULT,
+        stability_score_offset: float = MODEL_DEFAULT,
+        mask_threshold: float = MODEL_DEFAULT,
+        box_nms_thresh: float = MODEL_DEFAULT,
+        crop_n_layers: int = MODEL_DEFAULT,
+        crop_nms_thresh: float = MODEL_DEFAULT,
+        crop_overlap_ratio: float = MODEL_DEFAULT,
+        crop_n_points_downscale_factor: int = MODEL_DEFAULT,
         point_grids: Sequence[Any] | None = None,
-        min_mask_region_area: int = 0,
+        min_mask_region_area: int = MODEL_DEFAULT,
         output_mode: str = "binary_mask",
-        use_m2m: bool = False,
-        multimask_output: bool = True,
+        use_m2m: bool = MODEL_DEFAULT,
+        multimask_output: bool = MODEL_DEFAULT,
         **kwargs: Any,
     ) -> None:
+        arguments = dict(locals())
         if (points_per_side is None) == (point_grids is None):
             raise ConfigError("give one of points_per_side and point_grids, and None for the other")
         check_choice("output_mode", output_mode, get_args(OutputMode))
+        engine = engine_of(model)
+        changes: dict[str, Any] = {"order": "crop"}
+        for name, field in _FIELDS.items():
+            if arguments[name] is not MODEL_DEFAULT and arguments[name] is not None:
+                changes[field] = AutomaticConfig.check(field, arguments[name], name=name)
+        if min_mask_region_area is not MODEL_DEFAULT:
+            changes["min_region_area"] = 0  # the caller's rule takes the place of the model's
+        self.config = AutomaticConfig.for_engine(engine.info, **changes)
         self.predictor = SAM2ImagePredictor(model)
         self.output_mode = output_mode
-        self.config = AutomaticConfig(
-            points_per_side=points_per_side or 1,
-            points_per_batch=points_per_batch,
-            min_iou=pred_iou_thresh,
-            min_stability=stability_score_thresh,
-            stability_offset=stability_score_offset,
-            mask_threshold=mask_threshold,
-            nms_iou=box_nms_thresh,
-            crop_layers=crop_n_layers,
-            crop_nms_iou=crop_nms_thresh,
-            crop_overlap=crop_overlap_ratio,
-            crop_points_divisor=crop_n_points_downscale_factor,
-            point_grids=point_grids,
-            low_res_region_area=min_mask_region_area,
-            refine=use_m2m,
-            multimask=multimask_output,
-            order="crop",
-        )
+
+    def __getattr__(self, name: str) -> Any:
+        # Settings are read by their official names: generator.pred_iou_thresh.
+        if name in _FIELDS and "config" in vars(self):
+            return getattr(self.config, _FIELDS[name])
+        raise AttributeError(f"{type(self).__name__} has no {name!r} (see {PAGE})")
 
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> Self:
@@ -98,7 +127,7 @@ class SAM2AutomaticMaskGenerator:
             ImageError: the image cannot be read.
             ConfigError: it is too small for so many crops.
         """
-        masks = segment_everything(engine_of(self.predictor.model), read_image(image), self.config)
+        masks = segment_everything(engine_of(self.predictor.model), as_rgb(image), self.config)
         return [self._annotation(mask) for mask in masks]
 
     def _annotation(self, mask: AutomaticMask) -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-
 from masklet.api import load
+from masklet.checks import check_path
 from masklet.compat.sam2.model import SAM2Base
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
+from masklet.engine.hub import EMBEDDED
 from masklet.engine.staged import StagedEngine
 from masklet.errors import CheckpointError, ConfigError
 from masklet.memory.policies import OfficialConfig
@@ -26,8 +27,8 @@ HOLE_AREA = 8
 
 def build_sam2(
     config_file: str | None = None,
-    ckpt_path: str | Path | None = None,
-    device: str | torch.device = "cuda",
+    ckpt_path: str | PathLike[str] | None = None,
+    device: Any = "cuda",
     mode: str = "eval",
     hydra_overrides_extra: Sequence[str] = (),
     apply_postprocessing: bool = True,
@@ -38,8 +39,8 @@ def build_sam2(
     Args:
         config_file: official name. The weights say themselves what they are, so it is used only when there are none:
             then it names the official ones.
-        ckpt_path: what `masklet.load` takes; None takes the official weights from the hub.
-        device: a torch device.
+        ckpt_path: what `masklet.load` takes, "nano" included; None takes the official weights from the hub.
+        device: a torch device; exported models, as nano, run on the CPU whatever it is.
         mode: "eval".
         hydra_overrides_extra: see `build_sam2_video_predictor`; of those for videos nothing is made here.
         apply_postprocessing: a single mask that is not stable gives way to the best of three.
@@ -56,8 +57,8 @@ def build_sam2(
 
 def build_sam2_video_predictor(
     config_file: str | None = None,
-    ckpt_path: str | Path | None = None,
-    device: str | torch.device = "cuda",
+    ckpt_path: str | PathLike[str] | None = None,
+    device: Any = "cuda",
     mode: str = "eval",
     hydra_overrides_extra: Sequence[str] = (),
     apply_postprocessing: bool = True,
@@ -95,9 +96,7 @@ def build_sam2_video_predictor_hf(model_id: str, **kwargs: Any) -> SAM2VideoPred
     return build_sam2_video_predictor(None, ckpt_path=model_id, **kwargs)
 
 
-def _load(
-    config_file: str | None, ckpt_path: str | Path | None, device: str | torch.device, mode: str
-) -> StagedEngine[Any]:
+def _load(config_file: str | None, ckpt_path: str | PathLike[str] | None, device: Any, mode: str) -> StagedEngine[Any]:
     if mode != "eval":
         raise ConfigError(f"mode must be 'eval', got {mode!r}: to train, use masklet train")
     name = ckpt_path
@@ -110,9 +109,10 @@ def _load(
                 f"ckpt_path, got {config_file!r}"
             )
         name = f"{match[1]}-{size}"
+    check_path("ckpt_path", name, error=CheckpointError)
     # fp32, as the official code: for bf16, put the calls under torch.autocast.
-    is_nano = str(name) == "nano"
-    model = load(name, device="cpu" if is_nano else str(device), precision="fp32")
+    runs_on_cpu_only = str(name) in EMBEDDED or (Path(name) / "model.json").is_file()
+    model = load(name, device="cpu" if runs_on_cpu_only else device, precision="fp32")
     return cast("StagedEngine[Any]", model.engine)
 
 

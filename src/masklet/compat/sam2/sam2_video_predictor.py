@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,33 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.compat.sam2.model import SAM2Base, engine_of, to_array, to_pixels
+from masklet.checks import check_flag, check_number
+from masklet.compat.sam2.arguments import (
+    make_prompt,
+    to_array,
+    to_boxes,
+    to_frame,
+    to_labels,
+    to_object_id,
+    to_pixels,
+)
+from masklet.compat.sam2.inference_state import InferenceState, TrackedObject
+from masklet.compat.sam2.model import SAM2Base, engine_of
+from masklet.compat.sam2.utils.misc import FILLED_LOGIT, VideoTensors
 from masklet.errors import ConfigError, MaskletError, PromptError, TrackingError, VideoError
 from masklet.masks.operations import without_small_parts
 from masklet.media.source import VideoSource, open_source
 from masklet.memory.bank import MemoryConfig
-from masklet.records import ABSENT_LOGIT, PREVIOUS_LOGIT_LIMIT, Decoded, FloatArray, FrameMemory, ImageFeatures
+from masklet.prompts import Prompt
+from masklet.records import (
+    ABSENT_LOGIT,
+    PREVIOUS_LOGIT_LIMIT,
+    Decoded,
+    FloatArray,
+    FrameMasks,
+    FrameMemory,
+    ImageFeatures,
+)
 from masklet.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -25,66 +47,9 @@ if TYPE_CHECKING:
 
 OVERLAP_LOGIT = -10.0
 """Highest logit of pixels that `non_overlap_masks` takes away."""
-FILLED_LOGIT = 0.1
-"""Logit of pixels in small holes that are filled."""
 
 Output = tuple[int, list[Any], Tensor]
 """Frame index, object ids, and their logits (N, 1, H, W) in source size, float32 on the device of the model."""
-
-
-@dataclass(slots=True)
-class _Object:
-    """The predictor's own state of one object; its memory is the tracker's."""
-
-    number: int
-    """In the tracker, whose objects have numbers."""
-    points: dict[int, tuple[FloatArray, NDArray[Any], FloatArray | None]] = field(default_factory=dict)
-    """Points, labels and box by frame."""
-    initial: set[int] = field(default_factory=set)
-    """Frames that were prompted before they had been tracked: the conditioning frames."""
-    tracked: set[int] = field(default_factory=set)
-    outputs: dict[int, Tensor] = field(default_factory=dict)
-    """(h, w) low-res logits by frame."""
-    fresh: dict[int, Tensor] = field(default_factory=dict)
-    """Like `outputs`, from prompts that have not been propagated yet."""
-
-    def output(self, frame_index: int) -> Tensor | None:
-        return self.fresh.get(frame_index, self.outputs.get(frame_index))
-
-
-class InferenceState(dict[str, Any]):
-    """One video and what has been said of it: from `init_state`, and for the methods of the predictor.
-
-    As the official one it is a dict, with num_frames, video_height, video_width, obj_ids, obj_id_to_idx, obj_idx_to_id,
-    device, storage_device, offload_video_to_cpu and offload_state_to_cpu. The rest is in its attributes.
-    """
-
-    def __init__(self, tracker: Tracker[Any], values: dict[str, Any]) -> None:
-        super().__init__(values, obj_ids=[], obj_id_to_idx={}, obj_idx_to_id={})
-        self.tracker = tracker
-        self.objects: dict[Hashable, _Object] = {}
-        self._next_number = 0
-
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        return self["video_height"], self["video_width"]
-
-    def new_number(self) -> int:
-        self._next_number += 1
-        return self._next_number
-
-    def entry(self, obj_id: Hashable) -> _Object:
-        if obj_id not in self.objects:
-            raise TrackingError(f"object {obj_id!r} is unknown: known are {self['obj_ids']}")
-        return self.objects[obj_id]
-
-    def list_objects(self) -> None:
-        """Bring the ids in the dict up to date; the lists and dicts stay the same ones."""
-        self["obj_ids"][:] = self.objects
-        self["obj_id_to_idx"].clear()
-        self["obj_id_to_idx"].update((obj_id, index) for index, obj_id in enumerate(self.objects))
-        self["obj_idx_to_id"].clear()
-        self["obj_idx_to_id"].update(enumerate(self.objects))
 
 
 class SAM2VideoPredictor(SAM2Base):
@@ -108,9 +73,10 @@ class SAM2VideoPredictor(SAM2Base):
         memory: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(engine_of(engine))
-        self.fill_hole_area = fill_hole_area
-        self.non_overlap_masks = non_overlap_masks
-        self.binarize_mask_from_pts_for_mem_enc = binarize_mask_from_pts_for_mem_enc
+        self.fill_hole_area = int(check_number("fill_hole_area", fill_hole_area, least=0))
+        self.non_overlap_masks = check_flag("non_overlap_masks", non_overlap_masks)
+        binarize = check_flag("binarize_mask_from_pts_for_mem_enc", binarize_mask_from_pts_for_mem_enc)
+        self.binarize_mask_from_pts_for_mem_enc = binarize
         self.memory = memory or {}
 
     @classmethod
@@ -154,6 +120,7 @@ class SAM2VideoPredictor(SAM2Base):
                 "retention": "all",
                 "spatial_slots": self.engine.info.spatial_slots,
                 "max_pointers": self.engine.info.max_pointers,
+                **self.engine.info.defaults,  # none for official models
                 **self.memory,
             }
         )
@@ -162,6 +129,7 @@ class SAM2VideoPredictor(SAM2Base):
         return InferenceState(
             tracker,
             {
+                "images": VideoTensors(source, self.image_size, "cpu" if offload_video_to_cpu else self.device),
                 "num_frames": info.num_frames,
                 "video_height": height,
                 "video_width": width,
@@ -176,7 +144,7 @@ class SAM2VideoPredictor(SAM2Base):
         self,
         inference_state: InferenceState,
         frame_idx: int,
-        obj_id: Hashable,
+        obj_id: Any,
         points: Any = None,
         labels: Any = None,
         clear_old_points: bool = True,
@@ -188,9 +156,9 @@ class SAM2VideoPredictor(SAM2Base):
         Args:
             inference_state: from `init_state`.
             frame_idx: the frame, from 0.
-            obj_id: a new one begins a new object.
+            obj_id: a new one begins a new object. Equal numbers are one object, whatever library they come from.
             points: (P, 2) x and y.
-            labels: (P,) 1 on the object, 0 not on it.
+            labels: (P,) 1 on the object, 0 not on it, -1 for points that fill up an array.
             clear_old_points: forget the points given on this frame before; the mask that they gave is corrected all
                 the same.
             normalize_coords: coordinates are pixels; else fractions of the width and height.
@@ -204,6 +172,7 @@ class SAM2VideoPredictor(SAM2Base):
             TrackingError: the frame does not exist.
         """
         state = _checked(inference_state)
+        frame_idx, obj_id = to_frame(frame_idx), to_object_id(obj_id)
         points_xy, point_labels, box_xyxy = _in_pixels(points, labels, box, state.size_hw, normalize=normalize_coords)
         if box is not None and not clear_old_points:
             raise PromptError("a box must come before the points of its frame: leave clear_old_points True")
@@ -213,12 +182,8 @@ class SAM2VideoPredictor(SAM2Base):
             points_xy = np.concatenate([old_points, points_xy])
             point_labels = np.concatenate([old_labels, point_labels])
         corrected = None if entry is None else entry.output(frame_idx)
-        prompt = {
-            "points_xy": points_xy if len(points_xy) else None,
-            "labels": point_labels if len(points_xy) else None,
-            "box_xyxy": box_xyxy,
-            "previous_logits": None if corrected is None else _limited(corrected),
-        }
+        logits = None if corrected is None else _limited(corrected)
+        prompt = make_prompt(points_xy, point_labels, box_xyxy, logits)
         answer = self._add_prompt(state, frame_idx, obj_id, prompt)
         answer.points[frame_idx] = points_xy, point_labels, box_xyxy
         return self._output(state, frame_idx)
@@ -227,14 +192,14 @@ class SAM2VideoPredictor(SAM2Base):
         """The earlier name of `add_new_points_or_box`."""
         return self.add_new_points_or_box(*args, **kwargs)
 
-    def add_new_mask(self, inference_state: InferenceState, frame_idx: int, obj_id: Hashable, mask: Any) -> Output:
+    def add_new_mask(self, inference_state: InferenceState, frame_idx: int, obj_id: Any, mask: Any) -> Output:
         """Say what an object is on a frame.
 
         Args:
             inference_state: from `init_state`.
             frame_idx: the frame, from 0.
             obj_id: a new one begins a new object.
-            mask: (H, W) of the frame's size, foreground where above 0.
+            mask: (H, W) of the frame's size: bool, 0 and 1, 0 to 255, probabilities or logits.
 
         Returns:
             The masks of all objects on this frame.
@@ -244,7 +209,8 @@ class SAM2VideoPredictor(SAM2Base):
             TrackingError: the frame does not exist.
         """
         state = _checked(inference_state)
-        answer = self._add_prompt(state, frame_idx, obj_id, {"mask": to_array(mask, "mask")})
+        frame_idx, obj_id = to_frame(frame_idx), to_object_id(obj_id)
+        answer = self._add_prompt(state, frame_idx, obj_id, Prompt.create(mask=mask, size_hw=state.size_hw))
         answer.points.pop(frame_idx, None)
         return self._output(state, frame_idx)
 
@@ -274,22 +240,25 @@ class SAM2VideoPredictor(SAM2Base):
         self._take_in(state)
         last = state["num_frames"] - 1
         initial = [frame for entry in state.objects.values() for frame in entry.initial]
-        start = min(initial) if start_frame_idx is None else start_frame_idx
-        count = last + 1 if max_frame_num_to_track is None else max_frame_num_to_track
+        start = min(initial) if start_frame_idx is None else to_frame(start_frame_idx, "start_frame_idx")
+        count = last + 1
+        if max_frame_num_to_track is not None:
+            count = to_frame(max_frame_num_to_track, "max_frame_num_to_track")
         if reverse and start == 0:
             return
         stop = max(start - count, 0) - 1 if reverse else min(start + count, last) + 1
         way = state.tracker.run("backward" if reverse else "forward", start=start, stop=None if stop < 0 else stop)
-        for masks in way:
-            for entry in state.objects.values():
-                answer = state.tracker.answers.get(entry.number)
-                if answer is not None:
-                    entry.outputs[masks.frame_index] = self._low_res(state, answer)
-                    entry.tracked.add(masks.frame_index)
-            yield self._output(state, masks.frame_index)
+        with closing(_with_bar(way, abs(stop - start))) as frames:
+            for masks in frames:
+                for entry in state.objects.values():
+                    answer = state.tracker.answers.get(entry.number)
+                    if answer is not None:
+                        entry.outputs[masks.frame_index] = self._low_res(state, answer)
+                        entry.tracked.add(masks.frame_index)
+                yield self._output(state, masks.frame_index)
 
     def clear_all_prompts_in_frame(
-        self, inference_state: InferenceState, frame_idx: int, obj_id: Hashable, need_output: bool = True
+        self, inference_state: InferenceState, frame_idx: int, obj_id: Any, need_output: bool = True
     ) -> Output | None:
         """Take back what was said of an object on a frame.
 
@@ -300,7 +269,7 @@ class SAM2VideoPredictor(SAM2Base):
             TrackingError: the object is unknown.
         """
         state = _checked(inference_state)
-        entry = state.entry(obj_id)
+        entry, frame_idx = state.entry(obj_id), to_frame(frame_idx)
         if entry.number in state.tracker.prompts.get(frame_idx, {}):
             state.tracker.unprompt(entry.number, frame_idx, keep_memory=True)
         entry.points.pop(frame_idx, None)
@@ -311,7 +280,7 @@ class SAM2VideoPredictor(SAM2Base):
         return self._output(state, frame_idx) if need_output else None
 
     def remove_object(
-        self, inference_state: InferenceState, obj_id: Hashable, strict: bool = False, need_output: bool = True
+        self, inference_state: InferenceState, obj_id: Any, strict: bool = False, need_output: bool = True
     ) -> tuple[list[Any], list[tuple[int, Tensor]]]:
         """Forget an object.
 
@@ -322,7 +291,7 @@ class SAM2VideoPredictor(SAM2Base):
         Raises:
             TrackingError: `strict`, and the object is unknown.
         """
-        state = _checked(inference_state)
+        state, obj_id = _checked(inference_state), to_object_id(obj_id)
         if obj_id not in state.objects and not strict:
             return state["obj_ids"], []
         entry = state.entry(obj_id)
@@ -340,10 +309,10 @@ class SAM2VideoPredictor(SAM2Base):
         state.objects.clear()
         state.list_objects()
 
-    def _add_prompt(self, state: InferenceState, frame_idx: int, obj_id: Hashable, prompt: dict[str, Any]) -> _Object:
+    def _add_prompt(self, state: InferenceState, frame_idx: int, obj_id: Any, prompt: Prompt) -> TrackedObject:
         """Prompt the tracker, and keep its answer."""
-        entry = state.objects.get(obj_id) or _Object(state.new_number())
-        state.tracker.prompt(entry.number, frame_idx, **prompt, clear=True)
+        entry = state.objects.get(obj_id) or TrackedObject(state.new_number())
+        state.tracker.prompt(entry.number, frame_idx, prompt, clear=True)
         try:
             state.tracker.preview(frame_idx)
         except MaskletError:
@@ -403,6 +372,8 @@ class _AsOfficial:
         self.engine, self.predictor, self.offload = predictor.engine, predictor, offload
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "engine" not in vars(self):  # while it is being copied
+            raise AttributeError(name)
         return getattr(self.engine, name)
 
     def encode_memory(
@@ -448,20 +419,30 @@ def _in_pixels(
     """Points (P, 2), labels (P,) and box (4,), in pixels of the frame."""
     if (points is None) != (labels is None):
         raise PromptError("points and labels come together: give a label, 1 or 0, for each point")
-    if points is None and box is None:
-        raise PromptError("the prompt is empty: give points or a box")
-    points_xy, point_labels = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+    points_xy, point_labels = np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
     if points is not None:
-        points_xy, point_labels = to_array(points, "points"), to_array(labels, "labels")
-        if points_xy.ndim == 3 and len(points_xy) == 1:  # (1, P, 2), as the official code takes it, too
-            points_xy, point_labels = points_xy[0], point_labels.reshape(-1)
-        if points_xy.ndim != 2 or points_xy.shape[1] != 2 or point_labels.shape != points_xy.shape[:1]:
+        values, point_labels = to_array(points, "points"), to_labels(labels, "labels")
+        if values.ndim == 3 and len(values) == 1:  # (1, P, 2), as the official code takes it, too
+            values, point_labels = values[0], point_labels.reshape(-1)
+        if not values.size and not point_labels.size:
+            values = values.reshape(0, 2)
+        if values.ndim != 2 or values.shape[1] != 2 or point_labels.shape != values.shape[:1]:
             raise PromptError(f"points must be (P, 2) and labels (P,), got {np.shape(points)} and {np.shape(labels)}")
-        points_xy = to_pixels(points_xy, size_hw, normalize=normalize)
-    if box is None:
-        return points_xy, point_labels, None
-    corners = to_array(box, "box")
-    if corners.size != 4:
-        raise PromptError(f"box must be (4,), left, top, right, bottom, got {corners.shape}")
-    corners = to_pixels(corners.reshape(2, 2), size_hw, normalize=normalize, are_corners=True)
-    return points_xy, point_labels, corners.reshape(4)
+        points_xy = to_pixels(values, size_hw, normalize=normalize)
+    boxes = np.zeros((0, 4), np.float32) if box is None else to_boxes(box, size_hw, normalize=normalize)
+    if len(boxes) > 1:
+        raise PromptError(f"box must be (4,), left, top, right, bottom, got {np.shape(box)}: an object has one box")
+    if not len(points_xy) and not len(boxes):
+        raise PromptError("the prompt is empty: give points or a box")
+    return points_xy, point_labels, boxes[0] if len(boxes) else None
+
+
+def _with_bar(frames: Iterator[FrameMasks], total: int) -> Generator[FrameMasks, None, None]:
+    """Show a progress bar, as the official package does; without tqdm there is none."""
+    try:
+        from tqdm import tqdm  # type: ignore[import-untyped]
+    except ModuleNotFoundError:
+        yield from frames
+        return
+    with tqdm(frames, desc="propagate in video", total=total) as bar:
+        yield from bar
