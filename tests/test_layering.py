@@ -268,3 +268,35 @@ def test_every_way_to_open_a_picture_is_seen() -> None:
     calls = ["Image.open(a)", "PIL.Image.open(a)", "cv2.imread(a)", "cv2.imdecode(a, 1)", "tifffile.TiffFile(a)"]
     assert [code for _, code in picture_openings(ast.parse("\n".join(calls)))] == calls
     assert not list(picture_openings(ast.parse("path.open('rb'); open(a); av.open(a); Image.new('L', (1, 1))")))
+
+
+CONTAINER_ROOMS = ("media/containers.py",)
+"""`media.containers` opens videos for reading, by one list of demuxers and one of protocols."""
+
+
+def container_openings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        code = ast.unparse(node)
+        is_writing = any(ast.unparse(argument) == "'w'" for argument in node.args[1:])
+        if ast.unparse(node.func) in ("av.open", "av.container.open") and not is_writing:
+            yield node.lineno, code
+        if ast.unparse(node.func).endswith("VideoCapture") and code != "cv2.VideoCapture(index)":
+            yield node.lineno, code
+
+
+def test_videos_are_opened_in_one_place() -> None:
+    strays = [
+        f"{file.relative_to(PACKAGE)}:{line}: {code}: use masklet.media.containers"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if file.relative_to(PACKAGE).as_posix() not in CONTAINER_ROOMS
+        for line, code in container_openings(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    assert not strays, "\n".join(strays)
+
+
+def test_every_way_to_open_a_video_is_seen() -> None:
+    calls = ["av.open(a)", "av.open(a, mode='r')", "av.container.open(a, 'r')", "cv2.VideoCapture(path)"]
+    assert [code for _, code in container_openings(ast.parse("\n".join(calls)))] == calls
+    assert not list(container_openings(ast.parse("av.open(a, 'w'); cv2.VideoCapture(index); open(a)")))

@@ -389,7 +389,7 @@ def _paths(out: Path, formats: Sequence[Format[Any]], medium: LabelledMedium, *,
     """Return the path of each format's output, after checking that it can be written."""
     paths = [out if _is_named(out, format_) else out / format_.file_name for format_ in formats]
     info = medium.source.info
-    origin = Path(info.path.removeprefix("file:") if info.path is not None else info.name)
+    origin = Path(info.path or info.name)
     for format_, path in zip(formats, paths, strict=True):
         refuse_existing(path, force)
         if not format_.suffixes and path.is_file():

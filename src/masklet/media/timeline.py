@@ -19,6 +19,7 @@ from av.packet import Packet
 from av.stream import Stream
 from numpy.typing import NDArray
 
+from masklet.media.containers import decode_in_parallel
 from masklet.media.stream_probe import StreamProbe, decode, is_shown, video_stream, whole_packets
 
 OTHER_STREAMS = frozenset({"video", "audio", "subtitle"})
@@ -153,7 +154,7 @@ def _decoded_stamps(open_file: Callable[[], InputContainer], probe: StreamProbe,
     stamps: list[int | None] = []
     with open_file() as container:
         stream = video_stream(container, name)
-        stream.thread_type = "AUTO"
+        decode_in_parallel(stream)
         with suppress(av.FFmpegError):
             stamps.extend(frame.pts for frame in decode(container, stream))
     return _ascending(stamps, _even(2, probe)[1])

@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 from masklet.errors import VideoError
 from masklet.media.address import why_not_open, without_secrets
 from masklet.media.base import BaseSource, VideoInfo
+from masklet.media.containers import decode_in_parallel, names_others, open_address, open_file
 from masklet.media.stream_probe import StreamProbe, decode, video_stream
 from masklet.media.timeline import FrameTimeline, read_timeline
 from masklet.media.truncation import has_fragments, is_cut_off, matroska_frames_end
@@ -75,8 +76,7 @@ class VideoFileSource(BaseSource):
         """
         self._is_url = "://" in str(path)
         self._name = without_secrets(str(path)) if self._is_url else str(path)
-        # With "file:", FFmpeg does not mistake a name with a colon for an address.
-        self._address = str(path) if self._is_url else f"file:{path}"
+        self._address = str(path)
         if not self._is_url:
             _check_file(Path(path))
         self._timeline: FrameTimeline | None = None
@@ -207,17 +207,18 @@ class VideoFileSource(BaseSource):
         return max(4, min(32, CHUNK_BYTES // (3 * height * width)))
 
     def _open(self) -> InputContainer:
-        # A local playlist must not make FFmpeg fetch addresses from the network.
-        options = {} if self._is_url else {"protocol_whitelist": "file"}
-        timeout = (TIMEOUT_SECONDS, TIMEOUT_SECONDS) if self._is_url else None
         try:
-            # Titles and comments may be in any encoding.
-            return av.open(self._address, mode="r", options=options, timeout=timeout, metadata_errors="replace")
+            if self._is_url:
+                return open_address(self._address, timeout_s=TIMEOUT_SECONDS)
+            return open_file(self._address)
         except (av.FFmpegError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
+            head = b"" if self._is_url else _head(self._name)
             if self._is_url:
                 reason = why_not_open(error, self._address, TIMEOUT_SECONDS)
-            elif b"ftyp" in _head(self._name):
+            elif names_others(head):
+                reason += "; it is a playlist, which names other files: open one of these"
+            elif b"ftyp" in head:
                 reason += "; it begins like an MP4: its index at the end is missing, so it was probably cut off"
         # Not within the handler: the error's own text shows a password in the address.
         raise VideoError(f"cannot open {self._name} as a video: {reason}")
@@ -381,7 +382,7 @@ class _Cursor:
         self.close()
         self._container = self._source._open()
         stream = video_stream(self._container, self._source._name)
-        stream.thread_type = "AUTO"  # also decode frames in parallel; FFmpeg's default is slices only
+        decode_in_parallel(stream)
         self._decoded = self._counted(decode(self._container, stream, self._source._get_timeline))
         self.next_index = 0
 

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from masklet.errors import OutputError
 from masklet.media.base import VideoInfo
+from masklet.media.containers import open_address, open_file
 from masklet.output import atomic_path, check_writable
 from masklet.records import ByteArray
 
@@ -253,7 +254,7 @@ class _AudioCopy:
     def start(cls, output: OutputContainer, path: str, start_s: float, codec: VideoCodec) -> _AudioCopy | None:
         """Start at `start_s` on the file's own clock; None if the audio cannot be read and is left out."""
         try:
-            source = av.open(path, mode="r")
+            source = open_address(path) if "://" in path else open_file(path)
         except av.FFmpegError:
             return None
         try:

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 from PIL import Image
 
@@ -25,12 +24,6 @@ from masklet.media.source import open_source
 from masklet.media.tiff import TIFF_SUFFIXES
 from masklet.records import ByteArray
 from masklet.server.settings import Limits
-
-DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,asf,gif,apng,ivf,h264,hevc,av1,obu,"
-    "dv,mxf,wtv,rm,nut,yuv4mpegpipe,webp_pipe"
-)
-"""Demuxers that read a single file."""
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -83,8 +76,6 @@ def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Pr
         if header is not None and not header.has_several:
             probed, rgb = _still(path, limits)
         else:
-            if header is None or header.format in ("GIF", "PNG"):
-                _check_container(path)  # FFmpeg will read it
             probed, rgb = _moving(path, limits)
     except MaskletError as error:
         raise RejectedUpload(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
@@ -125,23 +116,6 @@ def _moving(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
 def _check(unit: str, value: float, limit: float, calculation: str = "") -> None:
     if value > limit:
         raise RejectedUpload(f"the file has {calculation}{value:,.0f} {unit}, and at most {limit:,.0f} are accepted")
-
-
-def _check_container(path: Path) -> None:
-    if not path.is_file() or path.name.endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *TIFF_SUFFIXES)):
-        return
-    try:
-        options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
-        with av.open(f"file:{path}", mode="r", options=options) as container:
-            for stream in container.streams.video:
-                context = stream.codec_context
-                if context is not None and context.width * context.height > 2**31:
-                    raise RejectedUpload("the video's frames are too large")
-    except (av.FFmpegError, UnicodeError) as error:
-        raise RejectedUpload(
-            f"the file is not an image or a video that can be read ({getattr(error, 'strerror', None) or error}): "
-            "JPEG, PNG, WebP, TIFF, MP4, MOV, WebM, MKV, AVI and GIF can be"
-        ) from error
 
 
 def _write_thumbnail(rgb: ByteArray, path: Path) -> None:

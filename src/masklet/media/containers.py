@@ -1,0 +1,80 @@
+"""Opens files and addresses with FFmpeg, by lists of what may be opened: no playlist leads to other files."""
+
+from __future__ import annotations
+
+import os
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,live_flv,ogg,asf,mxf,gxf,nut,rm,wtv,nsv,"
+    "gif,apng,webp_pipe,jpegxl_anim,ivf,obu,av1,h261,h263,h264,hevc,vvc,evc,vc1,vc1test,dirac,cavsvideo,avs2,avs3,"
+    "dnxhd,dv,mjpeg,mjpeg_2000,smjpeg,mpjpeg,yuv4mpegpipe,flic,roq,smk,bink,swf,"
+    "mp3,wav,flac,aac,aiff"
+)
+"""FFmpeg's demuxers for files: each reads a single file. Those that open others are left out: playlists (hls, dash,
+concat, sdp, ...), numbered images (image2), devices. Audio is opened for a clear error: it has no video stream."""
+
+PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<?xml", b"<MPD", b"[playlist]")
+"""How files begin that name other files."""
+
+NETWORK_PROTOCOLS = (
+    "http,https,httpproxy,tcp,tls,udp,udplite,rtp,srtp,rtsp,rtmp,rtmpe,rtmps,rtmpt,rtmpte,rtmpts,srt,rist,mmsh,mmst,"
+    "crypto,data"
+)
+"""FFmpeg's protocols for addresses. Those that read this machine's files are left out: a playlist from the network
+could name them."""
+
+DECODER_BYTES = 256 * 2**20
+"""Memory for the frames that a decoder works on at the same time, in parallel; at least one thread decodes."""
+
+MAX_FRAME_PIXELS = 178_956_970
+"""Pixels of a frame that a decoder accepts, also in the middle of a video: as `masklet.media.images.MAX_PIXELS`."""
+
+
+def open_file(path: str | os.PathLike[str]) -> InputContainer:
+    """Open a local file.
+
+    Raises:
+        av.FFmpegError: it cannot be opened, or is none that `DEMUXERS` read.
+    """
+    # With "file:", FFmpeg does not mistake a name with a colon for an address. Titles may be in any encoding.
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    return av.open(f"file:{os.fspath(path)}", mode="r", options=options, metadata_errors="replace")
+
+
+def open_address(url: str, *, options: dict[str, str] | None = None, timeout_s: float = 20.0) -> InputContainer:
+    """Open an address of the network.
+
+    Args:
+        url: http, rtsp, ...; never a file.
+        options: further options of FFmpeg.
+        timeout_s: for the connection, and for each read.
+
+    Raises:
+        av.FFmpegError: it cannot be opened.
+    """
+    options = {"protocol_whitelist": NETWORK_PROTOCOLS, **(options or {})}
+    return av.open(url, mode="r", options=options, timeout=(timeout_s, timeout_s), metadata_errors="replace")
+
+
+def names_others(head: bytes) -> bool:
+    """Return True for the beginning of a file that is a playlist."""
+    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS)
+
+
+def decode_in_parallel(stream: VideoStream) -> None:
+    """Let a stream's decoder work on several frames at the same time, as far as memory goes; call it before decoding.
+
+    FFmpeg alone decodes slices in parallel, which most videos have only one of. A frame in the works takes about four
+    bytes per pixel, with what the decoder keeps beside it.
+    """
+    context = stream.codec_context
+    if context is None:
+        return
+    frame_bytes = 4 * max(1, context.width * context.height)
+    stream.thread_type = "AUTO"
+    context.thread_count = max(1, min(16, os.cpu_count() or 1, DECODER_BYTES // frame_bytes))
+    context.options = {**context.options, "max_pixels": str(MAX_FRAME_PIXELS)}
