@@ -14,10 +14,21 @@ from masklet.media import containers
 from masklet.media.containers import decode_in_parallel, open_address, open_file
 from masklet.media.source import open_source
 
-DEMUXERS_WITH_OTHER_FILES = frozenset(
-    ("concat", "concatf", "hls", "dash", "image2", "sdp", "rtsp", "rtp", "sap", "lavfi", "tedcaptions", "imf")
-    + ("webm_dash_manifest", "vobsub", "playlist")
-)
+LEADING_ELSEWHERE = {
+    "concat",
+    "concatf",
+    "hls",
+    "dash",
+    "image2",
+    "sdp",
+    "rtsp",
+    "rtp",
+    "sap",
+    "lavfi",
+    "imf",
+    "vobsub",
+}
+"""Demuxers that open other files, addresses or devices."""
 
 
 @pytest.fixture
@@ -79,7 +90,7 @@ def test_addresses_never_lead_to_files(secret: Path, protocol: str) -> None:
 
 
 def test_no_demuxer_on_the_list_opens_other_files() -> None:
-    assert not DEMUXERS_WITH_OTHER_FILES & set(containers.DEMUXERS.split(","))
+    assert not LEADING_ELSEWHERE & set(containers.DEMUXERS.split(","))
 
 
 def test_a_decoder_refuses_frames_beyond_the_limit_also_in_the_middle(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -71,8 +72,8 @@ def decode_in_parallel(stream: VideoStream) -> None:
     FFmpeg alone decodes slices in parallel, which most videos have only one of. A frame in the works takes about four
     bytes per pixel, with what the decoder keeps beside it.
     """
-    context = stream.codec_context
-    if context is None:
+    context: Any = stream.codec_context
+    if context is None:  # no decoder for this stream, which is reported where frames are decoded
         return
     frame_bytes = 4 * max(1, context.width * context.height)
     stream.thread_type = "AUTO"

@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from masklet.errors import VideoError
 from masklet.media.address import why_not_open, without_secrets
 from masklet.media.base import VideoInfo
+from masklet.media.containers import open_address
 from masklet.media.live import LiveSource
 from masklet.media.stream_probe import FrameFormat, codec_name, decode, video_stream
 from masklet.records import ByteArray
@@ -47,9 +48,8 @@ def open_stream(address: str) -> InputContainer:
         VideoError: there is no answer, or what comes is not a video.
     """
     options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
-    timeout = (SILENCE_SECONDS, SILENCE_SECONDS)
     try:
-        return av.open(address, mode="r", options=options, timeout=timeout, metadata_errors="replace")
+        return open_address(address, options=options, timeout_s=SILENCE_SECONDS)
     except (av.FFmpegError, ValueError) as error:
         reason = why_not_open(error, address, SILENCE_SECONDS)
     # Not within the handler: the error's own text shows the password.
