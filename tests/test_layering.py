@@ -16,7 +16,7 @@ import masklet
 PACKAGE = Path(masklet.__file__).parent
 
 LAYERS = (
-    ("_version", "checks", "errors", "output", "records", "schema"),
+    ("_version", "checks", "errors", "foreign", "output", "records", "schema"),
     ("masks.foreground", "masks.operations", "masks.rle"),
     ("prompts",),
     ("masks",),

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.datasets.jsonfile import segmentation_mask
 from masklet.errors import DataError
-from masklet.formats import (
-    import_masks,
-)
+from masklet.formats import import_masks
+from masklet.masks.convert import segmentation_mask
 from tests.formats.material import SIZE, blob, read_back
 
 
@@ -100,8 +98,8 @@ def test_other_files_next_to_the_masks_are_ignored() -> None:
 
 def test_a_mask_of_another_size_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("masklet.masks.rle.np.repeat", lambda values, runs: pytest.fail("decoded"))
-    with pytest.raises(DataError, match="here: the mask is 90000 x 80000"):
-        segmentation_mask({"size": [80000, 90000], "counts": [80000 * 90000]}, SIZE, "here")
+    with pytest.raises(DataError, match="the mask is 90000 x 80000"):
+        segmentation_mask({"size": [80000, 90000], "counts": [80000 * 90000]}, SIZE)
 
 
 def test_names_in_a_zip_lead_nowhere(tmp_path: Path) -> None:

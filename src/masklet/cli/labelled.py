@@ -37,7 +37,7 @@ def opened_labelled(source: Path, masks: Path | None) -> Iterator[tuple[Labelled
     medium, skipped = open_labelled(source, masks)
     with medium.source:
         for line in skipped[:5]:
-            print_error(line, word="skipped")
+            print_error(line, word="note")
         yield medium, tuple(skipped)
 
 

@@ -5,18 +5,21 @@ annotations/instances_val2017.json + val2017/*.jpg      or any JSON next to its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from masklet.datasets.coco_document import CocoAnnotation, CocoImageRecord, parse_coco
 from masklet.datasets.files import Faults, decode_rgb, header_size_hw, read_bytes, refuse
-from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import Dataset, ImageExample, Labels, MaskLabels
 from masklet.errors import DataError
-from masklet.masks.rle import CocoRle, decode_rle
+from masklet.foreign.documents import read_json
+from masklet.foreign.file_names import best_matches
+from masklet.masks.convert import decoded, is_empty
+from masklet.masks.rle import CocoRle
+from masklet.media.images import IMAGE_SUFFIXES
 from masklet.records import BoolArray, ByteArray
 
 _PREFIXES = ("instances_", "_annotations.")
@@ -30,9 +33,8 @@ class CocoImage(ImageExample):
     source: str
     image_path: Path
     size: tuple[int, int]
-    annotations: tuple[Mapping[str, Any], ...]
+    annotations: tuple[CocoAnnotation, ...]
     """Annotations in the file's order."""
-    categories: Mapping[int, str]
     json_path: Path
 
     @property
@@ -46,27 +48,40 @@ class CocoImage(ImageExample):
         return decode_rgb(read_bytes(self.image_path), str(self.image_path))
 
     def read_labels(self) -> Labels:
-        """Objects are numbered from 1 in the file's order; crowds and annotations marked `ignore` are void."""
+        """Objects are numbered from 1 in the file's order. Void: crowds, what is marked `ignore`, and boxes without a
+        mask, in which there is an object that nobody has outlined."""
         masks: dict[int, BoolArray | CocoRle] = {}
         names: dict[int, str] = {}
-        void: BoolArray | None = None
+        void = np.zeros(self.size, np.bool_)
         for annotation in self.annotations:
-            where = f"{self.json_path}, annotation {annotation.get('id', '?')}"
-            mask = segmentation_mask(field_of(annotation, "segmentation", (dict, list), where), self.size, where)
-            if annotation.get("iscrowd") or annotation.get("ignore"):
-                region = mask if isinstance(mask, np.ndarray) else decode_rle(mask, self.size)
-                void = region if void is None else void | region
+            if annotation.segmentation is None:
+                void |= _box_mask(annotation, self.size)
                 continue
-            if isinstance(mask, np.ndarray) and not mask.any():
-                continue
-            object_id = len(masks) + 1
-            masks[object_id] = mask
-            if (name := self.categories.get(annotation.get("category_id", -1))) is not None:
-                names[object_id] = name
-        if void is not None:  # an object in front of a crowd is judged
+            try:
+                mask = annotation.mask(self.size)
+            except DataError as error:
+                raise DataError(f"{annotation.where}: {error}", error.fault) from error
+            if annotation.is_crowd or annotation.is_ignored:
+                void |= decoded(mask)
+            elif not is_empty(mask):
+                object_id = len(masks) + 1
+                masks[object_id] = mask
+                if annotation.category:
+                    names[object_id] = annotation.category
+        if void.any():  # an object in front of a crowd is judged
             for mask in masks.values():
-                void = void & ~(mask if isinstance(mask, np.ndarray) else decode_rle(mask, self.size))
-        return MaskLabels(self.size, masks, void, where=self.where, categories=names)
+                void &= ~decoded(mask)
+        return MaskLabels(self.size, masks, void if void.any() else None, where=self.where, categories=names)
+
+
+def _box_mask(annotation: CocoAnnotation, size_hw: tuple[int, int]) -> BoolArray:
+    mask = np.zeros(size_hw, np.bool_)
+    if annotation.box_xywh is not None:
+        left, top, width, height = annotation.box_xywh
+        rows = slice(max(0, int(top)), max(0, int(np.ceil(min(top + height, size_hw[0])))))
+        columns = slice(max(0, int(left)), max(0, int(np.ceil(min(left + width, size_hw[1])))))
+        mask[rows, columns] = True
+    return mask
 
 
 def find_coco(root: Path) -> dict[str, Path]:
@@ -110,51 +125,113 @@ def open_coco(root: Path, *, split: str | None = None, verify: bool = True, faul
         raise DataError(f"{root} has no split {split!r}: it has {', '.join(sorted(files))}")
     name, path = (split, files[split]) if split is not None else next(iter(files.items()))
     folder = root if root.is_dir() else root.parent.parent if root.parent.name == "annotations" else root.parent
-    images = _read_images(path, folder, name, faults)
+    images = _read_images(path, folder, name, faults, verify=verify)
     if not images and not faults:
         raise DataError(f"{path} lists no images")
-    if verify:
-        for image in images:
-            size = header_size_hw(image.image_path)
-            if size != image.size:
-                raise DataError(
-                    f"{path} says that {image.image_path} is {image.size[1]} x {image.size[0]} (width x height), "
-                    f"but it is {size[1]} x {size[0]}"
-                )
     return Dataset(root, "coco", images)
 
 
-def _read_images(path: Path, root: Path, source: str, faults: Faults | None) -> list[CocoImage]:
-    document = read_json(path)
-    records = field_of(document, "images", list, str(path))
-    by_image: dict[Any, list[Mapping[str, Any]]] = {}
-    for annotation in field_of(document, "annotations", list, str(path)):
-        by_image.setdefault(field_of(annotation, "image_id", (int, str), f"{path}, an annotation"), []).append(
-            annotation
-        )
-    if strays := by_image.keys() - {record.get("id") for record in records}:
-        raise DataError(f"{path} has annotations of image {min(strays, key=str)!r}, which it does not list")
-    categories = {record["id"]: str(record.get("name", "")) for record in document.get("categories", [])}
-    folders = [path.parent, root / source, root / "images", root / "images" / source, root, path.parent / "images"]
-    images = []
-    for record in records:
-        where = f"{path}, image {record.get('id', '?')}"
-        file_name = field_of(record, "file_name", str, where)
-        if Path(file_name).is_absolute() or ".." in Path(file_name).parts:
-            raise DataError(f"{where}: file_name {file_name!r} leads out of the data set")
-        image_path = next((path_there for folder in folders if (path_there := folder / file_name).is_file()), None)
-        if image_path is None:
-            searched = ", ".join(map(str, dict.fromkeys(folders)))
-            refuse(DataError(f"{where}: there is no {file_name} in {searched}"), faults)
+def _read_images(path: Path, root: Path, source: str, faults: Faults | None, *, verify: bool) -> list[CocoImage]:
+    document = parse_coco(read_json(path))
+    finder = _ImageFinder(path, root, source)
+    images: list[CocoImage] = []
+    owners: dict[Path, CocoImageRecord] = {}
+    names: set[str] = set()
+    for record in document.images:
+        try:
+            image_path = finder.find(record)
+            if image_path in owners:
+                raise DataError(
+                    f"{record.where}: {record.name} and {owners[image_path].name} both lead to {image_path}: keep the "
+                    "images in the folders that the file names"
+                )
+            owners[image_path] = record
+            size = _size_of(record, image_path, path, verify=verify)
+        except DataError as error:
+            refuse(error, faults)
             continue
-        folders.insert(
-            0, folders.pop(folders.index(_folder_of(image_path, file_name)))
-        )  # the next image is probably there too
-        height, width = (int(field_of(record, side, (int, float), where)) for side in ("height", "width"))
-        annotations = tuple(by_image.get(record["id"], ()))
-        name = Path(file_name).with_suffix("").as_posix()
-        images.append(CocoImage(name, source, image_path, (height, width), annotations, categories, path))
+        stem = Path(record.name).with_suffix("").as_posix()
+        name = record.name if stem in names else stem
+        names.add(name)
+        images.append(CocoImage(name, source, image_path, size, document.by_image.get(record.id, ()), path))
     return images
+
+
+def _size_of(record: CocoImageRecord, image_path: Path, json_path: Path, *, verify: bool) -> tuple[int, int]:
+    """Return the size that the file says, or that of the image, if it says none."""
+    if record.size_hw is not None and not verify:
+        return record.size_hw
+    size = header_size_hw(image_path)
+    if record.size_hw is not None and size != record.size_hw:
+        height, width = record.size_hw
+        turned = size == (width, height)
+        raise DataError(
+            f"{json_path} says that {image_path} is {width} x {height} (width x height), but it is "
+            f"{size[1]} x {size[0]}" + (": the tool has ignored the orientation in its EXIF data" if turned else ""),
+            "sizes differ",
+        )
+    return size
+
+
+class _ImageFinder:
+    """Finds the images that a COCO file names, whatever folder it was written in.
+
+    Args:
+        path: of the JSON.
+        root: folder of the data set, outside of which no image is looked for.
+        source: name of the split, which may be a folder's.
+    """
+
+    def __init__(self, path: Path, root: Path, source: str) -> None:
+        folders = [path.parent, root / source, root / "images", root / "images" / source, root, path.parent / "images"]
+        self._folders = list(dict.fromkeys(folders))
+        self._root = root
+        self._by_stem: dict[str, list[Path]] | None = None
+
+    def find(self, record: CocoImageRecord) -> Path:
+        """Return the path of an image.
+
+        Raises:
+            DataError: there is none, or several fit.
+        """
+        if ".." in record.file_name.replace("\\", "/").split("/"):
+            raise DataError(
+                f"{record.where}: file_name {record.file_name!r} leads out of the data set: name its images by their "
+                "path from the folder of the data set"
+            )
+        for parts in record.names:
+            for folder in self._folders:
+                if (path := folder.joinpath(*parts)).is_file():
+                    self._folders.remove(folder)
+                    self._folders.insert(0, folder)  # the next image is probably there too
+                    return path
+        found = self._search(record)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = ", ".join(map(str, found[:5]))
+            raise DataError(f"{record.where}: {record.name} may be {listed}: keep its folder's name, or remove one")
+        searched = ", ".join(map(str, self._folders))
+        raise DataError(f"{record.where}: there is no {record.name} in {searched}")
+
+    def _search(self, record: CocoImageRecord) -> list[Path]:
+        if self._by_stem is None:
+            self._by_stem = {}
+            for path in sorted(self._root.rglob("*")):
+                if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                    self._by_stem.setdefault(path.stem.casefold(), []).append(path)
+        for parts in record.names:
+            same_name = [
+                path
+                for path in self._by_stem.get(Path(parts[-1]).stem.casefold(), ())
+                if path.name.casefold() == parts[-1].casefold()
+            ]
+            if matches := best_matches(parts, same_name, self._parts_of):
+                return matches
+        return []
+
+    def _parts_of(self, path: Path) -> Sequence[tuple[str, ...]]:
+        return (path.relative_to(self._root).parts,)
 
 
 def _split_of(path: Path) -> str:
@@ -162,10 +239,6 @@ def _split_of(path: Path) -> str:
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     return name
-
-
-def _folder_of(image_path: Path, file_name: str) -> Path:
-    return image_path.parents[len(Path(file_name).parts) - 1]
 
 
 def _looks_like_coco(path: Path) -> bool:

@@ -15,7 +15,7 @@ from masklet.errors import DataError, ImageError
 from masklet.media.images import IMAGE_SUFFIXES, decode_jpeg, decoding, image_files, is_turned, open_image, read_image
 from masklet.records import BoolArray, ByteArray
 
-MASK_SUFFIXES = frozenset({".png"})
+MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jpg", ".jpeg"})
 VOID_FILE = -1
 """Key of `void.png` among the files by object id."""
 _SIBLINGS = 5

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from masklet.datasets.files import Faults, decode_rgb, natural_order, read_bytes, refuse
-from masklet.datasets.jsonfile import field_of, parse_json, segmentation_mask
 from masklet.datasets.records import Concatenated, Dataset, ImageExample, Labels, LazySequence, MaskLabels
 from masklet.errors import DataError
-from masklet.masks.rle import decode_rle
+from masklet.foreign.documents import Json, read_json
+from masklet.masks.convert import decoded, is_empty, segmentation_mask
 from masklet.records import ByteArray
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -41,7 +38,7 @@ class Sa1bImage(ImageExample):
         return decode_rgb(read_bytes(self.image_path), str(self.image_path))
 
     def read_labels(self) -> Labels:
-        return labels_from_json(parse_json(read_bytes(Path(self.where)), self.where), self.where)
+        return labels_from_json(read_json(Path(self.where)))
 
 
 class Sa1bFolder(LazySequence[ImageExample]):
@@ -98,27 +95,33 @@ def open_sa1b(root: Path, *, split: str | None = None, verify: bool = True, faul
     return Dataset(root, "sa-1b", Concatenated(folders))
 
 
-def labels_from_json(document: Any, where: str) -> MaskLabels:
+def labels_from_json(document: Json) -> MaskLabels:
     """Return the objects of one image, numbered from 1 in the file's order; empty masks are left out.
 
     Raises:
         DataError: fields are missing, or a segmentation is not a mask.
     """
-    image = field_of(document, "image", dict, where)
-    height = int(field_of(image, "height", (int, float), f"{where}, image"))
-    width = int(field_of(image, "width", (int, float), f"{where}, image"))
+    image = document.field("image")
+    size = (image.field("height").whole(1, 10**6), image.field("width").whole(1, 10**6))
     masks = {}
-    for number, annotation in enumerate(field_of(document, "annotations", list, where), start=1):
-        annotation_where = f"{where}, annotation {number}"
-        segmentation = field_of(annotation, "segmentation", (dict, list), annotation_where)
-        mask = segmentation_mask(segmentation, (height, width), annotation_where)
-        if annotation.get("area", 1):
+    for number, annotation in enumerate(document.field("annotations").entries(), start=1):
+        segmentation = annotation.field("segmentation")
+        try:
+            mask = segmentation_mask(segmentation.value, size)
+        except DataError as error:
+            raise DataError(f"{document.where}, object {number}: {error}", error.fault) from error
+        area = annotation.get("area")
+        if not is_empty(mask) if area is None else area.number() > 0:
             masks[number] = mask
     void = None
-    if document.get("void") is not None:  # an extension of masklet, for data converted from layouts with void
-        void_mask = segmentation_mask(document["void"], (height, width), f"{where}, void")
-        void = void_mask if isinstance(void_mask, np.ndarray) else decode_rle(void_mask, (height, width))
-    return MaskLabels((height, width), masks, void, where=where)
+    if (
+        region := document.get("void")
+    ) is not None:  # an extension of masklet, for data converted from layouts with void
+        try:
+            void = decoded(segmentation_mask(region.value, size))
+        except DataError as error:
+            raise DataError(f"{region.where}: {error}", error.fault) from error
+    return MaskLabels(size, masks, void, where=document.where)
 
 
 def _check_pairs(images: dict[str, Path], jsons: dict[str, Path], faults: Faults | None) -> None:

@@ -15,13 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from masklet.checks import check_choice
 from masklet.datasets.files import Faults, natural_order, refuse
-from masklet.datasets.jsonfile import field_of, read_json, segmentation_mask
 from masklet.datasets.records import ClipExample, Dataset, Labels, MaskLabels
 from masklet.errors import DataError, VideoError
+from masklet.foreign.documents import Json, read_json
+from masklet.masks.convert import is_empty, segmentation_mask
 from masklet.masks.rle import CocoRle
 from masklet.media.base import FrameSource
 from masklet.media.source import open_source
@@ -30,6 +29,8 @@ from masklet.records import BoolArray, ByteArray
 LABEL_STEP = 4
 """Frames of the video for one labelled frame: 24 against 6 per second."""
 FPS = 24.0
+MAX_ID = 10**6
+"""Largest id of an object in a file."""
 AUTO_OFFSET = 1000
 """Added to the ids of automatic masklets that come next to manual ones."""
 
@@ -72,14 +73,17 @@ class SavClip(ClipExample):
         size = (0, 0)
         for number, path in enumerate(self.json_paths):
             document = _read_masklets(path)
-            size = _size_of(document, path)
-            rows = document["masklet"]
+            size = document.size_hw
+            rows = document.rows
             if frame_index // LABEL_STEP >= len(rows):
                 raise DataError(f"{path} ends before frame {frame_index}: it has masks for {len(rows)} frames")
             for column, rle in enumerate(rows[frame_index // LABEL_STEP]):
-                mask = segmentation_mask(rle, size, f"{path}, frame {frame_index}, object {column}")
-                if _has_pixels(mask):
-                    masks[_object_id(document, column) + number * AUTO_OFFSET] = mask
+                try:
+                    mask = segmentation_mask(rle, size)
+                except DataError as error:
+                    raise DataError(f"{path}, frame {frame_index}, object {column}: {error}", error.fault) from error
+                if not is_empty(mask):
+                    masks[document.object_id(column) + number * AUTO_OFFSET] = mask
         return MaskLabels(size, dict(sorted(masks.items())), where=self.label_where(frame_index))
 
 
@@ -129,13 +133,13 @@ def _open_clip(name: str, source: str, path: Path, json_paths: tuple[Path, ...],
     if not verify and (frames := _announced_frames(json_paths[0])):
         return SavClip(name, source, path, json_paths, frames, tuple(range(0, frames, LABEL_STEP)))
     documents = [_read_masklets(json_path) for json_path in json_paths]
-    count = min(len(document["masklet"]) for document in documents)
+    count = min(len(document.rows) for document in documents)
     try:
         with open_source(path) as video:
             info = video.info
     except VideoError as error:
         raise DataError(str(error)) from error
-    size = _size_of(documents[0], json_paths[0])
+    size = documents[0].size_hw
     if info.size_hw != size:
         raise DataError(
             f"{json_paths[0]} says {size[1]} x {size[0]} (width x height), but {path.name} is "
@@ -158,36 +162,63 @@ def _announced_frames(path: Path) -> int | None:
     return None if match is None else int(match[1])
 
 
+@dataclass(frozen=True, slots=True)
+class SavDocument:
+    """A JSON file of SA-V."""
+
+    rows: Sequence[Sequence[Any]]
+    """RLEs by frame and object, not yet checked."""
+    size_hw: tuple[int, int]
+    """(0, 0) if the file does not say."""
+    label_step: int
+    ids: tuple[int, ...]
+    """Ids of the objects as the file has them, from 0; may be empty."""
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def object_id(self, column: int) -> int:
+        """Return the object id, counted from 1; SA-V counts from 0."""
+        return 1 + (self.ids[column] if column < len(self.ids) else column)
+
+
+def parse_sav(document: Json) -> SavDocument:
+    """Read a JSON file of SA-V.
+
+    Raises:
+        DataError: a field is missing or of the wrong type.
+    """
+    rows = document.field("masklet")
+    for row in rows.entries():
+        if not isinstance(row.value, list):
+            row.refuse("a list of RLEs, one per object")
+    if not rows.value:
+        rows.refuse("a list of frames, each a list of RLEs")
+    sides = [document.get(name) for name in ("video_height", "video_width")]
+    height, width = (0 if side is None else side.whole(1, 10**6) for side in sides)
+    step, ids = document.get("label_step"), document.get("masklet_id")
+    numbers = tuple(entry.whole(0, MAX_ID) for entry in ids.entries()) if ids is not None else ()
+    if ids is not None and len(set(numbers)) < len(numbers):
+        ids.fail("each object needs an id of its own")
+    return SavDocument(
+        rows.value,
+        (height, width),
+        LABEL_STEP if step is None else step.whole(1, 10**6),
+        numbers,
+        _texts(document.get("masklet_names")),
+        _texts(document.get("masklet_classes")),
+    )
+
+
+def _texts(entry: Json | None) -> tuple[str, ...]:
+    return () if entry is None else tuple("" if text.value is None else text.text() for text in entry.entries())
+
+
 @lru_cache(maxsize=4)
-def _read_masklets(path: Path) -> Any:
-    document = read_json(path)
-    rows = field_of(document, "masklet", list, str(path))
-    if not rows or not all(isinstance(row, list) for row in rows):
-        raise DataError(f"{path}: masklet must be a list of frames, each a list of objects")
+def _read_masklets(path: Path) -> SavDocument:
+    document = parse_sav(read_json(path))
+    if 0 in document.size_hw:
+        raise DataError(f"{path} has no field 'video_height' or 'video_width'")
     return document
-
-
-def _size_of(document: Any, path: Path) -> tuple[int, int]:
-    height = field_of(document, "video_height", (int, float), str(path))
-    width = field_of(document, "video_width", (int, float), str(path))
-    return int(height), int(width)
-
-
-def _object_id(document: Any, column: int) -> int:
-    """Return the object id, counted from 1; SA-V counts from 0."""
-    ids = document.get("masklet_id")
-    return 1 + (int(ids[column]) if isinstance(ids, list) and column < len(ids) else column)
-
-
-def _has_pixels(mask: BoolArray | CocoRle) -> bool:
-    if isinstance(mask, np.ndarray):
-        return bool(mask.any())
-    return _runs_of(mask["counts"]) > 1
-
-
-def _runs_of(counts: str) -> int:
-    """Return the number of runs of an RLE, 2 at most: one run is background only."""
-    return min(2, sum(not (ord(character) - 48) & 0x20 for character in counts[:16]))
 
 
 def _json_paths(video: Path, masklets: str) -> tuple[Path, ...]:

@@ -28,7 +28,6 @@ from pathlib import Path
 import numpy as np
 
 from masklet.datasets.files import decode_ids, decode_rgb, natural_order
-from masklet.datasets.jsonfile import field_of, parse_json, read_json
 from masklet.datasets.records import (
     ClipExample,
     Concatenated,
@@ -40,6 +39,7 @@ from masklet.datasets.records import (
 )
 from masklet.datasets.sa1b import labels_from_json
 from masklet.errors import DataError
+from masklet.foreign.documents import parse_json, read_json
 from masklet.media.base import DEFAULT_FPS, FrameSource
 from masklet.media.source import ArraySource
 from masklet.records import ByteArray
@@ -87,7 +87,7 @@ class ShardFile:
     def read_labels(self) -> Labels:
         """Decode the file's masks; raises a DataError if it holds none."""
         if self.member.name.endswith(".json"):
-            return labels_from_json(parse_json(self.read(), self.where), self.where)
+            return labels_from_json(parse_json(self.read(), self.where))
         return IndexedLabels(decode_ids(self.read(), self.where))
 
 
@@ -255,10 +255,11 @@ def _announced(folder: Path, shards: Sequence[Path]) -> list[int] | None:
     path = folder / INDEX_NAME
     if not path.is_file():
         return None
-    images_by_shard = field_of(read_json(path), "images", dict, str(path))
-    if any(not isinstance(images_by_shard.get(shard.name), int) for shard in shards):
+    images_by_shard = read_json(path).field("images")
+    counts = [images_by_shard.get(shard.name) for shard in shards]
+    if any(count is None for count in counts):
         return None
-    return [int(images_by_shard[shard.name]) for shard in shards]
+    return [count.whole() for count in counts if count is not None]
 
 
 def index_document(counts: Mapping[str, int]) -> str:

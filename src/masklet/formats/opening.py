@@ -40,9 +40,9 @@ def open_labelled(path: str | Path, masks: str | Path | None = None) -> tuple[La
     info = source.info
     if info.num_frames is None:
         raise DataError(f"{path} has no end: masks can only belong to a file or a folder")
-    imported = import_masks(masks, size_hw=info.size_hw, num_frames=info.num_frames, file_name=path.name)
+    imported = import_masks(masks, size_hw=info.size_hw, num_frames=info.num_frames, file_name=str(path.resolve()))
     name = path.resolve().name if path.is_dir() else path.stem
-    return LabelledMedium(name, source, imported.masklets, is_image, path.name), imported.skipped
+    return LabelledMedium(name, source, imported.masklets, is_image, path.name), (*imported.notes, *imported.skipped)
 
 
 def open_session(path: str | Path, video: VideoSource | None = None) -> LabelledMedium:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from masklet.errors import DataError
 from masklet.masks.operations import mask_box_xyxy, mask_polygons, polygons_mask
-from masklet.masks.rle import CocoRle, decode_rle, encode_rle, rle_area, rle_box_xyxy
+from masklet.masks.rle import CocoRle, check_rle, decode_rle, encode_rle, rle_area, rle_box_xyxy, rle_size
 from masklet.records import BoolArray, FloatArray
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
@@ -129,7 +129,7 @@ def from_coco(annotations: Iterable[Mapping[str, Any]], size_hw: tuple[int, int]
     masks = []
     for number, annotation in enumerate(listed):
         try:
-            masks.append(_segmentation_mask(annotation, size_hw))
+            masks.append(decoded(segmentation_mask(annotation.get("segmentation"), size_hw)))
         except DataError as error:
             raise DataError(f"annotation {annotation.get('id', number)}: {error}") from error
         size_hw = size_hw or masks[0].shape
@@ -138,13 +138,36 @@ def from_coco(annotations: Iterable[Mapping[str, Any]], size_hw: tuple[int, int]
     return mask_set(np.array(masks, np.bool_).reshape(-1, *(size_hw or (0, 0))), scores, ids)
 
 
-def _segmentation_mask(annotation: Mapping[str, Any], size_hw: tuple[int, int] | None) -> BoolArray:
-    segmentation = annotation.get("segmentation")
+def segmentation_mask(segmentation: Any, size_hw: tuple[int, int] | None) -> BoolArray | CocoRle:
+    """Return the mask of a `segmentation` as COCO writes it: polygons are drawn, a compressed RLE is only checked.
+
+    Args:
+        segmentation: an RLE, polygons, or, as VIA writes it, the numbers of one polygon.
+        size_hw: size of the image; needed for polygons.
+
+    Raises:
+        DataError: it is none of these, an RLE is damaged or of another size, or polygons come without `size_hw`.
+    """
     if isinstance(segmentation, Mapping):
+        if isinstance(segmentation.get("counts"), str):
+            check_rle(segmentation, size_hw)
+            return CocoRle(size=list(rle_size(segmentation)), counts=segmentation["counts"])
         return decode_rle(segmentation, size_hw)
     if size_hw is None:
         raise DataError("polygons do not include the image size: give size_hw=(height, width)")
+    if isinstance(segmentation, list) and segmentation and not isinstance(segmentation[0], Sequence | np.ndarray):
+        segmentation = [segmentation]
     return polygons_mask(segmentation, size_hw)
+
+
+def decoded(mask: BoolArray | CocoRle) -> BoolArray:
+    """Return a mask of `segmentation_mask`, (H, W)."""
+    return decode_rle(mask) if isinstance(mask, dict) else mask
+
+
+def is_empty(mask: BoolArray | CocoRle) -> bool:
+    """Return whether a mask of `segmentation_mask` has no pixel."""
+    return not rle_area(mask) if isinstance(mask, dict) else not mask.any()
 
 
 def mask_set(masks: ArrayLike, scores: ArrayLike | None = None, object_ids: Iterable[Any] | None = None) -> MaskSet:

@@ -50,7 +50,7 @@ def _import(studio: StudioState, medium: MediumRow, form: Form, format_: str, mo
         studio.limits,
         size_hw=(medium.height, medium.width),
         num_frames=medium.num_frames,
-        file_name=medium.name.split("/")[-1],
+        file_name=medium.name,
         format=format_,
     )
     if mode != "add" and not read.has_ids:

@@ -137,7 +137,10 @@ def read_files(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
     except OSError as error:
         yield {"error": {"kind": "disk", "message": f"the files could not be unpacked: {error.strerror or error}"}}
         return
-    yield {"skipped": [line[:500] for line in imported.skipped[:MAX_SKIPPED]], "has_ids": imported.has_ids}
+    yield {
+        "skipped": [line[:500] for line in (*imported.notes, *imported.skipped)[:MAX_SKIPPED]],
+        "has_ids": imported.has_ids,
+    }
     for name, color in list(imported.classes.items())[:MAX_CLASSES]:
         yield {"classes": {name.strip()[:MAX_NAME]: _text(color)}}
     for info in imported.masklets.objects:

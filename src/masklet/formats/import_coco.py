@@ -1,0 +1,228 @@
+"""Imports masks of one medium from a COCO file: its images or frames are found by name, its objects by their ids."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from masklet.datasets.coco_document import CocoAnnotation, CocoDocument, CocoImageRecord
+from masklet.errors import ConfigError, DataError
+from masklet.foreign.file_names import best_matches
+from masklet.formats.import_state import ImportState, frame_indices
+from masklet.masks.convert import decoded
+from masklet.tracking.masklets import DEFAULT_CLASS, ObjectInfo, parse_color
+
+LARGEST_KEPT_ID = 10**6
+"""Ids above it, and ids that are texts, are replaced by numbers in order of appearance."""
+
+
+def read_coco(document: CocoDocument, name: str, state: ImportState) -> None:
+    """Read the masks of a COCO file into `state`.
+
+    Args:
+        document: the file.
+        name: of the file, for messages.
+        state: the medium; takes the masks.
+
+    Raises:
+        DataError: no image or video of the file is the medium, or several may be.
+    """
+    frames = _image_of(document, name, state) if state.num_frames == 1 else _frames_of(document, name, state)
+    _read_classes(document, state)
+    used = [
+        (frame_index, image, annotation)
+        for image, frame_index in frames
+        if _has_size(image, state)
+        for annotation in _usable(document.by_image.get(image.id, ()), state)
+    ]
+    if document.crowd_reason and document.crowd_rule == "objects":
+        state.note(f"{name}: annotations with iscrowd 1 are objects: {document.crowd_reason}")
+    numbers = _object_ids([(frame_index, annotation) for frame_index, _, annotation in used], name, state)
+    for (frame_index, _, annotation), object_id in zip(used, numbers, strict=True):
+        try:
+            mask = decoded(annotation.mask(state.size_hw))
+        except DataError as error:
+            state.skip(f"{annotation.where}: {error}")
+            continue
+        state.add(
+            frame_index,
+            object_id,
+            mask,
+            annotation.where,
+            score=annotation.score,
+            confidence=annotation.confidence,
+            accepted=annotation.accepted,
+        )
+        if object_id in state.objects:
+            before = state.objects[object_id]
+            class_name = "" if annotation.category == DEFAULT_CLASS else annotation.category
+            state.objects[object_id] = ObjectInfo(
+                object_id, annotation.name or before.name, class_name or before.class_name
+            )
+
+
+def _usable(annotations: Sequence[CocoAnnotation], state: ImportState) -> list[CocoAnnotation]:
+    """Return the annotations that are objects with masks; the others are listed."""
+    usable = []
+    for annotation in annotations:
+        if annotation.is_crowd:
+            state.skip(f"{annotation.where}: a crowd is not an object (iscrowd is 1)")
+        elif annotation.is_ignored:
+            state.skip(f"{annotation.where}: it is marked to be ignored")
+        elif annotation.segmentation is None:
+            state.skip(f"{annotation.where}: it has no mask (no segmentation), at most a box: prompt with the box")
+        else:
+            usable.append(annotation)
+    return usable
+
+
+def _has_size(image: CocoImageRecord, state: ImportState) -> bool:
+    """Return whether an image's coordinates are those of the medium."""
+    if image.size_hw in (None, state.size_hw):
+        return True
+    assert image.size_hw is not None
+    (height, width), (own_height, own_width) = image.size_hw, state.size_hw
+    turned = (width, height) == state.size_hw
+    state.skip(
+        f"{image.where}: {image.name} is {width} x {height} (width x height) there, the medium is {own_width} x "
+        f"{own_height}" + (": the tool has ignored the orientation in its EXIF data" if turned else "")
+    )
+    return False
+
+
+def _image_of(document: CocoDocument, name: str, state: ImportState) -> list[tuple[CocoImageRecord, int]]:
+    """Return the image of the file that is the medium, on frame 0."""
+    matches = best_matches(state.name_parts, document.images, lambda image: image.names)
+    if len(matches) > 1:
+        listed = ", ".join(image.name for image in matches[:5])
+        raise DataError(
+            f"{name} has {len(matches)} images that may be {state.file_name!r}: {listed}; open the image by a path "
+            "that ends like one of these, or keep one of them in the file"
+        )
+    if not matches and len(document.images) == 1:
+        matches = list(document.images)
+        state.note(f"{name} lists one image, {matches[0].name}: taken for {state.file_name or 'the image'}")
+    if not matches:
+        raise DataError(
+            f"the COCO file {name} lists {len(document.images)} images, and none is called {state.file_name!r}"
+            + (f": {', '.join(image.name for image in document.images[:3])}, ..." if document.images else "")
+        )
+    return [(matches[0], 0)]
+
+
+def _frames_of(document: CocoDocument, name: str, state: ImportState) -> list[tuple[CocoImageRecord, int]]:
+    """Return the images of the file that are frames of the medium, with their frame indices."""
+    images = _images_of_video(document.images, name, state)
+    if images and all(image.frame_index is not None for image in images):
+        return [(image, image.frame_index or 0) for image in images]
+    indices = frame_indices([_number_at_end(image) for image in images], state.num_frames)
+    if indices is not None:
+        return list(zip(images, indices, strict=True))
+    if len(images) != state.num_frames:
+        raise DataError(
+            f"{name} does not say which frames its {len(images)} images are, and the medium has {state.num_frames}: "
+            "number their file_name, as in frame_000042.jpg, or give each image a frame_index"
+        )
+    state.note(f"{name}: the images have no numbers; there are as many as frames, so they were matched in order")
+    return [(image, index) for index, image in enumerate(images)]
+
+
+def _images_of_video(images: Sequence[CocoImageRecord], name: str, state: ImportState) -> list[CocoImageRecord]:
+    """Return the images of the medium, where the file has several videos: by video, folder, or prefix of the names."""
+    for key_of in (_video_of, _folder_of, _prefix_of):
+        groups: dict[tuple[str, ...], list[CocoImageRecord]] = {}
+        for image in images:
+            groups.setdefault(key_of(image), []).append(image)
+        numbers = [number for number in map(_number_at_end, images) if number is not None]
+        repeats = len(set(numbers)) < len(numbers)
+        if len(groups) == 1 or (key_of is not _video_of and not repeats):
+            continue
+        wanted = state.name_parts
+        matches = best_matches(wanted, groups, lambda key: [key])
+        if not matches:  # frames in a folder of the medium's name: clip/images/00001.jpg
+            matches = [key for key in groups if any(part.casefold() == state.stem.casefold() for part in key)]
+        if len(matches) != 1:
+            listed = ", ".join("/".join(key) or "no folder" for key in list(groups)[:5])
+            raise DataError(
+                f"{name} has images of {len(groups)} videos ({listed}), and which one is {state.file_name!r} is not "
+                "clear: name the medium like one of these, or keep one of them in the file"
+            )
+        images = groups[matches[0]]
+    return list(images)
+
+
+def _video_of(image: CocoImageRecord) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[/\\]", image.video) if part)
+
+
+def _folder_of(image: CocoImageRecord) -> tuple[str, ...]:
+    return image.names[0][:-1] if image.names else ()
+
+
+def _prefix_of(image: CocoImageRecord) -> tuple[str, ...]:
+    stem = image.names[-1][-1].rpartition(".")[0] if image.names else ""
+    return (re.sub(r"[-_ .]*(frame)?[-_ .]*\d*$", "", stem, flags=re.IGNORECASE),)
+
+
+def _number_at_end(image: CocoImageRecord) -> int | None:
+    """Return the number at the end of an image's name; its name before a tool renamed it comes first."""
+    for parts in reversed(image.names):
+        if digits := re.search(r"(\d{1,15})$", parts[-1].rpartition(".")[0] or parts[-1]):
+            return int(digits[1])
+    return None
+
+
+def _object_ids(used: Sequence[tuple[int, CocoAnnotation]], name: str, state: ImportState) -> list[int]:
+    """Return the object id of each annotation: by its track, else by its class where that is unique on every frame."""
+    tracks = [annotation.track for _, annotation in used]
+    if used and None not in tracks:
+        keys: list[str] = [track for track in tracks if track is not None]
+        if state.num_frames > 1 or len(set(keys)) == len(keys):
+            return _numbered(keys)
+    if state.num_frames == 1:
+        state.has_ids = False
+        return list(range(1, len(used) + 1))
+    if any(tracks):
+        state.note(f"{name}: {tracks.count(None)} annotations have no track id: each is an object of its own")
+        return _numbered([track or f"annotation {number}" for number, track in enumerate(tracks)])
+    state.has_ids = False
+    for field in ("name", "category"):
+        values = [(frame_index, getattr(annotation, field)) for frame_index, annotation in used]
+        if all(value for _, value in values) and len(set(values)) == len(values):
+            state.note(f"{name} has no track ids: no frame has two objects of one {field}, so it tells them apart")
+            return _numbered([value for _, value in values])
+    state.note(
+        f"{name} has no track ids and several objects of one class on a frame: they were numbered in the file's order "
+        "on each frame; check that each number is one object"
+    )
+    counts: Counter[int] = Counter()
+    ids = []
+    for frame_index, _ in used:
+        counts[frame_index] += 1
+        ids.append(counts[frame_index])
+    return ids
+
+
+def _numbered(keys: Sequence[str]) -> list[int]:
+    """Return whole numbers from 1 for texts: their own where they are small numbers, moved up by 1 if one is 0."""
+    kept = {key: int(key) for key in keys if re.fullmatch(r"0|[1-9]\d{0,6}", key) and int(key) <= LARGEST_KEPT_ID}
+    shift = 1 if 0 in kept.values() else 0
+    numbers = {key: number + shift for key, number in kept.items()}
+    following = max(numbers.values(), default=0)
+    for key in keys:
+        if key not in numbers:
+            following += 1
+            numbers[key] = following
+    return [numbers[key] for key in keys]
+
+
+def _read_classes(document: CocoDocument, state: ImportState) -> None:
+    names: Mapping[str, str] = document.categories
+    for class_name in names.values():
+        if class_name not in ("", DEFAULT_CLASS):
+            try:
+                color = parse_color(document.colors.get(class_name, ""))
+            except ConfigError:
+                color = None  # none, or one in another tool's form
+            state.classes.setdefault(class_name, color)
