@@ -37,6 +37,34 @@ def test_dicom_slices_come_in_their_order_in_space_with_their_window(tmp_path: P
         np.testing.assert_array_equal(source.frame(2).rgb[..., 0], shown(-600, -200, 2, -1000)[2])
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"Rows": 60_000, "Columns": 60_000}, "a slice of .* too large"),
+        ({"NumberOfFrames": 2_000_000_000}, r"declares 2e\+09 frames, the limit is 100,000"),
+    ],
+)
+def test_a_dicom_file_is_measured_before_it_is_decoded(changes: dict[str, int], reason: str, tmp_path: Path) -> None:
+    folder = write_dicom(tmp_path / "ct")
+    path = next(folder.iterdir())
+    dataset = pydicom.dcmread(path)
+    for name, value in changes.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path)
+    for source in (path, folder):
+        with pytest.raises(VideoError, match=reason):
+            open_source(source)
+
+
+def test_a_dicom_file_that_is_deflated_as_a_whole_is_not_unpacked(tmp_path: Path) -> None:
+    path = next(write_dicom(tmp_path / "ct").iterdir())
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    dataset.save_as(path)
+    with pytest.raises(VideoError, match="deflated as a whole"):
+        open_source(path)
+
+
 def test_one_dicom_file_represents_its_series(tmp_path: Path) -> None:
     folder = write_dicom(tmp_path / "study" / "a")
     write_dicom(tmp_path / "study" / "b", SeriesDescription="arterial")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -71,4 +72,28 @@ def test_a_truncated_nifti_is_reported(tmp_path: Path) -> None:
     path = nifti(tmp_path / "cut.nii.gz", np.eye(4), values())
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(VideoError, match=r"cut\.nii\.gz cannot be read as a volume"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ((400, 400, 300, 60), "must be one volume"),
+        ((2000, 2000, 1000), r"unpacks to 7\.5 GB, the limit is 2 GB: unpack it with gunzip"),
+        ((20_000, 20_000, 1), "each slice of .* too large"),
+        ((32_000, 0, 3), "must be one volume"),
+    ],
+)
+def test_a_volume_is_measured_before_it_is_unpacked(
+    shape: tuple[int, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(shape)
+    header["vox_offset"] = 352
+    header["magic"] = b"n+1"
+    path = tmp_path / "bomb.nii.gz"
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(4)))
+    monkeypatch.setattr(nibabel.arrayproxy.ArrayProxy, "get_unscaled", None)
+    with pytest.raises(VideoError, match=reason):
         open_source(path)

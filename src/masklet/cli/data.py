@@ -18,6 +18,7 @@ from masklet.cli.console import (
     show_status,
 )
 from masklet.cli.options import ForceOption, JsonOption, examples
+from masklet.errors import OutputError
 from masklet.output import check_writable, refuse_existing
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def convert(
     from masklet.datasets import open_dataset
     from masklet.datasets.convert import convert_dataset
 
+    if out.resolve().is_relative_to(root.resolve()):
+        raise OutputError(f"{out} lies in {root}, where the next run would read it: choose a folder outside")
     with show_status("listing"):
         data = open_dataset(root, layout, split=split)
     with show_progress("converting", None, "examples") as report:

@@ -85,7 +85,8 @@ def export_masks(source: SourceArgument, masks: MasksArgument = None, *, selecti
     format_.options.of(options)  # raises before anything is opened
     with opened_labelled(source, masks) as (opened, skipped):
         medium = replace(opened, masklets=selection.of(opened.masklets))
-        path = free_place(selection.out, medium, format_.usual_suffix(is_image=medium.is_image), switches)
+        suffix = format_.usual_suffix(is_image=medium.is_image)
+        path = free_place(selection.out, medium, suffix, switches, inputs=(source, masks))
         watch, stopped = Stopwatch(), threading.Event()
         with gentle_interrupt(stopped), show_progress(f"writing {format_.name}", None, "frames") as report:
             try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from masklet.cli.console import (
     ProgressReport,
     Stopwatch,
+    counted,
     describe_outputs,
     print_error,
     print_json,
@@ -206,15 +207,20 @@ class Batch(Generic[D]):
 
 
 def list_images(paths: Iterable[Path]) -> list[Path]:
-    """Return the images, with folders replaced by the images in them.
+    """Return the images, with folders replaced by the images in them, and without results of earlier runs.
 
     Raises:
         ImageError: there are none, or none in a folder.
         OutputError: the results of two images would have the same name.
     """
-    images = [image for path in paths for image in _expanded(path)]
-    if not images:
+    from masklet.media.images import without_results
+
+    listed = list(dict.fromkeys(image for path in paths for image in _expanded(path)))
+    if not listed:
         raise ImageError("no image was given")
+    images = without_results(listed)
+    if results := [path for path in listed if path not in images]:
+        print_error(f"{counted(len(results), 'result')} of an earlier run, such as {results[0]}", word="left out")
     refuse_equal_names(images)
     return images
 

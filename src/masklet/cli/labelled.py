@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,18 +41,29 @@ def opened_labelled(source: Path, masks: Path | None) -> Iterator[tuple[Labelled
         yield medium, tuple(skipped)
 
 
-def free_place(out: Path | None, medium: LabelledMedium, suffix: str, switches: Switches) -> Path:
+def free_place(
+    out: Path | None, medium: LabelledMedium, suffix: str, switches: Switches, *, inputs: Sequence[Path | None] = ()
+) -> Path:
     """Return the path of the result.
 
+    Args:
+        out: as typed; None chooses a path.
+        medium: what is read.
+        suffix: of the path that is chosen.
+        switches: whether it may be replaced.
+        inputs: further files that are read.
+
     Raises:
-        OutputError: it exists and may not be replaced.
-        ConfigError: it is the source itself.
+        OutputError: it exists and may not be replaced, is the source itself, or would be read as part of it.
     """
+    from masklet.media.source import refuse_source
     from masklet.output import refuse_existing
 
     target = refuse_existing(out or Path("out") / f"{medium.name}{suffix}", switches.force)
-    if medium.source.info.path and Path(medium.source.info.path).resolve() == target.resolve():
-        raise ConfigError(f"--out {target} is the source itself: choose another name")
+    info = medium.source.info
+    for source in (info.path or info.name, *inputs):
+        if source is not None:
+            refuse_source(target, source)
     return target
 
 

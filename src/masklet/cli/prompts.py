@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
+from masklet.checks import check_whole
 from masklet.errors import ImageError, PromptError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from masklet.records import BoolArray
 
 DEFAULT_OBJECT = 1
+MAX_NUMBER = 2**31 - 1
+"""Largest object id and frame; other tools store them in 32 bits."""
 
 _SCOPE_OPTIONS = ("--object", "--frame")
 _SCOPED = re.compile(r"(?=[\d@])(?P<object>\d+)?(@(?P<frame>\d+))?:(?P<value>.*)", re.DOTALL)
@@ -133,7 +136,7 @@ def with_scope(arguments: Sequence[str]) -> list[str]:
     Unknown arguments are left as they are: the parser reports them.
 
     Raises:
-        PromptError: no value comes after an `--object` or `--frame`.
+        PromptError: an `--object` or `--frame` is not a whole number from 0, or no value comes after it.
     """
     scope = {"--object": str(DEFAULT_OBJECT), "--frame": "0"}
     unused: dict[str, str] = {}
@@ -142,7 +145,8 @@ def with_scope(arguments: Sequence[str]) -> list[str]:
         if value is None:
             scoped.append(option)
             continue
-        if option in _SCOPE_OPTIONS and value.isdigit():
+        if option in _SCOPE_OPTIONS:
+            _check_scope(option, value)
             if option in unused:
                 break
             scope[option] = unused[option] = value
@@ -163,6 +167,11 @@ def with_scope(arguments: Sequence[str]) -> list[str]:
             f"{option} {value} has no prompt after it: it applies to the prompts after it, so put it first"
         )
     return scoped
+
+
+def _check_scope(option: str, value: str) -> None:
+    if not re.fullmatch("[0-9]+", value) or int(value) > MAX_NUMBER:
+        raise PromptError(f"{option} must be a whole number from 0 to {MAX_NUMBER}, got {value!r}")
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -202,6 +211,8 @@ def _scoped(value: str) -> tuple[ObjectPrompt, str]:
     if match is None:
         return ObjectPrompt(), value
     object_id, frame_index = int(match["object"] or DEFAULT_OBJECT), int(match["frame"] or 0)
+    if max(object_id, frame_index) > MAX_NUMBER:
+        raise PromptError(f"objects and frames are numbered from 0 to {MAX_NUMBER}, got {value!r}")
     return ObjectPrompt(object_id=object_id, frame_index=frame_index), match["value"]
 
 
@@ -282,8 +293,7 @@ def _entry(entry: Mapping[str, Any], where: str, folder: Path) -> ObjectPrompt:
         raise PromptError(f"{where}: unknown key {unknown[0]!r}, expected {', '.join((*scope, *FILE_NAMES))}")
     for key in scope:
         value = entry.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise PromptError(f"{where}: {key} must be a whole number, got {value!r}")
+        check_whole(f"{where}: {key}", value, least=0, most=MAX_NUMBER, error=PromptError)
     values = {key: value for key, value in entry.items() if key in FILE_NAMES and value is not None}
     for key, value in values.items():
         if _is_list(key) and not isinstance(value, list):
@@ -301,7 +311,9 @@ def _entry(entry: Mapping[str, Any], where: str, folder: Path) -> ObjectPrompt:
     if not any(values.values()):
         raise PromptError(f"{where} is empty: give {', '.join(FILE_NAMES)}")
     return ObjectPrompt(
-        object_id=entry.get("object_id", DEFAULT_OBJECT), frame_index=entry.get("frame_index", 0), values=values
+        object_id=int(entry.get("object_id", DEFAULT_OBJECT)),
+        frame_index=int(entry.get("frame_index", 0)),
+        values=values,
     )
 
 

@@ -166,7 +166,7 @@ def render(
     with opened_labelled(source, masks) as (medium, skipped):
         info = medium.source.info
         suffix = ".png" if medium.is_image else ".webm" if composition.is_transparent else ".mp4"
-        target = free_place(out, medium, suffix, switches)
+        target = free_place(out, medium, suffix, switches, inputs=(source, masks, *map(Path, assets.values())))
         total = stretch.num_frames(info.num_frames)
         watch = Stopwatch()
         with gentle_interrupt(stopped), show_progress(f"rendering {medium.name}", total, "frames") as report:
@@ -186,7 +186,10 @@ def render(
     elif done.num_frames:
         height, width = info.size_hw
         rate = format_rate(done.num_frames / seconds)
-        print_line(f"{counted(done.num_frames, 'frame')} of {width} x {height} in {seconds:.1f} s, {rate} frames/s")
+        frames, speed = f"{counted(done.num_frames, 'frame')} of ", f", {rate} frames/s"
+        if medium.is_image:
+            frames = speed = ""
+        print_line(f"{frames}{width} x {height} in {seconds:.1f} s{speed}")
         print_line(f"wrote {describe_outputs([done.path])}")
     if not done.is_complete:
         raise Cancelled(f"after {counted(done.num_frames, 'frame')}, which are in {describe_outputs([done.path])}")

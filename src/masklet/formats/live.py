@@ -26,7 +26,7 @@ from masklet.formats.base import ExportJob, Format
 from masklet.formats.registry import FORMATS, find_format, live_formats
 from masklet.formats.stream import FrameRows, MaskStream
 from masklet.media.base import FrameSource, closing_frames
-from masklet.media.source import ArraySource
+from masklet.media.source import ArraySource, refuse_source
 from masklet.output import PathLock, refuse_existing
 from masklet.prompts import Prompt
 from masklet.records import ByteArray, Frame, FrameMasks
@@ -389,13 +389,11 @@ def _paths(out: Path, formats: Sequence[Format[Any]], medium: LabelledMedium, *,
     """Return the path of each format's output, after checking that it can be written."""
     paths = [out if _is_named(out, format_) else out / format_.file_name for format_ in formats]
     info = medium.source.info
-    origin = Path(info.path or info.name)
     for format_, path in zip(formats, paths, strict=True):
         refuse_existing(path, force)
         if not format_.suffixes and path.is_file():
             raise OutputError(f"cannot write {format_.id} to {path}: it is a file, but this format needs a folder")
         if format_.suffixes and path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
-        if origin.absolute() == path.absolute():
-            raise OutputError(f"{path} is the source itself: choose another name")
+        refuse_source(path, info.path or info.name)
     return paths

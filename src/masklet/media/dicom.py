@@ -13,12 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import VideoError
+from masklet.errors import ImageError, VideoError
 from masklet.media.base import DEFAULT_FPS, VolumeInfo
+from masklet.media.images import check_size
 from masklet.media.values import Window
 from masklet.media.volume import VolumeSource, needed
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+
+MAX_FRAMES = 100_000
+"""Most frames in one file."""
+
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+"""Transfer syntax of files that are compressed as a whole: reading only the header would unpack all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +67,7 @@ class DicomSource(VolumeSource):
         path = Path(path)
         slices = _dicom_series(path)
         self._slices = slices
+        _check_sizes(slices, path)
         middle = slices[len(slices) // 2].header
         frame_ms = _numbers(middle, "FrameTime")
         if frame_ms and frame_ms[0] > 0 and fps == DEFAULT_FPS:
@@ -99,6 +107,15 @@ class DicomSource(VolumeSource):
         slice_ = self._slices[index]
         is_one_file = len({other.path for other in self._slices}) == 1
         return f"frame {slice_.frame} of {slice_.path}" if is_one_file else str(slice_.path)
+
+
+def _check_sizes(slices: list[_Slice], path: Path) -> None:
+    """Refuse slices that are too large, before any is decoded."""
+    rows, columns = (max(int(slice_.header.get(name)) for slice_ in slices) for name in ("Rows", "Columns"))
+    try:
+        check_size(rows, columns, f"a slice of {path}")
+    except ImageError as error:
+        raise VideoError(str(error)) from error
 
 
 def is_dicom(path: Path) -> bool:
@@ -142,7 +159,9 @@ def _dicom_series(path: Path) -> list[_Slice]:
         raise VideoError(f"no such DICOM file or folder: {path}")
     selected = None if path.is_dir() else _dicom_header(path)
     if path.is_file() and selected is None:
-        raise VideoError(f"{path} is not a DICOM image: it has no pixels, or is damaged")
+        raise VideoError(
+            f"{path} is not a DICOM image that is read: it has no pixels, is deflated as a whole, or is damaged"
+        )
     if selected is not None and _num_frames(selected) > 1:
         return _in_space(path, _dicom_frames(path, selected))
     series: dict[str, list[_Slice]] = defaultdict(list)
@@ -168,6 +187,8 @@ def _dicom_header(path: Path) -> Any | None:
     """Return the header of a DICOM image; None if the file is not one."""
     pydicom = import_module("pydicom")
     with suppress(Exception):  # a folder may hold files of any kind
+        if pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED:
+            return None
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER_TAGS), force=False)
         if header.get("Rows") and header.get("Columns"):
             return header
@@ -199,7 +220,17 @@ def _dicom_frames(path: Path, header: Any) -> list[_Slice]:
 
 
 def _num_frames(header: Any) -> int:
-    return int((_numbers(header, "NumberOfFrames") or [1])[0]) or 1
+    """Return the number of frames that a header declares, at least 1.
+
+    Raises:
+        VideoError: it is beyond `MAX_FRAMES`, for which a few bytes suffice.
+    """
+    count = (_numbers(header, "NumberOfFrames") or [1.0])[0]
+    if not 0 <= count <= MAX_FRAMES:
+        raise VideoError(
+            f"a DICOM file declares {count:g} frames, the limit is {MAX_FRAMES:,}: it is damaged, or split it"
+        )
+    return int(count) or 1
 
 
 def _first_item(dataset: Any, name: str) -> Any | None:

@@ -205,7 +205,7 @@ def is_preview(page: Image.Image) -> bool:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List the images of a folder by the suffix of their names, in natural order.
+    """List the images of a folder by the suffix of their names, in natural order, without results of masklet's.
 
     Raises:
         ImageError: the folder cannot be read, or holds pictures that would be left out, in formats that are not read.
@@ -214,12 +214,23 @@ def image_files(folder: Path) -> list[Path]:
         entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise ImageError(f"cannot read the folder {folder}: {error.strerror or error}") from error
-    images = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = without_results([path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES])
     stems = {path.stem for path in images}  # cameras write a JPEG next to the raw file
     unread = sorted(path for path in entries if path.suffix.lower() in UNREAD_SUFFIXES and path.stem not in stems)
     if unread:
         raise ImageError(f"{unread[0]} is {unread_picture(b'', unread[0].suffix)}, or move it out of the folder")
     return sorted(images, key=lambda path: natural_key(path.name))
+
+
+_RESULT = re.compile(r"(?P<stem>.+?)(\.object\d+)?(\.candidate\d+)?\.(overlay|mask|masks|cutout)")
+"""Stem of a file that `masklet segment` writes for an image of this stem."""
+
+
+def without_results(images: Sequence[Path]) -> list[Path]:
+    """Leave out the results of `masklet segment` for other images of the list: photo.overlay.jpg next to photo.jpg."""
+    stems = {(path.parent, path.stem) for path in images}
+    matches = {path: _RESULT.fullmatch(path.stem) for path in images}
+    return [path for path, match in matches.items() if not (match and (path.parent, match["stem"]) in stems)]
 
 
 def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
@@ -252,6 +263,10 @@ def open_image(
             path = Path(source)
             is_folder, is_empty = path.is_dir(), path.stat().st_size == 0
         except FileNotFoundError as error:
+            if address := address_of(path):
+                raise ImageError(
+                    f"{address} is an address, and images are read from files: download it first"
+                ) from None
             raise ImageError(f"no such image: {name}") from error
         except (OSError, ValueError) as error:  # a ValueError: the name holds a NUL
             raise ImageError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
@@ -266,6 +281,12 @@ def open_image(
         image.close()
         raise
     return image
+
+
+def address_of(path: str | Path) -> str | None:
+    """Return the address that a path was made of, with both slashes, which `Path` merges; None for other paths."""
+    match = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]+):/+([^/].*)", str(path))
+    return f"{match[1]}://{match[2]}" if match else None
 
 
 def _name_of(source: str | Path | bytes) -> str:

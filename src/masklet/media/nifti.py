@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import VideoError
+from masklet.errors import ImageError, VideoError
 from masklet.media.base import DEFAULT_FPS, VolumeInfo
+from masklet.media.images import check_size
 from masklet.media.values import Window
 from masklet.media.volume import VolumeSource, needed
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
+
+MAX_UNPACKED_BYTES = 2 * 2**30
+"""Largest volume in a compressed file, which is unpacked into memory as a whole."""
 
 
 class NiftiSource(VolumeSource):
@@ -35,15 +40,18 @@ class NiftiSource(VolumeSource):
         self._path = Path(path)
         try:
             image = nibabel.load(self._path)
+            _check_header(image, self._path, nibabel.spatialimages.SpatialImage)
             stored = (
                 image.dataobj.get_unscaled() if hasattr(image.dataobj, "get_unscaled") else np.asarray(image.dataobj)
             )
         except FileNotFoundError as error:
             raise VideoError(f"no such volume: {path}") from error
+        except VideoError:
+            raise
+        except MemoryError as error:
+            raise VideoError(f"{path} cannot be read as a volume: it needs more memory than there is") from error
         except Exception as error:  # nibabel, gzip and numpy each raise their own kinds
-            raise VideoError(f"{path} cannot be read as a volume: {error}") from error
-        if not isinstance(image, nibabel.spatialimages.SpatialImage):
-            raise VideoError(f"{path} holds not a volume but {type(image).__name__.removesuffix('Image')} data")
+            raise VideoError(f"{path} cannot be read as a volume: {error or type(error).__name__}") from error
         if stored.dtype.names:  # RGB24: three named bytes
             stored = stored.view((np.uint8, len(stored.dtype.names)))[..., :3]
             stored, colors = np.moveaxis(stored, -1, 0), True
@@ -56,11 +64,6 @@ class NiftiSource(VolumeSource):
             shape = tuple(int(side) for side in stored.shape[1:])
         if len(shape) == 2:
             stored, shape = stored[..., None], (*shape, 1)
-        if len(shape) != 3 or not all(shape):
-            raise VideoError(
-                f"{path} must be one volume, got the shape {tuple(map(int, image.shape))}: split a series into volumes "
-                "(nibabel.four_to_three, fslsplit) and take one"
-            )
         slope, intercept = getattr(image.dataobj, "slope", 1.0), getattr(image.dataobj, "inter", 0.0)
         self._scale = float(slope), float(intercept)
         self._calibrated = _calibrated(image.header)
@@ -92,6 +95,28 @@ class NiftiSource(VolumeSource):
 
     def _label(self, index: int) -> str:
         return f"slice {index} of {self._path}"
+
+
+def _check_header(image: Any, path: Path, volume_type: Any) -> None:
+    """Refuse what is not one volume or too large, before any of its values is read."""
+    if not isinstance(image, volume_type):
+        raise VideoError(f"{path} holds not a volume but {type(image).__name__.removesuffix('Image')} data")
+    sides = [int(side) for side in image.shape]
+    if len(sides) < 2 or sum(side > 1 for side in sides[2:]) > 1 or min(sides) < 1:
+        raise VideoError(
+            f"{path} must be one volume, got the shape {tuple(sides)}: split a series into volumes "
+            "(nibabel.four_to_three, fslsplit) and take one"
+        )
+    try:
+        check_size(sides[0], sides[1], f"each slice of {path}")
+    except ImageError as error:
+        raise VideoError(str(error)) from error
+    num_bytes = math.prod(sides) * image.get_data_dtype().itemsize
+    if path.suffix.lower() in (".gz", ".mgz", ".bz2") and num_bytes > MAX_UNPACKED_BYTES:
+        raise VideoError(
+            f"{path} unpacks to {num_bytes / 2**30:.1f} GB, the limit is {MAX_UNPACKED_BYTES / 2**30:.0f} GB: unpack "
+            "it with gunzip, and its slices are read one by one"
+        )
 
 
 def _calibrated(header: Any) -> tuple[float, float] | None:

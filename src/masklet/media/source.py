@@ -14,11 +14,19 @@ from urllib.request import url2pathname
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import ImageError, VideoError
+from masklet.errors import ImageError, OutputError, VideoError
 from masklet.media.animation import ANIMATIONS, AnimationSource
 from masklet.media.base import DEFAULT_FPS, BaseSource, FrameSource, VideoInfo, VolumeInfo
 from masklet.media.dicom import DICOM_SUFFIXES, DicomSource, holds_dicom, is_dicom
-from masklet.media.images import IMAGE_SUFFIXES, ImageHeader, image_files, image_header, read_image, read_values
+from masklet.media.images import (
+    IMAGE_SUFFIXES,
+    ImageHeader,
+    address_of,
+    image_files,
+    image_header,
+    read_image,
+    read_values,
+)
 from masklet.media.live import CameraSource, IteratorSource
 from masklet.media.nifti import NIFTI_SUFFIXES, NiftiSource
 from masklet.media.stream import StreamSource, has_end, open_stream
@@ -44,6 +52,7 @@ __all__ = [
     "VideoSource",
     "VolumeInfo",
     "open_source",
+    "refuse_source",
 ]
 
 VideoSource = str | Path | int | NDArray[np.generic] | Iterable[Any] | FrameSource
@@ -72,6 +81,8 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window
         return source  # type: ignore[return-value]
     if isinstance(source, str | Path):
         text = str(source)
+        if isinstance(source, Path) and not source.exists():
+            text = address_of(source) or text
         if "://" in text:
             return _open_address(text, fps, window)
         if text.isdigit() and not Path(source).exists():
@@ -227,3 +238,23 @@ class ArraySource(VolumeSource):
 
     def _label(self, index: int) -> str:
         return f"frame {index}"
+
+
+def refuse_source(target: Path, source: str | Path) -> None:
+    """Refuse to write over a file that is read, or an image among the images of a folder that is read.
+
+    Args:
+        target: path of the result.
+        source: name of a source, as in `VideoInfo.name`; camera numbers and addresses match no path.
+
+    Raises:
+        OutputError: the next run would read the result, or there would be no source left.
+    """
+    source = Path(str(source).removeprefix("file:"))
+    if target.resolve() == source.resolve() or (target.exists() and source.exists() and target.samefile(source)):
+        raise OutputError(f"{target} is the source itself: choose another name")
+    is_among = source.is_dir() and target.resolve().parent == source.resolve()
+    if is_among and target.suffix.lower() in IMAGE_SUFFIXES:
+        raise OutputError(
+            f"{target} would be one of the images of {source}, which the next run reads: choose another place"
+        )

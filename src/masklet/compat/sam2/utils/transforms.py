@@ -15,7 +15,7 @@ from masklet.checks import check_number, check_whole
 from masklet.errors import ConfigError
 from masklet.masks.geometry import to_square_antialias
 from masklet.masks.operations import without_small_parts
-from masklet.media.images import ImageSource, decoding, read_image
+from masklet.media.images import ImageSource, read_image
 from masklet.records import ByteArray
 
 MEAN = (0.485, 0.456, 0.406)
@@ -100,9 +100,4 @@ def as_rgb(image: Any) -> ByteArray:
     """
     if isinstance(image, Tensor):
         image = image.detach().cpu().numpy()
-    if isinstance(image, Image.Image):
-        with decoding("the PIL image"):
-            bare = image.copy()
-        bare.info = {name: bare.info[name] for name in ("transparency",) if name in bare.info}
-        image = bare
-    return read_image(image)
+    return read_image(image, upright=not isinstance(image, Image.Image))
