@@ -36,7 +36,6 @@ def scoped(line: str) -> list[str]:
         ("--point 2@30:1,2", "--point 2@30:1,2"),
         ("--mask C:/m.png --mask :x", "--mask 1@0:C:/m.png --mask 1@0::x"),
         ("a.jpg --out o -- --point", "a.jpg --out o -- --point"),
-        ("--object two --point 1,2", "--object two --point 1@0:1,2"),
         ("--point", "--point"),
     ],
 )
@@ -114,7 +113,7 @@ def test_a_file_by_image(tmp_path: Path) -> None:
         ("{}", "expected a list"),
         ('{"a.png": {}}', "'a.png': expected a list"),
         ('[{"point": [1, 2]}]', "entry 0: unknown key 'point'"),
-        ('[{"object_id": "a"}]', "object_id must be a whole number, got 'a'"),
+        ('[{"object_id": "a"}]', "object_id must be a whole number from 0 to 2147483647, got 'a'"),
         ('[{"frame_index": true}]', "frame_index must be a whole number"),
         ('[{"points_xy": "1,2"}]', "points_xy must be a list"),
         ('[{"points_xy": [[1, 2]], "labels": [1, 0]}]', "labels must be 1, got 2: one per point"),

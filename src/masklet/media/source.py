@@ -152,7 +152,7 @@ def _refuse_window(window: Window | None, name: str) -> None:
 def _open_address(url: str, fps: float, window: Window | None) -> FrameSource:
     if url.startswith("file://"):
         return _open_path(Path(url2pathname(urlsplit(url).path)), fps, window)
-    _refuse_window(window, url)
+    _refuse_window(window, "a video of an address")  # its name may hold a password
     if not url.startswith(("http://", "https://")):
         return StreamSource(url)
     container = open_stream(url)
