@@ -3,50 +3,72 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar
 
 from masklet.checks import check_number, check_whole, plain
 from masklet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Schema = dict[str, Any]
 
 T = TypeVar("T", bound="Options")
 
 
-def number_field(default: float, low: float, high: float, title: str) -> Any:
+class FormHints(TypedDict, total=False):
+    """What a form needs to know of a field beyond its values; the checks ignore it."""
+
+    hint: str
+    """A sentence below the field."""
+    only_if: Mapping[str, Sequence[str]]
+    """The field matters only while other fields have one of these values."""
+    only_for: str
+    """The kind of medium for which the field matters: "image" or "video"."""
+
+
+def number_field(default: float, low: float, high: float, title: str, **hints: Unpack[FormHints]) -> Any:
     """Return a field for a float from `low` to `high`."""
-    return _option(default, title, type="number", minimum=low, maximum=high)
+    return _option(default, title, hints, type="number", minimum=low, maximum=high)
 
 
-def integer_field(default: int | None, low: int, high: int, title: str) -> Any:
+def integer_field(default: int | None, low: int, high: int, title: str, **hints: Unpack[FormHints]) -> Any:
     """Return a field for an int from `low` to `high`; None is allowed if it is the default."""
-    return _option(default, title, type=_kinds("integer", default), minimum=low, maximum=high)
+    return _option(default, title, hints, type=_kinds("integer", default), minimum=low, maximum=high)
 
 
-def color_field(default: str | None, title: str = "Colour") -> Any:
+def color_field(default: str | None, title: str = "Colour", **hints: Unpack[FormHints]) -> Any:
     """Return a field for "#rrggbb"; None is allowed if it is the default."""
-    return _option(default, title, type=_kinds("string", default), format="color", pattern="^#[0-9a-fA-F]{6}$")
+    pattern = "^#[0-9a-fA-F]{6}$"
+    return _option(default, title, hints, type=_kinds("string", default), format="color", pattern=pattern)
 
 
-def choice_field(default: str, choices: tuple[str, ...], title: str) -> Any:
-    """Return a field for one of several words."""
-    return _option(default, title, type="string", enum=list(choices))
+def choice_field(default: str, choices: Mapping[str, str], title: str, **hints: Unpack[FormHints]) -> Any:
+    """Return a field for one of several words, each with a name for forms."""
+    return _option(default, title, hints, type="string", enum=list(choices), **{"x-names": dict(choices)})
 
 
-def switch_field(default: bool, title: str) -> Any:
+def switch_field(default: bool, title: str, **hints: Unpack[FormHints]) -> Any:
     """Return a field for yes or no."""
-    return _option(default, title, type="boolean")
+    return _option(default, title, hints, type="boolean")
 
 
 def asset_field(title: str) -> Any:
     """Return a field for the id of a file that is passed separately; paths are never used here."""
-    return _option(None, title, type=["string", "null"], format="asset")
+    return _option(None, title, {}, type=["string", "null"], format="asset")
 
 
-def _option(default: Any, title: str, **schema: Any) -> Any:
-    return field(default=default, metadata={"schema": {"title": title, **schema}})
+def _option(default: Any, title: str, hints: FormHints, **schema: Any) -> Any:
+    for_form: Schema = {}
+    if "hint" in hints:
+        for_form["description"] = hints["hint"]
+    if "only_if" in hints:
+        for_form["x-only-if"] = {name: list(values) for name, values in hints["only_if"].items()}
+    if "only_for" in hints:
+        for_form["x-only-for"] = hints["only_for"]
+    return field(default=default, metadata={"schema": {"title": title, **schema, **for_form}})
 
 
 def _kinds(kind: str, default: object) -> str | list[str]:

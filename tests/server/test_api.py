@@ -678,7 +678,7 @@ def test_effects_on_objects_that_do_not_exist_are_refused_and_those_on_hidden_on
 def test_formats_have_schemas(page: Page) -> None:
     answer = page.get("/api/v1/formats").json()
     assert {"coco", "masks", "csv", "davis"} <= {one["id"] for one in answer["formats"]}
-    assert {"mp4", "webm", "mov", "png", "gif"} == {one["id"] for one in answer["containers"]}
+    assert {"mp4", "webm", "mov", "png", "jpeg", "gif"} == {one["id"] for one in answer["containers"]}
     assert all(one["options"]["type"] == "object" for one in answer["effects"])
 
 

@@ -39,7 +39,7 @@ export function App() {
 function Screen() {
   const route = useRoute((state) => state.route);
   if (route.screen === "projects") return <Projects />;
-  if (route.screen === "project") return <ProjectScreen key={route.pid} pid={route.pid} />;
+  if (route.screen === "project") return <ProjectScreen key={route.pid} pid={route.pid} list={route.list ?? ""} />;
   const wait = (
     <div className="screen-centre">
       <Spinner />

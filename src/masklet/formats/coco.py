@@ -28,8 +28,15 @@ from masklet.tracking.masklets import LabelledMedium
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CocoOptions(Options):
     label = "coco"
-    segmentation: str = choice_field("rle", ("rle", "polygons"), "Masks as")
-    tolerance: float = number_field(0, 0, 20, "Tolerance of simplified polygons, pixels")
+    segmentation: str = choice_field("rle", {"rle": "Exact pixels (RLE)", "polygons": "Polygons"}, "Masks as")
+    tolerance: float = number_field(
+        0,
+        0,
+        20,
+        "Simplify polygons, pixels",
+        hint="How far a simplified outline may be from the mask; 0 keeps every corner",
+        only_if={"segmentation": ["polygons"]},
+    )
 
 
 class CocoStream(BaseStream):

@@ -24,9 +24,16 @@ _WORDS = ("occluded", "lost")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OverlayOptions(Options):
     label = "overlay"
-    quality: int = integer_field(18, 0, 51, "x264's constant rate factor: larger is smaller")
-    labels: bool = switch_field(True, "With object numbers, confidence, and words for lost objects")
-    prompts: bool = switch_field(True, "With clicks and boxes")
+    quality: int = integer_field(
+        18,
+        0,
+        51,
+        "Compression (x264's CRF)",
+        hint="Larger numbers make smaller files that look worse",
+        only_for="video",
+    )
+    labels: bool = switch_field(True, "Draw object numbers, confidence, and where one is lost")
+    prompts: bool = switch_field(True, "Draw clicks and boxes")
 
 
 class OverlayStream(BaseStream):

@@ -20,13 +20,13 @@ from masklet.schema import Options, number_field, switch_field
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OverlayGifOptions(GifOptions):
-    outline: bool = switch_field(True, "With outlines")
+    outline: bool = switch_field(True, "Draw outlines")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutoutOptions(Options):
     label = "cutout"
-    crop: bool = switch_field(False, "Only as large as the objects")
+    crop: bool = switch_field(False, "Crop to the objects")
     feather: float = number_field(0, 0, 40, "Softness of the edge")
 
 

@@ -29,13 +29,17 @@ _HINT = " (255 means void)"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PngOptions(Options):
     label = "masks"
-    layout: str = choice_field("indexed", ("indexed", "objects", "both"), "Pictures")
+    layout: str = choice_field(
+        "indexed",
+        {"indexed": "One picture, with object numbers", "objects": "One picture for each object", "both": "Both"},
+        "Pictures",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DavisOptions(Options):
     label = "davis"
-    frames: bool = switch_field(True, "With the frames as JPEG")
+    frames: bool = switch_field(True, "Add the frames (JPEG)")
 
 
 class PngStream(BaseStream):

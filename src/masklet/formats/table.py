@@ -44,7 +44,7 @@ COLUMNS = (
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CsvOptions(Options):
     label = "csv"
-    absent: bool = switch_field(True, "Rows for frames on which an object is absent")
+    absent: bool = switch_field(True, "Add rows for frames without the object", only_for="video")
 
 
 class CsvStream(BaseStream):

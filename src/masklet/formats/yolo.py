@@ -24,14 +24,16 @@ JPEG_QUALITY = 95
 @dataclass(frozen=True, kw_only=True, slots=True)
 class YoloOptions(Options):
     label = "yolo"
-    images: bool = switch_field(True, "With the images as JPEG")
-    step: int = integer_field(1, 1, 1000, "Every n-th frame of a video")
+    images: bool = switch_field(True, "Add the pictures (JPEG)")
+    step: int = integer_field(1, 1, 1000, "Every n-th frame of a video", only_for="video")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class YoloSegmentOptions(YoloOptions):
     label = "yolo-segment"
-    tolerance: float = number_field(0.5, 0, 20, "Tolerance of simplified polygons, pixels")
+    tolerance: float = number_field(
+        0.5, 0, 20, "Simplify polygons, pixels", hint="How far a simplified outline may be from the mask"
+    )
 
 
 def _write_segments(job: ExportJob[YoloSegmentOptions]) -> None:

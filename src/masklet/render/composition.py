@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 from masklet.errors import ConfigError
 from masklet.schema import Options, asset_field, check_names, choice_field, color_field, number_field, switch_field
 
-_FITS = ("cover", "contain", "stretch")
+_FITS = {"cover": "Fill the frame, cut off the rest", "contain": "Show all of it, with borders", "stretch": "Stretch"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +25,8 @@ class Effect(Options):
     id: ClassVar[str] = ""
     title: ClassVar[str] = ""
     target: ClassVar[Literal["object", "background"]] = "object"
+    kinds: ClassVar[tuple[str, ...]] = ("image", "video")
+    """Kinds of media that it makes sense for."""
 
     def to_dict(self) -> dict[str, Any]:
         return {"effect": self.id} | self.values()
@@ -62,8 +64,8 @@ class ImageBackground(Effect):
 
     id, title, target, label = "image", "Image", "background", "effect image"
     asset_id: str | None = asset_field("Image")
-    fit: str = choice_field("cover", _FITS, "Fit")
-    color: str = color_field("#000000", "Bars")
+    fit: str = choice_field("cover", _FITS, "Size")
+    color: str = color_field("#000000", "Colour of the borders", only_if={"fit": ["contain"]})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,9 +73,10 @@ class VideoBackground(Effect):
     """A video in place of the background, from its beginning, repeated where it is shorter; its sound is left out."""
 
     id, title, target, label = "video", "Video", "background", "effect video"
+    kinds = ("video",)
     asset_id: str | None = asset_field("Video")
-    fit: str = choice_field("cover", _FITS, "Fit")
-    color: str = color_field("#000000", "Bars")
+    fit: str = choice_field("cover", _FITS, "Size")
+    color: str = color_field("#000000", "Colour of the borders", only_if={"fit": ["contain"]})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +137,7 @@ class Trail(Effect):
     """The path of the object's centre, fading out."""
 
     id, title, label = "trail", "Trail", "effect trail"
+    kinds = ("video",)
     seconds: float = number_field(1.5, 0.1, 10, "Seconds")
     width: float = number_field(4, 0.5, 20, "Width")
     color: str | None = color_field(None)
@@ -145,7 +149,12 @@ class Remove(Effect):
 
     id, title, label = "remove", "Remove", "effect remove"
     grow: float = number_field(5, 0, 40, "Margin")
-    fill: str = choice_field("auto", ("auto", "surroundings"), "Fill with")
+    fill: str = choice_field(
+        "auto",
+        {"auto": "What other frames show there", "surroundings": "What is around it"},
+        "Fill with",
+        only_for="video",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,15 +217,25 @@ class Edges(Options):
     """Softness of the objects' edges."""
 
     label = "edges"
-    refine: bool = switch_field(True, "Follow the image's edges")
+    refine: bool = switch_field(
+        True, "Soft edges", hint="Follow the picture to the pixel, also along hair; off cuts along the mask"
+    )
     """Estimate by colour, within a band along the outline, the fraction of each pixel that belongs to the object."""
-    shrink: float = number_field(0, 0, 20, "Move inwards")
+    shrink: float = number_field(0, 0, 20, "Move the edge inwards")
     """Distance by which the edge is moved inwards, units: against a rim of the old background."""
-    feather: float = number_field(0, 0, 40, "Softness")
+    feather: float = number_field(0, 0, 40, "Extra blur of the edges")
     """Additional blur of the edge, units."""
-    decontaminate: bool = switch_field(True, "Remove the old background's colour from edges")
+    decontaminate: bool = switch_field(
+        True, "Remove colour fringes", hint="Take the colour of the old background out of the edges"
+    )
     """Remove the old background's colour from pixels that the object covers partly."""
-    stabilise: str = choice_field("auto", ("auto", "on", "off"), "Steady over time")
+    stabilise: str = choice_field(
+        "auto",
+        {"auto": "For a new background", "on": "Always", "off": "Never"},
+        "Steady edges",
+        hint="Against edges that flicker from frame to frame",
+        only_for="video",
+    )
     """Filter the outlines over time against flicker; "auto": where objects are put on another background."""
 
 

@@ -40,7 +40,11 @@ class Container:
     description: str
     suffixes: tuple[str, ...]
     has_alpha: bool
+    kinds: tuple[str, ...] = ("video",)
+    """Kinds of media that it makes sense for."""
 
+
+_BOTH = ("image", "video")
 
 CONTAINERS: dict[str, Container] = {
     container.id: container
@@ -48,7 +52,10 @@ CONTAINERS: dict[str, Container] = {
         Container("mp4", "MP4", "H.264 with sound, as every player and browser shows it.", (".mp4", ".mkv"), False),
         Container("webm", "WebM", "VP9 with sound; with alpha for web pages.", (".webm",), True),
         Container("mov", "MOV", "ProRes 4444 with sound and alpha, for editing. Large.", (".mov",), True),
-        Container("png", "PNG", "One PNG per frame, with alpha.", (".zip", ".png", ""), True),
+        Container(
+            "png", "PNG", "Exact pixels, with alpha; of a video one PNG per frame.", (".zip", ".png", ""), True, _BOTH
+        ),
+        Container("jpeg", "JPEG", "One picture: a small file, without alpha.", (".jpg", ".jpeg"), False, ("image",)),
         Container("gif", "GIF", "An animation of 256 colours, without sound; alpha is yes or no.", (".gif",), True),
     )
 }
@@ -150,7 +157,7 @@ def render_video(
             picture = renderer.render(
                 frame.rgb, masks, time_s=frame.time_s - first_s, trails=trails.at(frame.index, masks)
             )
-            keeps_frames = kind.id not in ("png", "gif")
+            keeps_frames = kind.id not in ("png", "jpeg", "gif")
             check_space(path, picture.nbytes + writer.to_finish(), keeps_frames=keeps_frames)
             writer.write(picture, frame.time_s)
             done += 1
@@ -271,7 +278,9 @@ def _open_writer(
     if kind.id == "gif":
         return GifWriter(path, gif)
     if kind.id == "png":
-        return _OnePng(path) if path.suffix.lower() == ".png" else _Pngs(path)
+        return _OnePicture(path) if path.suffix.lower() == ".png" else _Pngs(path)
+    if kind.id == "jpeg":
+        return _OnePicture(path)
     if kind.id == "webm":
         return VideoWriter(path, info, vp9(alpha=composition.is_transparent))
     return VideoWriter(path, info, h264() if kind.id == "mp4" else prores())
@@ -302,8 +311,8 @@ class _Pngs:
         self._folder.__exit__(kind, error, trace)
 
 
-class _OnePng:
-    """Writes a single PNG."""
+class _OnePicture:
+    """Writes a single PNG or JPEG."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -50,7 +50,7 @@ MAX_LISTED = 10_000
 """Ids of media in one request or answer."""
 JobKind = Literal["track", "export", "render", "everything"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
-ContainerId = Literal["mp4", "webm", "mov", "png", "gif"]
+ContainerId = Literal["mp4", "webm", "mov", "png", "jpeg", "gif"]
 
 
 class Schema(BaseModel):
@@ -562,6 +562,12 @@ class Graphs(Schema):
     manifest: dict[str, Any] = Field(description="model.json of the exported folder.")
 
 
+OPTIONS_SCHEMA = (
+    "JSON schema of the options. Beyond JSON schema, x-names has a name for each value of an enum, x-only-if the "
+    "values of other options without which an option does nothing, x-only-for the kind of medium for which it matters."
+)
+
+
 class FormatInfo(Schema):
     id: str
     name: str
@@ -569,7 +575,7 @@ class FormatInfo(Schema):
     for_: list[MediumKind] = Field(alias="for")
     suffix: str = Field(description="File suffix of the export.")
     many_media: bool = Field(description="Whether a whole project can be exported to one file.")
-    options: dict[str, Any] = Field(description="JSON schema of the options.")
+    options: dict[str, Any] = Field(description=OPTIONS_SCHEMA)
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -578,7 +584,8 @@ class EffectInfo(Schema):
     id: str
     name: str
     target: Literal["object", "background"]
-    options: dict[str, Any] = Field(description="JSON schema of the options.")
+    kinds: list[MediumKind] = Field(description="Kinds of media that it makes sense for.")
+    options: dict[str, Any] = Field(description=OPTIONS_SCHEMA)
 
 
 class ImportFormatInfo(Schema):
@@ -590,6 +597,7 @@ class ContainerInfo(Schema):
     id: ContainerId
     name: str
     description: str
+    kinds: list[MediumKind] = Field(description="Kinds of media that it makes sense for.")
     has_alpha: bool
 
 

@@ -4,6 +4,8 @@ import type {
   AcceptAnswer,
   AcceptRequest,
   Asset,
+  BulkAnswer,
+  ClassCount,
   ErrorAnswer,
   ExportRequest,
   FormatCatalogue,
@@ -17,7 +19,10 @@ import type {
   Job,
   JobState,
   LocalDecode,
+  MediaQuery,
   Medium,
+  MediumList,
+  Neighbours,
   ObjectFields,
   Project,
   PromptAnswer,
@@ -49,7 +54,7 @@ export class ApiError extends Error {
 }
 
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-type Query = Readonly<Record<string, string | number | boolean | null | undefined>>;
+type Query = Readonly<Record<string, string | number | boolean | readonly string[] | null | undefined>>;
 
 type ConnectionListener = (reachable: boolean) => void;
 let onConnection: ConnectionListener = () => {};
@@ -61,7 +66,8 @@ export function listenToConnection(listener: ConnectionListener): void {
 function address(path: string, query: Query = {}): string {
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined) params.set(name, String(value));
+    if (Array.isArray(value)) for (const item of value) params.append(name, item);
+    else if (value !== null && value !== undefined) params.set(name, String(value));
   }
   const search = params.toString();
   return `${BASE}${path}${search ? `?${search}` : ""}`;
@@ -131,12 +137,32 @@ export const renameProject = (pid: string, name: string): Promise<Project> =>
   call("PATCH", `/projects/${pid}`, { json: { name } });
 export const deleteProject = (pid: string): Promise<void> => call("DELETE", `/projects/${pid}`);
 
-export const listMedia = async (pid: string): Promise<Medium[]> =>
-  (await call<{ media: Medium[] }>("GET", `/projects/${pid}/media`)).media;
+export const listClasses = async (pid: string): Promise<ClassCount[]> =>
+  (await call<{ classes: ClassCount[] }>("GET", `/projects/${pid}/classes`)).classes;
+export const listMedia = (pid: string, query: MediaQuery): Promise<MediumList> =>
+  call("GET", `/projects/${pid}/media`, { query });
+/** Return the ids of all media that fit a filter, in its order. */
+export const listMediaIds = async (pid: string, query: MediaQuery): Promise<string[]> =>
+  (await call<{ ids: string[] }>("GET", `/projects/${pid}/media/ids`, { query })).ids;
+export const getNeighbours = (mid: string): Promise<Neighbours> => call("GET", `/media/${mid}/neighbours`);
+
+/** Largest number of media in one request of those that follow. */
+export const MAX_BULK = 100;
+export const acceptMedia = (pid: string, media: readonly string[], accepted: boolean): Promise<BulkAnswer> =>
+  call("POST", `/projects/${pid}/media/accept`, { json: { media, accepted } });
+export const undoMedia = (pid: string, media: BulkAnswer["done"]): Promise<BulkAnswer> =>
+  call("POST", `/projects/${pid}/media/undo`, { json: { media } });
+export const trashMedia = (pid: string, media: readonly string[]): Promise<BulkAnswer> =>
+  call("POST", `/projects/${pid}/media/trash`, { json: { media } });
+export const restoreMedia = (pid: string, media: readonly string[]): Promise<BulkAnswer> =>
+  call("POST", `/projects/${pid}/media/restore`, { json: { media } });
+export const deleteTrashedMedia = (pid: string, media: readonly string[]): Promise<BulkAnswer> =>
+  call("POST", `/projects/${pid}/media/delete`, { json: { media } });
+export const moveMedia = (pid: string, media: readonly string[], project: string): Promise<BulkAnswer> =>
+  call("POST", `/projects/${pid}/media/move`, { json: { media, project } });
 export const getMedium = (mid: string): Promise<Medium> => call("GET", `/media/${mid}`);
 export const renameMedium = (mid: string, name: string): Promise<Medium> =>
   call("PATCH", `/media/${mid}`, { json: { name } });
-export const deleteMedium = (mid: string): Promise<void> => call("DELETE", `/media/${mid}`);
 
 /** Upload with progress in 0..1, which `fetch` does not report. */
 export function uploadMedia(

@@ -107,13 +107,17 @@ export interface components {
             description: string;
             has_alpha: boolean;
             /** @enum {string} */
-            id: "mp4" | "webm" | "mov" | "png" | "gif";
+            id: "mp4" | "webm" | "mov" | "png" | "jpeg" | "gif";
+            /** @description Kinds of media that it makes sense for. */
+            kinds: ("image" | "video")[];
             name: string;
         };
         EffectInfo: {
             id: string;
+            /** @description Kinds of media that it makes sense for. */
+            kinds: ("image" | "video")[];
             name: string;
-            /** @description JSON schema of the options. */
+            /** @description JSON schema of the options. Beyond JSON schema, x-names has a name for each value of an enum, x-only-if the values of other options without which an option does nothing, x-only-for the kind of medium for which it matters. */
             options: {
                 [key: string]: unknown;
             };
@@ -172,7 +176,7 @@ export interface components {
             /** @description Whether a whole project can be exported to one file. */
             many_media: boolean;
             name: string;
-            /** @description JSON schema of the options. */
+            /** @description JSON schema of the options. Beyond JSON schema, x-names has a name for each value of an enum, x-only-if the values of other options without which an option does nothing, x-only-for the kind of medium for which it matters. */
             options: {
                 [key: string]: unknown;
             };
@@ -579,7 +583,7 @@ export interface components {
              * @default mp4
              * @enum {string}
              */
-            container: "mp4" | "webm" | "mov" | "png" | "gif";
+            container: "mp4" | "webm" | "mov" | "png" | "jpeg" | "gif";
             start?: number | null;
             stop?: number | null;
         };

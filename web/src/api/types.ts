@@ -14,7 +14,27 @@ export type ErrorAnswer = Wire<"ErrorAnswer">;
 export type ServerInfo = Wire<"ServerInfo">;
 export type Project = Wire<"ProjectInfo">;
 export type Medium = Wire<"MediumInfo">;
+export type MediumState = Medium["progress"]["state"];
+export type MediumList = Wire<"MediumList">;
+export type Neighbours = Wire<"Neighbours">;
+export type ClassCount = Wire<"ClassCount">;
 export type UploadReport = Wire<"UploadReport">;
+export type BulkAnswer = Wire<"BulkAnswer">;
+
+export type MediumSort = "added" | "-added" | "name" | "-changed" | "state" | "-objects";
+
+/** What a list of media has, in which order, and which part of it is asked for. */
+export type MediaQuery = {
+  readonly search?: string;
+  readonly state?: readonly MediumState[];
+  readonly kind?: Medium["kind"] | null;
+  /** "" finds objects without a class. */
+  readonly class?: string | null;
+  readonly trash?: boolean;
+  readonly sort?: MediumSort;
+  readonly offset?: number;
+  readonly limit?: number;
+};
 
 // Objects and masks.
 
@@ -70,6 +90,12 @@ export interface OptionSchema {
   readonly maximum?: number;
   readonly multipleOf?: number;
   readonly anyOf?: readonly OptionSchema[];
+  /** A name for each value of `enum`. */
+  readonly "x-names"?: Readonly<Record<string, string>>;
+  /** Values of other options without which this one does nothing. */
+  readonly "x-only-if"?: Readonly<Record<string, readonly string[]>>;
+  /** The kind of medium for which the option matters. */
+  readonly "x-only-for"?: Medium["kind"];
   readonly properties?: Readonly<Record<string, OptionSchema>>;
 }
 

@@ -3,27 +3,22 @@
 import { ImageUp } from "lucide-react";
 import { useId, useRef, useState } from "react";
 import * as api from "../api/client";
-import type { OptionSchema, Options } from "../api/types";
+import type { Medium, OptionSchema, Options } from "../api/types";
 import { toastError } from "../state/app";
 import { Button, Spinner, Switch } from "../ui/kit";
+import { optionsInUse } from "./options";
 
 interface FormProps {
   readonly schema: OptionSchema;
   readonly values: Options;
   readonly pid: string;
+  /** The kind of medium that is exported; null if there may be both. */
+  readonly kind: Medium["kind"] | null;
   readonly onChange: (values: Options) => void;
 }
 
-/** Return the defaults of all options that have one. */
-export function defaultsOf(schema: OptionSchema): Options {
-  const entries = Object.entries(schema.properties ?? {});
-  return Object.fromEntries(
-    entries.filter(([, option]) => option.default !== undefined).map(([name, option]) => [name, option.default]),
-  );
-}
-
-export function SchemaForm({ schema, values, pid, onChange }: FormProps) {
-  const entries = Object.entries(schema.properties ?? {}).filter(([, option]) => option.const === undefined);
+export function SchemaForm({ schema, values, pid, kind, onChange }: FormProps) {
+  const entries = optionsInUse(schema, values, kind);
   if (!entries.length) return null;
   return (
     <div className="schema-form">
@@ -133,7 +128,7 @@ function Field({ name, schema: ownSchema, value, pid, onChange }: FieldProps) {
           {nullable && <option value="">Automatic</option>}
           {schema.enum.map((choice) => (
             <option key={String(choice)} value={String(choice)}>
-              {String(choice)}
+              {schema["x-names"]?.[String(choice)] ?? String(choice)}
             </option>
           ))}
         </select>

@@ -1,41 +1,67 @@
-import { Clapperboard, Download, FolderUp, Shapes, Upload as UploadIcon } from "lucide-react";
+import {
+  ArrowLeft,
+  ChevronLeft,
+  ChevronRight,
+  Clapperboard,
+  Download,
+  FolderUp,
+  SearchX,
+  Shapes,
+  Trash2,
+  Upload as UploadIcon,
+} from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import * as api from "../api/client";
-import type { Medium, Project } from "../api/types";
+import type { Medium } from "../api/types";
 import { ProjectExport } from "../exports/ProjectExport";
+import {
+  EVERYTHING,
+  filterOf,
+  formatView,
+  isFiltered,
+  type ListView,
+  PAGE_SIZE,
+  parseView,
+  toggleSelected,
+} from "../lib/mediaList";
 import { Header } from "../shell/Header";
-import { onReconnected, toast, toastError, useApp } from "../state/app";
-import { go } from "../state/route";
-import { Button, Empty, InlineText, Spinner } from "../ui/kit";
+import { toastError, useApp } from "../state/app";
+import { go, lastList, rememberList } from "../state/route";
+import { Button, Empty, IconButton, InlineText, Spinner } from "../ui/kit";
+import { BulkBar, useBulk } from "./BulkBar";
+import { MediaFilters } from "./MediaFilters";
 import { MediumCard } from "./MediumCard";
-import { ConfirmDelete, NameDialog } from "./Projects";
+import { ProjectProgress } from "./ProjectProgress";
+import { NameDialog } from "./Projects";
 import { SequenceDialog } from "./SequenceDialog";
 import { UploadList } from "./UploadList";
 import { DropZone, isImage, readDrop, takeKept, type Upload, uploadAll } from "./upload";
+import { useMedia } from "./useMedia";
 
-export function ProjectScreen({ pid }: { pid: string }) {
-  const [project, setProject] = useState<Project | null>(null);
-  const [media, setMedia] = useState<readonly Medium[] | null>(null);
+/** A project: its progress, its media, and what can be done with them. */
+export function ProjectScreen({ pid, list: address }: { pid: string; list: string }) {
+  const [view, setView] = useState(() => parseView(address || lastList(pid)));
+  const { project, classes, list, missing, setProject, reload } = useMedia(pid, view);
   const [uploads, setUploads] = useState<readonly Upload[]>([]);
   const [asking, setAsking] = useState<readonly File[] | null>(null);
   const [renaming, setRenaming] = useState<Medium | null>(null);
-  const [deleting, setDeleting] = useState<Medium | null>(null);
-  const [exporting, setExporting] = useState(false);
-  const [missing, setMissing] = useState<string | null>(null);
-  const limits = useApp((state) => state.info?.limits);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  /** Where a range of the selection begins. */
+  const [anchor, setAnchor] = useState<string | null>(null);
+  /** Ids of the files to export; null for all. */
+  const [exporting, setExporting] = useState<readonly string[] | "all" | null>(null);
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
+  const clear = () => setSelected(new Set());
+  const bulk = useBulk(pid, () => {
+    clear();
+    reload();
+  });
 
-  const load = () => {
-    api.getProject(pid).then(
-      (loaded) => {
-        setProject(loaded);
-        document.title = `${loaded.name} · masklet studio`;
-      },
-      (error: unknown) =>
-        error instanceof api.ApiError && error.status === 404 ? setMissing(error.message) : toastError(error),
-    );
-    api.listMedia(pid).then(setMedia, () => {});
+  const show = (changes: Partial<ListView>) => {
+    // Another filter begins on its first page, without a selection of files that are no longer shown.
+    if (!("page" in changes)) clear();
+    setView((shown) => ({ ...shown, page: 0, ...changes }));
   };
 
   const upload = (chosen: readonly File[], as: "auto" | "sequence") => {
@@ -46,7 +72,18 @@ export function ProjectScreen({ pid }: { pid: string }) {
           return shown.map((other) => (other.id === changed.id ? changed : other));
         return [...shown, changed];
       });
-    void uploadAll(pid, chosen, as, onChange, (added) => setMedia((shown) => [...(shown ?? []), ...added])).then(load);
+    void uploadAll(pid, chosen, as, onChange, reloadSoon).then(reload);
+  };
+
+  // Many small files arrive in quick succession: the list is loaded once for several.
+  const reloading = useRef<ReturnType<typeof setTimeout> | null>(null);
+  const latestReload = useRef(reload);
+  latestReload.current = reload;
+  const reloadSoon = () => {
+    reloading.current ??= setTimeout(() => {
+      reloading.current = null;
+      latestReload.current();
+    }, 400);
   };
 
   const offer = (chosen: readonly File[]) => {
@@ -55,12 +92,19 @@ export function ProjectScreen({ pid }: { pid: string }) {
     else upload(chosen, "auto");
   };
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once per project, and after a lost connection
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once per project
+  useEffect(() => offer(takeKept(pid)), [pid]);
+  useEffect(() => rememberList(pid, formatView(view)), [pid, view]);
   useEffect(() => {
-    load();
-    offer(takeKept(pid));
-    return onReconnected(load);
-  }, [pid]);
+    if (project) document.title = `${project.name} · masklet studio`;
+  }, [project]);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === "Escape" && !event.defaultPrevented) setSelected(new Set());
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, []);
 
   if (missing) {
     return (
@@ -77,11 +121,18 @@ export function ProjectScreen({ pid }: { pid: string }) {
     );
   }
 
-  const rename = (name: string) => void api.renameProject(pid, name).then(setProject, toastError);
   const choose = (event: React.ChangeEvent<HTMLInputElement>) => {
     offer([...(event.currentTarget.files ?? [])]);
     event.currentTarget.value = "";
   };
+  const selectAll = () =>
+    void api.listMediaIds(pid, filterOf(view)).then((ids) => setSelected(new Set(ids)), toastError);
+  const select = (id: string, isRange: boolean) => {
+    const shown = list?.media.map((medium) => medium.id) ?? [];
+    setSelected((before) => toggleSelected(before, id, shown, isRange ? anchor : null));
+    setAnchor(id);
+  };
+  const isEmpty = project !== null && project.num_media === 0 && !view.trash;
 
   return (
     <>
@@ -105,18 +156,23 @@ export function ProjectScreen({ pid }: { pid: string }) {
             </a>
             <h1 className="page__title">
               {project && (
-                <InlineText className="page__title" label="Project name" value={project.name} onChange={rename} />
+                <InlineText
+                  className="page__title"
+                  label="Project name"
+                  value={project.name}
+                  onChange={(name) => void api.renameProject(pid, name).then(setProject, toastError)}
+                />
               )}
             </h1>
           </div>
           <div className="page__actions">
-            {media && media.length > 0 && (
-              <Button icon={Download} onClick={() => setExporting(true)}>
+            {project !== null && project.num_media > 0 && (
+              <Button icon={Download} onClick={() => setExporting("all")}>
                 Export all
               </Button>
             )}
             <Button icon={FolderUp} onClick={() => folder.current?.click()}>
-              Folder
+              Add folder
             </Button>
             <Button variant="primary" icon={UploadIcon} onClick={() => files.current?.click()}>
               Add files
@@ -142,37 +198,65 @@ export function ProjectScreen({ pid }: { pid: string }) {
           />
         )}
 
-        {media === null ? (
+        {project === null || list === null ? (
           <div className="screen-centre">
             <Spinner />
           </div>
-        ) : media.length === 0 && uploads.length === 0 ? (
-          <Empty
-            icon={Clapperboard}
-            title="Drop images, videos or a folder here"
-            action={
-              <Button variant="primary" large icon={UploadIcon} onClick={() => files.current?.click()}>
-                Choose files
-              </Button>
-            }
-          >
-            Anything FFmpeg can read. A folder of numbered images can become one video.
-            {limits &&
-              ` Up to ${Math.round(limits.max_seconds / 60)} minutes and ${Math.round(limits.max_bytes / 1e9)} GB each.`}
-          </Empty>
         ) : (
-          <ul className="cards">
-            {media.map((medium) => (
-              <MediumCard
-                key={medium.id}
-                medium={medium}
-                onRename={() => setRenaming(medium)}
-                onDelete={() => setDeleting(medium)}
-              />
-            ))}
-          </ul>
+          <>
+            {view.trash ? (
+              <div className="trash-head">
+                <Button icon={ArrowLeft} onClick={() => show({ ...EVERYTHING })}>
+                  Back to the files
+                </Button>
+                <p>Trash: files are deleted for good after 30 days. Select files to restore or delete them.</p>
+              </div>
+            ) : (
+              !isEmpty && <ProjectProgress project={project} state={view.state} onState={(state) => show({ state })} />
+            )}
+            {!isEmpty && <MediaFilters view={view} classes={classes} onChange={show} />}
+            {isEmpty
+              ? uploads.length === 0 && <NoMedia onChoose={() => files.current?.click()} />
+              : list.media.length === 0 && <NothingListed view={view} onClear={() => show({ ...EVERYTHING })} />}
+            <ul className={selected.size ? "cards cards--selecting" : "cards"}>
+              {list.media.map((medium) => (
+                <MediumCard
+                  key={medium.id}
+                  medium={medium}
+                  isSelected={selected.has(medium.id)}
+                  onSelect={(isRange) => select(medium.id, isRange)}
+                  onRename={() => setRenaming(medium)}
+                  onTrash={() => void bulk.trash([medium.id])}
+                  onRestore={() => void bulk.restore([medium.id])}
+                />
+              ))}
+            </ul>
+            <Pages view={view} total={list.total} onPage={(page) => show({ page })} />
+            {project.progress.num_in_trash > 0 && !view.trash && (
+              <Button
+                className="trash-link"
+                variant="ghost"
+                icon={Trash2}
+                onClick={() => show({ ...EVERYTHING, trash: true })}
+              >
+                {`Trash (${project.progress.num_in_trash.toLocaleString("en")})`}
+              </Button>
+            )}
+          </>
         )}
       </DropZone>
+      {selected.size > 0 && list !== null && (
+        <BulkBar
+          pid={pid}
+          ids={[...selected]}
+          total={list.total}
+          inTrash={view.trash}
+          bulk={bulk}
+          onSelectAll={selectAll}
+          onClear={clear}
+          onExport={() => setExporting([...selected])}
+        />
+      )}
 
       {asking && (
         <SequenceDialog
@@ -192,25 +276,74 @@ export function ProjectScreen({ pid }: { pid: string }) {
           onClose={() => setRenaming(null)}
           onName={(name) => {
             setRenaming(null);
-            void api.renameMedium(renaming.id, name).then(load, toastError);
+            void api.renameMedium(renaming.id, name).then(reload, toastError);
           }}
         />
       )}
-      {deleting && (
-        <ConfirmDelete
-          what={`“${deleting.name}”`}
-          detail="The file and all its masks are deleted from this studio for good. The original on your disk is kept."
-          onClose={() => setDeleting(null)}
-          onConfirm={() => {
-            setDeleting(null);
-            void api.deleteMedium(deleting.id).then(() => {
-              toast(`Deleted “${deleting.name}”`);
-              load();
-            }, toastError);
-          }}
-        />
+      {exporting && (
+        <ProjectExport pid={pid} media={exporting === "all" ? null : exporting} onClose={() => setExporting(null)} />
       )}
-      {exporting && <ProjectExport pid={pid} onClose={() => setExporting(false)} />}
     </>
+  );
+}
+
+/** Says what a new project is for. */
+function NoMedia({ onChoose }: { onChoose: () => void }) {
+  const limits = useApp((state) => state.info?.limits);
+  return (
+    <Empty
+      icon={Clapperboard}
+      title="Drop photos, videos or a folder here"
+      action={
+        <Button variant="primary" large icon={UploadIcon} onClick={onChoose}>
+          Choose files
+        </Button>
+      }
+    >
+      A folder of numbered images can become one video.
+      {limits &&
+        ` Up to ${Math.round(limits.max_seconds / 60)} minutes and ${Math.round(limits.max_bytes / 1e9)} GB each.`}
+    </Empty>
+  );
+}
+
+function NothingListed({ view, onClear }: { view: ListView; onClear: () => void }) {
+  return (
+    <Empty
+      icon={view.trash ? Trash2 : SearchX}
+      title={view.trash && !isFiltered(view) ? "The trash is empty" : "No file fits"}
+      action={<Button onClick={onClear}>Show all files</Button>}
+    >
+      {isFiltered(view) ? "Nothing here has this name, state, kind and class." : ""}
+    </Empty>
+  );
+}
+
+function Pages({ view, total, onPage }: { view: ListView; total: number; onPage: (page: number) => void }) {
+  const last = Math.max(0, Math.ceil(total / PAGE_SIZE) - 1);
+  // Files may have gone from the last page.
+  useEffect(() => {
+    if (view.page > last) onPage(last);
+  });
+  if (total <= PAGE_SIZE) return null;
+  const start = view.page * PAGE_SIZE;
+  return (
+    <nav className="pages" aria-label="Pages">
+      <IconButton
+        icon={ChevronLeft}
+        label="Previous page"
+        disabled={view.page === 0}
+        onClick={() => onPage(view.page - 1)}
+      />
+      <span className="num">
+        {`${(start + 1).toLocaleString("en")} – ${Math.min(total, start + PAGE_SIZE).toLocaleString("en")} of ${total.toLocaleString("en")}`}
+      </span>
+      <IconButton
+        icon={ChevronRight}
+        label="Next page"
+        disabled={view.page >= last}
+        onClick={() => onPage(view.page + 1)}
+      />
+    </nav>
   );
 }

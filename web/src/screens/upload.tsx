@@ -2,7 +2,6 @@
 
 import { type DragEvent, type ReactNode, useRef, useState } from "react";
 import * as api from "../api/client";
-import type { Medium } from "../api/types";
 import { messageOf, naturalOrder } from "../lib/text";
 
 const IMAGE = /\.(jpe?g|png|webp|bmp|gif|tiff?|avif|heic|ppm|pgm)$/i;
@@ -106,12 +105,12 @@ export async function uploadAll(
   files: readonly File[],
   as: "auto" | "sequence",
   onChange: (upload: Upload, finished: boolean) => void,
-  onMedia: (media: readonly Medium[]) => void,
+  onAdded: () => void,
 ): Promise<void> {
   const batches = as === "sequence" ? [files] : files.map((file) => [file]);
   const planned = batches.map((batch) => {
     const stop = new AbortController();
-    const name = batch.length > 1 ? `${batch.length} images as one sequence` : batch[0].name;
+    const name = batch.length > 1 ? `${batch.length} images as one video` : batch[0].name;
     const upload: Upload = { id: nextUpload++, name, progress: 0, error: null, cancel: () => stop.abort() };
     onChange(upload, false);
     return { batch, stop, upload };
@@ -129,7 +128,7 @@ export async function uploadAll(
         (progress) => onChange({ ...upload, progress }, false),
         stop.signal,
       );
-      onMedia(report.media);
+      onAdded();
       const error = report.rejected.map((file) => file.message).join(" ") || null;
       onChange({ ...upload, progress: 1, error, cancel: null }, error === null);
     } catch (error) {

@@ -4,7 +4,8 @@ import { create } from "zustand";
 
 type Route =
   | { readonly screen: "projects" }
-  | { readonly screen: "project"; readonly pid: string }
+  /** `list` is the filter, order and page of the project's media, as in the address. */
+  | { readonly screen: "project"; readonly pid: string; readonly list?: string }
   | { readonly screen: "workspace"; readonly pid: string; readonly mid: string; readonly frame: number };
 
 function parseRoute(path: string, search: string): Route {
@@ -13,13 +14,13 @@ function parseRoute(path: string, search: string): Route {
     const frame = Number.parseInt(new URLSearchParams(search).get("f") ?? "0", 10);
     return { screen: "workspace", pid, mid, frame: Number.isFinite(frame) && frame > 0 ? frame : 0 };
   }
-  if (p === "p" && pid) return { screen: "project", pid };
+  if (p === "p" && pid) return { screen: "project", pid, list: search.replace(/^\?/, "") };
   return { screen: "projects" };
 }
 
 function toPath(route: Route): string {
   if (route.screen === "projects") return "/";
-  if (route.screen === "project") return `/p/${route.pid}`;
+  if (route.screen === "project") return `/p/${route.pid}${route.list ? `?${route.list}` : ""}`;
   return `/p/${route.pid}/m/${route.mid}${route.frame ? `?f=${route.frame}` : ""}`;
 }
 
@@ -30,6 +31,17 @@ export const useRoute = create<{ readonly route: Route }>(() => ({ route: curren
 export function go(route: Route): void {
   history.pushState(null, "", toPath(route));
   useRoute.setState({ route });
+}
+
+/** What was listed last of each project: a way back to it shows the same. */
+const lists = new Map<string, string>();
+export const lastList = (pid: string): string => lists.get(pid) ?? "";
+
+/** Put the filter, order and page of a project's media into the address. */
+export function rememberList(pid: string, list: string): void {
+  lists.set(pid, list);
+  const path = toPath({ screen: "project", pid, list });
+  if (path !== location.pathname + location.search) history.replaceState(null, "", path);
 }
 
 let pending: ReturnType<typeof setTimeout> | null = null;

@@ -13,6 +13,7 @@ import { ExportDialog } from "./panels/export/ExportDialog";
 import { HelpDialog } from "./panels/HelpDialog";
 import { ImportDialog } from "./panels/ImportDialog";
 import { ObjectsPanel } from "./panels/ObjectsPanel";
+import { PhotoPanel } from "./panels/PhotoPanel";
 import { Toolbar } from "./panels/Toolbar";
 import { TopBar } from "./panels/TopBar";
 import { TrackPanel } from "./panels/TrackPanel";
@@ -69,7 +70,7 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
         </main>
         <aside className="side" aria-label="Objects and tracking">
           <ObjectsPanel />
-          {hasTimeline && <TrackPanel />}
+          {hasTimeline ? <TrackPanel /> : <PhotoPanel />}
         </aside>
       </div>
       {hasTimeline && (

@@ -72,6 +72,7 @@ function onPlainKey(event: KeyboardEvent): boolean {
   else if (key === "-") actions.zoomBy(1 / 1.25);
   else if (key === "k") actions.showCursor();
   else if (key === "?") actions.openDialog("help");
+  else if (key === "a") actions.toggleAccepted();
   else if (key === "F2") actions.startRenaming();
   else if (key === "Backspace" || key === "Delete") actions.clearPrompt();
   else if (key === "Escape") onEscape();
@@ -97,7 +98,6 @@ function onVideoKey(key: string): boolean {
   else if (key === "o") actions.setOutPoint();
   else if (key === "t") void actions.trackUntracked();
   else if (key === "f") void actions.seekNextToReview();
-  else if (key === "a") actions.toggleAccepted();
   else return false;
   return true;
 }

@@ -29,7 +29,15 @@ def list_formats(user: CurrentUser) -> schemas.FormatCatalogue:
         formats=[schemas.FormatInfo.model_validate(format_.to_dict()) for format_ in FORMATS.values()],
         imports=[schemas.ImportFormatInfo(id=name, description=text) for name, text in IMPORT_FORMATS.items()],
         effects=[
-            schemas.EffectInfo(id=effect.id, name=effect.title, target=effect.target, options=effect.schema())
+            schemas.EffectInfo.model_validate(
+                {
+                    "id": effect.id,
+                    "name": effect.title,
+                    "target": effect.target,
+                    "kinds": effect.kinds,
+                    "options": effect.schema(),
+                }
+            )
             for effect in EFFECTS
         ],
         edges=Edges.schema(),
@@ -39,6 +47,7 @@ def list_formats(user: CurrentUser) -> schemas.FormatCatalogue:
                     "id": container.id,
                     "name": container.name,
                     "description": container.description,
+                    "kinds": container.kinds,
                     "has_alpha": container.has_alpha,
                 }
             )

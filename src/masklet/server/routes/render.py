@@ -39,6 +39,8 @@ def render(
         raise ApiError(
             422, "range", f"start must be below stop and {medium.num_frames}, got {body.start} and {body.stop}", "start"
         )
+    if body.container == "jpeg" and stop - start > 1:
+        raise ApiError(422, "container", f"jpeg holds one frame, and these are {stop - start}: choose png", "container")
     work = RenderWork(studio, medium, composition, assets, body.container, start, stop)
     return job_info(studio.jobs.submit(Job("render", user.id, medium.project_id, medium.id, work)))
 

@@ -22,7 +22,8 @@ export function acceptFrames(
     session.masks.invalidate();
     session.masks.ensure(getState().frame);
     // Only masks that are up to date are accepted: that may be fewer than the range has frames.
-    const what = stop - start === 1 ? `frame ${start}` : plural(num_masks, "mask");
+    const one = session.medium.kind === "image" ? "this photo" : `frame ${start}`;
+    const what = stop - start === 1 ? one : plural(num_masks, "mask");
     toast(accepted ? `Accepted ${what}` : `Reopened ${what}`, {
       label: "Undo",
       run: () => void undo(),

@@ -19,7 +19,7 @@ export function ensureEditable(object: SegmentObject): boolean {
     ?.masks.get(frame)
     ?.objects.find((shown) => shown.object_id === object.id);
   if (mask?.accepted && mask.area > 0) {
-    toast(`“${object.name}” is accepted on frame ${frame}, so it is protected.`, {
+    toast(`“${object.name}” is accepted here, so it is protected.`, {
       label: "Reopen",
       run: () => acceptFrames(frame, frame + 1, false, [object.id]),
     });

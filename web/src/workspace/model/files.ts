@@ -20,17 +20,17 @@ export async function openMedium(pid: string, mid: string, startFrame: number): 
   const { localMode } = getState();
   setState({ ...INITIAL, localMode }, true);
   try {
-    const [medium, project, siblings] = await Promise.all([
+    const [medium, project, neighbours] = await Promise.all([
       api.getMedium(mid),
       api.getProject(pid),
-      api.listMedia(pid),
+      api.getNeighbours(mid),
     ]);
     if (turn !== opening) return;
     const session = new Session(medium);
     setSession(session);
     const frame = Math.min(startFrame, medium.num_frames - 1);
     const brushSize = Math.max(4, Math.round(Math.min(medium.width, medium.height) / 24));
-    setState({ medium, project, siblings, frame, brushSize });
+    setState({ medium, project, neighbours, frame, brushSize });
     document.title = `${medium.name} · masklet studio`;
     session.masks.ensure(frame);
     await refreshState(session);
@@ -55,11 +55,11 @@ export async function reconnect(): Promise<void> {
   await resumeTracking().catch(toastError);
 }
 
-/** Open another medium of the project, by its offset from the open one. */
-export function openSibling(offset: number): void {
-  const { siblings, medium } = getState();
-  const sibling = siblings[siblings.findIndex((other) => other.id === medium?.id) + offset];
-  if (sibling) go({ screen: "workspace", pid: sibling.project_id, mid: sibling.id, frame: 0 });
+/** Open the medium before or after this one in the project. */
+export function openSibling(offset: 1 | -1): void {
+  const { neighbours, medium } = getState();
+  const mid = offset > 0 ? neighbours?.next : neighbours?.previous;
+  if (mid && medium) go({ screen: "workspace", pid: medium.project_id, mid, frame: 0 });
 }
 
 export async function renameMedium(name: string): Promise<void> {

@@ -6,6 +6,7 @@ import type {
   History,
   Job,
   Medium,
+  Neighbours,
   Point,
   Project,
   PromptsOnFrame,
@@ -68,7 +69,8 @@ export interface WorkspaceState {
   readonly medium: Medium | null;
   readonly project: Project | null;
   /** All media of the project, this one included. */
-  readonly siblings: readonly Medium[];
+  /** The media before and after this one in the project. */
+  readonly neighbours: Neighbours | null;
   readonly loadError: string | null;
   readonly objects: readonly SegmentObject[];
   readonly timeline: Timeline | null;
@@ -121,7 +123,7 @@ export interface WorkspaceState {
 export const INITIAL: WorkspaceState = {
   medium: null,
   project: null,
-  siblings: [],
+  neighbours: null,
   loadError: null,
   objects: [],
   timeline: null,

@@ -19,10 +19,9 @@ import { useWorkspace } from "../model/store";
 export function TopBar() {
   const medium = useWorkspace((state) => state.medium);
   const project = useWorkspace((state) => state.project);
-  const siblings = useWorkspace((state) => state.siblings);
+  const neighbours = useWorkspace((state) => state.neighbours);
   const history = useWorkspace((state) => state.history);
   if (!medium || !project) return null;
-  const index = siblings.findIndex((sibling) => sibling.id === medium.id);
   return (
     <header className="topbar">
       <div className="topbar__part">
@@ -45,25 +44,25 @@ export function TopBar() {
             onChange={(name) => void actions.renameMedium(name)}
           />
         </nav>
-        {siblings.length > 1 && (
+        {neighbours && neighbours.total > 1 && (
           <div className="topbar__siblings">
             <IconButton
               small
               icon={ChevronLeft}
               label="Previous file"
               keys="Ctrl ←"
-              disabled={index <= 0}
+              disabled={neighbours.previous === null}
               onClick={() => actions.openSibling(-1)}
             />
             <span className="topbar__count num">
-              {index + 1} / {siblings.length}
+              {neighbours.index + 1} / {neighbours.total}
             </span>
             <IconButton
               small
               icon={ChevronRight}
               label="Next file"
               keys="Ctrl →"
-              disabled={index >= siblings.length - 1}
+              disabled={neighbours.next === null}
               onClick={() => actions.openSibling(1)}
             />
           </div>

@@ -51,7 +51,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "T", what: "Track the remaining frames, both ways; if none remain, track all again" },
       { keys: "⇧ T", what: "Update the frames that your corrections affect" },
       { keys: "F", what: "Next frame to review" },
-      { keys: "A", what: "Accept this frame, or reopen it" },
+      { keys: "A", what: "Accept this frame or photo, or reopen it" },
       { keys: "⇧ A", what: "Accept the range, or all frames" },
     ],
   },

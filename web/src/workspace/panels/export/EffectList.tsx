@@ -1,6 +1,7 @@
 import { Plus, Trash2 } from "lucide-react";
-import type { Effect, EffectUse, Options } from "../../../api/types";
-import { defaultsOf, SchemaForm } from "../../../exports/SchemaForm";
+import type { Effect, EffectUse, Medium, Options } from "../../../api/types";
+import { defaultsOf } from "../../../exports/options";
+import { SchemaForm } from "../../../exports/SchemaForm";
 import { IconButton } from "../../../ui/kit";
 
 /** Return the defaults of an effect's options; empty for an unknown effect. */
@@ -20,9 +21,10 @@ export function EffectList(props: {
   uses: readonly EffectUse[];
   effects: readonly Effect[];
   pid: string;
+  kind: Medium["kind"];
   onChange: (uses: readonly EffectUse[]) => void;
 }) {
-  const { uses, effects, pid, onChange } = props;
+  const { uses, effects, pid, kind, onChange } = props;
   return (
     <>
       {uses.map((use, i) => (
@@ -32,11 +34,15 @@ export function EffectList(props: {
           use={use}
           effects={effects}
           pid={pid}
+          kind={kind}
           onChange={(changed) => onChange(uses.map((other, j) => (j === i ? changed : other)))}
           onRemove={() => onChange(uses.filter((_, j) => j !== i))}
         />
       ))}
-      <AddEffect effects={effects} onAdd={(use) => onChange([...uses, use])} />
+      <AddEffect
+        effects={effects.filter((effect) => effect.kinds.includes(kind))}
+        onAdd={(use) => onChange([...uses, use])}
+      />
     </>
   );
 }
@@ -45,6 +51,7 @@ function EffectCard(props: {
   use: EffectUse;
   effects: readonly Effect[];
   pid: string;
+  kind: Medium["kind"];
   onChange: (use: EffectUse) => void;
   onRemove: () => void;
 }) {
@@ -59,6 +66,7 @@ function EffectCard(props: {
         schema={effect?.options ?? {}}
         values={props.use}
         pid={props.pid}
+        kind={props.kind}
         onChange={(values) => props.onChange({ ...values, effect: props.use.effect })}
       />
     </div>

@@ -1,7 +1,9 @@
 import { useMemo, useState } from "react";
 import * as api from "../../../api/client";
-import type { Composition, EffectUse, FormatCatalogue, Medium, Options } from "../../../api/types";
-import { defaultsOf, SchemaForm } from "../../../exports/SchemaForm";
+import type { Composition, Effect, EffectUse, FormatCatalogue, Medium, Options } from "../../../api/types";
+import { useLastChoices } from "../../../exports/choices";
+import { defaultsOf, knownValues } from "../../../exports/options";
+import { SchemaForm } from "../../../exports/SchemaForm";
 import { useJob } from "../../../exports/useJob";
 import { Switch } from "../../../ui/kit";
 import { type Range, useWorkspace } from "../../model/store";
@@ -29,16 +31,45 @@ const PRESETS: readonly Preset[] = [
 
 const ALL_OBJECTS = "*";
 
+interface LastEffects {
+  readonly background: EffectUse;
+  /** Effects of all objects. */
+  readonly effects: readonly EffectUse[];
+  readonly edges: Options;
+  readonly container: string | null;
+}
+
+const find = (effects: readonly Effect[], id: string, target: Effect["target"], medium: Medium): Effect | undefined =>
+  effects.find((effect) => effect.id === id && effect.target === target && effect.kinds.includes(medium.kind));
+
+/** Return a remembered background, or a transparent one if this kind of medium cannot have it. */
+function usable(effects: readonly Effect[], use: EffectUse, medium: Medium): EffectUse {
+  const effect = find(effects, use.effect, "background", medium);
+  return effect ? { effect: use.effect, ...knownValues(effect.options, use) } : { effect: "transparent" };
+}
+
 /** A picture or video with effects: a new background, highlighted or removed objects. */
 export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: FormatCatalogue }) {
   const { effects } = catalogue;
   const objects = useWorkspace((state) => state.objects);
   const range = useWorkspace((state) => state.range);
-  const [background, setBackground] = useState<EffectUse>({ effect: "transparent" });
-  const [perObject, setPerObject] = useState<Composition["objects"]>({ [ALL_OBJECTS]: [] });
+  // Effects on single objects are not remembered: another file has other objects.
+  const [last, remember] = useLastChoices<LastEffects>(medium.project_id, `effects.${medium.kind}`, {
+    background: { effect: "transparent" },
+    effects: [],
+    edges: {},
+    container: null,
+  });
+  const [background, setBackground] = useState<EffectUse>(() => usable(effects, last.background, medium));
+  const [perObject, setPerObject] = useState<Composition["objects"]>(() => ({
+    [ALL_OBJECTS]: last.effects.filter((use) => find(effects, use.effect, "object", medium)),
+  }));
   const [target, setTarget] = useState(ALL_OBJECTS);
   const [kept, setKept] = useState<readonly number[] | null>(null);
-  const [edges, setEdges] = useState<Options>(defaultsOf(catalogue.edges));
+  const [edges, setEdges] = useState<Options>(() => ({
+    ...defaultsOf(catalogue.edges),
+    ...knownValues(catalogue.edges, last.edges),
+  }));
   const composition = useMemo<Composition>(
     () => ({ background, objects: perObject, cutout: kept === null ? null : [...kept], edges }),
     [background, perObject, kept, edges],
@@ -72,9 +103,11 @@ export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: F
       <div className="export__right">
         <div className="export__form">
           <BackgroundSection
-            catalogue={catalogue}
+            backgrounds={effects.filter(
+              (effect) => effect.target === "background" && effect.kinds.includes(medium.kind),
+            )}
             background={background}
-            pid={medium.project_id}
+            medium={medium}
             onChange={setBackground}
           />
           {hasBackground && objects.length > 1 && (
@@ -86,7 +119,13 @@ export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: F
           {hasBackground && (
             <section className="export__section">
               <h3 className="export__title">Edges</h3>
-              <SchemaForm schema={catalogue.edges} values={edges} pid={medium.project_id} onChange={setEdges} />
+              <SchemaForm
+                schema={catalogue.edges}
+                values={edges}
+                pid={medium.project_id}
+                kind={medium.kind}
+                onChange={setEdges}
+              />
             </section>
           )}
           <section className="export__section">
@@ -96,6 +135,7 @@ export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: F
               uses={perObject[target] ?? []}
               effects={effects}
               pid={medium.project_id}
+              kind={medium.kind}
               onChange={(uses) => setPerObject({ ...perObject, [target]: uses })}
             />
           </section>
@@ -106,6 +146,8 @@ export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: F
           composition={composition}
           range={range}
           isReady={!needsAsset}
+          container={last.container}
+          onRender={(container) => remember({ background, effects: perObject[ALL_OBJECTS] ?? [], edges, container })}
         />
       </div>
     </div>
@@ -113,13 +155,12 @@ export function EffectsTab({ medium, catalogue }: { medium: Medium; catalogue: F
 }
 
 function BackgroundSection(props: {
-  catalogue: FormatCatalogue;
+  backgrounds: readonly Effect[];
   background: EffectUse;
-  pid: string;
+  medium: Medium;
   onChange: (background: EffectUse) => void;
 }) {
-  const { background, onChange } = props;
-  const backgrounds = props.catalogue.effects.filter((effect) => effect.target === "background");
+  const { backgrounds, background, onChange } = props;
   return (
     <section className="export__section">
       <h3 className="export__title">Background</h3>
@@ -140,7 +181,8 @@ function BackgroundSection(props: {
       <SchemaForm
         schema={backgrounds.find((effect) => effect.id === background.effect)?.options ?? {}}
         values={background}
-        pid={props.pid}
+        pid={props.medium.project_id}
+        kind={props.medium.kind}
         onChange={(values) => onChange({ ...values, effect: background.effect })}
       />
     </section>
@@ -179,20 +221,24 @@ function RenderFoot(props: {
   composition: Composition;
   range: Range | null;
   isReady: boolean;
+  /** The last one chosen; null if none was. */
+  container: string | null;
+  onRender: (container: string | null) => void;
 }) {
   const { medium, composition, range } = props;
-  const [container, setContainer] = useState<string | null>(null);
+  const [container, setContainer] = useState(props.container);
   const [onlyRange, setOnlyRange] = useState(range !== null);
   const { job, run, cancel } = useJob();
   const isTransparent = composition.background.effect === "transparent";
   const choices = props.catalogue.containers.filter(
-    ({ id, has_alpha }) => (medium.kind === "video" || id === "png") && (has_alpha || !isTransparent),
+    ({ kinds, has_alpha }) => kinds.includes(medium.kind) && (has_alpha || !isTransparent),
   );
   const usual = medium.kind === "image" ? "png" : isTransparent ? "webm" : "mp4";
-  const find = (id: string | null) => choices.find((choice) => choice.id === id);
-  const chosen = find(container) ?? find(usual) ?? choices[0];
+  const choice = (id: string | null) => choices.find((container) => container.id === id);
+  const chosen = choice(container) ?? choice(usual) ?? choices[0];
   const render = () => {
     const limits = onlyRange ? range : null;
+    props.onRender(container);
     run(() =>
       api.startRender(medium.id, {
         composition,
