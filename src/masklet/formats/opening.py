@@ -71,6 +71,7 @@ def open_session(path: str | Path, video: VideoSource | None = None) -> Labelled
     info = source.info
     if expected is not None and list(info.size_hw) != list(expected["size_hw"]):
         height, width = expected["size_hw"]
+        source.close()
         raise DataError(
             f"{path} belongs to another video: its masks are {width} x {height} (width x height), {info.name} is "
             f"{info.size_hw[1]} x {info.size_hw[0]}"

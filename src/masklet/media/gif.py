@@ -139,6 +139,8 @@ class GifWriter:
                 container.mux(stream.encode())
         except (av.FFmpegError, OSError) as error:
             raise OutputError(f"cannot write {self.path}: {getattr(error, 'strerror', None) or error}") from error
+        finally:
+            self._counting = None  # the filters' threads end when nothing holds them
 
     def __enter__(self) -> GifWriter:
         return self

@@ -244,8 +244,8 @@ class VideoFileSource(BaseSource):
             return _Extent(stream.frames or None, None, probe.duration_s, start_s)
         timeline = self._timeline = read_timeline(self._open, probe, self._name)
         count, span_s = len(timeline), timeline.time_s(-1) if len(timeline) else 0.0
-        last_s = float(timeline.last_duration * probe.time_base)
-        duration_s = self._duration_s(count, span_s, span_s + last_s)
+        end = int(timeline.stamps[-1] - timeline.stamps[0]) + timeline.last_duration if count else 0
+        duration_s = self._duration_s(count, span_s, float(end * probe.time_base))
         start_s = float(int(timeline.stamps[0]) * probe.time_base) if count else start_s
         announced = stream.frames or round((probe.duration_s or 0) * probe.rates[0])
         is_cut = is_cut_off(Path(self._name)) or self._is_unread(container, timeline)

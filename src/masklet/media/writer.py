@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -207,13 +207,17 @@ class VideoWriter:
             self._container.mux(self._stream.encode())
             if self._audio is not None:
                 self._audio.copy_until(float(self._last_pts * self._time_base + 1 / self._rate))
-                self._audio.close()
+                self._audio.finish()
             self._container.close()
         except (av.FFmpegError, OSError) as error:  # such as a full disk
             with suppress(av.FFmpegError, OSError):
                 self._container.close()
             self._temporary.unlink(missing_ok=True)
             raise OutputError(f"cannot finish {self.path}: {getattr(error, 'strerror', None) or error}") from error
+        finally:
+            if self._audio is not None:
+                self._audio.close()
+            self._container = self._stream = self._audio = None  # the encoder's threads end when nothing holds it
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -269,7 +273,7 @@ class _AudioCopy:
             try:
                 self._pending = self._pending or next(self._packets, None)
             except av.FFmpegError:  # the file breaks off
-                self._packets = iter(())
+                self._packets.close()
                 return
             if self._pending is None or self._pending[0] >= end_s:
                 return
@@ -284,13 +288,17 @@ class _AudioCopy:
             else:
                 self._encode(packet)
 
-    def close(self) -> None:
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
         if self._resampler is not None and self._next_sample is not None:
             self._mux(self._resampler.resample(None))
             self._output.mux(self._target.encode())
+
+    def close(self) -> None:
+        self._packets.close()
         self._source.close()
 
-    def _from_start(self) -> Iterator[tuple[float, Packet[AudioStream]]]:
+    def _from_start(self) -> Generator[tuple[float, Packet[AudioStream]], None, None]:
         """Yield (time from the start, packet), from the packet that is playing at the start."""
         if self._start_s > 1:
             self._source.seek(int((self._start_s - 0.5) * av.time_base))
