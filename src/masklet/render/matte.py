@@ -94,7 +94,8 @@ def soft_matte(mask: BoolArray, rgb: ByteArray, edges: Edges, *, margin: float =
 def _shrunk(alpha: FloatArray, distance: float) -> FloatArray:
     """Move the edge inwards by a distance in pixels. Parts thinner than twice the distance disappear."""
     depth = cv2.distanceTransform((alpha >= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    return np.minimum(alpha, (np.asarray(depth, np.float32) - np.float32(distance)).clip(0, 1))
+    moved = (np.asarray(depth, np.float32) - np.float32(distance)).clip(0, 1)
+    return np.asarray(np.minimum(alpha, moved), np.float32)
 
 
 def _smooth(mask: BoolArray) -> FloatArray:
