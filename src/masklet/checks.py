@@ -7,10 +7,11 @@ dictionary key or JSON. True and False are no numbers, and text is none.
 from __future__ import annotations
 
 import math
-import numbers
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from decimal import Decimal
+from fractions import Fraction
 from os import PathLike, fspath
 from typing import Any
 
@@ -204,8 +205,8 @@ def _as_int(value: Any) -> int | None:
         return int(number) if number.is_integer() else None
     if hasattr(number, "shape"):
         return None  # an array of several numbers, or of one in a list
-    if isinstance(number, numbers.Rational):
-        return int(number.numerator) if number.denominator == 1 else None
+    if isinstance(number, Decimal | Fraction):
+        return int(number) if math.isfinite(number) and number == int(number) else None
     try:
         return operator.index(number)
     except TypeError:

@@ -506,6 +506,7 @@ class SegmentResult(MaskResult):
         Raises:
             IndexError: there is no such candidate.
         """
+        number = check_whole("candidate", number)
         if not 0 <= number < len(self.masks):
             raise IndexError(f"candidate must be from 0 to {len(self.masks) - 1}, got {number}")
         rows = slice(number, number + 1)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.checks import check_positive, check_whole
 from masklet.errors import VideoError
 from masklet.records import ByteArray, Frame
 
@@ -167,9 +168,11 @@ class BaseSource(ABC):
         return made_smaller(self.frame(index).rgb, size_hw)
 
     def frames(self, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
+        step = check_whole("step", step, error=VideoError)
         if step == 0:
             raise ValueError("step must not be 0: 1 runs forwards, -1 backwards")
-        self._check_index(start)
+        start = self._check_index(start)
+        stop = None if stop is None else check_whole("stop", stop, error=VideoError)
         if step < 0 and stop is None:
             stop = -1
         height, width = self.info.size_hw
@@ -179,11 +182,14 @@ class BaseSource(ABC):
     def close(self) -> None:  # noqa: B027 (most sources hold nothing open)
         """Close files and devices. Iterators of `frames` that are still open keep their own."""
 
-    def _check_index(self, index: int) -> None:
+    def _check_index(self, index: int) -> int:
+        """Return the index of a frame that exists, as an int."""
+        index = check_whole("frame index", index, error=VideoError)
         count = self.info.num_frames
         if index < 0 or (count is not None and index >= count):
             length = "" if count is None else f" and {self.info.name} has {count}"
             raise VideoError(f"frame {index} does not exist: frames count from 0{length}", frame_index=index)
+        return index
 
     def __enter__(self) -> FrameSource:
         return self
@@ -203,8 +209,7 @@ class StillSource(BaseSource):
     """Images that can be read in any order; a subclass reads them by number."""
 
     def __init__(self, name: str, count: int, fps: float, *, codec: str = "", volume: VolumeInfo | None = None) -> None:
-        if not fps > 0:
-            raise VideoError(f"fps must be above 0, got {fps}")
+        fps = check_positive("fps", fps, error=VideoError)
         rgb = self._image(0)
         self._info = VideoInfo(
             name=name,
@@ -232,7 +237,7 @@ class StillSource(BaseSource):
         """Return the name of an image for messages."""
 
     def frame(self, index: int) -> Frame:
-        self._check_index(index)
+        index = self._check_index(index)
         rgb = self._image(index)
         if rgb.shape[:2] != self._info.size_hw:
             height, width = self._info.size_hw
@@ -244,7 +249,7 @@ class StillSource(BaseSource):
         return Frame(index, rgb, index / self._info.fps)
 
     def picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
-        self._check_index(index)
+        index = self._check_index(index)
         rgb = self._small_image(index, size_hw)
         height, width = self._info.size_hw
         if rgb.shape[:2] not in [(-(-height // part), -(-width // part)) for part in (1, 2, 4, 8)]:

@@ -6,6 +6,7 @@ Every source yields upright RGB frames with their number and time, and knows not
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.request import url2pathname
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.checks import host_array, plain
 from masklet.errors import ImageError, OutputError, VideoError
 from masklet.media.animation import ANIMATIONS, AnimationSource
 from masklet.media.base import DEFAULT_FPS, BaseSource, FrameSource, VideoInfo, VolumeInfo
@@ -79,6 +81,9 @@ def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window
     """
     if isinstance(source, BaseSource) or (hasattr(source, "frames") and hasattr(source, "info")):
         return source  # type: ignore[return-value]
+    if isinstance(source, PathLike) and not isinstance(source, Path):
+        source = Path(source)
+    source = host_array(source) if hasattr(source, "detach") else plain(source)  # a tensor of frames, a camera's number
     if isinstance(source, str | Path):
         text = str(source)
         if isinstance(source, Path) and not source.exists():

@@ -108,7 +108,7 @@ class VideoFileSource(BaseSource):
 
     def key_picture(self, index: int, size_hw: tuple[int, int]) -> ByteArray:
         """Return a key frame as `picture` does. Only this frame is decoded, so a playback keeps its position."""
-        self._check_index(index)
+        index = self._check_index(index)
         timeline = self._get_timeline()
         if not timeline.can_seek or index in self._recent or index >= len(timeline):
             return self.picture(index, size_hw)
@@ -119,7 +119,7 @@ class VideoFileSource(BaseSource):
 
     def _decoded(self, index: int) -> VideoFrame:
         """Return the decoder's frame, which can be converted to any size. The last ones are cached."""
-        self._check_index(index)
+        index = self._check_index(index)
         if index in self._recent:
             self._recent.move_to_end(index)
             return self._recent[index]
@@ -194,7 +194,7 @@ class VideoFileSource(BaseSource):
 
     def key_frame(self, index: int) -> int:
         """Return the number of the key frame at or before a frame; it can be decoded alone."""
-        self._check_index(index)
+        index = self._check_index(index)
         return self._key_index(index)
 
     def _key_index(self, index: int) -> int:

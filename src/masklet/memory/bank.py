@@ -84,7 +84,7 @@ class MemoryConfig:
         for name, lowest in (least | optional).items():
             if name in least or getattr(self, name) is not None:
                 object.__setattr__(self, name, check_whole(name, getattr(self, name), least=lowest))
-        flags = ("corrections_stay", "absent_as_empty", "safeguards", "withhold_collapsed")
+        flags = ("prompts_ahead", "corrections_stay", "absent_as_empty", "safeguards", "withhold_collapsed")
         set_checked(self, flags, check_flag)
         for name, settings in self.settings.items():
             _check_settings(self.policy, name, settings)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from masklet.checks import check_whole
 from masklet.errors import ConfigError, OutputError, VideoError
 from masklet.media.base import Frames, FrameSource, closing_frames
 from masklet.media.gif import GifOptions, GifWriter
@@ -175,6 +176,8 @@ def _check_alpha(kind: Container, composition: Composition) -> None:
 
 def _last_frame(source: FrameSource, start: int, stop: int | None) -> int | None:
     """Return the frame after the last one that is rendered; None for a source without an end."""
+    start = check_whole("start", start, error=VideoError)
+    stop = None if stop is None else check_whole("stop", stop, error=VideoError)
     count = source.info.num_frames
     last = count if stop is None else stop if count is None else min(stop, count)
     if start < 0 or (last is not None and start >= last):
@@ -221,6 +224,7 @@ def render_preview(
         As `render_video`.
     """
     composition.check_objects(info.object_id for info in medium.masklets.objects)
+    frame_index = check_whole("frame_index", frame_index, error=VideoError)
     frame, full = _previewed(medium, frame_index, composition)
     full_width = frame.rgb.shape[1]
     scale = 1.0 if width is None or width >= full_width else width / full_width

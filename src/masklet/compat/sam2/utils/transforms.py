@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -92,12 +91,10 @@ def normalised(square: Tensor) -> Tensor:
     return ((square - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1).contiguous()
 
 
-def as_rgb(image: Any) -> ByteArray:
+def as_rgb(image: ImageSource) -> ByteArray:
     """Return an image as (H, W, 3) uint8; the pixels of a PIL image as they lie, whatever its orientation tag says.
 
     Raises:
         ImageError: it is not an image.
     """
-    if isinstance(image, Tensor):
-        image = image.detach().cpu().numpy()
     return read_image(image, upright=not isinstance(image, Image.Image))
