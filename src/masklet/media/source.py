@@ -57,7 +57,7 @@ __all__ = [
     "refuse_source",
 ]
 
-VideoSource = str | Path | int | NDArray[np.generic] | Iterable[Any] | FrameSource
+VideoSource = str | PathLike[str] | int | NDArray[np.generic] | Iterable[Any] | FrameSource
 
 
 def open_source(source: VideoSource, *, fps: float = DEFAULT_FPS, window: Window | None = None) -> FrameSource:
