@@ -24,8 +24,8 @@ def test_every_encoding_that_editors_write_is_read(encoding: str) -> None:
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"{", r"is not JSON, or is cut off: .* in line 1, column 2"),
-        (b'{"a": 1', "is cut off"),
+        (b"{", r"is not JSON: .* in line 1, column 2; is it cut off\?"),
+        (b'{"a": 1', r"is it cut off\?"),
         (gzip.compress(b"{}"), "compressed with gzip: unpack it"),
         (b"PK\x03\x04rest", "is a .zip: unpack it"),
         (b"<!doctype html>", "is a web page"),
@@ -90,11 +90,11 @@ def test_right_values() -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"cannot read .*none\.json: No such file"):
         read_json(tmp_path / "none.json")
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+    with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
         read_json(tmp_path)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot read"):
         read_json(Path("a\0b"))
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
      json.JSONDecodeError("x", "y", 0), UnicodeDecodeError("utf-8", b"", 0, 1, "x")],
 )  # fmt: skip
 def test_the_guard_makes_one_error_of_every_damage(cause: Exception) -> None:
-    with pytest.raises(SessionError, match=r"^the session a .+") as caught, reading("the session a", SessionError):
+    with pytest.raises(SessionError, match="the session a") as caught, reading("the session a", SessionError):
         raise cause
     assert "\n" not in str(caught.value)
 

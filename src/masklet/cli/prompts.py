@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
 from masklet.checks import check_whole
-from masklet.errors import ImageError, PromptError
+from masklet.errors import PromptError
+from masklet.foreign.documents import read_json, shown
 
 if TYPE_CHECKING:
     from masklet.prompts import Prompt
@@ -261,22 +262,25 @@ def read_prompt_file(path: Path) -> PromptFile:
     Raises:
         PromptError: the file cannot be read, or does not have this form.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(
-            f"cannot read the prompts file {path}: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise PromptError(f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+    json_document = read_json(path, PromptError, f"the prompts file {path}")
+    document = json_document.value
     if isinstance(document, dict):
-        by_file = {
-            (path.parent / name).resolve(): _from_json(entries, f"{path}, {name!r}", path.parent)
-            for name, entries in document.items()
-        }
+        by_file: dict[Path, tuple[ObjectPrompt, ...]] = {}
+        for name, entries in document.items():
+            key = _resolved(path.parent, name)
+            if key in by_file:
+                raise PromptError(f"{path} has prompts for {key} twice: put them into one list")
+            by_file[key] = _from_json(entries, f"{path}, {name!r}", path.parent)
         if by_file:
             return PromptFile((), by_file)
     return PromptFile(_from_json(document, str(path), path.parent), {})
+
+
+def _resolved(folder: Path, name: str) -> Path:
+    try:
+        return (folder / name).resolve()
+    except (OSError, ValueError) as error:  # a NUL, half of a surrogate pair, or a name that is too long
+        raise PromptError(f"{name!r} is not the name of a file") from error
 
 
 def _from_json(entries: Any, where: str, folder: Path) -> tuple[ObjectPrompt, ...]:
@@ -297,12 +301,12 @@ def _entry(entry: Mapping[str, Any], where: str, folder: Path) -> ObjectPrompt:
     values = {key: value for key, value in entry.items() if key in FILE_NAMES and value is not None}
     for key, value in values.items():
         if _is_list(key) and not isinstance(value, list):
-            raise PromptError(f"{where}: {key} must be a list, got {value!r}")
+            raise PromptError(f"{where}: {key} must be a list, got {shown(value)}")
     mask = values.get("mask")
     if isinstance(mask, str):
-        values["mask"] = folder / mask
+        values["mask"] = _resolved(folder, mask)
     elif mask is not None and not isinstance(mask, dict):
-        raise PromptError(f"{where}: mask must be a path or a COCO RLE, got {mask!r}")
+        raise PromptError(f"{where}: mask must be a path or a COCO RLE, got {shown(mask)}")
     num_points = len(values.get("points_xy", ()))
     if num_points:  # entries of one object are merged, so each has labels for its own points
         values.setdefault("labels", [1] * num_points)
@@ -318,32 +322,12 @@ def _entry(entry: Mapping[str, Any], where: str, folder: Path) -> ObjectPrompt:
 
 
 def _read_mask(mask: Path | Mapping[str, Any], size_hw: tuple[int, int]) -> BoolArray:
-    """Read a mask from a file or an RLE.
-
-    In a file, foreground is: opaque pixels if it has transparency; pixels that are not 0 if it is indexed; else
-    pixels above half of the brightest value.
-    """
-    import numpy as np
-
+    """Return the mask of a file or an RLE; see `read_object_mask` for what a file may hold."""
+    from masklet.datasets.label_images import read_object_mask
     from masklet.errors import DataError
     from masklet.masks.rle import decode_rle
-    from masklet.media.images import decoding, open_image
 
-    if isinstance(mask, Mapping):
-        try:
-            return decode_rle(mask, size_hw)
-        except DataError as error:
-            raise PromptError(f"mask: {error}") from error
     try:
-        with open_image(mask) as image, decoding(str(mask)):
-            if "A" in image.getbands():
-                opaque = np.asarray(image.getchannel("A")) > 127
-                if not opaque.all():
-                    return opaque
-            if image.mode in ("P", "1"):
-                return np.asarray(image) > 0
-            brightness = np.asarray(image if image.mode in ("I", "F", "I;16") else image.convert("L"))
-    except ImageError as error:
+        return decode_rle(mask, size_hw) if isinstance(mask, Mapping) else read_object_mask(mask)
+    except DataError as error:
         raise PromptError(f"mask: {error}") from error
-    foreground: BoolArray = brightness > brightness.max() / 2
-    return foreground

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from masklet.datasets.records import MAX_OBJECT_ID, VOID, IndexedLabels, Labels, MaskLabels
+from masklet.datasets.label_images import Ids, decode_ids
+from masklet.datasets.records import VOID, IndexedLabels, Labels, MaskLabels
 from masklet.errors import DataError, ImageError
+from masklet.masks.rle import encode_rle
 from masklet.media.images import IMAGE_SUFFIXES, decode_jpeg, decoding, image_files, is_turned, open_image, read_image
 from masklet.records import BoolArray, ByteArray
 
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jpg", ".jpeg"})
+_LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp", ".gif"})
 VOID_FILE = -1
 """Key of `void.png` among the files by object id."""
 _SIBLINGS = 5
@@ -47,41 +50,9 @@ def decode_rgb(data: bytes, where: str) -> ByteArray:
         raise DataError(f"{where} cannot be read: {error}", "cannot be read") from error
 
 
-def decode_ids(data: bytes, where: str) -> ByteArray:
-    """Decode an indexed mask to (H, W) uint8, by index or grey value, never by colour.
-
-    Raises:
-        DataError: the data is not an image, has colours, or values above 255.
-    """
-    try:
-        with open_image(data) as image, decoding("the image"):
-            mode, ids = image.mode, np.array(image)
-    except ImageError as error:
-        raise DataError(f"{where} cannot be read as a mask: {error}", "cannot be read") from error
-    if ids.ndim == 3:  # a few masks of DAVIS 2016 are saved as RGB or RGBA
-        channels = ids[..., : 1 if mode == "LA" else 3]
-        if (channels != channels[..., :1]).any() or not np.isin(channels, (0, VOID)).all():
-            raise DataError(
-                f"{where} is a colour picture (mode {mode}): masks must be indexed, one number per pixel: "
-                f"0 background, 1 to {MAX_OBJECT_ID} objects, {VOID} void"
-            )
-        ids = channels[..., 0]
-    elif ids.dtype == np.bool_:
-        ids = ids.astype(np.uint8)
-    if ids.dtype != np.uint8:
-        if ids.min() < 0 or ids.max() > VOID:
-            raise DataError(
-                f"{where} has labels from {ids.min()} to {ids.max()}: an indexed mask holds at most {MAX_OBJECT_ID} "
-                f"objects, 1 to {MAX_OBJECT_ID}, and {VOID} for void; keep one PNG per object instead",
-                "more than 255 objects",
-            )
-        ids = ids.astype(np.uint8)
-    return np.ascontiguousarray(ids)
-
-
 @dataclass(frozen=True, slots=True)
 class IndexedMask:
-    """The masks of one image in one PNG: the pixel's value is the object's id."""
+    """The masks of one image in one label image: the pixel's value is the object's id."""
 
     path: Path
     siblings: tuple[Path, ...] = ()
@@ -91,11 +62,20 @@ class IndexedMask:
         """Raises DataError: the file cannot be used."""
         ids = decode_ids(read_bytes(self.path), str(self.path))
         if holds_only_255(ids) and _are_binary(self.siblings or (self.path,)):
-            ids = ids & np.uint8(1)
-        return IndexedLabels(ids)
+            ids = (ids > 0).astype(np.uint8)
+        return labels_of_ids(ids, str(self.path))
 
 
-def holds_only_255(ids: ByteArray) -> bool:
+def labels_of_ids(ids: Ids, where: str) -> Labels:
+    """Return the labels of `decode_ids`: ids beyond a byte get a mask each."""
+    if ids.dtype == np.uint8:
+        return IndexedLabels(np.ascontiguousarray(ids, np.uint8))
+    objects = np.unique(ids)
+    masks = {int(value): encode_rle(ids == value) for value in objects[objects > 0].tolist()}
+    return MaskLabels((ids.shape[0], ids.shape[1]), masks, where=where)
+
+
+def holds_only_255(ids: Ids) -> bool:
     """Return whether the mask has the value 255 but no object id."""
     return bool(ids.max(initial=0) == VOID and not ((ids > 0) & (ids < VOID)).any())
 
@@ -166,7 +146,7 @@ def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
     Raises:
         DataError: there are no masks, or an object has no number.
     """
-    indexed = _by_stem(folder, MASK_SUFFIXES)
+    indexed = _label_files(folder)
     folders = [path for path in sorted(folder.iterdir(), key=natural_order) if path.is_dir()]
     known_stems = set(stems)
     if indexed:
@@ -179,7 +159,7 @@ def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
         return {path.name: _objects_in(path) for path in folders}
     by_stem: dict[str, dict[int, Path]] = {}
     for path in folders:
-        files = _by_stem(path, MASK_SUFFIXES)
+        files = _label_files(path)
         if files and not path.name.isdigit():
             raise DataError(f"{path} holds masks, and its name is neither that of an image nor an object's number")
         for stem, file in files.items():
@@ -189,12 +169,32 @@ def masks_by_stem(folder: Path, stems: Iterable[str]) -> dict[str, MaskFile]:
     return {stem: ObjectMasks(folder, tuple(sorted(files.items()))) for stem, files in by_stem.items()}
 
 
+def _label_files(folder: Path) -> dict[str, Path]:
+    """Return the label images of a folder by stem; JPEGs only where nothing else is, as they may be the pictures."""
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in MASK_SUFFIXES]
+    if any(path.suffix.lower() not in _LOSSY_SUFFIXES for path in paths):
+        return _by_stem(folder, MASK_SUFFIXES - _LOSSY_SUFFIXES)
+    return _by_stem(folder, MASK_SUFFIXES)
+
+
 def _objects_in(folder: Path) -> ObjectMasks:
-    """Return the masks of a folder of one PNG per object, by number or else in order."""
-    files = _by_stem(folder, MASK_SUFFIXES)
+    """Return the masks of a folder of one image per object, by the number that is, or ends, its name.
+
+    Raises:
+        DataError: a name has no number, or two have the same: objects are never numbered by their order.
+    """
+    files = _label_files(folder)
+    by_id: dict[int, Path] = {}
     void = files.pop("void", None)
-    numbered = all(stem.isdigit() for stem in files)
-    by_id = {int(stem) if numbered else row: file for row, (stem, file) in enumerate(files.items(), start=1)}
+    for stem, file in files.items():
+        digits = re.search(r"\d{1,9}$", stem)
+        if digits is None:
+            raise DataError(f"{file} does not say which object it is: name it by a number, as in {folder.name}/7.png")
+        if (object_id := int(digits[0])) in by_id:
+            raise DataError(f"{by_id[object_id]} and {file} are both object {object_id}: give each its own number")
+        by_id[object_id] = file
+    if 0 in by_id:  # counted from 0
+        by_id = {object_id + 1: file for object_id, file in by_id.items()}
     if void is not None:
         by_id[VOID_FILE] = void
     return ObjectMasks(folder, tuple(sorted(by_id.items())))

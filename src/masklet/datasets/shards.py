@@ -27,13 +27,13 @@ from pathlib import Path
 
 import numpy as np
 
-from masklet.datasets.files import decode_ids, decode_rgb, natural_order
+from masklet.datasets.files import decode_rgb, labels_of_ids, natural_order
+from masklet.datasets.label_images import decode_ids
 from masklet.datasets.records import (
     ClipExample,
     Concatenated,
     Dataset,
     ImageExample,
-    IndexedLabels,
     Labels,
     LazySequence,
 )
@@ -88,7 +88,7 @@ class ShardFile:
         """Decode the file's masks; raises a DataError if it holds none."""
         if self.member.name.endswith(".json"):
             return labels_from_json(parse_json(self.read(), self.where))
-        return IndexedLabels(decode_ids(self.read(), self.where))
+        return labels_of_ids(decode_ids(self.read(), self.where), self.where)
 
 
 @dataclass(frozen=True, slots=True)

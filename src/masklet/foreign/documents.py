@@ -193,7 +193,7 @@ def read_json(path: Path, error: type[MaskletError] = DataError, name: str | Non
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as exception:  # a ValueError: the name holds a NUL
-        raise error(f"{where} cannot be read: {getattr(exception, 'strerror', None) or exception}") from exception
+        raise error(f"cannot read {where}: {getattr(exception, 'strerror', None) or exception}") from exception
     return parse_json(data, where, error)
 
 
@@ -213,7 +213,7 @@ def parse_json(data: bytes | str, where: str, error: type[MaskletError] = DataEr
         return Json(json.loads(data), where, error)
     except json.JSONDecodeError as exception:
         at = f"line {exception.lineno}, column {exception.colno}"
-        raise error(f"{where} is not JSON, or is cut off: {exception.msg} in {at}") from exception
+        raise error(f"{where} is not JSON: {exception.msg} in {at}; is it cut off?") from exception
     except RecursionError as exception:
         raise error(f"{where} is not usable: its lists and objects are nested too deeply") from exception
     except MemoryError as exception:
@@ -243,7 +243,7 @@ def reading(where: str, error: type[MaskletError] = DataError) -> Iterator[None]
             raise
         raise error(f"{where} is damaged: {exception}") from exception
     except OSError as exception:
-        raise error(f"{where} cannot be read: {exception.strerror or exception}") from exception
+        raise error(f"cannot read {where}: {exception.strerror or exception}") from exception
     except MemoryError as exception:
         raise error(f"{where} needs more memory than there is, or is damaged") from exception
     except RecursionError as exception:
