@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from masklet.media.base import Frames
 from masklet.render import CONTAINERS, Composition, render_video
 from masklet.server.annotation.store import AnnotationStore
 from masklet.server.database import MediumRow
+from masklet.server.exported_media import LazyRows, LazySource, OpenMedia, shown_span
 from masklet.server.jobs import Job
 from masklet.server.studio import StudioState
 from masklet.tracking.mask_rows import MaskRow
@@ -27,8 +28,7 @@ class ShownRows:
 
     def __init__(self, store: AnnotationStore) -> None:
         self._store = store
-        shown = store.shown_frames()
-        self._span = (shown[0], shown[-1]) if shown else None
+        self._span = shown_span(store)
 
     def frame(self, frame_index: int) -> Sequence[MaskRow]:
         return self._store.shown(frame_index, frame_index + 1).get(frame_index, [])
@@ -48,35 +48,24 @@ class LabelledFrames:
 
 def shown_masklets(store: AnnotationStore, *, only_visible: bool) -> Masklets:
     """Return the masks that the page shows; `only_visible` leaves out hidden objects."""
-    objects = tuple(
+    return Masklets(ShownRows(store), object_infos(store, only_visible=only_visible))
+
+
+def object_infos(store: AnnotationStore, *, only_visible: bool = False) -> tuple[ObjectInfo, ...]:
+    """Return the objects of a medium; `only_visible` leaves out hidden ones."""
+    return tuple(
         ObjectInfo(row.object_id, row.name, row.class_name, parse_color(row.color))
         for row in store.objects()
         if not (only_visible and row.hidden)
     )
-    return Masklets(ShownRows(store), objects)
 
 
 @contextmanager
-def labelled(
-    studio: StudioState,
-    medium: MediumRow,
-    *,
-    name: str | None = None,
-    object_ids: Sequence[int] | None = None,
-    only_accepted: bool = False,
-    only_visible: bool = False,
-) -> Iterator[LabelledMedium]:
-    """Open a medium with its masks for an export or a render, with its own frame source."""
-    with studio.workspace(medium) as workspace:
-        masklets = shown_masklets(workspace.store, only_visible=only_visible).only(object_ids, accepted=only_accepted)
-        source = studio.open_frames(medium)()
-        try:
-            stem = name or file_stem(medium.name)
-            yield LabelledMedium(
-                stem, source, masklets, is_image=medium.kind == "image", file_name=medium.name.split("/")[-1]
-            )
-        finally:
-            source.close()
+def labelled(studio: StudioState, medium: MediumRow) -> Iterator[LabelledMedium]:
+    """Open a medium with the masks of visible objects for a render, with its own frame source."""
+    with studio.workspace(medium) as workspace, closing(studio.open_frames(medium)()) as source:
+        masklets = shown_masklets(workspace.store, only_visible=True)
+        yield LabelledMedium(file_stem(medium.name), source, masklets, is_image=medium.kind == "image")
 
 
 def file_stem(name: str) -> str:
@@ -87,14 +76,16 @@ def file_stem(name: str) -> str:
 
 def unique_names(names: Sequence[str]) -> list[str]:
     """Return the names, with a number appended to each that repeats an earlier one."""
-    unique: list[str] = []
+    unique: dict[str, None] = {}
+    numbers: dict[str, int] = {}
+    """The last number that was tried for a name."""
     for name in names:
-        number, candidate = 1, name
+        candidate = name
         while candidate in unique:
-            number += 1
-            candidate = f"{name} {number}"
-        unique.append(candidate)
-    return unique
+            numbers[name] = numbers.get(name, 1) + 1
+            candidate = f"{name} {numbers[name]}"
+        unique[candidate] = None
+    return list(unique)
 
 
 @contextmanager
@@ -130,11 +121,13 @@ class ExportWork:
     def __call__(self, job: Job) -> None:
         is_image = bool(self.media) and self.media[0].kind == "image"
         suffix = find_format(self.format_id).usual_suffix(is_image=is_image)
-        with ExitStack() as stack, result_file(self.studio, job, f"{self.stem}-{self.format_id}{suffix}") as out:
-            media = [stack.enter_context(opened) for opened in self._labelled_media()]
+        with (
+            closing(OpenMedia(self.studio)) as opened,
+            result_file(self.studio, job, f"{self.stem}-{self.format_id}{suffix}") as out,
+        ):
             report = export_masks(
                 self.format_id,
-                media,
+                list(self._labelled_media(opened)),
                 out,
                 self.options,
                 classes=list(self.class_colors),
@@ -145,13 +138,20 @@ class ExportWork:
         notes = "".join(f"; {note}" for note in report.notes)
         job.message = f"{report.num_masks} masks on {report.num_frames} frames{notes}"
 
-    def _labelled_media(self) -> Iterator[Any]:
+    def _labelled_media(self, opened: OpenMedia) -> Iterator[LabelledMedium]:
         names = unique_names([file_stem(medium.name) for medium in self.media])
         for medium, name in zip(self.media, names, strict=True):
-            with self.studio.workspace(medium) as workspace:
-                if self.is_project and not workspace.store.objects():
-                    continue  # a medium without annotations
-            yield labelled(self.studio, medium, name=name, object_ids=self.object_ids, only_accepted=self.only_accepted)
+            objects = object_infos(opened.of(medium).store)
+            if self.is_project and not objects:
+                continue  # a medium without annotations
+            masklets = Masklets(LazyRows(opened, medium), objects)
+            yield LabelledMedium(
+                name,
+                LazySource(opened, medium),
+                masklets.only(self.object_ids, accepted=self.only_accepted),
+                is_image=medium.kind == "image",
+                file_name=medium.name.split("/")[-1],
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class RenderWork:
         job.total = self.stop - self.start
         with (
             result_file(self.studio, job, f"{file_stem(self.medium.name)}-masklet{suffix}") as out,
-            labelled(self.studio, self.medium, only_visible=True) as medium,
+            labelled(self.studio, self.medium) as medium,
         ):
             report = render_video(
                 medium,

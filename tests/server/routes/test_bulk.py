@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from masklet.media.base import FrameSource
+from masklet.server.database import MediumRow
+from masklet.server.exported_media import MAX_OPEN
 from masklet.server.settings import Limits
 from tests.server.conftest import Open, Page
 from tests.server.test_listing import listed, new_photo
@@ -147,3 +151,36 @@ def test_only_chosen_photos_are_exported_and_say_whether_they_are_accepted(
     assert answer.status_code == 422
     bulk(page, project, "trash", media=photos[:1])
     assert exported() == (["b.png"], [False])
+
+
+@pytest.mark.parametrize("format_id", ["coco", "yolo-segment"])
+def test_an_export_opens_a_few_media_at_a_time(page: Page, project: str, format_id: str) -> None:
+    studio = page.app.state.studio  # type: ignore[attr-defined]
+    for number in range(2 * MAX_OPEN):
+        photo = new_photo(page, project, f"same name/{number}/a.png")
+        page.click(photo, page.new_object(photo, class_name="duck"))
+    open_frames, is_open, most = studio.open_frames, set(), 0
+
+    def counted(medium: MediumRow) -> Callable[[], FrameSource]:
+        def open_() -> FrameSource:
+            nonlocal most
+            source = open_frames(medium)()
+            close = source.close
+            is_open.add(medium.id)
+            most = max(most, len(is_open))
+
+            def close_counted() -> None:
+                is_open.discard(medium.id)
+                close()
+
+            source.close = close_counted
+            return source
+
+        return open_
+
+    studio.open_frames = counted
+    job = page.post(f"/api/v1/projects/{project}/export", json={"format": format_id}).json()
+    name, ended = page.events(job["id"])[-1]
+    assert name == "done", ended
+    assert ended["message"].startswith(f"{2 * MAX_OPEN} masks")
+    assert (most, is_open) == (MAX_OPEN + 1, set()), "one more is open while the oldest is about to be closed"

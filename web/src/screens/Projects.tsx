@@ -64,8 +64,8 @@ export function Projects() {
               </Button>
             }
           >
-            A click on an object finds its mask; one button tracks it through the whole video. Everything stays on this
-            machine and is saved as you work.
+            A click on an object finds its mask; one button tracks it through the whole video. Everything is saved as you
+            work, on the machine that runs this studio.
           </Empty>
         ) : (
           <ul className="cards">
@@ -89,7 +89,9 @@ export function Projects() {
                   </span>
                   <span className="card__name">{project.name}</span>
                   <span className="card__facts">
-                    {plural(project.num_media, "file")} · {ago(project.updated_at)}
+                    {plural(project.num_media, "file")}
+                    {project.num_media > 0 && ` · ${project.progress.media.accepted.toLocaleString("en")} accepted`}
+                    {` · ${ago(project.updated_at)}`}
                   </span>
                 </a>
                 <div className="card__menu">
@@ -124,7 +126,7 @@ export function Projects() {
       {deleting && (
         <ConfirmDelete
           what={`project “${deleting.name}”`}
-          detail={`${plural(deleting.num_media, "file")} and all masks in this project are deleted for good.`}
+          detail={`${plural(deleting.num_media, "file")}, all masks and the trash of this project are deleted for good. The originals on your disk are kept.`}
           onClose={() => setDeleting(null)}
           onConfirm={() => {
             setDeleting(null);

@@ -38,7 +38,8 @@ export function HomeLink() {
 export function ThemeButton() {
   const theme = useApp((state) => state.theme);
   const icon = { system: Monitor, light: Sun, dark: Moon }[theme];
-  return <IconButton label={`Theme: ${theme}`} icon={icon} onClick={nextTheme} />;
+  const name = { system: "like the system", light: "light", dark: "dark" }[theme];
+  return <IconButton label={`Colours: ${name}. Click for others`} icon={icon} onClick={nextTheme} />;
 }
 
 export function Header({ children }: { children?: ReactNode }) {
@@ -50,8 +51,8 @@ export function Header({ children }: { children?: ReactNode }) {
       {children}
       <span className="header__space" />
       {info && (
-        <span className="chip" data-tip={`${info.model.backend}, masklet ${info.version}`}>
-          {info.model.name}
+        <span className="chip" data-tip={`The model that finds the masks. ${info.model.backend}, masklet ${info.version}`}>
+          Model: {info.model.name}
         </span>
       )}
       <ThemeButton />
