@@ -64,8 +64,8 @@ export function Projects() {
               </Button>
             }
           >
-            A click on an object finds its mask; one button tracks it through the whole video. Everything is saved as you
-            work, on the machine that runs this studio.
+            A click on an object finds its mask; one button tracks it through the whole video. Everything is saved as
+            you work, on the machine that runs this studio.
           </Empty>
         ) : (
           <ul className="cards">

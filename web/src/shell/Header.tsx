@@ -51,7 +51,10 @@ export function Header({ children }: { children?: ReactNode }) {
       {children}
       <span className="header__space" />
       {info && (
-        <span className="chip" data-tip={`The model that finds the masks. ${info.model.backend}, masklet ${info.version}`}>
+        <span
+          className="chip"
+          data-tip={`The model that finds the masks. ${info.model.backend}, masklet ${info.version}`}
+        >
           Model: {info.model.name}
         </span>
       )}
