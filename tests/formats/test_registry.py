@@ -19,6 +19,7 @@ from masklet.formats import (
     register_format,
 )
 from masklet.formats.registry import FormatRegistry
+from masklet.render import EFFECTS, Edges
 from masklet.schema import Options
 from tests.formats.material import clip_masks, medium_of
 
@@ -29,6 +30,16 @@ def test_every_format_describes_itself() -> None:
         assert set(described["for"]) <= {"image", "video"}
         for option in described["options"]["properties"].values():
             assert {"title", "type", "default"} <= set(option)
+
+
+@pytest.mark.parametrize("options", [*(one.options for one in FORMATS.values()), *EFFECTS, Edges])
+def test_hints_for_forms_name_options_and_values_that_exist(options: type[Options]) -> None:
+    properties = options.schema()["properties"]
+    for option in properties.values():
+        for other, values in option.get("x-only-if", {}).items():
+            assert set(values) <= set(properties[other]["enum"])
+        assert set(option.get("x-names", {})) == set(option.get("enum", ()))
+        assert option.get("x-only-for", "video") in ("image", "video")
 
 
 def my_format(format_id: str = "my-format") -> Format[Options]:

@@ -195,3 +195,19 @@ def test_masks_that_a_user_accepted_are_not_steadied(tmp_path: Path) -> None:
     shown = {frame.index: masks[1] for frame, masks in pairs}
     np.testing.assert_array_equal(shown[3], square(side=20))
     np.testing.assert_array_equal(shown[4], square())
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG"])
+def test_one_picture_is_written_as_jpeg(tmp_path: Path, name: str) -> None:
+    photo = replace(moving_clip(1), is_image=True)
+    done = render_video(photo, look({"effect": "gray"}), tmp_path / name)
+    assert (done.container, done.num_frames) == ("jpeg", 1)
+    with Image.open(tmp_path / name) as image:
+        assert (image.format, image.size) == ("JPEG", (picture().shape[1], picture().shape[0]))
+    with pytest.raises(OutputError, match="no transparency"):
+        render_video(photo, look({"effect": "transparent"}), tmp_path / name)
+
+
+def test_a_jpeg_holds_one_frame(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds one frame"):
+        render_video(moving_clip(2), look({"effect": "gray"}), tmp_path / "a.jpg")

@@ -675,6 +675,27 @@ def test_effects_on_objects_that_do_not_exist_are_refused_and_those_on_hidden_on
     assert page.post(f"/api/v1/media/{clip}/frames/0/preview", json={"composition": hidden}).status_code == 200
 
 
+def test_a_photo_is_rendered_as_jpeg_and_a_video_is_not(page: Page) -> None:
+    photo, clip = page.new_clip(1), page.new_clip(3)
+    for media_id in (photo, clip):
+        page.click(media_id, page.new_object(media_id))
+    grey = {"composition": {"background": {"effect": "gray"}}, "container": "jpeg"}
+    job = page.post(f"/api/v1/media/{photo}/render", json=grey).json()
+    name, ended = page.events(job["id"])[-1]
+    assert name == "done", ended
+    assert ended["result"]["name"].endswith(".jpg")
+    assert page.get(ended["result"]["url"]).content[:2] == b"\xff\xd8"
+    answer = page.post(f"/api/v1/media/{clip}/render", json=grey)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "container")
+
+
+def test_effects_and_containers_say_which_media_they_suit(page: Page) -> None:
+    answer = page.get("/api/v1/formats").json()
+    only_videos = {one["id"] for one in answer["effects"] if one["kinds"] == ["video"]}
+    assert only_videos == {"trail", "video"}
+    assert {one["id"] for one in answer["containers"] if "image" in one["kinds"]} == {"png", "jpeg"}
+
+
 def test_formats_have_schemas(page: Page) -> None:
     answer = page.get("/api/v1/formats").json()
     assert {"coco", "masks", "csv", "davis"} <= {one["id"] for one in answer["formats"]}
