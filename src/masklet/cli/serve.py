@@ -66,6 +66,14 @@ class ServerChoice(OptionGroup):
     https: Annotated[
         bool, typer.Option("--https", help="Set this behind an HTTPS proxy: cookies are then sent over HTTPS only.")
     ] = False
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address of a proxy in front of the server, or a network. Its X-Forwarded-For header is believed, "
+            "so that wrong tokens are counted by client. Repeat for more.",
+        ),
+    ] = None
     max_upload: Annotated[float, typer.Option(help="Largest upload, in GB.", min=0.001)] = 20.0
     max_hours: Annotated[float, typer.Option(help="Longest video, in hours.", min=0.001)] = 6.0
 
@@ -81,6 +89,7 @@ class ServerChoice(OptionGroup):
             needs_login=self.host not in LOOPBACK or self.token is not None,
             allowed_hosts=frozenset(name.lower() for name in self.allow_host or ()),
             is_https=self.https,
+            proxies=frozenset(self.proxy or ()),
             stream_hosts=frozenset(name.lower() for name in self.allow_stream or ()),
             limits=Limits(max_bytes=int(self.max_upload * 2**30), max_seconds=self.max_hours * 3600),
         )

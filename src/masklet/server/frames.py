@@ -134,7 +134,8 @@ class FrameReader:
         spacing = min((b - a for a, b in itertools.pairwise(indices)), default=0)
         full_height, full_width = self.info.size_hw
         size_hw = (height, max(1, round(height * full_width / full_height)))
-        return [self._thumbnail(index, size_hw, spacing) for index in indices]
+        pictures = {index: self._thumbnail(index, size_hw, spacing) for index in dict.fromkeys(indices)}
+        return [pictures[index] for index in indices]
 
     def _thumbnail(self, index: int, size_hw: tuple[int, int], spacing: int) -> ByteArray:
         with self._lock:
