@@ -306,3 +306,8 @@ def test_a_proxy_is_an_address_or_a_network(tmp_path: Path, proxy: str) -> None:
 def test_every_budget_must_be_above_zero(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         Limits(**{name: 0})
+
+
+def test_the_guide_lists_every_budget() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "limits.md").read_text(encoding="utf-8")
+    assert [name for name in Limits.__slots__ if f"`{name}`" not in guide] == []
