@@ -47,7 +47,10 @@ def open_stream(address: str) -> InputContainer:
     Raises:
         VideoError: there is no answer, or what comes is not a video.
     """
-    options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+    # By default, FFmpeg waits for twenty frames to guess their rate, and these are old when they are shown.
+    options = {"fpsprobesize": "3"}
+    if address.startswith("rtsp"):
+        options["rtsp_transport"] = "tcp"
     try:
         return open_address(address, options=options, timeout_s=SILENCE_SECONDS)
     except (av.FFmpegError, ValueError) as error:
@@ -161,7 +164,7 @@ class StreamSource(LiveSource[VideoFrame]):
 
     def _decoded(self, container: InputContainer) -> Iterator[VideoFrame]:
         stream: VideoStream = video_stream(container, self._name)
-        return decode(container, stream)
+        return decode(container.demux(stream))
 
     def _picture(self, item: VideoFrame) -> ByteArray:
         return self._format.picture(item, self._info.size_hw)

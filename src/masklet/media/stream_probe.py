@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -239,10 +239,10 @@ def is_shown(packet: Packet[Stream]) -> bool:
 
 
 def decode(
-    container: InputContainer, stream: VideoStream, on_damage: Callable[[], object] = lambda: None
-) -> Iterator[VideoFrame]:
-    """Yield all frames from the container's position; damaged packets are skipped, after a call of `on_damage`."""
-    for packet in whole_packets(container, stream):
+    packets: Iterable[Packet[Stream]] | Iterable[Packet[VideoStream]], on_damage: Callable[[], object] = lambda: None
+) -> Generator[VideoFrame, None, None]:
+    """Yield all frames of packets; damaged packets are skipped, after a call of `on_damage`."""
+    for packet in packets:
         try:
             frames = cast("Packet[VideoStream]", packet).decode()
         except av.error.MemoryError:

@@ -156,7 +156,7 @@ def _decoded_stamps(open_file: Callable[[], InputContainer], probe: StreamProbe,
         stream = video_stream(container, name)
         decode_in_parallel(stream)
         with suppress(av.FFmpegError):
-            stamps.extend(frame.pts for frame in decode(container, stream))
+            stamps.extend(frame.pts for frame in decode(whole_packets(container, stream)))
     return _ascending(stamps, _even(2, probe)[1])
 
 

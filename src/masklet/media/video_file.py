@@ -25,7 +25,7 @@ from masklet.errors import VideoError
 from masklet.media.address import why_not_open, without_secrets
 from masklet.media.base import BaseSource, VideoInfo
 from masklet.media.containers import decode_in_parallel, names_others, open_address, open_file
-from masklet.media.stream_probe import StreamProbe, decode, video_stream
+from masklet.media.stream_probe import StreamProbe, decode, video_stream, whole_packets
 from masklet.media.timeline import FrameTimeline, read_timeline
 from masklet.media.truncation import has_fragments, is_cut_off, matroska_frames_end
 from masklet.records import ByteArray, Frame
@@ -383,7 +383,7 @@ class _Cursor:
         self._container = self._source._open()
         stream = video_stream(self._container, self._source._name)
         decode_in_parallel(stream)
-        self._decoded = self._counted(decode(self._container, stream, self._source._get_timeline))
+        self._decoded = self._counted(decode(whole_packets(self._container, stream), self._source._get_timeline))
         self.next_index = 0
 
     def _counted(self, frames: Iterator[VideoFrame]) -> Generator[tuple[int, VideoFrame], None, None]:
@@ -418,7 +418,7 @@ class _Cursor:
             self._decoded.close()
         try:
             self._container.seek(pts, stream=stream, backward=True)
-            self._decoded = self._counted(decode(self._container, stream, self._source._get_timeline))
+            self._decoded = self._counted(decode(whole_packets(self._container, stream), self._source._get_timeline))
             return next(self._decoded, None)
         except av.FFmpegError:
             return None
