@@ -264,7 +264,7 @@ class Jobs:
         if kind in ("track", "everything") and any(
             other.media_id == media_id and other.kind in ("track", "everything") for other in active
         ):
-            raise ApiError(409, "tracking", "this medium is being tracked already: wait, or cancel that first")
+            raise ApiError(409, "tracking", "this video is being tracked already: wait, or stop that first")
         if sum(other.user_id == user_id for other in active) >= self._limits.jobs_per_user:
             raise ApiError(
                 429, "too_many_jobs", f"you have {self._limits.jobs_per_user} jobs already: wait", retry_after_s=10

@@ -483,7 +483,7 @@ class Workspace:
         """Return an object that may be changed on a frame."""
         changeable = self._object(object_id)
         if not 0 <= frame_index < self.num_frames:
-            raise NotFoundError(f"there is no frame {frame_index}: the medium has {self.num_frames}")
+            raise NotFoundError(f"there is no frame {frame_index}: this file has {self.num_frames}, from 0")
         if changeable.locked:
             raise ConflictError(f"{changeable.name} is locked: unlock it to change it")
         row = self.store.mask(object_id, frame_index)
@@ -501,11 +501,11 @@ class Workspace:
     def check_not_tracking(self, what: str) -> None:
         """Raise ConflictError if the medium is being tracked; `what` is the operation for which it must be stopped."""
         if self.is_tracking:
-            raise ConflictError(f"the medium is being tracked: stop that to {what}, or wait until it is done")
+            raise ConflictError(f"this video is being tracked: stop that to {what}, or wait until it is done")
 
     def _check_room(self, more: int) -> None:
         if self.store.num_objects() + more > self.max_objects:
-            raise ConflictError(f"a medium may have {self.max_objects} objects at most")
+            raise ConflictError(f"a photo or video may have {self.max_objects} objects at most")
 
 
 def _names(rows: Sequence[AnnotatedObject]) -> str:

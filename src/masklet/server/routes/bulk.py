@@ -84,7 +84,7 @@ def move_media(
     """Move media with their masks to another project of yours."""
     target = studio.project(user, body.project)
     if target.id == project.id:
-        raise ApiError(422, "project", "the media are in this project already: choose another one", "project")
+        raise ApiError(422, "project", "the files are in this project already: choose another one", "project")
 
     def move(medium: MediumRow) -> int:
         studio.check_has_no_jobs(medium)

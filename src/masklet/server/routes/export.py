@@ -82,7 +82,7 @@ def export_project(
 ) -> schemas.JobInfo:
     """Export the masks of all media of a project to one file."""
     if not _check_export(body).many_media:
-        raise ApiError(422, "format", f"{body.format} holds one medium only: export each medium", "format")
+        raise ApiError(422, "format", f"{body.format} holds one photo or video only: export each by itself", "format")
     if body.objects is not None:
         raise ApiError(422, "objects", "objects belong to one medium: leave them out for a whole project", "objects")
     media = _exported_media(studio, project, body.media)

@@ -63,7 +63,7 @@ def _import(studio: StudioState, medium: MediumRow, form: Form, format_: str, mo
         )
     if not read.objects:
         reason = f": {read.skipped[0]}" if read.skipped else ""
-        raise ApiError(422, "nothing", f"no mask was found that fits this medium{reason}", "files")
+        raise ApiError(422, "nothing", f"no mask was found that fits this photo or video{reason}", "files")
     ensure_classes(studio, medium.project_id, read.classes)
     count = len(read.objects)
     with studio.workspace(medium) as workspace:
