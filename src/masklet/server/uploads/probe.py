@@ -21,7 +21,7 @@ from masklet.media.dicom import DICOM_SUFFIXES
 from masklet.media.images import IMAGE_SUFFIXES, ImageHeader, image_header, read_image
 from masklet.media.nifti import NIFTI_SUFFIXES
 from masklet.media.source import open_source
-from masklet.media.tiff import TIFF_SUFFIXES
+from masklet.media.unread_formats import UNREAD_SUFFIXES
 from masklet.records import ByteArray
 from masklet.server.settings import Limits
 
@@ -59,7 +59,7 @@ class RejectedUpload(Exception):  # noqa: N818 (it is an answer)
 def safe_suffix(name: str) -> str:
     """Return the suffix by which readers recognise a file; empty unless the kind is known."""
     lower = name.lower()
-    suffixes = (*NIFTI_SUFFIXES, *TIFF_SUFFIXES, *DICOM_SUFFIXES, *IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+    suffixes = (*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *IMAGE_SUFFIXES, *UNREAD_SUFFIXES, *VIDEO_SUFFIXES)
     return max((suffix for suffix in suffixes if lower.endswith(suffix)), key=len, default="")
 
 
