@@ -1,4 +1,4 @@
-"""Animated pictures as sources of frames."""
+"""Animated WebP and AVIF as sources of frames."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def animation(path: Path) -> Path:
     """Write 4 pictures at uneven times, the last of them transparent."""
     pictures = [Image.new("RGBA", (16, 12), (*color, 255)) for color in COLORS[:3].tolist()]
     pictures.append(Image.new("RGBA", (16, 12), (9, 9, 9, 0)))
-    options = {".avif": {"quality": 100}, ".webp": {"lossless": True}}.get(path.suffix, {"disposal": 2})
+    options = {"quality": 100} if path.suffix == ".avif" else {"lossless": True}
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 300, 50, 50], **options)
     return path
 
 
-@pytest.mark.parametrize("name", ["a.webp", "a.avif", "a.png", "a.gif", "a.jpg"])
+@pytest.mark.parametrize("name", ["a.webp", "a.avif", "a.jpg"])
 def test_every_picture_comes_at_its_time_in_any_order(name: str, tmp_path: Path) -> None:
     path = animation(tmp_path / name.replace("jpg", "webp")).rename(tmp_path / name)  # the name does not matter
     with open_source(path) as source:

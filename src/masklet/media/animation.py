@@ -1,4 +1,4 @@
-"""Animated pictures: WebP, AVIF, PNG and GIF. FFmpeg decodes not all of them, and shows what lies behind transparency."""
+"""Animated pictures that FFmpeg does not decode: WebP, and sequences of AVIF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from masklet.media.base import BaseSource, VideoInfo
 from masklet.media.images import decoding, open_image, read_image
 from masklet.records import ByteArray, Frame
 
-ANIMATIONS = ("WEBP", "AVIF", "PNG", "GIF")
+ANIMATIONS = ("WEBP", "AVIF")
 """Formats of `masklet.media.images.FORMATS`."""
 
 _LEAST_MS = 20
