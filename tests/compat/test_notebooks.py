@@ -3,7 +3,6 @@ official model. What is compared is what their cells show: shapes, types, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,6 @@ from tests.model.tiny import TINY, random_model  # noqa: E402
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "media" / "cat.jpg"
 CONFIG = "configs/sam2.1/sam2.1_hiera_l.yaml"
 HEIGHT, WIDTH = 120, 160
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=["nano", "tiny"])

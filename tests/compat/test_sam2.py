@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +41,6 @@ from tests.model.tiny import TINY, random_model  # noqa: E402
 HEIGHT, WIDTH = 90, 120
 LOW_RES = TINY.image_size // 4
 CLICK = {"point_coords": np.array([[40, 50]]), "point_labels": np.array([1])}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
