@@ -10,37 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import random
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving import CLIP, machine, server
 from masklet.server.client import Medium, Studio, StudioError
-
-CLIP = Path(__file__).parents[1] / "examples" / "media" / "bunny.mp4"
-
-
-@contextmanager
-def server(data: Path, model: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "masklet", "serve", "--data", str(data), "--port", "0", "--no-browser"]
-    process = subprocess.Popen([*command, "--model", model], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if "http" not in line:
-            sys.exit("error: the server did not start")
-        yield line.split()[-1]
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def clicking(address: str, media_id: str, user: int, seconds: float, latencies: list[float]) -> None:
@@ -102,8 +81,8 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each of the two measurements")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as data, server(Path(data), options.model) as address:
-        studio = Studio(address.rstrip("/"))
+    with tempfile.TemporaryDirectory() as data, server(Path(data), options.model) as served:
+        studio = served.studio
         project = studio.create_project("Load")
         clicked, tracked = studio.upload(project, options.clip)[0], studio.upload(project, options.clip)[0]
         one = tracked.create_object("tracked")
@@ -118,7 +97,7 @@ def main() -> None:
         stop.set()
         thread.join(60)
         info = studio.me()["model"]
-    print(f"{info['name']} on {info['backend']}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end")
+    print(f"{info['name']} on {info['backend']}, {machine()} at the end")
     print(f"{options.users} users clicking for {options.seconds:g} s each, {options.clip.name}")
     print(f"{'':24}{'clicks/s':>10}{'p50 ms':>8}{'p95 ms':>8}{'p99 ms':>8}")
     for title, found in (("nobody tracks", alone), (f"tracking at {rate:.1f} fps", meanwhile)):

@@ -228,7 +228,7 @@ def check_space(path: Path, to_finish: int = 0, *, keeps_frames: bool = True) ->
     Raises:
         OutputError: the disk is nearly full.
     """
-    free = free_bytes(path if path.is_dir() else path.parent)
+    free = free_bytes(next(folder for folder in (path, *path.absolute().parents) if folder.is_dir()))
     if free < SPARE_BYTES + to_finish:
         kept = "The frames so far are kept; make room" if keeps_frames else "Nothing was written; make room"
         raise full_disk(f"the disk is full: {free / 2**20:.1f} MB are left for {path}. {kept}, or choose another place")

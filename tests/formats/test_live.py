@@ -137,6 +137,22 @@ def test_a_folder_has_one_writer(make_clip: MakeClip, tmp_path: Path) -> None:
     assert not list(out.glob("*lock*"))
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("format_id", ["overlay", "masks", "coco", "csv", "tiff"])
+def test_a_disk_that_is_full_at_the_start_keeps_nothing_and_says_so(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_id: str, in_order: bool
+) -> None:
+    path, out = make_clip(count=3), tmp_path / "out"
+    usage = type(shutil.disk_usage(tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**30, 2**30, 2**20))
+    with pytest.raises(OutputError, match="Nothing was written"):  # noqa: SIM117, PT012
+        with open_source(path) as source, open_streams(out, [format_id], source, in_order=in_order) as streams:
+            for frame in source.frames():
+                streams.write(frame, masks_for(frame))
+    kept = [file.name for file in tmp_path.rglob("*") if file.is_file() and file != path]
+    assert kept in ([], ["objects.json"])
+
+
 def test_a_full_disk_stops_in_time_to_finish_the_file(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from masklet.errors import OutputError
 from masklet.server import studio
 from masklet.server.database import Database, ProjectRow
+from masklet.server.errors import as_api_error
 from masklet.server.jobs import WORKERS, Job, Jobs
 from masklet.server.settings import Limits
 from tests.server.conftest import Open
@@ -27,15 +28,17 @@ def test_a_full_disk_ends_jobs_and_not_the_queue(
     with database.session() as session:
         project = ProjectRow(user_id=user.id, name="Birds")
         session.add(project)
-    jobs, go_on = Jobs(database, Limits()), threading.Event()
+    jobs, go_on = Jobs(database, Limits(), as_api_error), threading.Event()
 
     @contextmanager
     def full_disk() -> Iterator[Session]:
-        raise OperationalError("update", {}, OSError("database or disk is full"))
+        raise OutputError("database or disk is full")
         yield
 
     def submit() -> Job:
-        return jobs.submit(Job("export", user.id, project.id, None, lambda job: bool(go_on.wait(PATIENCE_S)) or None))
+        job = Job("export", user.id, project.id, None, lambda job: bool(go_on.wait(PATIENCE_S)) or None)
+        assert jobs.submit(job) is job
+        return job
 
     first = [submit() for _ in range(WORKERS)]
     wait_until(lambda: all(job.state == "running" for job in first))
@@ -43,7 +46,12 @@ def test_a_full_disk_ends_jobs_and_not_the_queue(
         patch.setattr(database, "session", full_disk)
         go_on.set()
         wait_until(lambda: jobs.num_ended.get(("export", "done")) == WORKERS)
-        wait_until(lambda: caplog.text.count("could not be stored") >= WORKERS)
+        wait_until(lambda: caplog.text.count("is not stored yet") >= WORKERS)
+    jobs.store_states()
+    for job in first:
+        record = jobs.record(job.id)
+        assert record is not None
+        assert record.state == "done"
     later = submit()
     wait_until(lambda: later.has_ended)
     jobs.close()

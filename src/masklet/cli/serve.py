@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,31 +122,35 @@ def serve(
         from masklet.server.uploads.sample import add_sample
     if log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"--log-level must be one of debug, info, warning, error, got {log_level!r}")
-    sock = listen(server.host, server.port)
-    port = sock.getsockname()[1]
-    settings = server.settings(port)
-    loaded = model.load()
-    with show_status(f"opening {settings.data} ..."):
-        app = create_app(settings, loaded)
-        generated_token = _set_admin_token(app.state.studio.accounts, server.token) if settings.needs_login else None
-        if sample is not None:
-            add_sample(app.state.studio, sample)
-    address = server.address(port)
+    with ExitStack() as stack:
+        sock = stack.enter_context(closing(listen(server.host, server.port)))
+        port = sock.getsockname()[1]
+        settings = server.settings(port)
+        loaded = model.load()
+        with show_status(f"opening {settings.data} ..."):
+            app = create_app(settings, loaded)
+            stack.callback(app.state.studio.close)
+            generated_token = (
+                _set_admin_token(app.state.studio.accounts, server.token) if settings.needs_login else None
+            )
+            if sample is not None:
+                add_sample(app.state.studio, sample)
+        address = server.address(port)
 
-    def on_start() -> None:
-        print_line(f"masklet studio: {address}")
-        stderr().print(f"data in {settings.data}, model {loaded.info.name}; stop with Ctrl-C", soft_wrap=True)
-        if generated_token is not None:
-            stderr().print(f"token (shown once, kept as a hash): {generated_token}", soft_wrap=True, markup=False)
-        if not has_page():
-            note = "the page is not built, so browsers see only a note: run `make studio`, or install a wheel"
-            stderr().print(note, soft_wrap=True, markup=False)
-        if browser:
-            import webbrowser
+        def on_start() -> None:
+            print_line(f"masklet studio: {address}")
+            stderr().print(f"data in {settings.data}, model {loaded.info.name}; stop with Ctrl-C", soft_wrap=True)
+            if generated_token is not None:
+                stderr().print(f"token (shown once, kept as a hash): {generated_token}", soft_wrap=True, markup=False)
+            if not has_page():
+                note = "the page is not built, so browsers see only a note: run `make studio`, or install a wheel"
+                stderr().print(note, soft_wrap=True, markup=False)
+            if browser:
+                import webbrowser
 
-            webbrowser.open(address)
+                webbrowser.open(address)
 
-    run_server(app, sock, on_start=on_start, log_level=log_level)
+        run_server(app, sock, on_start=on_start, log_level=log_level)
     stderr().print(f"stopped; everything is kept in {settings.data}", soft_wrap=True)
     return 0
 

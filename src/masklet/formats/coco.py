@@ -59,8 +59,8 @@ class CocoStream(BaseStream):
         visible = [(row, extra) for row, extra in zip(frame.rows, extras, strict=True) if is_seen(row)]
         lines = []
         with naming_errors(self.path):
+            self.check_space(0 if self._files is None else self._files[1].tell(), keeps_frames=self._job.is_live)
             annotations, images = self._files or self._open()
-            self.check_space(images.tell(), keeps_frames=self._job.is_live)
             image = {"id": self._num_images + 1, **_image(frame)}
             for number, (row, extra) in enumerate(visible, start=self._num_annotations + 1):
                 fields = {"id": number, "image_id": image["id"], **self._annotation(frame.medium, row), **extra}
@@ -103,7 +103,9 @@ class CocoStream(BaseStream):
     def _open(self) -> tuple[IO[str], IO[str]]:
         temporary = self._stack.enter_context(atomic_path(self.path, keep_partial=self._job.is_live))
         annotations = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
-        images = self._stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115
+        images = self._stack.enter_context(  # next to the file: the system's folder may be small
+            tempfile.TemporaryFile("w+", encoding="utf-8", dir=self.path.parent)  # noqa: SIM115
+        )
         annotations.write(f'{{"info": {json.dumps(self._about())},\n"annotations": [')
         self._files = annotations, images
         self._stack.callback(self._finish)

@@ -27,7 +27,7 @@ from masklet.formats.registry import FORMATS, find_format, live_formats
 from masklet.formats.stream import FrameRows, MaskStream
 from masklet.media.base import FrameSource, closing_frames
 from masklet.media.source import ArraySource, refuse_source
-from masklet.output import PathLock, refuse_existing
+from masklet.output import PathLock, make_folder, refuse_existing
 from masklet.prompts import Prompt
 from masklet.records import ByteArray, Frame, FrameMasks
 from masklet.tracking.mask_rows import MaskRow, to_rows
@@ -107,7 +107,8 @@ class InOrder:
     def __init__(self, outlets: Sequence[Outlet], source: FrameSource) -> None:
         self._outlets = outlets
         self._source = source
-        self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        folder = make_folder(outlets[0].stream.path.parent)  # the system's for temporary files may be small
+        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
         self._offsets: dict[int, int] = {}
         """Position of the masks in the file, by frame index."""
         self._medium: LabelledMedium | None = None

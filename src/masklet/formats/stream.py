@@ -58,6 +58,7 @@ class BaseStream:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stack = ExitStack()
+        self._num_checked = 0
 
     def write(self, frame: FrameRows) -> None:
         raise NotImplementedError
@@ -71,9 +72,10 @@ class BaseStream:
         return self._stack.__exit__(kind, error, trace)
 
     def check_space(self, to_finish: int = 0, *, keeps_frames: bool) -> None:
-        """Raise while the files can still be finished; see `masklet.output.check_space`.
+        """Raise while the files can still be finished; called before each frame. See `masklet.output.check_space`.
 
         Raises:
             OutputError: the disk is nearly full.
         """
-        check_space(self.path, to_finish, keeps_frames=keeps_frames)
+        check_space(self.path, to_finish, keeps_frames=keeps_frames and self._num_checked > 0)
+        self._num_checked += 1

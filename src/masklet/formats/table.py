@@ -63,8 +63,8 @@ class CsvStream(BaseStream):
     def write(self, frame: FrameRows) -> None:
         cells = [cells for row in frame.rows if (cells := self._cells(frame, row)) is not None]
         with naming_errors(self.path):
-            file = self._file or self._open()
             self.check_space(keeps_frames=self._job.is_live)
+            file = self._file or self._open()
             csv.writer(file).writerows(cells)
 
     def _open(self) -> IO[str]:

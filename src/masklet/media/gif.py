@@ -89,8 +89,9 @@ class GifWriter:
             raise OutputError(f"cannot write {self.path}: {getattr(error, 'strerror', None) or error}") from error
 
     def _open(self, picture: ByteArray) -> None:
-        self._spool = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         self._temporary = self._stack.enter_context(atomic_path(self.path))
+        # Next to the file: the system's folder for temporary files may be small.
+        self._spool = self._stack.enter_context(tempfile.TemporaryFile(dir=self.path.parent))  # noqa: SIM115
         self._stack.callback(self._finish)
         height, width = picture.shape[:2]
         self._shape = (height, width, 4)

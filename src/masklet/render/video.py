@@ -158,7 +158,7 @@ def render_video(
             picture = renderer.render(
                 frame.rgb, masks, time_s=frame.time_s - first_s, trails=trails.at(frame.index, masks)
             )
-            keeps_frames = kind.id not in ("png", "jpeg", "gif")
+            keeps_frames = done > 0 and kind.id not in ("png", "jpeg", "gif")
             check_space(path, picture.nbytes + writer.to_finish(), keeps_frames=keeps_frames)
             writer.write(picture, frame.time_s)
             done += 1

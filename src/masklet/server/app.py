@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,8 @@ from masklet.errors import EngineError, MaskletError
 from masklet.server import schemas
 from masklet.server.budgets import Budgets
 from masklet.server.classes import finish_class_changes
-from masklet.server.errors import ApiError, as_api_error
+from masklet.server.depends import studio_of
+from masklet.server.errors import FAULT, ApiError
 from masklet.server.openapi import about_api, api_router
 from masklet.server.security import Guard, error_response
 from masklet.server.settings import Settings
@@ -73,7 +75,11 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
             "memory; give --model weights of a video model"
         )
     studio = StudioState(settings, model)
-    finish_class_changes(studio)
+    try:
+        finish_class_changes(studio)
+    except BaseException:
+        studio.close()
+        raise
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -131,8 +137,9 @@ def _add_health(app: FastAPI, studio: StudioState) -> None:
 
     @app.get("/readyz", tags=["server"], include_in_schema=False)
     def readyz(response: Response) -> schemas.Health:
-        response.status_code = 200 if studio.is_ready else 503
-        return schemas.Health(status="ok" if studio.is_ready else "stopping")
+        faults = studio.readiness.faults()
+        response.status_code = 503 if faults else 200
+        return schemas.Health(status="not ready" if faults else "ok", faults=faults)
 
     @app.get("/metrics", tags=["server"], include_in_schema=False)
     def metrics(request: Request) -> Response:
@@ -176,10 +183,13 @@ def _file_in(root: Path, path: str) -> Path | None:
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(MaskletError)
-    async def masklet_error(request: Request, error: MaskletError) -> JSONResponse:
-        answer = as_api_error(error)
+    @app.exception_handler(OSError)
+    @app.exception_handler(sqlite3.Error)
+    async def explained_error(request: Request, error: Exception) -> JSONResponse:
+        answer = studio_of(request).explain(error)
         if answer.status >= 500:
-            logger.error("%s %s: %s", request.method, request.url.path, error)
+            is_fault = not isinstance(error, MaskletError) and answer.status == 500
+            logger.error("%s %s: %s", request.method, request.url.path, error, exc_info=error if is_fault else None)
         return error_response(answer)
 
     @app.exception_handler(RequestValidationError)
@@ -201,4 +211,4 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def internal_error(request: Request, error: Exception) -> JSONResponse:
-        return error_response(ApiError(500, "fault", "internal error of the server: see its log"))
+        return error_response(ApiError(500, "fault", FAULT))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -162,9 +163,7 @@ def _finish(studio: StudioState, project_id: str) -> None:
     if not changes:
         return
     for medium in media:
-        if not studio.folder(medium.id).is_dir():
-            continue  # deleted in the meantime
-        with studio.workspace(medium) as workspace:
+        with suppress(NotFoundError), studio.workspace(medium) as workspace:  # deleted in the meantime
             changed = [workspace.rename_class(change.old_name, change.new_name) for change in changes]
             if any(changed):
                 studio.note_change(medium, workspace)

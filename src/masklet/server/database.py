@@ -5,17 +5,29 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint, create_engine, event, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    String,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    delete,
+    event,
+    select,
+    update,
+)
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 from sqlalchemy.types import DateTime, TypeDecorator
 
 from masklet.errors import ConfigError, OutputError
+from masklet.server.errors import ConflictError, database_error, first_line
 from masklet.server.migrations import upgrade
 
 ID_LENGTH = 16
@@ -243,12 +255,32 @@ class JobRow(Base):
     ended_at: Mapped[datetime | None]
 
 
+class RemovalRow(Base):
+    """A folder of the data folder that is to be removed, see `data_folder`."""
+
+    __tablename__ = "removals"
+
+    path: Mapped[str] = mapped_column(String(60), primary_key=True)
+
+
+class AnswerRow(Base):
+    """The answer to an idempotent request, written in the transaction of its change."""
+
+    __tablename__ = "answers"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    answer: Mapped[str] = mapped_column(Text)
+    """A job's id for requests that start one, otherwise JSON."""
+    created_at: Mapped[datetime] = mapped_column(default=now, index=True)
+
+
 class Database:
     """Opens a database, creates missing tables, and brings those of earlier versions up to date.
 
     Raises:
         ConfigError: the address is not valid, or its driver is not installed.
-        OutputError: it cannot be opened.
+        OutputError: it cannot be opened. `session` may raise it, too, if the database is away, locked or full.
     """
 
     def __init__(self, url: str) -> None:
@@ -262,7 +294,7 @@ class Database:
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise ConfigError(
                 f"database must be an SQLAlchemy address whose driver is installed, "
-                f"such as postgresql+psycopg://user@host/name; got {url!r}: {error}"
+                f"such as postgresql+psycopg://user@host/name; got {_without_password(url)!r}: {first_line(error)}"
             ) from error
         if is_sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
@@ -270,24 +302,60 @@ class Database:
             Base.metadata.create_all(self._engine)
             upgrade(self._engine)
         except SQLAlchemyError as error:
-            raise OutputError(f"cannot open the database {url}: {error}") from error
+            raise OutputError(f"cannot open the database {_without_password(url)}: {first_line(error)}") from error
         self._session = sessionmaker(self._engine, expire_on_commit=False)
         self._add_missing_summaries()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Open a transaction: committed at the end of the block, rolled back on an error."""
-        with self._session() as session, session.begin():
-            yield session
+        """Open a transaction: committed at the end of the block, rolled back on an error.
+
+        Raises:
+            OutputError: the database is away, locked, read-only or full.
+            NotFoundError: a row that must exist has been deleted.
+            ConflictError: another request has made the same change, or removed what this one needs.
+        """
+        try:
+            with self._session() as session, session.begin():
+                yield session
+        except SQLAlchemyError as error:
+            translated = database_error(error)
+            if translated is error:
+                raise
+            raise translated from error
+
+    def check_writable(self) -> None:
+        """Change a row and take the change back.
+
+        Raises:
+            OutputError: the database is away, locked or read-only.
+        """
+        with self.session() as session:
+            session.execute(update(SecretRow).values(value=SecretRow.value))
+            session.rollback()
 
     def user_named(self, name: str) -> UserRow:
         """Return the user of this name, created if missing."""
+        for _ in range(2):
+            with suppress(ConflictError), self.session() as session:  # two requests may create it at once
+                user = session.scalar(select(UserRow).where(UserRow.name == name))
+                if user is None:
+                    user = UserRow(name=name)
+                    session.add(user)
+                return user
+        raise ConflictError(f"the user {name} was created and deleted at the same time: try again")
+
+    def answer(self, user_id: str, key: str | None) -> str | None:
+        """Return the stored answer to the request with this key; None for a new one, or without a key."""
+        if key is None:
+            return None
         with self.session() as session:
-            user = session.scalar(select(UserRow).where(UserRow.name == name))
-            if user is None:
-                user = UserRow(name=name)
-                session.add(user)
-            return user
+            row = session.get(AnswerRow, (user_id, key))
+            return None if row is None else row.answer
+
+    def forget_answers(self, before: datetime) -> None:
+        with self.session() as session:
+            session.execute(delete(AnswerRow).where(AnswerRow.created_at < before))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -302,11 +370,10 @@ class Database:
                 session.add(summary)
 
 
+def _without_password(url: str) -> str:
+    return re.sub(r"(?<=:)[^:@/]*(?=@)", "***", url, count=1)
+
+
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     for command in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
         connection.execute(f"PRAGMA {command}")
-
-
-def media_folder(data: Path, media_id: str) -> Path:
-    """Return the folder of a medium's files."""
-    return data / "media" / media_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import threading
 import time
@@ -20,6 +21,8 @@ from masklet.media.source import FrameSource, VideoInfo
 from masklet.media.video_file import VideoFileSource
 from masklet.output import atomic_path
 from masklet.records import ByteArray, Frame
+
+logger = logging.getLogger("masklet.server")
 
 WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
 """Widths in which frames are served, besides full size; few, for a high hit rate of the cache."""
@@ -229,34 +232,43 @@ class PictureCache:
     Args:
         folder: of the pictures.
         max_bytes: limit for all pictures together.
+        is_gone: returns True for the id of a medium that has been deleted; its pictures are not kept.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int, is_gone: Callable[[str], bool]) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
         self._made = 0
         self._sweeping = threading.Lock()
+        self._is_gone = is_gone
+        self._is_failing = False
 
-    def path(self, media_id: str, name: str) -> Path:
-        return self.folder / media_id / name
-
-    def find(self, media_id: str, name: str) -> Path | None:
-        """Return the path of a cached picture, which then counts as used; None if it is not cached."""
-        path = self.path(media_id, name)
+    def find(self, media_id: str, name: str) -> bytes | None:
+        """Return a cached picture, which then counts as used; None if it is not cached, or cannot be read."""
+        path = self.folder / media_id / name
         try:
+            data = path.read_bytes()
             os.utime(path)
         except OSError:
             return None
-        return path
+        return data
 
-    def keep(self, media_id: str, name: str, data: bytes) -> Path:
-        path = self.path(media_id, name)
-        with atomic_path(path) as temporary:
-            Path(temporary).write_bytes(data)
+    def keep(self, media_id: str, name: str, data: bytes) -> None:
+        """Add a picture. If it cannot be written, as on a full disk, it is made again when needed."""
+        if self._is_gone(media_id):
+            return
+        try:
+            with atomic_path(self.folder / media_id / name) as temporary:
+                temporary.write_bytes(data)
+        except OSError as error:
+            if not self._is_failing:
+                logger.warning("pictures of frames are not cached: %s", error)
+            self._is_failing = True
+            return
+        self._is_failing = False
         self._made += 1
         if self._made % SWEEP_EVERY == 0:
             self.sweep()
-        return path
 
     def sweep(self) -> None:
         """Remove the least recently used pictures, until the rest takes nine tenths of `max_bytes`."""

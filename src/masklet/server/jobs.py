@@ -7,19 +7,18 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from masklet.errors import Cancelled, MaskletError
 from masklet.server import schemas
-from masklet.server.database import Database, JobRow, new_id, now
-from masklet.server.errors import ApiError
+from masklet.server.database import AnswerRow, Database, JobRow, new_id, now
+from masklet.server.errors import ApiError, ConflictError, NotFoundError
 from masklet.server.settings import API_BASE, Limits
 from masklet.server.shared_model import in_background
 
@@ -31,6 +30,8 @@ State = schemas.JobState
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 WORKERS = 2
 """Number of threads. Jobs share one model, so more are not faster; with two, an export need not wait for tracking."""
+END_SECONDS = 60.0
+"""Time within which a job must end when what it works on is deleted."""
 MAX_ENDED = 200
 """Ended jobs that are kept in memory; the database has all."""
 WAITING_EVENTS = 256
@@ -197,14 +198,24 @@ class Jobs:
     Args:
         database: stores the state of each job.
         limits: numbers of jobs that are allowed.
+        explain: returns the error for users of what a job has raised.
+
+    Raises:
+        OutputError: the database cannot be used.
     """
 
-    def __init__(self, database: Database, limits: Limits) -> None:
+    def __init__(self, database: Database, limits: Limits, explain: Callable[[Exception], ApiError]) -> None:
         self._database = database
         self._limits = limits
+        self._explain = explain
+        self.gone: set[str] = set()
+        """Ids of media and projects that are deleted, or are being deleted: they get no new jobs."""
+        self._unstored: dict[str, Job] = {}
+        """Jobs whose state could not be stored."""
         self._jobs: dict[str, Job] = {}
         self._queue: deque[Job] = deque()
         self._condition = threading.Condition()
+        self._ended = threading.Condition()
         self._is_closing = False
         self.num_ended: dict[tuple[str, str], int] = {}
         """Number of ended jobs by kind and state."""
@@ -220,13 +231,26 @@ class Jobs:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job) -> Job:
+    def submit(self, job: Job, key: str | None = None) -> Job | JobRow:
         """Queue a job.
+
+        Args:
+            job: what to do.
+            key: names the request; if it has been answered before, nothing is queued.
+
+        Returns:
+            The job, or the earlier one of the same key.
 
         Raises:
             ApiError: the user or the server has too many jobs, or the medium is being tracked already.
+            NotFoundError: the medium or the project has been deleted.
         """
         with self._condition:
+            earlier = self.answered(job.user_id, key)
+            if earlier is not None:
+                return earlier
+            if self.gone & {job.media_id, job.project_id}:
+                raise NotFoundError("it has been deleted meanwhile")
             self._check(job.kind, job.user_id, job.media_id)
             with self._database.session() as session:
                 session.add(
@@ -240,12 +264,28 @@ class Jobs:
                         created_at=job.created_at,
                     )
                 )
+                if key is not None:
+                    session.add(AnswerRow(user_id=job.user_id, key=key, answer=job.id))
             self._jobs[job.id] = job
-            ended = [key for key, other in self._jobs.items() if other.has_ended]
-            for key in ended[: max(0, len(ended) - MAX_ENDED)]:
-                del self._jobs[key]
+            ended = [other.id for other in self._jobs.values() if other.has_ended]
+            for job_id in ended[: max(0, len(ended) - MAX_ENDED)]:
+                del self._jobs[job_id]
             self._queue.append(job)
             self._condition.notify()
+        return job
+
+    def answered(self, user_id: str, key: str | None) -> Job | JobRow | None:
+        """Return the job that an earlier request with this key started; None for a new key, or without one.
+
+        Raises:
+            NotFoundError: it has been deleted.
+        """
+        job_id = self._database.answer(user_id, key)
+        if job_id is None:
+            return None
+        job = self.find(job_id) or self.record(job_id)
+        if job is None:
+            raise NotFoundError("the job of this request has been deleted")
         return job
 
     def check(self, kind: Kind, user_id: str, media_id: str | None) -> None:
@@ -260,7 +300,7 @@ class Jobs:
     def _check(self, kind: Kind, user_id: str, media_id: str | None) -> None:
         if self._is_closing:
             raise ApiError(503, "stopping", "the server is stopping", retry_after_s=30)
-        active = [other for other in self._jobs.values() if not other.has_ended]
+        active = self.active()
         if kind in ("track", "everything") and any(
             other.media_id == media_id and other.kind in ("track", "everything") for other in active
         ):
@@ -271,6 +311,10 @@ class Jobs:
             )
         if len(self._queue) >= self._limits.queued_jobs:
             raise ApiError(503, "queue_full", "the server is busy: try again later", retry_after_s=30)
+
+    def active(self) -> list[Job]:
+        """Return the jobs that wait or run."""
+        return [job for job in list(self._jobs.values()) if not job.has_ended]
 
     def find(self, job_id: str) -> Job | None:
         """Return a job that is in memory; None if it is not."""
@@ -308,9 +352,39 @@ class Jobs:
         if waiting:
             self._end(job, "cancelled", None)
 
-    def is_busy(self, media_id: str) -> bool:
-        """Return True if a job works on this medium."""
-        return any(job.media_id == media_id and not job.has_ended for job in list(self._jobs.values()))
+    def cancel_all(self, concerns: Callable[[Job], bool]) -> list[Job]:
+        """Cancel the jobs that `concerns` selects, and return them; running ones finish their current frame."""
+        concerned = [job for job in self.active() if concerns(job)]
+        for job in concerned:
+            self.cancel(job)
+        return concerned
+
+    @contextmanager
+    def ending(self, deleted: Collection[str], concerns: Callable[[Job], bool]) -> Iterator[None]:
+        """End jobs and forget them, before what they work on is deleted in the block.
+
+        Args:
+            deleted: ids of media and projects that get no new jobs, unless the block fails.
+            concerns: selects the jobs.
+
+        Raises:
+            ConflictError: a job does not end.
+        """
+        with self._condition:
+            self.gone.update(deleted)
+        try:
+            concerned = self.cancel_all(concerns)
+            with self._ended:
+                if not self._ended.wait_for(lambda: all(job.has_ended for job in concerned), END_SECONDS):
+                    raise ConflictError("one of its jobs does not end: try again later")
+            yield
+        except BaseException:
+            with self._condition:
+                self.gone.difference_update(deleted)
+            raise
+        with self._condition:
+            for job in [job for job in self._jobs.values() if concerns(job)]:
+                del self._jobs[job.id]
 
     @property
     def num_queued(self) -> int:
@@ -344,43 +418,65 @@ class Jobs:
                     return
                 job = self._queue.popleft()
                 job.state = "running"
-            self._record(job)
-            job.tell("progress", job.document())
             try:
-                with in_background():
-                    job.work(job)
-            except Cancelled:
-                self._end(job, "failed" if job.message == STOPPED else "cancelled", job.message)
-            except MaskletError as error:
-                self._end(job, "failed", str(error))
-            except Exception:
+                self._run(job)
+            except Exception:  # the thread must not end with the job
                 logger.exception("job %s (%s) failed", job.id, job.kind)
-                self._end(job, "failed", "internal error of the server: see its log")
-            else:
-                self._end(job, "done", job.message)
+
+    def _run(self, job: Job) -> None:
+        self._record(job)
+        job.tell("progress", job.document())
+        try:
+            with in_background():
+                job.work(job)
+        except Cancelled:
+            self._end(job, "failed" if job.message == STOPPED else "cancelled", job.message)
+        except Exception as error:
+            answer = self._explain(error)
+            if answer.status == 500:
+                logger.exception("job %s (%s) failed", job.id, job.kind)
+            elif answer.status > 500:
+                logger.error("job %s (%s): %s", job.id, job.kind, error)
+            self._end(job, "failed", str(answer))
+        else:
+            self._end(job, "done", job.message)
 
     def _end(self, job: Job, state: State, message: str | None) -> None:
-        job.state, job.message = state, message
+        with self._ended:
+            job.state, job.message = state, message
+            self._ended.notify_all()
         self.num_ended[job.kind, state] = self.num_ended.get((job.kind, state), 0) + 1
         self._record(job)
         job.tell(state, job.document())
 
     def _record(self, job: Job) -> None:
-        """Write a job's state to the database. If that fails, as on a full disk, listeners are still told, and the
-        queue continues."""
-        statement = update(JobRow).where(JobRow.id == job.id)
+        """Write a job's state to the database. If that fails, as on a full disk, listeners are still told, the queue
+        continues, and `store_states` tries again."""
         try:
             with self._database.session() as session:
                 session.execute(
-                    statement.values(
+                    update(JobRow)
+                    .where(JobRow.id == job.id)
+                    .values(
                         state=job.state,
                         done=job.done,
                         total=job.total,
-                        message=job.message,
+                        message=None if job.message is None else job.message[:2000],
                         result_name=job.result_name,
                         result_bytes=job.result_bytes,
                         ended_at=now() if job.has_ended else None,
                     )
                 )
-        except SQLAlchemyError:
-            logger.exception("job %s (%s) is %s, but its state could not be stored", job.id, job.kind, job.state)
+        except MaskletError as error:
+            logger.warning("job %s (%s) is %s, which is not stored yet: %s", job.id, job.kind, job.state, error)
+            self._unstored[job.id] = job
+
+    def store_states(self) -> None:
+        """Write the states that could not be written before."""
+        for job in [self._unstored.pop(key) for key in list(self._unstored)]:
+            self._record(job)
+
+    @property
+    def is_alive(self) -> bool:
+        """True if all threads work."""
+        return all(thread.is_alive() for thread in self._threads)

@@ -15,6 +15,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Select, case, delete, func, select
 from sqlalchemy.orm import Session, contains_eager
 
+from masklet.errors import OutputError
 from masklet.server import schemas
 from masklet.server.annotation.work_counts import WorkCounts
 from masklet.server.database import ClassCountRow, MediumRow, ProjectRow, SummaryRow
@@ -79,13 +80,20 @@ def state_of(num_frames: int, counts: WorkCounts) -> schemas.MediumState:
 
 
 def refresh_summaries(studio: StudioState, project_ids: Iterable[str]) -> None:
-    """Count the annotations of media that have changed since they were counted."""
+    """Count the annotations of media that have changed since they were counted; on a full disk, lists stay."""
+    try:
+        _refresh(studio, list(project_ids))
+    except OutputError as error:
+        logger.warning("the lists do not show the last changes: %s", error)
+
+
+def _refresh(studio: StudioState, project_ids: list[str]) -> None:
     with studio.summary_lock, studio.database.session() as session:
         is_changed = MediumRow.revision != SummaryRow.revision
-        among = MediumRow.project_id.in_(list(project_ids))
+        among = MediumRow.project_id.in_(project_ids)
         for medium in session.scalars(_media().where(among, is_changed)).all():
             try:
-                counts = WorkCounts.of_file(studio.folder(medium.id) / "annotations.db")
+                counts = WorkCounts.of_file(studio.data.medium(medium.id) / "annotations.db")
             except sqlite3.Error:  # the list then shows the earlier counts
                 logger.exception("could not count the annotations of medium %s", medium.id)
                 continue

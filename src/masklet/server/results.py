@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -13,11 +12,13 @@ from typing import Any
 from masklet.errors import Cancelled
 from masklet.formats import export_masks, find_format
 from masklet.media.base import Frames
+from masklet.output import make_folder
 from masklet.render import CONTAINERS, Composition, render_video
 from masklet.server.annotation.store import AnnotationStore
 from masklet.server.database import MediumRow
 from masklet.server.exported_media import LazyRows, LazySource, OpenMedia, shown_span
 from masklet.server.jobs import Job
+from masklet.server.names import file_stem, unique_names
 from masklet.server.studio import StudioState
 from masklet.tracking.mask_rows import MaskRow
 from masklet.tracking.masklets import LabelledMedium, Masklets, ObjectInfo, parse_color
@@ -68,38 +69,23 @@ def labelled(studio: StudioState, medium: MediumRow) -> Iterator[LabelledMedium]
         yield LabelledMedium(file_stem(medium.name), source, masklets, is_image=medium.kind == "image")
 
 
-def file_stem(name: str) -> str:
-    """Return a medium's name without characters that are unsafe in shells, zip files or other file systems."""
-    stem = Path(name.split("/")[-1]).stem
-    return re.sub(r"[^\w .()+-]+", "_", stem).strip(" .")[:80] or "medium"
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Return the names, with a number appended to each that repeats an earlier one."""
-    unique: dict[str, None] = {}
-    numbers: dict[str, int] = {}
-    """The last number that was tried for a name."""
-    for name in names:
-        candidate = name
-        while candidate in unique:
-            numbers[name] = numbers.get(name, 1) + 1
-            candidate = f"{name} {numbers[name]}"
-        unique[candidate] = None
-    return list(unique)
-
-
 @contextmanager
 def result_file(studio: StudioState, job: Job, name: str) -> Iterator[Path]:
     """Yield the path for a job's result; if the job fails, the file is removed."""
-    folder = studio.result_folder(job.id)
-    folder.mkdir(parents=True)
-    out = folder / f"result{''.join(Path(name).suffixes[-1:])}"
+    out = result_path(studio, job.id, name)
+    make_folder(out.parent)
     try:
         yield out
+        job.result_bytes = out.stat().st_size
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(out.parent, ignore_errors=True)
         raise
-    job.result_name, job.result_bytes = name, out.stat().st_size
+    job.result_name = name
+
+
+def result_path(studio: StudioState, job_id: str, name: str) -> Path:
+    """Return the path of a job's result, which users see under `name`."""
+    return studio.data.result(job_id) / f"result{Path(name).suffix}"
 
 
 @dataclass(frozen=True, slots=True)

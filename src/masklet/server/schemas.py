@@ -8,11 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 from typing_extensions import Self
 
 from masklet.prompts import TYPED_FIELDS
 from masklet.server.hot_keys import HOT_KEYS
+from masklet.server.names import clean_name, visible_name
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 Point = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
@@ -24,15 +25,17 @@ FrameRange = Annotated[list[int], Field(min_length=2, max_length=2)]
 MAX_PROMPT_VALUES = 200
 """Points of a prompt."""
 ObjectIds = Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1000)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(visible_name)]
 ClassName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(visible_name),
     Field(description="Without spaces around."),
 ]
 ClassText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=200),
+    AfterValidator(clean_name),
     Field(description="A class that the project lacks is added to its list; an empty text means no class."),
 ]
 HotKey = Annotated[str, Field(pattern=f"^[{HOT_KEYS}]$", description="A digit or a letter.", examples=["1"])]
@@ -643,4 +646,6 @@ class AssetList(Schema):
 
 
 class Health(Schema):
-    status: Literal["ok", "stopping"]
+    status: Literal["ok", "not ready"]
+    faults: list[str] = []
+    """What keeps the server from working."""

@@ -135,6 +135,12 @@ class Accounts:
             user.token_hash = None
             session.execute(delete(LoginRow).where(LoginRow.user_id == user.id))
 
+    def has_access(self, user_id: str) -> bool:
+        """Return True if a user may use the server: the token has not been revoked."""
+        with self._database.session() as session:
+            user = session.get(UserRow, user_id)
+        return user is not None and (not self._settings.needs_login or user.token_hash is not None)
+
     def user_of(self, connection: HTTPConnection) -> UserRow | None:
         """Return the user who sends a request; None for an unknown one.
 

@@ -86,6 +86,8 @@ class Limits:
     """Memory for decoded frames of all open media together."""
     jpeg_cache_bytes: int = 2 * 2**30
     """Disk space for JPEGs of frames."""
+    spare_bytes: int = 256 * 2**20
+    """Free space of the data folder below which the server says that it is not ready."""
 
     # Live streams.
     live_streams: int = 4

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from masklet.engine.protocol import Engine
+from masklet.errors import MaskletError
 from masklet.prompts import Prompt
 from masklet.records import ByteArray, Conditioned, Decoded, EngineInfo, FloatArray, FrameMemory, ImageFeatures, Recall
 
@@ -84,18 +85,33 @@ class SharedEngine:
         self._features: OrderedDict[bytes, ImageFeatures[Any]] = OrderedDict()
         size = BYTES_AT_1024 * (engine.info.image_size / 1024) ** 2
         self._num_features = max(2, int(FEATURE_BYTES // size))
+        self.is_failing = False
+        """True if the last call failed, other than by what it was asked."""
 
     @property
     def info(self) -> EngineInfo:
         return self.engine.info
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until no other thread uses the engine, and note whether it works."""
+        with self.lock:
+            try:
+                yield
+            except MaskletError:
+                raise
+            except Exception:
+                self.is_failing = True
+                raise
+            self.is_failing = False
+
     def encode_image(self, rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[Any]:
         if is_background():  # jobs use each frame once
-            with self.lock:
+            with self._turn():
                 return self.engine.encode_image(rgb, in_video=in_video)
         shape = f"{rgb.shape[0]}x{rgb.shape[1]}{in_video:d}"[:16].encode()
         key = hashlib.blake2b(np.ascontiguousarray(rgb).data, person=shape).digest()
-        with self.lock:
+        with self._turn():
             features = self._features.get(key)
             if features is None:
                 features = self._features[key] = self.engine.encode_image(rgb, in_video=in_video)
@@ -105,19 +121,19 @@ class SharedEngine:
             return features
 
     def attend(self, features: ImageFeatures[Any], recalls: Sequence[Recall[Any]]) -> Conditioned[Any]:
-        with self.lock:
+        with self._turn():
             return self.engine.attend(features, recalls)
 
     def decode(
         self, conditioned: Conditioned[Any], prompts: Sequence[Prompt | None], *, multimask: bool | None = None
     ) -> list[Decoded[Any]]:
-        with self.lock:
+        with self._turn():
             return self.engine.decode(conditioned, prompts, multimask=multimask)
 
     def encode_memory(
         self, features: ImageFeatures[Any], decoded: Sequence[Decoded[Any]], prompted: Sequence[bool]
     ) -> list[FrameMemory[Any]]:
-        with self.lock:
+        with self._turn():
             return self.engine.encode_memory(features, decoded, prompted)
 
     def to_numpy(self, array: Any) -> FloatArray:

@@ -93,10 +93,10 @@ def test_only_what_is_in_the_trash_is_deleted_for_good(page: Page, project: str,
     assert done(bulk(page, project, "delete", media=photos)) == []
     bulk(page, project, "trash", media=photos[:2])
     assert done(bulk(page, project, "delete", media=photos[:1])) == photos[:1]
-    assert not studio.folder(photos[0]).exists()
-    assert studio.folder(photos[1]).exists()
+    assert not studio.data.medium(photos[0]).exists()
+    assert studio.data.medium(photos[1]).exists()
     page.delete(f"/api/v1/projects/{project}")
-    assert not studio.folder(photos[1]).exists(), "a deleted project takes its trash along"
+    assert not studio.data.medium(photos[1]).exists(), "a deleted project takes its trash along"
 
 
 def test_the_trash_is_emptied_after_some_days(open_studio: Open) -> None:
@@ -108,7 +108,7 @@ def test_the_trash_is_emptied_after_some_days(open_studio: Open) -> None:
     studio._tidy()
     assert listed(page, project, "trash=true") == []
     assert listed(page, project) == ["b.png"]
-    assert not studio.folder(photos[0]).exists()
+    assert not studio.data.medium(photos[0]).exists()
 
 
 def test_media_move_to_another_project_with_their_masks(page: Page, project: str, photos: list[str]) -> None:

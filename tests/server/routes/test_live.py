@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocketDisconnect
 
 from masklet.masks.rle import decode_rle
 from masklet.records import ByteArray, ImageFeatures
+from masklet.server.routes import live
 from masklet.server.settings import Limits
 from tests.fake_engine import FakeEngine
 from tests.server.conftest import LIVE, Open, Page, png
@@ -205,3 +207,24 @@ def test_an_invalid_frame_ends_the_stream_with_a_reason(page: Page) -> None:
         line.send_json({"source": None})
         line.send_bytes(b"no picture")
         assert line.receive_json()["error"]["code"] == "image"
+
+
+def test_the_stream_of_a_revoked_user_ends(open_studio: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "ACCESS_SECONDS", 0.01)
+    page = open_studio(needs_login=True)
+    accounts = page.app.state.studio.accounts  # type: ignore[attr-defined]
+    accounts.set_token("ann", "ann correct horse")
+    with page.websocket_connect(LIVE, headers={"authorization": "Bearer ann correct horse"}) as socket:
+        socket.send_json({"source": None})
+        accounts.revoke("ann")
+        assert socket.receive_json()["error"]["code"] == "wrong_token"
+
+
+def test_a_stream_without_a_database_is_to_try_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise OperationalError("select", {}, Exception("connection refused"))
+
+    monkeypatch.setattr(page.app.state.studio.database, "_session", away)  # type: ignore[attr-defined]
+    with pytest.raises(WebSocketDisconnect) as closed, page.websocket_connect(LIVE):
+        pass
+    assert closed.value.code == live.TRY_AGAIN_LATER

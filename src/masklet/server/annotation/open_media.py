@@ -26,6 +26,7 @@ class Workspaces:
         self._open: OrderedDict[str, Workspace] = OrderedDict()
         self._users: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._is_unused = threading.Condition(self._lock)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -52,6 +53,7 @@ class Workspaces:
                 self._users[key] -= 1
                 if not self._users[key]:
                     del self._users[key]
+                    self._is_unused.notify_all()
 
     def close_idle(self) -> int:
         """Close the workspaces that have been idle too long, and return their number."""
@@ -66,15 +68,15 @@ class Workspaces:
         _close(closing)
         return len(closing)
 
-    def discard(self, key: str) -> None:
-        """Close a workspace whose medium is to be deleted.
+    def discard(self, key: str, timeout_s: float = 30.0) -> None:
+        """Close a workspace whose medium is to be deleted, after the requests that use it.
 
         Raises:
-            ConflictError: it is in use.
+            ConflictError: they do not end.
         """
         with self._lock:
-            if self._users.get(key):
-                raise ConflictError("it is in use: stop its jobs first")
+            if not self._is_unused.wait_for(lambda: not self._users.get(key), timeout_s):
+                raise ConflictError("it is in use: try again later")
             closing = [self._open.pop(key)] if key in self._open else []
         _close(closing)
 

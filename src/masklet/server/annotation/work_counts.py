@@ -63,3 +63,16 @@ class WorkCounts:
             return cls(0, 0, 0, 0, {})
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             return cls.of(lambda command: connection.execute(command).fetchall())
+
+
+def revision_of_file(path: Path) -> int:
+    """Return the revision in a medium's file without opening it for changes; 0 for a file that does not exist.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        row = connection.execute("SELECT revision FROM state").fetchone()
+    return int(row[0]) if row else 0

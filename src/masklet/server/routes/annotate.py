@@ -48,7 +48,7 @@ class _NoContent(BaseModel):
     """The answer of routes that return no body."""
 
 
-def _once(
+def change_once(
     studio: StudioState, medium: MediumRow, key: str | None, kind: type[A], change: Callable[[Workspace], A]
 ) -> A:
     """Change a medium and return the answer; if a request with this key has been answered, only return its answer.
@@ -94,7 +94,7 @@ def create_object(
         row = workspace.create_object(name=body.name, class_name=body.class_name, color=body.color)
         return object_info(row, [])
 
-    return _once(studio, medium, key, schemas.SegmentObject, create)
+    return change_once(studio, medium, key, schemas.SegmentObject, create)
 
 
 @router.patch("/media/{mid}/objects/{oid}")
@@ -109,7 +109,7 @@ def change_object(
         (row,) = workspace.change_objects([oid], **changes)
         return object_info(row, workspace.store.prompted_frames().get(oid, []))
 
-    return _once(studio, medium, key, schemas.SegmentObject, change)
+    return change_once(studio, medium, key, schemas.SegmentObject, change)
 
 
 @router.patch("/media/{mid}/objects")
@@ -124,7 +124,7 @@ def change_objects(
         workspace.change_objects(body.ids, **changes)
         return schemas.ObjectList(objects=objects_info(workspace.store))
 
-    return _once(studio, medium, key, schemas.ObjectList, change)
+    return change_once(studio, medium, key, schemas.ObjectList, change)
 
 
 @router.post("/media/{mid}/objects/delete", status_code=204)
@@ -146,7 +146,7 @@ def _delete(studio: StudioState, medium: MediumRow, key: str | None, object_ids:
         workspace.delete_objects(object_ids)
         return _NoContent()
 
-    _once(studio, medium, key, _NoContent, delete)
+    change_once(studio, medium, key, _NoContent, delete)
     return Response(status_code=204)
 
 
@@ -181,7 +181,7 @@ def set_prompt(
             revision=workspace.store.revision,
         )
 
-    return _once(studio, medium, key, schemas.PromptAnswer, set_)
+    return change_once(studio, medium, key, schemas.PromptAnswer, set_)
 
 
 @router.delete("/media/{mid}/frames/{i}/objects/{oid}/prompt")
@@ -196,7 +196,7 @@ def delete_prompt(
         frame = frame_info(i, rows, medium.fps) if rows else None
         return schemas.FrameAnswer(frame=frame, revision=workspace.store.revision)
 
-    return _once(studio, medium, key, schemas.FrameAnswer, remove)
+    return change_once(studio, medium, key, schemas.FrameAnswer, remove)
 
 
 @router.put("/media/{mid}/frames/{i}/objects/{oid}/mask")
@@ -217,7 +217,7 @@ def set_mask(
         workspace.draw_mask(oid, i, mask)
         return schemas.FrameAnswer(frame=_frame(medium, workspace, i), revision=workspace.store.revision)
 
-    return _once(studio, medium, key, schemas.FrameAnswer, draw)
+    return change_once(studio, medium, key, schemas.FrameAnswer, draw)
 
 
 @router.get("/media/{mid}/frames/{i}/prompts")
@@ -284,7 +284,7 @@ def accept(
         count = workspace.accept(body.start, body.stop, object_ids=body.objects, accepted=body.accepted)
         return schemas.AcceptAnswer(num_masks=count, revision=workspace.store.revision)
 
-    return _once(studio, medium, key, schemas.AcceptAnswer, mark)
+    return change_once(studio, medium, key, schemas.AcceptAnswer, mark)
 
 
 @router.get("/media/{mid}/suggestions")
@@ -333,7 +333,7 @@ def _undo_or_redo(
 
     with studio.workspace(medium) as workspace:
         workspace.check_not_tracking("undo or redo")  # checked before waiting for the current frame
-    return _once(studio, medium, key, schemas.HistoryAnswer, answer)
+    return change_once(studio, medium, key, schemas.HistoryAnswer, answer)
 
 
 def _history(workspace: Workspace) -> dict[str, Any]:

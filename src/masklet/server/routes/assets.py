@@ -11,8 +11,8 @@ from sqlalchemy import select
 from masklet.server import schemas
 from masklet.server.convert import asset_info
 from masklet.server.database import AssetRow
-from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser, Id
-from masklet.server.errors import ApiError
+from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser, Id, IdempotencyKey
+from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.routes.responses import UPLOAD_BODY, UPLOAD_ERRORS
 from masklet.server.uploads.add import add_asset_file
 from masklet.server.uploads.ingest import received
@@ -34,13 +34,13 @@ MEDIA_TYPES = {
 
 @router.post("/projects/{pid}/assets", status_code=201, openapi_extra=UPLOAD_BODY, responses=UPLOAD_ERRORS)
 async def add_asset(
-    project: CurrentProject, request: Request, user: CurrentUser, studio: CurrentStudio
+    project: CurrentProject, request: Request, user: CurrentUser, studio: CurrentStudio, key: IdempotencyKey = None
 ) -> schemas.AssetInfo:
     """Add an image or a video for backgrounds."""
     async with received(request, studio, user) as form:
         if len(form.files) != 1:
             raise ApiError(422, "one_file", f"send one file, in a field called files; got {len(form.files)}", "files")
-        return asset_info(await studio.processes.queued(user.id, add_asset_file, studio, project, form.files[0]))
+        return await studio.processes.queued(user.id, add_asset_file, studio, project, form.files[0], key)
 
 
 @router.get("/projects/{pid}/assets")
@@ -65,8 +65,11 @@ def list_assets(project: CurrentProject, studio: CurrentStudio) -> schemas.Asset
 def get_asset(aid: Id, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
     """Download an asset's file."""
     asset = studio.asset(user, aid)
+    path = studio.asset_path(asset)
+    if not path.is_file():
+        raise NotFoundError("there is no such asset")
     return FileResponse(
-        studio.asset_path(asset),
+        path,
         media_type=MEDIA_TYPES.get(Path(asset.file).suffix, "application/octet-stream"),
         # Browsers may open an uploaded picture, such as an SVG, as a page: its scripts must never run here.
         headers={"content-security-policy": "default-src 'none'; sandbox", "cache-control": "private, max-age=86400"},

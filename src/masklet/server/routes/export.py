@@ -12,10 +12,11 @@ from masklet.render import CONTAINERS, EFFECTS, Edges
 from masklet.server import schemas
 from masklet.server.classes import class_colors
 from masklet.server.database import MediumRow, ProjectRow, SummaryRow
-from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser
+from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser, IdempotencyKey
 from masklet.server.errors import ApiError
 from masklet.server.jobs import Job, job_info
-from masklet.server.results import ExportWork, file_stem
+from masklet.server.names import file_stem
+from masklet.server.results import ExportWork
 from masklet.server.routes.responses import TOO_BUSY
 from masklet.server.studio import StudioState
 
@@ -58,7 +59,11 @@ def list_formats(user: CurrentUser) -> schemas.FormatCatalogue:
 
 @router.post("/media/{mid}/export", status_code=202, responses=TOO_BUSY)
 def export_medium(
-    body: schemas.ExportRequest, medium: CurrentMedium, user: CurrentUser, studio: CurrentStudio
+    body: schemas.ExportRequest,
+    medium: CurrentMedium,
+    user: CurrentUser,
+    studio: CurrentStudio,
+    key: IdempotencyKey = None,
 ) -> schemas.JobInfo:
     """Export the masks of one medium to a file."""
     _check_export(body)
@@ -73,12 +78,16 @@ def export_medium(
         object_ids=body.objects,
         only_accepted=body.only_accepted,
     )
-    return job_info(studio.jobs.submit(Job("export", user.id, medium.project_id, medium.id, work)))
+    return job_info(studio.jobs.submit(Job("export", user.id, medium.project_id, medium.id, work), key))
 
 
 @router.post("/projects/{pid}/export", status_code=202, responses=TOO_BUSY)
 def export_project(
-    body: schemas.ExportRequest, project: CurrentProject, user: CurrentUser, studio: CurrentStudio
+    body: schemas.ExportRequest,
+    project: CurrentProject,
+    user: CurrentUser,
+    studio: CurrentStudio,
+    key: IdempotencyKey = None,
 ) -> schemas.JobInfo:
     """Export the masks of all media of a project to one file."""
     if not _check_export(body).many_media:
@@ -96,7 +105,7 @@ def export_project(
         is_project=True,
         only_accepted=body.only_accepted,
     )
-    return job_info(studio.jobs.submit(Job("export", user.id, project.id, None, work)))
+    return job_info(studio.jobs.submit(Job("export", user.id, project.id, None, work), key))
 
 
 def _exported_media(studio: StudioState, project: ProjectRow, media_ids: list[str] | None) -> list[MediumRow]:

@@ -40,17 +40,16 @@ async def _picture(
     headers = {"cache-control": FOR_EVER, "etag": etag}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
-    path = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
-    if path is None:
+    data = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
+    if data is None:
         async with studio.reader(medium).turn:
             if await request.is_disconnected():  # a client that scrubs abandons many requests
                 return Response(status_code=499)
-            path = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
-            if path is None:
+            data = await anyio.to_thread.run_sync(studio.pictures.find, medium.id, name)
+            if data is None:
                 data = await anyio.to_thread.run_sync(make)
                 await anyio.to_thread.run_sync(studio.pictures.keep, medium.id, name, data)
-                return Response(data, media_type="image/jpeg", headers=headers)
-    return FileResponse(path, media_type="image/jpeg", headers=headers)
+    return Response(data, media_type="image/jpeg", headers=headers)
 
 
 @router.get("/media/{mid}/frames/{i}.jpg", response_class=Response, responses=JPEG)

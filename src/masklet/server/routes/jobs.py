@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Annotated
 
+import anyio
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, StreamingResponse
 
+from masklet.errors import OutputError
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticCounts, segment_everything
 from masklet.server import schemas
 from masklet.server.annotation.new_objects import GivenMask, NewObject
 from masklet.server.convert import frame_info
 from masklet.server.database import JobRow, MediumRow, UserRow
-from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, Id, check_frame
+from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, Id, IdempotencyKey, check_frame
 from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.jobs import ENDED, Job, job_info
+from masklet.server.results import result_path
 from masklet.server.routes.responses import TOO_BUSY
 from masklet.server.studio import StudioState
 
@@ -29,7 +33,11 @@ HEARTBEAT_S = 15.0
 
 @router.post("/media/{mid}/track", status_code=202, responses=TOO_BUSY)
 def track(
-    body: schemas.TrackRequest, medium: CurrentMedium, user: CurrentUser, studio: CurrentStudio
+    body: schemas.TrackRequest,
+    medium: CurrentMedium,
+    user: CurrentUser,
+    studio: CurrentStudio,
+    key: IdempotencyKey = None,
 ) -> schemas.JobInfo:
     """Track objects through the video. Masks are kept frame by frame; a cancelled job loses none of them."""
     stop = medium.num_frames if body.stop is None else body.stop
@@ -37,11 +45,14 @@ def track(
         raise ApiError(
             422, "range", f"start must be below stop and {medium.num_frames}, got {body.start} and {body.stop}", "start"
         )
+    earlier = studio.jobs.answered(user.id, key)
+    if earlier is not None:
+        return job_info(earlier)
     studio.jobs.check("track", user.id, medium.id)
     with studio.workspace(medium) as workspace, workspace.lock:
         workspace.trackable_ids(body.objects)  # fail now rather than in the job
     job = Job("track", user.id, medium.project_id, medium.id, partial(_track, studio, medium, body))
-    return job_info(studio.jobs.submit(job))
+    return job_info(studio.jobs.submit(job, key))
 
 
 def _track(studio: StudioState, medium: MediumRow, body: schemas.TrackRequest, job: Job) -> None:
@@ -77,12 +88,16 @@ def _track(studio: StudioState, medium: MediumRow, body: schemas.TrackRequest, j
 
 @router.post("/media/{mid}/everything", status_code=202, responses=TOO_BUSY)
 def everything(
-    body: schemas.EverythingRequest, medium: CurrentMedium, user: CurrentUser, studio: CurrentStudio
+    body: schemas.EverythingRequest,
+    medium: CurrentMedium,
+    user: CurrentUser,
+    studio: CurrentStudio,
+    key: IdempotencyKey = None,
 ) -> schemas.JobInfo:
     """Segment everything in a frame without prompts; each mask becomes an object."""
     check_frame(medium, body.frame_index)
     job = Job("everything", user.id, medium.project_id, medium.id, partial(_everything, studio, medium, body))
-    return job_info(studio.jobs.submit(job))
+    return job_info(studio.jobs.submit(job, key))
 
 
 def _everything(studio: StudioState, medium: MediumRow, body: schemas.EverythingRequest, job: Job) -> None:
@@ -138,11 +153,11 @@ async def events(jid: Id, user: CurrentUser, studio: CurrentStudio) -> Streaming
     or `cancelled` (a job). A client that reconnects gets the current state first."""
     job = _job(studio, user, jid)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    stream = _stream(studio, job) if isinstance(job, Job) else _ended(job)
+    stream = _stream(studio, user, job) if isinstance(job, Job) else _ended(job)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _stream(studio: StudioState, job: Job) -> AsyncIterator[str]:
+async def _stream(studio: StudioState, user: UserRow, job: Job) -> AsyncIterator[str]:
     listener = job.listen()
     waited = 0.0
     try:
@@ -152,6 +167,9 @@ async def _stream(studio: StudioState, job: Job) -> AsyncIterator[str]:
                 waited += 1.0
                 if waited >= HEARTBEAT_S:
                     waited = 0.0
+                    with suppress(OutputError):  # a database that is away for a moment ends no stream
+                        if not await anyio.to_thread.run_sync(studio.accounts.has_access, user.id):
+                            return
                     yield ": still here\n\n"
                 continue
             waited = 0.0
@@ -180,10 +198,10 @@ def result(jid: Id, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
     job = _job(studio, user, jid)
     if job.state != "done":
         raise ApiError(409, "not_done", f"the job is {job.state}: it has no result")
-    files = [path for path in studio.result_folder(jid).glob("*") if path.is_file()]
-    if not files or job.result_name is None:
+    path = None if job.result_name is None else result_path(studio, jid, job.result_name)
+    if path is None or not path.is_file():
         raise NotFoundError("the job has no file, or it has been removed meanwhile: run it again")
-    return FileResponse(files[0], filename=job.result_name, headers={"cache-control": "private, no-store"})
+    return FileResponse(path, filename=job.result_name, headers={"cache-control": "private, no-store"})
 
 
 def _job(studio: StudioState, user: UserRow, job_id: str) -> Job | JobRow:

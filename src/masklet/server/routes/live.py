@@ -15,7 +15,7 @@ import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import Field, ValidationError
 
-from masklet.errors import MaskletError, PromptError
+from masklet.errors import MaskletError, OutputError, PromptError
 from masklet.media.base import made_smaller
 from masklet.media.images import read_image
 from masklet.media.source import FrameSource, open_source
@@ -23,8 +23,9 @@ from masklet.prompts import Prompt
 from masklet.records import ByteArray, Frame, FrameMasks
 from masklet.server import schemas
 from masklet.server.convert import mask_info
+from masklet.server.database import UserRow
 from masklet.server.depends import studio_of
-from masklet.server.errors import ApiError, as_api_error
+from masklet.server.errors import ApiError
 from masklet.server.frames import to_jpeg
 from masklet.server.settings import Limits
 from masklet.server.shared_model import in_background
@@ -35,6 +36,9 @@ from masklet.tracking.tracker import Tracker
 router = APIRouter(tags=["live"])
 
 MAX_OBJECTS = 32
+
+ACCESS_SECONDS = 10.0
+"""Time after which it is checked again that the user's token has not been revoked."""
 
 CLOSE_SECONDS = 5.0
 """Time for the reason to reach a client before its connection is closed."""
@@ -133,32 +137,51 @@ async def live(socket: WebSocket) -> None:
         user = await anyio.to_thread.run_sync(studio.accounts.user_of, socket)
     except ApiError:
         user = None
+    except MaskletError as error:  # the database is away
+        await socket.close(TRY_AGAIN_LATER, str(studio.explain(error)))
+        return
     if user is None:
         await socket.close(POLICY_VIOLATION, "log in first")
         return
     try:
         with studio.live_slots.slot(user.id):
             await socket.accept()
-            await _serve_until_an_error(socket, studio)
+            await _serve_until_an_error(socket, studio, user)
     except ApiError as error:
         await socket.close(TRY_AGAIN_LATER, str(error))
 
 
-async def _serve_until_an_error(socket: WebSocket, studio: StudioState) -> None:
+async def _serve_until_an_error(socket: WebSocket, studio: StudioState, user: UserRow) -> None:
     try:
-        await _serve_stream(socket, studio)
+        with anyio.CancelScope() as scope:
+            watching = asyncio.create_task(_watch_access(studio, user, scope))
+            try:
+                await _serve_stream(socket, studio)
+            finally:
+                watching.cancel()
+        if scope.cancelled_caught:
+            raise ApiError(401, "wrong_token", "your token has been revoked")
     except WebSocketDisconnect:
         pass
-    except (MaskletError, ValidationError) as error:
-        await _close_with_error(socket, error)
+    except (MaskletError, ValidationError, OSError) as error:
+        await _close_with_error(socket, studio, error)
 
 
-async def _close_with_error(socket: WebSocket, error: MaskletError | ValidationError) -> None:
-    if isinstance(error, MaskletError):
-        answer = as_api_error(error)
-    else:
+async def _watch_access(studio: StudioState, user: UserRow, scope: anyio.CancelScope) -> None:
+    """Cancel the scope when the user's token is revoked."""
+    while not scope.cancel_called:
+        await asyncio.sleep(ACCESS_SECONDS)
+        with suppress(OutputError):  # a database that is away for a moment ends no stream
+            if not await anyio.to_thread.run_sync(studio.accounts.has_access, user.id):
+                scope.cancel()
+
+
+async def _close_with_error(socket: WebSocket, studio: StudioState, error: Exception) -> None:
+    if isinstance(error, ValidationError):
         first = error.errors()[0]
         answer = ApiError(422, "invalid", f"{'.'.join(map(str, first['loc'])) or 'the message'}: {first['msg']}")
+    else:
+        answer = studio.explain(error)
     with suppress(RuntimeError, WebSocketDisconnect), anyio.move_on_after(CLOSE_SECONDS):
         body = schemas.ErrorBody(code=answer.code, message=str(answer), field=answer.field)
         await socket.send_text(schemas.ErrorAnswer(error=body).model_dump_json())

@@ -10,7 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from masklet.server import schemas
 from masklet.server.convert import medium_info
 from masklet.server.database import MediumRow
-from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser, Id
+from masklet.server.depends import (
+    CurrentMedium,
+    CurrentProject,
+    CurrentStudio,
+    CurrentUser,
+    Id,
+    IdempotencyKey,
+)
 from masklet.server.listing import neighbours
 from masklet.server.routes.responses import UPLOAD_BODY, UPLOAD_ERRORS
 from masklet.server.uploads.add import add_media
@@ -38,15 +45,12 @@ async def upload_media(
         Query(alias="as", description="`sequence` makes one video of many images, in natural order of their names."),
     ] = "auto",
     fps: Annotated[float, Query(gt=0, le=1000, description="Frames per second of a sequence.")] = 24.0,
+    key: IdempotencyKey = None,
 ) -> schemas.UploadReport:
     """Add images and videos. If some files are rejected, the others are added all the same."""
     async with received(request, studio, user) as form:
-        work = partial(add_media, studio, project, form.files, as_sequence=as_ == "sequence", fps=fps)
-        added, rejected = await studio.processes.queued(user.id, work)
-        return schemas.UploadReport(
-            media=[medium_info(medium) for medium in added],
-            rejected=[schemas.RejectedFile(name=name, message=reason) for name, reason in rejected],
-        )
+        work = partial(add_media, studio, project, form.files, as_sequence=as_ == "sequence", fps=fps, key=key)
+        return await studio.processes.queued(user.id, work)
 
 
 @router.get("/media/{mid}")
@@ -76,7 +80,6 @@ def change_medium(body: schemas.MediumChange, medium: CurrentMedium, studio: Cur
 
 @router.delete("/media/{mid}", status_code=204)
 def delete_medium(mid: Id, medium: CurrentMedium, studio: CurrentStudio) -> Response:
-    """Delete a medium with its masks."""
-    studio.check_has_no_jobs(medium)
+    """Delete a medium with its masks, its jobs and their results. Running jobs are cancelled."""
     studio.delete_medium(medium)
     return Response(status_code=204)

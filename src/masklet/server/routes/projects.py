@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -11,8 +10,8 @@ from sqlalchemy import select
 from masklet.server import schemas
 from masklet.server.classes import ensure_classes
 from masklet.server.convert import medium_info, project_info
-from masklet.server.database import AssetRow, MediumRow, ProjectRow
-from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser
+from masklet.server.database import AnswerRow, ProjectRow, UserRow
+from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser, IdempotencyKey
 from masklet.server.listing import (
     MediaFilter,
     class_counts,
@@ -40,13 +39,28 @@ def list_projects(user: CurrentUser, studio: CurrentStudio) -> schemas.ProjectLi
 
 
 @router.post("/projects", status_code=201)
-def create_project(body: schemas.ProjectCreate, user: CurrentUser, studio: CurrentStudio) -> schemas.ProjectInfo:
+def create_project(
+    body: schemas.ProjectCreate, user: CurrentUser, studio: CurrentStudio, key: IdempotencyKey = None
+) -> schemas.ProjectInfo:
     """Create an empty project."""
+    kept = studio.database.answer(user.id, key)
+    if kept is not None:
+        return _with_classes(studio, user, kept, body)
     with studio.database.session() as session:
         project = ProjectRow(user_id=user.id, name=body.name)
         session.add(project)
-    ensure_classes(studio, project.id, dict.fromkeys(body.classes))
-    return _info(studio, studio.project(user, project.id))
+        session.flush()
+        if key is not None:
+            session.add(AnswerRow(user_id=user.id, key=key, answer=project.id))
+    return _with_classes(studio, user, project.id, body)
+
+
+def _with_classes(
+    studio: StudioState, user: UserRow, project_id: str, body: schemas.ProjectCreate
+) -> schemas.ProjectInfo:
+    """Add the classes of a new project, which may have been interrupted before, and return it."""
+    ensure_classes(studio, project_id, dict.fromkeys(body.classes))
+    return _info(studio, studio.project(user, project_id))
 
 
 @router.get("/projects/{pid}")
@@ -81,20 +95,8 @@ def list_class_counts(project: CurrentProject, studio: CurrentStudio) -> schemas
 
 @router.delete("/projects/{pid}", status_code=204)
 def delete_project(project: CurrentProject, studio: CurrentStudio) -> Response:
-    """Delete a project with all its media, masks and assets."""
-    with studio.database.session() as session:
-        media = list(session.scalars(select(MediumRow).where(MediumRow.project_id == project.id)))
-        assets = list(session.scalars(select(AssetRow).where(AssetRow.project_id == project.id)))
-    for medium in media:
-        studio.check_has_no_jobs(medium)
-    for medium in media:
-        studio.delete_medium(medium)
-    with studio.database.session() as session:
-        stored = session.get(ProjectRow, project.id)
-        if stored is not None:
-            session.delete(stored)
-    for asset in assets:
-        shutil.rmtree(studio.asset_path(asset).parent, ignore_errors=True)
+    """Delete a project with all its media, masks, assets, jobs and their results. Running jobs are cancelled."""
+    studio.delete_project(project)
     return Response(status_code=204)
 
 

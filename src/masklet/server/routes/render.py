@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from masklet.render import CONTAINERS, Composition, render_preview
 from masklet.server import schemas
 from masklet.server.database import UserRow
-from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, FrameIndex, check_frame
+from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, FrameIndex, IdempotencyKey, check_frame
 from masklet.server.errors import ApiError
 from masklet.server.frames import WIDTHS, to_jpeg, to_png
 from masklet.server.jobs import Job, job_info
@@ -22,7 +22,11 @@ router = APIRouter(tags=["results"])
 
 @router.post("/media/{mid}/render", status_code=202, responses=TOO_BUSY)
 def render(
-    body: schemas.RenderRequest, medium: CurrentMedium, user: CurrentUser, studio: CurrentStudio
+    body: schemas.RenderRequest,
+    medium: CurrentMedium,
+    user: CurrentUser,
+    studio: CurrentStudio,
+    key: IdempotencyKey = None,
 ) -> schemas.JobInfo:
     """Render the medium with effects to a file; sound is kept."""
     composition = Composition.from_dict(body.composition)
@@ -42,7 +46,7 @@ def render(
     if body.container == "jpeg" and stop - start > 1:
         raise ApiError(422, "container", f"jpeg holds one frame, and these are {stop - start}: choose png", "container")
     work = RenderWork(studio, medium, composition, assets, body.container, start, stop)
-    return job_info(studio.jobs.submit(Job("render", user.id, medium.project_id, medium.id, work)))
+    return job_info(studio.jobs.submit(Job("render", user.id, medium.project_id, medium.id, work), key))
 
 
 @router.post(

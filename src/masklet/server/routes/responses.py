@@ -15,13 +15,15 @@ ERRORS: Responses = {
     404: {"model": schemas.ErrorAnswer, "description": "It does not exist, or it belongs to another user."},
     409: {"model": schemas.ErrorAnswer, "description": "It conflicts with the current state."},
     422: {"model": schemas.ErrorAnswer, "description": "A value is out of its range."},
+    503: {"model": schemas.ErrorAnswer, "description": "The database or the data folder is away: try again later."},
+    507: {"model": schemas.ErrorAnswer, "description": "The server has no space left."},
 }
 """Errors of every route."""
 
 TOO_BUSY: Responses = {
     409: {"model": schemas.ErrorAnswer, "description": "The medium is being tracked, or there is nothing to track."},
     429: {"model": schemas.ErrorAnswer, "description": "You have too many jobs."},
-    503: {"model": schemas.ErrorAnswer, "description": "The queue is full."},
+    503: {"model": schemas.ErrorAnswer, "description": "The queue is full, or the storage is away."},
 }
 """Errors of routes that queue a job."""
 

@@ -13,6 +13,7 @@ from masklet.errors import ConfigError, DataError, MaskletError, OutputError
 from masklet.masks.drawing import Color
 from masklet.masks.rle import CocoRle
 from masklet.server.annotation.new_objects import GivenMask, NewObject
+from masklet.server.names import clean_name
 from masklet.server.processes import LimitedProcesses
 from masklet.server.settings import Limits
 from masklet.server.uploads.ingest import Upload
@@ -82,7 +83,10 @@ def read_import(
     answers = processes.run(TASK, document, folder=folder, seconds=limits.import_seconds)
     refusal = next((answer["error"] for answer in answers.documents if "error" in answer), None)
     if refusal is not None:
-        raise ERRORS.get(refusal["kind"], DataError)(str(refusal["message"])[:1000])
+        error = ERRORS.get(refusal["kind"], DataError)(str(refusal["message"])[:1000])
+        if isinstance(error, OutputError):
+            error.errno = refusal["errno"]
+        raise error
     if answers.failure is not None:
         raise DataError(f"the files could not be read: {answers.failure}")
     return _assembled(answers.documents, size_hw, num_frames)
@@ -97,7 +101,7 @@ def _assembled(documents: list[dict[str, Any]], size_hw: tuple[int, int], num_fr
     has_ids = False
     for document in documents:
         skipped += document.get("skipped", [])
-        classes |= document.get("classes", {})
+        classes |= {clean_name(name): color for name, color in document.get("classes", {}).items()}
         has_ids = has_ids or document.get("has_ids", False)
         for about in document.get("objects", []):
             objects[about["id"]] = about
@@ -106,7 +110,9 @@ def _assembled(documents: list[dict[str, Any]], size_hw: tuple[int, int], num_fr
                 raise DataError("the files could not be read: a mask has an impossible frame")
             masks.setdefault(object_id, {})[frame_index] = GivenMask(CocoRle(size=[*size_hw], counts=counts), *scores)
     new = [
-        NewObject(about["name"], masks[object_id], about["class_name"], about["color"], object_id)
+        NewObject(
+            clean_name(about["name"]), masks[object_id], clean_name(about["class_name"]), about["color"], object_id
+        )
         for object_id, about in objects.items()
         if object_id in masks
     ]
@@ -135,7 +141,8 @@ def read_files(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
         yield {"error": {"kind": "data", "message": str(error)}}
         return
     except OSError as error:
-        yield {"error": {"kind": "disk", "message": f"the files could not be unpacked: {error.strerror or error}"}}
+        reason = f"the files could not be unpacked: {error.strerror or error}"
+        yield {"error": {"kind": "disk", "message": reason, "errno": error.errno}}
         return
     yield {
         "skipped": [line[:500] for line in (*imported.notes, *imported.skipped)[:MAX_SKIPPED]],

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
 import time
-import unicodedata
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from masklet.server.database import UserRow
 from masklet.server.errors import ApiError
+from masklet.server.names import shown_name
 from masklet.server.processes import LimitedProcesses
 from masklet.server.settings import Limits
 from masklet.server.studio import StudioState
@@ -59,18 +56,6 @@ class Form:
     values: dict[str, str] = field(default_factory=dict)
 
 
-@contextmanager
-def scratch(data: Path) -> Iterator[Path]:
-    """Yield a folder for an upload, removed after the block."""
-    parent = data / "tmp"
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @asynccontextmanager
 async def received(
     request: Request,
@@ -94,7 +79,7 @@ async def received(
     """
     limits = studio.limits
     studio.processes.check_room(user.id)
-    with scratch(studio.settings.data) as folder:
+    with studio.data.scratch() as folder:
         form = await receive(
             request,
             folder,
@@ -119,6 +104,7 @@ async def receive(request: Request, folder: Path, *, max_bytes: int, max_files: 
 
     Raises:
         ApiError: it is not such a request, or too large; the caller removes the files received so far.
+        OSError: they cannot be written, as on a full disk.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary")
@@ -148,8 +134,6 @@ async def receive(request: Request, folder: Path, *, max_bytes: int, max_files: 
         ) from error
     except ClientDisconnect as error:
         raise ApiError(400, "disconnected", "the upload broke off", "files") from error
-    except OSError as error:
-        raise ApiError(507, "disk", f"the upload could not be kept: {error.strerror or error}", "files") from error
     finally:
         writer.close()
     if not writer.is_complete:
@@ -270,13 +254,6 @@ class _FormWriter:
 
     def _finished(self) -> None:
         self.is_complete = True
-
-
-def shown_name(name: str) -> str:
-    """Return a name that is safe to show: the last parts of a path, at most 200 letters, no control characters."""
-    parts = [part for part in re.split(r"[\\/]+", name) if part not in ("", ".", "..")][-4:]
-    plain = "".join(letter for letter in "/".join(parts) if unicodedata.category(letter)[0] != "C")
-    return plain.strip()[-200:] or "unnamed"
 
 
 def size_text(count: float) -> str:

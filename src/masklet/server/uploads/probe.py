@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def probe_file(path: Path, limits: dict[str, Any], thumbnail: Path | None) -> Pr
     except MaskletError as error:
         raise RejectedUpload(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
     if thumbnail is not None:
-        _write_thumbnail(rgb, thumbnail)
+        with suppress(OSError):  # a full disk: it is made again when it is shown
+            _write_thumbnail(rgb, thumbnail)
     return probed
 
 

@@ -12,7 +12,7 @@ from masklet.server import database
 from masklet.server.security import LOCAL_USER
 from masklet.server.studio import StudioState
 from masklet.server.uploads.add import add_media
-from masklet.server.uploads.ingest import Upload, scratch
+from masklet.server.uploads.ingest import Upload
 from masklet.server.uploads.probe import safe_suffix
 
 NAME = "Sample project"
@@ -32,7 +32,7 @@ def add_sample(studio: StudioState, folder: Path) -> None:
             return
         project = database.ProjectRow(user_id=user.id, name=NAME)
         session.add(project)
-    with scratch(studio.settings.data) as tmp:
+    with studio.data.scratch() as tmp:
         files = []
         for number, path in enumerate(sorted(folder.iterdir())):
             if path.is_file() and safe_suffix(path.name):
