@@ -15,7 +15,7 @@ import pytest
 
 NEW: dict[str, dict[str, Any]] = {
     "upload": {"media": 3},
-    "import": {"objects": ["duck", "duck"]},
+    "import": {"objects": ["duck", "duck (2)"]},
     "export": {"jobs": 3},
     "delete-project": {"media": 0, "projects": 0, "jobs": 0, "objects": []},
 }
