@@ -5,6 +5,7 @@ import "./styles/ui.css";
 import "./styles/screens.css";
 import "./styles/workspace.css";
 import "./styles/dialogs.css";
+import "./styles/classes.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";

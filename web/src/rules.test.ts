@@ -20,7 +20,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "workspace/model": ["api", "decoder", "lib", "media", "state"],
   "workspace/canvas": ["api", "lib", "media", "state", "ui", "workspace/model"],
   "workspace/panels": ["api", "exports", "lib", "media", "shell", "state", "ui", "workspace/model"],
-  workspace: ["api", "shell", "state", "ui", "workspace/canvas", "workspace/model", "workspace/panels"],
+  workspace: ["api", "lib", "shell", "state", "ui", "workspace/canvas", "workspace/model", "workspace/panels"],
   "": ["screens", "shell", "state", "ui", "workspace"],
 };
 

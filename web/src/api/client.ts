@@ -6,6 +6,8 @@ import type {
   Asset,
   BulkAnswer,
   ClassCount,
+  ClassFields,
+  ClassList,
   ErrorAnswer,
   ExportRequest,
   FormatCatalogue,
@@ -15,6 +17,7 @@ import type {
   Graphs,
   History,
   HistoryAnswer,
+  ImportMode,
   ImportReport,
   Job,
   JobState,
@@ -23,6 +26,7 @@ import type {
   Medium,
   MediumList,
   Neighbours,
+  ObjectClass,
   ObjectFields,
   Project,
   PromptAnswer,
@@ -222,8 +226,25 @@ export const createObject = (mid: string, fields: ObjectFields, key: string): Pr
   call("POST", `/media/${mid}/objects`, { json: fields, key });
 export const updateObject = (mid: string, oid: number, fields: ObjectFields): Promise<SegmentObject> =>
   call("PATCH", `/media/${mid}/objects/${oid}`, { json: fields });
-export const deleteObject = (mid: string, oid: number, key: string): Promise<void> =>
-  call("DELETE", `/media/${mid}/objects/${oid}`, { key });
+export const updateObjects = (
+  mid: string,
+  ids: readonly number[],
+  fields: Omit<ObjectFields, "name">,
+  key: string,
+): Promise<unknown> => call("PATCH", `/media/${mid}/objects`, { json: { ids, ...fields }, key });
+export const deleteObjects = (mid: string, ids: readonly number[], key: string): Promise<void> =>
+  call("POST", `/media/${mid}/objects/delete`, { json: { ids }, key });
+
+// Classes of a project.
+
+export const createClass = (pid: string, name: string): Promise<ObjectClass> =>
+  call("POST", `/projects/${pid}/classes`, { json: { name } });
+export const changeClass = async (pid: string, cid: string, fields: ClassFields): Promise<readonly ObjectClass[]> =>
+  (await call<ClassList>("PATCH", `/projects/${pid}/classes/${cid}`, { json: fields })).classes;
+export const mergeClass = async (pid: string, cid: string, into: string): Promise<readonly ObjectClass[]> =>
+  (await call<ClassList>("POST", `/projects/${pid}/classes/${cid}/merge`, { json: { into } })).classes;
+export const deleteClass = (pid: string, cid: string): Promise<void> =>
+  call("DELETE", `/projects/${pid}/classes/${cid}`);
 
 // Prompts and hand edits.
 
@@ -266,10 +287,15 @@ export const getSuggestions = async (mid: string, k: number): Promise<Suggestion
 export const undo = (mid: string, key: string): Promise<HistoryAnswer> => call("POST", `/media/${mid}/undo`, { key });
 export const redo = (mid: string, key: string): Promise<HistoryAnswer> => call("POST", `/media/${mid}/redo`, { key });
 export const getHistory = (mid: string): Promise<History> => call("GET", `/media/${mid}/history`);
-export function importMasks(mid: string, format: string, files: readonly File[]): Promise<ImportReport> {
+export function importMasks(
+  mid: string,
+  format: string,
+  mode: ImportMode,
+  files: readonly File[],
+): Promise<ImportReport> {
   const form = new FormData();
   for (const file of files) form.append("files", file, file.webkitRelativePath || file.name);
-  return call("POST", `/media/${mid}/import`, { query: { format }, form });
+  return call("POST", `/media/${mid}/import`, { query: { format, mode }, form });
 }
 export const findEverything = (mid: string): Promise<Job> => call("POST", `/media/${mid}/everything`, { json: {} });
 

@@ -13,6 +13,9 @@ type Wire<Name extends keyof Schemas> = Frozen<Schemas[Name]>;
 export type ErrorAnswer = Wire<"ErrorAnswer">;
 export type ServerInfo = Wire<"ServerInfo">;
 export type Project = Wire<"ProjectInfo">;
+export type ObjectClass = Wire<"ClassInfo">;
+export type ClassList = Wire<"ClassList">;
+export type ClassFields = Partial<Wire<"ClassChange">>;
 export type Medium = Wire<"MediumInfo">;
 export type MediumState = Medium["progress"]["state"];
 export type MediumList = Wire<"MediumList">;
@@ -104,6 +107,8 @@ export type Format = Wire<"FormatInfo">;
 export type Effect = Wire<"EffectInfo">;
 export type FormatCatalogue = Wire<"FormatCatalogue">;
 export type ExportRequest = Wire<"ExportRequest">;
+/** What an import does with an object whose number the medium has already. */
+export type ImportMode = "add" | "merge" | "replace";
 export type ImportReport = Wire<"ImportReport">;
 export type Asset = Wire<"AssetInfo">;
 

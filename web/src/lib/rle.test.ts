@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { decodeCounts, decodeRle, emptyBitmap, encodeCounts, encodeRle, rleContains } from "./rle";
+import { decodeCounts, decodeRle, emptyBitmap, encodeCounts, encodeRle, rleBox, rleContains } from "./rle";
 
 // From pycocotools: a 5 x 7 mask with rows 1..3 and columns 2..4, without its centre.
 const RING = { size: [5, 7] as const, counts: ";32NO0129" };
@@ -15,6 +15,14 @@ test("decodes what pycocotools wrote", () => {
   expect([...decodeRle(encodeRle(ring())).data]).toEqual([...ring().data]);
   expect(encodeRle(ring()).counts).toBe(RING.counts);
   expect([...decodeRle(RING).data]).toEqual([...ring().data]);
+});
+
+test("the box of a mask has its right and bottom edges outside", () => {
+  expect(rleBox(RING)).toEqual([2, 1, 5, 4]);
+  const tall = emptyBitmap(7, 5); // one run over two columns
+  for (let y = 3; y < 5; y++) tall.data[y * 7 + 2] = 1;
+  for (let y = 0; y < 2; y++) tall.data[y * 7 + 3] = 1;
+  expect(rleBox(encodeRle(tall))).toEqual([2, 0, 4, 5]);
 });
 
 test("counts survive both ways, long and shrinking runs too", () => {

@@ -1,6 +1,6 @@
 /** COCO's compressed run lengths: runs along the columns, as a string of 6-bit characters. */
 
-import type { Rle } from "../api/types";
+import type { Box, Rle } from "../api/types";
 
 /** A mask as bytes, row after row: 1 inside, 0 outside. */
 export interface Bitmap {
@@ -111,4 +111,28 @@ export function rleContains(rle: Rle, x: number, y: number): boolean {
     inside = !inside;
   }
   return false;
+}
+
+const boxes = new WeakMap<Rle, Box>();
+
+/** Return the box around a mask that is not empty: left, top, right, bottom. */
+export function rleBox(rle: Rle): Box {
+  const cached = boxes.get(rle);
+  if (cached) return cached;
+  const [height, width] = rle.size;
+  let [x0, y0, x1, y1] = [width, height, 0, 0];
+  let start = 0;
+  decodeCounts(rle.counts).forEach((count, run) => {
+    const last = start + count - 1;
+    if (run % 2 === 1 && count > 0) {
+      const [left, right] = [Math.floor(start / height), Math.floor(last / height)];
+      // A run that continues in the next column has the bottom of one and the top of the other.
+      const [top, bottom] = left === right ? [start % height, last % height] : [0, height - 1];
+      [x0, y0, x1, y1] = [Math.min(x0, left), Math.min(y0, top), Math.max(x1, right + 1), Math.max(y1, bottom + 1)];
+    }
+    start += count;
+  });
+  const box = [x0, y0, x1, y1] as const;
+  boxes.set(rle, box);
+  return box;
 }

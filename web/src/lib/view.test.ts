@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Point } from "../api/types";
-import { fit, keepVisible, pinch, toScreen, toSource, zoomAt } from "./view";
+import { fit, fitBox, keepVisible, pinch, toScreen, toSource, unionOf, zoomAt } from "./view";
 
 const source = { width: 1920, height: 1080 };
 const canvas = { width: 1000, height: 800 };
@@ -60,4 +60,18 @@ test("the picture cannot be lost", () => {
   const view = keepVisible({ scale: 1, x: 99999, y: -99999 }, source, canvas);
   expect(view.x).toBeLessThan(canvas.width);
   expect(view.y).toBeGreaterThan(-source.height);
+});
+
+test("a box is shown in the middle, as large as it fits", () => {
+  const canvas = { width: 400, height: 300 };
+  const view = fitBox([100, 50, 140, 70], canvas, { side: 0, top: 0, bottom: 0 });
+  expect(toScreen(view, [120, 60]).map(Math.round)).toEqual([200, 150]);
+  expect(view.scale).toBeCloseTo(400 / 56);
+  expect(fitBox([10, 10, 11, 11], canvas, { side: 0, top: 0, bottom: 0 }).scale).toBe(40); // no further than zoom goes
+  expect(
+    unionOf([
+      [0, 5, 2, 6],
+      [1, 1, 9, 2],
+    ]),
+  ).toEqual([0, 1, 9, 6]);
 });

@@ -1,6 +1,6 @@
 /** The picture on the canvas: screen = source * scale + offset, in CSS pixels. */
 
-import type { Point } from "../api/types";
+import type { Box, Point } from "../api/types";
 
 export interface View {
   readonly scale: number;
@@ -35,6 +35,28 @@ export function fit(source: Size, canvas: Size, margins: Margins): View {
     y: margins.top + (height - source.height * scale) / 2,
   };
 }
+
+/** Return the view with a box of the source, and a margin around it, as large as it fits. */
+export function fitBox([x0, y0, x1, y1]: Box, canvas: Size, margins: Margins): View {
+  const margin = 0.2 * Math.max(x1 - x0, y1 - y0, 8);
+  const [left, top] = [x0 - margin, y0 - margin];
+  const fitted = fit({ width: x1 - x0 + 2 * margin, height: y1 - y0 + 2 * margin }, canvas, margins);
+  const scale = Math.min(fitted.scale, MAX_SCALE);
+  const centre = [(x0 + x1) / 2 - left, (y0 + y1) / 2 - top];
+  return {
+    scale,
+    x: fitted.x + centre[0] * (fitted.scale - scale) - left * scale,
+    y: fitted.y + centre[1] * (fitted.scale - scale) - top * scale,
+  };
+}
+
+/** Return the smallest box around boxes. */
+export const unionOf = (boxes: readonly Box[]): Box => [
+  Math.min(...boxes.map((box) => box[0])),
+  Math.min(...boxes.map((box) => box[1])),
+  Math.max(...boxes.map((box) => box[2])),
+  Math.max(...boxes.map((box) => box[3])),
+];
 
 export const toScreen = (view: View, [x, y]: Point): Point => [x * view.scale + view.x, y * view.scale + view.y];
 export const toSource = (view: View, [x, y]: Point): Point => [(x - view.x) / view.scale, (y - view.y) / view.scale];

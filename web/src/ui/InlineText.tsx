@@ -1,11 +1,10 @@
 import { useState } from "react";
 
-/** Text that becomes a field on double click or Enter. */
+/** Text that becomes a field when it is clicked; a click with Ctrl or Shift is for the list around it. */
 export function InlineText(props: {
   value: string;
   label: string;
   placeholder?: string;
-  list?: string;
   disabled?: boolean;
   className?: string;
   editing?: boolean;
@@ -27,7 +26,9 @@ export function InlineText(props: {
         className={`inline-text ${props.className ?? ""} ${props.value ? "" : "inline-text--empty"}`}
         aria-label={`${props.label}: ${props.value || (props.placeholder ?? "")}. Enter edits`}
         disabled={props.disabled}
-        onDoubleClick={() => setEditing(true)}
+        onClick={(event) => {
+          if (!event.ctrlKey && !event.metaKey && !event.shiftKey) setEditing(true);
+        }}
         onKeyDown={(event) => {
           if (event.key !== "Enter" && event.key !== "F2") return;
           event.preventDefault();
@@ -45,7 +46,6 @@ export function InlineText(props: {
       aria-label={props.label}
       defaultValue={props.value}
       placeholder={props.placeholder}
-      list={props.list}
       // biome-ignore lint/a11y/noAutofocus: the user just asked to edit this
       autoFocus
       onFocus={(event) => event.currentTarget.select()}

@@ -9,6 +9,7 @@ import { CanvasBar } from "./canvas/CanvasBar";
 import { listenToKeys } from "./keyboard";
 import * as actions from "./model/actions";
 import { isVideo, useWorkspace } from "./model/store";
+import { ClassesPanel } from "./panels/ClassesPanel";
 import { ExportDialog } from "./panels/export/ExportDialog";
 import { HelpDialog } from "./panels/HelpDialog";
 import { ImportDialog } from "./panels/ImportDialog";
@@ -70,6 +71,7 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
         </main>
         <aside className="side" aria-label="Objects and tracking">
           <ObjectsPanel />
+          <ClassesPanel />
           {hasTimeline ? <TrackPanel /> : <PhotoPanel />}
         </aside>
       </div>

@@ -1,22 +1,11 @@
-/** The keyboard: which key calls which action. `panels/shortcuts.ts` lists the keys for the help. */
+/** The keyboard: keys of the table in `panels/shortcuts.ts`, keys that are held, and where the focus goes. */
 
 import type { Point } from "../api/types";
+import { type Focused, focusKind, mayBeShortcut } from "../lib/keys";
 import { heldKeys } from "./canvas/heldKeys";
 import * as actions from "./model/actions";
-import { getState, isVideo, type Tool } from "./model/store";
-
-const TOOLS: Readonly<Record<string, Tool>> = { c: "click", r: "box", b: "brush", e: "eraser", l: "lasso", h: "hand" };
-
-function onControlKey(event: KeyboardEvent): boolean {
-  const key = event.key.toLowerCase();
-  if (key === "z") void (event.shiftKey ? actions.redo() : actions.undo());
-  else if (key === "y") void actions.redo();
-  else if (key === "e") actions.openDialog("export");
-  else if (key === "arrowleft") actions.openSibling(-1);
-  else if (key === "arrowright") actions.openSibling(1);
-  else return false;
-  return true;
-}
+import { getState, useWorkspace } from "./model/store";
+import { actionOf } from "./panels/shortcuts";
 
 const DIRECTIONS: Readonly<Record<string, Point>> = {
   ArrowLeft: [-1, 0],
@@ -36,118 +25,103 @@ function onCursorKey(event: KeyboardEvent): boolean {
   return true;
 }
 
-function onShiftKey(event: KeyboardEvent): boolean {
-  const { job } = getState();
-  const key = event.key.length === 1 ? event.key.toUpperCase() : event.key; // caps lock turns letters over
-  if (event.key === "ArrowLeft") actions.step(-10);
-  else if (event.key === "ArrowRight") actions.step(10);
-  else if (key === "P") actions.seekPrompted(-1);
-  else if (key === "T" && !job) void actions.track("both", "changed");
-  else if (key === "A") actions.acceptRange();
-  else if (key === "L") actions.toggleLooping();
-  else if (key === "X") actions.setRange(null);
-  else if (event.code === "Digit1") actions.zoomToPixels();
-  else if (key === "?") actions.openDialog("help");
-  else if (key === "+") actions.zoomBy(1.25);
-  else if (event.key === "Backspace" || event.key === "Delete") actions.deleteSelectedObject();
-  else return false;
-  return true;
+/** Describe what an event's key is typed on: the focused element, or the page. */
+function focusedOf(target: EventTarget | null): Focused {
+  const element = target instanceof HTMLElement ? target : document.body;
+  return {
+    tag: element.tagName,
+    type: element instanceof HTMLInputElement ? element.type : undefined,
+    role: element.getAttribute("role"),
+    isEditable: element.isContentEditable,
+  };
 }
 
-function onPlainKey(event: KeyboardEvent): boolean {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (/^[1-9]$/.test(key)) actions.selectAt(Number(key) - 1);
-  else if (TOOLS[key]) actions.setTool(TOOLS[key]);
-  else if (key === "n") actions.draftObject();
-  else if (key === "x") actions.toggleClickAdds();
-  else if (key === "g") actions.cycleCandidate();
-  else if (key === "[") actions.stepBrushSize(-1);
-  else if (key === "]") actions.stepBrushSize(1);
-  else if (key === "m") actions.toggleMasks();
-  else if (key === "y") actions.toggleCompare();
-  else if (key === "\\") {
-    if (!event.repeat) actions.setMasksVisible(false);
-  } else if (key === "0") actions.fitView();
-  else if (key === "+" || key === "=") actions.zoomBy(1.25);
-  else if (key === "-") actions.zoomBy(1 / 1.25);
-  else if (key === "k") actions.showCursor();
-  else if (key === "?") actions.openDialog("help");
-  else if (key === "a") actions.toggleAccepted();
-  else if (key === "F2") actions.startRenaming();
-  else if (key === "Backspace" || key === "Delete") actions.clearPrompt();
-  else if (key === "Escape") onEscape();
-  else return isVideo(getState()) && onVideoKey(key);
-  return true;
+const canvas = (): HTMLElement | null => document.querySelector<HTMLElement>(".canvas");
+
+/** Give the focus to the picture, where keys are shortcuts. */
+function focusPicture(): void {
+  const picture = canvas();
+  if (!picture) return;
+  picture.dataset.pointed = ""; // no focus ring
+  picture.focus({ preventScroll: true });
 }
-
-/** Stop the job, else dismiss the candidates, else deselect. */
-function onEscape(): void {
-  const { job, candidates } = getState();
-  if (job) actions.cancelJob();
-  else if (candidates) actions.dismissCandidates();
-  else actions.select(null);
-}
-
-function onVideoKey(key: string): boolean {
-  if (key === "ArrowLeft") actions.step(-1);
-  else if (key === "ArrowRight") actions.step(1);
-  else if (key === "Home") actions.seekFirst();
-  else if (key === "End") actions.seekLast();
-  else if (key === "p") actions.seekPrompted(1);
-  else if (key === "i") actions.setInPoint();
-  else if (key === "o") actions.setOutPoint();
-  else if (key === "t") void actions.trackUntracked();
-  else if (key === "f") void actions.seekNextToReview();
-  else return false;
-  return true;
-}
-
-const isTyping = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement &&
-  (target.matches("input:not([type=range]), select, textarea") || target.isContentEditable);
-
-/** Return whether Space and Enter press the focused button; only elsewhere does Space play. */
-const isPressable = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && target.matches("button, a, [role=radio]") && target.matches(":focus-visible");
 
 function onDown(event: KeyboardEvent): void {
-  if (event.defaultPrevented || isTyping(event.target) || getState().dialog || !getState().medium) return;
-  if (event.key === " ") {
-    if (isPressable(event.target)) return;
-    event.preventDefault();
-    if (!event.repeat) {
-      heldKeys.space = true;
-      heldKeys.panned = false;
-    }
-    return;
+  const { dialog, medium, cursor, job } = getState();
+  if (event.defaultPrevented || dialog || !medium) return;
+  const focused = focusedOf(event.target);
+  const press = {
+    key: event.key,
+    code: event.code,
+    ctrlKey: event.ctrlKey,
+    metaKey: event.metaKey,
+    altKey: event.altKey,
+    shiftKey: event.shiftKey,
+    isComposing: event.isComposing,
+    isAltGraph: event.getModifierState("AltGraph"),
+  };
+  if (!mayBeShortcut(press, focused)) return;
+  const hasControl = (event.ctrlKey || event.metaKey) && !press.isAltGraph;
+  const isLeaving = event.key === "Escape" && focusKind(focused) !== "page";
+  if (isLeaving) focusPicture();
+  if (event.key === " ") holdSpace(event);
+  else if (event.key === "\\") {
+    if (!event.repeat) actions.setMasksVisible(false);
+  } else if (!(isLeaving && !job) && !(cursor && !hasControl && onCursorKey(event))) {
+    const action = actionOf(press);
+    if (!action) return;
+    void action();
   }
-  if (event.key === "Enter" && isPressable(event.target)) return;
-  const { cursor } = getState();
-  const isHandled =
-    event.ctrlKey || event.metaKey
-      ? onControlKey(event)
-      : (cursor && onCursorKey(event)) || (event.shiftKey ? onShiftKey(event) : !event.altKey && onPlainKey(event));
-  if (isHandled) event.preventDefault();
+  event.preventDefault();
+}
+
+function holdSpace(event: KeyboardEvent): void {
+  if (event.repeat) return;
+  heldKeys.space = true;
+  heldKeys.panned = false;
 }
 
 function onUp(event: KeyboardEvent): void {
   if (event.key === "\\") actions.setMasksVisible(true);
   if (event.key !== " " || !heldKeys.space) return;
   heldKeys.space = false;
-  if (!heldKeys.panned && !getState().dialog && !isTyping(event.target)) actions.togglePlay();
+  if (!heldKeys.panned && !getState().dialog) actions.togglePlay();
+}
+
+/**
+ * After the mouse has pressed a button, the picture has the focus again.
+ *
+ * So shortcuts go on working, and Enter does not press the button once more. Fields keep the focus, and so does a
+ * button that was reached with the keyboard.
+ */
+function onClick(event: MouseEvent): void {
+  if (event.detail === 0) return; // pressed with the keyboard
+  setTimeout(() => {
+    const active = document.activeElement;
+    if (!(active instanceof HTMLElement) || active.closest("dialog, [popover]") || !active.closest(".workspace"))
+      return;
+    const isPicker = active instanceof HTMLInputElement && active.type === "color";
+    if (!isPicker && ["control", "slider"].includes(focusKind(focusedOf(active)))) focusPicture();
+  });
 }
 
 /** Listen to the keyboard; returns the function that ends it. */
 export function listenToKeys(): () => void {
+  const stop = new AbortController();
+  const options = { signal: stop.signal };
   const onBlur = () => {
     heldKeys.space = false;
   };
-  window.addEventListener("keydown", onDown);
-  window.addEventListener("keyup", onUp);
-  window.addEventListener("blur", onBlur);
+  window.addEventListener("keydown", onDown, options);
+  window.addEventListener("keyup", onUp, options);
+  window.addEventListener("blur", onBlur, options);
+  window.addEventListener("click", onClick, { ...options, capture: true });
+  // A dialog that closes gives the focus back to the button that opened it.
+  const stopDialogs = useWorkspace.subscribe((state, before) => {
+    if (before.dialog && !state.dialog) setTimeout(focusPicture);
+  });
   return () => {
-    window.removeEventListener("keydown", onDown);
-    window.removeEventListener("keyup", onUp);
-    window.removeEventListener("blur", onBlur);
+    stop.abort();
+    stopDialogs();
   };
 }

@@ -108,6 +108,12 @@ export class PointerInput {
       return;
     }
     if (event.button > 2) return;
+    // With Ctrl a click selects objects, several one after the other.
+    if (event.button === 0 && (event.ctrlKey || event.metaKey)) {
+      const object = this.objectAt(this.source(at));
+      if (object !== null) actions.toggleSelected(object);
+      return;
+    }
     this.begin(event, at);
   }
 
@@ -262,8 +268,13 @@ export class PointerInput {
 
   /** Return the object whose mask lies here while nothing is selected: a click then selects it. */
   private otherObjectAt(source: Point): number | null {
-    const { selected, drafting, frame, objects } = getState();
-    if (selected !== null || drafting) return null;
+    const { selected, drafting } = getState();
+    return selected !== null || drafting ? null : this.objectAt(source);
+  }
+
+  /** Return the smallest object that is shown here. */
+  private objectAt(source: Point): number | null {
+    const { frame, objects } = getState();
     const hit = this.session.masks
       .get(frame)
       ?.objects.filter((mask) => rleContains(mask.rle, source[0], source[1]))

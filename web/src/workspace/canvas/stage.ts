@@ -9,6 +9,10 @@ import { clicksOf } from "../model/prompts";
 import type { Session } from "../model/session";
 import { getState, viewOf, type WorkspaceState } from "../model/store";
 import { outlineOfLook, strokedLooks } from "./looks";
+import { drawNames } from "./names";
+
+const isSelected = ({ selected, others }: WorkspaceState, id: number): boolean =>
+  id === selected || others.includes(id);
 
 /** A gesture that is not finished. */
 type Draft =
@@ -115,6 +119,7 @@ export class Stage {
     const split = state.split * width;
     if (state.compare === "before") this.clipped([0, split], height, () => this.drawEarlier(state, view));
     if (state.masksVisible) this.clipped([state.compare ? split : 0, width], height, () => this.drawMasks(state, view));
+    if (state.masksVisible && state.namesVisible && !state.compare) drawNames(context, this.session, state, view);
     if (state.compare) this.drawSplit(split, height);
     if (state.masksVisible && !state.playing) {
       this.drawHover(state, view);
@@ -140,7 +145,7 @@ export class Stage {
       const object = state.objects.find((candidate) => candidate.id === mask.object_id);
       if (!object || object.hidden || mask.area === 0) continue;
       const path = outlineOf(mask.rle, strideFor(mask.rle.size, view.scale));
-      this.drawMask(path, view, object.color, object.id === state.selected, mask.status === "uncertain");
+      this.drawMask(path, view, object.color, isSelected(state, object.id), mask.status === "uncertain");
     }
   }
 
@@ -167,7 +172,7 @@ export class Stage {
       const object = shown.get(mask.object_id);
       if (!object || mask.area === 0 || isStroked(mask.object_id) || isPending(mask.object_id)) continue;
       const path = outlineOf(mask.rle, strideFor(mask.rle.size, view.scale));
-      this.drawMask(path, view, object.color, object.id === state.selected, mask.status === "uncertain");
+      this.drawMask(path, view, object.color, isSelected(state, object.id), mask.status === "uncertain");
     }
     for (const { objectId, loops, side } of pending) {
       const color = shown.get(objectId)?.color;

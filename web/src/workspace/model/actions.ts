@@ -4,6 +4,7 @@
  */
 
 export { acceptRange, toggleAccepted } from "./acceptance";
+export { addClass, assignClass, changeClass, deleteClass, mergeClass } from "./classes";
 export {
   closeDialog,
   fitView,
@@ -15,8 +16,10 @@ export {
   setView,
   toggleCompare,
   toggleMasks,
+  toggleNames,
   zoomBy,
   zoomToPixels,
+  zoomToSelection,
 } from "./display";
 export { closeMedium, importMasks, openMedium, openSibling, reconnect, renameMedium } from "./files";
 export { redo, undo } from "./history";
@@ -37,7 +40,7 @@ export {
   toggleLooping,
   togglePlay,
 } from "./navigation";
-export { deleteObject, deleteSelectedObject, updateObject } from "./objects";
+export { deleteObject, deleteObjects, deleteSelectedObjects, updateObject, updateObjects } from "./objects";
 export {
   addPoint,
   changePrompt,
@@ -47,7 +50,16 @@ export {
   dismissCandidates,
   removePoint,
 } from "./prompting";
-export { draftObject, select, selectAt, startRenaming, stopRenaming } from "./selection";
+export {
+  draftObject,
+  select,
+  selectAll,
+  selectNeighbour,
+  selectUpTo,
+  startRenaming,
+  stopRenaming,
+  toggleSelected,
+} from "./selection";
 export {
   clickAtCursor,
   hideCursor,

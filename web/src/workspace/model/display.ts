@@ -1,8 +1,19 @@
 /** Actions on the display: zoom, masks on and off, the comparison, dialogs. */
 
-import { keepVisible, type Size, type View, zoomAt } from "../../lib/view";
+import { rleBox } from "../../lib/rle";
+import { fitBox, keepVisible, MARGINS, type Size, unionOf, type View, zoomAt } from "../../lib/view";
+import { toast } from "../../state/app";
 import { getSession } from "./session";
-import { type Comparison, type DialogName, getState, scaleOf, setState, smallestScale, viewOf } from "./store";
+import {
+  type Comparison,
+  type DialogName,
+  getState,
+  scaleOf,
+  selectedObjects,
+  setState,
+  smallestScale,
+  viewOf,
+} from "./store";
 
 // Zoom.
 
@@ -25,12 +36,34 @@ export function zoomBy(factor: number): void {
 /** Show one pixel of the picture on one pixel of the screen. */
 export const zoomToPixels = (): void => zoomBy(1 / devicePixelRatio / scaleOf(getState()));
 
+/** Show the selected objects as large as they fit. */
+export function zoomToSelection(): void {
+  const state = getState();
+  const ids = selectedObjects(state).map((object) => object.id);
+  const boxes = (getSession()?.masks.get(state.frame)?.objects ?? []).flatMap((mask) =>
+    ids.includes(mask.object_id) && mask.area > 0 ? [rleBox(mask.rle)] : [],
+  );
+  if (!boxes.length) {
+    toast(ids.length ? "The selected object has no mask on this frame." : "Select an object first.");
+    return;
+  }
+  const view = fitBox(unionOf(boxes), state.canvasSize, MARGINS);
+  if (view.scale > scaleOf({ ...state, view: null })) setView(view);
+  else fitView(); // the objects fill the picture
+}
+
 export const fitView = (): void => setState({ view: null });
 
 // Masks.
 
 export const setMasksVisible = (masksVisible: boolean): void => setState({ masksVisible });
 export const toggleMasks = (): void => setMasksVisible(!getState().masksVisible);
+
+export function toggleNames(): void {
+  const namesVisible = !getState().namesVisible;
+  localStorage.setItem("masklet.names", namesVisible ? "1" : "0");
+  setState({ namesVisible });
+}
 
 /** Compare with the masks before their last change, or with the picture alone; null ends it. */
 export function setCompare(compare: Comparison | null): void {

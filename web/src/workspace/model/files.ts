@@ -1,6 +1,7 @@
 /** The open medium and its neighbours in the project: opened, closed, renamed; masks imported from files. */
 
 import * as api from "../../api/client";
+import type { ImportMode } from "../../api/types";
 import { messageOf, plural } from "../../lib/text";
 import { toast, toastError } from "../../state/app";
 import { go } from "../../state/route";
@@ -73,12 +74,13 @@ export async function renameMedium(name: string): Promise<void> {
   }
 }
 
-/** Import masks as new objects; returns whether it was done. */
-export async function importMasks(format: string, files: readonly File[]): Promise<boolean> {
+/** Import masks; returns whether it was done. */
+export async function importMasks(format: string, mode: ImportMode, files: readonly File[]): Promise<boolean> {
   try {
     const session = getSession();
-    const report = await session?.enqueue(() => api.importMasks(session.medium.id, format, files));
+    const report = await session?.enqueue(() => api.importMasks(session.medium.id, format, mode, files));
     if (!report || getSession() !== session) return false;
+    setState({ project: await api.getProject(getState().medium?.project_id ?? "") }); // the files may bring classes
     await refreshAll();
     const skipped = report.skipped.length ? `; left out: ${report.skipped.slice(0, 3).join(", ")}` : "";
     toast(`Imported ${plural(report.num_masks, "mask")} of ${plural(report.objects.length, "object")}${skipped}`, {

@@ -34,10 +34,11 @@ async function stepHistory(
       }
       if (step.frame_index !== null) seek(step.frame_index);
       session.masks.invalidate();
+      session.forgetDecodeRequests();
       session.masks.ensure(getState().frame);
       if (!(await refreshState(session))) refreshSoon();
       if (step.object_id !== null && getState().objects.some((object) => object.id === step.object_id)) {
-        setState({ selected: step.object_id, drafting: false });
+        setState({ selected: step.object_id, others: [], drafting: false });
       }
       toast(`${done}: ${step.what}`);
     });

@@ -2,10 +2,11 @@
 
 import * as api from "../../api/client";
 import type { ObjectFields, SegmentObject } from "../../api/types";
+import { plural } from "../../lib/text";
 import { toast, useApp } from "../../state/app";
 import { undo } from "./history";
 import { getSession, type Session } from "./session";
-import { getState, setState } from "./store";
+import { getState, selectedObjects, setState } from "./store";
 import { change } from "./sync";
 
 /** Objects that the server has not created yet have ids below 0. */
@@ -17,26 +18,32 @@ export function createObject(): SegmentObject {
   const object: SegmentObject = {
     id: nextTemporaryId--,
     name: NEW_NAME,
-    class_name: "",
+    class_name: getState().nextClass,
     color: nextColor() ?? "#4f8cff",
     locked: false,
     hidden: false,
     prompted_frames: [],
   };
-  setState((state) => ({ objects: [...state.objects, object], selected: object.id, drafting: false }));
+  setState((state) => ({ objects: [...state.objects, object], selected: object.id, others: [], drafting: false }));
   void change(async (session, key) => {
-    const created = await api.createObject(session.medium.id, { color: object.color }, key);
+    const created = await api.createObject(session.medium.id, fieldsOf(object), key);
     session.replaceId(object.id, created.id);
     if (getSession() === session) replaceShownId(session, object.id, created);
   });
   return object;
 }
 
+const fieldsOf = ({ color, class_name }: SegmentObject): ObjectFields => ({ color, class_name });
+
 /** Create an object within a change whose turn has come. */
 export async function createObjectNow(session: Session, key: string): Promise<SegmentObject> {
-  const created = await api.createObject(session.medium.id, { color: nextColor() }, key);
+  const created = await api.createObject(
+    session.medium.id,
+    { color: nextColor(), class_name: getState().nextClass },
+    key,
+  );
   if (getSession() === session)
-    setState((state) => ({ objects: [...state.objects, created], selected: created.id, drafting: false }));
+    setState((state) => ({ objects: [...state.objects, created], selected: created.id, others: [], drafting: false }));
   return created;
 }
 
@@ -65,6 +72,7 @@ function replaceShownId(session: Session, temporary: number, created: SegmentObj
           : object,
       ),
       selected: state.selected === temporary ? id : state.selected,
+      others: state.others.map((other) => (other === temporary ? id : other)),
       renaming: state.renaming === temporary ? id : state.renaming,
       prompts: { ...state.prompts, byObject },
       pendingMasks: state.pendingMasks.map(withRealId),
@@ -74,38 +82,71 @@ function replaceShownId(session: Session, temporary: number, created: SegmentObj
   });
 }
 
-export function updateObject(id: number, fields: ObjectFields): void {
+export const updateObject = (id: number, fields: ObjectFields): void => updateObjects([id], fields);
+
+/** Change objects, in one step to undo. */
+export function updateObjects(ids: readonly number[], fields: ObjectFields): void {
   setState((state) => ({
-    objects: state.objects.map((object) => (object.id === id ? { ...object, ...fields } : object)),
+    objects: state.objects.map((object) => (ids.includes(object.id) ? { ...object, ...fields } : object)),
+    nextClass: fields.class_name ?? state.nextClass,
   }));
-  void change((session) => api.updateObject(session.medium.id, session.realId(id), fields)).then(() => {
-    if (fields.class_name === undefined) return;
-    const { project } = getState();
-    if (project)
-      void api.getProject(project.id).then(
-        (fresh) => setState({ project: fresh }),
-        () => {},
-      );
+  void change<unknown>((session, key) => {
+    const realIds = ids.map((id) => session.realId(id));
+    return realIds.length === 1
+      ? api.updateObject(session.medium.id, realIds[0], fields)
+      : api.updateObjects(session.medium.id, realIds, fields, key);
+  }).then(() => {
+    if (fields.class_name) refreshClasses(fields.class_name);
   });
 }
 
-export function deleteObject(id: number): void {
+/** Fetch the project's class list if it lacks a class that was typed. */
+function refreshClasses(name: string): void {
+  const { project } = getState();
+  if (!project || project.classes.some((entry) => entry.name === name)) return;
+  void api.getProject(project.id).then(
+    (fresh) => {
+      if (getState().project?.id === fresh.id) setState({ project: fresh });
+    },
+    () => {},
+  );
+}
+
+export const deleteObject = (id: number): void => deleteObjects([id]);
+
+/** Delete objects, in one step to undo. */
+export function deleteObjects(ids: readonly number[]): void {
   const { objects, selected } = getState();
-  const deleted = objects.find((object) => object.id === id);
-  if (!deleted) return;
-  const index = objects.indexOf(deleted);
-  const rest = objects.filter((object) => object.id !== id);
-  const next = selected === id ? (rest[Math.min(index, rest.length - 1)]?.id ?? null) : selected;
-  const strokes = getState().strokes.filter((stroke) => stroke.objectId !== id);
-  setState({ objects: rest, selected: next, candidates: null, strokes });
-  void change((session, key) => api.deleteObject(session.medium.id, session.realId(id), key)).then(() => {
+  const deleted = objects.filter((object) => ids.includes(object.id));
+  if (!deleted.length) return;
+  const index = objects.indexOf(deleted[0]);
+  const rest = objects.filter((object) => !ids.includes(object.id));
+  const isSelectedGone = selected !== null && ids.includes(selected);
+  const next = isSelectedGone ? (rest[Math.min(index, rest.length - 1)]?.id ?? null) : selected;
+  const strokes = getState().strokes.filter(({ objectId }) => objectId === null || !ids.includes(objectId));
+  setState(({ others }) => ({
+    objects: rest,
+    selected: next,
+    others: others.filter((id) => !ids.includes(id)),
+    candidates: null,
+    strokes,
+  }));
+  void change((session, key) =>
+    api.deleteObjects(
+      session.medium.id,
+      ids.map((id) => session.realId(id)),
+      key,
+    ),
+  ).then(() => {
     getSession()?.masks.invalidate();
     getSession()?.masks.ensure(getState().frame);
-    toast(`Deleted “${deleted.name}”`, { label: "Undo", run: () => void undo() });
+    toast(`Deleted ${deleted.length === 1 ? `“${deleted[0].name}”` : plural(deleted.length, "object")}`, {
+      label: "Undo",
+      run: () => void undo(),
+    });
   });
 }
 
-export function deleteSelectedObject(): void {
-  const { selected } = getState();
-  if (selected !== null) deleteObject(selected);
+export function deleteSelectedObjects(): void {
+  deleteObjects(selectedObjects(getState()).map((object) => object.id));
 }

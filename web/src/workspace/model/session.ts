@@ -26,6 +26,8 @@ export class Session {
   readonly earlierMasks: MaskCache;
   readonly decoder: DecoderClient | null;
   stopFollowing: (() => void) | null = null;
+  /** The frame that was shown when tracking began to show its own. */
+  frameBeforeTracking: number | null = null;
   /** The last tracking request, to continue it when the server comes back. */
   lastTrackRequest: TrackRequest | null = null;
   private readonly listeners = new Set<Listener>();
@@ -109,6 +111,11 @@ export class Session {
 
   rememberDecodeRequest(frame: number, objectId: number, request: DecodeRequest): void {
     this.decodeRequests.set(keyOf(frame, objectId), request);
+  }
+
+  /** After undo or redo: a new object may get the number of one that is gone. */
+  forgetDecodeRequests(): void {
+    this.decodeRequests.clear();
   }
 
   // Masks that the server is computing.

@@ -78,7 +78,12 @@ export interface WorkspaceState {
   /** Prompts of `prompts.frame`, which may not be the shown frame yet. */
   readonly prompts: { readonly frame: number; readonly byObject: PromptsOnFrame };
   readonly frame: number;
+  /** The object that the next click changes. */
   readonly selected: number | null;
+  /** Further selected objects: classes, deletion and the like are for all of them. */
+  readonly others: readonly number[];
+  /** Class of the next new object: the last one used. */
+  readonly nextClass: string;
   /** The next click makes a new object, wherever it falls. */
   readonly drafting: boolean;
   /** The object whose name is being edited. */
@@ -100,6 +105,8 @@ export interface WorkspaceState {
   readonly looping: boolean;
   readonly range: Range | null;
   readonly masksVisible: boolean;
+  /** Names and classes of objects are written on the picture. */
+  readonly namesVisible: boolean;
   /** Left side of the split: masks before their last change, or the picture alone. Null: no split. */
   readonly compare: Comparison | null;
   /** Position of the split, 0..1 of the canvas's width. */
@@ -131,6 +138,8 @@ export const INITIAL: WorkspaceState = {
   prompts: { frame: -1, byObject: {} },
   frame: 0,
   selected: null,
+  others: [],
+  nextClass: "",
   drafting: false,
   renaming: null,
   tool: "click",
@@ -146,6 +155,7 @@ export const INITIAL: WorkspaceState = {
   looping: false,
   range: null,
   masksVisible: true,
+  namesVisible: localStorage.getItem("masklet.names") === "1",
   compare: null,
   split: 0.5,
   view: null,
@@ -164,6 +174,14 @@ export const setState = useWorkspace.setState;
 
 export const selectedObject = (state: WorkspaceState): SegmentObject | undefined =>
   state.objects.find((object) => object.id === state.selected);
+
+/** Return all selected objects, in the order of the list. */
+export const selectedObjects = ({ objects, selected, others }: WorkspaceState): readonly SegmentObject[] =>
+  objects.filter((object) => object.id === selected || others.includes(object.id));
+
+/** Return the colour of a class; undefined for one that the project does not list. */
+export const classColor = ({ project }: WorkspaceState, name: string): string | undefined =>
+  project?.classes.find((entry) => entry.name === name)?.color;
 
 /** Return whether the medium has more than one frame: then it has a timeline, tracking and playback. */
 export const isVideo = (state: WorkspaceState): boolean => (state.medium?.num_frames ?? 1) > 1;

@@ -25,9 +25,15 @@ export async function refreshState(session: Session): Promise<boolean> {
   if (getSession() !== session || session.changeCount !== changeCount) return false;
   // Changes that wait behind an undo have yet to learn what they change.
   if (session.numWaiting <= 1) session.isUndoPending = false;
-  const { selected } = getState();
-  const isSelectedKept = objects.some((object) => object.id === selected);
-  setState({ objects, timeline, history, selected: isSelectedKept ? selected : null });
+  const { selected, others } = getState();
+  const isKept = (id: number | null) => objects.some((object) => object.id === id);
+  setState({
+    objects,
+    timeline,
+    history,
+    selected: isKept(selected) ? selected : null,
+    others: others.filter(isKept),
+  });
   if (getState().frame === frame) setState({ prompts: { frame, byObject } });
   session.earlierMasks.invalidate();
   if (getState().compare === "before") session.earlierMasks.ensure(getState().frame);

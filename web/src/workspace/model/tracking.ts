@@ -2,7 +2,7 @@
 
 import * as api from "../../api/client";
 import type { Direction, FrameMasks, Job, TrackRequest } from "../../api/types";
-import { numUntracked } from "../../lib/coverage";
+import { isAnythingTracked, numUntracked } from "../../lib/coverage";
 import { withFrames } from "../../lib/liveLanes";
 import { plural } from "../../lib/text";
 import type { ShownFrame } from "../../media/masks";
@@ -17,7 +17,11 @@ import { refreshAll } from "./sync";
 type TrackScope = "all" | "changed" | "missing";
 
 /** Track the in-to-out range, or the whole video where there is none; while looping, the range is only for playback. */
-export async function track(direction: Direction, scope: TrackScope = "all"): Promise<void> {
+export async function track(
+  direction: Direction,
+  scope: TrackScope = "all",
+  objects: readonly number[] | null = null,
+): Promise<void> {
   const { range, job, looping } = getState();
   if (job && !api.isFinal(job)) return;
   const limits = range && !looping ? range : null;
@@ -25,17 +29,19 @@ export async function track(direction: Direction, scope: TrackScope = "all"): Pr
     direction,
     start: limits?.start ?? null,
     stop: limits?.stop ?? null,
-    objects: null,
+    objects: objects && [...objects],
     only_changed: scope === "changed",
     only_missing: scope === "missing",
   });
 }
 
-/** Track, in both directions, what has not been tracked yet; if there is nothing of that kind, track all again. */
+/** Track, in both directions, what has not been tracked yet. */
 export async function trackUntracked(): Promise<void> {
   const { timeline, range, looping } = getState();
   const untracked = timeline ? numUntracked(timeline.objects, looping ? null : range) : 0;
-  await track("both", untracked > 0 ? "missing" : "all");
+  if (untracked > 0 || !timeline || !isAnythingTracked(timeline.objects))
+    await track("both", untracked > 0 ? "missing" : "all");
+  else toast("All frames are tracked. To track them once more, press “Track all again”.");
 }
 
 /** Start a job and follow it; returns whether that worked, and reports it if not. */
@@ -46,7 +52,8 @@ async function start(request: TrackRequest): Promise<boolean> {
     const job = await session.enqueue(() => api.startTracking(session.medium.id, request));
     session.lastTrackRequest = request;
     if (getSession() !== session) return false; // the job runs, and is found when its medium is opened again
-    setState({ playing: false, following: true, candidates: null });
+    followTracking();
+    setState({ playing: false, candidates: null });
     follow(session, job);
     return true;
   } catch (error) {
@@ -101,7 +108,13 @@ export function findEverything(): void {
 }
 
 /** Show each frame as it is tracked. */
-export const followTracking = (): void => setState({ following: true });
+export function followTracking(): void {
+  const session = getSession();
+  const { following, frame } = getState();
+  // A run that is continued after a restart of the server began elsewhere.
+  if (session && !following) session.frameBeforeTracking = frame;
+  setState({ following: true });
+}
 
 /** Follow the medium's job if one is still running, as after a reload. */
 export async function watchRunningJob(): Promise<void> {
@@ -138,8 +151,13 @@ function follow(session: Session, started: Job): void {
 
 function finish(job: Job, lanes: LaneUpdates): void {
   lanes.stop();
+  const session = getSession();
+  const { following } = getState();
+  const back = session?.frameBeforeTracking ?? null;
+  // Who stopped the run saw something on the frame that is shown.
+  if (following && job.state !== "cancelled" && back !== null) seek(back);
   setState({ following: false, job: null });
-  getSession()?.stopFollowing?.();
+  session?.stopFollowing?.();
   void refreshAll();
   refreshWhenSettled();
   const undoAction = { label: "Undo", run: () => void undo() };

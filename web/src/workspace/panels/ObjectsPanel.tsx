@@ -1,20 +1,32 @@
-import { Eye, EyeOff, Lock, LockOpen, MoreHorizontal, Palette, Pencil, Plus, RotateCcw, Trash2 } from "lucide-react";
-import { useRef, useState } from "react";
+import {
+  Eye,
+  EyeOff,
+  Lock,
+  LockOpen,
+  MoreHorizontal,
+  Palette,
+  Pencil,
+  Plus,
+  RotateCcw,
+  ScanSearch,
+  Trash2,
+} from "lucide-react";
+import { type MouseEvent, useRef, useState } from "react";
 import type { SegmentObject, Status } from "../../api/types";
 import type { ShownMask } from "../../media/masks";
 import { IconButton, InlineText, MenuButton } from "../../ui/kit";
 import * as actions from "../model/actions";
 import { useWorkspace } from "../model/store";
 import { useFrameMasks } from "../model/useFrameMasks";
-
-const CLASS_LIST = "object-classes";
+import { ClassField } from "./ClassField";
+import { SelectionBar } from "./SelectionBar";
 
 export function ObjectsPanel() {
   const objects = useWorkspace((state) => state.objects);
   const selected = useWorkspace((state) => state.selected);
   const drafting = useWorkspace((state) => state.drafting);
   const frame = useWorkspace((state) => state.frame);
-  const classes = useWorkspace((state) => state.project?.classes);
+  const others = useWorkspace((state) => state.others);
   const masks = useFrameMasks(frame);
   return (
     <section className="panel panel--grow" aria-label="Objects">
@@ -31,12 +43,11 @@ export function ObjectsPanel() {
         </div>
       ) : (
         <ul className="objects">
-          {objects.map((object, i) => (
+          {objects.map((object) => (
             <ObjectRow
               key={object.id}
               object={object}
-              number={i + 1}
-              isSelected={object.id === selected}
+              isSelected={object.id === selected || others.includes(object.id)}
               mask={masks?.objects.find((mask) => mask.object_id === object.id)}
             />
           ))}
@@ -48,11 +59,7 @@ export function ObjectsPanel() {
           )}
         </ul>
       )}
-      <datalist id={CLASS_LIST}>
-        {(classes ?? []).map(({ name }) => (
-          <option key={name} value={name} />
-        ))}
-      </datalist>
+      <SelectionBar />
     </section>
   );
 }
@@ -64,7 +71,7 @@ const STATUS_TEXT: Readonly<Record<Status, string>> = {
   lost: "lost",
 };
 
-function ObjectRow(props: { object: SegmentObject; number: number; isSelected: boolean; mask: ShownMask | undefined }) {
+function ObjectRow(props: { object: SegmentObject; isSelected: boolean; mask: ShownMask | undefined }) {
   const { object, isSelected, mask } = props;
   const renaming = useWorkspace((state) => state.renaming === object.id);
   const color = useRef<HTMLInputElement>(null);
@@ -72,7 +79,14 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
   const classes = ["object", isSelected && "object--selected", object.hidden && "object--hidden"]
     .filter(Boolean)
     .join(" ");
-  const select = () => actions.select(object.id);
+  const select = (event?: MouseEvent) => {
+    if (event?.shiftKey) actions.selectUpTo(object.id);
+    else if (event?.ctrlKey || event?.metaKey) actions.toggleSelected(object.id);
+    else actions.select(object.id);
+  };
+  // A digit selects an object only where no class has that key.
+  const number = object.id > 0 && object.id <= 99 ? String(object.id) : "";
+  const isKeyFree = useWorkspace((state) => !state.project?.classes.some((entry) => entry.key === number));
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: number keys and the swatch button select too
     <li className={classes} aria-current={isSelected} onClick={select} data-testid={`object-${object.id}`}>
@@ -81,11 +95,14 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
         className="object__swatch"
         style={{ background: object.color }}
         aria-label={`Select ${object.name}`}
-        data-tip="Select"
-        data-keys={props.number <= 9 ? String(props.number) : undefined}
-        onClick={select}
+        data-tip="Select; with Ctrl or Shift several"
+        data-keys={isKeyFree && object.id <= 9 ? number : undefined}
+        onClick={(event) => {
+          event.stopPropagation();
+          select(event);
+        }}
       >
-        {props.number <= 9 ? props.number : ""}
+        {number}
       </button>
       <input
         ref={color}
@@ -110,12 +127,10 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
           onChange={(name) => actions.updateObject(object.id, { name })}
         />
         <div className="object__facts">
-          <InlineText
-            className="object__class"
+          <ClassField
             label="Class"
             value={object.class_name}
             placeholder="add class"
-            list={CLASS_LIST}
             editing={isEditingClass}
             onDone={() => setEditingClass(false)}
             onChange={(class_name) => actions.updateObject(object.id, { class_name })}
@@ -168,6 +183,15 @@ function ObjectRow(props: { object: SegmentObject; number: number; isSelected: b
               label: object.hidden ? "Show" : "Hide",
               icon: object.hidden ? Eye : EyeOff,
               run: () => actions.updateObject(object.id, { hidden: !object.hidden }),
+            },
+            {
+              label: "Zoom to it",
+              icon: ScanSearch,
+              keys: "Z",
+              run: () => {
+                select();
+                actions.zoomToSelection();
+              },
             },
             { label: "Colour", icon: Palette, run: () => color.current?.showPicker() },
             {

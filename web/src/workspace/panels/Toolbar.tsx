@@ -11,6 +11,7 @@ import {
   Plus,
   SquareDashedMousePointer,
   SquareSplitHorizontal,
+  Tag,
 } from "lucide-react";
 import { IconButton } from "../../ui/kit";
 import * as actions from "../model/actions";
@@ -29,6 +30,7 @@ export function Toolbar() {
   const tool = useWorkspace((state) => state.tool);
   const clickAdds = useWorkspace((state) => state.clickAdds);
   const masksVisible = useWorkspace((state) => state.masksVisible);
+  const namesVisible = useWorkspace((state) => state.namesVisible);
   const compare = useWorkspace((state) => state.compare);
   return (
     <div className="toolbar" role="toolbar" aria-label="Tools" aria-orientation="vertical">
@@ -67,6 +69,13 @@ export function Toolbar() {
         keys="Y"
         pressed={compare !== null}
         onClick={actions.toggleCompare}
+      />
+      <IconButton
+        icon={Tag}
+        label={namesVisible ? "Hide names on the picture" : "Show names on the picture"}
+        keys="⇧ N"
+        pressed={namesVisible}
+        onClick={actions.toggleNames}
       />
       <IconButton
         icon={masksVisible ? Eye : EyeOff}

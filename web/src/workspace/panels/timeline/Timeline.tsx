@@ -160,7 +160,8 @@ function LaneNames({ scrollTop }: { scrollTop: number }) {
           onClick={() => actions.select(object.id)}
         >
           <span className="timeline__dot" style={{ background: object.color }} />
-          {object.name}
+          <span className="timeline__text">{object.name}</span>
+          {object.class_name && <span className="timeline__class">{object.class_name}</span>}
         </button>
       ))}
     </div>
