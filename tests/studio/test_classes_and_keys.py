@@ -195,7 +195,7 @@ def test_an_import_can_add_or_replace(page: Page, server: Server, tmp_path: Path
     images = [{"id": 1, "file_name": "cat.jpg"}]
     categories = [{"id": 1, "name": "cat"}]
     document.write_text(json.dumps({"images": images, "categories": categories, "annotations": [annotation]}))
-    for mode in (None, "Replace"):
+    for mode in (None, "Replace."):
         page.get_by_role("button", name="Import", exact=True).click()
         if mode:
             page.get_by_role("radio", name=mode).check()
