@@ -8,7 +8,7 @@ OUT := out/demo
 STUDIO := out/studio
 PAGE := src/masklet/server/static/index.html
 
-.PHONY: demo studio test check docs format dist lowest clean
+.PHONY: demo studio test fuzz check docs format dist lowest clean
 
 demo: .venv-demo/ready
 	@.venv-demo/bin/python scripts/demo.py --media $(MEDIA) --out $(OUT)
@@ -19,6 +19,11 @@ studio: .venv-studio/ready $(PAGE)
 
 test: .venv-dev/ready
 	.venv-dev/bin/python -m pytest
+
+# Damaged files for every reader, from a new seed; those that crash stay in out/fuzz, with the line that repeats them.
+MINUTES ?= 10
+fuzz: .venv-dev/ready
+	.venv-dev/bin/python -m tests.fuzz.run --minutes $(MINUTES)
 
 check: .venv-dev/ready
 	.venv-dev/bin/ruff check .

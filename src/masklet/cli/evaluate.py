@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -27,6 +26,7 @@ from masklet.cli.evaluation_options import (
 from masklet.cli.groups import with_groups
 from masklet.cli.options import RESULT_PANEL, JsonOption, PolicyOption, examples, memory_config, split_list
 from masklet.errors import DataError
+from masklet.foreign.documents import read_json
 from masklet.output import only_user, refuse_existing
 
 if TYPE_CHECKING:
@@ -322,12 +322,7 @@ def _names(text: str | None) -> Sequence[str] | None:
 
 
 def _read_report(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read the report {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    document: Any = read_json(path, name=f"the report {path}").value
     if not isinstance(document, dict):
         raise DataError(f"{path} is not a report of `masklet evaluate`: expected an object")
     return document

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +21,7 @@ from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.labelled import MasksArgument, SourceArgument, free_place, object_numbers, opened_labelled
 from masklet.cli.options import Switches, examples, out_option
 from masklet.errors import Cancelled, ConfigError
+from masklet.foreign.documents import read_json, reading
 
 if TYPE_CHECKING:
     from masklet.media.source import VideoInfo
@@ -256,13 +255,9 @@ def _value(text: str) -> Any:
 def _composition_file(path: Path) -> Composition:
     from masklet.render import Composition
 
-    try:
-        document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"--composition: cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ConfigError(f"--composition: {path} is not JSON: {error}") from error
-    return Composition.from_dict(document)
+    document = read_json(path, ConfigError, f"--composition {path}")
+    with reading(f"--composition {path}", ConfigError):
+        return Composition.from_dict(document.value)
 
 
 def _asset(text: str) -> tuple[str, Path]:

@@ -5,7 +5,6 @@ On the CPU, onnxruntime reads and writes numpy memory in place, so wrapping it w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from masklet.engine.staged import STAGE_OUTPUTS, ModelSpec, StagedEngine, StageName
 from masklet.errors import CheckpointError, EngineError
+from masklet.foreign.documents import read_json, reading
 from masklet.records import EngineInfo, FloatArray
 
 SPEC_FILE = "model.json"
@@ -108,11 +108,9 @@ def read_spec(folder: Path) -> ModelSpec:
     path = folder / SPEC_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} is not an exported model: it has no {SPEC_FILE} (make one: masklet export)")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    document = read_json(path, CheckpointError).value
     version = document.get("format_version") if isinstance(document, dict) else None
     if version != FORMAT_VERSION:
         raise CheckpointError(f"{path}: format_version must be {FORMAT_VERSION}, got {version!r}: export it again")
-    return ModelSpec.from_dict(document.get("spec") or {})
+    with reading(str(path), CheckpointError):
+        return ModelSpec.from_dict(document.get("spec") or {})

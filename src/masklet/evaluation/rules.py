@@ -6,7 +6,6 @@ The measures J and F are the same everywhere; benchmarks differ in what they lea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Literal
 from masklet.checks import check_choice
 from masklet.datasets import ClipExample
 from masklet.errors import DataError
+from masklet.foreign.documents import read_json
 
 Since = Literal["clip", "object", "seen"]
 Group = Literal["seen", "unseen"]
@@ -123,14 +123,14 @@ def _find_above(start: Path, name: str) -> Path | None:
 
 def _categories(path: Path) -> dict[tuple[str, int], str]:
     try:
-        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        videos = read_json(path).field("videos").value
         return {
             (clip, int(object_id)): entry["category"]
             for clip, video in videos.items()
             for object_id, entry in video["objects"].items()
             if "category" in entry
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{path} is not a meta.json of YouTube-VOS: expected videos, objects and their category ({error!r})"
         ) from error

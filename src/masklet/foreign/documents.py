@@ -251,8 +251,8 @@ def reading(where: str, error: type[MaskletError] = DataError) -> Iterator[None]
     except zipfile.BadZipFile as exception:
         raise error(f"{where} is not a .zip, or is damaged: {exception}") from exception
     except DAMAGE as exception:
-        reason = f"{exception} is missing" if isinstance(exception, KeyError) else str(exception).split("\n")[0]
-        raise error(f"{where} is damaged: {reason or type(exception).__name__}") from exception
+        reason = str(exception).split("\n")[0]
+        raise error(f"{where} is damaged: {type(exception).__name__}: {reason}") from exception
 
 
 DAMAGE = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import shutil
@@ -101,8 +102,12 @@ class _Unpacking:
                             shutil.copyfileobj(source, target)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise DataError(f"{name} holds a file and a folder of one name") from error
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
             raise DataError(f"{name} is not a .zip, or is damaged: {error}") from error
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise DataError(f"{name} is not a .zip, or is damaged: {error.strerror or error}") from error
 
     def _target(self, name: str) -> Path:
         """Return a path for this file name, without parts that would lead out of the folder."""

@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from masklet.errors import CheckpointError, ConfigError, OutputError
+from masklet.foreign.documents import parse_json, read_json, reading
 from masklet.model.config import OFFICIAL_CONFIGS, HieraConfig, ModelConfig
 from masklet.model.foreign import (
     FREQUENCIES,
@@ -112,15 +113,16 @@ def read_checkpoint(
         )
     try:
         _check_file_type(file)
-        content, own_config = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
-        if own_config is not None:
-            checkpoint = _from_masklet(content, own_config)
-        else:
-            content = _without_wrappers(content)
-            layout = _layout_of(content)
-            if config is None and layout == "transformers":
-                config = _transformers_config(file.parent / "config.json")
-            checkpoint = _from_foreign(content, layout, config)
+        with reading("the file", CheckpointError):
+            content, own_config = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
+            if own_config is not None:
+                checkpoint = _from_masklet(content, own_config)
+            else:
+                content = _without_wrappers(content)
+                layout = _layout_of(content)
+                if config is None and layout == "transformers":
+                    config = _transformers_config(file.parent / "config.json")
+                checkpoint = _from_foreign(content, layout, config)
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {path}: {error}") from error
     if image_size is None:
@@ -400,10 +402,7 @@ def _recognise(state: Mapping[str, Any], layout: ForeignLayout) -> ModelConfig:
 def _transformers_config(path: Path) -> ModelConfig | None:
     if not path.is_file():
         return None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error}") from error
+    values = read_json(path, CheckpointError, path.name).value
     return config_from_transformers(values if isinstance(values, dict) else {})
 
 
@@ -436,7 +435,7 @@ def _read_safetensors(path: Path) -> tuple[StateDict, dict[str, Any] | None]:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_METADATA_KEY)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        description = None if text is None else json.loads(text)
+        description = None if text is None else parse_json(text, _METADATA_KEY, CheckpointError).value
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(_damaged("safetensors", str(error))) from error
     return tensors, description if isinstance(description, dict) else None

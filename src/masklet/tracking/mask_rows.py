@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -232,8 +232,31 @@ def to_json(row: MaskRow) -> dict[str, Any]:
 
 
 def from_json(record: Mapping[str, Any]) -> MaskRow:
-    """Make a row from its JSON. Fields that another version of masklet has added are ignored."""
-    return _row_of({name: record[name] for name in _TYPES.keys() & record.keys()})
+    """Make a row from its JSON. Fields that another version of masklet has added are ignored.
+
+    Raises:
+        DataError: it is not an object, or a field is of the wrong type.
+        TypeError: a field that every version has written is missing.
+    """
+    if not isinstance(record, Mapping):
+        raise DataError(f"a mask must be an object, got {type(record).__name__}")
+    return _row_of({name: _checked(name, record[name]) for name in _TYPES.keys() & record.keys()})
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return a value of a row's JSON, if it has the type of the field."""
+    kind = _TYPES[name]
+    if value is None:
+        return value
+    if kind is int:
+        return check_whole(name, value, least=-1, most=2**53, error=DataError)
+    if kind is float and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise DataError(f"{name} must be a number, got {type(value).__name__}")
+    if kind is bool and not isinstance(value, bool | int):
+        raise DataError(f"{name} must be true or false, got {type(value).__name__}")
+    if get_origin(kind) is Literal and value not in get_args(kind):
+        raise DataError(f"{name} must be one of {', '.join(map(str, get_args(kind)))}, got {str(value)[:60]}")
+    return value
 
 
 def _row_of(values: Mapping[str, Any]) -> MaskRow:

@@ -11,8 +11,8 @@ one stays until the new one is complete.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -22,8 +22,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from masklet._version import __version__
+from masklet.checks import check_whole
 from masklet.engine.protocol import Engine
-from masklet.errors import ConfigError, DataError, MaskletError, OutputError, PromptError, SessionError
+from masklet.errors import ConfigError, DataError, OutputError, PromptError, SessionError
+from masklet.foreign.documents import Json, parse_json, reading
 from masklet.masks.edges import EdgeConfig
 from masklet.masks.rle import check_rle
 from masklet.media.source import FrameSource, VideoSource, open_source
@@ -46,7 +48,11 @@ A = TypeVar("A")
 FORMAT = "masklet session"
 VERSION = 1
 MAX_ARRAY_BYTES = 2**30
-"""Largest array in a file. A larger one is damage, or an attack on our memory."""
+"""Largest array or document in a file. A larger one is damage, or an attack on our memory."""
+MAX_LINE_BYTES = 2**27
+"""Longest line of `masks.jsonl`: one mask."""
+MAX_FRAMES = 10**8
+"""Most frames of a session's video."""
 
 Document = dict[str, Any]
 
@@ -96,7 +102,7 @@ def load_session(path: str | Path, engine: Engine[A], video: VideoSource | None 
             reader.check_video(opened, about)
         state = reader.state(opened)
         if state.store is not None:
-            _fill_store(reader.file, state.store, _size_of(reader.document))
+            _fill_store(reader.file, state.store, reader.document)
     return state
 
 
@@ -123,9 +129,30 @@ def session_about(path: str | Path) -> Document:
         SessionError: the file is damaged, or not a session.
     """
     with _unzipped(path) as file:
-        document = _document(path, file)
-    objects = [{"object_id": track["object_id"], "name": track["name"]} for track in document["tracks"]]
-    return {key: document[key] for key in ("model", "video", "notes")} | {"objects": objects}
+        document = Json(_document(path, file), f"the session {path}", SessionError)
+        for name in ("name", "path"):
+            if (entry := document.field("model").get(name)) is not None:
+                entry.text()
+        video = document.get("video")
+        if video is not None:
+            _check_video(video)
+        objects = [
+            {"object_id": track.field("object_id").whole(0, 2**31), "name": track.field("name").text()}
+            for track in document.field("tracks").entries()
+        ]
+        return {key: document.value[key] for key in ("model", "video", "notes")} | {"objects": objects}
+
+
+def _check_video(video: Json) -> None:
+    """Check what a session says of its video."""
+    video.field("name").text()
+    if (path := video.get("path")) is not None:
+        path.text()
+    sides = [side.whole(1, 10**6) for side in video.field("size_hw").entries()]
+    if len(sides) != 2:
+        video.field("size_hw").refuse("[height, width]")
+    if (num_frames := video.get("num_frames")) is not None:
+        num_frames.whole(0, MAX_FRAMES)
 
 
 def session_masks(path: str | Path) -> MaskStore:
@@ -136,7 +163,7 @@ def session_masks(path: str | Path) -> MaskStore:
     """
     store = MaskStore()
     with _unzipped(path) as file:
-        _fill_store(file, store, _size_of(_document(path, file)))
+        _fill_store(file, store, _document(path, file))
     return store
 
 
@@ -388,29 +415,32 @@ class _SessionReader(Generic[A]):
         return self._handles[name]
 
     def _array(self, name: str) -> FloatArray:
-        if self.file.getinfo(name).file_size > MAX_ARRAY_BYTES:
-            raise ValueError(f"{name} is larger than {MAX_ARRAY_BYTES} bytes")
-        with self.file.open(name) as entry:
-            array = np.lib.format.read_array(entry, allow_pickle=False)
-        return np.asarray(array, np.float32)
+        return _read_array(self.file, name)
+
+
+def _read_array(file: zipfile.ZipFile, name: str) -> FloatArray:
+    """Read an array; its size is compared with that of the entry before memory is taken."""
+    num_bytes = file.getinfo(name).file_size
+    with file.open(name) as entry:
+        version = np.lib.format.read_magic(entry)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read_header(entry)
+        wanted = math.prod(shape) * dtype.itemsize
+        if dtype.kind != "f" or is_fortran or not 0 <= wanted <= min(num_bytes, MAX_ARRAY_BYTES):
+            raise ValueError(f"{name} must hold floats, in at most {MAX_ARRAY_BYTES} bytes and all of them")
+        array = np.frombuffer(entry.read(wanted), dtype).reshape(shape)
+    return np.array(array, np.float32)
 
 
 @contextmanager
 def _unzipped(path: str | Path) -> Iterator[zipfile.ZipFile]:
     """Open a session file, and turn whatever is wrong in it into one clear error."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            yield file
-    except MaskletError as error:
-        if not isinstance(error, DataError):
-            raise
-        raise SessionError(f"the session {path} is damaged: {error}") from error
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise SessionError(f"{path} is not a session file, or was cut off: {error}") from error
-    except OSError as error:
-        raise SessionError(f"cannot read the session {path}: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error) as error:
-        raise SessionError(f"the session {path} is damaged: {type(error).__name__}: {error}") from error
+    with reading(f"the session {path}", SessionError):
+        try:
+            with zipfile.ZipFile(path) as file:
+                yield file
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise SessionError(f"{path} is not a session file, or was cut off: {error}") from error
 
 
 def _size_of(document: Document) -> tuple[int, int] | None:
@@ -418,17 +448,33 @@ def _size_of(document: Document) -> tuple[int, int] | None:
     if document["video"] is None:
         return None
     height, width = document["video"]["size_hw"]
-    return height, width
+    return check_whole("size_hw", height, least=1, error=DataError), check_whole(
+        "size_hw", width, least=1, error=DataError
+    )
 
 
-def _fill_store(file: zipfile.ZipFile, store: MaskStore, size_hw: tuple[int, int] | None) -> None:
+def _num_frames_of(document: Document) -> int:
+    """Return how many frames masks may have: those of the video, or any number that memory can hold."""
+    about = document["video"]
+    num_frames = None if about is None else about["num_frames"]
+    most = MAX_FRAMES if num_frames is None else num_frames
+    return check_whole("num_frames", most, least=0, most=MAX_FRAMES, error=DataError)
+
+
+def _fill_store(file: zipfile.ZipFile, store: MaskStore, document: Document) -> None:
     if "masks.jsonl" not in file.namelist():
         return
+    size_hw, num_frames = _size_of(document), _num_frames_of(document)
     rows: list[MaskRow] = []
     with file.open("masks.jsonl") as lines:
-        for line in lines:
-            row = from_json(json.loads(line))
-            check_rle(row.rle, size_hw)
+        for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES), b""), start=1):
+            where = f"masks.jsonl, line {number}"
+            try:
+                row = from_json(parse_json(line, where).value)
+                check_rle(row.rle, size_hw)
+                check_whole("frame_index", row.frame_index, least=0, most=num_frames - 1, error=DataError)
+            except DataError as error:
+                raise DataError(f"{where}: {error}") from error
             rows.append(row)
             if len(rows) == 256:
                 store.write(rows)
@@ -437,7 +483,9 @@ def _fill_store(file: zipfile.ZipFile, store: MaskStore, size_hw: tuple[int, int
 
 
 def _document(path: str | Path, file: zipfile.ZipFile) -> Document:
-    document = json.loads(file.read("session.json"))
+    if file.getinfo("session.json").file_size > MAX_ARRAY_BYTES:
+        raise DataError(f"session.json is larger than {MAX_ARRAY_BYTES} bytes")
+    document = parse_json(file.read("session.json"), "session.json").value
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise SessionError(f"{path} is not a masklet session")
     if document["version"] != VERSION:
