@@ -22,6 +22,16 @@ def test_every_reader_has_a_test(folder: Path) -> None:
     assert tuple(doors(folder)) == NAMES
 
 
+CRASHED = (("zip", 50), ("session", 900477))
+"""Reader and seed of files that crashed once."""
+
+
+@pytest.mark.parametrize(("name", "seed"), CRASHED)
+def test_what_crashed_once(name: str, seed: int, folder: Path) -> None:
+    door = doors(folder)[name]
+    assert attempt(door, damaged(door, name, seed), folder) is None
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_damaged_file_crashes_its_reader(name: str, folder: Path) -> None:
     door = doors(folder)[name]

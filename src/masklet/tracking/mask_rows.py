@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -46,6 +46,7 @@ class MaskRow(ObjectResult):
 
 
 _TYPES = get_type_hints(MaskRow)
+_REQUIRED = {field.name for field in fields(MaskRow) if field.default is MISSING}
 _RLE_COLUMNS = ("height", "width", "counts")
 COLUMNS: tuple[str, ...] = (
     *(field.name for field in fields(MaskRow) if field.name != "rle"),
@@ -252,6 +253,8 @@ def _checked(name: str, value: Any) -> Any:
         return check_whole(name, value, least=-1, most=2**53, error=DataError)
     if kind is float and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise DataError(f"{name} must be a number, got {type(value).__name__}")
+    if kind is float and math.isnan(value) and name in _REQUIRED:  # SQLite stores NaN as NULL
+        raise DataError(f"{name} must be a number, got NaN")
     if kind is bool and not isinstance(value, bool | int):
         raise DataError(f"{name} must be true or false, got {type(value).__name__}")
     if get_origin(kind) is Literal and value not in get_args(kind):
