@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sqlite3
 import zipfile
 from collections.abc import Iterator
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from masklet.server.classes import finish_class_changes
 from masklet.server.colors import COLORS
 from masklet.server.database import ClassChangeRow, Database
 from tests.server.conftest import Open, Page
 from tests.server.test_api import history
+from tests.server.test_postgresql import postgresql  # noqa: F401 (a fixture)
 
 
 def classes(page: Page, project: str) -> list[dict[str, Any]]:
@@ -210,17 +210,10 @@ def old_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         connection.close()
         yield f"sqlite:///{tmp_path / 'studio.db'}"
         return
-    url = os.environ.get("MASKLET_TEST_POSTGRES")
-    if url is None:
-        pytest.skip("MASKLET_TEST_POSTGRES is not set: the address of an empty PostgreSQL database")
-    from sqlalchemy import create_engine
-
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text(_OLD_PROJECTS))
-    yield url
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+    engine = create_engine(request.getfixturevalue("postgresql").url)
+    with engine.begin() as database:
+        database.execute(text(_OLD_PROJECTS))
+    yield engine.url.render_as_string(hide_password=False)
     engine.dispose()
 
 
