@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from masklet.errors import DataError
 from masklet.formats import import_masks
+from masklet.formats.unpacking import DEFAULT_LIMITS, unpacked
 from masklet.masks.convert import segmentation_mask
 from tests.formats.material import SIZE, blob, read_back
 
@@ -111,3 +113,85 @@ def test_names_in_a_zip_lead_nowhere(tmp_path: Path) -> None:
     found = import_masks({"a.zip": buffer.getvalue()}, size_hw=SIZE, num_frames=6)
     assert list(read_back(found.masklets)) == [(2, 1)]
     assert not Path("/tmp/masklet-evil").exists()
+
+
+def label_image(format: str, index: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(blob(index).astype(np.uint8) * 255).save(buffer, format, lossless=True)  # WebP reads this
+    return buffer.getvalue()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("format", "suffix"),
+    [
+        *(("PNG", "png"), ("TIFF", "tif"), ("TIFF", "TIFF"), ("JPEG", "jpg"), ("JPEG", "jpeg"), ("BMP", "bmp")),
+        *(("WEBP", "webp"), ("GIF", "gif")),
+    ],
+)
+def test_a_zip_is_read_like_the_folder(tmp_path: Path, format: str, suffix: str) -> None:
+    files = {f"masks/00002.{suffix}": label_image(format), "masks/00003." + suffix: label_image(format, 2)}
+    (tmp_path / "masks").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    of_folder = import_masks(tmp_path, size_hw=SIZE, num_frames=6)
+    of_zip = import_masks({"a.zip": zipped(files)}, size_hw=SIZE, num_frames=6)
+    assert set(read_back(of_zip.masklets)) == {(2, 1), (3, 1)}
+    for key, mask in read_back(of_folder.masklets).items():
+        np.testing.assert_array_equal(read_back(of_zip.masklets)[key], mask)
+
+
+def test_what_macos_adds_to_a_zip_is_left_out() -> None:
+    files = {"00002.png": label_image("PNG"), "__MACOSX/00003.png": b"\0\5", "._00002.png": b"\0\5"}
+    imported = import_masks({"a.zip": zipped(files)}, size_hw=SIZE, num_frames=6)
+    assert list(read_back(imported.masklets)) == [(2, 1)]
+    assert not imported.skipped
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ({"a.zip": {"x:1/00002.png": 1, "x?1/00002.png": 2}}, ("x:1/00002.png in a.zip", "x?1/00002.png in a.zip")),
+        ({"a.zip": {"00002.png": 1}, "b.zip": {"00002.png": 2}}, ("00002.png in a.zip", "00002.png in b.zip")),
+        ({"00002.png": 1, "../00002.png": 2}, ("00002.png", "../00002.png")),
+        ({"a.zip": {"1.png": 1, "1.png/00002.png": 2}}, ("1.png in a.zip", "1.png/00002.png in a.zip")),
+        ({"a.zip": {"1.png/00002.png": 1, "1.png": 2}}, ("1.png in a.zip",)),
+        ({"1.png": 1, "1.png/00002.png": 2}, ("1.png", "1.png/00002.png")),
+    ],
+)
+def test_files_that_come_to_one_name_are_refused(files: dict[str, Any], names: tuple[str, ...]) -> None:
+    content = {
+        name: zipped({inner: label_image("PNG", index) for inner, index in value.items()})
+        if isinstance(value, dict)
+        else label_image("PNG", value)
+        for name, value in files.items()
+    }
+    with pytest.raises(DataError) as caught:
+        import_masks(content, size_hw=SIZE, num_frames=6)
+    assert all(name in str(caught.value) for name in names)
+    assert "rename" in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["a/b/c/d/e/f/g/h/", "\u68ee" * 80 + "/", "x" * 200 + "/"])
+def test_deep_and_long_folders_keep_objects_apart(prefix: str) -> None:
+    files = {
+        f"{prefix}1/i/j/k/l/m/00002.png": label_image("PNG"),
+        f"{prefix}2/i/j/k/l/m/00002.png": label_image("PNG", 2),
+    }
+    with unpacked({"a.zip": zipped(files)}, DEFAULT_LIMITS) as folder:
+        assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png")) == sorted(files)
+    with pytest.raises(DataError, match="lies 40 folders deep: at most 32 are read"):
+        import_masks({"a.zip": zipped({"d/" * 40 + "00002.png": b""})}, size_hw=SIZE)
+
+
+def test_documents_with_a_capital_suffix_are_read() -> None:
+    images: list[dict[str, object]] = [{"id": 0, "file_name": "0.jpg", "frame_index": 0}]
+    content = coco_of(images, [{"id": 1, "image_id": 0, **SQUARE}])
+    assert import_masks({"a.zip": zipped({"LABELS.JSON": content})}, size_hw=SIZE, num_frames=6).num_masks == 1

@@ -103,7 +103,8 @@ def import_masks(
 
 def _read_files(folder: Path, state: ImportState, format: str) -> str:
     """Read what is in the folder, and return the id of its format."""
-    documents = [path for path in sorted(folder.rglob("*.json")) if path.name != OBJECTS_NAME]
+    documents = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".json"]
+    documents = [path for path in documents if path.name != OBJECTS_NAME]
     if format in ("coco", "sa-v") and not documents:
         raise DataError(f"expected {IMPORT_FORMATS[format]}, got no .json file")
     if documents and format not in ("masks", "davis"):
