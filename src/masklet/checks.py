@@ -13,12 +13,13 @@ from dataclasses import fields
 from decimal import Decimal
 from fractions import Fraction
 from os import PathLike, fspath
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from masklet.errors import ConfigError, MaskletError
+
+if TYPE_CHECKING:  # the command line's help needs checks, and no arrays
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def check_whole(
@@ -142,6 +143,8 @@ def check_numbers(
     Raises:
         MaskletError: of the class `error`, when they are not numbers of one shape: text, booleans, ragged lists.
     """
+    import numpy as np
+
     try:
         array = host_array(values)
         if array.dtype.kind == "O":  # of pandas, whose columns may have several types
@@ -181,6 +184,8 @@ def host_array(values: Any) -> NDArray[Any]:
     Raises:
         TypeError, ValueError, RuntimeError: numpy or torch cannot make one array of them.
     """
+    import numpy as np
+
     if isinstance(values, list | tuple) and any(hasattr(value, "detach") for value in values):
         return np.array([host_array(value) for value in values])
     if hasattr(values, "detach"):
@@ -215,14 +220,15 @@ def _as_int(value: Any) -> int | None:
 
 def _as_float(value: Any) -> float | None:
     try:
-        number = _as_number(plain(value))
+        number = _as_number(value)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
 
 def _as_number(value: Any) -> float:
-    if isinstance(value, bool | np.bool_ | str | bytes) or (hasattr(value, "shape") and value.shape != ()):
+    value = plain(value)
+    if isinstance(value, bool | str | bytes) or (hasattr(value, "shape") and value.shape != ()):
         raise TypeError("not a number")
     return float(value)
 

@@ -34,15 +34,16 @@ OPTIONS = {
         "--device", "--precision", "--speed", "--force", "-f", "--json",
     ],
     "render": [
-        "source", "masks", "--background", "--effect", "--cutout", "--feather", "--hard-edges", "--composition",
-        "--asset", "--start", "--stop", "--out", "-o", "--force", "-f", "--json",
+        "source", "masks", "--background", "--effect", "--cutout", "--feather", "--shrink", "--hard-edges",
+        "--stabilise", "--no-stabilise", "--composition", "--asset", "--start", "--stop", "--out", "-o",
+        "--force", "-f", "--json",
     ],
     "export-masks": [
         "source", "masks", "--format", "--option", "--out", "-o", "--object", "--accepted", "--class", "--name",
         "--force", "-f", "--json",
     ],
     "serve": [
-        "--data", "--host", "--port", "--token", "--database", "--allow-host", "--allow-stream", "--https",
+        "--data", "--host", "--port", "--token", "--database", "--allow-host", "--allow-stream", "--https", "--proxy",
         "--max-upload", "--max-hours", "--browser", "--no-browser", "--sample", "--log-level", "--model", "-m",
         "--device", "--precision",
     ],

@@ -104,7 +104,7 @@ def test_a_composition_file_contains_all_settings(photo: Path, mask: Path, workd
         (("--background", "transparent", "--out", "o.mp4"), "MP4 has no transparency"),
         (("--background", "gray", "--cutout", "one"), "must be object ids"),
         (("--background", "gray", "--composition", "x.json"), "--composition contains all"),
-        (("--composition", "x.json"), "cannot read x.json"),
+        (("--composition", "x.json"), "cannot read --composition x.json"),
         (("--background", "gray", "--start", "5", "--out", "o.png"), "there are no frames from 5"),
     ],
 )

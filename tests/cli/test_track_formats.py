@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from masklet.formats import FORMATS, live_formats
-from masklet.masks import operations
+from masklet.masks import rle
 from masklet.media.source import open_source
 from masklet.output import only_user
 from masklet.records import BoolArray
@@ -74,9 +74,9 @@ def test_each_mask_is_encoded_once(
 ) -> None:
     """Two objects on 12 frames; in both directions either pass tracks a prompted mask, and so it is encoded twice."""
     encoded: list[BoolArray] = []
-    encode = operations.encode_rle
+    encode = rle.encode_rle
 
-    def encode_rle(mask: BoolArray) -> operations.CocoRle:
+    def encode_rle(mask: BoolArray) -> rle.CocoRle:
         encoded.append(mask)
         return encode(mask)
 

@@ -406,7 +406,7 @@ def test_transformers_may_save_its_frequencies_once_but_not_two_kinds(checkpoint
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "cannot be read"),
+        ("{", "config.json is not JSON"),
         ("[]", "model_type"),
         ('{"model_type": "sam"}', "got 'sam'"),
         ('{"model_type": "sam2_video"}', "describes no model"),

@@ -231,7 +231,7 @@ class Edges(Options):
     """Remove the old background's colour from pixels that the object covers partly."""
     stabilise: str = choice_field(
         "auto",
-        {"auto": "For a new background", "on": "Always", "off": "Never"},
+        {"auto": "For cut-outs", "on": "Always", "off": "Never"},
         "Steady edges",
         hint="Against edges that flicker from frame to frame",
         only_for="video",
