@@ -178,8 +178,8 @@ def main() -> None:
     if "commands" in options.parts:
         rows: list[tuple[object, ...]] = []
         with small_disk(options.folder) as disk:
-            for name in ("track", "segment", "render", "export-masks"):
-                for free_kb in (0, 2200):
+            for name, enough_to_begin_kb in (("track", 2200), ("segment", 40), ("render", 2200), ("export-masks", 60)):
+                for free_kb in (0, enough_to_begin_kb):
                     status, line, wrong = fill_commands_disk(disk, name, free_kb)
                     rows.append((name, f"{free_kb} KB", status, line.replace(str(disk), "DISK")[:160]))
                     faults += wrong

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +19,26 @@ from tests.media.clips import MakeClip, numbered_frame, write_tone
 def ffmpeg() -> str:
     """Return the path of an FFmpeg program, with x264, x265, VP9 and AV1; of PyPI, so it is there on every machine."""
     return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+LimitFiles = Callable[[int], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def limit_files() -> LimitFiles:
+    """Limit the size of files within a block: as on a full disk, a write beyond it is cut off, and the next fails."""
+    resource = pytest.importorskip("resource", reason="the system has no limit of file sizes")
+
+    @contextmanager
+    def limit(num_bytes: int) -> Iterator[None]:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limit
 
 
 @pytest.fixture

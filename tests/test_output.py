@@ -23,6 +23,7 @@ from masklet.output import (
     refuse_existing,
     remove_unfinished,
 )
+from tests.conftest import LimitFiles
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -165,6 +166,13 @@ def test_a_lock_leaves_no_trace(tmp_path: Path) -> None:
     with only_user(tmp_path / "kept"):
         (tmp_path / "kept" / "result").touch()
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["result"]
+
+
+def test_a_lock_needs_no_space(tmp_path: Path, limit_files: LimitFiles) -> None:
+    with limit_files(0):
+        with only_user(tmp_path), pytest.raises(OutputError, match="in use by another process"):
+            PathLock(tmp_path)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_its_owner_removes_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

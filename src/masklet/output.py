@@ -27,9 +27,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from masklet.errors import OutputError
 
@@ -365,10 +365,10 @@ class PathLock:
             if self._is_new:
                 self._folder.rmdir()
 
-    def _acquire(self) -> IO[str]:
+    def _acquire(self) -> FileIO:
         while True:
             try:
-                file = open(self._lock_file, "a+", encoding="utf-8")  # noqa: SIM115 (it stays open)
+                file = FileIO(self._lock_file, "a+")  # unbuffered: closing it cannot fail on a full disk
             except OSError as error:
                 raise OutputError(f"cannot write in {self._folder}: {error.strerror or error}") from error
             try:
@@ -383,7 +383,7 @@ class PathLock:
             self._sign(file)
             return file
 
-    def _lock(self, file: IO[str]) -> bool:
+    def _lock(self, file: FileIO) -> bool:
         """Lock the file; False if another process holds the lock."""
         try:
             if sys.platform == "win32":
@@ -399,22 +399,21 @@ class PathLock:
             return note.get("host") != socket.gethostname() or not is_running(note.get("process"))
         return True
 
-    def _is_current(self, file: IO[str]) -> bool:
+    def _is_current(self, file: FileIO) -> bool:
         try:
             return os.path.samestat(os.fstat(file.fileno()), os.stat(self._lock_file))
         except OSError:
             return False
 
-    def _sign(self, file: IO[str]) -> None:
+    def _sign(self, file: FileIO) -> None:
         since = datetime.now().astimezone().isoformat(" ", "minutes")
         note = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
         with suppress(OSError):  # a full disk: the lock holds without its note
             file.seek(0)
             file.truncate()
-            file.write(json.dumps(note))
-            file.flush()
+            file.write(json.dumps(note).encode())
 
-    def _refusal(self, file: IO[str]) -> str:
+    def _refusal(self, file: FileIO) -> str:
         note = _read_note(file)
         by = "another process"
         if note:
@@ -422,7 +421,7 @@ class PathLock:
         return f"{self.path} is in use by {by}: stop that process first, or choose another place"
 
 
-def _read_note(file: IO[str]) -> dict[str, object]:
+def _read_note(file: FileIO) -> dict[str, object]:
     try:
         file.seek(0)
         note = json.loads(file.read(1000))

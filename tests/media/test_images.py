@@ -17,6 +17,7 @@ from masklet.errors import ImageError, OutputError
 from masklet.media.base import made_smaller
 from masklet.media.images import FORMATS, image_header, read_image, write_image, write_label_map
 from masklet.media.source import open_source
+from tests.conftest import LimitFiles
 
 RAMP_16 = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
 RAMP_8 = np.rint(RAMP_16 / 257).astype(np.uint8)
@@ -254,6 +255,14 @@ def test_write_masks_and_alpha(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is not an image format"):
         write_image(tmp_path / "cutout.mp4", RGB)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cutout.png", "mask.png"]
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.png", "photo.webp", "photo.tiff"])
+def test_a_full_disk_leaves_no_half_image(tmp_path: Path, limit_files: LimitFiles, name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
+    with pytest.raises(OutputError, match=f"cannot write .*{name}: "), limit_files(4096):
+        write_image(tmp_path / name, noise)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("largest", "mode"), [(0, "P"), (255, "P"), (256, "I;16"), (65535, "I;16")])

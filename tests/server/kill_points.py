@@ -140,6 +140,10 @@ def request_of(operation: str, about: dict[str, str], folder: Path) -> tuple[str
         "import": ("POST", f"{medium}/import", {"files": coco}),
         "object": ("POST", f"{medium}/objects", {"json": {"name": "goose"}}),
         "prompt": ("PUT", f"{medium}/frames/2/objects/1/prompt", {"json": {"points": [[2, 2]], "labels": [1]}}),
+        "mask": ("PUT", f"{medium}/frames/2/objects/1/mask", {"json": {"rle": {"size": [6, 8], "counts": "=24000a0"}}}),
+        "accept": ("POST", f"{medium}/accept", {"json": {"start": 0, "stop": 4}}),
+        "undo": ("POST", f"{medium}/undo", {}),
+        "delete-object": ("DELETE", f"{medium}/objects/1", {}),
         "track": ("POST", f"{medium}/track", {"json": {"direction": "forward"}}),
         "export": ("POST", f"{medium}/export", {"json": {"format": "masks"}}),
         "render": ("POST", f"{medium}/render", {"json": render}),
@@ -191,7 +195,7 @@ def state_of(page: Page, data: Path) -> dict[str, Any]:
     faults += [f"{path.relative_to(data)} is left" for path in data.rglob("*.part*")]
     faults += [f"{path.relative_to(data)} is left" for path in (data / "tmp").glob("*")]
     projects = page.get("/api/v1/projects").json()["projects"]
-    objects = []
+    objects, annotations = [], []
     for project in projects:
         for medium in page.get(f"/api/v1/projects/{project['id']}/media").json()["media"]:
             where = f"/api/v1/media/{medium['id']}"
@@ -199,6 +203,7 @@ def state_of(page: Page, data: Path) -> dict[str, Any]:
             if picture.status_code != 200:
                 faults.append(f"{where} has no picture: {picture.status_code}")
             objects += [row["name"] for row in page.get(f"{where}/objects").json()["objects"]]
+            annotations.append([page.get(f"{where}/masks").json()["frames"], page.get(f"{where}/history").json()])
         for asset in page.get(f"/api/v1/projects/{project['id']}/assets").json()["assets"]:
             if page.get(f"/api/v1/assets/{asset['id']}").status_code != 200:
                 faults.append("an asset has no file")
@@ -210,7 +215,14 @@ def state_of(page: Page, data: Path) -> dict[str, Any]:
             faults.append(f"a job is {job['state']}")
     counts = {name: len(ids) for name, ids in owners.items() if name in ("media", "assets")}
     jobs = [job["state"] for job in page.get("/api/v1/jobs").json()["jobs"]]
-    return {"faults": faults, "objects": objects, "projects": len(projects), "jobs": sorted(jobs), **counts}
+    return {
+        "faults": faults,
+        "objects": objects,
+        "annotations": annotations,
+        "projects": len(projects),
+        "jobs": sorted(jobs),
+        **counts,
+    }
 
 
 KINDS: dict[str, type[Base]] = {"media": MediumRow, "assets": AssetRow, "results": JobRow, "cache": MediumRow}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +36,7 @@ from masklet.train.data import ImageDataConfig
 from masklet.train.loop import Part, Trainer, train
 from masklet.train.recipes import RECIPES
 from masklet.train.steps import StepConfig
+from tests.conftest import LimitFiles
 from tests.train.tiny_data import write_data
 
 SIZE = 64
@@ -156,18 +156,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_the_batch_and_keeps_the_c
     assert (tmp_path / "bad_batch_0.png").is_file()
 
 
-def test_a_full_disk_leaves_the_previous_checkpoint(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_previous_checkpoint(
+    data: Path, weights: Path, tmp_path: Path, limit_files: LimitFiles
+) -> None:
     trainer = Trainer(config(data, weights), tmp_path)
     trainer._save()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     trainer.done_steps = 7
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))  # no file larger than 1 MiB can be written
-    try:
-        with pytest.raises(OutputError, match="cannot save step 7"):
-            trainer._save()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with limit_files(1 << 20), pytest.raises(OutputError, match="cannot save step 7"):
+        trainer._save()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

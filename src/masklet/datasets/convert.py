@@ -19,7 +19,6 @@ from typing import Any
 
 import av
 import numpy as np
-from PIL import Image
 
 from masklet.datasets.open import ALIASES
 from masklet.datasets.records import MAX_OBJECT_ID, ClipExample, Dataset, ImageExample, IndexedLabels, Labels
@@ -29,7 +28,7 @@ from masklet.errors import DataError, OutputError
 from masklet.masks.indexed_png import indexed_png
 from masklet.masks.operations import mask_box_xyxy
 from masklet.masks.rle import encode_rle
-from masklet.media.images import encode_jpeg
+from masklet.media.images import encode_jpeg, write_image
 from masklet.output import holds_files, make_folder, unfinished_path
 from masklet.records import BoolArray, ByteArray, Progress
 
@@ -387,7 +386,7 @@ def _write_masks(folder: Path, stem: str, labels: Labels) -> None:
     if labels.void is not None:
         masks["void"] = labels.void
     for name, mask in masks.items():
-        Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(object_folder / f"{name}.png")
+        write_image(object_folder / f"{name}.png", mask)
 
 
 def _fits_one_byte(labels: Labels) -> bool:

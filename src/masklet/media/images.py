@@ -503,12 +503,14 @@ def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format is None or image_format not in Image.SAVE:
         raise OutputError(f"cannot write {path}: {path.suffix or 'no suffix'} is not an image format; use .png or .jpg")
-    with atomic_path(path) as temporary:
-        try:
-            options = {"quality": 95} if image_format in ("JPEG", "WEBP") else {}
-            Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format=image_format, **options)
-        except (OSError, ValueError, KeyError) as error:
-            raise OutputError(f"cannot write {path}: {error}") from error
+    buffer = io.BytesIO()  # on a full disk Pillow writes the first part of a file without an error
+    try:
+        options = {"quality": 95} if image_format in ("JPEG", "WEBP") else {}
+        Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format=image_format, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
+    with atomic_path(path) as temporary, naming_errors(path):
+        temporary.write_bytes(buffer.getbuffer())
     return path
 
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from PIL import Image
 
 from masklet.errors import MaskletError
 from masklet.media.base import made_smaller
 from masklet.media.dicom import DICOM_SUFFIXES
-from masklet.media.images import IMAGE_SUFFIXES, ImageHeader, image_header, read_image
+from masklet.media.images import IMAGE_SUFFIXES, ImageHeader, encode_jpeg, image_header, read_image
 from masklet.media.nifti import NIFTI_SUFFIXES
 from masklet.media.source import open_source
 from masklet.media.unread_formats import UNREAD_SUFFIXES
@@ -124,7 +123,7 @@ def _write_thumbnail(rgb: ByteArray, path: Path) -> None:
     height, width = rgb.shape[:2]
     scale = min(1.0, THUMBNAIL[0] / width, THUMBNAIL[1] / height)
     small = made_smaller(rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
-    Image.fromarray(small).save(path, format="JPEG", quality=82)
+    path.write_bytes(encode_jpeg(small, 82))
 
 
 def probe_files(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
