@@ -490,7 +490,7 @@ def _array_from_json(value: Any) -> FloatArray:
         data = np.frombuffer(base64.b64decode(value["float32"], validate=True), "<f4")
         return np.asarray(data.reshape(value["shape"]), np.float32)
     except (TypeError, KeyError, ValueError) as error:
-        raise PromptError(f"an array must be base64 of float32 and its shape, got {str(value)[:80]}") from error
+        raise PromptError(f"an array must be base64 of float32 and its shape, got {value!r:.80}") from error
 
 
 def _numbers(name: str, values: ArrayLike, form: str) -> FloatArray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,11 @@ from masklet.render import Composition
 from masklet.tracking.session import session_about, session_masks, session_prompts
 from tests.formats.coco_tools import FIRST, SIZE, TOOLS
 from tests.formats.material import clip_masks, medium_of
+from tests.fuzz.models import GRAPH, MODEL_JSON, checkpoints, open_exported_model, open_graph, read_weights
+from tests.fuzz.mutations import mutated
+from tests.fuzz.requests import Server, damaged_request, requests
+from tests.fuzz.sessions import resume_session, saved_sessions
+from tests.fuzz.videos import read_video, videos
 
 FRAMES = 6
 
@@ -38,14 +45,19 @@ class Door:
     seeds: tuple[bytes, ...]
     read: Callable[[Path], object]
     suffix: str
+    damage: Callable[[bytes, random.Random], bytes] = mutated
+    """Returns a damaged copy of a file."""
 
 
-def doors(folder: Path) -> dict[str, Door]:
+def doors(folder: Path, stack: ExitStack) -> dict[str, Door]:
     """Return all readers by name.
 
     Args:
         folder: a place to make valid files.
+        stack: stops the server that reads the requests.
     """
+    server = Server(folder)
+    stack.callback(server.close)
     return {
         "rle": Door(_rles(), _read_rle, ".json"),
         "coco": Door(tuple(json.dumps(tool()).encode() for tool in TOOLS.values()), _import_both, ".json"),
@@ -59,6 +71,13 @@ def doors(folder: Path) -> dict[str, Door]:
         "prompts": Door(_prompt_files(), _read_prompts, ".json"),
         "composition": Door(_compositions(), _read_composition, ".json"),
         "session": Door((_session(),), _read_session, ".masklet"),
+        "resumed session": Door(saved_sessions(folder), resume_session, ".masklet"),
+        **{name: Door(seeds, read_video, f".{name}") for name, seeds in videos(folder).items()},
+        "safetensors": Door(checkpoints(folder, ".safetensors"), read_weights, ".safetensors"),
+        "pt": Door(checkpoints(folder, ".pt"), read_weights, ".pt"),
+        "model.json": Door((MODEL_JSON.read_bytes(),), open_exported_model, ".json"),
+        "graph": Door((GRAPH.read_bytes(),), open_graph, ".onnx"),
+        "request": Door(requests(), server.send, ".http", damaged_request),
     }
 
 

@@ -1,4 +1,4 @@
-"""Mutations of valid small files: of the structure of JSON and .zip files, of the bytes of all others."""
+"""Mutations of valid small files: of the structure of JSON, .zip and .safetensors files, of the bytes of all others."""
 
 from __future__ import annotations
 
@@ -22,10 +22,28 @@ STRANGE: tuple[Any, ...] = (
 def mutated(data: bytes, rng: random.Random) -> bytes:
     """Return a damaged copy of a file."""
     if data[:1] in (b"{", b"["):
-        return _bytes_changed(data, rng) if rng.random() < 0.2 else _json_changed(data, rng)
+        return _bytes_changed(data, rng) if rng.random() < 0.2 else json_changed(data, rng)
     if data[:4] == b"PK\x03\x04":
         return _bytes_changed(data, rng) if rng.random() < 0.2 else _zip_changed(data, rng)
+    if data[8:9] == b"{" and rng.random() < 0.7:
+        return _header_changed(data, rng)
     return _bytes_changed(data, rng)
+
+
+def _header_changed(data: bytes, rng: random.Random) -> bytes:
+    """Change the JSON at the start of a .safetensors file; its length stands before it, eight bytes little endian.
+
+    The text of masklet's configuration within it is JSON, too.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    document = json.loads(data[8:end])
+    if "masklet" in document.get("__metadata__", {}) and rng.random() < 0.7:
+        metadata = document["__metadata__"]
+        metadata["masklet"] = json.dumps(_value_changed(json.loads(metadata["masklet"]), rng))
+        header = json.dumps(document).encode()
+    else:
+        header = json_changed(data[8:end], rng)
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def _bytes_changed(data: bytes, rng: random.Random) -> bytes:
@@ -48,7 +66,8 @@ def _bytes_changed(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-def _json_changed(data: bytes, rng: random.Random) -> bytes:
+def json_changed(data: bytes, rng: random.Random) -> bytes:
+    """Return a copy of a JSON document with other values, fields, repeated names or encoding."""
     if rng.random() < 0.02:
         return rng.choice((b"[", b'{"a":')) * 100_000
     try:
@@ -59,6 +78,8 @@ def _json_changed(data: bytes, rng: random.Random) -> bytes:
         document = _value_changed(document, rng)
     text = json.dumps(document)
     encoding = rng.choice(("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16"))
+    if text.startswith('{"') and rng.random() < 0.05:  # a name twice
+        text = "{" + text[1:-1] + f", {text[1:].split(':', 1)[0]}: {json.dumps(rng.choice(STRANGE))}}}"
     return text.encode(encoding)
 
 

@@ -1,11 +1,13 @@
-"""The fuzzer: `make fuzz MINUTES=10` tries damaged files until the time is over, and keeps every one that crashes.
+"""The fuzzer: `make fuzz MINUTES=10` tries damaged files and requests until the time is over, and keeps what crashes.
 
-A crash is an exception that is not one of masklet's, an error of more than one line, or more than `MAX_SECONDS` of CPU.
+A crash is an exception that is not one of masklet's, an error of more than one line, more than `MAX_SECONDS` of CPU, or
+an answer of the server with a status of 500 or more.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import random
 import resource
 import signal
@@ -15,11 +17,11 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 from masklet.errors import MaskletError
 from tests.fuzz.doors import Door, doors
-from tests.fuzz.mutations import mutated
 
 MAX_SECONDS = 20
 """CPU time of one damaged file."""
@@ -30,7 +32,7 @@ class _TooSlow(BaseException):
 
 
 def attempt(door: Door, data: bytes, folder: Path) -> str | None:
-    """Read a damaged file.
+    """Read a damaged file, or send a damaged request.
 
     Returns:
         What went wrong, or None: it was read, or refused in one line.
@@ -66,11 +68,11 @@ def _stop(number: int, frame: object) -> None:
 def damaged(door: Door, name: str, seed: int) -> bytes:
     """Return the damaged file of a seed."""
     rng = random.Random(f"{name} {seed}")
-    return mutated(rng.choice(door.seeds), rng)
+    return door.damage(rng.choice(door.seeds), rng)
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(line.encode(errors="backslashreplace").decode() + "\n")
     sys.stdout.flush()
 
 
@@ -83,14 +85,15 @@ def main() -> int:
     parser.add_argument("--door", default=None, help="one reader only")
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="folder for files that crash")
     options = parser.parse_args()
+    faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30))
     first = random.SystemRandom().randrange(2**40) if options.seed is None else options.seed
     end = time.monotonic() + 60 * options.minutes
     tried: Counter[str] = Counter()
     crashes = 0
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        readers = {key: door for key, door in doors(folder).items() if options.door in (None, key)}
+        readers = {key: door for key, door in doors(folder, stack).items() if options.door in (None, key)}
         seed = first
         while (time.monotonic() < end) if options.count is None else (seed < first + options.count):
             for key, door in readers.items():

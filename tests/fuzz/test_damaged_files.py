@@ -1,16 +1,23 @@
-"""Damaged files are read, or refused in one line; `make fuzz` tries more."""
+"""Damaged files and requests are read, or refused in one line; `make fuzz` tries more."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.doors import doors
+from tests.fuzz.doors import Door, doors
+from tests.fuzz.requests import requests, takes_body
 from tests.fuzz.run import attempt, damaged
 
-NAMES = ("rle", "coco", "sa-v", "masklet coco", "zip", "label image", "image", "data set", "sa-1b", "prompts",
-         "composition", "session")  # fmt: skip
+SEEDS = {
+    "rle": 40, "coco": 40, "sa-v": 40, "masklet coco": 40, "zip": 40, "label image": 40, "image": 40, "data set": 40,
+    "sa-1b": 40, "prompts": 40, "composition": 40, "session": 40, "resumed session": 40, "mp4": 40, "mkv": 40,
+    "webm": 30, "avi": 40, "gif": 40, "safetensors": 20, "pt": 20, "model.json": 5, "graph": 5, "request": 100,
+}  # fmt: skip
+"""Damaged files of each reader; fewer for those that take long."""
 
 
 @pytest.fixture(scope="module")
@@ -18,26 +25,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-def test_every_reader_has_a_test(folder: Path) -> None:
-    assert tuple(doors(folder)) == NAMES
+@pytest.fixture(scope="module")
+def readers(folder: Path) -> Iterator[dict[str, Door]]:
+    with ExitStack() as stack:
+        yield doors(folder, stack)
 
 
-CRASHED = (("zip", 50), ("session", 900477))
+def test_every_reader_has_a_test(readers: dict[str, Door]) -> None:
+    assert tuple(readers) == tuple(SEEDS)
+
+
+def test_every_request_with_a_body_is_tried() -> None:
+    assert {request.split(b"?")[0].split(b"\r\n")[0].decode().replace("/api/v1", "") for request in requests()} == set(
+        takes_body()
+    )
+
+
+CRASHED = (("zip", 50), ("session", 900477), ("mkv", 13), ("gif", 5546), ("request", 11213))
 """Reader and seed of files that crashed once."""
 
 
 @pytest.mark.parametrize(("name", "seed"), CRASHED)
-def test_what_crashed_once(name: str, seed: int, folder: Path) -> None:
-    door = doors(folder)[name]
+def test_what_crashed_once(name: str, seed: int, readers: dict[str, Door], folder: Path) -> None:
+    door = readers[name]
     assert attempt(door, damaged(door, name, seed), folder) is None
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_damaged_file_crashes_its_reader(name: str, folder: Path) -> None:
-    door = doors(folder)[name]
+@pytest.mark.parametrize("name", SEEDS)
+def test_no_damaged_file_crashes_its_reader(name: str, readers: dict[str, Door], folder: Path) -> None:
+    door = readers[name]
     for data in door.seeds:
         path = folder / f"valid{door.suffix}"
         path.write_bytes(data)
         door.read(path)
-    for seed in range(40):
+    for seed in range(SEEDS[name]):
         assert attempt(door, damaged(door, name, seed), folder) is None, seed

@@ -192,6 +192,17 @@ def test_a_truncated_file_is_an_error_not_half_a_picture(tmp_path: Path, suffix:
         read_image(path)
 
 
+def test_a_file_that_ends_in_the_header_of_its_second_picture_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "clip.gif"
+    pictures = [Image.fromarray(RGB[row : row + 8, :8]) for row in (0, 8)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"\x21\xf9\x04") + 8 + 5])  # a comma, and four of nine bytes
+    for read in (image_header, read_image):
+        with pytest.raises(ImageError, match=r"clip\.gif is truncated or damaged"):
+            read(path)
+
+
 def png_head(width: int, height: int) -> bytes:
     """A PNG that promises a size and holds no pixels."""
     chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"")))

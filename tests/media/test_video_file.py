@@ -182,6 +182,17 @@ def test_a_truncated_file_delivers_its_frames_and_then_raises(make_clip: MakeCli
         assert [frame.index for frame in source.frames(there - 1, there - 4, -1)] == [there - 1, there - 2, there - 3]
 
 
+def test_an_element_may_announce_more_bytes_than_a_disk_can_hold(make_clip: MakeClip) -> None:
+    path = make_clip("clip.mkv")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x1f\x43\xb6\x75")  # the first cluster
+    assert data[at + 4] >> 6 == 1  # two bytes of size follow
+    data[at + 4 : at + 6] = b"\x01\xfe" + b"\xff" * 6
+    path.write_bytes(data)
+    with VideoFileSource(path) as source:
+        assert number_of(source.frame(0).rgb) == 0
+
+
 def test_a_damaged_packet_loses_its_frame_and_the_others_keep_their_numbers(make_clip: MakeClip) -> None:
     path = make_clip(count=40, b_frames=0)
     with av.open(str(path)) as container:

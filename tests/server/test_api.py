@@ -675,6 +675,17 @@ def test_effects_on_objects_that_do_not_exist_are_refused_and_those_on_hidden_on
     assert page.post(f"/api/v1/media/{clip}/frames/0/preview", json={"composition": hidden}).status_code == 200
 
 
+def test_an_error_can_quote_text_that_utf_8_cannot_hold(page: Page) -> None:
+    where = f"/api/v1/media/{page.new_clip(1)}/render"
+    answer = page.post(
+        where, content=rb'{"composition": {"background": "\ud800"}}', headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 422
+    assert "background: an effect must be" in answer.json()["error"]["message"]
+    body = rb'{"composition": {"\ud800": 1}}'
+    assert page.post(where, content=body, headers={"content-type": "application/json"}).status_code == 422
+
+
 def test_a_photo_is_rendered_as_jpeg_and_a_video_is_not(page: Page) -> None:
     photo, clip = page.new_clip(1), page.new_clip(3)
     for media_id in (photo, clip):

@@ -97,15 +97,15 @@ def polygons_mask(polygons: Any, size_hw: tuple[int, int]) -> BoolArray:
 
 def _checked_polygon(points: Any, size_hw: tuple[int, int]) -> list[float]:
     if not isinstance(points, Sequence | np.ndarray) or isinstance(points, str | bytes):
-        raise DataError(f"a polygon must be a list of numbers x, y, x, y, ..., got {str(points)[:60]}")
+        raise DataError(f"a polygon must be a list of numbers x, y, x, y, ..., got {points!r:.60}")
     try:
         flat = np.array([float(value) for value in points])
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"a polygon must be a list of numbers x, y, x, y, ..., got {str(points)[:60]}") from error
+        raise DataError(f"a polygon must be a list of numbers x, y, x, y, ..., got {points!r:.60}") from error
     if len(flat) < 6 or len(flat) % 2:
         raise DataError(f"a polygon needs x and y of three points or more, got {len(flat)} numbers")
     if not np.isfinite(flat).all() or abs(flat).max() > _MAX_COORDINATE:
-        raise DataError(f"a polygon must have finite coordinates in pixels, got {str(points)[:60]}")
+        raise DataError(f"a polygon must have finite coordinates in pixels, got {points!r:.60}")
     # pycocotools takes 40 bytes per pixel of outline. An outline that goes around every pixel is this long.
     corners = flat.reshape(-1, 2)
     outline_px = abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()

@@ -70,13 +70,13 @@ def rle_size(rle: CocoRle | Mapping[str, Any], size_hw: tuple[int, int] | None =
     """
     size = rle.get("size") if isinstance(rle, Mapping) else None
     if not isinstance(size, Sequence | np.ndarray) or isinstance(size, str | bytes) or len(size) != 2:
-        raise DataError(f"an RLE must have size [height, width] and counts, got {str(rle)[:80]}")
+        raise DataError(f"an RLE must have size [height, width] and counts, got {rle!r:.80}")
     if "counts" not in rle:
-        raise DataError(f"an RLE must have counts, got {str(rle)[:80]}")
+        raise DataError(f"an RLE must have counts, got {rle!r:.80}")
     try:
         height, width = (check_whole("RLE size", side, least=1, error=DataError) for side in size)
     except MaskletError as error:
-        raise DataError(f"RLE size must be [height, width] in whole pixels from 1, got {str(size)[:80]}") from error
+        raise DataError(f"RLE size must be [height, width] in whole pixels from 1, got {size!r:.80}") from error
     if size_hw is not None and (height, width) != tuple(size_hw):
         raise DataError(
             f"the mask is {width} x {height} (width x height), its image {size_hw[1]} x {size_hw[0]}: a mask must "

@@ -182,11 +182,13 @@ def holds_several(image: Image.Image, name: str) -> bool:
     Raises:
         ImageError: the file is damaged.
     """
-    if image.format in ("MPO", "HEIF") or not getattr(image, "is_animated", False):
+    if image.format in ("MPO", "HEIF"):
         return False
-    if image.format != "TIFF":
-        return True
-    with decoding(name):
+    with decoding(name):  # to know whether it is animated, Pillow reads the second picture
+        if not getattr(image, "is_animated", False):
+            return False
+        if image.format != "TIFF":
+            return True
         try:
             for page in range(1, 16):
                 image.seek(page)

@@ -45,12 +45,19 @@ def has_fragments(path: Path) -> bool:
         return any(kind == b"moof" for kind, _, _ in _boxes(file, size))
 
 
+def _read_at(file: BinaryIO, at: int, count: int) -> bytes:
+    """Return up to `count` bytes; none if the place, of which a damaged file can say anything, is behind its end."""
+    if at >= os.fstat(file.fileno()).st_size:
+        return b""
+    file.seek(at)
+    return file.read(count)
+
+
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, start and end of the boxes of an MP4 at the top level."""
     at = 0
     for _ in range(MAX_ELEMENTS):
-        file.seek(at)
-        head = file.read(16)
+        head = _read_at(file, at, 16)
         if len(head) < 8 or not head[4:8].isalnum():
             return
         length = struct.unpack(">I", head[:4])[0]
@@ -86,8 +93,7 @@ def _matroska_elements(file: BinaryIO) -> Iterator[tuple[int, int | None]]:
     """Yield id and end of the segment and of what it holds; the end is None, and the last one, if it is blank."""
     at = 0
     for _ in range(MAX_ELEMENTS):
-        file.seek(at)
-        element = _ebml_element(file.read(12))
+        element = _ebml_element(_read_at(file, at, 12))
         if element is None:
             return
         kind, header, length = element
@@ -121,8 +127,7 @@ def _ebml_element(head: bytes) -> tuple[int, int, int | None] | None:
 def _is_avi_cut(file: BinaryIO, size: int) -> bool:
     at = 0
     for _ in range(MAX_ELEMENTS):
-        file.seek(at)
-        head = file.read(12)
+        head = _read_at(file, at, 12)
         if len(head) < 12:
             return False
         kind, length, content = head[:4], struct.unpack("<I", head[4:8])[0], head[8:]

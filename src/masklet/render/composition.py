@@ -375,7 +375,7 @@ def find_effect(effect_id: str, target: str) -> type[Effect]:
 
 def _effect(document: Any, target: str, where: str) -> Effect:
     if not isinstance(document, Mapping) or "effect" not in document:
-        raise ConfigError(f'{where}: an effect must be {{"effect": name, ...options}}, got {str(document)[:80]}')
+        raise ConfigError(f'{where}: an effect must be {{"effect": name, ...options}}, got {document!r:.80}')
     kind = find_effect(document["effect"], target)
     try:
         return kind.of({name: value for name, value in document.items() if name != "effect"})

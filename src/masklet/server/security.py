@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from masklet.errors import ConfigError
+from masklet.foreign.documents import clean_text
 from masklet.server.database import Database, LoginRow, SecretRow, UserRow, now
 from masklet.server.errors import ApiError
 from masklet.server.settings import LOOPBACK, Settings
@@ -339,8 +340,9 @@ def open_accounts(data: Path, database: str = "") -> Accounts:
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """Return an error as a response, in the form of all errors."""
-    document = {"error": {"code": error.code, "message": str(error), "field": error.field}}
+    """Return an error as a response, in the form of all errors; what it quotes of the request can always be sent."""
+    field = None if error.field is None else clean_text(error.field)
+    document = {"error": {"code": error.code, "message": clean_text(str(error)), "field": field}}
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)

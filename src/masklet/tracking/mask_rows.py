@@ -258,7 +258,7 @@ def _checked(name: str, value: Any) -> Any:
     if kind is bool and not isinstance(value, bool | int):
         raise DataError(f"{name} must be true or false, got {type(value).__name__}")
     if get_origin(kind) is Literal and value not in get_args(kind):
-        raise DataError(f"{name} must be one of {', '.join(map(str, get_args(kind)))}, got {str(value)[:60]}")
+        raise DataError(f"{name} must be one of {', '.join(map(str, get_args(kind)))}, got {value!r:.60}")
     return value
 
 
