@@ -41,7 +41,7 @@ def test_every_request_with_a_body_is_tried() -> None:
     )
 
 
-CRASHED = (("zip", 50), ("session", 900477), ("mkv", 13), ("gif", 5546), ("request", 11213))
+CRASHED = (("zip", 50), ("session", 900477), ("mkv", 13), ("gif", 5546), ("request", 11213), ("resumed session", 6569))
 """Reader and seed of files that crashed once."""
 
 

@@ -184,7 +184,14 @@ def wrong_array(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (drop_tracks, "is damaged: KeyError"),
+        (drop_tracks, "has no field 'tracks'"),
+        (
+            lambda document: document["tracks"][0]["watch"].update(scores=["x", 1]),
+            r"scores\[0\] must be a finite number",
+        ),
+        (lambda document: document["tracks"][0]["hypotheses"][0].update(score="x"), "score must be a finite number"),
+        (lambda document: document["tracks"][1]["given"][0].update(is_answered="no"), "must be true or false"),
+        (lambda document: document.update(direction=0), "direction must be 1 or -1"),
         (wrong_array, "is damaged: KeyError"),
         (lambda document: document.update(version=99), "has version 99, and this masklet .* reads version 1"),
         (lambda document: document.update(format="other"), "is not a masklet session"),

@@ -38,6 +38,7 @@ from masklet.tracking.frame_engine import DecodeResult
 from masklet.tracking.mask_rows import MaskRow, from_json, to_json
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.passes import Pass
+from masklet.tracking.session_checks import check_state
 from masklet.tracking.shot_cuts import ShotCutDetector
 from masklet.tracking.state import TrackerState, keeps_masks
 from masklet.tracking.status import StatusMonitor
@@ -330,6 +331,7 @@ class _SessionReader(Generic[A]):
     def state(self, source: FrameSource | None) -> TrackerState[A]:
         """Make the state, with an empty store if the source needs one."""
         document = self.document
+        check_state(Json(document, f"the session {self._path}", SessionError))
         edges = document.get("edges")  # sessions of the first versions have none
         shot_cuts = ShotCutDetector()
         shot_cuts.restore(document["cuts"])
