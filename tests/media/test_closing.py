@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from masklet.api import Model
 from masklet.errors import VideoError
 from masklet.media.gif import GifOptions, GifWriter
 from masklet.media.source import open_source
 from masklet.media.video_file import VideoFileSource
 from masklet.media.writer import VideoWriter, h264, prores, vp9
 from masklet.server.frames import FrameCache, FrameReader
+from masklet.tracking.tracker import Tracker
+from tests.fake_engine import FakeEngine
 from tests.media.recordings import Recordings
 from tests.waiting import wait_until
 
@@ -76,6 +79,20 @@ def refused(path: Path) -> None:
         VideoFileSource(damaged)
 
 
+def trackers(path: Path) -> None:
+    with Model(FakeEngine()).tracker(str(path)) as tracker:
+        tracker.prompt(1, 0, box_xyxy=(8, 8, 40, 40))
+        for masks in tracker.run():
+            if masks.frame_index == 5:
+                break
+        tracker.save(path.with_suffix(".masklet"))
+        tracker.preview(0)
+    tracker.close()
+    assert "closed" in repr(tracker)
+    with Tracker.resume(path.with_suffix(".masklet"), FakeEngine()) as resumed:
+        next(resumed.proceed())
+
+
 def write(path: Path) -> None:
     with open_source(path) as source:
         frames = list(source.frames(0, 4))
@@ -91,7 +108,7 @@ def write(path: Path) -> None:
         assert held()[0] == after_the_block[0]  # the files are finished: nothing waits for the objects
 
 
-@pytest.mark.parametrize("use", [random_access, passes, closed_twice, reader_of_the_server, refused, write])
+@pytest.mark.parametrize("use", [random_access, passes, closed_twice, reader_of_the_server, refused, trackers, write])
 @pytest.mark.parametrize("name", ["h264.mp4", "vp9.webm", "long sound.mkv"])
 def test_closed_means_closed(recordings: Recordings, tmp_path: Path, use: Callable[[Path], None], name: str) -> None:
     path = tmp_path / name
@@ -101,3 +118,12 @@ def test_closed_means_closed(recordings: Recordings, tmp_path: Path, use: Callab
     for _ in range(CYCLES if use is not write else 3):
         use(path)
     wait_until(lambda: held() <= before, f"threads and files as before, {before}")
+
+
+def test_a_tracker_leaves_a_source_that_it_was_given_open(recordings: Recordings) -> None:
+    with VideoFileSource(recordings["h264.mp4"]) as source:
+        source.frame(3)
+        before = held()
+        with Model(FakeEngine()).tracker(source) as tracker:
+            tracker.prompt(1, 0, box_xyxy=(8, 8, 40, 40))
+        assert held() == before

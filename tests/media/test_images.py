@@ -312,3 +312,18 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(orientation: int, monkeypatch: 
         assert small.shape[:2] == (-(-height // part), -(-width // part))
         assert sorted(loaded[-1]) == sorted(small.shape[:2])
         assert np.abs(small.astype(int) - made_smaller(whole, small.shape[:2])).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name", "most"),
+    [(".webp", "WEBP", 16_383), (".jpg", "JPEG", 65_500), (".gif", "GIF", 65_535)],
+)
+def test_a_side_that_a_format_cannot_hold_is_refused_in_one_line(
+    tmp_path: Path, suffix: str, name: str, most: int
+) -> None:
+    write_image(tmp_path / f"a{suffix}", np.zeros((2, most), np.uint8))
+    for shape in ((2, most + 1), (most + 1, 2)):
+        with pytest.raises(OutputError, match=f"{name} holds at most {most:,} pixels per side") as caught:
+            write_image(tmp_path / f"b{suffix}", np.zeros(shape, np.uint8))
+        assert len(str(caught.value).splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"a{suffix}"]

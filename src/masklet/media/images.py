@@ -490,6 +490,10 @@ def is_turned(image: Image.Image) -> bool:
     return bool(image.getexif().get(_ORIENTATION_TAG, 1) >= 5)
 
 
+MAX_WRITTEN_SIDES = {"WEBP": 16_383, "JPEG": 65_500, "GIF": 65_535}
+"""Longest side that can be written, by format; others hold more than fits in memory."""
+
+
 def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
     """Write an image in the format of the suffix. JPEG has quality 95; a mask becomes 0 and 255.
 
@@ -498,13 +502,20 @@ def write_image(path: str | Path, image: ByteArray | BoolArray) -> Path:
         image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey uint8, or an (H, W) bool mask.
 
     Raises:
-        OutputError: the suffix is unknown, the format has no alpha, or the path is not writable.
+        OutputError: the suffix is unknown, the image is too large for the format, the format has no alpha, or the path
+            is not writable.
     """
     path = Path(path)
     pixels = image.astype(np.uint8) * np.uint8(255) if image.dtype == np.bool_ else image
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format is None or image_format not in Image.SAVE:
         raise OutputError(f"cannot write {path}: {path.suffix or 'no suffix'} is not an image format; use .png or .jpg")
+    longest, most = max(pixels.shape[:2]), MAX_WRITTEN_SIDES.get(image_format)
+    if most is not None and longest > most:
+        raise OutputError(
+            f"cannot write {path}: {image_format} holds at most {most:,} pixels per side, the image has {longest:,}; "
+            "use .png"
+        )
     buffer = io.BytesIO()  # on a full disk Pillow writes the first part of a file without an error
     try:
         options = {"quality": 95} if image_format in ("JPEG", "WEBP") else {}

@@ -100,6 +100,7 @@ class Tracker(Generic[A]):
         kept = (store or MaskStore()) if keeps_masks(opened, rules) else None
         state: TrackerState[A] = TrackerState(opened, rules, kept, check_flag("non_overlap", non_overlap), edges)
         self._attach(engine, state, check_whole("objects_at_once", objects_at_once, least=1))
+        self._owns_source, self._owns_store = opened is not source, store is None
 
     @classmethod
     def resume(cls, path: str | Path, engine: Engine[A], video: VideoSource | None = None) -> Tracker[A]:
@@ -107,10 +108,12 @@ class Tracker(Generic[A]):
         check_has_memory(engine)
         tracker = cls.__new__(cls)
         tracker._attach(engine, load_session(path, engine, video))
+        tracker._owns_source, tracker._owns_store = tracker.source is not video, True
         return tracker
 
     def _attach(self, engine: Engine[A], state: TrackerState[A], objects_at_once: int = 16) -> None:
         self.engine = engine
+        self._is_closed = False
         self._state = state
         self._view = FrameEngine(engine, objects_at_once)  # keeps the frame's features from one click to the next
         self._stepper = Stepper(state, self._view)
@@ -124,6 +127,7 @@ class Tracker(Generic[A]):
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         copied._attach(self.engine, copy.deepcopy(self._state, memo), self._view.objects_at_once)
+        copied._owns_source, copied._owns_store = False, True  # the store is a copy, the source is shared
         copied._undo.extend(copy.deepcopy(list(self._undo), memo))
         return copied
 
@@ -154,6 +158,8 @@ class Tracker(Generic[A]):
         return self._state.notes
 
     def __repr__(self) -> str:
+        if self._is_closed:
+            return f"Tracker({self.engine.info.name!r}, closed)"
         video = "no video" if self.source is None else size_text(self.source.info.size_hw)
         frames = "" if self.num_frames is None else f", {self.num_frames} frames"
         return (
@@ -589,6 +595,23 @@ class Tracker(Generic[A]):
         """Forget all objects. The source stays open; a live one continues from where it is."""
         self._undo.clear()
         self._state.clear()
+
+    def close(self) -> None:
+        """Close the video that this tracker opened, and its temporary file of masks; it cannot be used afterwards.
+
+        A source or a store that the caller gave stays open. A tracker may be closed twice.
+        """
+        self._is_closed = True
+        if self._owns_source and self._state.source is not None:
+            self._state.source.close()
+        if self._owns_store and self._state.store is not None:
+            self._state.store.close()
+
+    def __enter__(self) -> Tracker[A]:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write everything into one file, from which `masklet.resume` continues in another process.
