@@ -11,7 +11,7 @@ import pytest
 
 from masklet.errors import VideoError
 from masklet.media import containers
-from masklet.media.containers import decode_in_parallel, open_address, open_file
+from masklet.media.containers import bound_pixels, decode_in_parallel, open_address, open_file
 from masklet.media.source import open_source
 
 LEADING_ELSEWHERE = {
@@ -98,7 +98,7 @@ def test_a_decoder_refuses_frames_beyond_the_limit_also_in_the_middle(
 ) -> None:
     monkeypatch.setattr(containers, "MAX_FRAME_PIXELS", 1000)
     with open_file(secret) as container:
-        decode_in_parallel(container.streams.video[0])
+        bound_pixels(container.streams.video[0])
         with pytest.raises((av.FFmpegError, ValueError)):
             next(container.decode(video=0))
 

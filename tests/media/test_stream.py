@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from masklet.errors import VideoError
-from masklet.media import stream
+from masklet.media import containers, stream
 from masklet.media.address import without_secrets
 from masklet.media.source import open_source
 from masklet.media.stream import StreamSource
@@ -221,4 +221,22 @@ def test_an_rtsp_server_that_does_not_come_back(rtsp: RtspServer, monkeypatch: p
         with pytest.raises(VideoError, match=r"/secret broke off: .*no new connection within") as caught:
             list(frames)
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    assert not live_threads()
+
+
+def test_a_camera_that_grows_to_a_huge_size_is_refused(web: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "MAX_GROWN_PIXELS", 30_000)
+    with open_source(web.address("/mjpeg")) as source:
+        frames = source.frames()
+        next(frames)
+        web.size_hw = (240, 320)
+        with pytest.raises(VideoError, match=r"/mjpeg is too large: its frames are larger, and the limit is 0\.0 mill"):
+            list(frames)
+    assert not live_threads()
+
+
+def test_a_stream_that_declares_a_huge_size_is_refused(web: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "MAX_FRAME_PIXELS", 3000)
+    with pytest.raises(VideoError, match="/mjpeg is too large: its frames are"):
+        open_source(web.address("/mjpeg"))
     assert not live_threads()

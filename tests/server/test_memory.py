@@ -124,6 +124,27 @@ def test_the_largest_photo(server: Server, photo: bytes) -> None:
     check(server, lambda: client.post(f"{path}/preview", json={"composition": {}}), 200)
 
 
+def clip(ffmpeg: str, path: Path, size: str, count: int) -> bytes:
+    """Return an H.264 video whose decoder must keep 16 frames for reference, whatever the level allows."""
+    source = ["-f", "lavfi", "-i", f"testsrc2=s={size}:r=25", "-frames:v", str(count)]
+    codec = ["-c:v", "libx264", "-preset", "ultrafast", "-threads", "2", "-x264-params", "ref=16:bframes=8"]
+    subprocess.run([ffmpeg, "-v", "error", *source, *codec, "-pix_fmt", "yuv420p", str(path)], check=True)
+    return path.read_bytes()
+
+
+def test_the_largest_video_with_most_reference_frames(server: Server, ffmpeg: str, tmp_path: Path) -> None:
+    data = clip(ffmpeg, tmp_path / "4k.mp4", "4096x2160", 24)
+    medium = check(server, lambda: server.upload("4k.mp4", data), 201).json()["media"][0]["id"]
+    frame = f"/media/{medium}/frames"
+    check(server, lambda: [server.client.get(f"{frame}/{index}.jpg") for index in (23, 0, 20)][-1], 200)
+
+
+def test_a_larger_video(server: Server, ffmpeg: str, tmp_path: Path) -> None:
+    data = clip(ffmpeg, tmp_path / "8k.mp4", "7680x4320", 6)
+    answer = check(server, lambda: server.upload("8k.mp4", data), 422)
+    assert "at most 9,500,000 are accepted" in answer.json()["error"]["message"]
+
+
 def test_a_larger_photo(server: Server) -> None:
     header = b"IHDR" + (30_000).to_bytes(4, "big") + (30_000).to_bytes(4, "big") + b"\x08\x02\x00\x00\x00"
     data = zlib.compress(bytes(90_001) * 200)

@@ -32,7 +32,10 @@ DECODER_BYTES = 256 * 2**20
 """Memory for the frames that a decoder works on at the same time, in parallel; at least one thread decodes."""
 
 MAX_FRAME_PIXELS = 178_956_970
-"""Pixels of a frame that a decoder accepts, also in the middle of a video: as `masklet.media.images.MAX_PIXELS`."""
+"""Pixels of a frame that a decoder accepts: as `masklet.media.images.MAX_PIXELS`."""
+
+MAX_GROWN_PIXELS = 9_500_000
+"""Pixels to which frames may grow in the middle of a video, if it does not begin with larger ones: 4K, 4096 x 2304."""
 
 
 def open_file(path: str | os.PathLike[str]) -> InputContainer:
@@ -66,6 +69,37 @@ def names_others(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS)
 
 
+def bound_pixels(stream: VideoStream) -> int:
+    """Let a stream's decoder refuse frames that are too large, at any place of the video; call it before decoding.
+
+    Frames may be as large as the stream says at its beginning, up to `MAX_FRAME_PIXELS`, or grow to `MAX_GROWN_PIXELS`.
+
+    Returns:
+        The most pixels of a frame.
+    """
+    context: Any = stream.codec_context
+    if context is None:  # no decoder for this stream, which is reported where frames are decoded
+        return MAX_FRAME_PIXELS
+    pixels = min(MAX_FRAME_PIXELS, max(MAX_GROWN_PIXELS, _padded(context.width) * _padded(context.height)))
+    context.options = {**context.options, "max_pixels": str(pixels)}
+    return pixels
+
+
+def refused_size(stream: VideoStream, most_pixels: int) -> str | None:
+    """Return what is too large, after a packet that could not be decoded; None if the size was not the reason."""
+    context: Any = stream.codec_context
+    if context is None:
+        return None
+    width, height = context.width, context.height
+    if width * height > most_pixels:
+        size = f"{width} x {height}"
+    elif not width * height:  # decoders forget a size that is refused
+        size = "larger"
+    else:
+        return None
+    return f"its frames are {size}, and the limit is {most_pixels / 1e6:.1f} million pixels"
+
+
 def decode_in_parallel(stream: VideoStream) -> None:
     """Let a stream's decoder work on several frames at the same time, as far as memory goes; call it before decoding.
 
@@ -78,4 +112,8 @@ def decode_in_parallel(stream: VideoStream) -> None:
     frame_bytes = 4 * max(1, context.width * context.height)
     stream.thread_type = "AUTO"
     context.thread_count = max(1, min(16, os.cpu_count() or 1, DECODER_BYTES // frame_bytes))
-    context.options = {**context.options, "max_pixels": str(MAX_FRAME_PIXELS)}
+
+
+def _padded(side: int) -> int:
+    """Return a side as decoders count it: in whole blocks."""
+    return side + 64

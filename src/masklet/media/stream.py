@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from masklet.errors import VideoError
 from masklet.media.address import why_not_open, without_secrets
 from masklet.media.base import VideoInfo
-from masklet.media.containers import open_address
+from masklet.media.containers import bound_pixels, open_address, refused_size
 from masklet.media.live import LiveSource
 from masklet.media.stream_probe import FrameFormat, codec_name, decode, video_stream
 from masklet.records import ByteArray
@@ -164,7 +164,14 @@ class StreamSource(LiveSource[VideoFrame]):
 
     def _decoded(self, container: InputContainer) -> Iterator[VideoFrame]:
         stream: VideoStream = video_stream(container, self._name)
-        return decode(container.demux(stream))
+        most_pixels = bound_pixels(stream)
+
+        def check_size() -> None:
+            reason = refused_size(stream, most_pixels)
+            if reason is not None:
+                raise VideoError(f"{self._name} is too large: {reason}", frame_index=self._next_index)
+
+        return decode(container.demux(stream), check_size)
 
     def _picture(self, item: VideoFrame) -> ByteArray:
         return self._format.picture(item, self._info.size_hw)

@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 
 from masklet.errors import VideoError
 from masklet.media.color import ColorConversion
+from masklet.media.containers import bound_pixels, refused_size
 from masklet.records import ByteArray
 
 MAX_FPS = 1000
@@ -119,8 +120,11 @@ class StreamProbe:
         Raises:
             VideoError: no frame can be decoded.
         """
+        most_pixels = bound_pixels(stream)
         start = _Start.read(container, stream)
         first = start.first
+        if first is None and (reason := refused_size(stream, most_pixels)) is not None:
+            raise VideoError(f"{name} is too large: {reason}", frame_index=0)
         if first is None:
             raise VideoError(f"{name}: no frame of its {codec_name(stream)} video can be decoded", frame_index=0)
         frame_format = FrameFormat.of(first)
@@ -216,7 +220,7 @@ class _Start:
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
-    """Return the video stream that the file declares as the default one, otherwise its first.
+    """Return the video stream that the file declares as the default one, otherwise its first; its size is bounded.
 
     Raises:
         VideoError: it has none.
@@ -226,8 +230,10 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     streams = [stream for stream in container.streams.video if not stream.disposition & flags.attached_pic]
     for stream in streams:
         if stream.disposition & flags.default:
-            return stream
+            streams = [stream]
+            break
     if streams:
+        bound_pixels(streams[0])
         return streams[0]
     kinds = sorted({stream.type for stream in container.streams})
     raise VideoError(f"{name} has no video stream: it holds {', '.join(kinds) or 'nothing'}")

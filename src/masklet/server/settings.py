@@ -39,7 +39,12 @@ class Limits:
     max_files: int = 20_000
     """Files in one upload."""
     max_pixels: int = 50_000_000
-    """Pixels of one image or frame: width x height."""
+    """Pixels of one image, page or slice: width x height."""
+    max_video_pixels: int = 9_500_000
+    """Pixels of one frame of a video: 4K. A decoder may have to keep seventeen frames, and the same number again if the
+    video is tracked while it is looked at."""
+    max_video_bytes: int = 450 * 2**20
+    """Memory in which the first frames of a video must be decoded, where the system (Linux) tells it."""
     max_frames: int = 1_000_000
     """Frames of one video: about nine hours at 30 frames per second."""
     max_seconds: float = 6 * 3600.0

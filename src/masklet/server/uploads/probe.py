@@ -22,6 +22,7 @@ from masklet.media.images import IMAGE_SUFFIXES, ImageHeader, encode_jpeg, image
 from masklet.media.nifti import NIFTI_SUFFIXES
 from masklet.media.source import open_source
 from masklet.media.unread_formats import UNREAD_SUFFIXES
+from masklet.media.video_file import VideoFileSource
 from masklet.records import ByteArray
 from masklet.server.settings import Limits
 
@@ -98,10 +99,12 @@ def _still(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
 
 
 def _moving(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
+    peak = _PeakMemory()
     with open_source(path) as source:
         info = source.info
         height, width = info.size_hw
-        _check("pixels in a frame", width * height, limits["max_pixels"], f"{width} x {height} = ")
+        most_pixels = limits["max_video_pixels" if isinstance(source, VideoFileSource) else "max_pixels"]
+        _check("pixels in a frame", width * height, most_pixels, f"{width} x {height} = ")
         if not info.num_frames:
             raise RejectedUpload("the number of frames of the video is unknown")
         _check("frames", info.num_frames, limits["max_frames"])
@@ -111,7 +114,33 @@ def _moving(path: Path, limits: dict[str, Any]) -> tuple[ProbedFile, ByteArray]:
             for index in range(info.num_frames):
                 source.frame(index)
         rgb = source.frame(0).rgb
+        if isinstance(source, VideoFileSource) and peak.bytes > limits["max_video_bytes"]:
+            raise RejectedUpload(
+                f"decoding the video takes {peak.bytes >> 20} MB of memory, and at most "
+                f"{int(limits['max_video_bytes']) >> 20} MB are accepted: encode it with fewer reference frames"
+            )
     return ProbedFile("video", width, height, info.num_frames, info.fps, duration_s, info.has_audio), rgb
+
+
+class _PeakMemory:
+    """Measures the most memory that this process has taken since then; 0 where the system does not tell."""
+
+    def __init__(self) -> None:
+        self._rest_bytes = 0
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # forget the earlier peak
+            self._rest_bytes = _status_bytes("VmRSS")
+
+    @property
+    def bytes(self) -> int:
+        return _status_bytes("VmHWM") - self._rest_bytes if self._rest_bytes else 0
+
+
+def _status_bytes(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def _check(unit: str, value: float, limit: float, calculation: str = "") -> None:
