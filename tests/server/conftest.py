@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -25,6 +26,12 @@ from tests.waiting import PATIENCE_S
 HOST = "http://127.0.0.1:8100"
 LIVE = "ws://127.0.0.1:8100/api/v1/live"
 OWN_PAGE = {"X-Masklet": "1"}
+
+
+@pytest.fixture(autouse=True)
+def _log(caplog: pytest.LogCaptureFixture) -> None:
+    """Servers that ran in this process before have set the level of the log."""
+    caplog.set_level(logging.INFO, logger="masklet.server")
 
 
 def png(number: int) -> bytes:
