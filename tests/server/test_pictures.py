@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from masklet.cli import main
 from masklet.errors import ImageError
 from masklet.media.images import read_image
 from masklet.records import ByteArray, ImageFeatures
+from masklet.server.frames import PictureCache
 from tests.fake_engine import FakeEngine
 from tests.server.conftest import Open, Page
 
@@ -324,3 +327,13 @@ def test_heic_without_the_extra_says_what_to_install(
     assert hint in upload(open_studio(engine=engine), path)["error"]["message"]
     with pytest.raises(ImageError, match="is HEIC"):
         read_image(io.BytesIO(path.read_bytes()).getvalue())
+
+
+def test_what_a_killed_server_left_in_the_cache_is_removed_at_the_start(tmp_path: Path) -> None:
+    child = "import sys; from pathlib import Path; from masklet.output import unfinished_path as new; "
+    child += "new(Path(sys.argv[1])).touch()"
+    (tmp_path / "medium").mkdir()
+    subprocess.run([sys.executable, "-c", child, str(tmp_path / "medium" / "0.jpg")], check=True)
+    assert len(list((tmp_path / "medium").iterdir())) == 1
+    PictureCache(tmp_path, max_bytes=1000, is_gone=lambda _: False)
+    assert list((tmp_path / "medium").iterdir()) == []

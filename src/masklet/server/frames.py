@@ -19,7 +19,7 @@ import numpy as np
 from masklet.media.base import BaseSource, made_smaller
 from masklet.media.source import FrameSource, VideoInfo
 from masklet.media.video_file import VideoFileSource
-from masklet.output import atomic_path
+from masklet.output import atomic_path, remove_unfinished
 from masklet.records import ByteArray, Frame
 
 logger = logging.getLogger("masklet.server")
@@ -242,6 +242,8 @@ class PictureCache:
         self._sweeping = threading.Lock()
         self._is_gone = is_gone
         self._is_failing = False
+        for pictures in folder.glob("*"):  # a killed server has left them
+            remove_unfinished(pictures)
 
     def find(self, media_id: str, name: str) -> bytes | None:
         """Return a cached picture, which then counts as used; None if it is not cached, or cannot be read."""
