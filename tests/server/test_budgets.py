@@ -311,3 +311,22 @@ def test_every_budget_must_be_above_zero(name: str) -> None:
 def test_the_guide_lists_every_budget() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "guides" / "limits.md").read_text(encoding="utf-8")
     assert [name for name in Limits.__slots__ if f"`{name}`" not in guide] == []
+
+
+def test_answers_with_masks_are_bounded(open_studio: Open) -> None:
+    page = open_studio(limits=Limits(answer_masks=8))
+    clip = page.new_clip(6)
+    for _ in range(2):
+        page.click(clip, page.new_object(clip))
+    page.track(clip)
+    answer = page.get(f"/api/v1/media/{clip}/masks")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "too_many_masks"
+    assert "ask for fewer frames" in answer.json()["error"]["message"]
+    assert page.get(f"/api/v1/media/{clip}/masks?before=true").status_code == 422
+    assert len(page.get(f"/api/v1/media/{clip}/masks?stop=3").json()["frames"]) == 3
+    assert page.get(f"/api/v1/media/{clip}/masks?objects=1").status_code == 200
+    page = open_studio(limits=Limits(answer_mask_bytes=1))
+    clip = page.new_clip(1)
+    page.click(clip, page.new_object(clip))
+    assert page.get(f"/api/v1/media/{clip}/masks").status_code == 422

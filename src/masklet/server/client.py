@@ -253,10 +253,18 @@ class Medium:
         """Return masks, (H, W) each, by frame index and object id."""
         end = int(self.about["num_frames"]) if stop is None else stop
         masks: dict[int, dict[int, BoolArray]] = {}
-        for begin in range(start, end, 240):
-            answer = self._call("GET", f"/masks?start={begin}&stop={min(end, begin + 240)}")
+        begin, count = start, 240
+        while begin < end:
+            try:
+                answer = self._call("GET", f"/masks?start={begin}&stop={min(end, begin + count)}")
+            except StudioError as error:
+                if error.code != "too_many_masks" or count == 1:
+                    raise
+                count = max(1, count // 2)
+                continue
             for frame in answer["frames"]:
                 masks[frame["frame_index"]] = {mask["object_id"]: decode_rle(mask["rle"]) for mask in frame["objects"]}
+            begin += count
         return masks
 
     def track(self, direction: str = "forward", **options: Any) -> Iterator[Document]:

@@ -106,6 +106,12 @@ class Limits:
     live_message_bytes: int = 8 * 2**20
     """Bytes of one message of a live stream: a frame. Text is bounded by `max_json_bytes`."""
 
+    # Answers.
+    answer_masks: int = 40_000
+    """Masks in one answer: 40 frames of 1,000 objects."""
+    answer_mask_bytes: int = 32 * 2**20
+    """Bytes of run-length codes in one answer with masks."""
+
     # Logins and what is kept.
     logins_per_minute: int = 10
     """Wrong tokens per minute from one address before it must wait; attempts that are under way count."""

@@ -254,6 +254,19 @@ class AnnotationStore(UndoStore):
         masks, prompts = self._rows_by_key(where, start, stop, start, step, *values)
         return _by_frame(_all_shown(masks, prompts))
 
+    def shown_size(
+        self, start: int, stop: int, step: int = 1, object_ids: Iterable[int] | None = None
+    ) -> tuple[int, int]:
+        """Return the number of masks that `shown` would read, and the bytes of their run-length codes."""
+        among, values = _among(object_ids)
+        where = f"frame_index >= ? AND frame_index < ? AND (frame_index - ?) % ? = 0 {among}"
+        num_masks = num_bytes = 0
+        for table, column in (("masks", "counts"), ("prompts", "rle")):
+            select = f"SELECT count(*), coalesce(sum(length({column})), 0) FROM {table} WHERE {where}"
+            ((count, size),) = self._rows(select, start, stop, start, step, *values)
+            num_masks, num_bytes = num_masks + count, num_bytes + size
+        return num_masks, num_bytes
+
     def _rows_by_key(self, where: str, *values: Any) -> tuple[dict[_Key, MaskRow], dict[_Key, SavedPrompt]]:
         rows = self._rows(f"SELECT {', '.join(_PROMPT_COLUMNS)} FROM prompts WHERE {where}", *values)
         masks = {_key(row): row for row in self._masks(f"WHERE {where}", *values)}

@@ -26,6 +26,7 @@ from masklet.server.convert import (
 from masklet.server.database import MediumRow
 from masklet.server.depends import CurrentMedium, CurrentStudio, FrameIndex, IdempotencyKey, ObjectId, check_frame
 from masklet.server.errors import ApiError
+from masklet.server.settings import Limits
 from masklet.server.studio import StudioState
 
 router = APIRouter(tags=["annotations"])
@@ -249,14 +250,31 @@ def get_masks(
     end = medium.num_frames if stop is None else min(stop, medium.num_frames)
     end = min(end, start + MAX_FRAMES * step)
     ids = None if objects is None else [int(part) for part in objects.split(",")]
+    if before:
+        end, step, ids = min(end, start + MAX_FRAMES), 1, None
     with studio.workspace(medium) as workspace:
         store = workspace.store
-        frames = (
-            store.shown_before(start, min(end, start + MAX_FRAMES)) if before else store.shown(start, end, step, ids)
-        )
+        _check_size(*store.shown_size(start, end, step, ids), studio.limits)
+        frames = store.shown_before(start, end) if before else store.shown(start, end, step, ids)
         return schemas.FrameMasksList(
             frames=[frame_info(index, rows, medium.fps) for index, rows in frames.items()],
             revision=workspace.store.revision,
+        )
+
+
+def _check_size(num_masks: int, num_bytes: int, limits: Limits) -> None:
+    """Refuse an answer with masks that would take too much memory.
+
+    Raises:
+        ApiError: 422, saying what to ask for instead.
+    """
+    if num_masks > limits.answer_masks or num_bytes > limits.answer_mask_bytes:
+        raise ApiError(
+            422,
+            "too_many_masks",
+            f"these frames have {num_masks:,} masks of {num_bytes / 2**20:.1f} MB, and at most {limits.answer_masks:,} "
+            f"of {limits.answer_mask_bytes / 2**20:g} MB fit one answer: ask for fewer frames or objects",
+            "stop",
         )
 
 
