@@ -9,15 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import uvicorn
 
+from masklet.api import Model
 from masklet.errors import ConfigError
+from masklet.server.app import create_app
 from masklet.server.budgets import MASKS, UPLOADS
 from masklet.server.openapi import api_document
 from masklet.server.routes import annotate
 from masklet.server.security import network_of
 from masklet.server.settings import API_BASE, Limits, Settings
+from tests.fake_engine import FakeEngine
 from tests.server.conftest import Open, Page, png
 from tests.waiting import PATIENCE_S
 
@@ -330,3 +334,33 @@ def test_answers_with_masks_are_bounded(open_studio: Open) -> None:
     clip = page.new_clip(1)
     page.click(clip, page.new_object(clip))
     assert page.get(f"/api/v1/media/{clip}/masks").status_code == 422
+
+
+def test_a_body_that_does_not_arrive_is_given_up(tmp_path: Path) -> None:
+    app = create_app(Settings(data=tmp_path / "data", limits=Limits(body_seconds=0.05)), Model(FakeEngine()))
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8100"), (b"x-masklet", b"1"), (b"content-type", b"application/json")]
+    path = f"{API_BASE}/projects"
+    scope = {
+        **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": "POST"},
+        **{"path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers},
+        **{"client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 8100)},
+    }
+    anyio.run(app, scope, receive, send)
+    assert sent[0]["status"] == 408
+    assert b"did not arrive" in sent[1]["body"]
+
+
+def test_a_login_ends_after_its_days(open_studio: Open) -> None:
+    page = open_studio(needs_login=True, limits=Limits(login_days=1e-9))
+    page.app.state.studio.accounts.set_token("ann", TOKEN)  # type: ignore[attr-defined]
+    assert page.post(f"{API_BASE}/login", json={"token": TOKEN}).status_code == 204
+    assert page.get(f"{API_BASE}/projects").status_code == 401

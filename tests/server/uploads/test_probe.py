@@ -13,6 +13,7 @@ from masklet.server.processes import LimitedProcesses
 from masklet.server.settings import Limits
 from masklet.server.uploads.ingest import probe
 from masklet.server.uploads.probe import ProbedFile, as_probed
+from tests.media.clips import MakeClip
 from tests.server.conftest import png
 
 GOOD = ProbedFile("image", 8, 6, 1, 1.0, 0.0, False)
@@ -67,3 +68,22 @@ def test_a_file_that_takes_too_long_is_rejected_and_the_next_is_accepted(tmp_pat
 def test_impossible_answers_are_rejected(changes: dict[str, Any]) -> None:
     assert as_probed(asdict(GOOD), Limits()) == GOOD
     assert "impossible" in str(as_probed(asdict(GOOD) | changes, Limits()))
+
+
+@pytest.mark.usefixtures("limited_processes")
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(max_video_pixels=3000), "64 x 48 = 3,072 pixels"),
+        (Limits(max_video_bytes=1), "of memory"),
+        (Limits(max_frames=23), "24 frames"),
+        (Limits(max_seconds=0.5), "1 seconds"),
+    ],
+)
+def test_a_video_beyond_a_budget_is_rejected(make_clip: MakeClip, limits: Limits, words: str) -> None:
+    clip = make_clip("a.mp4", 24)
+    (rejected,) = probe(LimitedProcesses(limits), [clip], limits, {})
+    assert isinstance(rejected, str), rejected
+    assert words in rejected
+    (accepted,) = probe(LimitedProcesses(Limits()), [clip], Limits(), {})
+    assert not isinstance(accepted, str), accepted
