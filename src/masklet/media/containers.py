@@ -38,15 +38,20 @@ MAX_GROWN_PIXELS = 9_500_000
 """Pixels to which frames may grow in the middle of a video, if it does not begin with larger ones: 4K, 4096 x 2304."""
 
 
+_ANY_TITLES: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Titles may be in any encoding. PyAV has no choice here from version 19 on."""
+
+
 def open_file(path: str | os.PathLike[str]) -> InputContainer:
     """Open a local file.
 
     Raises:
         av.FFmpegError: it cannot be opened, or is none that `DEMUXERS` read.
     """
-    # With "file:", FFmpeg does not mistake a name with a colon for an address. Titles may be in any encoding.
+    # With "file:", FFmpeg does not mistake a name with a colon for an address.
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
-    return av.open(f"file:{os.fspath(path)}", mode="r", options=options, metadata_errors="replace")
+    container: InputContainer = av.open(f"file:{os.fspath(path)}", mode="r", options=options, **_ANY_TITLES)
+    return container
 
 
 def open_address(url: str, *, options: dict[str, str] | None = None, timeout_s: float = 20.0) -> InputContainer:
@@ -61,7 +66,8 @@ def open_address(url: str, *, options: dict[str, str] | None = None, timeout_s: 
         av.FFmpegError: it cannot be opened.
     """
     options = {"protocol_whitelist": NETWORK_PROTOCOLS, **(options or {})}
-    return av.open(url, mode="r", options=options, timeout=(timeout_s, timeout_s), metadata_errors="replace")
+    container: InputContainer = av.open(url, mode="r", options=options, timeout=(timeout_s, timeout_s), **_ANY_TITLES)
+    return container
 
 
 def names_others(head: bytes) -> bool:
