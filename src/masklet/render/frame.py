@@ -212,7 +212,7 @@ class Renderer:
 
     def _before_background(self, picture: ByteArray, layers: list[_Layer], time_s: float) -> paint.Canvas:
         composition = self.composition
-        if isinstance(composition.background, KeepBackground):
+        if not composition.cuts_out:
             return paint.Canvas(picture.copy())
         mattes = [layer.matte for layer in layers if self._is_cut_out(layer.object_id)]
         alpha = union(mattes, self.size_hw)

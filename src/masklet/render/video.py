@@ -29,8 +29,6 @@ from masklet.render.steady import REACH, FrameWithMasks, frames_with_masks, stea
 from masklet.render.trails import Trails
 from masklet.tracking.masklets import LabelledMedium, Masklets
 
-"""Called with (frames done, total number of frames)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Container:
