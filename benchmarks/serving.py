@@ -34,7 +34,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process holds (Linux)."""
+    """Memory, threads and descriptors of a process (Linux)."""
 
     rss_mb: float
     threads: int

@@ -205,11 +205,11 @@ class _ImageFinder:
                     self._folders.remove(folder)
                     self._folders.insert(0, folder)  # the next image is probably there too
                     return path
-        found = self._search(record)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            listed = ", ".join(map(str, found[:5]))
+        candidates = self._search(record)
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            listed = ", ".join(map(str, candidates[:5]))
             raise DataError(f"{record.where}: {record.name} may be {listed}: keep its folder's name, or remove one")
         searched = ", ".join(map(str, self._folders))
         raise DataError(f"{record.where}: there is no {record.name} in {searched}")

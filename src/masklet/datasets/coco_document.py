@@ -68,7 +68,7 @@ class CocoAnnotation:
     """Several objects, which nobody has told apart; see `CocoDocument.crowd_rule`."""
     is_ignored: bool
     track: str | None
-    """What numbers the object over frames, as a text; see `TRACK_FIELDS`."""
+    """The object's id over frames, as text; see `TRACK_FIELDS`."""
     category: str
     """Empty without a category."""
     name: str
@@ -97,9 +97,9 @@ class CocoDocument:
     categories: Mapping[str, str]
     """Names by id, in the order of the ids."""
     colors: Mapping[str, str]
-    """What the file has as the colour of a category, by its name."""
+    """Colours of categories as the file states them, by name."""
     crowd_rule: CrowdRule
-    """What `iscrowd` 1 means. CVAT and others set it for brush masks, because COCO stores crowds as run lengths."""
+    """Meaning of `iscrowd` 1. CVAT and others set it for brush masks, because COCO stores crowds as run lengths."""
     crowd_reason: str
     """Why, for a note; empty if nothing has `iscrowd` 1."""
 

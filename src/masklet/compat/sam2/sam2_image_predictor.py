@@ -345,7 +345,7 @@ def _mask_inputs(mask_input: Any, side: int) -> FloatArray:
 def _rows(columns: dict[str, NDArray[Any]]) -> list[Prompt]:
     """Return one prompt for each row of the columns; a column of one row is for all."""
     if columns.keys() == {"point_coords", "point_labels", "box"} and not len(columns["point_coords"]):
-        columns = {"box": columns["box"]}  # no points beside a box are no points
+        columns = {"box": columns["box"]}  # an empty list of points next to a box is ignored
     counts = {len(values) for values in columns.values()}
     count = 0 if 0 in counts else max(counts)
     for name, values in columns.items():

@@ -201,7 +201,7 @@ def box_xyxy_to_xywh(box_xyxy: Any) -> Any:
 def is_box_near_crop_edge(
     boxes: Tensor, crop_box: Sequence[int], orig_box: Sequence[int], atol: float = float(INNER_EDGE)
 ) -> Tensor:
-    """Return which of (N, 4) boxes, in a crop, end near an edge of the crop that is no edge of the image, (N,) bool."""
+    """Return (N,) bool: which of (N, 4) boxes end near an edge of the crop that is not an edge of the image."""
     inside = uncrop_boxes_xyxy(boxes, crop_box).float()
     crop, image = (torch.tensor(box, dtype=torch.float32, device=inside.device) for box in (crop_box, orig_box))
     is_near_crop, is_near_image = ((inside - edges).abs() <= atol for edges in (crop, image))

@@ -19,7 +19,7 @@ from masklet.records import ByteArray
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Of RGB in [0, 1], by which the official models' inputs are normalised."""
+"""Mean and standard deviation of RGB in [0, 1], by which the official models' inputs are normalised."""
 
 
 class SAM2Transforms(nn.Module):
