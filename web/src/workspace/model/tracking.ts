@@ -23,7 +23,7 @@ export async function track(
   objects: readonly number[] | null = null,
 ): Promise<void> {
   const { range, job, looping } = getState();
-  if (job && !api.isFinal(job)) return;
+  if (job) return;
   const limits = range && !looping ? range : null;
   await start({
     direction,
@@ -37,7 +37,8 @@ export async function track(
 
 /** Track, in both directions, what has not been tracked yet. */
 export async function trackUntracked(): Promise<void> {
-  const { timeline, range, looping } = getState();
+  const { timeline, range, looping, job } = getState();
+  if (job) return;
   const untracked = timeline ? numUntracked(timeline.objects, looping ? null : range) : 0;
   if (untracked > 0 || !timeline || !isAnythingTracked(timeline.objects))
     await track("both", untracked > 0 ? "missing" : "all");
@@ -141,24 +142,25 @@ function follow(session: Session, started: Job): void {
     onJob: (job) => {
       setState({ job });
       if (!api.isFinal(job)) return;
-      if (!job.interrupted || job.kind !== "track") return finish(job, lanes);
+      if (!job.interrupted || job.kind !== "track") return void finish(session, job, lanes);
       lanes.stop();
       restart(session).catch(toastError);
     },
   });
-  if (api.isFinal(started)) finish(started, lanes);
+  if (api.isFinal(started)) void finish(session, started, lanes);
 }
 
-function finish(job: Job, lanes: LaneUpdates): void {
+async function finish(session: Session, job: Job, lanes: LaneUpdates): Promise<void> {
   lanes.stop();
-  const session = getSession();
+  session.stopFollowing?.();
   const { following } = getState();
-  const back = session?.frameBeforeTracking ?? null;
   // Who stopped the run saw something on the frame that is shown.
-  if (following && job.state !== "cancelled" && back !== null) seek(back);
-  setState({ following: false, job: null });
-  session?.stopFollowing?.();
-  void refreshAll();
+  if (following && job.state !== "cancelled" && session.frameBeforeTracking !== null) seek(session.frameBeforeTracking);
+  setState({ following: false });
+  // The job is shown until the lanes are complete: some of its masks may not have arrived here.
+  await refreshAll();
+  if (getSession() !== session) return;
+  setState({ job: null });
   refreshWhenSettled();
   const undoAction = { label: "Undo", run: () => void undo() };
   if (job.state === "failed") toastError(new Error(job.message ?? "Tracking failed."));
