@@ -67,7 +67,8 @@ async function start(request: TrackRequest): Promise<boolean> {
 export async function resumeTracking(): Promise<void> {
   const session = getSession();
   const { job } = getState();
-  if (!session || job?.kind !== "track") return watchRunningJob();
+  // A run that has ended is being finished already: following it again would report it twice.
+  if (!session || job?.kind !== "track" || api.isFinal(job)) return watchRunningJob();
   const current = (await api.listJobs(session.medium.id)).find((other) => other.id === job.id);
   if (!current || current.interrupted) await restart(session);
   else follow(session, current);
