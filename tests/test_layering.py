@@ -20,7 +20,7 @@ LAYERS = (
     ("masks.foreground", "masks.operations", "masks.rle"),
     ("prompts",),
     ("masks",),
-    ("engine.calibration", "engine.protocol", "media", "memory"),
+    ("discovery", "engine.calibration", "engine.protocol", "media", "memory"),
     ("datasets", "model", "segmentation", "tracking"),
     ("engine",),
     ("api", "bench", "compat", "evaluation", "formats", "render", "train"),

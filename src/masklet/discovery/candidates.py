@@ -1,0 +1,61 @@
+"""Candidates: what a grid of clicks, a detector or a file says may be an object on a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from masklet.masks.operations import mask_box_xyxy
+from masklet.masks.rle import CocoRle, decode_rle, encode_rle
+from masklet.records import BoolArray, Frame
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something on one frame that may be an object, as a mask or only as a box."""
+
+    box_xyxy: Box
+    """Left, top, right and bottom in source pixels, within the frame; right and bottom one past the last pixel."""
+    score: float = 1.0
+    """In [0, 1]: how sure its source is."""
+    label: str = ""
+    """Class of the object, as "person"; may be empty."""
+    rle: CocoRle | None = field(default=None, repr=False)
+    """The mask, run-length encoded in source size; None where only the box is known."""
+
+    @classmethod
+    def of_mask(cls, mask: BoolArray, *, score: float = 1.0, label: str = "") -> Candidate | None:
+        """Return the candidate with an (H, W) mask; None for an empty mask."""
+        box = mask_box_xyxy(mask)
+        if box is None:
+            return None
+        left, top, right, bottom = (float(edge) for edge in box)
+        return cls((left, top, right, bottom), score, label, encode_rle(mask))
+
+    def mask(self, size_hw: tuple[int, int]) -> BoolArray:
+        """Return the (H, W) mask; the filled box where there is no mask."""
+        if self.rle is not None:
+            return decode_rle(self.rle, size_hw)
+        filled = np.zeros(size_hw, np.bool_)
+        left, top, right, bottom = (round(edge) for edge in self.box_xyxy)
+        filled[top:bottom, left:right] = True
+        return filled
+
+
+class CandidateSource(Protocol):
+    """Finds candidates on single frames."""
+
+    def candidates(self, frame: Frame, covered: BoolArray) -> Sequence[Candidate]:
+        """Return the candidates on a frame.
+
+        Args:
+            frame: the frame with its pixels.
+            covered: (H, W) True where an object is tracked already. A source that searches may leave these pixels
+                out; one that finds everything anyway, as a detector, returns all.
+        """
+        ...
