@@ -1,4 +1,4 @@
-"""Candidates: what a grid of clicks, a detector or a file says may be an object on a frame."""
+"""Detections: what a grid of clicks, a detector or a file says is an object on a frame."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """Something on one frame that may be an object, as a mask or only as a box."""
+class Detection:
+    """An object on one frame as a detector sees it: a mask, or only a box."""
 
     box_xyxy: Box
     """Left, top, right and bottom in source pixels, within the frame; right and bottom one past the last pixel."""
@@ -29,8 +29,8 @@ class Candidate:
     """The mask, run-length encoded in source size; None where only the box is known."""
 
     @classmethod
-    def of_mask(cls, mask: BoolArray, *, score: float = 1.0, label: str = "") -> Candidate | None:
-        """Return the candidate with an (H, W) mask; None for an empty mask."""
+    def of_mask(cls, mask: BoolArray, *, score: float = 1.0, label: str = "") -> Detection | None:
+        """Return the detection with an (H, W) mask; None for an empty mask."""
         box = mask_box_xyxy(mask)
         if box is None:
             return None
@@ -47,15 +47,15 @@ class Candidate:
         return filled
 
 
-class CandidateSource(Protocol):
-    """Finds candidates on single frames."""
+class Detector(Protocol):
+    """Finds objects on single frames."""
 
-    def candidates(self, frame: Frame, covered: BoolArray) -> Sequence[Candidate]:
-        """Return the candidates on a frame.
+    def detect(self, frame: Frame, covered: BoolArray) -> Sequence[Detection]:
+        """Return the detections on a frame.
 
         Args:
             frame: the frame with its pixels.
-            covered: (H, W) True where an object is tracked already. A source that searches may leave these pixels
-                out; one that finds everything anyway, as a detector, returns all.
+            covered: (H, W) True where an object is tracked already. A detector that searches point by point may
+                leave these pixels out; one that sees the whole frame at once returns everything.
         """
         ...
