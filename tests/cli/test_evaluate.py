@@ -205,6 +205,20 @@ def test_everything(images: Path, run: Run) -> None:
     assert list(document["overall"]) == ["AR@1000", *sizes, "AR@100", "AP", "AP50", "AP75"]
 
 
+def test_discovery(clips: Path, run: Run) -> None:
+    pytest.importorskip("trackeval", reason="the extra evaluate is not installed")
+    arguments = ("evaluate", "discovery", clips, "--method", "everything-per-frame", "--frames", 2, "--clips", "one")
+    result = run(*arguments, "--out", "found")
+    assert result.status == 0
+    assert "recall@50" in result.out
+    document = json.loads(Path("found/report.json").read_text())
+    assert list(document["clips"]) == ["one"]
+    assert document["clips"]["one"]["num_frames"] == 2
+    assert document["overall"]["best_track_J&F"] == 1.0
+    assert [path.name for path in Path("found/worst").iterdir()] == ["01_one_00000_1.png"]
+    run("evaluate", "discovery", clips, "--method", "sort").fails_with("method must be")
+
+
 def test_a_report_that_exists_is_refused_before_the_work(images: Path, run: Run) -> None:
     Path("a.json").write_text("precious")
     run("evaluate", "clicks", images, "--json", "a.json").fails_with("a.json exists")

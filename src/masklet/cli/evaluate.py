@@ -13,6 +13,7 @@ from masklet.cli.calibration import calibration
 from masklet.cli.command import MaskletCommand
 from masklet.cli.console import print_json, print_line, stdout
 from masklet.cli.evaluation_options import (
+    DATA_PANEL,
     BenchmarkOption,
     ClipsArgument,
     ClipsOption,
@@ -274,6 +275,53 @@ def everything(
         )
 
     return evaluation.measure(root, "images", evaluate)
+
+
+@app.command(
+    "discovery",
+    cls=MaskletCommand,
+    epilog=examples(
+        ("Objects found by themselves", "masklet evaluate discovery val/clips --json discovery.json"),
+        ("A baseline, on few frames", "masklet evaluate discovery val/clips --method first-frame --frames 20"),
+    ),
+)
+@with_groups
+def discovery(
+    root: ClipsArgument,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD",
+            help="first-frame: everything on the first frame, tracked; everything-per-frame: everything on each "
+            "frame, linked by overlap.",
+        ),
+    ] = "first-frame",
+    max_objects: Annotated[int, typer.Option(min=1, help="Maximum number of objects at a time.")] = 64,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Only the first frames of each clip.", rich_help_panel=DATA_PANEL)
+    ] = None,
+    policy: PolicyOption = None,
+    clips: ClipsOption = None,
+    *,
+    evaluation: Evaluation,
+) -> int:
+    """Find and follow objects without prompts: recall, J&F, HOTA, IDF1, id switches, latency and time."""
+    from masklet.evaluation.discovery import evaluate_discovery
+
+    def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
+        return evaluate_discovery(
+            model.engine,
+            data,
+            method=method,
+            max_objects=max_objects,
+            memory=memory_config(model.info, policy),
+            frames=frames,
+            clips=_names(clips),
+            limit=evaluation.limit,
+            run=run,
+        )
+
+    return evaluation.measure(root, "frames", evaluate)
 
 
 @app.command(

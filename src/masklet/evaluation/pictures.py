@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as coco_mask
 
 from masklet.datasets import ClipExample, ImageExample, Labels
+from masklet.evaluation.discovery_records import DiscoveryReport, ObjectDiscovery
 from masklet.evaluation.metrics import Click
 from masklet.evaluation.records import ImageMasks, ObjectClicks, ObjectRounds, ObjectTrack
 from masklet.evaluation.report import ClicksReport, EvaluationReport, EverythingReport, InteractiveReport, VosReport
@@ -41,8 +42,8 @@ def save_worst(
 ) -> list[Path]:
     """Draw what scored lowest, the worst first: one PNG each.
 
-    Clicks are ranked by IoU after the last click; tracks by J&F, and shown on their worst frame; automatic masks by
-    the recall of the image.
+    Clicks are ranked by IoU after the last click; tracks by J&F, and shown on their worst frame, as are the best tracks
+    of objects that were found without prompts; automatic masks by the recall of the image.
 
     Args:
         report: of an evaluation.
@@ -93,6 +94,8 @@ def _cases(report: EvaluationReport) -> list[_Case]:
         return [_track_case(track, merged) for track in report.tracks]
     if isinstance(report, InteractiveReport):
         return [_rounds_case(record) for record in report.objects]
+    if isinstance(report, DiscoveryReport):
+        return [_discovery_case(clip.clip, found) for clip in report.clips for found in clip.objects]
     assert isinstance(report, EverythingReport)
     return [
         _everything_case(image, report.image_recalls[image.image])
@@ -144,6 +147,21 @@ def _rounds_case(record: ObjectRounds) -> _Case:
         object_id=record.object_id,
         predicted=record.worst.predicted,
         frame_index=record.worst.frame_index,
+    )
+
+
+def _discovery_case(clip: str, found: ObjectDiscovery) -> _Case:
+    score = found.scores["best_track_J&F"]
+    track = "no track" if found.track_id is None else f"track {found.track_id}"
+    return _Case(
+        name=f"{clip}_{found.worst.frame_index:05d}_{found.object_id}",
+        title=f"{clip} object {found.object_id}, {track}",
+        caption=f"J&F {score * 100:.0f}, {found.worst.score * 100:.0f} on frame {found.worst.frame_index}",
+        score=score,
+        example=clip,
+        object_id=found.object_id,
+        predicted=found.worst.predicted,
+        frame_index=found.worst.frame_index,
     )
 
 

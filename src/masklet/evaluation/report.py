@@ -127,8 +127,8 @@ def _shown(name: str, value: float | None) -> str:
 
 
 def is_count(metric: str) -> bool:
-    """Return True if a metric is a count: less is better, and it is not a fraction."""
-    return metric.startswith(("noc@", "jitter"))
+    """Return True if a metric is a count or a time: less is better, and it is not a fraction."""
+    return metric.startswith(("noc@", "jitter", "id_switches", "latency", "ms_per_frame")) or metric == "tracks"
 
 
 @dataclass(frozen=True, slots=True)
