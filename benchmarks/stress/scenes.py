@@ -130,7 +130,7 @@ def twins_crossing(studio: Studio, frames: int) -> Film:
         Actor(thing.rgba, alive(studio, walker(left, thing)), 2),
         Actor(thing.rgba, alive(studio, walker(right, thing)), 1),
     )
-    return _film(studio, frames, actors, thing)
+    return film_of(studio, frames, actors, thing)
 
 
 def twin_at_far_side(studio: Studio, frames: int) -> Film:
@@ -146,7 +146,7 @@ def twin_at_far_side(studio: Studio, frames: int) -> Film:
         Actor(thing.rgba, alive(studio, walker(twin, thing)), 2),
         Actor(thing.rgba, alive(studio, walker(mine, thing)), 1),
     )
-    return _film(studio, frames, actors, thing)
+    return film_of(studio, frames, actors, thing)
 
 
 def full_occlusion(studio: Studio, frames: int) -> Film:
@@ -161,7 +161,7 @@ def full_occlusion(studio: Studio, frames: int) -> Film:
         Actor(thing.rgba, alive(studio, walker(way, thing)), 1),
         Actor(wall, lambda time: Pose(WIDTH / 2, HEIGHT / 2, wall.shape[0]), throws_shadow=False),
     )
-    return _film(studio, frames, actors, thing)
+    return film_of(studio, frames, actors, thing)
 
 
 def leave_and_return(studio: Studio, frames: int) -> Film:
@@ -180,7 +180,7 @@ def leave_and_return(studio: Studio, frames: int) -> Film:
         Actor(stranger.rgba, alive(studio, walker(still, stranger)), 2),
         Actor(thing.rgba, alive(studio, walker(mine, thing)), 1),
     )
-    return _film(studio, frames, actors, thing)
+    return film_of(studio, frames, actors, thing)
 
 
 def shot_cut(studio: Studio, frames: int) -> Film:
@@ -234,7 +234,7 @@ def depth_rotation(studio: Studio, frames: int) -> Film:
         yaw = math.radians(80) * math.sin(2 * math.pi * time / frames * 1.25)
         return Pose(*way(time), height, yaw=yaw, pitch=math.radians(22) * nod(time))
 
-    return _film(studio, frames, (Actor(thing.rgba, alive(studio, pose), 1),), thing)
+    return film_of(studio, frames, (Actor(thing.rgba, alive(studio, pose), 1),), thing)
 
 
 def motion_blur(studio: Studio, frames: int) -> Film:
@@ -288,7 +288,7 @@ def crowd(studio: Studio, frames: int, count: int = 8) -> Film:
             )
 
         actors.append(Actor(thing.rgba, alive(studio, path), object_id))
-    return _film(studio, frames, tuple(actors), kinds[0])
+    return film_of(studio, frames, tuple(actors), kinds[0])
 
 
 def long_clip(studio: Studio, frames: int) -> Film:
@@ -322,7 +322,7 @@ def long_clip(studio: Studio, frames: int) -> Film:
         Actor(thing.rgba, alive(studio, lambda time: walker(twin, thing)(time % lap)), 2),
         Actor(wall, barrier, throws_shadow=False),
     )
-    return _film(studio, frames, actors, thing)
+    return film_of(studio, frames, actors, thing)
 
 
 SCENES: Mapping[str, Callable[[Studio, int], Film]] = {
@@ -363,7 +363,8 @@ def make_clip(
     )
 
 
-def _film(studio: Studio, frames: int, actors: tuple[Actor, ...], thing: Cutout) -> Film:
+def film_of(studio: Studio, frames: int, actors: tuple[Actor, ...], thing: Cutout) -> Film:
+    """Return a film before scenery from elsewhere than the thing, with a camera held in the hand."""
     return Film(frames, actors, _still(studio.scenery(thing.name)), studio.drift(), seed=studio.seed())
 
 
