@@ -20,6 +20,7 @@ LAYERS = (
     ("masks.foreground", "masks.operations", "masks.rle"),
     ("prompts",),
     ("masks",),
+    ("foreign.coco_document", "foreign.coco_frames"),
     ("discovery", "engine.calibration", "engine.protocol", "media", "memory"),
     ("datasets", "model", "segmentation", "tracking"),
     ("engine",),

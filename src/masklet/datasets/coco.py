@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from masklet.datasets.coco_document import CocoAnnotation, CocoImageRecord, parse_coco
 from masklet.datasets.files import Faults, decode_rgb, header_size_hw, read_bytes, refuse
 from masklet.datasets.records import Dataset, ImageExample, Labels, MaskLabels
 from masklet.errors import DataError
+from masklet.foreign.coco_document import CocoAnnotation, CocoImageRecord, parse_coco
 from masklet.foreign.documents import read_json
 from masklet.foreign.file_names import best_matches
 from masklet.masks.convert import decoded, is_empty

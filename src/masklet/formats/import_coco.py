@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from masklet.datasets.coco_document import CocoAnnotation, CocoDocument, CocoImageRecord
 from masklet.errors import ConfigError, DataError
-from masklet.foreign.file_names import best_matches
-from masklet.formats.import_state import ImportState, frame_indices
+from masklet.foreign.coco_document import CocoAnnotation, CocoDocument, CocoImageRecord
+from masklet.foreign.coco_frames import frames_of, image_of
+from masklet.formats.import_state import ImportState
 from masklet.masks.convert import decoded
 from masklet.tracking.masklets import DEFAULT_CLASS, ObjectInfo, parse_color
 
@@ -28,7 +28,11 @@ def read_coco(document: CocoDocument, name: str, state: ImportState) -> None:
     Raises:
         DataError: no image or video of the file is the medium, or several may be.
     """
-    frames = _image_of(document, name, state) if state.num_frames == 1 else _frames_of(document, name, state)
+    frames = (
+        [(image_of(document.images, name, state), 0)]
+        if state.num_frames == 1
+        else frames_of(document.images, name, state)
+    )
     _read_classes(document, state)
     used = [
         (frame_index, image, annotation)
@@ -89,88 +93,6 @@ def _has_size(image: CocoImageRecord, state: ImportState) -> bool:
         f"{own_height}" + (": the tool has ignored the orientation in its EXIF data" if turned else "")
     )
     return False
-
-
-def _image_of(document: CocoDocument, name: str, state: ImportState) -> list[tuple[CocoImageRecord, int]]:
-    """Return the image of the file that is the medium, on frame 0."""
-    matches = best_matches(state.name_parts, document.images, lambda image: image.names)
-    if len(matches) > 1:
-        listed = ", ".join(image.name for image in matches[:5])
-        raise DataError(
-            f"{name} has {len(matches)} images that may be {state.file_name!r}: {listed}; open the image by a path "
-            "that ends like one of these, or keep one of them in the file"
-        )
-    if not matches and len(document.images) == 1:
-        matches = list(document.images)
-        state.note(f"{name} lists one image, {matches[0].name}: taken for {state.file_name or 'the image'}")
-    if not matches:
-        raise DataError(
-            f"the COCO file {name} lists {len(document.images)} images, and none is called {state.file_name!r}"
-            + (f": {', '.join(image.name for image in document.images[:3])}, ..." if document.images else "")
-        )
-    return [(matches[0], 0)]
-
-
-def _frames_of(document: CocoDocument, name: str, state: ImportState) -> list[tuple[CocoImageRecord, int]]:
-    """Return the images of the file that are frames of the medium, with their frame indices."""
-    images = _images_of_video(document.images, name, state)
-    if images and all(image.frame_index is not None for image in images):
-        return [(image, image.frame_index or 0) for image in images]
-    indices = frame_indices([_number_at_end(image) for image in images], state.num_frames)
-    if indices is not None:
-        return list(zip(images, indices, strict=True))
-    if len(images) != state.num_frames:
-        raise DataError(
-            f"{name} does not say which frames its {len(images)} images are, and the medium has {state.num_frames}: "
-            "number their file_name, as in frame_000042.jpg, or give each image a frame_index"
-        )
-    state.note(f"{name}: the images have no numbers; there are as many as frames, so they were matched in order")
-    return [(image, index) for index, image in enumerate(images)]
-
-
-def _images_of_video(images: Sequence[CocoImageRecord], name: str, state: ImportState) -> list[CocoImageRecord]:
-    """Return the images of the medium, where the file has several videos: by video, folder, or prefix of the names."""
-    for key_of in (_video_of, _folder_of, _prefix_of):
-        groups: dict[tuple[str, ...], list[CocoImageRecord]] = {}
-        for image in images:
-            groups.setdefault(key_of(image), []).append(image)
-        numbers = [number for number in map(_number_at_end, images) if number is not None]
-        repeats = len(set(numbers)) < len(numbers)
-        if len(groups) == 1 or (key_of is not _video_of and not repeats):
-            continue
-        wanted = state.name_parts
-        matches = best_matches(wanted, groups, lambda key: [key])
-        if not matches:  # frames in a folder of the medium's name: clip/images/00001.jpg
-            matches = [key for key in groups if any(part.casefold() == state.stem.casefold() for part in key)]
-        if len(matches) != 1:
-            listed = ", ".join("/".join(key) or "no folder" for key in list(groups)[:5])
-            raise DataError(
-                f"{name} has images of {len(groups)} videos ({listed}), and which one is {state.file_name!r} is not "
-                "clear: name the medium like one of these, or keep one of them in the file"
-            )
-        images = groups[matches[0]]
-    return list(images)
-
-
-def _video_of(image: CocoImageRecord) -> tuple[str, ...]:
-    return tuple(part for part in re.split(r"[/\\]", image.video) if part)
-
-
-def _folder_of(image: CocoImageRecord) -> tuple[str, ...]:
-    return image.names[0][:-1] if image.names else ()
-
-
-def _prefix_of(image: CocoImageRecord) -> tuple[str, ...]:
-    stem = image.names[-1][-1].rpartition(".")[0] if image.names else ""
-    return (re.sub(r"[-_ .]*(frame)?[-_ .]*\d*$", "", stem, flags=re.IGNORECASE),)
-
-
-def _number_at_end(image: CocoImageRecord) -> int | None:
-    """Return the number at the end of an image's name; its name before a tool renamed it comes first."""
-    for parts in reversed(image.names):
-        if digits := re.search(r"(\d{1,15})$", parts[-1].rpartition(".")[0] or parts[-1]):
-            return int(digits[1])
-    return None
 
 
 def _object_ids(used: Sequence[tuple[int, CocoAnnotation]], name: str, state: ImportState) -> list[int]:

@@ -10,8 +10,9 @@ import numpy as np
 
 from masklet.datasets.files import MASK_SUFFIXES, MaskFile, masks_by_stem, natural_order
 from masklet.errors import ConfigError, DataError, MaskletError
+from masklet.foreign.coco_frames import frame_indices
 from masklet.foreign.documents import Json, read_json
-from masklet.formats.import_state import ImportState, frame_indices
+from masklet.formats.import_state import ImportState
 from masklet.formats.pngs import OBJECTS_NAME
 from masklet.tracking.masklets import ObjectInfo, parse_color
 

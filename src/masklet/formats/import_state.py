@@ -111,15 +111,3 @@ class ImportState:
         """Note how something was matched, once."""
         if how not in self.notes:
             self.notes.append(how)
-
-
-def frame_indices(numbers: list[int | None], num_frames: int) -> list[int] | None:
-    """Return frame indices for the numbers in file names; None if some are missing or repeated.
-
-    Some tools count from 1: then the first number is at least 1 and the last one is not a frame index.
-    """
-    present = [number for number in numbers if number is not None]
-    if not present or len(set(present)) < len(numbers):
-        return None
-    first = 1 if min(present) > 0 and max(present) >= num_frames else 0
-    return [number - first for number in present]

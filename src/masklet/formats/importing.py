@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from masklet.checks import check_whole
-from masklet.datasets.coco_document import parse_coco
 from masklet.datasets.files import MASK_SUFFIXES
 from masklet.datasets.sav import SavDocument, parse_sav
 from masklet.errors import ConfigError, DataError
+from masklet.foreign.coco_document import parse_coco
 from masklet.foreign.documents import read_json, reading
 from masklet.formats.import_coco import read_coco
 from masklet.formats.import_pictures import read_pictures

@@ -111,27 +111,27 @@ def parse_coco(document: Json) -> CocoDocument:
         DataError: a field that is needed is missing or of the wrong type, or two images have one id.
     """
     images: dict[str, CocoImageRecord] = {}
-    videos = _videos(document)
+    videos = parse_videos(document)
     for entry in document.field("images").entries():
-        image = _image(entry, videos)
+        image = parse_image(entry, videos)
         if image.id in images:
             entry.fail(f"the id {image.id} is that of {images[image.id].name} already: ids of images must differ")
         images[image.id] = image
-    names, colors = _categories(document)
-    entries = [(_id_of(entry.field("image_id")), entry) for entry in document.field("annotations").entries()]
+    names, colors = parse_categories(document)
+    entries = [(id_of(entry.field("image_id")), entry) for entry in document.field("annotations").entries()]
     for image_id, _ in entries:
         if image_id not in images:
             document.fail(f"it has annotations of image {image_id}, which it does not list")
-    rule, reason = _crowd_rule(document, [entry for _, entry in entries])
+    rule, reason = crowd_rule_of(document, [entry for _, entry in entries])
     by_image: dict[str, list[CocoAnnotation]] = {}
     for image_id, entry in entries:
-        by_image.setdefault(image_id, []).append(_annotation(entry, names, rule))
+        by_image.setdefault(image_id, []).append(parse_annotation(entry, names, rule))
     return CocoDocument(
         tuple(images.values()), {key: tuple(value) for key, value in by_image.items()}, names, colors, rule, reason
     )
 
 
-def _id_of(entry: Json) -> str:
+def id_of(entry: Json) -> str:
     """Return an id as a text: 3, 3.0 and "3" are the same."""
     value = entry.value
     if isinstance(value, str) and value.strip():
@@ -141,7 +141,7 @@ def _id_of(entry: Json) -> str:
     return entry.refuse("an id: a whole number or a text")
 
 
-def _image(entry: Json, videos: Mapping[str, str]) -> CocoImageRecord:
+def parse_image(entry: Json, videos: Mapping[str, str]) -> CocoImageRecord:
     names: list[tuple[str, ...]] = []
     file_name = entry.get("file_name")
     for field in (file_name, entry.get("path"), _nested(entry, "extra", "name")):
@@ -150,9 +150,9 @@ def _image(entry: Json, videos: Mapping[str, str]) -> CocoImageRecord:
     height, width = (_side(entry.get(side)) for side in ("height", "width"))
     index = entry.get("frame_index") or entry.get("frame_id")
     video = entry.get("video") or entry.get("video_id")
-    video_id = "" if video is None else _id_of(video)
+    video_id = "" if video is None else id_of(video)
     return CocoImageRecord(
-        _id_of(entry.field("id")),
+        id_of(entry.field("id")),
         "" if file_name is None else file_name.text(),
         tuple(names),
         None if height is None or width is None else (height, width),
@@ -172,18 +172,18 @@ def _side(entry: Json | None) -> int | None:
     return None if entry is None or entry.value in (0, "") else entry.whole(1, 10**6)
 
 
-def _videos(document: Json) -> dict[str, str]:
+def parse_videos(document: Json) -> dict[str, str]:
     """Return the names of videos by id, from a list that video data sets have."""
     listed = document.get("videos")
     names: dict[str, str] = {}
     for entry in [] if listed is None else listed.entries():
         name = entry.get("name") or entry.get("file_name")
         if name is not None and (number := entry.get("id")) is not None:
-            names[_id_of(number)] = name.text()
+            names[id_of(number)] = name.text()
     return names
 
 
-def _categories(document: Json) -> tuple[dict[str, str], dict[str, str]]:
+def parse_categories(document: Json) -> tuple[dict[str, str], dict[str, str]]:
     listed = document.get("categories")
     names: dict[str, str] = {}
     colors: dict[str, str] = {}
@@ -194,7 +194,7 @@ def _categories(document: Json) -> tuple[dict[str, str], dict[str, str]]:
             continue
         name = entry.get("name")
         text = "" if name is None else name.text() if isinstance(name.value, str) else str(name.value)[:100]
-        names[_id_of(number)] = text
+        names[id_of(number)] = text
         color = entry.get("color")
         if color is not None and isinstance(color.value, str):
             colors[text] = color.text()
@@ -202,7 +202,7 @@ def _categories(document: Json) -> tuple[dict[str, str], dict[str, str]]:
     return {key: names[key] for key in ordered}, colors
 
 
-def _annotation(entry: Json, categories: Mapping[str, str], rule: CrowdRule) -> CocoAnnotation:
+def parse_annotation(entry: Json, categories: Mapping[str, str], rule: CrowdRule) -> CocoAnnotation:
     category = entry.get("category_id")
     name = entry.get("name") or _nested(entry, "metadata", "name")
     segmentation = entry.get("segmentation")
@@ -212,12 +212,12 @@ def _annotation(entry: Json, categories: Mapping[str, str], rule: CrowdRule) -> 
         is_crowd=rule == "crowds" and _is_set(entry.get("iscrowd")),
         is_ignored=_is_set(entry.get("ignore")),
         track=_track(entry),
-        category="" if category is None else categories.get(_id_of(category), ""),
+        category="" if category is None else categories.get(id_of(category), ""),
         name=name.text() if name is not None and isinstance(name.value, str) else "",
         score=_fraction(entry, "score"),
         confidence=_fraction(entry, "confidence"),
         accepted=any(field is not None and field.value is True for field in _fields(entry, "accepted")),
-        where=entry.where if (number := entry.get("id")) is None else f"{entry.file}, annotation {_id_of(number)}",
+        where=entry.where if (number := entry.get("id")) is None else f"{entry.file}, annotation {id_of(number)}",
     )
 
 
@@ -241,7 +241,7 @@ def _track(entry: Json) -> str | None:
     for name in TRACK_FIELDS:
         for field in _fields(entry, name):
             if field is not None and field.value != -1 and field.value != "":  # which mean none
-                return _id_of(field)
+                return id_of(field)
     return None
 
 
@@ -264,7 +264,7 @@ def _box(entry: Json | None) -> tuple[float, float, float, float] | None:
     return (left, top, width, height) if width > 0 and height > 0 else None
 
 
-def _crowd_rule(document: Json, entries: Sequence[Json]) -> tuple[CrowdRule, str]:
+def crowd_rule_of(document: Json, entries: Sequence[Json]) -> tuple[CrowdRule, str]:
     """Decide what `iscrowd` 1 means, and say why."""
     flagged = [entry for entry in entries if _is_set(entry.get("iscrowd"))]
     if not flagged:

@@ -1,0 +1,388 @@
+"""The detections of a file that are for one medium: its frames are found, and what cannot be used is left out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.checks import check_whole
+from masklet.discovery.detections import Detection
+from masklet.discovery.files.table import DetectionTable, Problems
+from masklet.errors import DataError
+from masklet.foreign.coco_frames import frames_of, image_of, number_at_end
+from masklet.foreign.file_names import best_matches, name_parts
+from masklet.masks.convert import decoded, segmentation_mask
+from masklet.masks.rle import check_rle, rle_box_xyxy
+from masklet.records import BoolArray, Frame
+
+MAX_PER_FRAME = 300
+"""Detections of a frame that are used: those with the highest scores. COCO's metrics count 100."""
+
+_LEAST_SIDE = 1.0
+"""Shortest side of a box in pixels, within the frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Medium:
+    """The medium, for the matching of names; a `NamedMedium`."""
+
+    file_name: str
+    size_hw: tuple[int, int]
+    num_frames: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def name_parts(self) -> tuple[str, ...]:
+        parts = name_parts(self.file_name)
+        return parts[0] if parts else ()
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.name_parts[-1]).stem if self.name_parts else ""
+
+    def note(self, how: str) -> None:
+        if how not in self.notes:
+            self.notes.append(how)
+
+
+class DetectionFile:
+    """The detections of a file for one video or image; a `Detector`.
+
+    Args:
+        table: the file's entries.
+        size_hw: size of the frames.
+        num_frames: number of frames, 1 for an image; None if it is not known, as of a live source.
+        file_name: name of the medium, with as many folders as are known; finds it in files for several.
+        first_frame: number of the first frame in the file; None lets the file decide.
+        max_per_frame: largest number of detections used on a frame.
+
+    Raises:
+        ConfigError: a number is out of range.
+        DataError: the file is about other media, or none of its detections can be used.
+    """
+
+    def __init__(
+        self,
+        table: DetectionTable,
+        *,
+        size_hw: tuple[int, int],
+        num_frames: int | None = None,
+        file_name: str = "",
+        first_frame: int | None = None,
+        max_per_frame: int = MAX_PER_FRAME,
+    ) -> None:
+        height, width = (check_whole("size_hw", side, least=1) for side in size_hw)
+        most = sys.maxsize if num_frames is None else check_whole("num_frames", num_frames, least=1)
+        if first_frame is not None:
+            first_frame = check_whole("first_frame", first_frame, least=0, most=2**53)
+        check_whole("max_per_frame", max_per_frame, least=1)
+        self.path = table.path
+        self.format = table.format
+        """"coco", "mot", "mots", "csv" or "yolo"."""
+        self.size_hw = height, width
+        self._table = table
+        self._problems = table.problems.copy()
+        self._medium = _Medium(file_name, self.size_hw, most)
+        frames = self._frame_indices(first_frame)
+        boxes = self._boxes()
+        kept = self._kept(frames, boxes)
+        self._scores = _scores(table, kept, self._problems, self._medium)
+        kept &= np.isfinite(self._scores)  # the others have been noted
+        kept = self._without_repeated(kept, frames, boxes)
+        kept = self._strongest(kept, frames, max_per_frame)
+        if len(table) and not kept.any():
+            reasons = self._problems.lines()
+            raise DataError(reasons[0] if reasons else f"{table.path} has no detections for {file_name or 'this'}")
+        if not len(table):
+            self._problems.add("none", f"{table.name} has no detections")
+        rows = np.flatnonzero(kept)
+        order = np.argsort(frames[rows], kind="stable")
+        self._rows = rows[order]
+        self._frames = frames[rows][order]
+        self._boxes_xyxy = boxes
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was left out and why: one line per kind of problem, with the first place and the number of others."""
+        return self._problems.lines()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How frames and scores were read where the file leaves it open."""
+        return tuple(self._medium.notes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes of the detections that are used, sorted."""
+        numbers = np.unique(self._table.label_numbers()[self._rows])
+        return tuple(sorted(label for number in numbers if (label := self._table.labels[number])))
+
+    @property
+    def frame_indices(self) -> tuple[int, ...]:
+        """The frames with detections, ascending."""
+        return tuple(np.unique(self._frames).tolist())
+
+    def __len__(self) -> int:
+        """Return the number of detections that are used."""
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"DetectionFile({str(self.path)!r}, {self.format}, {len(self):,} on {len(self.frame_indices):,} frames)"
+
+    def at(self, frame_index: int) -> list[Detection]:
+        """Return the detections on a frame, in the file's order; none where the file has none."""
+        first, last = np.searchsorted(self._frames, [frame_index, frame_index + 1])
+        detections = (self._detection(int(row)) for row in self._rows[first:last])
+        return [detection for detection in detections if detection is not None]
+
+    def detect(self, frame: Frame, covered: BoolArray) -> Sequence[Detection]:
+        """Return the detections on a frame, whatever is covered.
+
+        Raises:
+            DataError: the frame has another size than the file was opened for.
+        """
+        if frame.size_hw != self.size_hw:
+            raise DataError(
+                f"{self.path} was opened for frames of {self.size_hw[1]} x {self.size_hw[0]} (width x height), frame "
+                f"{frame.index} is {frame.size_hw[1]} x {frame.size_hw[0]}: open it with the size of the frames"
+            )
+        return self.at(frame.index)
+
+    def _detection(self, row: int) -> Detection | None:
+        """Return a row as a detection; None if its polygons cover no pixel."""
+        score, label = float(self._scores[row]), self._table.labels[self._table.label_number(row)]
+        segmentation = self._table.segmentations.get(row)
+        left, top, right, bottom = self._boxes_xyxy[row].tolist()
+        if segmentation is None:
+            return Detection((left, top, right, bottom), score, label)
+        if self._table.is_normalised:
+            segmentation = [_in_pixels(points, self.size_hw) for points in segmentation]
+        mask = segmentation_mask(segmentation, self.size_hw)
+        if isinstance(mask, dict):
+            return Detection((left, top, right, bottom), score, label, mask)
+        return Detection.of_mask(decoded(mask), score=score, label=label)
+
+    def _place(self, row: int | np.integer[Any]) -> str:
+        return f"{self._table.name}, {self._table.places[int(row)]}"
+
+    def _drop(self, kept: NDArray[np.bool_], lost: NDArray[np.bool_] | np.bool_, kind: str, reason: str) -> None:
+        """Leave rows out, and note them as one kind of problem."""
+        lost = np.logical_and(lost, kept)
+        rows = np.flatnonzero(lost)
+        if len(rows):
+            self._problems.add(kind, f"{self._place(rows[0])}: {reason}; left out", len(rows))
+            kept &= ~lost
+
+    def _frame_indices(self, first_frame: int | None) -> NDArray[np.int64]:
+        """Return the (N,) frame indices of all rows; -1 where a row is of another medium, which is not a problem."""
+        table, medium = self._table, self._medium
+        numbers = table.frame_numbers()
+        if not len(numbers):
+            return numbers
+        first_frame = table.first_frame if first_frame is None else first_frame
+        if table.images is None:
+            first = self._first_frame(numbers.tolist(), first_frame)
+            return numbers - first
+        indices = np.full(len(table.images), -1, np.int64)
+        positions = {id(image): number for number, image in enumerate(table.images)}
+        if medium.num_frames == 1:
+            indices[self._image_position()] = 0
+        else:
+            if not table.lists_all_images and any(image.frame_index is None for image in table.images):
+                found = [number for image in table.images if (number := number_at_end(image)) is not None]
+                first_frame = self._first_frame(found, first_frame)
+            for image, frame_index in frames_of(table.images, table.name, medium, first_frame=first_frame):
+                indices[positions[id(image)]] = frame_index if frame_index >= 0 else -2
+        for position, image in enumerate(table.images):
+            if indices[position] >= 0 and image.size_hw is not None and image.size_hw != self.size_hw:
+                height, width = image.size_hw
+                lost = int((numbers == position).sum())
+                self._problems.add(
+                    "image size",
+                    f"{table.name}: {image.name} is {width} x {height} (width x height) there, and the frame "
+                    f"{self.size_hw[1]} x {self.size_hw[0]}: its detections are left out",
+                    max(lost, 1),
+                )
+                indices[position] = -1
+        frames: NDArray[np.int64] = indices[numbers]
+        return frames
+
+    def _image_position(self) -> int:
+        """Return the position of the image that the medium is."""
+        images = self._table.images or []
+        digits = self._medium.stem if self._medium.stem.isdigit() else ""
+        if not best_matches(self._medium.name_parts, images, lambda image: image.names) and digits:
+            # A list of COCO results names 000000000139.jpg by the id 139.
+            numbered = [position for position, image in enumerate(images) if image.id == str(int(digits))]
+            if len(numbered) == 1:
+                return numbered[0]
+        return images.index(image_of(images, self._table.name, self._medium))
+
+    def _first_frame(self, numbers: Sequence[int], first_frame: int | None) -> int:
+        """Return the number of the first frame: as stated, else as the numbers 0 and N show, else the usual one."""
+        if first_frame is not None or not numbers:
+            return first_frame or 0
+        has_zero, has_last = 0 in numbers, self._medium.num_frames in numbers
+        first = self._table.usual_first_frame if has_zero == has_last else int(has_last)
+        if first != 0:
+            self._medium.note(f"{self._table.name}: frames were counted from {first}")
+        return first
+
+    def _boxes(self) -> NDArray[np.float64]:
+        """Return the (N, 4) boxes in pixels, of masks where there are some; NaN where there is none."""
+        table = self._table
+        boxes = table.boxes_xyxy()
+        height, width = self.size_hw
+        if table.is_normalised:
+            boxes *= [width, height, width, height]
+        for row, segmentation in table.segmentations.items():
+            boxes[row] = _box_of(segmentation) if table.is_normalised is False else boxes[row]
+        return boxes
+
+    def _kept(self, frames: NDArray[np.int64], boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which of the N rows can be used; boxes are clipped to the frame in place."""
+        table, (height, width) = self._table, self.size_hw
+        kept = np.ones(len(table), np.bool_)
+        if table.images is not None:
+            kept &= frames != -1  # of another image or video
+        outside: NDArray[np.bool_] = np.logical_or(frames < 0, frames >= self._medium.num_frames)
+        if (outside & kept).any():
+            row = np.flatnonzero(outside & kept)[0]
+            length = "" if self._medium.num_frames == sys.maxsize else f": the video has {self._medium.num_frames:,}"
+            self._drop(kept, outside, "frame", f"there is no frame {frames[row]} (counted from 0){length}")
+        self._check_masks(kept, boxes)
+        self._drop(kept, ~np.isfinite(boxes).all(axis=1), "not finite", "its box has an edge that is not a number")
+        boxes[~kept] = 0
+        left, top, right, bottom = (boxes[:, edge] for edge in range(4))
+        self._drop(
+            kept, (boxes[:, 2:] <= boxes[:, :2]).any(axis=1), "empty", "its box is empty: right and bottom come last"
+        )
+        size = f"{width} x {height} (width x height)"
+        outside = np.array((right <= 0) | (bottom <= 0) | (left >= width) | (top >= height), np.bool_)
+        total = int(kept.sum())
+        centers_outside = kept & (((left + right) / 2 > width) | ((top + bottom) / 2 > height))
+        if total and centers_outside.sum() * 4 > total:
+            self._medium.note(
+                f"{table.name}: {centers_outside.sum():,} of {total:,} boxes reach far beyond the frame of {size}: "
+                "they may be for a video of another size"
+            )
+        self._drop(kept, outside, "outside", f"it lies outside the frame of {size}")
+        boxes[:] = np.clip(boxes, 0, [width, height, width, height])
+        thin = (boxes[:, 2] - boxes[:, 0] < _LEAST_SIDE) | (boxes[:, 3] - boxes[:, 1] < _LEAST_SIDE)
+        self._drop(kept, thin, "thin", "less than a pixel of it is within the frame")
+        return kept
+
+    def _check_masks(self, kept: NDArray[np.bool_], boxes: NDArray[np.float64]) -> None:
+        """Leave out masks that are damaged, empty or of another size, and take the boxes of the others from them."""
+        for row, segmentation in self._table.segmentations.items():
+            if not kept[row]:
+                continue
+            try:
+                if isinstance(segmentation, dict):
+                    check_rle(segmentation, self.size_hw)
+                    box = rle_box_xyxy(segmentation)
+                    if box is None:
+                        self._problems.add("empty mask", f"{self._place(row)}: its mask is empty; left out")
+                        kept[row] = False
+                        continue
+                    boxes[row] = box
+                elif not np.isfinite(boxes[row]).all():
+                    raise DataError("its polygons must be lists of numbers x, y, x, y, ...")
+            except DataError as error:
+                kind = "mask size" if error.fault == "sizes differ" else "mask"
+                self._problems.add(kind, f"{self._place(row)}: {error}; left out")
+                kept[row] = False
+
+    def _without_repeated(
+        self, kept: NDArray[np.bool_], frames: NDArray[np.int64], boxes: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Return which rows to keep after dropping those that repeat another: the same box, class and frame."""
+        rows = np.flatnonzero(kept)
+        if not len(rows):
+            return kept
+        shapes = np.array([hash(repr(self._table.segmentations.get(int(row)))) >> 12 for row in rows], np.float64)
+        columns = [frames[rows], self._table.label_numbers()[rows], shapes, *boxes[rows].round(2).T]
+        order = np.lexsort((-self._scores[rows], *columns))
+        sorted_columns = np.array([column[order] for column in columns])
+        repeats = np.zeros(len(rows), np.bool_)
+        repeats[order[1:]] = (sorted_columns[:, 1:] == sorted_columns[:, :-1]).all(axis=0)
+        lost = np.zeros(len(kept), np.bool_)
+        lost[rows[repeats]] = True
+        self._drop(kept, lost, "repeated", "it repeats another detection of its frame")
+        return kept
+
+    def _strongest(self, kept: NDArray[np.bool_], frames: NDArray[np.int64], max_per_frame: int) -> NDArray[np.bool_]:
+        """Return which rows to keep after limiting the number of each frame, by score."""
+        rows = np.flatnonzero(kept)
+        if not len(rows):
+            return kept
+        order = rows[np.lexsort((-self._scores[rows], frames[rows]))]
+        _, starts, counts = np.unique(frames[order], return_index=True, return_counts=True)
+        ranks = np.arange(len(order)) - np.repeat(starts, counts)
+        for start, count in zip(starts[counts > max_per_frame], counts[counts > max_per_frame], strict=True):
+            self._problems.add(
+                "too many",
+                f"{self._table.name}: frame {frames[order[start]]} has {count:,} detections: the {max_per_frame} with "
+                "the highest scores are used",
+            )
+        kept[order[ranks >= max_per_frame]] = False
+        return kept
+
+
+def _scores(table: DetectionTable, kept: NDArray[np.bool_], problems: Problems, medium: _Medium) -> NDArray[np.float64]:
+    """Return the (N,) scores in [0, 1]; NaN for rows to leave out, which are noted.
+
+    Percentages and logits are converted where most scores are of that kind; else scores outside [0, 1] are errors.
+    """
+    scores = table.scores()
+    rows = np.flatnonzero(kept)
+    values = scores[rows]
+    finite = values[np.isfinite(values)]
+    outside = (finite < 0) | (finite > 1)
+    if outside.sum() * 2 > len(finite):
+        low, high = finite.min(), finite.max()
+        if low >= 0 and 10 < high <= 100:
+            scores[rows] = values / 100
+            medium.note(f"{table.name}: scores from {low:g} to {high:g} were read as percentages")
+        else:
+            with np.errstate(over="ignore"):
+                scores[rows] = np.where(np.isfinite(values), 1 / (1 + np.exp(-values)), np.nan)
+            medium.note(f"{table.name}: scores from {low:g} to {high:g} were read as logits")
+        values = scores[rows]
+    bad = ~np.isfinite(values) | (values < 0) | (values > 1)
+    if bad.any():
+        row = int(rows[bad][0])
+        problems.add(
+            "score",
+            f"{table.name}, {table.places[row]}: its score must be in [0, 1], got {table.score_text(row)}; left out",
+            int(bad.sum()),
+        )
+        scores[rows[bad]] = np.nan
+    return scores
+
+
+def _box_of(segmentation: Any) -> tuple[float, float, float, float]:
+    """Return the box around polygons in pixels; NaN for others, and for polygons that are damaged."""
+    nothing = (np.nan,) * 4
+    if not isinstance(segmentation, list):
+        return nothing
+    loops = segmentation if isinstance(segmentation[0], list) else [segmentation]
+    try:
+        points = np.concatenate([np.array(loop, np.float64).reshape(-1, 2) for loop in loops])
+    except (TypeError, ValueError, OverflowError):
+        return nothing
+    if len(points) < 3 or any(len(loop) < 6 for loop in loops):
+        return nothing
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _in_pixels(points: Sequence[float], size_hw: tuple[int, int]) -> list[float]:
+    height, width = size_hw
+    return [number * (height if row % 2 else width) for row, number in enumerate(points)]

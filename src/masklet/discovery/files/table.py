@@ -1,0 +1,161 @@
+"""Entries of a file of detections as they stand there, before anything is known of the video they are for."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from masklet.errors import DataError
+from masklet.foreign.coco_document import CocoImageRecord
+
+MAX_FILE_BYTES = 2**30
+"""Largest file that is read."""
+
+MAX_ENTRIES = 2_000_000
+"""Largest number of detections in a file; they take about 150 bytes each."""
+
+MAX_PROBLEM_CHARACTERS = 300
+
+
+@dataclass(slots=True)
+class Problems:
+    """What was left out of a file: a line per kind, with the first case and the number of others."""
+
+    _first: dict[str, str] = field(default_factory=dict)
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, kind: str, line: str, count: int = 1) -> None:
+        """Count a case.
+
+        Args:
+            kind: equal for cases that share a line.
+            line: file, place and reason; that of the first case is kept.
+            count: number of cases that it stands for.
+        """
+        if kind not in self._first:
+            self._first[kind] = line[:MAX_PROBLEM_CHARACTERS]
+        self._counts[kind] = self._counts.get(kind, 0) + count
+
+    def lines(self) -> tuple[str, ...]:
+        """Return one line per kind, in the order in which they appeared."""
+        return tuple(
+            line + (f" (and {self._counts[kind] - 1:,} more)" if self._counts[kind] > 1 else "")
+            for kind, line in self._first.items()
+        )
+
+    def copy(self) -> Problems:
+        """Return a copy, to which cases can be added separately."""
+        return Problems(dict(self._first), dict(self._counts))
+
+
+@dataclass(slots=True)
+class DetectionTable:
+    """The detections of a file, column by column."""
+
+    path: Path
+    format: str
+    """"coco", "mot", "mots", "csv" or "yolo"."""
+    images: list[CocoImageRecord] | None = None
+    """What detections refer to, by position; None where they have the number of a frame."""
+    lists_all_images: bool = False
+    """True if `images` has the frames without detections, too."""
+    first_frame: int | None = None
+    """Number of the first frame; None if the format leaves it open."""
+    usual_first_frame: int = 1
+    """`first_frame` of files that neither say it nor show it."""
+    is_normalised: bool = False
+    """True if coordinates are fractions of width and height."""
+    problems: Problems = field(default_factory=Problems)
+    labels: list[str] = field(default_factory=list)
+    """Names of classes."""
+    segmentations: dict[int, Any] = field(default_factory=dict)
+    """Polygons or run-length encodings as COCO has them, by row; rows without one have only a box."""
+    places: list[str] = field(default_factory=list)
+    """Places of the rows in the file, such as "line 7"."""
+    _frames: array[int] = field(default_factory=lambda: array("q"))
+    _boxes: array[float] = field(default_factory=lambda: array("d"))
+    _scores: array[float] = field(default_factory=lambda: array("d"))
+    _labels: array[int] = field(default_factory=lambda: array("q"))
+    _label_numbers: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def name(self) -> str:
+        """Name of the file, for messages."""
+        return self.path.name or str(self.path)
+
+    def add(
+        self,
+        place: str,
+        frame: int,
+        box_xyxy: Sequence[float] | None,
+        *,
+        score: float | None = None,
+        label: str = "",
+        segmentation: Any = None,
+    ) -> None:
+        """Add a detection.
+
+        Args:
+            place: within the file, for messages.
+            frame: number of its frame as in the file, or position of its image.
+            box_xyxy: left, top, right, bottom; may be anything, even NaN. None where there is only a segmentation.
+            score: as in the file; None means that there is none, which counts as 1.
+            label: class; may be empty.
+            segmentation: as COCO has it; None where there is only a box.
+
+        Raises:
+            DataError: the file has too many.
+        """
+        if len(self) >= MAX_ENTRIES:
+            raise DataError(f"{self.path} has more than {MAX_ENTRIES:,} detections: split it")
+        if segmentation is not None:
+            self.segmentations[len(self)] = segmentation
+        self.places.append(place)
+        self._frames.append(frame)
+        self._boxes.extend((math.nan,) * 4 if box_xyxy is None else (float(edge) for edge in box_xyxy))
+        self._scores.append(1.0 if score is None else score)
+        if label not in self._label_numbers:
+            self._label_numbers[label] = len(self.labels)
+            self.labels.append(label)
+        self._labels.append(self._label_numbers[label])
+
+    def leave_out(self, kind: str, place: str, reason: str) -> None:
+        """Note an entry that cannot be used; see `Problems.add`."""
+        self.problems.add(kind, f"{self.name}, {place}: {reason}; left out")
+
+    def damaged(self, place: str, reason: str) -> None:
+        """Note an entry that cannot be read."""
+        self.leave_out("damaged", place, reason)
+
+    def frame_numbers(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the (N,) frame or image numbers."""
+        return np.array(self._frames, np.int64)
+
+    def boxes_xyxy(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the (N, 4) boxes; NaN where there is none."""
+        return np.array(self._boxes, np.float64).reshape(-1, 4)
+
+    def scores(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the (N,) scores as they are in the file, also NaN."""
+        return np.array(self._scores, np.float64)
+
+    def label_numbers(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the (N,) positions of the classes in `labels`."""
+        return np.array(self._labels, np.int64)
+
+    def label_number(self, row: int) -> int:
+        """Return the position of a row's class in `labels`."""
+        return self._labels[row]
+
+    def score_text(self, row: int) -> str:
+        """Return a row's score as it is in the file, for messages."""
+        return f"{self._scores[row]:g}"
