@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from masklet.errors import DataError
-from masklet.masks.operations import largest_component
-from masklet.records import BoolArray, FloatArray
+from masklet.masks.operations import interior_point, largest_component, squared_distance
+from masklet.records import BoolArray
 
 BOUNDARY_TOLERANCE = 0.008
 """DAVIS's tolerance: how far apart two outlines may lie, as a fraction of the image diagonal."""
@@ -139,7 +138,7 @@ def next_click(predicted: BoolArray, truth: BoolArray, void: BoolArray | None = 
     missed = largest_component(wrong[crop] & truth[crop])
     excess = largest_component(wrong[crop] & predicted[crop])
     label, region = (1, missed) if np.count_nonzero(missed) >= np.count_nonzero(excess) else (0, excess)
-    inner_y, inner_x = _innermost(region)
+    inner_x, inner_y = interior_point(region)
     return Click(crop[1].start + inner_x, crop[0].start + inner_y, label)
 
 
@@ -166,22 +165,5 @@ def _joint_box(mask: BoolArray, margin: int = 0) -> tuple[slice, slice] | None:
 
 def _near(outline: BoolArray, radius: float) -> BoolArray:
     """Return the pixels at most `radius` from an outline: dilation by a disk of x² + y² <= radius², at any radius."""
-    near: BoolArray = _squared_distance(~outline) <= radius**2
+    near: BoolArray = squared_distance(~outline) <= radius**2
     return near
-
-
-def _squared_distance(mask: BoolArray) -> FloatArray:
-    """Return the squared distance of each True pixel to the next False one: whole, and exact up to a thousand pixels.
-
-    OpenCV's last bits vary from call to call with the memory's alignment, and would decide between equal distances.
-    """
-    distance = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    squared: FloatArray = np.rint(distance * distance)
-    return squared
-
-
-def _innermost(region: BoolArray) -> tuple[int, int]:
-    """Return (y, x) of the pixel farthest from everything outside the region, the outside of the array included."""
-    distance = _squared_distance(np.pad(region, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(np.argmax(distance)), distance.shape)
-    return int(y), int(x)

@@ -382,6 +382,12 @@ class MemoryBank(Generic[A]):
         """Forget all but the prompted frames."""
         self._entries = {index: entry for index, entry in self._entries.items() if entry.prompted}
 
+    def clear(self) -> None:
+        """Forget all frames, and what was inherited."""
+        self._entries.clear()
+        self.inherited = ()
+        self.policy.reset()
+
     def keep_last_tracked(self) -> None:
         """Forget the tracked frames but for the last one; prompted and resolved ones stay."""
         for index in sorted(self.tracked_frames, key=lambda index: index * self._direction)[:-1]:

@@ -354,7 +354,11 @@ def segment_everything(
     progress = _Counter(config.num_points, on_progress)
     masks: list[AutomaticMask] = []
     for box, layer in crops:
-        masks += _Crop(engine, rgb, box, config).find(config.grid(layer), progress)
+        left, top, right, bottom = box
+        features = engine.encode_image(np.ascontiguousarray(rgb[top:bottom, left:right]))
+        size_xy = np.array([right - left, bottom - top], np.float32)
+        points = np.minimum(config.grid(layer) * size_xy, np.nextafter(size_xy, np.float32(0)))  # 1.0: the last pixel
+        masks += _Crop(engine, features, box, size_hw, config).find(points, progress)
     if len(crops) > 1:
         masks = _without_duplicates(masks, [-_area(mask.crop_box_xyxy) for mask in masks], config.crop_nms_iou)
     progress.add(distinct=len(masks) - progress.now.distinct)
@@ -364,6 +368,30 @@ def segment_everything(
     if config.order == "iou":
         return sorted(masks, key=lambda mask: -mask.iou_prediction)
     return masks
+
+
+def masks_at_points(
+    engine: Engine[A],
+    features: ImageFeatures[A],
+    size_hw: tuple[int, int],
+    points_xy: FloatArray,
+    config: AutomaticConfig,
+) -> list[AutomaticMask]:
+    """Segment what lies at some clicks of an image that is encoded already.
+
+    Args:
+        engine: that has encoded the image.
+        features: of the whole image.
+        size_hw: of the image.
+        points_xy: (P, 2) source pixels.
+        config: thresholds; its own clicks and crops are not used.
+
+    Returns:
+        The distinct masks, the best IoU prediction first.
+    """
+    height, width = size_hw
+    crop = _Crop(engine, features, (0, 0, width, height), size_hw, config)
+    return crop.find(np.asarray(points_xy, np.float32), _Counter(len(points_xy), None))
 
 
 def label_map(masks: Sequence[AutomaticMask], size_hw: tuple[int, int]) -> NDArray[np.int32]:
@@ -399,21 +427,26 @@ class _Crop(Generic[A]):
     Two buffers are reused for all candidates: allocating them takes longer than the resizing.
     """
 
-    def __init__(self, engine: Engine[A], rgb: ByteArray, box_xyxy: Box, config: AutomaticConfig) -> None:
+    def __init__(
+        self,
+        engine: Engine[A],
+        features: ImageFeatures[A],
+        box_xyxy: Box,
+        image_hw: tuple[int, int],
+        config: AutomaticConfig,
+    ) -> None:
         left, top, right, bottom = box_xyxy
         self.engine = engine
         self.box_xyxy = box_xyxy
         self.config = config
         self.size_hw = bottom - top, right - left
-        self.features: ImageFeatures[A] = engine.encode_image(np.ascontiguousarray(rgb[top:bottom, left:right]))
-        self.image_xyxy: Box = (0, 0, rgb.shape[1], rgb.shape[0])
+        self.features = features
+        self.image_xyxy: Box = (0, 0, image_hw[1], image_hw[0])
         self._logits = np.empty(self.size_hw, np.float32)
-        self._image_mask = np.zeros(rgb.shape[:2], np.bool_, order="F")  # column by column, as RLE counts
+        self._image_mask = np.zeros(image_hw, np.bool_, order="F")  # column by column, as RLE counts
 
-    def find(self, grid: FloatArray, progress: _Counter) -> list[AutomaticMask]:
-        """Return the distinct masks at clicks, (P, 2) fractions of the crop, the best IoU prediction first."""
-        size_xy = np.array(self.size_hw[::-1], np.float32)
-        points = np.minimum(grid * size_xy, np.nextafter(size_xy, np.float32(0)))  # 1.0 is in the last pixel
+    def find(self, points: FloatArray, progress: _Counter) -> list[AutomaticMask]:
+        """Return the distinct masks at clicks, (P, 2) pixels of the crop, the best IoU prediction first."""
         per_batch, least = self.config.points_per_batch, self.config.min_iou
         results: list[AutomaticMask] = []
         for first in range(0, len(points), per_batch):

@@ -86,6 +86,26 @@ def check_not_accepted(state: TrackerState[Any], object_id: int, frame_index: in
         )
 
 
+def check_discovery(state: TrackerState[Any], direction: str, start: int | None, stop: int | None) -> FrameSource:
+    """Return the source of a discovery whose arguments fit the state; see `Tracker.discover`.
+
+    Raises:
+        TrackingError: they do not fit.
+    """
+    source = check_source(state)
+    if direction not in ("forward", "both"):
+        raise TrackingError(
+            f"direction must be 'forward' or 'both' to discover objects, got {direction!r}: they are found going forward"
+        )
+    if state.is_forward_only and (direction != "forward" or start is not None):
+        raise TrackingError("this source cannot go back or seek: leave out direction and start")
+    if start is not None:
+        start = check_frame_index(state, start)
+    if stop is not None and stop <= (start or 0):
+        raise TrackingError(f"stop must be above start, {start or 0}, got {stop}: there is no frame in between")
+    return source
+
+
 def check_run(
     state: TrackerState[Any], direction: str, start: int | None, stop: int | None, tracks: Mapping[int, Track[Any]]
 ) -> FrameSource:

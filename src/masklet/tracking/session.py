@@ -23,6 +23,7 @@ import numpy as np
 
 from masklet._version import __version__
 from masklet.checks import check_whole
+from masklet.discovery.population import Population
 from masklet.engine.protocol import Engine
 from masklet.errors import ConfigError, DataError, OutputError, PromptError, SessionError
 from masklet.foreign.documents import Json, parse_json, reading
@@ -223,6 +224,7 @@ class _SessionWriter(Generic[A]):
             "direction": state.direction,
             "legs": [planned._asdict() for planned in state.passes],
             "notes": state.notes,
+            "population": None if state.population is None else state.population.to_dict(),
             "cuts": state.shot_cuts.state(),
             "collisions": sorted(state.collisions.allowed),
             "tracks": [self._track(object_id, track) for object_id, track in sorted(state.tracks.items())],
@@ -233,6 +235,7 @@ class _SessionWriter(Generic[A]):
         return {
             "object_id": int(object_id),
             "name": track.name,
+            "class_name": track.class_name,
             "hidden": track.hidden,
             "direction": track.direction,
             "tracked": [track.tracked_frames.start, track.tracked_frames.stop],
@@ -349,6 +352,7 @@ class _SessionReader(Generic[A]):
             position=document["position"],
             direction=document["direction"],
             notes=document["notes"],
+            population=_population(document.get("population")),
         )
 
     def _memory(self) -> MemoryConfig:
@@ -367,6 +371,7 @@ class _SessionReader(Generic[A]):
             tracked_frames=range(*record["tracked"]),
             monitor=StatusMonitor.restored(record["watch"]),
             name=record["name"],
+            class_name=record.get("class_name", ""),
             hidden=record["hidden"],
         )
 
@@ -418,6 +423,10 @@ class _SessionReader(Generic[A]):
 
     def _array(self, name: str) -> FloatArray:
         return _read_array(self.file, name)
+
+
+def _population(document: Mapping[str, Any] | None) -> Population | None:
+    return None if document is None else Population.from_dict(document)
 
 
 def _read_array(file: zipfile.ZipFile, name: str) -> FloatArray:

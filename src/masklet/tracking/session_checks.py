@@ -38,6 +38,8 @@ def check_state(document: Json) -> None:
 def _check_track(track: Json) -> None:
     track.field("object_id").whole(0, MAX_INDEX)
     track.field("name").text()
+    if (class_name := track.get("class_name")) is not None:
+        class_name.text()
     _check_flag(track, "hidden")
     _check_direction(track)
     _check_indices(track.field("tracked"))

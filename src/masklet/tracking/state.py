@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from masklet.discovery.population import Population
 from masklet.errors import TrackingError
 from masklet.masks.edges import EdgeConfig
 from masklet.media.source import FrameSource
@@ -49,6 +50,10 @@ class TrackerState(Generic[A]):
     """The last frame that was tracked."""
     direction: int = 1
     """Tracking direction of that frame: 1 forward, -1 backward."""
+    population: Population | None = None
+    """The objects that were discovered; None if nobody asked for any."""
+    num_refused: int = 0
+    """Detections that started no track because as many objects as allowed were tracked."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Values that a program stores in the session file for itself, as JSON can hold them."""
 
@@ -106,6 +111,7 @@ class TrackerState(Generic[A]):
         """Forget all objects and masks."""
         self.tracks.clear()
         self.collisions.clear()
+        self.population = None
         if self.store is not None:
             self.store.forget()
 

@@ -56,6 +56,11 @@ class Stepper(Generic[A]):
         self.answers: Mapping[int, Decoded[A]] = {}
         """The decoder's answers by object id, on the frame that was shown last."""
 
+    @property
+    def frame(self) -> Frame | None:
+        """The current frame; None before the first."""
+        return self._view.frame
+
     def process(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
         """Track objects on one frame and store their masks. `rebuild_memories` comes first.
 

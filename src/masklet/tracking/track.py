@@ -110,6 +110,8 @@ class Track(Generic[A]):
     """Consecutive frames on which the object has been tracked lately."""
     monitor: StatusMonitor = field(default_factory=StatusMonitor)
     name: str = ""
+    class_name: str = ""
+    """Kind of object, as "person"; may be empty."""
     hidden: bool = False
 
     @property
@@ -257,6 +259,13 @@ class Track(Generic[A]):
         self.bank.keep_last_tracked()
         self.bank.policy.reset()
         self.monitor.forget_areas()
+
+    def forget_memory(self) -> None:
+        """Forget everything but name and class: the object is not tracked again, and its stored masks stay."""
+        del self.hypotheses[1:]
+        self.bank.clear()
+        self.prompts.clear()
+        self.last_result = None
 
     # Tracked frames.
 

@@ -19,6 +19,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from masklet.checks import check_flag, check_numbers, check_path, check_whole
+from masklet.discovery.callables import DetectFunction, as_detector
+from masklet.discovery.config import DiscoveryConfig
+from masklet.discovery.detections import Detector
+from masklet.discovery.population import DiscoveredObject
 from masklet.engine.protocol import Engine
 from masklet.errors import OutputError, PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
@@ -27,6 +31,7 @@ from masklet.memory.bank import MemoryConfig
 from masklet.prompts import Prompt, PromptFields
 from masklet.records import Decoded, FloatArray, Frame, FrameMasks, FrameMemory, size_text
 from masklet.tracking.checks import (
+    check_discovery,
     check_frame_index,
     check_frame_number,
     check_has_memory,
@@ -35,7 +40,9 @@ from masklet.tracking.checks import (
     check_run,
     check_source,
 )
+from masklet.tracking.discover import discover
 from masklet.tracking.frame_engine import FrameEngine
+from masklet.tracking.grid_detector import GridDetector
 from masklet.tracking.mask_rows import MaskRow, from_rows
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.passes import Direction as Direction
@@ -177,6 +184,18 @@ class Tracker(Generic[A]):
         """Names of the objects by id; objects without a name are left out."""
         tracks = self._state.tracks
         return {object_id: tracks[object_id].name for object_id in self.object_ids if tracks[object_id].name}
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Classes of the objects by id, such as "person"; objects without a class are left out."""
+        tracks = self._state.tracks
+        return {i: tracks[i].class_name for i in self.object_ids if tracks[i].class_name}
+
+    @property
+    def discovered(self) -> dict[int, DiscoveredObject]:
+        """The objects that `discover` has found, by id, tentative ones among them."""
+        population = self._state.population
+        return {} if population is None else dict(population.objects)
 
     @property
     def prompts(self) -> dict[int, dict[int, Prompt]]:
@@ -429,7 +448,10 @@ class Tracker(Generic[A]):
         ids = None if object_ids is None else tuple(check_object_id(object_id) for object_id in object_ids)
         start = None if start is None else check_frame_number(start, "start")
         stop = None if stop is None else check_whole("stop", stop, error=TrackingError)
-        tracks = {object_id: state.track(object_id) for object_id in (state.tracks if ids is None else ids)}
+        trackable = [object_id for object_id, track in state.tracks.items() if track.can_be_tracked]
+        tracks = {
+            object_id: state.track(object_id) for object_id in (trackable or state.tracks if ids is None else ids)
+        }
         source = check_run(state, direction, start, stop, tracks)
         if state.is_forward_only and state.position is not None:
             start = max(min(track.first_trackable for track in tracks.values()), state.position + 1)
@@ -447,6 +469,67 @@ class Tracker(Generic[A]):
             TrackingError: there is no source.
         """
         return _masks(self._walker.run(check_source(self._state)))
+
+    def discover(
+        self,
+        detector: Detector | DetectFunction | None = None,
+        *,
+        config: DiscoveryConfig | None = None,
+        direction: Direction = "forward",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Iterator[FrameMasks]:
+        """Find objects and track them, with ids that last, frame by frame as the results are consumed.
+
+        An object is shown once it is confirmed: it was detected on several key frames. Its earlier masks are in
+        `masks_at` then. What is known of each object is in `discovered`. Objects that were prompted are tracked as
+        well. A discovery that was interrupted, or whose session was resumed, goes on where it was, with its ids.
+
+        Args:
+            detector: finds objects on key frames: a function from (H, W, 3) RGB to boxes or masks, scores and labels
+                (see `masklet.discovery.DetectFunction`), or a `Detector`. When left out, the model itself is asked
+                with a grid of clicks, where nothing is tracked.
+            config: the rules; those of a session that goes on, or the defaults, when left out.
+            direction: 'forward', or 'both': objects that come in later are then followed back from there. The
+                frames before them come a second time, descending.
+            start: first frame; 0, or the frame after the last one of an interrupted discovery, when left out.
+            stop: the run ends before this frame, as in `range`.
+
+        Yields:
+            The masks of each frame, confirmed objects only.
+
+        Raises:
+            TrackingError: there is no source, the frames do not exist, or a live source is to go back.
+            DataError: the detector's answer cannot be read; the frame is named.
+        """
+        return _masks(self._discover(detector, config, direction, start, stop))
+
+    def discover_rows(
+        self,
+        detector: Detector | DetectFunction | None = None,
+        *,
+        config: DiscoveryConfig | None = None,
+        direction: Direction = "forward",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Iterator[tuple[int, list[MaskRow]]]:
+        """Discover as `discover` does, and yield each frame's index and all its rows, those of hidden objects too."""
+        return _rows(self._discover(detector, config, direction, start, stop))
+
+    def _discover(
+        self,
+        detector: Detector | DetectFunction | None,
+        config: DiscoveryConfig | None,
+        direction: Direction,
+        start: int | None,
+        stop: int | None,
+    ) -> Iterator[TrackedFrame]:
+        state = self._state
+        start = None if start is None else check_frame_number(start, "start")
+        stop = None if stop is None else check_whole("stop", stop, error=TrackingError)
+        source = check_discovery(state, direction, start, stop)
+        asked = GridDetector(self._view) if detector is None else as_detector(detector)
+        return discover(state, self._walker, asked, source, config=config, direction=direction, start=start, stop=stop)
 
     def is_to_come(self, frame_index: int) -> bool:
         """Return True if `proceed` would still show this frame."""
@@ -555,6 +638,14 @@ class Tracker(Generic[A]):
             TrackingError: the object is unknown.
         """
         self._state.track(check_object_id(object_id)).name = str(name)
+
+    def classify(self, object_id: int, class_name: str) -> None:
+        """Give an object a class, such as "person", for people and for exports.
+
+        Raises:
+            TrackingError: the object is unknown.
+        """
+        self._state.track(check_object_id(object_id)).class_name = str(class_name)
 
     def hide(self, object_id: int, hidden: bool = True) -> None:
         """Leave an object out of the masks that are shown; it is tracked and stored all the same.

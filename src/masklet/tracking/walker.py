@@ -62,24 +62,34 @@ class Walker(Generic[A]):
         """End the walk after the current frame. Can be called from any thread."""
         self._cancelled.set()
 
-    def run(self, source: FrameSource) -> Iterator[TrackedFrame]:
-        """Walk through the state's passes; what is left of them stays in the state, to be continued later."""
+    @property
+    def frame(self) -> Frame | None:
+        """The frame that was tracked last."""
+        return self._stepper.frame
+
+    def run(self, source: FrameSource, active: ActiveIds | None = None) -> Iterator[TrackedFrame]:
+        """Walk through the state's passes; what is left of them stays in the state, to be continued later.
+
+        Args:
+            source: of the frames.
+            active: the objects to track on each frame; those of the passes when left out.
+        """
         self._cancelled.clear()
-        return self._run(source, self._state.passes)
+        return self._run(source, self._state.passes, active)
 
     def retrack(self, source: FrameSource, store: MaskStore) -> Iterator[TrackedFrame]:
         """Walk over the frames that prompts have outdated."""
         self._cancelled.clear()
         return self._retrack(source, self._outdated(store))
 
-    def _run(self, source: FrameSource, passes: list[Pass]) -> Iterator[TrackedFrame]:
+    def _run(self, source: FrameSource, passes: list[Pass], active: ActiveIds | None = None) -> Iterator[TrackedFrame]:
         # The list is the one that was current when the run began: a later run sets another one in the state, and this
         # generator then only uses up its own. The first entry is moved on before each frame is yielded, so that
         # whatever ends the generator there (closing, cancelling, an error of the consumer), the frame counts as done.
         while passes:
             current = passes[0]
             if not current.is_over(self._state.num_frames):
-                for output in self._run_pass(source, current, self._active_in(current)):
+                for output in self._run_pass(source, current, active or self._active_in(current)):
                     frame_index = output.tracked.frame_index
                     passes[0] = current._replace(start=frame_index + current.direction)
                     # Frames between the objects' first prompts are shown in the forward pass, with all objects.

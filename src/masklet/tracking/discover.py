@@ -1,0 +1,240 @@
+"""Tracks what nobody prompted: asks a detector on key frames, and does what the rules of discovery decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from masklet.discovery.config import DiscoveryConfig
+from masklet.discovery.detections import Detection, Detector
+from masklet.discovery.overlap import box_iou, reduced
+from masklet.discovery.population import Decisions, DiscoveredObject, Population, TrackedMask
+from masklet.masks.operations import mask_box_xyxy
+from masklet.media.source import FrameSource
+from masklet.prompts import Prompt
+from masklet.records import BoolArray, Frame, FrameMasks
+from masklet.tracking.grid_detector import GridDetector
+from masklet.tracking.mask_rows import take, to_rows
+from masklet.tracking.passes import Direction, Pass
+from masklet.tracking.state import TrackerState
+from masklet.tracking.track import PromptState
+from masklet.tracking.walker import TrackedFrame, Walker
+
+A = TypeVar("A")
+
+LEAST_BOX_IOU = 0.3
+"""A box in which the model finds a mask of another extent shows no object that it can follow."""
+
+
+def discover(
+    state: TrackerState[A],
+    walker: Walker[A],
+    detector: Detector | GridDetector[A],
+    source: FrameSource,
+    *,
+    config: DiscoveryConfig | None,
+    direction: Direction,
+    start: int | None,
+    stop: int | None,
+) -> Iterator[TrackedFrame]:
+    """Find and track objects, as `Tracker.discover` explains."""
+    population = state.population
+    if population is None:
+        population = Population(config or DiscoveryConfig(), next_id=max(state.tracks, default=0) + 1)
+    elif config is not None:
+        population.config = config
+    state.population = population
+    is_forward = not state.passes or state.passes[0].direction > 0
+    if start is None and population.key_frame is not None and state.position is not None:
+        start = state.position + 1 if is_forward else None
+    elif start is None and state.position is not None and state.is_forward_only:
+        start = state.position + 1
+    first = min((item.first_frame for item in population.objects.values()), default=start or 0)
+    discoverer = Discoverer(state, walker, detector)
+    if is_forward:
+        state.passes = [Pass(1, start or 0, stop)]
+        yield from discoverer.follow(walker.run(source, discoverer.active))
+        if state.passes or direction == "forward":
+            return
+        if (planned := backward_pass(state, first)) is not None:
+            state.passes = [planned]
+    yield from walker.run(source, discoverer.active_backward)
+
+
+class Discoverer(Generic[A]):
+    """Finds objects while a walker tracks those that are there.
+
+    Objects that a user prompted are tracked as well. Their pixels count as covered, and nothing else is done to them.
+
+    Args:
+        state: the tracker's state, with the population of discovered objects.
+        walker: tracks objects on frames of the same state.
+        detector: is asked on key frames.
+    """
+
+    def __init__(self, state: TrackerState[A], walker: Walker[A], detector: Detector | GridDetector[A]) -> None:
+        assert state.population is not None
+        self._state = state
+        self._population: Population = state.population
+        self._walker = walker
+        self._detector = detector
+
+    def active(self, frame_index: int) -> list[int]:
+        """Return the ids of the objects to track on every frame."""
+        known = self._population.objects
+        return [i for i in self._state.tracks if i not in known or known[i].is_followed]
+
+    def active_backward(self, frame_index: int) -> list[int]:
+        """Return the ids of the objects to follow back to a frame: born later, and not long out of sight on the way."""
+        return [
+            item.object_id
+            for item in self._population.objects.values()
+            if item.object_id in self._state.tracks
+            and frame_index < item.first_frame
+            and not self._is_out_of_sight(item, frame_index)
+        ]
+
+    def _is_out_of_sight(self, item: DiscoveredObject, frame_index: int) -> bool:
+        """Return True if an object that is followed back was absent for `max_absence` frames."""
+        store = self._state.store
+        later = range(frame_index + 1, frame_index + 1 + self._population.config.max_absence)
+        if store is None or later.stop > item.first_frame:
+            return False
+        rows = [store.mask(item.object_id, index) for index in later]
+        return all(row is None or row.object_score <= 0 for row in rows)
+
+    def follow(self, outputs: Iterator[TrackedFrame]) -> Iterator[TrackedFrame]:
+        """Yield the walker's outputs with what is discovered on their frames; at the end decide what is left open."""
+        for output in outputs:
+            yield self._on_frame(output)
+        if not self._state.passes:
+            self._apply(self._population.finish(), None)
+
+    def _on_frame(self, output: TrackedFrame) -> TrackedFrame:
+        population, tracked = self._population, output.tracked
+        present = [i for row, i in enumerate(tracked.object_ids) if tracked.masks[row].any()]
+        population.note_present(tracked.frame_index, present)
+        population.rest(tracked.frame_index)
+        if not population.is_key_frame(tracked.frame_index, _uncovered(tracked)):
+            return output
+        frame = self._walker.frame
+        assert frame is not None
+        absent = self._state.known_ids(population.absent())
+        looked_for = self._walker.track_frame(frame, 1, absent).tracked if absent else None
+        masks = [*_tracked_masks(tracked), *([] if looked_for is None else _tracked_masks(looked_for))]
+        masks += [TrackedMask(row.object_id, row.mask, 1.0, is_sure=True) for row in self._state.visible(output.others)]
+        decisions = population.observe(frame.index, masks, self._detect(frame, masks), frame.size_hw)
+        again = self._apply(decisions, frame)
+        return self._combined(output, [part for part in (looked_for, again) if part is not None])
+
+    def _detect(self, frame: Frame, masks: Sequence[TrackedMask]) -> Sequence[Detection]:
+        """Ask the detector; what it says is sorted out by the population."""
+        objects = self._population.objects
+        sure, doubtful = [], []
+        for tracked in masks:
+            item = objects.get(tracked.object_id)
+            is_settled = item is None or item.state == "confirmed"
+            (sure if is_settled and tracked.is_sure else doubtful).append(tracked.mask)
+        covered = np.zeros(frame.size_hw, np.bool_)
+        if self._population.config.level == "objects":
+            for mask in sure:
+                covered |= mask
+        if isinstance(self._detector, GridDetector):
+            return self._detector.detect(frame, covered, doubtful)
+        return self._detector.detect(frame, covered)
+
+    def _apply(self, decisions: Decisions, frame: Frame | None) -> FrameMasks | None:
+        """Change the tracks; return the masks of those that were prompted on the frame."""
+        state = self._state
+        for object_id in decisions.removed:
+            if object_id in state.tracks:
+                state.remove(object_id)
+        for object_id in decisions.confirmed:
+            state.track(object_id).hidden = False
+        for object_id in decisions.ended:
+            state.track(object_id).forget_memory()
+        state.num_refused += decisions.num_refused
+        prompted = [*decisions.born, *decisions.corrected]
+        if frame is None or not prompted:
+            return None
+        for object_id, detection in prompted:
+            prompt = _prompt_of(detection, frame.size_hw)
+            is_new = object_id not in state.tracks
+            state.track_or_new(object_id).prompts[frame.index] = PromptState(prompt, initial=is_new)
+        for object_id, _ in decisions.born:
+            state.track(object_id).hidden = True
+        masks = self._walker.track_frame(frame, 1, [object_id for object_id, _ in prompted]).tracked
+        misfits = {i for i, detection in decisions.born if _is_misfit(masks.mask(i), detection)}
+        for object_id in misfits:
+            state.remove(object_id)
+            del self._population.objects[object_id]
+        for object_id, item in self._population.objects.items():
+            if object_id in state.tracks:
+                state.track(object_id).class_name = item.label
+        return take(masks, [row for row, i in enumerate(masks.object_ids) if i not in misfits])
+
+    def _combined(self, output: TrackedFrame, more: Sequence[FrameMasks]) -> TrackedFrame:
+        """Return the output with the masks that came later on the same frame, and without removed objects."""
+        tracks = self._state.tracks
+        later = {i for masks in more for i in masks.object_ids}
+        kept = [row for row, i in enumerate(output.tracked.object_ids) if i in tracks and i not in later]
+        rows = {row.object_id: row for masks in more for row in to_rows(masks) if row.object_id in tracks}
+        others = [row for row in output.others if row.object_id not in rows]
+        others = sorted([*others, *rows.values()], key=lambda row: row.object_id)
+        return output._replace(tracked=take(output.tracked, kept), others=others)
+
+
+def backward_pass(state: TrackerState[Any], first: int) -> Pass | None:
+    """Return the pass that follows objects back to the frames before their birth; None if all were born at the start.
+
+    Args:
+        state: the tracker's, after a forward run.
+        first: the first frame of that run.
+    """
+    assert state.population is not None
+    objects = state.population.objects.values()
+    late = [
+        i for i in objects if i.state != "tentative" and i.first_frame > first and state.tracks[i.object_id].prompts
+    ]
+    if not late:
+        return None
+    latest = max(item.first_frame for item in late)
+    ids = tuple(item.object_id for item in late)
+    return Pass(-1, latest - 1, None if first == 0 else first - 1, ids)
+
+
+def _tracked_masks(masks: FrameMasks) -> list[TrackedMask]:
+    return [
+        TrackedMask(
+            object_id,
+            masks.masks[row],
+            float(masks.confidences[row]),
+            is_sure=not masks.statuses or masks.statuses[row] == "present",
+        )
+        for row, object_id in enumerate(masks.object_ids)
+    ]
+
+
+def _uncovered(masks: FrameMasks) -> float:
+    """Return the fraction of the frame outside all masks."""
+    if not len(masks.masks):
+        return 1.0
+    return 1.0 - float(np.any([reduced(mask) for mask in masks.masks], axis=0).mean())
+
+
+def _prompt_of(detection: Detection, size_hw: tuple[int, int]) -> Prompt:
+    if detection.rle is None:
+        return Prompt.create(box_xyxy=detection.box_xyxy, size_hw=size_hw)
+    return Prompt.create(mask=detection.mask(size_hw), size_hw=size_hw)
+
+
+def _is_misfit(mask: BoolArray, detection: Detection) -> bool:
+    """Return True if the mask that a detection's box has led to is empty or of another extent."""
+    if detection.rle is not None:
+        return False
+    tight = mask_box_xyxy(mask)
+    if tight is None:
+        return True
+    return float(box_iou(tight[None], np.array([detection.box_xyxy], np.float32))[0, 0]) < LEAST_BOX_IOU
