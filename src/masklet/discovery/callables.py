@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from masklet.checks import check_numbers
+from masklet.checks import check_numbers, host_array
 from masklet.discovery.detections import Box, Detection, Detector
 from masklet.errors import DataError
 from masklet.masks.foreground import foreground_of, mask_array
@@ -50,7 +50,7 @@ class FunctionDetector:
         shapes, scores, labels = _fields(answer)
         if shapes is None:
             return []
-        array = np.asarray(shapes)
+        array = host_array(shapes)
         if not array.size:
             return []
         count = len(array)
@@ -123,11 +123,14 @@ def _fields(answer: Any) -> tuple[Any, Any, Any]:
             raise DataError(f"a tuple must be (boxes or masks, scores, labels), got {len(answer)} entries")
         shapes, scores, labels = (*answer, None, None)[:3]
         return shapes, scores, labels
-    get = answer.get if isinstance(answer, Mapping) else lambda name: getattr(answer, name, None)
     named = [
-        next((value for name in names if (value := get(name)) is not None), None)
+        next((value for name in names if (value := _field(answer, name)) is not None), None)
         for names in (_SHAPE_NAMES, _SCORE_NAMES, _LABEL_NAMES)
     ]
     if named[0] is None:
         return (answer, None, None) if isinstance(answer, np.ndarray | list) else (None, None, None)
     return named[0], named[1], named[2]
+
+
+def _field(answer: Any, name: str) -> Any:
+    return answer.get(name) if isinstance(answer, Mapping) else getattr(answer, name, None)

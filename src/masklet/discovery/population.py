@@ -321,8 +321,6 @@ class Population:
             self.next_id += 1
             born.append((item.object_id, detection))
         self.uncovered = scene.uncovered(active, chosen[:places])
-        if self.config.confirm_hits == 1:
-            self._confirm(set())
         return born, len(chosen) - len(born)
 
     # Session files.

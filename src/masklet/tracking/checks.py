@@ -95,7 +95,7 @@ def check_discovery(state: TrackerState[Any], direction: str, start: int | None,
     source = check_source(state)
     if direction not in ("forward", "both"):
         raise TrackingError(
-            f"direction must be 'forward' or 'both' to discover objects, got {direction!r}: they are found going forward"
+            f"direction must be 'forward' or 'both', got {direction!r}: objects are discovered going forward"
         )
     if state.is_forward_only and (direction != "forward" or start is not None):
         raise TrackingError("this source cannot go back or seek: leave out direction and start")

@@ -132,7 +132,8 @@ class Discoverer(Generic[A]):
     def _detect(self, frame: Frame, masks: Sequence[TrackedMask]) -> Sequence[Detection]:
         """Ask the detector; what it says is sorted out by the population."""
         objects = self._population.objects
-        sure, doubtful = [], []
+        sure: list[BoolArray] = []
+        doubtful: list[BoolArray] = []
         for tracked in masks:
             item = objects.get(tracked.object_id)
             is_settled = item is None or item.state == "confirmed"

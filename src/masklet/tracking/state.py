@@ -95,6 +95,11 @@ class TrackerState(Generic[A]):
         """Return those of the ids that belong to an object, in their order."""
         return [object_id for object_id in object_ids if object_id in self.tracks]
 
+    def not_ended(self) -> list[int]:
+        """Return the ids of all objects but those whose track discovery has ended, in the order of the tracks."""
+        found = {} if self.population is None else self.population.objects
+        return [i for i in self.tracks if i not in found or found[i].state != "ended"]
+
     def prompt_state(self, object_id: int, frame_index: int) -> PromptState[A] | None:
         """Return the prompt of an object on a frame; None if there is none."""
         track = self.tracks.get(object_id)

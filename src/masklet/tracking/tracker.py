@@ -448,10 +448,7 @@ class Tracker(Generic[A]):
         ids = None if object_ids is None else tuple(check_object_id(object_id) for object_id in object_ids)
         start = None if start is None else check_frame_number(start, "start")
         stop = None if stop is None else check_whole("stop", stop, error=TrackingError)
-        trackable = [object_id for object_id, track in state.tracks.items() if track.can_be_tracked]
-        tracks = {
-            object_id: state.track(object_id) for object_id in (trackable or state.tracks if ids is None else ids)
-        }
+        tracks = {object_id: state.track(object_id) for object_id in (state.not_ended() if ids is None else ids)}
         source = check_run(state, direction, start, stop, tracks)
         if state.is_forward_only and state.position is not None:
             start = max(min(track.first_trackable for track in tracks.values()), state.position + 1)
