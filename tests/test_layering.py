@@ -24,7 +24,7 @@ LAYERS = (
     ("discovery", "engine.calibration", "engine.protocol", "media", "memory"),
     ("datasets", "model", "segmentation", "tracking"),
     ("engine",),
-    ("api", "bench", "compat", "evaluation", "formats", "render", "train"),
+    ("api", "bench", "compat", "counting", "evaluation", "formats", "render", "train"),
     ("cli", "server", "__main__"),
 )
 """Each may import from its own line and from the lines above. A longer name goes before a shorter one."""

@@ -209,6 +209,11 @@ def naming_errors(path: str | Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def spreadsheet_text(text: str) -> str:
+    """Return the text of a CSV's cell, escaped so that spreadsheets do not treat it as a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
 def cache_folder() -> Path:
     """Return the folder for files that can be made or downloaded again, `masklet` in the user's cache folder.
 

@@ -19,6 +19,7 @@ from masklet._version import __version__
 from masklet.cli import (
     bench,
     convert,
+    count,
     data,
     doctor,
     evaluate,
@@ -55,6 +56,7 @@ app.command("segment", cls=PromptCommand, epilog=segment.EPILOG)(segment.segment
 app.command("track", cls=PromptCommand, epilog=track.EPILOG)(track.track)
 app.command("render", cls=MaskletCommand, epilog=render.EPILOG)(render.render)
 app.command("export-masks", cls=MaskletCommand, epilog=export_masks.EPILOG)(export_masks.export_masks)
+app.command("count", cls=MaskletCommand, epilog=count.EPILOG)(count.count)
 app.command("models", cls=MaskletCommand, epilog=models.EPILOG)(models.models)
 app.command("convert", cls=MaskletCommand, epilog=convert.EPILOG)(convert.convert)
 app.command("export", cls=MaskletCommand, epilog=export.EPILOG)(export.export)

@@ -101,19 +101,19 @@ def _object_ids(used: Sequence[tuple[int, CocoAnnotation]], name: str, state: Im
     if used and None not in tracks:
         keys: list[str] = [track for track in tracks if track is not None]
         if state.num_frames > 1 or len(set(keys)) == len(keys):
-            return _numbered(keys)
+            return numbered_ids(keys)
     if state.num_frames == 1:
         state.has_ids = False
         return list(range(1, len(used) + 1))
     if any(tracks):
         state.note(f"{name}: {tracks.count(None)} annotations have no track id: each is an object of its own")
-        return _numbered([track or f"annotation {number}" for number, track in enumerate(tracks)])
+        return numbered_ids([track or f"annotation {number}" for number, track in enumerate(tracks)])
     state.has_ids = False
     for field in ("name", "category"):
         values = [(frame_index, getattr(annotation, field)) for frame_index, annotation in used]
         if all(value for _, value in values) and len(set(values)) == len(values):
             state.note(f"{name} has no track ids: no frame has two objects of one {field}, so it tells them apart")
-            return _numbered([value for _, value in values])
+            return numbered_ids([value for _, value in values])
     state.note(
         f"{name} has no track ids and several objects of one class on a frame: they were numbered in the file's order "
         "on each frame; check that each number is one object"
@@ -126,7 +126,7 @@ def _object_ids(used: Sequence[tuple[int, CocoAnnotation]], name: str, state: Im
     return ids
 
 
-def _numbered(keys: Sequence[str]) -> list[int]:
+def numbered_ids(keys: Sequence[str]) -> list[int]:
     """Return whole numbers from 1 for texts: their own where they are small numbers, moved up by 1 if one is 0."""
     kept = {key: int(key) for key in keys if re.fullmatch(r"0|[1-9]\d{0,6}", key) and int(key) <= LARGEST_KEPT_ID}
     shift = 1 if 0 in kept.values() else 0

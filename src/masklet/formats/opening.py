@@ -63,10 +63,7 @@ def open_session(path: str | Path, video: VideoSource | None = None) -> Labelled
         if expected is None or expected["path"] is None:
             raise DataError(f"{path} does not contain the path of its video: also pass the video")
         video = str(expected["path"])
-    objects = tuple(ObjectInfo(record["object_id"], record["name"]) for record in about["objects"])
-    store = session_masks(path)
-    if store.frames() is None:
-        raise DataError(f"{path} has no masks: track first")
+    masklets = session_masklets(path)
     source = open_source(video)
     info = source.info
     if expected is not None and list(info.size_hw) != list(expected["size_hw"]):
@@ -79,7 +76,21 @@ def open_session(path: str | Path, video: VideoSource | None = None) -> Labelled
     return LabelledMedium(
         medium_name(info.name),
         source,
-        Masklets(store, objects),
+        masklets,
         file_name=Path(info.name).name,
         prompts=session_prompts(path),
     )
+
+
+def session_masklets(path: str | Path) -> Masklets:
+    """Read the masklets of a session file; its video is not needed.
+
+    Raises:
+        SessionError: the file is damaged, or not a session.
+        DataError: it has no masks.
+    """
+    objects = tuple(ObjectInfo(record["object_id"], record["name"]) for record in session_about(path)["objects"])
+    store = session_masks(path)
+    if store.frames() is None:
+        raise DataError(f"{path} has no masks: track first")
+    return Masklets(store, objects)

@@ -12,7 +12,7 @@ import numpy as np
 from masklet.formats.base import ExportJob, Format
 from masklet.formats.stream import BaseStream, FrameRows
 from masklet.masks.operations import mask_box_xyxy
-from masklet.output import atomic_path, check_writable, naming_errors
+from masklet.output import atomic_path, check_writable, naming_errors, spreadsheet_text
 from masklet.schema import Options, switch_field
 from masklet.tracking.mask_rows import MaskRow
 
@@ -86,12 +86,12 @@ class CsvStream(BaseStream):
             ys, xs = np.nonzero(mask)
             position = [int(edge) for edge in box] + [f"{xs.mean() + 0.5:.2f}", f"{ys.mean() + 0.5:.2f}"]
         return [
-            _cell(frame.medium.name),
+            spreadsheet_text(frame.medium.name),
             frame.frame_index,
             f"{frame.time_s:.4f}",
             row.object_id,
-            _cell(info.name),
-            _cell(info.class_name),
+            spreadsheet_text(info.name),
+            spreadsheet_text(info.class_name),
             row.status,
             area,
             f"{area / mask.size:.6f}",
@@ -103,11 +103,6 @@ class CsvStream(BaseStream):
             int(row.accepted),
             int(row.review),
         ]
-
-
-def _cell(text: str) -> str:
-    """Return the text, escaped so that spreadsheets do not treat it as a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 CSV = Format(

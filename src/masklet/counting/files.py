@@ -1,0 +1,241 @@
+"""Opens trajectories: of a session, of a video with its masks, or of a result file alone (COCO or MOT text).
+
+Neither a model nor the video is needed for a session or a result file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from masklet.checks import check_positive
+from masklet.counting.trajectories import Trajectories, TrajectoryBuilder
+from masklet.datasets.coco_document import CocoAnnotation, CocoDocument, CocoImageRecord, parse_coco
+from masklet.errors import DataError
+from masklet.foreign.documents import read_json, reading
+from masklet.formats.import_coco import numbered_ids
+from masklet.formats.opening import SESSION_SUFFIX, open_labelled, session_masklets
+from masklet.masks.convert import segmentation_mask
+from masklet.masks.operations import mask_box_xyxy
+from masklet.masks.rle import rle_box_xyxy
+from masklet.tracking.masklets import DEFAULT_CLASS
+
+MAX_FRAMES = 2_000_000
+"""Most frames of a result file: 18 hours at 30 frames per second. A later frame is taken for damage."""
+MAX_ROWS = 5_000_000
+"""Most boxes of a result file."""
+MAX_COORDINATE = 1e6
+"""Largest coordinate of a box, in pixels, of either sign."""
+MAX_IDS = 100_000
+"""Most objects of a result file."""
+
+
+@dataclass(slots=True)
+class SkippedBoxes:
+    """Boxes that could not be used, by reason: the first of each with its place, the others as a number."""
+
+    _first: dict[str, str] = field(default_factory=dict)
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, reason: str, where: str) -> None:
+        """Count a box."""
+        self._first.setdefault(reason, where)
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+
+    def lines(self) -> tuple[str, ...]:
+        """Return one line for each reason."""
+        return tuple(
+            f"{self._first[reason]}: {reason}" + (f" (and {count - 1} more)" if count > 1 else "")
+            for reason, count in self._counts.items()
+        )
+
+
+def open_trajectories(
+    path: str | Path, masks: str | Path | None = None, *, fps: float | None = None
+) -> tuple[Trajectories, tuple[str, ...]]:
+    """Read where the objects of a file were.
+
+    Args:
+        path: a session (.masklet); a COCO .json whose annotations have a track id; MOT text (.txt); or an image, a
+            video or a folder of frames, for which `masks` are needed.
+        masks: a file or folder for `masklet.formats.import_masks`.
+        fps: frames per second. None takes those of the video or the session; a result file does not have them.
+
+    Returns:
+        The trajectories, and one line for each kind of entry that was left out.
+
+    Raises:
+        DataError: nothing in the file can be counted; its text says why.
+        SessionError, VideoError, ImageError: a session, video or image cannot be read.
+        ConfigError: `fps` is not above 0.
+    """
+    path = Path(path)
+    fps = None if fps is None else check_positive("fps", fps)
+    if masks is not None and path.suffix.lower() != SESSION_SUFFIX:
+        medium, skipped = open_labelled(path, masks)
+        with medium.source:
+            return Trajectories.of_masklets(medium.masklets, fps=fps or medium.source.info.fps), skipped
+    if path.suffix.lower() == SESSION_SUFFIX:
+        return Trajectories.of_masklets(session_masklets(path), fps=fps), ()
+    if path.suffix.lower() == ".json":
+        with reading(str(path)):
+            return _read_coco(parse_coco(read_json(path)), path.name, fps)
+    if path.suffix.lower() == ".txt":
+        return _read_mot(path, fps)
+    raise DataError(
+        f"{path}: expected a session ({SESSION_SUFFIX}), a COCO .json, or MOT text (.txt); for an image or a video "
+        "also pass a file with its masks"
+    )
+
+
+def _read_mot(path: Path, fps: float | None) -> tuple[Trajectories, tuple[str, ...]]:
+    """Read MOT Challenge text: frame (from 1), id, left, top, width, height, confidence, class, ... on each line.
+
+    Source: TrackEval 12c8791, docs/MOTChallenge-Official/Readme.md.
+    """
+    builder, skipped, num_boxes, ids = TrajectoryBuilder(), SkippedBoxes(), 0, set()
+    for number, cells in _mot_lines(path):
+        where = f"{path.name}, line {number}"
+        try:
+            values = [float(cell) for cell in cells]
+        except ValueError:
+            skipped.add("expected numbers", where)
+            continue
+        reason = _mot_problem(values)
+        if reason:
+            skipped.add(reason, where)
+            continue
+        frame, object_id, left, top, width, height = values[:6]
+        ids.add(int(object_id))
+        num_boxes += 1
+        _check_limits(path, num_boxes, len(ids))
+        score = values[6] if len(values) > 6 and values[6] >= 0 else 1.0  # -1 stands for no confidence
+        label = f"class {int(values[7])}" if len(values) > 7 and values[7] >= 1 and values[7].is_integer() else ""
+        box = (left, top, left + width, top + height)
+        builder.add(int(frame) - 1, int(object_id), box, score, probability=score, label=label)
+    return _finished(builder, skipped, path.name, fps)
+
+
+def _mot_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of the lines that are not empty."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            for number, line in enumerate(file, start=1):
+                if text := line[:1000].strip():
+                    yield number, [cell for cell in re.split(r"[,;\s]+", text) if cell]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _mot_problem(values: list[float]) -> str:
+    """Return why a line of MOT text cannot be used; empty if it can."""
+    if len(values) < 6:
+        return f"expected frame, id, left, top, width, height, got {len(values)} numbers"
+    if not all(map(math.isfinite, values[:7])):
+        return "a number is not finite"
+    frame, object_id, left, top, width, height = values[:6]
+    if object_id < 0 or not object_id.is_integer() or object_id > 2**31:
+        return "the id must be a whole number from 0 (detections without ids are not tracks)"
+    if not frame.is_integer() or not 1 <= frame <= MAX_FRAMES:
+        return f"the frame must be a whole number from 1 to {MAX_FRAMES:,}"
+    if len(values) > 6 and values[6] == 0:
+        return "its confidence is 0, which marks a box to be ignored"
+    return _box_problem((left, top, left + width, top + height))
+
+
+def _box_problem(box: tuple[float, ...]) -> str:
+    left, top, right, bottom = box
+    if not all(abs(edge) <= MAX_COORDINATE for edge in box):
+        return "the box lies far outside of every picture"
+    return "" if right > left and bottom > top else "the box is empty"
+
+
+def _read_coco(document: CocoDocument, name: str, fps: float | None) -> tuple[Trajectories, tuple[str, ...]]:
+    builder, skipped = TrajectoryBuilder(), SkippedBoxes()
+    boxes: list[tuple[int, CocoAnnotation, tuple[float, ...]]] = []
+    for image, frame_index in _frames_of(document, name):
+        builder.look_at(frame_index)
+        for annotation in document.by_image.get(image.id, ()):
+            box = _coco_box(annotation, image.size_hw)
+            if isinstance(box, str):
+                skipped.add(box, annotation.where)
+            else:
+                boxes.append((frame_index, annotation, box))
+    object_ids = numbered_ids([annotation.track or "" for _, annotation, _ in boxes])
+    _check_limits(Path(name), len(boxes), len(set(object_ids)))
+    for (frame_index, annotation, box), object_id in zip(boxes, object_ids, strict=True):
+        label = "" if annotation.category == DEFAULT_CLASS else annotation.category
+        score = 1.0 if annotation.score is None else annotation.score
+        if annotation.confidence is None:
+            builder.add(frame_index, object_id, box, score, probability=score, label=label)
+        else:
+            builder.add(frame_index, object_id, box, annotation.confidence, label=label)
+    return _finished(builder, skipped, name, fps)
+
+
+def _coco_box(annotation: CocoAnnotation, size_hw: tuple[int, int] | None) -> tuple[float, ...] | str:
+    """Return the box of an annotation, or that of its mask; or why it cannot be used."""
+    if annotation.track is None:
+        return "it has no track id (object_id or track_id), so nothing says which object it is"
+    if annotation.is_crowd or annotation.is_ignored:
+        return "a crowd, or marked to be ignored"
+    if annotation.box_xywh is not None:
+        left, top, width, height = annotation.box_xywh
+        box: tuple[float, ...] = (left, top, left + width, top + height)
+    elif annotation.segmentation is None:
+        return "there is neither a mask nor a box"
+    else:
+        try:
+            mask = segmentation_mask(annotation.segmentation, size_hw)
+            tight = rle_box_xyxy(mask) if isinstance(mask, dict) else mask_box_xyxy(mask)
+        except DataError as error:
+            return str(error)
+        if tight is None:
+            return "the mask is empty"
+        box = tuple(tight.tolist())
+    return _box_problem(box) or box
+
+
+def _frames_of(document: CocoDocument, name: str) -> list[tuple[CocoImageRecord, int]]:
+    """Return the images with their frame indices: as the file says, else by the number at the end of their names, else
+    in order.
+
+    Raises:
+        DataError: the images are those of several videos, or too many.
+    """
+    images = document.images
+    if len({image.video for image in images}) > 1:
+        raise DataError(f"{name} has images of several videos: keep one of them in the file")
+    indices = [image.frame_index for image in images]
+    if None in indices:
+        digits = [re.search(r"(\d{1,9})(\.\w+)?$", image.name) for image in images]
+        indices = [int(match[1]) if match else None for match in digits]
+    whole = [index for index in indices if index is not None]
+    if len(set(whole)) < len(images):
+        whole = list(range(len(images)))
+    if max(whole, default=0) >= MAX_FRAMES:
+        raise DataError(f"{name}: frame indices must be below {MAX_FRAMES:,}, got {max(whole)}")
+    return list(zip(images, whole, strict=True))
+
+
+def _check_limits(path: Path, num_boxes: int, num_ids: int) -> None:
+    if num_boxes > MAX_ROWS:
+        raise DataError(f"{path} has more than {MAX_ROWS:,} boxes: count it in parts")
+    if num_ids > MAX_IDS:
+        raise DataError(f"{path} has more than {MAX_IDS:,} objects: count it in parts")
+
+
+def _finished(
+    builder: TrajectoryBuilder, skipped: SkippedBoxes, name: str, fps: float | None
+) -> tuple[Trajectories, tuple[str, ...]]:
+    lines = skipped.lines()
+    if not builder.num_boxes:
+        reason = f": {lines[0]}" if lines else ""
+        raise DataError(f"{name} has no box of an object to count{reason}")
+    trajectories = builder.built(fps=fps)
+    if builder.num_repeated:
+        lines += (f"{name}: {builder.num_repeated} boxes are of an object that has a surer box on the same frame",)
+    return trajectories, lines

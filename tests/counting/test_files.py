@@ -1,0 +1,118 @@
+"""Trajectories from result files, with damaged entries, and from masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from masklet import DataError
+from masklet.counting import Trajectories, count_objects, open_trajectories
+from masklet.tracking.masklets import Masklets, ObjectInfo
+
+
+def _mot(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_mot_text(tmp_path: Path) -> None:
+    path = _mot(
+        tmp_path / "mot.txt", "1,7,10,20,30,40,0.9,-1,-1,-1", "2,7,11,20,30,40,-1,-1,-1,-1", "4,8,0,0,5,5,1,3,1"
+    )
+    trajectories, skipped = open_trajectories(path, fps=25)
+    assert not skipped
+    first, second = trajectories.objects
+    assert (first.object_id, first.frames.tolist(), first.boxes_xyxy[0].tolist()) == (7, [0, 1], [10, 20, 40, 60])
+    assert first.probabilities.tolist() == [0.9, 1.0]
+    assert (second.label, trajectories.frames, trajectories.time_s(3)) == ("class 3", range(4), 0.12)
+
+
+def test_damaged_lines_of_mot_text_are_named_and_the_rest_is_used(tmp_path: Path) -> None:
+    lines = [
+        "1,1,0,0,5,5,1",
+        "",
+        "1,1,0,0,5,5,0.5",
+        "x,1,0,0,5,5,1",
+        "2,1,0,0,5",
+        "0,1,0,0,5,5,1",
+        "9000000,1,0,0,5,5,1",
+        "2,-1,0,0,5,5,1",
+        "2,1,nan,0,5,5,1",
+        "2,1,0,0,0,5,1",
+        "2,1,1e9,0,5,5,1",
+        "2,1,0,0,5,5,0",
+    ]
+    trajectories, skipped = open_trajectories(_mot(tmp_path / "mot.txt", *lines))
+    assert [item.frames.tolist() for item in trajectories.objects] == [[0]]
+    text = "\n".join(skipped)
+    for expected in (
+        "line 4: expected numbers",
+        "line 5: expected frame, id, left, top, width, height, got 5 numbers",
+        "line 6: the frame must be a whole number from 1 to 2,000,000 (and 1 more)",
+        "line 8: the id must be a whole number",
+        "line 9: a number is not finite",
+        "line 10: the box is empty",
+        "line 11: the box lies far outside",
+        "line 12: its confidence is 0",
+        "1 boxes are of an object that has a surer box on the same frame",
+    ):
+        assert expected in text
+
+
+def _coco(path: Path, annotations: list[dict[str, Any]], **image: Any) -> Path:
+    images = [{"id": n, "file_name": f"clip/{n:05d}.jpg", "height": 48, "width": 64, **image} for n in (0, 1, 2)]
+    categories = [{"id": 1, "name": "duck"}]
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    return path
+
+
+def test_coco_with_track_ids_needs_no_video(tmp_path: Path) -> None:
+    square = [[10, 10, 20, 10, 20, 20, 10, 20]]
+    path = _coco(
+        tmp_path / "tracks.json",
+        [
+            {"id": 1, "image_id": 0, "category_id": 1, "track_id": 4, "bbox": [1, 2, 3, 4], "score": 0.8},
+            {"id": 2, "image_id": 2, "category_id": 1, "track_id": 4, "segmentation": square},
+            {"id": 3, "image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4]},
+            {"id": 4, "image_id": 1, "category_id": 1, "track_id": 5},
+        ],
+    )
+    trajectories, skipped = open_trajectories(path)
+    (duck,) = trajectories.objects
+    assert (duck.object_id, duck.label, duck.frames.tolist()) == (4, "duck", [0, 2])
+    assert duck.boxes_xyxy.tolist() == [[1, 2, 4, 6], [10, 10, 20, 20]]
+    assert count_objects(trajectories).visible[None].values.tolist() == [1, 0, 1]
+    assert any("has no track id" in line for line in skipped)
+    assert any("neither a mask nor a box" in line for line in skipped)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("empty.txt", "", "has no box of an object to count"),
+        ("detections.txt", "1,-1,0,0,5,5,1", "line 1: the id must be a whole number from 0"),
+        ("broken.json", "{", "broken.json"),
+        ("none.json", '{"images": [], "annotations": []}', "has no box of an object to count"),
+        ("clip.mp4", "", "expected a session"),
+        ("missing.txt", None, "cannot read .*missing.txt"),
+    ],
+)
+def test_files_with_nothing_to_count(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        open_trajectories(tmp_path / name)
+
+
+def test_masks_give_boxes_and_classes() -> None:
+    mask = np.zeros((48, 64), np.bool_)
+    mask[10:20, 30:50] = True
+    masks = {0: {2: mask}, 1: {2: np.zeros_like(mask)}, 2: {2: mask}}
+    trajectories = Trajectories.of_masklets(Masklets.of_masks(masks, [ObjectInfo(2, class_name="duck")]), fps=10)
+    (duck,) = trajectories.objects
+    assert (duck.label, duck.frames.tolist(), duck.boxes_xyxy[0].tolist()) == ("duck", [0, 2], [30, 10, 50, 20])
+    assert count_objects(trajectories).visible[None].values.tolist() == [1, 0, 1]
