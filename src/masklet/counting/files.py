@@ -13,8 +13,8 @@ from pathlib import Path
 
 from masklet.checks import check_positive
 from masklet.counting.trajectories import Trajectories, TrajectoryBuilder
-from masklet.datasets.coco_document import CocoAnnotation, CocoDocument, CocoImageRecord, parse_coco
 from masklet.errors import DataError
+from masklet.foreign.coco_document import CocoAnnotation, CocoDocument, CocoImageRecord, parse_coco
 from masklet.foreign.documents import read_json, reading
 from masklet.formats.import_coco import numbered_ids
 from masklet.formats.opening import SESSION_SUFFIX, open_labelled, session_masklets
