@@ -55,7 +55,7 @@ class Detector(Protocol):
 
         Args:
             frame: the frame with its pixels.
-            covered: (H, W) True where a track is without doubt. A detector that searches point by point may leave
+            covered: (H, W) True where something is tracked already. A detector that searches point by point may leave
                 these pixels out; one that sees the whole frame at once returns everything.
         """
         ...

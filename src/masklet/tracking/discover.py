@@ -132,16 +132,14 @@ class Discoverer(Generic[A]):
     def _detect(self, frame: Frame, masks: Sequence[TrackedMask]) -> Sequence[Detection]:
         """Ask the detector; what it says is sorted out by the population."""
         objects = self._population.objects
-        sure: list[BoolArray] = []
         doubtful: list[BoolArray] = []
+        covered = np.zeros(frame.size_hw, np.bool_)
         for tracked in masks:
             item = objects.get(tracked.object_id)
-            is_settled = item is None or item.state == "confirmed"
-            (sure if is_settled and tracked.is_sure else doubtful).append(tracked.mask)
-        covered = np.zeros(frame.size_hw, np.bool_)
-        if self._population.config.level == "objects":
-            for mask in sure:
-                covered |= mask
+            if item is not None and (item.state == "tentative" or not tracked.is_sure):
+                doubtful.append(tracked.mask)
+            if self._population.config.level == "objects":
+                covered |= tracked.mask
         if isinstance(self._detector, GridDetector):
             return self._detector.detect(frame, covered, doubtful)
         return self._detector.detect(frame, covered)
