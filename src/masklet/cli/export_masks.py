@@ -31,8 +31,8 @@ EPILOG = examples(
     ("Classes", "masklet export-masks job.masklet --format yolo-segment --class 1=dog --class 2=cat --out dogs.zip"),
     ("From one format to another", "masklet export-masks clip.mp4 masks/ --format coco --out coco.json"),
     notes="Formats: coco (.json), masks (PNGs), yolo-segment, yolo-boxes and davis (folder or .zip), sa-v (.json), "
-    "csv, overlay, gif, tiff, nifti, and cutout (.png, for images). docs/guides/formats.md says what each can hold, "
-    "and lists the options.",
+    "mot and mots (.txt), csv and tracks (.csv), overlay, gif, tiff, nifti, and cutout (.png, for images). "
+    "docs/guides/formats.md says what each can hold, and lists the options.",
 )
 
 

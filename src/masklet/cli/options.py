@@ -29,7 +29,7 @@ PROMPT_PANEL, RESULT_PANEL, TRACKING_PANEL, SESSION_PANEL, MODEL_PANEL = (
 """Panels of a help page, in the order in which commands list them."""
 DEFAULT_MODEL = "nano"
 POLICY_NAMES = ("reliable", "official", "motion", "distractor", "tree")
-LIVE_FORMATS = ("coco", "masks", "csv", "overlay", "tiff", "nifti")
+LIVE_FORMATS = ("coco", "masks", "mot", "mots", "csv", "tracks", "overlay", "tiff", "nifti")
 """Names for help pages, which must not import the registries because that is slow; a test compares them."""
 
 ModelOption = Annotated[

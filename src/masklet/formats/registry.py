@@ -18,11 +18,13 @@ from typing import Any
 from masklet.errors import ConfigError
 from masklet.formats.base import Format
 from masklet.formats.coco import COCO
+from masklet.formats.mot import MOT, MOTS
 from masklet.formats.overlay import OVERLAY
 from masklet.formats.pictures import CUTOUT, GIF
 from masklet.formats.pngs import DAVIS, MASKS
 from masklet.formats.sav import SAV
 from masklet.formats.table import CSV
+from masklet.formats.tracks import TRACKS
 from masklet.formats.volumes import NIFTI, TIFF
 from masklet.formats.yolo import YOLO_BOXES, YOLO_SEGMENT
 
@@ -78,7 +80,7 @@ class FormatRegistry(Mapping[str, Format[Any]]):
 
 
 FORMATS = FormatRegistry(
-    (COCO, MASKS, YOLO_SEGMENT, YOLO_BOXES, DAVIS, SAV, CSV, OVERLAY, GIF, CUTOUT, TIFF, NIFTI),
+    (COCO, MASKS, YOLO_SEGMENT, YOLO_BOXES, DAVIS, SAV, MOT, MOTS, CSV, TRACKS, OVERLAY, GIF, CUTOUT, TIFF, NIFTI),
 )
 """All formats by id."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -13,6 +14,7 @@ from masklet.formats.base import ExportJob, Format
 from masklet.formats.stream import BaseStream, FrameRows
 from masklet.masks.operations import mask_box_xyxy
 from masklet.output import atomic_path, check_writable, naming_errors, spreadsheet_text
+from masklet.records import BoolArray
 from masklet.schema import Options, switch_field
 from masklet.tracking.mask_rows import MaskRow
 
@@ -32,6 +34,7 @@ COLUMNS = (
     "box_bottom",
     "center_x",
     "center_y",
+    "speed_px_s",
     "iou_prediction",
     "confidence",
     "object_score",
@@ -39,6 +42,27 @@ COLUMNS = (
     "accepted",
     "review",
 )
+
+
+@dataclass(slots=True)
+class Speedometer:
+    """The path of an object's centre; frames without the object are crossed in a straight line."""
+
+    path_px: float = 0.0
+    most_px_s: float = 0.0
+    _last: tuple[float, float, float] | None = None
+    """Time, x and y of the last centre."""
+
+    def move(self, time_s: float, center_xy: tuple[float, float]) -> float | None:
+        """Move to the centre on a frame, and return the speed in pixels per second; None on the first."""
+        last, self._last = self._last, (time_s, *center_xy)
+        if last is None or time_s <= last[0]:
+            return None
+        distance = math.hypot(center_xy[0] - last[1], center_xy[1] - last[2])
+        speed = distance / (time_s - last[0])
+        self.path_px += distance
+        self.most_px_s = max(self.most_px_s, speed)
+        return speed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +83,7 @@ class CsvStream(BaseStream):
         super().__init__(check_writable(job.path))
         self._job = job
         self._file: IO[str] | None = None
+        self._motion: dict[tuple[str, int], Speedometer] = {}
 
     def write(self, frame: FrameRows) -> None:
         cells = [cells for row in frame.rows if (cells := self._cells(frame, row)) is not None]
@@ -80,11 +105,18 @@ class CsvStream(BaseStream):
         if box is None and not self._job.options.absent:
             return None
         info = frame.medium.masklets.info(row.object_id)
-        position: list[object] = [""] * 6
+        position: list[object] = [""] * 7
         area = int(np.count_nonzero(mask))
         if box is not None:
-            ys, xs = np.nonzero(mask)
-            position = [int(edge) for edge in box] + [f"{xs.mean() + 0.5:.2f}", f"{ys.mean() + 0.5:.2f}"]
+            center_x, center_y = mask_center_xy(mask)
+            track = self._motion.setdefault((frame.medium.name, row.object_id), Speedometer())
+            speed = track.move(frame.time_s, (center_x, center_y))
+            position = [
+                *(int(edge) for edge in box),
+                f"{center_x:.2f}",
+                f"{center_y:.2f}",
+                "" if speed is None else f"{speed:.3f}",
+            ]
         return [
             spreadsheet_text(frame.medium.name),
             frame.frame_index,
@@ -105,11 +137,17 @@ class CsvStream(BaseStream):
         ]
 
 
+def mask_center_xy(mask: BoolArray) -> tuple[float, float]:
+    """Return the mean x and y of the pixels of an (H, W) mask that is not empty."""
+    ys, xs = np.nonzero(mask)
+    return float(xs.mean()) + 0.5, float(ys.mean()) + 0.5
+
+
 CSV = Format(
     id="csv",
     name="CSV table",
-    description="One row per object and frame: area, box, centre, status, scores. For spreadsheets and statistics; no "
-    "masks.",
+    description="One row per object and frame: area, box, centre, speed, status, scores. For spreadsheets and "
+    "statistics; no masks.",
     kinds=("image", "video"),
     suffixes=(".csv",),
     options=CsvOptions,
