@@ -87,6 +87,7 @@ def test_masks_that_were_added_afterwards_do_not_shorten_the_latency(tmp_path: P
     found = judged(tmp_path, truth, {1: truth}, shown_from={1: 4}).objects[0]
     assert found.region == 1
     assert found.latency == 3
+    assert judged(tmp_path, truth, {1: truth}, shown_from={}).objects[0].latency is None
 
 
 def test_a_track_that_is_always_empty_is_no_track(tmp_path: Path) -> None:

@@ -292,11 +292,16 @@ def discovery(
         str,
         typer.Option(
             metavar="METHOD",
-            help="first-frame: everything on the first frame, tracked; everything-per-frame: everything on each "
-            "frame, linked by overlap.",
+            help="discover: as masklet track --everything; baselines are first-frame (everything on the first frame, "
+            "tracked) and everything-per-frame (everything on each frame, linked by overlap).",
         ),
-    ] = "first-frame",
+    ] = "discover",
+    every: Annotated[int, typer.Option(min=1, help="Frames between two key frames, on which objects are found.")] = 10,
+    level: Annotated[str, typer.Option(metavar="LEVEL", help="objects, parts or both.")] = "objects",
     max_objects: Annotated[int, typer.Option(min=1, help="Maximum number of objects at a time.")] = 64,
+    direction: Annotated[
+        str, typer.Option(metavar="DIRECTION", help="forward, or both: objects that come late are followed back, too.")
+    ] = "forward",
     frames: Annotated[
         int | None, typer.Option(min=1, help="Only the first frames of each clip.", rich_help_panel=DATA_PANEL)
     ] = None,
@@ -306,14 +311,18 @@ def discovery(
     evaluation: Evaluation,
 ) -> int:
     """Find and follow objects without prompts: recall, J&F, HOTA, IDF1, id switches, latency and time."""
+    from masklet.discovery import DiscoveryConfig
     from masklet.evaluation.discovery import evaluate_discovery
+
+    config = DiscoveryConfig(every=every, level=level, max_objects=max_objects)  # type: ignore[arg-type]  # checked there
 
     def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
         return evaluate_discovery(
             model.engine,
             data,
             method=method,
-            max_objects=max_objects,
+            config=config,
+            direction=direction,  # type: ignore[arg-type]  # checked there
             memory=memory_config(model.info, policy),
             frames=frames,
             clips=_names(clips),

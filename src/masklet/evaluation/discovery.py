@@ -14,6 +14,7 @@ from typing import Any
 
 from masklet.checks import check_choice, check_whole
 from masklet.datasets import ClipExample
+from masklet.discovery import DiscoveryConfig
 from masklet.engine.protocol import Engine
 from masklet.errors import DataError
 from masklet.evaluation.association import check_trackeval
@@ -26,21 +27,23 @@ from masklet.media.base import FrameSource
 from masklet.memory.bank import MemoryConfig
 from masklet.segmentation.automatic import AutomaticConfig
 from masklet.tracking.mask_store import MaskStore
+from masklet.tracking.passes import Direction
+from masklet.tracking.tracker import Tracker
 
 Method = Callable[[Engine[Any], FrameSource, MaskStore, int], Iterator[Shown]]
 """Finds and follows objects on so many frames of a source, writes their masks to a store, and yields each frame when
 its masks are shown."""
 
-METHODS = ("first-frame", "everything-per-frame")
-MAX_OBJECTS = 64
+METHODS = ("discover", "first-frame", "everything-per-frame")
 
 
 def evaluate_discovery(
     engine: Engine[Any],
     data: Roots,
     *,
-    method: str = "first-frame",
-    max_objects: int = MAX_OBJECTS,
+    method: str = "discover",
+    config: DiscoveryConfig | None = None,
+    direction: Direction = "forward",
     automatic: AutomaticConfig | None = None,
     memory: MemoryConfig | None = None,
     frames: int | None = None,
@@ -53,9 +56,10 @@ def evaluate_discovery(
     Args:
         engine: the model.
         data: clips, as a data set or as what `masklet.datasets.open_datasets` takes.
-        method: one of `METHODS`; see `masklet.evaluation.baselines`.
-        max_objects: most objects at a time.
-        automatic: how a frame is segmented; what suits the model when left out.
+        method: `discover` as `Tracker.discover` does, or a baseline of `masklet.evaluation.baselines`.
+        config: the rules of discovery. Of a baseline, only `max_objects` counts.
+        direction: of discovery, 'forward' or 'both'.
+        automatic: how the baselines segment a frame; what suits the model when left out.
         memory: the tracker's rules of remembering; those of the model when left out.
         frames: only so many frames of each clip, from its first.
         clips: only these, by name.
@@ -70,24 +74,26 @@ def evaluate_discovery(
     """
     check_trackeval()
     check_choice("method", method, METHODS)
-    max_objects = check_whole("max_objects", max_objects, least=1)
+    check_choice("direction", direction, ("forward", "both"))
     frames = None if frames is None else check_whole("frames", frames, least=1)
-    automatic = automatic or AutomaticConfig.for_engine(engine.info)
+    config = config or DiscoveryConfig()
+    follow: Discover | FirstFrame | EverythingPerFrame
+    if method == "discover":
+        follow = Discover(config, direction, memory)
+        about: dict[str, Any] = {"discovery": config.to_dict(), "direction": direction}
+    else:
+        automatic = automatic or AutomaticConfig.for_engine(engine.info)
+        about = {"max_objects": config.max_objects, "automatic": asdict(automatic)}
+        follow = (
+            FirstFrame(automatic, config.max_objects, memory)
+            if method == "first-frame"
+            else EverythingPerFrame(automatic, config.max_objects)
+        )
     selected = choose_clips(data, clips, limit)
-    settings = {
-        "method": method,
-        "max_objects": max_objects,
-        "automatic": asdict(automatic),
-        "memory": (memory or MemoryConfig.for_engine(engine.info)).to_dict(),
-        "frames": frames,
-    }
-    follow: Method = (
-        FirstFrame(automatic, max_objects, memory)
-        if method == "first-frame"
-        else EverythingPerFrame(automatic, max_objects)
-    )
+    rules = (memory or MemoryConfig.for_engine(engine.info)).to_dict()
+    settings = {"method": method, **about, "memory": rules, "frames": frames}
     units = [Unit(clip.name, clip.name, _length(clip, frames), clip) for clip in selected]
-    work = _Discover(follow, frames)
+    work = _Measure(follow, frames)
     results = run_units(engine, work, units, ClipDiscovery, run or RunOptions(), {"task": "discovery", **settings})
     if not any(result.objects for result in results):
         raise DataError(f"none of the {len(selected)} clips has an object on its frames")
@@ -99,7 +105,22 @@ def _length(clip: ClipExample, frames: int | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Discover:
+class Discover:
+    """`Tracker.discover` with the model's own grid of clicks."""
+
+    config: DiscoveryConfig
+    direction: Direction
+    memory: MemoryConfig | None
+
+    def __call__(self, engine: Engine[Any], source: FrameSource, store: MaskStore, num_frames: int) -> Iterator[Shown]:
+        """Track, leave the masks of confirmed objects in the store, and yield each frame when it is done."""
+        with Tracker(engine, source, memory=self.memory, store=store) as tracker:
+            for masks in tracker.discover(config=self.config, direction=self.direction, stop=num_frames):
+                yield masks.frame_index, masks.object_ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
     """Finds, follows and judges the objects of one clip."""
 
     follow: Method

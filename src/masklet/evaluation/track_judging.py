@@ -7,6 +7,7 @@ of MOTS.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -40,7 +41,8 @@ def judge_tracks(
     Args:
         clip: the truth.
         rows: the final masks, by track id.
-        shown_from: the frame of the run on which each track was first shown; earlier masks were added afterwards.
+        shown_from: the frame of the run on which each track was first shown; earlier masks were added afterwards. A
+            track that is not among them was confirmed at the end.
         num_frames: frames that were tracked, from the first.
         timings: of the run.
 
@@ -170,7 +172,11 @@ class _TrackJudge:
                 for track_id, iou in zip(tracks, row, strict=True):
                     if iou > 0:
                         found.ious[track_id] = found.ious.get(track_id, 0.0) + iou
-                    if iou >= MATCH_IOU and found.seen is None and self.shown_from[track_id] <= frame_index:
+                    if (
+                        iou >= MATCH_IOU
+                        and found.seen is None
+                        and self.shown_from.get(track_id, math.inf) <= frame_index
+                    ):
                         found.seen = frame_index
 
     def measure_boundaries(self) -> None:
