@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from masklet.memory.bank import MemoryConfig
     from masklet.records import EngineInfo
 
-PROMPT_PANEL, RESULT_PANEL, TRACKING_PANEL, SESSION_PANEL, MODEL_PANEL = (
+PROMPT_PANEL, DISCOVERY_PANEL, RESULT_PANEL, TRACKING_PANEL, SESSION_PANEL, MODEL_PANEL = (
     "Prompts",
+    "Discovery",
     "Results",
     "Tracking",
     "Sessions",

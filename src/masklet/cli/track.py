@@ -29,6 +29,7 @@ from masklet.cli.options import (
     memory_config,
 )
 from masklet.cli.prompts import ObjectPrompt
+from masklet.cli.track_discovery import DiscoveryChoice, found_frames, is_discovery
 from masklet.cli.track_options import MaskChoice, RangeChoice, SessionChoice, TrackPrompts, TrackResults
 from masklet.cli.track_run import TrackRun, written
 from masklet.errors import Cancelled, ConfigError, OutputError, PromptError
@@ -51,6 +52,8 @@ EPILOG = examples(
         "Everything, for other programs",
         "masklet track frames/ --prompts prompts.json --format masks,coco,overlay --out out/ --json",
     ),
+    ("Everything in a video, with ids that last", "masklet track clip.mp4 --everything --format overlay,coco"),
+    ("What another program has detected", "masklet track clip.mp4 --detections boxes.json"),
     (
         "Correct object 2 on frame 812 of a saved session, and continue",
         "masklet track --resume out/clip.masklet --object 2 --frame 812 --negative 300,80",
@@ -74,6 +77,7 @@ def track(
     ] = None,
     *,
     prompts: TrackPrompts,
+    discovery: DiscoveryChoice,
     results: TrackResults,
     frame_range: RangeChoice,
     session: SessionChoice,
@@ -81,26 +85,37 @@ def track(
     model: ModelAndSpeed,
     switches: Switches,
 ) -> int:
-    """Track objects through a video. Prompt each object once, on any frame."""
+    """Track objects through a video: prompt each once, on any frame, or have them found with --everything."""
     if video is None and session.resume is None:
         raise ConfigError("give a video to track, or --resume FILE to continue a session; see masklet track --help")
     frame_range.check()
-    typed, accepted = prompts.read(needed=session.resume is None), session.accepted()
+    discovery.check(frame_range.direction)
+    is_prompt_needed = session.resume is None and not discovery.is_asked
+    typed, accepted = prompts.read(needed=is_prompt_needed), session.accepted()
     output = _Results(results.out, results.chosen_formats(), per_object=results.per_object, force=switches.force)
     with _opened(video, session.resume, frame_range, masks, model) as tracker:
         for frames, object_id in accepted:  # before new prompts make these masks stale
             tracker.accept(frames, object_id)
         new_prompts = _add_prompts(tracker, typed)
         run = TrackRun({object_id: ObjectSummary() for object_id in tracker.object_ids})
-        frames_to_come, total = _frames(tracker, run, typed, frame_range, session, stabilise=masks.stabilise)
         if session.resume is not None:
             output = output.as_before(tracker.notes)
         info = _source(tracker).info
+        finds = is_discovery(tracker, discovery)
+        if finds:
+            total = info.num_frames
+            output.check(tracker)
+        else:
+            frames_to_come, total = _frames(tracker, run, typed, frame_range, session)
         tracker.notes["track"] = tracker.notes.get("track", {"model": model.model}) | output.notes(info)
-        streams = output.open(
-            tracker, _shown_prompts(tracker, new_prompts), in_order=_is_in_order(frame_range, session)
-        )
         with show_progress(f"tracking {Path(info.name).name}", total, "frames") as report:
+            if finds:
+                frames_to_come = found_frames(tracker, run, discovery, frame_range, report, session.path)
+            if masks.stabilise:
+                frames_to_come = _stabilised(frames_to_come)
+            streams = output.open(
+                tracker, _shown_prompts(tracker, new_prompts), in_order=finds or _is_in_order(frame_range, session)
+            )
             run.go(tracker, frames_to_come, streams, report, session=session.path)
         kept = _keep_session(
             tracker, session.place(output.place(info), info), run, is_requested=session.path is not None
@@ -134,6 +149,13 @@ class _Results:
             Path(before["out"]), self.formats or before["formats"], self.per_object or before["per_object"], force=True
         )
 
+    def check(self, tracker: Tracker[Any]) -> None:
+        """Refuse outputs that cannot be written, before a run that writes at its end."""
+        from masklet.formats import check_streams
+
+        source = _source(tracker)
+        check_streams(self.place(source.info), self.formats, source, force=self.force)
+
     def open(
         self, tracker: Tracker[Any], prompts: Mapping[int, Mapping[int, Prompt]], *, in_order: bool
     ) -> MaskStreams:
@@ -141,12 +163,12 @@ class _Results:
         from masklet.tracking.masklets import ObjectInfo
 
         source = _source(tracker)
-        names = tracker.names
+        names, classes = tracker.names, tracker.class_names
         return open_streams(
             self.place(source.info),
             self.formats,
             source,
-            objects=[ObjectInfo(object_id, names.get(object_id, "")) for object_id in tracker.object_ids],
+            objects=[ObjectInfo(i, names.get(i, ""), classes.get(i, "")) for i in tracker.object_ids],
             options={"masks": {"layout": "both"}} if self.per_object else None,
             prompts=prompts,
             in_order=in_order,
@@ -235,8 +257,6 @@ def _frames(
     typed: tuple[ObjectPrompt, ...],
     choice: RangeChoice,
     session: SessionChoice,
-    *,
-    stabilise: bool,
 ) -> tuple[Iterator[tuple[Frame, FrameMasks]], int | None]:
     """Return the frames with their masks as they will be written, and the number of frames."""
     from masklet.tracking.resuming import continued, with_frames
@@ -247,12 +267,13 @@ def _frames(
         frames, total = with_frames(tracker, tracked), choice.num_frames(info, [prompt.frame_index for prompt in typed])
     else:
         frames, total = continued(tracker, run.stopped.is_set), info.num_frames
-    frames = run.until_stopped(frames)
-    if stabilise:
-        from masklet.masks.stabilise import stabilised
+    return run.until_stopped(frames), total
 
-        frames = stabilised(frames)  # at the end it yields the frames it still holds back
-    return frames, total
+
+def _stabilised(frames: Iterator[tuple[Frame, FrameMasks]]) -> Iterator[tuple[Frame, FrameMasks]]:
+    from masklet.masks.stabilise import stabilised
+
+    return stabilised(frames)  # at the end it yields the frames it still holds back
 
 
 def _keep_session(tracker: Tracker[Any], path: Path | None, run: TrackRun, *, is_requested: bool) -> Path | None:

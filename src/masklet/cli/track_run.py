@@ -112,7 +112,7 @@ class TrackRun:
             self.num_frames = min(
                 self.num_frames, streams.num_written
             )  # streams may have held frames back when the disk was full
-        self.seconds = watch.seconds
+        self.seconds += watch.seconds
 
     def _add(self, masks: FrameMasks) -> None:
         self.num_frames += 1

@@ -100,8 +100,6 @@ class Decisions:
     """Objects that were none, or another one's double: they and their masks go."""
     ended: tuple[int, ...] = ()
     """Objects that will not be looked for again; their masks stay."""
-    num_refused: int = 0
-    """Detections that started no track because `max_objects` are tracked."""
 
 
 @dataclass(slots=True)
@@ -121,6 +119,8 @@ class Population:
     """The last key frame."""
     uncovered: float = 1.0
     """Fraction of the frame without a track, after the last key frame."""
+    num_refused: int = 0
+    """Detections that started no track because `max_objects` were tracked."""
 
     # Between key frames.
 
@@ -202,10 +202,8 @@ class Population:
                 ended.append(item.object_id)
         for object_id in removed:
             del self.objects[object_id]
-        born, num_refused = self._births(frame_index, scene, pairs, removed)
-        return Decisions(
-            tuple(born), tuple(corrected), tuple(confirmed), tuple(sorted(removed)), tuple(ended), num_refused
-        )
+        born = self._births(frame_index, scene, pairs, removed)
+        return Decisions(tuple(born), tuple(corrected), tuple(confirmed), tuple(sorted(removed)), tuple(ended))
 
     def finish(self) -> Decisions:
         """Decide at the end of the video: tentative objects that were mostly detected are confirmed, others removed."""
@@ -304,8 +302,8 @@ class Population:
 
     def _births(
         self, frame_index: int, scene: _Scene, pairs: Mapping[int, int], removed: set[int]
-    ) -> tuple[list[tuple[int, Detection]], int]:
-        """Return new objects with their detections, and how many detections found no place."""
+    ) -> list[tuple[int, Detection]]:
+        """Return new objects with their detections, as far as there is place."""
         active = [row for row, mask in enumerate(scene.tracked) if self._is_followed(mask.object_id)]
         active = [row for row in active if scene.tracked[row].object_id not in removed]
         chosen = scene.new_objects(self.config, active, set(pairs.values()))
@@ -321,7 +319,8 @@ class Population:
             self.next_id += 1
             born.append((item.object_id, detection))
         self.uncovered = scene.uncovered(active, chosen[:places])
-        return born, len(chosen) - len(born)
+        self.num_refused += len(chosen) - len(born)
+        return born
 
     # Session files.
 
@@ -332,6 +331,7 @@ class Population:
             "next_id": self.next_id,
             "key_frame": self.key_frame,
             "uncovered": self.uncovered,
+            "num_refused": self.num_refused,
             "objects": [asdict(item) | {"overlaps": list(item.overlaps.items())} for item in self.objects.values()],
         }
 
@@ -351,6 +351,7 @@ class Population:
             {item.object_id: item for item in objects},
             None if key_frame is None else key_frame.whole(0, MAX_ID),
             root.field("uncovered").number(),
+            root.field("num_refused").whole(),
         )
 
 

@@ -12,7 +12,14 @@ points; see `masklet.formats.registry`.
 from masklet.formats.base import Exported, ExportJob, Format
 from masklet.formats.export import export_masks
 from masklet.formats.importing import IMPORT_FORMATS, Imported, import_masks
-from masklet.formats.live import MaskStreams, image_medium, open_image_stream, open_streams, video_medium
+from masklet.formats.live import (
+    MaskStreams,
+    check_streams,
+    image_medium,
+    open_image_stream,
+    open_streams,
+    video_medium,
+)
 from masklet.formats.opening import open_labelled, open_session
 from masklet.formats.registry import FORMATS, find_format, live_formats, register_format
 from masklet.formats.stream import BaseStream, FrameRows, MaskStream
@@ -28,6 +35,7 @@ __all__ = [
     "Imported",
     "MaskStream",
     "MaskStreams",
+    "check_streams",
     "export_masks",
     "find_format",
     "image_medium",

@@ -319,9 +319,7 @@ def open_streams(
     """
     out = Path(out)
     medium = video_medium(source, objects, prompts=prompts)
-    selected = _selected_formats(out, formats)
-    for format_ in selected:
-        format_.check_medium(medium)
+    selected = _checked_formats(out, formats, medium)
     classes = list(dict.fromkeys(info.category for info in medium.masklets.objects))
     with ExitStack() as stack:
         lock = None if _is_named(out, selected[0]) else PathLock(out)
@@ -336,6 +334,16 @@ def open_streams(
             outlets.append(Outlet(format_, job, stack.enter_context(format_.open_stream(job))))
         stack.pop_all()  # all are open: the result now closes them
     return MaskStreams(medium, outlets, in_order=in_order, lock=lock)
+
+
+def check_streams(out: str | Path, formats: Sequence[str], source: FrameSource, *, force: bool = False) -> None:
+    """Check what `open_streams` checks, and write nothing: for runs that write when they have ended.
+
+    Raises:
+        ConfigError, DataError, OutputError: see `open_streams`.
+    """
+    out, medium = Path(out), video_medium(source)
+    _paths(out, _checked_formats(out, formats, medium), medium, force=force)
 
 
 def open_image_stream(
@@ -359,6 +367,14 @@ def open_image_stream(
     media = [] if medium is None else [medium]
     classes = [] if medium is None else list(dict.fromkeys(info.category for info in medium.masklets.objects))
     return format_.open_stream(ExportJob(media, Path(path), format_.options.of(options), classes, is_live=True))
+
+
+def _checked_formats(out: Path, formats: Sequence[str], medium: LabelledMedium) -> list[Format[Any]]:
+    """Return the requested formats, or the one of the suffix, after checking that they can hold the medium."""
+    selected = _selected_formats(out, formats)
+    for format_ in selected:
+        format_.check_medium(medium)
+    return selected
 
 
 def _selected_formats(out: Path, formats: Sequence[str]) -> list[Format[Any]]:

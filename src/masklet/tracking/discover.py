@@ -154,7 +154,6 @@ class Discoverer(Generic[A]):
             state.track(object_id).hidden = False
         for object_id in decisions.ended:
             state.track(object_id).forget_memory()
-        state.num_refused += decisions.num_refused
         prompted = [*decisions.born, *decisions.corrected]
         if frame is None or not prompted:
             return None

@@ -52,8 +52,6 @@ class TrackerState(Generic[A]):
     """Tracking direction of that frame: 1 forward, -1 backward."""
     population: Population | None = None
     """The objects that were discovered; None if nobody asked for any."""
-    num_refused: int = 0
-    """Detections that started no track because as many objects as allowed were tracked."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Values that a program stores in the session file for itself, as JSON can hold them."""
 

@@ -198,6 +198,11 @@ class Tracker(Generic[A]):
         return {} if population is None else dict(population.objects)
 
     @property
+    def num_refused(self) -> int:
+        """Detections that started no track because `DiscoveryConfig.max_objects` were tracked."""
+        return 0 if self._state.population is None else self._state.population.num_refused
+
+    @property
     def prompts(self) -> dict[int, dict[int, Prompt]]:
         """The prompts that count, by frame index and object id."""
         by_frame: dict[int, dict[int, Prompt]] = {}
@@ -527,6 +532,11 @@ class Tracker(Generic[A]):
         source = check_discovery(state, direction, start, stop)
         asked = GridDetector(self._view) if detector is None else as_detector(detector)
         return discover(state, self._walker, asked, source, config=config, direction=direction, start=start, stop=stop)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True if the last `run` or `discover` has frames to come, which `proceed` or `discover` continues with."""
+        return any(not planned.is_over(self._state.num_frames) for planned in self._state.passes)
 
     def is_to_come(self, frame_index: int) -> bool:
         """Return True if `proceed` would still show this frame."""
