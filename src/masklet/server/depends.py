@@ -1,4 +1,4 @@
-"""Dependencies of routes: the studio, the current user, and a project or medium of that user."""
+"""Dependencies of routes: the studio, the current user, and a project, medium or job of that user."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Header, Path, Request
 from starlette.requests import HTTPConnection
 
-from masklet.server.database import MediumRow, ProjectRow, UserRow
-from masklet.server.errors import ApiError
+from masklet.server.database import JobRow, MediumRow, ProjectRow, UserRow
+from masklet.server.errors import ApiError, NotFoundError
+from masklet.server.jobs import Job
 from masklet.server.studio import StudioState
 
 Id = Annotated[str, Path(max_length=16, pattern="^[A-Za-z0-9_-]+$", description="A random name, from a list.")]
@@ -39,8 +40,16 @@ def medium_of(mid: Id, user: CurrentUser, studio: CurrentStudio) -> MediumRow:
     return studio.medium(user, mid)
 
 
+def job_of(jid: Id, user: CurrentUser, studio: CurrentStudio) -> Job | JobRow:
+    job = studio.jobs.find(jid) or studio.jobs.record(jid)
+    if job is None or job.user_id != user.id:
+        raise NotFoundError("there is no such job")
+    return job
+
+
 CurrentProject = Annotated[ProjectRow, Depends(project_of)]
 CurrentMedium = Annotated[MediumRow, Depends(medium_of)]
+CurrentJob = Annotated[Job | JobRow, Depends(job_of)]
 
 
 def check_frame(medium: MediumRow, frame_index: int) -> None:

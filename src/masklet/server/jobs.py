@@ -28,6 +28,8 @@ Kind = schemas.JobKind
 State = schemas.JobState
 
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
+TRACKING: frozenset[Kind] = frozenset({"track", "discover"})
+"""Jobs that write the masks of a medium frame by frame: one at a time."""
 WORKERS = 2
 """Number of threads. Jobs share one model, so more are not faster; with two, an export need not wait for tracking."""
 END_SECONDS = 60.0
@@ -301,9 +303,7 @@ class Jobs:
         if self._is_closing:
             raise ApiError(503, "stopping", "the server is stopping", retry_after_s=30)
         active = self.active()
-        if kind in ("track", "everything") and any(
-            other.media_id == media_id and other.kind in ("track", "everything") for other in active
-        ):
+        if kind in TRACKING and any(other.media_id == media_id and other.kind in TRACKING for other in active):
             raise ApiError(409, "tracking", "this video is being tracked already: wait, or stop that first")
         if sum(other.user_id == user_id for other in active) >= self._limits.jobs_per_user:
             raise ApiError(

@@ -51,7 +51,7 @@ MediumSort = Literal[
 """A minus sign turns the order round."""
 MAX_LISTED = 10_000
 """Ids of media in one request or answer."""
-JobKind = Literal["track", "export", "render", "everything"]
+JobKind = Literal["track", "discover", "propose", "export", "render"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 ContainerId = Literal["mp4", "webm", "mov", "png", "jpeg", "gif"]
 
@@ -507,9 +507,54 @@ class TrackRequest(Schema):
         return self
 
 
-class EverythingRequest(Schema):
+class DiscoverRequest(Schema):
+    direction: Literal["forward", "both"] = Field(
+        default="both", description="both: objects that come in later are followed back to where they came in."
+    )
+    start: FrameNumber | None = Field(default=None, description="The first frame.")
+    stop: FrameNumber | None = Field(default=None, description="The frame after the last one.")
+    level: Literal["objects", "parts", "both"] = Field(
+        default="objects", description="objects: no masks within larger ones; parts: the smallest masks; both: all."
+    )
+    every: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10, description="Frames from one search for new objects to the next, at most."
+    )
+    max_objects: Annotated[int, Field(ge=1, le=500)] = Field(
+        default=64, description="Most objects that are tracked at once."
+    )
+
+
+class ProposalsRequest(Schema):
     frame_index: FrameNumber = 0
-    max_masks: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class Proposal(Schema):
+    """A mask that may become an object."""
+
+    number: int = Field(description="From 0; the surest is first.")
+    rle: Rle
+    box: Box
+    area: int = Field(description="Pixels.")
+    iou_prediction: float
+    confidence: float = Field(description="Expected IoU of the mask after calibration, 0 to 1.")
+    inside: list[int] = Field(description="Numbers of the larger proposals in which this one lies.")
+
+
+class ProposalList(Schema):
+    frame_index: int
+    usual_confidence: float = Field(description="The model's own settings keep masks from this confidence on.")
+    proposals: list[Proposal]
+
+
+class ProposalsAccept(Schema):
+    numbers: Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(min_length=1, max_length=500)]
+    class_name: ClassText | None = None
+
+
+class ProposalsAnswer(Schema):
+    objects: list[SegmentObject] = Field(description="The new objects, in the order of the request.")
+    frame: FrameMasksInfo
+    revision: int
 
 
 class JobResult(Schema):

@@ -119,7 +119,7 @@ async function send(
   return response;
 }
 
-async function call<T>(method: Method, path: string, options: Parameters<typeof send>[2] = {}): Promise<T> {
+export async function call<T>(method: Method, path: string, options: Parameters<typeof send>[2] = {}): Promise<T> {
   const response = await send(method, path, options);
   if (response.status === 204) return undefined as T;
   return (await response.json()) as T;
@@ -297,7 +297,6 @@ export function importMasks(
   for (const file of files) form.append("files", file, file.webkitRelativePath || file.name);
   return call("POST", `/media/${mid}/import`, { query: { format, mode }, form });
 }
-export const findEverything = (mid: string): Promise<Job> => call("POST", `/media/${mid}/everything`, { json: {} });
 
 // The model in the page.
 

@@ -139,12 +139,6 @@ export interface components {
             /** @description A sentence for people: what was expected, what came, what to do. */
             message: string;
         };
-        EverythingRequest: {
-            /** @default 0 */
-            frame_index: number;
-            /** @default 100 */
-            max_masks: number;
-        };
         ExportRequest: {
             /** @example coco */
             format: string;
@@ -271,7 +265,7 @@ export interface components {
             /** @description True if the server stopped before the job was done; `only_missing` continues from there. */
             interrupted: boolean;
             /** @enum {string} */
-            kind: "track" | "export" | "render" | "everything";
+            kind: "track" | "propose" | "export" | "render";
             media_id: string | null;
             message: string | null;
             project_id: string;
@@ -568,6 +562,45 @@ export interface components {
                 number,
                 number
             ][];
+        };
+        /** @description A mask that may become an object. */
+        Proposal: {
+            /** @description Pixels. */
+            area: number;
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** @description Expected IoU of the mask after calibration, 0 to 1. */
+            confidence: number;
+            /** @description Numbers of the larger proposals in which this one lies. */
+            inside: number[];
+            iou_prediction: number;
+            /** @description From 0; the surest is first. */
+            number: number;
+            rle: components["schemas"]["Rle"];
+        };
+        ProposalList: {
+            frame_index: number;
+            proposals: components["schemas"]["Proposal"][];
+            /** @description The model's own settings keep masks from this confidence on. */
+            usual_confidence: number;
+        };
+        ProposalsAccept: {
+            class_name?: string | null;
+            numbers: number[];
+        };
+        ProposalsAnswer: {
+            frame: components["schemas"]["FrameMasksInfo"];
+            /** @description The new objects, in the order of the request. */
+            objects: components["schemas"]["SegmentObject"][];
+            revision: number;
+        };
+        ProposalsRequest: {
+            /** @default 0 */
+            frame_index: number;
         };
         RejectedFile: {
             /** @description The reason, in a sentence. */

@@ -61,6 +61,12 @@ export type LocalDecode = Wire<"LocalDecode">;
 export type Candidate = Pick<Wire<"CandidateMask">, "rle" | "confidence">;
 export type PromptAnswer = Wire<"PromptAnswer">;
 
+// Proposals.
+
+export type Proposal = Wire<"Proposal">;
+export type ProposalList = Wire<"ProposalList">;
+export type ProposalsAnswer = Wire<"ProposalsAnswer">;
+
 // Timeline, review, history.
 
 export type Timeline = Wire<"Timeline">;

@@ -15,6 +15,7 @@ import { HelpDialog } from "./panels/HelpDialog";
 import { ImportDialog } from "./panels/ImportDialog";
 import { ObjectsPanel } from "./panels/ObjectsPanel";
 import { PhotoPanel } from "./panels/PhotoPanel";
+import { ProposalsPanel } from "./panels/ProposalsPanel";
 import { Toolbar } from "./panels/Toolbar";
 import { TopBar } from "./panels/TopBar";
 import { TrackPanel } from "./panels/TrackPanel";
@@ -26,6 +27,7 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
   const loadError = useWorkspace((state) => state.loadError);
   const hasTimeline = useWorkspace(isVideo);
   const dialog = useWorkspace((state) => state.dialog);
+  const isReviewing = useWorkspace((state) => state.proposals !== null);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: opened once; the address follows the frame from then on
   useEffect(() => {
@@ -72,7 +74,7 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
         <aside className="side" aria-label="Objects and tracking">
           <ObjectsPanel />
           <ClassesPanel />
-          {hasTimeline ? <TrackPanel /> : <PhotoPanel />}
+          {isReviewing ? <ProposalsPanel /> : hasTimeline ? <TrackPanel /> : <PhotoPanel />}
         </aside>
       </div>
       {hasTimeline && (

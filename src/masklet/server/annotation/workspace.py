@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from masklet.discovery import DiscoveryConfig
 from masklet.errors import TrackingError
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, PromptFields
 from masklet.records import ABSENT_SCORE, BoolArray
+from masklet.server.annotation.discovery import Discovery
 from masklet.server.annotation.history import Step
 from masklet.server.annotation.new_objects import MAX_OBJECT_ID, ImportMode, NewObject, merged_object, unique_name
 from masklet.server.annotation.prompted_tracker import (
@@ -65,6 +67,8 @@ class Workspace:
         self.lock = TurnLock()
         self.is_tracking = False
         self.used_at = time.monotonic()
+        self._engine = engine
+        self._open_frames = open_frames
         self._prompted = PromptedTracker(engine, store, open_frames, size_hw)
 
     # Objects.
@@ -387,6 +391,55 @@ class Workspace:
             with self.lock:
                 if running is not None:
                     running.close()  # type: ignore[attr-defined]
+                self.is_tracking = False
+
+    def discover(
+        self,
+        config: DiscoveryConfig,
+        direction: Direction = "forward",
+        *,
+        start: int | None = None,
+        stop: int | None = None,
+        on_end: Callable[[Discovery], None] = lambda discovery: None,
+    ) -> Generator[tuple[int, list[MaskRow]], None, None]:
+        """Find objects and track them, one frame at a time, with one step of the history. To stop, close the generator.
+
+        Args:
+            config: the rules.
+            direction: forward, or both: objects that come in later are then followed back.
+            start: the first frame.
+            stop: the frame after the last one.
+            on_end: called with the run before it is closed, however it ends.
+
+        Yields:
+            The index of a frame and all its masks, which are then on disk.
+        """
+        with self.lock:
+            self.check_not_tracking("find objects")
+            self.is_tracking = True
+        discovery: Discovery | None = None
+        try:
+            with self.lock, self.store.operation("Find everything") as step:
+                discovery = Discovery(self._engine, self.store, self._open_frames(), config)
+                running = discovery.run(direction, start, stop)
+            is_running = True
+            while is_running:
+                with self.lock, self.store.continued(step) as step:
+                    self.used_at = time.monotonic()
+                    found = next(running, None)
+                    is_running = found is not None
+                    if discovery.keep(() if found is None else found[1]):
+                        self._check_room(0)
+                        self._prompted.reload()
+                    shown = [] if found is None else self.masks(found[0])
+                if found is not None:
+                    yield found[0], shown
+        finally:
+            with self.lock:
+                if discovery is not None:
+                    on_end(discovery)
+                    discovery.close()
+                self._prompted.reload()
                 self.is_tracking = False
 
     def trackable_ids(self, object_ids: Sequence[int] | None) -> list[int]:

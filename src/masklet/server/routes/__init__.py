@@ -15,6 +15,7 @@ from masklet.server.routes import (
     live,
     media,
     projects,
+    proposals,
     render,
 )
 
@@ -29,6 +30,7 @@ ROUTERS = tuple(
         frames,
         annotate,
         jobs,
+        proposals,
         export,
         render,
         assets,

@@ -1,4 +1,4 @@
-"""Routes of jobs: tracking, segmenting everything in a frame, progress, results."""
+"""Routes of jobs: tracking, discovery, progress, results."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import anyio
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, StreamingResponse
 
+from masklet.discovery import DiscoveryConfig
 from masklet.errors import OutputError
-from masklet.segmentation.automatic import AutomaticConfig, AutomaticCounts, segment_everything
 from masklet.server import schemas
-from masklet.server.annotation.new_objects import GivenMask, NewObject
+from masklet.server.annotation.discovery import Discovery
 from masklet.server.convert import frame_info
 from masklet.server.database import JobRow, MediumRow, UserRow
-from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, Id, IdempotencyKey, check_frame
+from masklet.server.depends import CurrentJob, CurrentMedium, CurrentStudio, CurrentUser, IdempotencyKey
 from masklet.server.errors import ApiError, NotFoundError
 from masklet.server.jobs import ENDED, Job, job_info
 from masklet.server.results import result_path
@@ -40,11 +40,7 @@ def track(
     key: IdempotencyKey = None,
 ) -> schemas.JobInfo:
     """Track objects through the video. Masks are kept frame by frame; a cancelled job loses none of them."""
-    stop = medium.num_frames if body.stop is None else body.stop
-    if (body.start or 0) >= min(stop, medium.num_frames):
-        raise ApiError(
-            422, "range", f"start must be below stop and {medium.num_frames}, got {body.start} and {body.stop}", "start"
-        )
+    _check_range(medium, body.start, body.stop)
     earlier = studio.jobs.answered(user.id, key)
     if earlier is not None:
         return job_info(earlier)
@@ -53,6 +49,14 @@ def track(
         workspace.trackable_ids(body.objects)  # fail now rather than in the job
     job = Job("track", user.id, medium.project_id, medium.id, partial(_track, studio, medium, body))
     return job_info(studio.jobs.submit(job, key))
+
+
+def _check_range(medium: MediumRow, start: int | None, stop: int | None) -> None:
+    end = medium.num_frames if stop is None else stop
+    if (start or 0) >= min(end, medium.num_frames):
+        raise ApiError(
+            422, "range", f"start must be below stop and {medium.num_frames}, got {start} and {stop}", "start"
+        )
 
 
 def _track(studio: StudioState, medium: MediumRow, body: schemas.TrackRequest, job: Job) -> None:
@@ -86,36 +90,47 @@ def _track(studio: StudioState, medium: MediumRow, body: schemas.TrackRequest, j
             )
 
 
-@router.post("/media/{mid}/everything", status_code=202, responses=TOO_BUSY)
-def everything(
-    body: schemas.EverythingRequest,
+@router.post("/media/{mid}/discover", status_code=202, responses=TOO_BUSY)
+def discover(
+    body: schemas.DiscoverRequest,
     medium: CurrentMedium,
     user: CurrentUser,
     studio: CurrentStudio,
     key: IdempotencyKey = None,
 ) -> schemas.JobInfo:
-    """Segment everything in a frame without prompts; each mask becomes an object."""
-    check_frame(medium, body.frame_index)
-    job = Job("everything", user.id, medium.project_id, medium.id, partial(_everything, studio, medium, body))
+    """Find objects in the video without prompts, and track them: each becomes an object once it is confirmed."""
+    _check_range(medium, body.start, body.stop)
+    job = Job("discover", user.id, medium.project_id, medium.id, partial(_discover, studio, medium, body))
     return job_info(studio.jobs.submit(job, key))
 
 
-def _everything(studio: StudioState, medium: MediumRow, body: schemas.EverythingRequest, job: Job) -> None:
-    rgb = studio.reader(medium).frame(body.frame_index).rgb
+def _discover(studio: StudioState, medium: MediumRow, body: schemas.DiscoverRequest, job: Job) -> None:
+    config = DiscoveryConfig(level=body.level, every=body.every, max_objects=body.max_objects)
+    first = body.start or 0
+    job.total = min(body.stop or medium.num_frames, medium.num_frames) - first
 
-    def on_progress(progress: AutomaticCounts) -> None:
-        job.progress(progress.points_done, progress.points_total)
+    def on_end(discovery: Discovery) -> None:
+        count = discovery.num_objects
+        job.message = f"{count} object{'s' * (count != 1)} found" if count else "nothing was found"
+        if discovery.num_refused:
+            job.message += f"; there was more, but at most {body.max_objects} objects are tracked at once"
 
-    masks = segment_everything(
-        studio.engine, rgb, AutomaticConfig.for_engine(studio.engine.info), on_progress=on_progress
-    )
-    best = sorted(masks, key=lambda mask: mask.iou_prediction, reverse=True)[: body.max_masks]
-    new = [NewObject("", {body.frame_index: GivenMask(mask.rle, mask.iou_prediction)}) for mask in best]
     with studio.workspace(medium) as workspace:
-        if new:
-            workspace.add_objects(f"Find everything: {len(new)} objects", new)
-        studio.note_change(medium, workspace)
-    job.message = f"{len(new)} objects found" if new else "nothing was found"
+        frames = workspace.discover(config, body.direction, start=body.start, stop=body.stop, on_end=on_end)
+        done, latest = 0, -1
+        try:
+            for frame_index, rows in frames:
+                if latest > frame_index and done <= job.total:
+                    # From here on late objects are followed back.
+                    job.total = done + frame_index + 1 - first
+                done, latest = done + 1, frame_index
+                studio.metrics.frames.inc()
+                job.tell("masks", frame_info(frame_index, rows, medium.fps).model_dump(mode="json"))
+                job.progress(done)
+            job.total = done
+        finally:
+            frames.close()
+            studio.note_change(medium, workspace)
 
 
 @router.get("/jobs")
@@ -129,15 +144,13 @@ def list_jobs(
 
 
 @router.get("/jobs/{jid}")
-def get_job(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
-    job = _job(studio, user, jid)
+def get_job(job: CurrentJob) -> schemas.JobInfo:
     return job_info(job)
 
 
 @router.post("/jobs/{jid}/cancel")
-def cancel(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo:
+def cancel(job: CurrentJob, studio: CurrentStudio) -> schemas.JobInfo:
     """Cancel a job after its current frame; what has been done stays."""
-    job = _job(studio, user, jid)
     if isinstance(job, Job) and not job.has_ended:
         studio.jobs.cancel(job)
     return job_info(job)
@@ -148,10 +161,9 @@ def cancel(jid: Id, user: CurrentUser, studio: CurrentStudio) -> schemas.JobInfo
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "Events: progress, masks, done, ..."}},
 )
-async def events(jid: Id, user: CurrentUser, studio: CurrentStudio) -> StreamingResponse:
+async def events(job: CurrentJob, user: CurrentUser, studio: CurrentStudio) -> StreamingResponse:
     """Server-sent events: `progress` (a job), `masks` (a frame's, as it is tracked), and at the end `done`, `failed`
     or `cancelled` (a job). A client that reconnects gets the current state first."""
-    job = _job(studio, user, jid)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     stream = _stream(studio, user, job) if isinstance(job, Job) else _ended(job)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
@@ -193,19 +205,11 @@ def _event(name: str, data: object, number: int) -> str:
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "The file."}},
 )
-def result(jid: Id, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
+def result(job: CurrentJob, studio: CurrentStudio) -> FileResponse:
     """Download the file that a job has made."""
-    job = _job(studio, user, jid)
     if job.state != "done":
         raise ApiError(409, "not_done", f"the job is {job.state}: it has no result")
-    path = None if job.result_name is None else result_path(studio, jid, job.result_name)
+    path = None if job.result_name is None else result_path(studio, job.id, job.result_name)
     if path is None or not path.is_file():
         raise NotFoundError("the job has no file, or it has been removed meanwhile: run it again")
     return FileResponse(path, filename=job.result_name, headers={"cache-control": "private, no-store"})
-
-
-def _job(studio: StudioState, user: UserRow, job_id: str) -> Job | JobRow:
-    job = studio.jobs.find(job_id) or studio.jobs.record(job_id)
-    if job is None or job.user_id != user.id:
-        raise NotFoundError("there is no such job")
-    return job

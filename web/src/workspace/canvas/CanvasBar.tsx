@@ -3,7 +3,7 @@
 import { Cpu, Maximize, Minus, Plus, Sparkles, X, Zap } from "lucide-react";
 import { Button, IconButton, Kbd, Segmented } from "../../ui/kit";
 import * as actions from "../model/actions";
-import { scaleOf, useWorkspace } from "../model/store";
+import { areProposalsShown, scaleOf, useWorkspace } from "../model/store";
 import { CandidatePicker } from "./CandidatePicker";
 
 export function CanvasBar() {
@@ -32,9 +32,9 @@ function Hint() {
   const drafting = useWorkspace((state) => state.drafting);
   const tool = useWorkspace((state) => state.tool);
   const cursor = useWorkspace((state) => state.cursor);
-  const medium = useWorkspace((state) => state.medium);
   const job = useWorkspace((state) => state.job);
   const compare = useWorkspace((state) => state.compare);
+  const isReviewing = useWorkspace(areProposalsShown);
   if (job || compare) return null;
   if (cursor) {
     return (
@@ -44,16 +44,21 @@ function Hint() {
     );
   }
   if (tool !== "click" && tool !== "box") return null;
+  if (isReviewing) {
+    return (
+      <div className="hint">
+        Click accepts, right click refuses · <Kbd>G</Kbd> next <Kbd>Enter</Kbd> accept <Kbd>⌫</Kbd> refuse
+      </div>
+    );
+  }
   if (drafting) return <div className="hint">Click the new object, or drag a box around it</div>;
   if (objects.length === 0) {
     return (
       <div className="hint">
         Click an object to select it, or drag a box around it
-        {medium && medium.num_frames === 1 && (
-          <Button variant="ghost" icon={Sparkles} onClick={actions.findEverything}>
-            Find all objects
-          </Button>
-        )}
+        <Button variant="ghost" icon={Sparkles} keys="⇧ F" onClick={() => void actions.findProposals()}>
+          Find everything
+        </Button>
       </div>
     );
   }

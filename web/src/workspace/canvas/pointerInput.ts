@@ -8,7 +8,7 @@ import { pan, pinch, toScreen, toSource, zoomAt } from "../../lib/view";
 import * as actions from "../model/actions";
 import { promptOf } from "../model/prompts";
 import type { Session } from "../model/session";
-import { getState, smallestScale, viewOf } from "../model/store";
+import { areProposalsShown, getState, smallestScale, viewOf } from "../model/store";
 import { draftColor } from "../model/strokes";
 import { heldKeys } from "./heldKeys";
 import { bitmapOf, lookOf } from "./looks";
@@ -190,6 +190,10 @@ export class PointerInput {
       actions.setHovering(false);
       return;
     }
+    if (actions.highlightAt(source)) {
+      actions.setHovering(false);
+      return;
+    }
     actions.setHovering(true);
     if (this.promptPointAt(this.screen(event)) !== null || this.otherObjectAt(source) !== null)
       actions.hoverAt(null, 1);
@@ -256,6 +260,9 @@ export class PointerInput {
     const source = this.source(at);
     const { tool, clickAdds } = getState();
     if (tool !== "click" || !this.inPicture(source)) return;
+    if (actions.decideAt(source, isOpposite ? 0 : 1)) return;
+    // A right click that misses a proposal is not meant as the first click on a new object.
+    if (isOpposite && areProposalsShown(getState()) && getState().selected === null) return;
     const point = this.promptPointAt(at);
     if (point !== null) {
       actions.removePoint(point);

@@ -1,15 +1,16 @@
 /** Draws the picture, masks, prompts and unfinished gestures. Two layers, so that hovering does not redraw the picture. */
 
-import type { Box, Point } from "../../api/types";
+import type { Box, Point, Proposal } from "../../api/types";
 import { toPath } from "../../lib/contour";
 import { toScreen, type View } from "../../lib/view";
 import { type FrameWidth, widthFor } from "../../media/frames";
 import { outlineOf, strideFor } from "../../media/masks";
+import { useApp } from "../../state/app";
 import { clicksOf } from "../model/prompts";
 import type { Session } from "../model/session";
-import { getState, viewOf, type WorkspaceState } from "../model/store";
+import { areProposalsShown, getState, offeredProposals, viewOf, type WorkspaceState } from "../model/store";
 import { outlineOfLook, strokedLooks } from "./looks";
-import { drawNames } from "./names";
+import { drawLabel, drawNames } from "./names";
 
 const isSelected = ({ selected, others }: WorkspaceState, id: number): boolean =>
   id === selected || others.includes(id);
@@ -119,6 +120,7 @@ export class Stage {
     const split = state.split * width;
     if (state.compare === "before") this.clipped([0, split], height, () => this.drawEarlier(state, view));
     if (state.masksVisible) this.clipped([state.compare ? split : 0, width], height, () => this.drawMasks(state, view));
+    if (state.masksVisible && !state.playing && areProposalsShown(state)) this.drawProposals(state, view);
     if (state.masksVisible && state.namesVisible && !state.compare) drawNames(context, this.session, state, view);
     if (state.compare) this.drawSplit(split, height);
     if (state.masksVisible && !state.playing) {
@@ -184,6 +186,43 @@ export class Stage {
       this.drawMask(outlineOfLook(look, this.session.medium), view, look.color, isSelected, false);
     }
     if (draft?.kind === "paint") this.drawMask(draft.outline, view, draft.color, true, false);
+  }
+
+  /** Draw proposals as faint outlines, and the highlighted one with its confidence. */
+  private drawProposals(state: WorkspaceState, view: View): void {
+    const { proposals } = state;
+    if (!proposals) return;
+    const { highlighted, list, accepted } = proposals;
+    const offered = offeredProposals(state);
+    for (const proposal of offered) if (proposal.number !== highlighted) this.drawProposal(proposal, view, false);
+    // An accepted one stays in view until the server has made an object of it.
+    for (const proposal of list) if (accepted.get(proposal.number) === null) this.drawProposal(proposal, view, true);
+    const marked = offered.find(({ number }) => number === highlighted);
+    if (!marked) return;
+    this.drawProposal(marked, view, true);
+    const at = toScreen(view, [marked.box[0], marked.box[1]]);
+    drawLabel(this.overlayContext, state.canvasSize.width, `${Math.round(marked.confidence * 100)} %`, at, "#fff");
+  }
+
+  private drawProposal({ number, rle }: Proposal, view: View, isHighlighted: boolean): void {
+    const path = outlineOf(rle, strideFor(rle.size, view.scale));
+    // Neighbours differ in colour, so that each outline can be followed.
+    const colors = useApp.getState().info?.colors ?? ["#fff"];
+    const color = isHighlighted ? "#fff" : colors[number % colors.length];
+    this.inSource(view, (context, pixel) => {
+      context.fillStyle = color;
+      context.globalAlpha = isHighlighted ? 0.35 : 0.08;
+      context.fill(path, "evenodd");
+      context.globalAlpha = isHighlighted ? 0.7 : 0.35;
+      context.strokeStyle = "#000";
+      context.lineWidth = (isHighlighted ? 4 : 2.5) * pixel;
+      context.stroke(path);
+      context.globalAlpha = isHighlighted ? 1 : 0.85;
+      context.strokeStyle = color;
+      context.lineWidth = (isHighlighted ? 2 : 1.25) * pixel;
+      if (!isHighlighted) context.setLineDash([5 * pixel, 3 * pixel]);
+      context.stroke(path);
+    });
   }
 
   private fromGrid(loops: readonly Float32Array[], side: number): Path2D {

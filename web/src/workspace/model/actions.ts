@@ -51,6 +51,17 @@ export {
   removePoint,
 } from "./prompting";
 export {
+  acceptHighlighted,
+  acceptOffered,
+  closeProposals,
+  cycleProposal,
+  decideAt,
+  highlightAt,
+  offerRefused,
+  refuseHighlighted,
+  setProposalFilter,
+} from "./proposals";
+export {
   draftObject,
   select,
   selectAll,
@@ -72,4 +83,4 @@ export {
   stepBrushSize,
   toggleClickAdds,
 } from "./tools";
-export { cancelJob, findEverything, followTracking, track, trackUntracked } from "./tracking";
+export { acceptAndTrack, cancelJob, findProposals, followTracking, track, trackUntracked } from "./tracking";

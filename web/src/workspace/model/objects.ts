@@ -6,7 +6,7 @@ import { plural } from "../../lib/text";
 import { toast, useApp } from "../../state/app";
 import { undo } from "./history";
 import { getSession, type Session } from "./session";
-import { getState, selectedObjects, setState } from "./store";
+import { getState, selectedObjects, setState, withoutAccepted } from "./store";
 import { change } from "./sync";
 
 /** Objects that the server has not created yet have ids below 0. */
@@ -43,7 +43,13 @@ export async function createObjectNow(session: Session, key: string): Promise<Se
     key,
   );
   if (getSession() === session)
-    setState((state) => ({ objects: [...state.objects, created], selected: created.id, others: [], drafting: false }));
+    setState((state) => ({
+      objects: [...state.objects, created],
+      selected: created.id,
+      others: [],
+      drafting: false,
+      proposals: withoutAccepted(state.proposals, [created.id]),
+    }));
   return created;
 }
 
@@ -78,6 +84,7 @@ function replaceShownId(session: Session, temporary: number, created: SegmentObj
       pendingMasks: state.pendingMasks.map(withRealId),
       strokes: state.strokes.map(withRealId),
       candidates: state.candidates && withRealId(state.candidates),
+      proposals: withoutAccepted(state.proposals, [id]),
     };
   });
 }

@@ -10,12 +10,14 @@ import type {
   Point,
   Project,
   PromptsOnFrame,
+  Proposal,
   SegmentObject,
   Timeline,
 } from "../../api/types";
 import type { DecoderState } from "../../decoder/client";
 import type { Loop } from "../../lib/contour";
 import type { Edit } from "../../lib/paint";
+import { offered, type ProposalFilter } from "../../lib/proposals";
 import { fit, MARGINS, type Size, type View } from "../../lib/view";
 
 export type Tool = "click" | "box" | "brush" | "eraser" | "lasso" | "hand";
@@ -59,6 +61,19 @@ export interface Stroke {
   readonly edit: Edit;
 }
 
+/** Proposals for a frame, while a user decides about them. */
+export interface ProposalReview {
+  readonly jobId: string;
+  readonly frame: number;
+  readonly list: readonly Proposal[];
+  readonly filter: ProposalFilter;
+  /** The objects made of proposals, by the proposal's number; null until the server has answered. */
+  readonly accepted: ReadonlyMap<number, number | null>;
+  readonly refused: ReadonlySet<number>;
+  /** The proposal under the pointer, or the one that the keys are for. */
+  readonly highlighted: number | null;
+}
+
 /** Frames [start, stop). */
 export interface Range {
   readonly start: number;
@@ -94,6 +109,7 @@ export interface WorkspaceState {
   /** True if a plain click adds to the mask; Alt or the right button does the other. */
   readonly clickAdds: boolean;
   readonly candidates: CandidateChoice | null;
+  readonly proposals: ProposalReview | null;
   readonly hover: Hover | null;
   readonly pendingMasks: readonly PendingMask[];
   /** In the order in which they were drawn. */
@@ -146,6 +162,7 @@ export const INITIAL: WorkspaceState = {
   brushSize: 24,
   clickAdds: true,
   candidates: null,
+  proposals: null,
   hover: null,
   pendingMasks: [],
   strokes: [],
@@ -182,6 +199,28 @@ export const selectedObjects = ({ objects, selected, others }: WorkspaceState): 
 /** Return the colour of a class; undefined for one that the project does not list. */
 export const classColor = ({ project }: WorkspaceState, name: string): string | undefined =>
   project?.classes.find((entry) => entry.name === name)?.color;
+
+/** Return the proposals that a user is still asked about. One whose object was undone is offered again. */
+export function offeredProposals({ proposals, medium, objects }: WorkspaceState): readonly Proposal[] {
+  if (!proposals || !medium) return [];
+  const { list, filter, refused, accepted } = proposals;
+  const isAccepted = (number: number) => {
+    const id = accepted.get(number);
+    return id === null || objects.some((object) => object.id === id);
+  };
+  return offered(list, filter, medium.width * medium.height, refused, isAccepted);
+}
+
+/** A new object has the number of one that was undone: the proposal that became the old one is not accepted any more. */
+export function withoutAccepted(proposals: ProposalReview | null, ids: readonly number[]): ProposalReview | null {
+  if (!proposals) return null;
+  const accepted = new Map([...proposals.accepted].filter(([, id]) => id === null || !ids.includes(id)));
+  return { ...proposals, accepted };
+}
+
+/** Return whether the proposals that are open belong to the shown frame. */
+export const areProposalsShown = ({ proposals, frame, compare }: WorkspaceState): boolean =>
+  proposals?.frame === frame && !compare;
 
 /** Return whether the medium has more than one frame: then it has a timeline, tracking and playback. */
 export const isVideo = (state: WorkspaceState): boolean => (state.medium?.num_frames ?? 1) > 1;

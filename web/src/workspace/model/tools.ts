@@ -4,6 +4,7 @@ import type { Point } from "../../api/types";
 import { hoverAt, setHovering } from "./hover";
 import { refreshEmbedding } from "./localDecoder";
 import { addPoint } from "./prompting";
+import { decideAt } from "./proposals";
 import { getState, setState, type Tool } from "./store";
 
 export function setTool(tool: Tool): void {
@@ -65,5 +66,5 @@ export function moveCursor(direction: Point, isLarge: boolean): void {
 /** Click where the pointer is. */
 export function clickAtCursor(label: 0 | 1): void {
   const { cursor } = getState();
-  if (cursor) addPoint(cursor, label);
+  if (cursor && !decideAt(cursor, label)) addPoint(cursor, label);
 }

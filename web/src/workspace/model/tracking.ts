@@ -1,6 +1,7 @@
 /** Tracking: started, followed while masks arrive, continued after a restart of the server, ended. */
 
 import * as api from "../../api/client";
+import * as discovery from "../../api/discovery";
 import type { Direction, FrameMasks, Job, TrackRequest } from "../../api/types";
 import { isAnythingTracked, numUntracked } from "../../lib/coverage";
 import { withFrames } from "../../lib/liveLanes";
@@ -9,6 +10,7 @@ import type { ShownFrame } from "../../media/masks";
 import { backOnline, toast, toastError } from "../../state/app";
 import { undo } from "./history";
 import { refreshWhenSettled, seek } from "./navigation";
+import { acceptedIds, acceptOffered, closeProposals, showProposals } from "./proposals";
 import { getSession, type Session } from "./session";
 import { getState, setState } from "./store";
 import { refreshAll } from "./sync";
@@ -55,6 +57,7 @@ async function start(request: TrackRequest): Promise<boolean> {
     if (getSession() !== session) return false; // the job runs, and is found when its medium is opened again
     followTracking();
     setState({ playing: false, candidates: null });
+    closeProposals();
     follow(session, job);
     return true;
   } catch (error) {
@@ -67,8 +70,8 @@ async function start(request: TrackRequest): Promise<boolean> {
 export async function resumeTracking(): Promise<void> {
   const session = getSession();
   const { job } = getState();
-  // A run that has ended is being finished already: following it again would report it twice.
-  if (!session || job?.kind !== "track" || api.isFinal(job)) return watchRunningJob();
+  if (!session || job?.kind !== "track") return watchRunningJob();
+  if (api.isFinal(job)) return; // it is being finished already: following it again would report its end twice
   const current = (await api.listJobs(session.medium.id)).find((other) => other.id === job.id);
   if (!current || current.interrupted) await restart(session);
   else follow(session, current);
@@ -103,10 +106,27 @@ export function cancelJob(): void {
   if (job && !api.isFinal(job)) void api.cancelJob(job.id).catch(toastError);
 }
 
-/** Find all objects of an image (automatic masks). */
-export function findEverything(): void {
+/** Propose all objects of the shown frame. */
+export async function findProposals(): Promise<void> {
   const session = getSession();
-  if (session) void api.findEverything(session.medium.id).then((job) => follow(session, job), toastError);
+  const { job, frame } = getState();
+  if (!session || job) return;
+  closeProposals();
+  setState({ playing: false });
+  try {
+    // What is an object already is not proposed again: the server must know of it first.
+    follow(session, await session.enqueue(() => discovery.findProposals(session.medium.id, frame)));
+  } catch (error) {
+    toastError(error);
+  }
+}
+
+/** Accept the proposals that are shown, and track all objects made of proposals. */
+export async function acceptAndTrack(): Promise<void> {
+  await acceptOffered();
+  const { proposals } = getState();
+  const ids = proposals ? acceptedIds(proposals) : [];
+  if (ids.length) await track("both", "all", ids);
 }
 
 /** Show each frame as it is tracked. */
@@ -123,7 +143,7 @@ export async function watchRunningJob(): Promise<void> {
   const session = getSession();
   if (!session) return;
   const jobs = await api.listJobs(session.medium.id);
-  const running = jobs.find((job) => !api.isFinal(job) && (job.kind === "track" || job.kind === "everything"));
+  const running = jobs.find((job) => !api.isFinal(job) && (job.kind === "track" || job.kind === "propose"));
   if (running) follow(session, running);
 }
 
@@ -159,17 +179,18 @@ async function finish(session: Session, job: Job, lanes: LaneUpdates): Promise<v
   if (following && job.state !== "cancelled" && session.frameBeforeTracking !== null) seek(session.frameBeforeTracking);
   setState({ following: false });
   // The job is shown until the lanes are complete: some of its masks may not have arrived here.
-  await refreshAll();
+  if (job.kind === "track") await refreshAll();
+  else if (job.state === "done") await showProposals(session, job);
   if (getSession() !== session) return;
   setState({ job: null });
   refreshWhenSettled();
   const undoAction = { label: "Undo", run: () => void undo() };
   if (job.state === "failed") toastError(new Error(job.message ?? "Tracking failed."));
+  else if (job.kind === "propose") return;
   else if (job.state === "cancelled")
     toast(`Stopped after ${plural(job.done, "frame")}; tracked frames are kept`, undoAction);
-  else if (job.kind === "track")
+  else
     toast(job.done ? `Tracked ${plural(job.done, "frame")}` : "Nothing to track: all masks are up to date", undoAction);
-  else toast("Found all objects", undoAction);
 }
 
 /** Add the masks of some objects to those that a frame already has. */

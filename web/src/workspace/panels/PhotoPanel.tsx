@@ -2,6 +2,7 @@ import { Check, ChevronRight, RotateCcw } from "lucide-react";
 import { Button } from "../../ui/kit";
 import * as actions from "../model/actions";
 import { useWorkspace } from "../model/store";
+import { FindEverything } from "./FindEverything";
 
 /** Accepts a photo, as the review accepts frames of a video, and goes on to the next file. */
 export function PhotoPanel() {
@@ -16,6 +17,7 @@ export function PhotoPanel() {
           {isAccepted ? "This photo is accepted" : hasMasks ? "Are all masks right?" : "Nothing is marked yet"}
         </span>
       </div>
+      <FindEverything />
       <Button
         wide
         variant={hasMasks && !isAccepted ? "primary" : "secondary"}

@@ -16,7 +16,9 @@ import { duration, plural } from "../../lib/text";
 import { Button, IconButton, Progress, Segmented } from "../../ui/kit";
 import * as actions from "../model/actions";
 import { useWorkspace } from "../model/store";
+import { FindEverything } from "./FindEverything";
 
+/** Tracking: started, followed and reviewed. */
 export function TrackPanel() {
   const job = useWorkspace((state) => state.job);
   return (
@@ -98,6 +100,7 @@ function Start() {
       >
         {isTracked ? "Track all again" : `Track ${objects.length > 1 ? plural(objects.length, "object") : "object"}`}
       </Button>
+      <FindEverything />
       <Review />
     </>
   );
@@ -153,7 +156,7 @@ function Running() {
   const job = useWorkspace((state) => state.job);
   const following = useWorkspace((state) => state.following);
   if (!job) return null;
-  const title = job.kind === "everything" ? "Finding all objects" : "Tracking";
+  const title = job.kind === "propose" ? "Finding everything" : "Tracking";
   return (
     <>
       <header className="panel__head">
@@ -166,11 +169,16 @@ function Running() {
       </header>
       <Progress value={job.total ? job.done / job.total : null} label={title} />
       <div className="running__facts num">
-        <span>{job.fps ? `${job.fps.toFixed(1)} frames/s` : "Starting"}</span>
+        <span>{job.fps ? (job.kind === "track" ? `${job.fps.toFixed(1)} frames/s` : "") : "Starting"}</span>
         <span>{job.eta_s !== null && job.eta_s > 0 ? `${duration(job.eta_s)} left` : ""}</span>
       </div>
       <div className="running__buttons">
-        <Button icon={CircleStop} onClick={actions.cancelJob} keys="Esc" tip="Frames tracked so far are kept">
+        <Button
+          icon={CircleStop}
+          onClick={actions.cancelJob}
+          keys="Esc"
+          tip={job.kind === "track" ? "Frames tracked so far are kept" : undefined}
+        >
           Stop
         </Button>
         {!following && job.kind === "track" && (

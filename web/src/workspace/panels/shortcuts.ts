@@ -14,12 +14,25 @@ interface Shortcut {
   readonly isForVideo?: true;
 }
 
-/** Stop the job, else dismiss the candidates, else deselect. */
+/** Stop the job, else dismiss the candidates, else close the proposals, else deselect. */
 function onEscape(): void {
-  const { job, candidates } = getState();
+  const { job, candidates, proposals } = getState();
   if (job) actions.cancelJob();
   else if (candidates) actions.dismissCandidates();
+  else if (proposals) actions.closeProposals();
   else actions.select(null);
+}
+
+/** Show the next suggested mask of a click; where there are none, highlight the next proposal. */
+function onNext(): void {
+  const { candidates, proposals } = getState();
+  if (proposals && !candidates) actions.cycleProposal(1);
+  else actions.cycleCandidate();
+}
+
+/** Refuse the highlighted proposal; where none is, clear the object's prompt. */
+function onBackspace(): void {
+  if (!actions.refuseHighlighted()) actions.clearPrompt();
 }
 
 export const SHORTCUTS: readonly { readonly title: string; readonly items: readonly Shortcut[] }[] = [
@@ -41,7 +54,7 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
         run: [() => actions.stepBrushSize(-1), () => actions.stepBrushSize(1)],
       },
       { keys: "X", what: "Switch clicks between adding and removing", run: [actions.toggleClickAdds] },
-      { keys: "G", what: "Next suggested mask of a click", run: [actions.cycleCandidate] },
+      { keys: "G", what: "Next suggested mask of a click, or next proposal", run: [onNext] },
       {
         keys: "K",
         what: "Move the pointer with the arrow keys; Enter adds, Backspace removes",
@@ -63,9 +76,27 @@ export const SHORTCUTS: readonly { readonly title: string; readonly items: reado
       { keys: "1…9", what: "Give the class with this key; if no class has it, select the object with this number" },
       { keys: "F2", what: "Rename", run: [() => actions.startRenaming()] },
       { keys: "Z", what: "Zoom to the selected objects", run: [actions.zoomToSelection] },
-      { keys: "⌫", what: "Clear the object's clicks and edits on this frame", run: [actions.clearPrompt] },
+      {
+        keys: "⌫",
+        what: "Clear the object's clicks and edits on this frame; refuse the highlighted proposal",
+        run: [onBackspace],
+      },
       { keys: "⇧ ⌫", what: "Delete the selected objects", run: [actions.deleteSelectedObjects] },
       { keys: "Esc", what: "Back to the picture; deselect; stop tracking", run: [onEscape] },
+    ],
+  },
+  {
+    title: "Find everything",
+    items: [
+      { keys: "⇧ F", what: "Propose all objects of this frame", run: [actions.findProposals] },
+      { keys: "⇧ G", what: "Previous proposal", run: [() => actions.cycleProposal(-1)] },
+      {
+        keys: "Enter",
+        what: "Accept the highlighted proposal, as a click on it does",
+        run: [actions.acceptHighlighted],
+      },
+      { keys: "⇧ Enter", what: "Accept all proposals that are shown", run: [actions.acceptOffered] },
+      { keys: "Right Click", what: "Refuse the proposal under the pointer" },
     ],
   },
   {

@@ -1,0 +1,114 @@
+"""Finding everything: proposals that are filtered, accepted and refused with one click or key, and then tracked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="the stories need playwright (group test)")
+
+from playwright.sync_api import Page, expect
+
+from tests.serving import Server
+from tests.studio.studio_page import add_files, from_server, new_project, objects, open_medium, place, saved, toast
+
+
+def proposals_of(page: Page) -> list[dict[str, Any]]:
+    """Return all proposals of the medium's latest search."""
+    found = page.evaluate(
+        """async (mid) => {
+          const { jobs } = await (await fetch(`/api/v1/jobs?media_id=${mid}`)).json();
+          const job = jobs.find(({ kind }) => kind === "propose");
+          return (await fetch(`/api/v1/jobs/${job.id}/proposals`)).json();
+        }""",
+        page.url.rsplit("/", 1)[1].split("?")[0],
+    )
+    return list(found["proposals"])
+
+
+def offered(page: Page) -> int:
+    return int(page.get_by_test_id("offered").inner_text().split(" / ")[0])
+
+
+def offers(page: Page, count: int) -> None:
+    expect(page.get_by_test_id("offered")).to_have_text(re.compile(rf"^{count} / "))
+
+
+def test_proposals_are_accepted_refused_and_tracked(page: Page, server: Server, clip: list[Path]) -> None:
+    new_project(page, server.address, "Everything")
+    add_files(page, *clip[:4])
+    page.get_by_role("button", name="One video").click()
+    open_medium(page, "000")
+    page.get_by_role("region", name="Tracking").get_by_role("button", name="Find everything").click()
+    expect(page.get_by_role("region", name="Proposals")).to_be_visible()
+    found = proposals_of(page)
+    assert from_server(page, "objects") == {"objects": []}
+
+    # Sliders filter in the page.
+    page.get_by_role("radio", name="Both").click()
+    for slider, position in (("Confidence from", "0"), ("Size up to", "1000")):
+        page.get_by_label(slider).fill(position)
+    offers(page, len(found))
+    surest = found[0]["confidence"]
+    page.get_by_label("Confidence from").fill(str(round(1000 * surest) + 1))
+    offers(page, 0)
+    page.get_by_label("Confidence from").fill("0")
+    offers(page, len(found))
+
+    # Keys: the next one is highlighted, accepted, and the one after it refused.
+    page.locator(".canvas").focus()
+    page.keyboard.press("g")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Backspace")
+    saved(page)
+    expect(objects(page)).to_have_count(1)
+    offers(page, len(found) - 2)
+
+    # What was undone or refused is offered again.
+    page.keyboard.press("Control+z")
+    expect(objects(page)).to_have_count(0)
+    page.get_by_role("button", name="Show 1 refused proposal again").click()
+    offers(page, len(found))
+
+    # The mouse: a click accepts the smallest proposal there, a right click refuses the next.
+    x, y = centre_of(page, found[0])
+    page.mouse.click(*place(page, x, y))
+    saved(page)
+    expect(objects(page)).to_have_count(1)
+    offers(page, len(found) - 1)
+    refusable = next((other for other in found[1:] if contains(other, x, y)), None)
+    if refusable is not None:
+        page.mouse.click(*place(page, x, y), button="right")
+        offers(page, len(found) - 2)
+
+    page.get_by_label("Confidence from").fill(str(int(1000 * surest)))
+    page.get_by_role("button", name=re.compile("^Accept and track$|^Track the accepted ones$")).click()
+    expect(toast(page, "Tracked")).to_be_visible()
+    lanes = from_server(page, "timeline")["objects"]
+    assert lanes
+    assert all("." not in lane["status"] for lane in lanes)
+
+
+def contains(proposal: dict[str, Any], x: float, y: float) -> bool:
+    mask = mask_of(proposal)
+    return bool(mask[int(y * mask.shape[0]), int(x * mask.shape[1])])
+
+
+def centre_of(page: Page, proposal: dict[str, Any]) -> tuple[float, float]:
+    """Return the place, in fractions of the picture, that is deepest in a proposal."""
+    import cv2
+    import numpy as np
+
+    mask = mask_of(proposal)
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return (float(column) + 0.5) / mask.shape[1], (float(row) + 0.5) / mask.shape[0]
+
+
+def mask_of(proposal: dict[str, Any]) -> Any:
+    from masklet.masks.rle import decode_rle
+
+    return decode_rle(proposal["rle"])
