@@ -112,6 +112,34 @@ export interface components {
             kinds: ("image" | "video")[];
             name: string;
         };
+        DiscoverRequest: {
+            /**
+             * @description both: objects that come in later are followed back to where they came in.
+             * @default both
+             * @enum {string}
+             */
+            direction: "forward" | "both";
+            /**
+             * @description Frames from one search for new objects to the next, at most.
+             * @default 10
+             */
+            every: number;
+            /**
+             * @description objects: no masks within larger ones; parts: the smallest masks; both: all.
+             * @default objects
+             * @enum {string}
+             */
+            level: "objects" | "parts" | "both";
+            /**
+             * @description Most objects that are tracked at once.
+             * @default 64
+             */
+            max_objects: number;
+            /** @description The first frame. */
+            start?: number | null;
+            /** @description The frame after the last one. */
+            stop?: number | null;
+        };
         EffectInfo: {
             id: string;
             /** @description Kinds of media that it makes sense for. */
@@ -265,7 +293,7 @@ export interface components {
             /** @description True if the server stopped before the job was done; `only_missing` continues from there. */
             interrupted: boolean;
             /** @enum {string} */
-            kind: "track" | "propose" | "export" | "render";
+            kind: "track" | "discover" | "propose" | "export" | "render";
             media_id: string | null;
             message: string | null;
             project_id: string;

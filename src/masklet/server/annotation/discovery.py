@@ -33,7 +33,9 @@ class Discovery:
         config: the rules.
     """
 
-    def __init__(self, engine: Engine[Any], store: AnnotationStore, source: FrameSource, config: DiscoveryConfig) -> None:
+    def __init__(
+        self, engine: Engine[Any], store: AnnotationStore, source: FrameSource, config: DiscoveryConfig
+    ) -> None:
         self._store = store
         self._source = source
         self._config = config
@@ -59,9 +61,7 @@ class Discovery:
         """Detections that started no track because too many objects were tracked."""
         return self._tracker.num_refused
 
-    def run(
-        self, direction: Direction, start: int | None, stop: int | None
-    ) -> Iterator[tuple[int, Sequence[MaskRow]]]:
+    def run(self, direction: Direction, start: int | None, stop: int | None) -> Iterator[tuple[int, Sequence[MaskRow]]]:
         """Return the tracker's frames with its rows, to be passed to `keep` one after the other."""
         return self._tracker.discover_rows(config=self._config, direction=direction, start=start, stop=stop)
 
