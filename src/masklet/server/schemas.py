@@ -546,7 +546,7 @@ class ProposalList(Schema):
     proposals: list[Proposal]
 
 
-class ProposalsAccept(Schema):
+class ProposalsAcceptRequest(Schema):
     numbers: Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(min_length=1, max_length=500)]
     class_name: ClassText | None = None
 

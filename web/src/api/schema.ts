@@ -616,7 +616,7 @@ export interface components {
             /** @description The model's own settings keep masks from this confidence on. */
             usual_confidence: number;
         };
-        ProposalsAccept: {
+        ProposalsAcceptRequest: {
             class_name?: string | null;
             numbers: number[];
         };

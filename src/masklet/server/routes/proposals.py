@@ -65,7 +65,7 @@ def get_proposals(job: CurrentJob, studio: CurrentStudio) -> schemas.ProposalLis
 
 @router.post("/jobs/{jid}/proposals/accept")
 def accept_proposals(
-    body: schemas.ProposalsAccept,
+    body: schemas.ProposalsAcceptRequest,
     job: CurrentJob,
     user: CurrentUser,
     studio: CurrentStudio,
