@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.masks.rle import decode_rle
+from masklet.masks.rle import decode_rle, encode_rle
 from masklet.media.images import read_image, write_image
 from tests.cli.conftest import SIZE_HW, Run, numbered
 from tests.fake_engine import FakeEngine
@@ -163,7 +163,7 @@ def test_an_enormous_photo(workdir: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "nothing to segment: give a --point, --box, --mask, --prompts or --everything"),
+        ([], "nothing to segment: give a --point, --box, --mask, --prompts, --detections or --everything"),
         (["--point", "70,3"], "object 1: point (70, 3) lies outside the frame, which is 64 wide and 48 high"),
         (["--point", "-5,3"], "point (-5, 3) lies outside"),
         (["--point", "nan,3"], "points_xy must be finite"),
@@ -230,3 +230,72 @@ def test_ctrl_c_keeps_what_is_finished(
     assert result.status == 130
     assert result.err == "interrupted: after 1 of 2 images\n"
     assert names(Path("out")) == ["coco.json", "photo.mask.png"]
+
+
+def detected(*entries: dict[str, object], name: str = "boxes.json") -> Path:
+    path = Path(name)
+    path.write_text(json.dumps([{"image_id": "photo", "score": 0.75, **entry} for entry in entries]))
+    return path
+
+
+def test_boxes_of_a_detector_become_prompts(photo: Path, engine: FakeEngine, run: Run) -> None:
+    rough = encode_rle(LEFT)
+    boxes = detected(
+        {"bbox": [1, 2, 29, 38], "category_name": "dog"},
+        {"segmentation": rough, "category_name": "cat"},
+        {"bbox": [500, 2, 9, 9], "category_name": "dog"},
+    )
+    result = run("segment", photo, "--detections", boxes, "--format", "overlay,masks,coco", "--json")
+    assert result.status == 0
+    (warning,) = result.err.splitlines()
+    assert "boxes.json, entry [2]: it lies outside the frame of 64 x 48" in warning
+    first, second = result.json["images"][0]["objects"]
+    assert (first["label"], first["detection_score"], second["label"]) == ("dog", 0.75, "cat")
+    assert names(Path("out")) == ["coco.json", "photo.object1.mask.png", "photo.object2.mask.png", "photo.overlay.jpg"]
+    coco = json.loads(Path("out/coco.json").read_text())
+    assert [category["name"] for category in coco["categories"]] == ["dog", "cat"]
+    assert [one["category_id"] for one in coco["annotations"]] == [1, 2]
+    assert coco["annotations"][0]["detection_score"] == 0.75
+    boxed, rough_prompt = engine.decoded[0][1]
+    assert boxed is not None
+    assert boxed.box_xyxy is not None
+    assert boxed.box_xyxy.tolist() == [1, 2, 30, 40]
+    assert rough_prompt is not None
+    assert rough_prompt.previous_logits is not None
+
+
+def test_a_table_names_what_was_detected(photo: Path, run: Run) -> None:
+    Path("boxes.csv").write_text("frame,x,y,w,h,label\n1,1,2,30,40,dog\n")
+    result = run("segment", photo, "--detections", "boxes.csv")
+    assert result.status == 0
+    assert "1 dog" in result.out
+
+
+def test_photos_without_detections_do_not_affect_the_others(workdir: Path, photo: Path, run: Run) -> None:
+    write_image(workdir / "other.png", numbered(8))
+    write_image(workdir / "unlisted.png", numbered(9))
+    images = [{"id": 1, "file_name": "photo.png"}, {"id": 2, "file_name": "other.png"}]
+    document = {"images": images, "annotations": [{"id": 1, "image_id": 1, "bbox": [1, 2, 30, 40]}]}
+    Path("boxes.json").write_text(json.dumps(document))
+    result = run("segment", photo, "other.png", "unlisted.png", "--detections", "boxes.json", "--json")
+    assert result.status == 2
+    assert [len(image["objects"]) for image in result.json["images"]] == [1, 0]
+    (failed,) = result.json["failed"]
+    assert "none is called" in failed["error"]
+    assert (workdir / "out" / "other.overlay.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--detections", "gone.json"), "gone.json does not exist"),
+        (("--detections", "bad.json"), "it lies outside the frame of 64 x 48"),
+        (("--detections", "bad.json", "--point", "1,2"), "--detections and other prompts exclude each other"),
+        (("--detections", "bad.json", "--everything"), "--everything excludes prompts"),
+    ],
+)
+def test_detections_that_cannot_be_used_are_refused(
+    photo: Path, arguments: tuple[str, ...], expected: str, run: Run
+) -> None:
+    detected({"bbox": [500, 2, 9, 9]}, name="bad.json")
+    run("segment", photo, *arguments).fails_with(expected)

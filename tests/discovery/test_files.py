@@ -264,6 +264,11 @@ def test_a_file_in_which_nothing_was_detected_has_no_detections(tmp_path: Path, 
     assert file.problems == (f"{name} has no detections",)
 
 
+def test_an_image_in_which_nothing_was_detected_has_no_detections(tmp_path: Path) -> None:
+    file = opened(tmp_path / "a.json", document(), num_frames=1, file_name="clip_000005.jpg")
+    assert (len(file), file.problems) == (0, ("a.json has no detections for clip_000005.jpg",))
+
+
 def test_missing_files_and_wrong_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         open_detections(tmp_path / "no.json", size_hw=SIZE)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from masklet.formats import MaskStream
     from masklet.records import ByteArray
     from masklet.tracking.mask_rows import MaskRow
+    from masklet.tracking.masklets import ObjectInfo
 
 IMAGE_FORMATS = ("overlay", "masks", "cutout", "coco")
 """The formats of `masklet.formats` that are offered for images."""
@@ -107,7 +108,12 @@ class Batch(Generic[D]):
     _coco: MaskStream | None = None
 
     def add_rows(
-        self, image: Path, rgb: ByteArray, rows: Sequence[MaskRow], extras: Sequence[Mapping[str, Any]]
+        self,
+        image: Path,
+        rgb: ByteArray,
+        rows: Sequence[MaskRow],
+        extras: Sequence[Mapping[str, Any]],
+        objects: Iterable[ObjectInfo] = (),
     ) -> None:
         """Add the masks of one image to the COCO document, if there is one.
 
@@ -116,11 +122,12 @@ class Batch(Generic[D]):
             rgb: (H, W, 3) its pixels.
             rows: its masks.
             extras: further fields of each mask.
+            objects: names and classes, as far as known.
         """
         if self._coco is not None:
             from masklet.formats import FrameRows, image_medium
 
-            self._coco.write(FrameRows(image_medium(image, rgb), 0, 0.0, rows, extras=extras))
+            self._coco.write(FrameRows(image_medium(image, rgb, objects=objects), 0, 0.0, rows, extras=extras))
 
     def do(self, job: ImageJob[Any], segment: Callable[[ByteArray], Callable[[float], D]]) -> None:
         """Process one image.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from masklet.cli.console import ProgressReport, print_table
+from masklet.cli.detections import detections_of_images, prompts_of_detections
 from masklet.cli.everything import EverythingChoice, segment_everything
 from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.images import COCO_NAME, Batch, ImageJob, Results, list_images
@@ -26,9 +27,11 @@ from masklet.cli.prompts import ObjectPrompt, read_prompt_file
 from masklet.errors import ConfigError, PromptError
 
 if TYPE_CHECKING:
+    from masklet.discovery import Detection
     from masklet.prompts import Prompt
     from masklet.records import ByteArray, SegmentResult
     from masklet.tracking.mask_rows import MaskRow
+    from masklet.tracking.masklets import ObjectInfo
 
 CANDIDATES = 3
 """Number of candidates for an ambiguous prompt; see `Engine.decode`."""
@@ -44,6 +47,7 @@ EPILOG = examples(
         "masklet segment photos/ --box 10,10,300,400 --format cutout --out out/",
     ),
     ("Prompts by photo", "masklet segment --prompts prompts.json"),
+    ("The boxes of a detector", "masklet segment photo.jpg --detections boxes.json --format overlay,coco"),
     ("Everything in a photo", "masklet segment photo.jpg --everything"),
     notes='prompts.json: {"photo.jpg": \\[{"object_id": 1, "points_xy": \\[\\[500, 375]], "labels": \\[1], "box_xyxy": '
     '\\[10, 10, 300, 400], "mask": "rough.png"}, ...], ...}. Give only the fields that you need. '
@@ -66,6 +70,14 @@ class SegmentPrompts(PromptChoice):
     prompts: Annotated[
         Path | None,
         prompt_option(metavar="FILE", help="JSON: a list of prompts for all images, or lists by image; see below."),
+    ] = None
+    detections: Annotated[
+        Path | None,
+        prompt_option(
+            metavar="FILE",
+            help="Boxes or masks of a detector, one object each: COCO results or document (JSON), CSV, YOLO (a file or "
+            "a folder), MOTS. Boxes become prompts, masks are refined.",
+        ),
     ] = None
 
 
@@ -122,35 +134,47 @@ def segment(
     if not automatic.everything:
         if changes:
             raise ConfigError(f"--{next(iter(changes)).replace('_', '-')} needs --everything")
-        return _segment_prompted(
-            images or [], typed, prompts.prompts, selection.all_candidates, selection.refine_edges, results
-        )
-    if typed or prompts.prompts is not None or selection.all_candidates:
+        formats = results.chosen_formats()
+        candidates = CANDIDATES if selection.all_candidates else 1
+        if prompts.detections is None:
+            plans = _plans(images or [], typed, prompts.prompts)
+        elif typed or prompts.prompts is not None:
+            raise PromptError("--detections and other prompts exclude each other")
+        else:
+            plans = _plans_of_detections(images or [], prompts.detections)
+        return _segment_prompted(plans, formats, candidates, selection.refine_edges, results)
+    if typed or prompts.prompts is not None or prompts.detections is not None or selection.all_candidates:
         raise PromptError("--everything excludes prompts and --all-candidates: it generates its own clicks")
     if selection.refine_edges:
         raise ConfigError("--refine-edges is for prompts: leave it out with --everything")
     return segment_everything(images or [], changes, results)
 
 
+@dataclass(frozen=True, slots=True)
+class _ImagePlan:
+    """The prompts of one image."""
+
+    image: Path
+    prompts: tuple[ObjectPrompt, ...] = ()
+    detections: Mapping[int, Detection] = field(default_factory=dict)
+    """Where the prompts come from, by object id, if it is a detector."""
+    refusal: PromptError | None = None
+    """Why the image has no prompts."""
+
+
 def _segment_prompted(
-    images: Sequence[Path],
-    typed: tuple[ObjectPrompt, ...],
-    prompt_path: Path | None,
-    all_candidates: bool,
-    refine_edges: bool,
-    results: Results,
+    plans: Sequence[_ImagePlan], formats: Sequence[str], candidates: int, refine_edges: bool, results: Results
 ) -> int:
-    formats = results.chosen_formats()
-    jobs, prompts = _plan(images, typed, prompt_path, results.out, formats, CANDIDATES if all_candidates else 1)
+    jobs = [ImageJob(plan.image, dict(_paths(plan, results.out, formats, candidates))) for plan in plans]
     coco_path = results.out / COCO_NAME if "coco" in formats else None
     results.check([path for job in jobs for path in job.paths.values()] + ([coco_path] if coco_path else []))
     model = results.model.load()
     batch: Batch[_Segmented] = Batch("segment", model, coco_path)
-    work = _Work(batch, True if all_candidates else None, refine_edges=refine_edges)
+    work = _Work(batch, candidates, refine_edges=refine_edges)
 
     def do(number: int, report: ProgressReport) -> None:
         report.update(number, jobs[number].image.name)
-        batch.do(jobs[number], lambda rgb: work.segment(jobs[number], prompts[number], rgb))
+        batch.do(jobs[number], lambda rgb: work.segment(jobs[number], plans[number], rgb))
 
     return batch.run(
         jobs,
@@ -158,7 +182,7 @@ def _segment_prompted(
         unit="images",
         units_each=1,
         as_json=results.as_json,
-        print_summary=lambda: _print_summary(batch.done, all_candidates),
+        print_summary=lambda: _print_summary(batch.done, candidates),
     )
 
 
@@ -166,35 +190,38 @@ _Kind = tuple[str, int, int]
 """Key of a result: kind, object and candidate; overlays have object 0."""
 
 
-def _plan(
-    images: Sequence[Path],
-    typed: tuple[ObjectPrompt, ...],
-    prompt_path: Path | None,
-    out: Path,
-    formats: Sequence[str],
-    candidates: int,
-) -> tuple[list[ImageJob[_Kind]], list[tuple[ObjectPrompt, ...]]]:
-    """Return the jobs and the prompts of each image, checked as far as possible before anything is loaded."""
+def _plans(images: Sequence[Path], typed: tuple[ObjectPrompt, ...], prompt_path: Path | None) -> list[_ImagePlan]:
+    """Return the images with their prompts, checked as far as possible before anything is loaded."""
     file = None if prompt_path is None else read_prompt_file(prompt_path)
     if file is not None and typed:
         raise PromptError("--prompts and prompts on the command line exclude each other")
     if file is None and not typed:
-        raise PromptError("nothing to segment: give a --point, --box, --mask, --prompts or --everything")
-    jobs, prompts = [], []
+        raise PromptError("nothing to segment: give a --point, --box, --mask, --prompts, --detections or --everything")
+    plans = []
     for path in list_images(images or (file.by_file if file else ())):
         image_prompts = typed if file is None else file.for_file(path)
         if late := [prompt for prompt in image_prompts if prompt.frame_index]:
             raise PromptError(f"{late[0]}: an image has no frames: leave the frame out")
-        jobs.append(ImageJob(path, dict(_paths(path, image_prompts, out, formats, candidates))))
-        prompts.append(image_prompts)
-    return jobs, prompts
+        plans.append(_ImagePlan(path, image_prompts))
+    return plans
 
 
-def _paths(
-    image: Path, prompts: Sequence[ObjectPrompt], out: Path, formats: Sequence[str], candidates: int
-) -> Iterator[tuple[_Kind, Path]]:
+def _plans_of_detections(images: Sequence[Path], path: Path) -> list[_ImagePlan]:
+    """Return the images with a prompt per detection of a file."""
+    listed = list_images(images)
+    plans = []
+    for image, answer in zip(listed, detections_of_images(path, listed), strict=True):
+        if isinstance(answer, PromptError):
+            plans.append(_ImagePlan(image, refusal=answer))
+        else:
+            plans.append(_ImagePlan(image, prompts_of_detections(answer), dict(enumerate(answer, start=1))))
+    return plans
+
+
+def _paths(plan: _ImagePlan, out: Path, formats: Sequence[str], candidates: int) -> Iterator[tuple[_Kind, Path]]:
     """Return the paths of the results: photo.overlay.jpg and photo.mask.png, or photo.object2.candidate3.mask.png if
     there are several objects or candidates."""
+    image, prompts = plan.image, plan.prompts
     for candidate in range(candidates):
         suffix = f".candidate{candidate + 1}" if candidates > 1 else ""
         if "overlay" in formats:
@@ -218,10 +245,12 @@ class _Row:
     area: int
     box_xyxy: tuple[float, ...] | None
     outputs: dict[str, Path]
+    detection: Detection | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "object_id": self.object_id,
+            **_detection_fields(self.detection),
             "candidate": self.candidate,
             "iou_prediction": round(self.iou_prediction, 4),
             "confidence": round(self.confidence, 4),
@@ -253,119 +282,142 @@ class _Segmented:
         }
 
 
+BATCH = 32
+"""Prompts that are decoded together, so that the full masks of a crowd are not in memory at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """Segments an image and writes the results."""
 
     batch: Batch[_Segmented]
-    multimask: bool | None
+    candidates: int
     refine_edges: bool
 
-    def segment(
-        self, job: ImageJob[_Kind], object_prompts: Sequence[ObjectPrompt], rgb: ByteArray
-    ) -> Callable[[float], _Segmented]:
-        """Segment an image; return a function that writes its results, given the seconds the segmentation took."""
+    def segment(self, job: ImageJob[_Kind], plan: _ImagePlan, rgb: ByteArray) -> Callable[[float], _Segmented]:
+        """Segment an image; return a function that writes its results, given the seconds the segmentation took.
+
+        Raises:
+            PromptError: a prompt does not fit the image, or there are none.
+        """
         from masklet.masks.edges import EdgeConfig
 
-        prompts = [prompt.to_prompt((rgb.shape[0], rgb.shape[1])) for prompt in object_prompts]
-        segmenter = self.batch.model.segmenter(edges=EdgeConfig() if self.refine_edges else None)
-        results = segmenter.set_image(rgb).predict_many(prompts, multimask=self.multimask)
-        object_ids = [prompt.object_id for prompt in object_prompts]
+        if plan.refusal is not None:
+            raise plan.refusal
+        size_hw = rgb.shape[0], rgb.shape[1]
+        prompts = {prompt.object_id: prompt.to_prompt(size_hw) for prompt in plan.prompts}
+        encoded = self.batch.model.segmenter(edges=EdgeConfig() if self.refine_edges else None).set_image(rgb)
+        multimask = True if self.candidates > 1 else None
+        rows: list[list[MaskRow]] = []
+        """By object and candidate."""
+        for first in range(0, len(prompts), BATCH):
+            part = dict(list(prompts.items())[first : first + BATCH])
+            results = encoded.predict_many(list(part.values()), multimask=multimask)
+            rows += [_rows(*item, self.candidates) for item in zip(part, results, strict=True)]
 
         def write(seconds: float) -> _Segmented:
-            rows = _rows(object_ids, results)
-            self._write(job, rgb, dict(zip(object_ids, prompts, strict=True)), rows)
-            candidates = range(CANDIDATES if self.multimask else 1)
-            self.batch.add_rows(
-                job.image,
-                rgb,
-                [by_candidate[candidate] for by_candidate in zip(*rows, strict=True) for candidate in candidates],
-                [{"candidate": candidate} for _ in object_ids for candidate in candidates],
-            )
-            return self._record(job, rgb, object_ids, results, seconds)
+            self._write(job, plan, rgb, prompts, rows)
+            extras = [
+                {"candidate": candidate, **_detection_fields(plan.detections.get(row.object_id), with_label=False)}
+                for candidates in rows
+                for candidate, row in enumerate(candidates)
+            ]
+            infos = _infos(plan)
+            self.batch.add_rows(job.image, rgb, [row for candidates in rows for row in candidates], extras, infos)
+            overlays = tuple(path for (kind, _, _), path in job.paths.items() if kind == "overlay")
+            return _Segmented(job.image, size_hw, tuple(_records(job, plan, rows)), overlays, seconds)
 
         return write
 
     def _write(
-        self, job: ImageJob[_Kind], rgb: ByteArray, prompts: dict[int, Prompt], rows: Sequence[Sequence[MaskRow]]
-    ) -> None:
-        """Write the files of one image; `rows` are the masks by candidate and object."""
-        from masklet.formats import FrameRows, image_medium, open_image_stream
-        from masklet.formats.pictures import cut_out
-        from masklet.media.images import write_image
-
-        for (kind, object_id, candidate), path in job.paths.items():
-            if kind == "overlay":
-                medium = image_medium(job.image, rgb, prompts=prompts)
-                with open_image_stream("overlay", path, medium) as stream:
-                    stream.write(FrameRows(medium, 0, 0.0, rows[candidate], rgb))
-                continue
-            mask = next(row.mask for row in rows[candidate] if row.object_id == object_id)
-            write_image(path, mask if kind == "mask" else cut_out(rgb, {object_id: mask}))
-
-    def _record(
         self,
         job: ImageJob[_Kind],
+        plan: _ImagePlan,
         rgb: ByteArray,
-        object_ids: Sequence[int],
-        results: Sequence[SegmentResult],
-        seconds: float,
-    ) -> _Segmented:
-        from masklet.masks.operations import mask_box_xyxy
+        prompts: Mapping[int, Prompt],
+        rows: Sequence[Sequence[MaskRow]],
+    ) -> None:
+        """Write the files of one image; `rows` are the masks by object and candidate."""
+        from masklet.formats import FrameRows, image_medium, open_image_stream
+        from masklet.formats.pictures import cut_out
+        from masklet.masks.rle import decode_rle
+        from masklet.media.images import write_image
 
-        rows = []
-        for object_id, result in zip(object_ids, results, strict=True):
-            for candidate in range(CANDIDATES if self.multimask else 1):
-                mask = result.masks[candidate]
-                box = mask_box_xyxy(mask)
-                outputs = {
+        by_id = dict(zip(prompts, rows, strict=True))
+        for (kind, object_id, candidate), path in job.paths.items():
+            if kind == "overlay":
+                medium = image_medium(job.image, rgb, prompts=prompts, objects=_infos(plan))
+                with open_image_stream("overlay", path, medium) as stream:
+                    drawn = [candidates[candidate] for candidates in rows]
+                    stream.write(FrameRows(medium, 0, 0.0, drawn, rgb))
+                continue
+            mask = decode_rle(by_id[object_id][candidate].rle)
+            write_image(path, mask if kind == "mask" else cut_out(rgb, {object_id: mask}))
+
+
+def _records(job: ImageJob[_Kind], plan: _ImagePlan, rows: Sequence[Sequence[MaskRow]]) -> Iterator[_Row]:
+    """Yield the record of each object and candidate."""
+    from masklet.masks.rle import rle_area, rle_box_xyxy
+
+    for candidates in rows:
+        for candidate, row in enumerate(candidates):
+            box = rle_box_xyxy(row.rle)
+            yield _Row(
+                object_id=row.object_id,
+                candidate=candidate,
+                iou_prediction=row.iou_prediction,
+                confidence=row.confidence,
+                object_score=row.object_score,
+                area=rle_area(row.rle),
+                box_xyxy=None if box is None else tuple(box.tolist()),
+                outputs={
                     kind: path
                     for (kind, owner, number), path in job.paths.items()
-                    if owner == object_id and number == candidate
-                }
-                rows.append(
-                    _Row(
-                        object_id=object_id,
-                        candidate=candidate,
-                        iou_prediction=float(result.iou_predictions[candidate]),
-                        confidence=float(result.confidences[candidate]),
-                        object_score=result.object_score,
-                        area=int(mask.sum()),
-                        box_xyxy=None if box is None else tuple(box.tolist()),
-                        outputs=outputs,
-                    )
-                )
-        overlays = tuple(path for (kind, _, _), path in job.paths.items() if kind == "overlay")
-        return _Segmented(job.image, (rgb.shape[0], rgb.shape[1]), tuple(rows), overlays, seconds)
+                    if owner == row.object_id and number == candidate
+                },
+                detection=plan.detections.get(row.object_id),
+            )
 
 
-def _rows(object_ids: Sequence[int], results: Sequence[SegmentResult]) -> list[list[MaskRow]]:
-    """Return the masks as rows, by candidate and object."""
+def _rows(object_id: int, result: SegmentResult, candidates: int) -> list[MaskRow]:
+    """Return the masks of an object as rows, by candidate."""
     from masklet.tracking.mask_rows import given_row
 
     return [
-        [
-            given_row(
-                0,
-                object_id,
-                result.masks[candidate],
-                iou_prediction=float(result.iou_predictions[candidate]),
-                object_score=result.object_score,
-                confidence=float(result.confidences[candidate]),
-            )
-            for object_id, result in zip(object_ids, results, strict=True)
-        ]
-        for candidate in range(min(len(result.masks) for result in results))  # a single click has more than a box
+        given_row(
+            0,
+            object_id,
+            result.masks[candidate],
+            iou_prediction=float(result.iou_predictions[candidate]),
+            object_score=result.object_score,
+            confidence=float(result.confidences[candidate]),
+        )
+        for candidate in range(candidates)
     ]
 
 
-def _print_summary(images: Sequence[_Segmented], all_candidates: bool) -> None:
+def _infos(plan: _ImagePlan) -> list[ObjectInfo]:
+    """Return the classes of an image's objects."""
+    from masklet.tracking.masklets import ObjectInfo
+
+    return [ObjectInfo(number, class_name=detection.label) for number, detection in plan.detections.items()]
+
+
+def _detection_fields(detection: Detection | None, *, with_label: bool = True) -> dict[str, Any]:
+    """Return what a detector said of an object; nothing where there was no detector."""
+    if detection is None:
+        return {}
+    return ({"label": detection.label} if with_label else {}) | {"detection_score": round(detection.score, 4)}
+
+
+def _print_summary(images: Sequence[_Segmented], candidates: int) -> None:
     rows = []
     for done in images:
         height, width = done.size_hw
         for number, row in enumerate(done.rows):
             first = (str(done.image), f"{width} x {height}", f"{done.seconds:.2f}") if number == 0 else ("", "", "")
-            name = f"{row.object_id}" + (f" ({row.candidate + 1} of {CANDIDATES})" if all_candidates else "")
+            name = f"{row.object_id}" + (f" ({row.candidate + 1} of {candidates})" if candidates > 1 else "")
+            name += f" {row.detection.label}" if row.detection is not None and row.detection.label else ""
             covered = f"{row.area / (height * width) * 100:.1f} %"
             rows.append((*first, name, f"{row.confidence:.2f}", covered, _in_words(row.box_xyxy)))
     print_table(("image", "size", "seconds", "object", "confidence", "area", "box"), rows, left=("image",))

@@ -62,7 +62,7 @@ def image_of(images: Sequence[CocoImageRecord], name: str, medium: NamedMedium) 
         medium.note(f"{name} lists one image, {matches[0].name}: taken for {medium.file_name or 'the image'}")
     if not matches:
         raise DataError(
-            f"the COCO file {name} lists {len(images)} images, and none is called {medium.file_name!r}"
+            f"{name} lists {len(images)} images, and none is called {medium.file_name!r}"
             + (f": {', '.join(image.name for image in images[:3])}, ..." if images else "")
         )
     return matches[0]

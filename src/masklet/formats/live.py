@@ -70,16 +70,24 @@ def video_medium(
     )
 
 
-def image_medium(path: Path, rgb: ByteArray, *, prompts: Mapping[int, Prompt] | None = None) -> LabelledMedium:
+def image_medium(
+    path: Path,
+    rgb: ByteArray,
+    *,
+    prompts: Mapping[int, Prompt] | None = None,
+    objects: Iterable[ObjectInfo] = (),
+) -> LabelledMedium:
     """Describe an image whose masks will follow.
 
     Args:
         path: its file.
         rgb: (H, W, 3) its pixels.
         prompts: by object id, for overlays.
+        objects: names and classes, as far as known.
     """
     source = ArraySource([rgb], name=str(path))
-    return LabelledMedium(path.stem, source, Masklets(_NoRows(), ()), True, path.name, {0: prompts} if prompts else {})
+    masklets = Masklets(_NoRows(), tuple(sorted(objects, key=lambda info: info.object_id)))
+    return LabelledMedium(path.stem, source, masklets, True, path.name, {0: prompts} if prompts else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class OverlayOptions(Options):
         hint="Larger numbers make smaller files that look worse",
         only_for="video",
     )
-    labels: bool = switch_field(True, "Draw object numbers, confidence, and where one is lost")
+    labels: bool = switch_field(True, "Draw object numbers, names or classes, confidence, and where one is lost")
     prompts: bool = switch_field(True, "Draw clicks and boxes")
 
 
@@ -86,6 +86,7 @@ class OverlayStream(BaseStream):
             statuses={row.object_id: row.status for row in frame.rows if row.status in _WORDS},
             labels=options.labels,
             colors={row.object_id: masklets.info(row.object_id).shown_color for row in frame.rows},
+            names={info.object_id: info.name or info.class_name for info in masklets.objects},
         )
 
 
@@ -93,7 +94,7 @@ OVERLAY = Format(
     id="overlay",
     name="Overlay",
     description="The video (H.264, with its sound) or the image with its objects drawn in: tint, outline, number, "
-    "confidence, and a word where an object is occluded or lost. A picture, no masks.",
+    "name or class, confidence, and a word where an object is occluded or lost. A picture, no masks.",
     kinds=("image", "video"),
     suffixes=VIDEO_SUFFIXES,
     image_suffixes=PICTURE_SUFFIXES,

@@ -48,6 +48,7 @@ _SOFTNESS = 1.15  # sigma of the blur that stands for the distance, units
 _TEXT = 14.0  # size of label text, units
 _MAX_LABELS = 40
 """Beyond this many objects labels hide more than they tell."""
+_MAX_NAME_CHARACTERS = 20
 
 
 def color_of(object_id: int) -> Color:
@@ -65,6 +66,7 @@ def draw_overlay(
     statuses: Mapping[int, str] | None = None,
     labels: bool = True,
     colors: Mapping[int, Color] | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> ByteArray:
     """Draw objects over an image.
 
@@ -78,6 +80,7 @@ def draw_overlay(
             then has its label in the corner.
         labels: whether to write ids and scores at all.
         colors: RGB by object id, where it is not that of `color_of`.
+        names: words to show next to the ids, such as classes, by object id; long ones are cut.
 
     Returns:
         (H, W, 3) uint8.
@@ -101,10 +104,15 @@ def draw_overlay(
         for row, object_id in enumerate(object_ids):
             word = statuses.get(object_id) or (f"{float(scores[row]):.2f}" if scores is not None else "")
             is_labelled = bool(boxes[row][2]) or object_id in statuses
-            chips.append(_chip(f"{object_id} · {word}" if word else f"{object_id}", colors[object_id], unit))
-            chips[-1] = chips[-1] if is_labelled else None
+            text = " · ".join(part for part in (f"{object_id} {_short_name(names, object_id)}".strip(), word) if part)
+            chips.append(_chip(text, colors[object_id], unit) if is_labelled else None)
         _place_chips(canvas, masks, boxes, chips, unit, prompts or {})
     return canvas
+
+
+def _short_name(names: Mapping[int, str] | None, object_id: int) -> str:
+    name = " ".join((names or {}).get(object_id, "").split())
+    return name if len(name) <= _MAX_NAME_CHARACTERS else f"{name[: _MAX_NAME_CHARACTERS - 1]}…"
 
 
 def draw_regions(rgb: ByteArray, labels: NDArray[np.int32], colors: Sequence[Color]) -> ByteArray:

@@ -148,6 +148,8 @@ class ImageHeader:
     """Of `FORMATS`."""
     has_several: bool
     """The file is an animation, or has several pages."""
+    size_hw: tuple[int, int]
+    """Of the upright image."""
 
 
 def image_header(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> ImageHeader | None:
@@ -161,7 +163,8 @@ def image_header(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> ImageHead
     except NotAnImageError:
         return None
     with image:
-        return ImageHeader(str(image.format), holds_several(image, str(path)))
+        width, height = reversed(image.size) if is_turned(image) else image.size
+        return ImageHeader(str(image.format), holds_several(image, str(path)), (height, width))
 
 
 def is_still(path: str | Path) -> bool:

@@ -96,11 +96,13 @@ class DetectionFile:
         kept &= np.isfinite(self._scores)  # the others have been noted
         kept = self._without_repeated(kept, frames, boxes)
         kept = self._strongest(kept, frames, max_per_frame)
-        if len(table) and not kept.any():
+        if not kept.any():
             reasons = self._problems.lines()
-            raise DataError(reasons[0] if reasons else f"{table.path} has no detections for {file_name or 'this'}")
-        if not len(table):
-            self._problems.add("none", f"{table.name} has no detections")
+            if len(table):  # entries that could not be read may be of other media
+                reasons = reasons[len(table.problems.lines()) :]
+            if reasons:
+                raise DataError(reasons[0])
+            self._problems.add("none", f"{table.name} has no detections" + (f" for {file_name}" if file_name else ""))
         rows = np.flatnonzero(kept)
         order = np.argsort(frames[rows], kind="stable")
         self._rows = rows[order]
@@ -267,7 +269,7 @@ class DetectionFile:
         outside = np.array((right <= 0) | (bottom <= 0) | (left >= width) | (top >= height), np.bool_)
         total = int(kept.sum())
         centers_outside = kept & (((left + right) / 2 > width) | ((top + bottom) / 2 > height))
-        if total and centers_outside.sum() * 4 > total:
+        if centers_outside.sum() >= 3 and centers_outside.sum() * 4 > total:
             self._medium.note(
                 f"{table.name}: {centers_outside.sum():,} of {total:,} boxes reach far beyond the frame of {size}: "
                 "they may be for a video of another size"
