@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.checks import check_choice
-from masklet.cli.console import ProgressReport, Stopwatch, counted, print_error
+from masklet.cli.console import ProgressReport, Stopwatch, counted
+from masklet.cli.detections import print_problems
 from masklet.cli.groups import OptionGroup
 from masklet.cli.options import DISCOVERY_PANEL
 from masklet.cli.track_run import SAVE_EVERY_S, TrackRun, gentle_interrupt
@@ -135,8 +136,7 @@ class DiscoveryChoice(OptionGroup):
         assert tracker.source is not None
         info = tracker.source.info
         file = open_detections(path, size_hw=info.size_hw, num_frames=info.num_frames, file_name=info.name)
-        for line in (*file.problems, *file.notes):
-            print_error(line)
+        print_problems(file.problems, file.notes)
         return file
 
 
