@@ -2,6 +2,7 @@
 
     python benchmarks/constant_memory.py                                  # nano, 100 and 1,000 frames, Python and CLI
     python benchmarks/constant_memory.py --frames 500 5000 --engine fake  # everything but the model, in a minute
+    python benchmarks/constant_memory.py --frames 300 3000 --engine fake --how discover  # 20 objects
 
 Each run is a process of its own. The clip is played in a loop; two objects are boxed on the first frame; results go
 to disk as they come (COCO JSON and the tracker's own store). `--engine fake` puts random arrays of nano's sizes in
@@ -39,8 +40,8 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, default=CLIP)
     parser.add_argument("--engine", default="nano", help="a model, or fake")
     parser.add_argument("--threads", type=int, default=0, help="of the model; 0: as many as there are cores")
-    parser.add_argument("--how", nargs="+", default=["python", "cli"], choices=["python", "cli"])
-    parser.add_argument("--one", choices=["python", "cli"], help=argparse.SUPPRESS)
+    parser.add_argument("--how", nargs="+", default=["python", "cli"], choices=list(HOW))
+    parser.add_argument("--one", choices=list(HOW), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         engine = engine_of(arguments.engine, arguments.threads)
@@ -77,7 +78,7 @@ def measure(how: str, clip: Path, count: int, engine: Any) -> dict[str, Any]:
     threading.Thread(target=watch_size, args=(sizes,), daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         since = time.perf_counter()
-        (run_python if how == "python" else run_cli)(clip, count, engine, Path(folder) / "masks.json")
+        HOW[how](clip, count, engine, Path(folder) / "masks.json")
         seconds = time.perf_counter() - since
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
@@ -132,6 +133,38 @@ def run_cli(clip: Path, count: int, engine: Any, out: Path) -> None:
     assert status == 0
 
 
+def run_discover(clip: Path, count: int, engine: Any, out: Path) -> None:
+    """Objects found by a detector that sees the same 20 rectangles, the last one on every other key frame only."""
+    from masklet.tracking.tracker import Tracker
+
+    with looped(clip, count) as source, Tracker(engine, source) as tracker:
+        rectangles = grid_masks(source.info.size_hw)
+        calls = iter(range(count))
+
+        def detect(rgb: Any) -> dict[str, Any]:
+            seen = rectangles[: len(rectangles) - next(calls) % 2]
+            return {"masks": seen, "scores": [0.9] * len(seen)}
+
+        shown = 0
+        for masks in tracker.discover(detect):
+            shown = len(masks.object_ids)
+        print(f"{shown} objects are shown on the last frame", file=sys.stderr)
+
+
+def grid_masks(size_hw: tuple[int, int]) -> Any:
+    """(20, H, W) rectangles apart from one another, in 4 rows of 5."""
+    height, width = size_hw
+    masks = np.zeros((20, height, width), np.bool_)
+    for number, mask in enumerate(masks):
+        top, left = number // 5 * height // 4, number % 5 * width // 5
+        mask[top + height // 20 : top + height // 5, left + width // 25 : left + width // 6] = True
+    return masks
+
+
+HOW = {"python": run_python, "cli": run_cli, "discover": run_discover}
+"""By name: tracking two boxes in Python or by the command line, or finding twenty objects."""
+
+
 def looped(clip: Path, count: int) -> Any:
     """A clip played again and again, as a video of `count` frames: nothing is kept in memory but the clip's file."""
     from dataclasses import replace
@@ -175,6 +208,12 @@ def engine_of(name: str, num_threads: int) -> Any:
     return Random() if name == "fake" else open_engine(name, num_threads=num_threads)
 
 
+def _box_of(prompt: Any) -> Any:
+    from masklet.masks.operations import mask_box_xyxy
+
+    return prompt.box_xyxy if prompt.mask is None else mask_box_xyxy(prompt.mask)
+
+
 class Random:
     """Arrays of nano's sizes in place of its answers."""
 
@@ -195,17 +234,29 @@ class Random:
     def attend(self, features: Any, recalls: Any) -> Any:
         from masklet.records import Conditioned
 
-        return Conditioned(tuple(features.arrays["embedding"] + 0 for _ in recalls), features)
+        embeddings = tuple(features.arrays["embedding"] + 0 for _ in recalls)
+        for embedding, recall in zip(embeddings, recalls, strict=True):
+            embedding[0, 0, :4] = recall.pointers[0][1][:4] if recall.pointers else 0
+        return Conditioned(embeddings, features)
 
     def decode(self, conditioned: Any, prompts: Any, *, multimask: bool | None = None) -> Any:
-        return [self._answer(row) for row in range(len(prompts))]
+        height, width = conditioned.features.size_hw
+        scale = self.low_res / np.array([width, height] * 2, np.float32)
+        return [
+            self._answer(embedding[0, 0, :4] if prompt is None else _box_of(prompt) * scale)
+            for prompt, embedding in zip(prompts, conditioned.embeddings, strict=True)
+        ]
 
-    def _answer(self, row: int) -> Any:
+    def _answer(self, box: Any) -> Any:
+        """The box in low-res pixels is the mask, and goes on in the pointer."""
         from masklet.records import Decoded
 
         logits = self._array(1, self.low_res, self.low_res) - 6  # specks, as a poor mask has them
-        logits[:, 30:60, 10 + 40 * row : 40 + 40 * row] += 12
-        return Decoded(logits, (0.8,), 0, 6.0, (self._array(self.width),))
+        left, top, right, bottom = np.rint(box).astype(int).tolist()
+        logits[:, top:bottom, left:right] += 12
+        pointer = self._array(self.width)
+        pointer[:4] = box
+        return Decoded(logits, (0.8,), 0, 6.0, (pointer,))
 
     def encode_memory(self, features: Any, decoded: Any, prompted: Any) -> Any:
         from masklet.records import FrameMemory
