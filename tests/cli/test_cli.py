@@ -28,8 +28,8 @@ OPTIONS = {
         "-f", "--json",
     ],
     "track": [
-        "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--out", "-o",
-        "--format", "--per-object", "--window", "--direction", "--start", "--stop", "--resume", "--save", "--accept",
+        "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--everything",
+        "--detections", "--level", "--every", "--max-objects", "--min-score", "--out", "-o", "--format", "--per-object", "--window", "--direction", "--start", "--stop", "--resume", "--save", "--accept",
         "--policy", "--stabilise", "--refine-edges", "--non-overlap", "--model", "-m",
         "--device", "--precision", "--speed", "--force", "-f", "--json",
     ],

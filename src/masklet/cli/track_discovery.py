@@ -16,7 +16,6 @@ from masklet.cli.groups import OptionGroup
 from masklet.cli.options import DISCOVERY_PANEL
 from masklet.cli.track_run import SAVE_EVERY_S, TrackRun, gentle_interrupt
 from masklet.errors import ConfigError, VideoError
-from masklet.tracking.resuming import with_frames
 
 if TYPE_CHECKING:
     from masklet.cli.track_options import RangeChoice
@@ -166,6 +165,8 @@ def found_frames(
         report: shows the progress.
         session: file that the tracker is saved to at intervals; None for none.
     """
+    from masklet.tracking.resuming import with_frames
+
     masks = tracker.discover(
         choice.detector(tracker),
         config=choice.config() if choice.is_asked else None,

@@ -44,6 +44,8 @@ class DiscoveredObject:
     first_frame: int
     last_frame: int
     """The last frame on which it was present."""
+    since: int
+    """The frame of its birth or of its last return."""
     score: float
     """The best score of its detections, 0 to 1."""
     state: State = "tentative"
@@ -185,7 +187,7 @@ class Population:
         scene = _Scene(tracked, detections, size_hw)
         pairs = scene.pairs(self.config.match_iou)
         self._wake(frame_index, scene, pairs)
-        removed = self._duplicates(scene)
+        removed = self._without_doubles(scene)
         corrected, ended = [], []
         for row, mask in enumerate(scene.tracked):
             item = self.objects.get(mask.object_id)
@@ -236,14 +238,18 @@ class Population:
             if max(others, default=0.0) < self.config.match_iou and (
                 is_detected or (mask.is_sure and mask.confidence >= RETURN_CONFIDENCE)
             ):
-                item.state, item.last_frame, item.misses = "confirmed", frame_index, 0
+                item.state, item.misses = "confirmed", 0
+                item.last_frame = item.since = frame_index
 
     def _is_followed(self, object_id: int) -> bool:
         item = self.objects.get(object_id)
         return item is None or item.is_followed
 
-    def _duplicates(self, scene: _Scene) -> set[int]:
-        """Return the younger ones of tracks that overlap too much."""
+    def _without_doubles(self, scene: _Scene) -> set[int]:
+        """End the younger ones of tracks that overlap too much: return tentative ones, let confirmed ones rest.
+
+        An object that has just returned is younger than one that was there all the time: it has returned as the other.
+        """
         removed: set[int] = set()
         rows = [row for row, mask in enumerate(scene.tracked) if mask.is_present and self._is_followed(mask.object_id)]
         for young in rows:
@@ -257,15 +263,19 @@ class Population:
                 if not self._is_older(other_id, item) or other_id in removed or iou < self.config.overlap_iou:
                     continue
                 overlaps[other_id] = item.overlaps.get(other_id, 0) + 1
-                if iou >= self.config.duplicate_iou or overlaps[other_id] >= self.config.confirm_hits:
+                if iou < self.config.duplicate_iou and overlaps[other_id] < self.config.confirm_hits:
+                    continue
+                if item.state == "tentative":
                     removed.add(item.object_id)
+                else:
+                    item.state = "absent"
             item.overlaps = overlaps
         return removed
 
     def _is_older(self, object_id: int, item: DiscoveredObject) -> bool:
         """Return True if an object was there before the item; those that a user prompted always were."""
         other = self.objects.get(object_id)
-        return other is None or (other.first_frame, other.object_id) < (item.first_frame, item.object_id)
+        return other is None or (other.since, other.object_id) < (item.since, item.object_id)
 
     def _take_in(self, item: DiscoveredObject, mask: TrackedMask, detection: Detection | None) -> bool:
         """Record whether an object was detected; return whether it is to be prompted with the detection."""
@@ -359,7 +369,10 @@ def _object(entry: Json) -> DiscoveredObject:
     state = entry.field("state")
     if state.value not in get_args(State):
         state.refuse(f"one of {', '.join(get_args(State))}")
-    whole = {name: entry.field(name).whole(0, MAX_ID) for name in ("object_id", "first_frame", "last_frame", "misses")}
+    whole = {
+        name: entry.field(name).whole(0, MAX_ID)
+        for name in ("object_id", "first_frame", "last_frame", "since", "misses")
+    }
     return DiscoveredObject(
         **whole,
         score=entry.field("score").number(),
@@ -417,6 +430,8 @@ class _Scene:
             and config.min_area <= areas[column] <= largest
             and self._is_new(column, active, config)
         ]
+        if config.level == "objects":
+            able = [column for column in able if not _is_background(self._found[column])]
         able.sort(key=lambda column: -self.detections[column].score)
         among = MaskSetOverlap(self._found, self._found)
         distinct: list[int] = []
@@ -438,6 +453,12 @@ class _Scene:
         covered = np.any([self._masks[row] for row in active], axis=0) & self._found[column]
         area = max(1.0, float(self._between.second_areas[column]))
         return 1.0 - float(covered.sum()) / area >= config.min_uncovered
+
+
+def _is_background(mask: BoolArray) -> bool:
+    """Return True if a mask surrounds the scene: large, and cut off by two sides of the frame, or by three."""
+    sides = sum(bool(side.any()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+    return sides >= 3 or (sides == 2 and float(mask.mean()) >= BACKGROUND)
 
 
 def _is_whole(column: int, others: Sequence[int], among: MaskSetOverlap, num_pixels: int) -> bool:

@@ -291,6 +291,18 @@ def largest_component(mask: BoolArray) -> BoolArray:
     return largest
 
 
+def without_stray_pieces(mask: BoolArray, least: float) -> BoolArray:
+    """Return a mask without the separate pieces that are smaller than a fraction of its largest one."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    areas = stats[:, cv2.CC_STAT_AREA]
+    is_kept = areas >= least * areas[1:].max()
+    is_kept[0] = False
+    kept: BoolArray = is_kept[labels]
+    return kept
+
+
 def _small_components(mask: BoolArray, max_area: int, kept_xy: FloatArray | None = None) -> BoolArray:
     """Pieces of up to `max_area` pixels, but for those under one of (P, 2) points."""
     if max_area <= 0:

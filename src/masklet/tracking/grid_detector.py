@@ -9,7 +9,7 @@ import numpy as np
 
 from masklet.discovery.detections import Detection
 from masklet.engine.calibration import confidence_of
-from masklet.masks.operations import interior_point
+from masklet.masks.operations import interior_point, without_stray_pieces
 from masklet.records import BoolArray, FloatArray, Frame
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, masks_at_points
 from masklet.tracking.frame_engine import FrameEngine
@@ -18,6 +18,8 @@ A = TypeVar("A")
 
 TURNS = ((0, 0), (1, 1), (0, 1), (1, 0))
 """Offsets of the sub-grids, each a quarter of the clicks; all have been asked after four key frames."""
+STRAY = 0.25
+"""Pieces of less than this fraction of a mask's largest piece lie on other things that look alike, and are left out."""
 MOSTLY_COVERED = 0.1
 """While tracks cover less than this fraction of the frame, the whole grid is asked."""
 
@@ -53,7 +55,8 @@ class GridDetector(Generic[A]):
         masks = masks_at_points(
             self._view.engine, self._view.features, frame.size_hw, np.concatenate(points), self._config
         )
-        return [self._detection(mask) for mask in masks]
+        detections = [self._detection(mask) for mask in masks]
+        return [detection for detection in detections if detection is not None]
 
     def _grid_points(self, covered: BoolArray) -> FloatArray:
         """Return the (P, 2) clicks of this turn outside the covered pixels, source pixels."""
@@ -69,7 +72,6 @@ class GridDetector(Generic[A]):
         free = ~covered[points[:, 1].astype(int), points[:, 0].astype(int)]
         return np.asarray(points[free], np.float32)
 
-    def _detection(self, mask: AutomaticMask) -> Detection:
-        left, top, right, bottom = (float(edge) for edge in mask.box_xyxy)
+    def _detection(self, mask: AutomaticMask) -> Detection | None:
         score = confidence_of(mask.iou_prediction, self._view.engine.info, "click")
-        return Detection((left, top, right, bottom), score, "", mask.rle)
+        return Detection.of_mask(without_stray_pieces(mask.mask, STRAY), score=score)
