@@ -323,7 +323,7 @@ class Population:
             detection = scene.detections[column]
             labels = {detection.label: detection.score} if detection.label else {}
             item = DiscoveredObject(
-                self.next_id, frame_index, frame_index, detection.score, "tentative", labels, [True]
+                self.next_id, frame_index, frame_index, frame_index, detection.score, "tentative", labels, [True]
             )
             self.objects[item.object_id] = item
             self.next_id += 1
