@@ -23,6 +23,7 @@ from masklet.server.annotation.open_media import Workspaces
 from masklet.server.annotation.store import AnnotationStore
 from masklet.server.annotation.work_counts import revision_of_file
 from masklet.server.annotation.workspace import Workspace
+from masklet.server.counted_media import TrajectoryCache
 from masklet.server.data_folder import DataFolder
 from masklet.server.database import (
     AssetRow,
@@ -86,6 +87,7 @@ class StudioState:
         self.pictures = PictureCache(
             self.data.cache, max_bytes=self.limits.jpeg_cache_bytes, is_gone=self.jobs.gone.__contains__
         )
+        self.trajectories = TrajectoryCache()
         self.frame_cache = FrameCache(self.limits.frame_cache_bytes)
         self.processes = LimitedProcesses(self.limits)
         self.metrics = Metrics(self)
