@@ -88,6 +88,17 @@ export interface components {
              */
             name: string;
         };
+        ClassedCount: {
+            classes: {
+                [key: string]: components["schemas"]["CountInfo"];
+            };
+            count: number;
+            /** @description Sum of the probabilities. */
+            expected: number;
+            /** @description At the requested level, from `low` to `high` are real. */
+            high: number;
+            low: number;
+        };
         /** @description A class of a project's objects. */
         ClassInfo: {
             color: string;
@@ -111,6 +122,88 @@ export interface components {
             /** @description Kinds of media that it makes sense for. */
             kinds: ("image" | "video")[];
             name: string;
+        };
+        CountAnswer: {
+            lines: components["schemas"]["LineCount"][];
+            objects: components["schemas"]["CountedObjects"];
+            regions: components["schemas"]["RegionCount"][];
+            visible: components["schemas"]["VisibleCounts"];
+        };
+        CountedObjects: {
+            classes: {
+                [key: string]: components["schemas"]["CountInfo"];
+            };
+            count: number;
+            /** @description Sum of the probabilities. */
+            expected: number;
+            /** @description At the requested level, from `low` to `high` are real. */
+            high: number;
+            low: number;
+            tracks: components["schemas"]["CountedTrack"][];
+        };
+        CountedTrack: {
+            best_frame: number;
+            class: string;
+            first_frame: number;
+            last_frame: number;
+            num_frames: number;
+            object_id: number;
+            probability: number;
+        };
+        CountInfo: {
+            count: number;
+            /** @description Sum of the probabilities. */
+            expected: number;
+            /** @description At the requested level, from `low` to `high` are real. */
+            high: number;
+            low: number;
+        };
+        CountRequest: {
+            /**
+             * @description The point of an object's box that crosses lines.
+             * @default center
+             * @enum {string}
+             */
+            anchor: "center" | "bottom";
+            /**
+             * @description Probability that the intervals cover.
+             * @default 0.9
+             */
+            level: number;
+            /**
+             * @description Seen along its arrow, objects go `in` from the right of a line to its left.
+             * @default []
+             */
+            lines: components["schemas"]["LineInfo"][];
+            /** @description How far beyond a line the anchor must be before the crossing counts, pixels; null suits each object's size. */
+            margin?: number | null;
+            /**
+             * @description Polygons: an entry is `in`, an exit is `out`.
+             * @default []
+             */
+            regions: components["schemas"]["RegionInfo"][];
+        };
+        CountSeries: {
+            count: number[];
+            high: number[];
+            low: number[];
+        };
+        CrossingInfo: {
+            /** @description The first frame that shows it clearly on the new side. */
+            after_frame: number;
+            /** @description The last frame that shows the object clearly on its former side. */
+            before_frame: number;
+            class: string;
+            /** @description False if the track begins or ends too close to the line to tell. */
+            counted: boolean;
+            /** @enum {string} */
+            direction: "in" | "out";
+            /** @description The first frame on the new side. */
+            frame_index: number;
+            object_id: number;
+            probability: number;
+            time_s: number | null;
+            zone: string;
         };
         DiscoverRequest: {
             /**
@@ -319,6 +412,31 @@ export interface components {
             max_pixels: number;
             /** @description Per video. */
             max_seconds: number;
+        };
+        LineCount: {
+            crossings: components["schemas"]["CrossingInfo"][];
+            end_xy: [
+                number,
+                number
+            ];
+            in: components["schemas"]["ClassedCount"];
+            name: string;
+            out: components["schemas"]["ClassedCount"];
+            start_xy: [
+                number,
+                number
+            ];
+        };
+        LineInfo: {
+            end_xy: [
+                number,
+                number
+            ];
+            name: string;
+            start_xy: [
+                number,
+                number
+            ];
         };
         /** @description The mask that a client decoded itself with the server's graphs, so that nobody waits for the server. */
         LocalDecode: {
@@ -630,6 +748,24 @@ export interface components {
             /** @default 0 */
             frame_index: number;
         };
+        RegionCount: {
+            crossings: components["schemas"]["CrossingInfo"][];
+            in: components["schemas"]["ClassedCount"];
+            inside: components["schemas"]["CountSeries"];
+            name: string;
+            out: components["schemas"]["ClassedCount"];
+            points_xy: [
+                number,
+                number
+            ][];
+        };
+        RegionInfo: {
+            name: string;
+            points_xy: [
+                number,
+                number
+            ][];
+        };
         RejectedFile: {
             /** @description The reason, in a sentence. */
             message: string;
@@ -762,6 +898,16 @@ export interface components {
         };
         UserInfo: {
             name: string;
+        };
+        VisibleCounts: {
+            classes: {
+                [key: string]: components["schemas"]["CountSeries"];
+            };
+            count: number[];
+            frames: number[];
+            high: number[];
+            low: number[];
+            times_s: number[] | null;
         };
     };
     responses: never;
