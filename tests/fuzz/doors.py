@@ -19,6 +19,8 @@ from masklet.datasets import open_dataset
 from masklet.datasets.check import check_dataset
 from masklet.datasets.label_images import read_object_mask
 from masklet.datasets.sa1b import labels_from_json
+from masklet.discovery.files import open_detections
+from masklet.errors import MaskletError
 from masklet.foreign.documents import parse_json, read_json
 from masklet.formats import import_masks
 from masklet.formats.export import export_masks
@@ -68,6 +70,7 @@ def doors(folder: Path, stack: ExitStack) -> dict[str, Door]:
         "image": Door(_pictures(), read_image, ".jpg"),
         "data set": Door(tuple(json.dumps(tool()).encode() for tool in TOOLS.values()), _check_data_set, ".json"),
         "sa-1b": Door((_sa1b(),), lambda path: labels_from_json(read_json(path)).areas(), ".json"),
+        "detections": Door(_detections(), _read_detections, ".txt"),
         "prompts": Door(_prompt_files(), _read_prompts, ".json"),
         "composition": Door(_compositions(), _read_composition, ".json"),
         "session": Door((_session(),), _read_session, ".masklet"),
@@ -157,6 +160,43 @@ def _read_prompts(path: Path) -> None:
     for prompts in (lambda file: [file.common, *file.by_file.values()])(read_prompt_file(path)):
         for prompt in prompts:
             prompt.to_prompt(SIZE)
+
+
+def _detections() -> tuple[bytes, ...]:
+    """Return a file of each format."""
+    results = [
+        {"image_id": 2, "category_id": 1, "bbox": [5, 6, 10, 10], "score": 0.9},
+        {"image_id": 3, "category_id": 1, "segmentation": encode_rle(FIRST), "score": 0.5},
+        {"image_id": 4, "category_id": 2, "segmentation": [[5, 5, 15, 5, 15, 15]], "score": 0.4},
+    ]
+    texts = (
+        "1,-1,5,6,10,10,0.9,-1,-1,-1\n6,-1,7,6,10,10,0.4,-1,-1,-1\n",
+        f"1 1001 1 {SIZE[0]} {SIZE[1]} {encode_rle(FIRST)['counts']}\n",
+        "frame_index,left,top,right,bottom,score,label\n0,5,6,15,16,0.9,dog\n3,7,6,15,16,0.4,cat\n",
+        "0 0.5 0.5 0.2 0.2 0.9\n1 0.1 0.1 0.4 0.1 0.4 0.6 0.1 0.6\n",
+    )
+    documents = [json.dumps(document).encode() for document in (results, *(tool() for tool in TOOLS.values()))]
+    return (*documents, *(text.encode() for text in texts))
+
+
+def _read_detections(path: Path) -> None:
+    media = ((1, "pets/a.jpg"), (FRAMES, "clip.mp4"), (None, ""))
+    refusals = []
+    for num_frames, name in media:
+        try:
+            file = open_detections(path, size_hw=SIZE, num_frames=num_frames, file_name=name)
+        except MaskletError as error:
+            refusals.append(error)
+            assert "\n" not in str(error).encode().decode()
+            continue
+        for frame_index in file.frame_indices[:FRAMES]:
+            for detection in file.at(frame_index):
+                assert detection.mask(SIZE).shape == SIZE
+                assert 0 <= detection.score <= 1
+        lines = (*file.problems, *file.notes, *file.labels)
+        assert all(len(line.encode()) < 2000 and "\n" not in line for line in lines)
+    if len(refusals) == len(media):
+        raise refusals[0]
 
 
 def _compositions() -> tuple[bytes, ...]:

@@ -14,8 +14,9 @@ from tests.fuzz.run import attempt, damaged
 
 SEEDS = {
     "rle": 40, "coco": 40, "sa-v": 40, "masklet coco": 40, "zip": 40, "label image": 40, "image": 40, "data set": 40,
-    "sa-1b": 40, "prompts": 40, "composition": 40, "session": 40, "resumed session": 40, "mp4": 40, "mkv": 40,
-    "webm": 30, "avi": 40, "gif": 40, "safetensors": 20, "pt": 20, "model.json": 5, "graph": 5, "request": 100,
+    "sa-1b": 40, "detections": 80, "prompts": 40, "composition": 40, "session": 40, "resumed session": 40,
+    "mp4": 40, "mkv": 40, "webm": 30, "avi": 40, "gif": 40, "safetensors": 20, "pt": 20,
+    "model.json": 5, "graph": 5, "request": 100,
 }  # fmt: skip
 """Damaged files of each reader; fewer for those that take long."""
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from masklet.errors import DataError
 from masklet.foreign.coco_document import CocoImageRecord
+from masklet.foreign.documents import clean_text
 
 MAX_FILE_BYTES = 2**30
 """Largest file that is read."""
@@ -39,7 +40,7 @@ class Problems:
             count: number of cases that it stands for.
         """
         if kind not in self._first:
-            self._first[kind] = line[:MAX_PROBLEM_CHARACTERS]
+            self._first[kind] = clean_text(" ".join(line.split()))[:MAX_PROBLEM_CHARACTERS]
         self._counts[kind] = self._counts.get(kind, 0) + count
 
     def lines(self) -> tuple[str, ...]:
