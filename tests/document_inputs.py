@@ -8,6 +8,8 @@ masks/            indexed PNGs of objects 1 and 2 in these frames; first.png is 
 photo-mask.png    a mask for photo.jpg
 slices.tif        a stack of slices
 prompts.json      prompts for two objects
+boxes.csv         two boxes on every frame of clip.mp4, as a detector finds them
+photo-boxes.json  COCO results of a detector: one box on photo.jpg, of class 17
 mine/             a data set for training: train and val, each with images/ and masks/
 clips/            a data set of one labelled clip
 ================  ======================================================================
@@ -41,6 +43,7 @@ def prepare_inputs(folder: Path) -> None:
     shutil.copy(folder / "bunny.mp4", folder / "clip.mp4")
     _write_frames_and_masks(folder)
     _write_prompts(folder / "prompts.json")
+    _write_detections(folder)
     _write_data_sets(folder)
 
 
@@ -92,6 +95,16 @@ def _write_prompts(path: Path) -> None:
         {"object_id": 2, "frame_index": 2, "points_xy": [[40, 40]], "labels": [1]},
     ]
     path.write_text(json.dumps(prompts))
+
+
+def _write_detections(folder: Path) -> None:
+    left, top, right, bottom = OBJECT_BOX
+    lines = ["frame_index,left,top,right,bottom,score,label"]
+    for index in range(NUM_FRAMES):
+        lines += [f"{index},{left},{top},{right},{bottom},0.9,rabbit", f"{index},20,10,120,60,0.4,tree"]
+    (folder / "boxes.csv").write_text("\n".join(lines))
+    results = [{"image_id": "photo", "category_id": 17, "bbox": [10, 5, 430, 290], "score": 0.93}]
+    (folder / "photo-boxes.json").write_text(json.dumps(results))
 
 
 def _write_data_sets(folder: Path) -> None:

@@ -187,7 +187,6 @@ def _read_detections(path: Path) -> None:
             file = open_detections(path, size_hw=SIZE, num_frames=num_frames, file_name=name)
         except MaskletError as error:
             refusals.append(error)
-            assert "\n" not in str(error).encode().decode()
             continue
         for frame_index in file.frame_indices[:FRAMES]:
             for detection in file.at(frame_index):
@@ -195,6 +194,7 @@ def _read_detections(path: Path) -> None:
                 assert 0 <= detection.score <= 1
         lines = (*file.problems, *file.notes, *file.labels)
         assert all(len(line.encode()) < 2000 and "\n" not in line for line in lines)
+    assert all("\n" not in str(error).encode().decode() for error in refusals)
     if len(refusals) == len(media):
         raise refusals[0]
 
