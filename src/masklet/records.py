@@ -109,7 +109,7 @@ class FrameMemory(Generic[A]):
 class Recall(Generic[A]):
     """Memories that one object reads from its bank for one frame: integers and handles, no arithmetic.
 
-    Both tuples are empty if there is no memory yet, as on the first prompted frame and on images.
+    The tuples are empty if there is no memory yet, as on the first prompted frame and on images.
     """
 
     spatial: tuple[tuple[int, A], ...] = ()
@@ -118,6 +118,9 @@ class Recall(Generic[A]):
     """(frames ago, pointer); negative when the frame lies ahead in the direction of tracking."""
     pointer_span: int = 16
     """Frames over which pointer times are normalised (SAM 2: min(16, frames of the video))."""
+    frames: tuple[int | None, ...] = ()
+    """(M,) the frame of each spatial memory; None for a memory of another video. Empty: not known. Memories of one
+    frame share what does not depend on the object."""
 
     @property
     def is_empty(self) -> bool:

@@ -96,10 +96,10 @@ def test_mask_resizing_is_torchs_antialiased_bilinear(size: tuple[int, int], tar
 
 def test_a_pixel_belongs_to_the_highest_logit_above_0() -> None:
     logits = np.array([[[3, -1, 2, 0]], [[1, -2, 2, 5]], [[9, -3, 1, 0]]], np.float32)
-    owned = resolve_overlap(logits)
+    owned = resolve_overlap(logits, (1, 4))
     assert owned[:, 0].astype(int).tolist() == [[0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
-    assert resolve_overlap(logits[:1]).tolist() == [[[True, False, True, False]]]
-    assert resolve_overlap(logits[:0]).shape == (0, 1, 4)
+    assert resolve_overlap(logits[:1], (1, 4)).tolist() == [[[True, False, True, False]]]
+    assert resolve_overlap(logits[:0], (1, 4)).shape == (0, 1, 4)
 
 
 def test_holes_and_specks() -> None:

@@ -89,13 +89,23 @@ def test_objects_in_a_batch_do_not_see_each_other(model: SAM2, random: torch.Gen
         memory = model.encode_memory(
             features.embedding, masks.low_res_logits[:, :1], masks.object_score, has_mask[rows], features.keys
         )
+        remembered = torch.stack((memory, memory * 0.5), dim=1)
+        memory_dim = model.config.memory_dim
+        matches = None
+        if features.keys is not None:
+            matches = model.match(
+                features.keys,
+                remembered[:1, :, memory_dim:-1],
+                remembered[None, :, :, -1],
+                slots[None, rows],
+            )
         seen = model.attend(
             features.embedding,
-            torch.stack((memory, memory * 0.5), dim=1),
+            remembered[:, :, :memory_dim],
             slots[rows],
             masks.pointers[:, :2],
             times[rows],
-            features.keys,
+            matches,
         )
         return [*masks, memory, seen]
 

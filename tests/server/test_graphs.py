@@ -74,5 +74,5 @@ def test_the_graphs_give_the_same_mask_as_the_engine(page: Page) -> None:
 def test_the_manifest_is_the_exported_folders(page: Page) -> None:
     about = page.get("/api/v1/graphs").json()
     assert about["manifest"]["spec"]["image_size"] == about["image_size"]
-    assert set(about["graphs"]) == {"encode_image", "attend", "decode", "encode_memory"}
+    assert set(about["graphs"]) == {"encode_image", "match", "attend", "decode", "encode_memory"}
     assert page.get("/api/v1/graphs/model.json").json() == about["manifest"]

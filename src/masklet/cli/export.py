@@ -23,7 +23,7 @@ EPILOG = examples(
 
 def export(
     model: Annotated[str, typer.Argument(help="A checkpoint or its name; see `masklet models`.", show_default=False)],
-    folder: Annotated[Path, typer.Argument(help="Where the four graphs and model.json go.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Where the graphs and model.json go.", show_default=False)],
     precision: Annotated[
         str,
         typer.Option(help="Precision of the stored weights: fp16 halves the files. Arithmetic is fp32 either way."),

@@ -1,4 +1,4 @@
-"""Exports a model: the four functions of `SAM2`, as they are, become four ONNX graphs in a folder.
+"""Exports a model: the functions of `SAM2`, as they are, become ONNX graphs in a folder, one for each stage.
 
 There is no second implementation for the export: the graphs are traced from the functions that `TorchEngine` runs.
 Needs the `export` extra.
@@ -22,7 +22,7 @@ from masklet.engine.torch_engine import spec_of
 from masklet.errors import EngineError
 from masklet.model.sam2 import SAM2
 
-OPSET = 18
+OPSET = 20
 _SMALLEST_HALVED = 256  # elements; smaller tensors save little and are sensitive (norms, biases)
 
 
@@ -32,7 +32,7 @@ def export_model(
     *,
     precision: Literal["fp32", "fp16"] = "fp32",
 ) -> Path:
-    """Write `<stage>.onnx` for the four stages and `model.json`.
+    """Write `<stage>.onnx` for each stage of the model and `model.json`.
 
     Args:
         model: any model of the family.
@@ -140,17 +140,23 @@ def _example_inputs(model: SAM2) -> dict[StageName, dict[str, Tensor]]:
             **keys,
         }
         memory = model.encode_memory(**encode_memory)
+        stages: dict[StageName, dict[str, Tensor]] = {"encode_image": {"pixels": pixels}}
         attend = {
             "embedding": features.embedding,
             "memory": memory[:, None, : model.config.memory_dim].repeat(1, 2, 1, 1, 1),
             "slots": torch.tensor([[0, 1]] * objects),
             "pointers": masks.pointers[:, :2],
             "pointer_times": torch.rand(objects, 2),
-            **keys,
         }
         if keys:
-            attend["matches"] = memory[:, None, model.config.memory_dim :].repeat(1, 2, 1, 1, 1)
-    return {"encode_image": {"pixels": pixels}, "attend": attend, "decode": decode, "encode_memory": encode_memory}
+            stages["match"] = {
+                **keys,
+                "memory_keys": memory[None, :2, model.config.memory_dim : -1],
+                "memory_masks": memory[None, :, None, -1].repeat(1, 1, 2, 1, 1),
+                "slots": torch.tensor([[[0, 1]] * (objects - 1) + [[0, -1]]]),
+            }
+            attend["matches"] = model.match(**stages["match"])
+    return {**stages, "attend": attend, "decode": decode, "encode_memory": encode_memory}
 
 
 def _halve_weights(graph: Any) -> None:

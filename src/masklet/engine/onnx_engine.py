@@ -1,4 +1,4 @@
-"""Runs an exported model with onnxruntime: a folder of four graphs and `model.json`. Handles are numpy arrays.
+"""Runs an exported model with onnxruntime: a folder of graphs and `model.json`. Handles are numpy arrays.
 
 On the CPU, onnxruntime reads and writes numpy memory in place, so wrapping it would gain nothing.
 """
@@ -19,7 +19,8 @@ from masklet.foreign.documents import read_json, reading
 from masklet.records import EngineInfo, FloatArray
 
 SPEC_FILE = "model.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Raised when graphs get other inputs; folders of other versions are to be exported again."""
 
 Array = NDArray[Any]
 
@@ -28,13 +29,13 @@ class OnnxEngine(StagedEngine[Array]):
     """An engine for an exported folder.
 
     Args:
-        folder: holds `model.json` and `<stage>.onnx` for each of the four stages.
+        folder: holds `model.json` and `<stage>.onnx` for each stage of the model.
         num_threads: CPU threads; 0 leaves the choice to onnxruntime (one per core).
         speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version.
-        EngineError: unknown speed, or graphs exported by a version without speeds.
+        EngineError: unknown speed.
     """
 
     def __init__(self, folder: str | Path, *, num_threads: int = 0, speed: str = "auto") -> None:
@@ -44,14 +45,11 @@ class OnnxEngine(StagedEngine[Array]):
         options.intra_op_num_threads = num_threads
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._sessions = {stage: self._open(stage, options) for stage in STAGE_OUTPUTS}
+        stages = (stage for stage in STAGE_OUTPUTS if stage != "match" or spec.has_keys)
+        self._sessions = {stage: self._open(stage, options) for stage in stages}
         super().__init__(
             spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision="fp32", speed=speed
         )
-        (memory,) = (value for value in self._sessions["attend"].get_inputs() if value.name == "memory")
-        self.splits_memory = not isinstance(memory.shape[-1], int)
-        if speed == "fast" and not self.splits_memory:
-            raise EngineError(f"{self.folder} was exported by a version without speed='fast': export it again")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle the folder and settings: the graphs are opened again, in another process, too."""

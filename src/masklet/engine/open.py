@@ -65,7 +65,7 @@ def is_exported(path: Path) -> bool:
         return True
     hint = " (config.json is there, the weights are not)" if (path / "config.json").is_file() else ""
     raise CheckpointError(
-        f"folder {path} holds no model{hint}: expected model.json and four graphs (of masklet export), or "
+        f"folder {path} holds no model{hint}: expected model.json and graphs (of masklet export), or "
         f"model.safetensors and config.json (of transformers)"
     )
 

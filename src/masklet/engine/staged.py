@@ -1,4 +1,4 @@
-"""The engine of a model that consists of four stages, independent of the runtime.
+"""The engine of a model that consists of stages, independent of the runtime.
 
 It contains all steps between records and stages: resizing images, laying out prompts and memories as arrays, batching
 objects of equal shape, choosing a candidate. `TorchEngine` and `OnnxEngine` differ only in how a stage is run and in
@@ -34,21 +34,28 @@ from masklet.records import (
 
 A = TypeVar("A")
 
-StageName = Literal["encode_image", "attend", "decode", "encode_memory"]
+StageName = Literal["encode_image", "match", "attend", "decode", "encode_memory"]
 
 STAGE_OUTPUTS: Mapping[StageName, tuple[str, ...]] = {
     "encode_image": ("embedding", "unconditioned", "high_res_4", "high_res_8", "keys"),
+    "match": ("matches",),
     "attend": ("conditioned",),
     "decode": ("low_res_logits", "iou_predictions", "object_score", "stability", "pointers"),
     "encode_memory": ("memory",),
 }
-"""The outputs of each stage, in order; `keys` only from models with a correspondence. See `masklet.model.sam2.SAM2`."""
+"""The outputs of each stage, in order. Only models with a correspondence have stage `match` and the output `keys`. See
+`masklet.model.sam2.SAM2`."""
 
 VARYING_AXES: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
     "encode_image": {},
+    "match": {
+        "memory_keys": {1: "frames"},
+        "memory_masks": {1: "objects", 2: "frames"},
+        "slots": {1: "objects", 2: "frames"},
+    },
     "attend": {
-        "memory": {0: "objects", 1: "memories", 3: "rows", 4: "columns"},
-        "matches": {0: "objects", 1: "memories"},
+        "memory": {0: "objects", 1: "memories", 3: "memory_rows", 4: "memory_columns"},
+        "matches": {0: "objects"},
         "slots": {0: "objects", 1: "memories"},
         "pointers": {0: "objects", 1: "num_pointers"},
         "pointer_times": {0: "objects", 1: "num_pointers"},
@@ -106,7 +113,7 @@ class ModelSpec:
     images_only: bool = False
     """True if the weights have no memory."""
     memory_dim: int = 64
-    """Channels of a spatial memory that memory attention reads; those of the correspondence follow."""
+    """Channels of a spatial memory that memory attention reads; the keys and the mask for `match` follow."""
     speed: str = "exact"
     """The one of `SPEEDS` that "auto" means for this model."""
 
@@ -130,16 +137,13 @@ class ModelSpec:
 
 
 class StagedEngine(ABC, Generic[A]):
-    """An `Engine` of four stages; see `masklet.engine.protocol.Engine` for its methods."""
-
-    splits_memory: bool = True
-    """True if stage `attend` has a separate input for the memories that the correspondence matches; False for older
-    exported graphs."""
+    """An `Engine` that runs the stages of `STAGE_OUTPUTS`; see `masklet.engine.protocol.Engine` for its methods."""
 
     def __init__(self, spec: ModelSpec, *, backend: str, device: str, precision: str, speed: str = "auto") -> None:
         if speed not in ("auto", *SPEEDS):
             raise EngineError(f"speed must be auto, {' or '.join(SPEEDS)}, got {speed!r}")
         self.spec = spec
+        speed = spec.speed if speed == "auto" else speed
         self.info = EngineInfo(
             name=spec.name,
             image_size=spec.image_size,
@@ -154,7 +158,7 @@ class StagedEngine(ABC, Generic[A]):
             max_hole=spec.max_hole,
             max_piece=spec.max_piece,
             images_only=spec.images_only,
-            speed=spec.speed if speed == "auto" else speed,
+            speed=speed,
         )
 
     # Implemented by subclasses.
@@ -199,42 +203,71 @@ class StagedEngine(ABC, Generic[A]):
 
     def attend(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> Conditioned[A]:
         embeddings: dict[int, A] = {}
+        matches = self._matches(features, recalls)
         for rows in _group(recalls, lambda recall: (len(recall.spatial), len(recall.pointers))):
             if recalls[rows[0]].is_empty:
                 unconditioned = self.take(features.arrays["unconditioned"], 0)
                 embeddings.update(dict.fromkeys(rows, unconditioned))
             else:
-                conditioned = self._attend_alike(features, [recalls[row] for row in rows])
+                matched = [matches[row] for row in rows if row in matches]
+                conditioned = self._attend_alike(features, [recalls[row] for row in rows], matched)
                 embeddings.update((row, self.take(conditioned, i)) for i, row in enumerate(rows))
         return Conditioned(tuple(embeddings[row] for row in range(len(recalls))), features)
 
-    def _attend_alike(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A:
+    def _attend_alike(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]], matches: Sequence[A]) -> A:
         """Run memory attention for objects that recall equally many memories and pointers."""
+        memories = [self.stack([self._attended(memory) for _, memory in recall.spatial]) for recall in recalls]
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
-            **self._memories(self.stack([self.stack([memory for _, memory in recall.spatial]) for recall in recalls])),
+            "memory": self.stack(memories),
             "slots": np.array([recall.slots for recall in recalls], np.int64),
             "pointers": self._pointers(features, recalls),
             "pointer_times": np.array([recall.pointer_times for recall in recalls], np.float32),
         }
-        return self.run_stage("attend", inputs | self._keys(features))["conditioned"]
+        if matches:
+            inputs["matches"] = self.stack(matches)
+        return self.run_stage("attend", inputs)["conditioned"]
 
-    def _memories(self, memory: A) -> dict[str, A]:
-        """Split memories, (N, M, C', h, w), into the inputs of memory attention and of the correspondence.
+    def _attended(self, memory: A) -> A:
+        """Return what memory attention reads of a (C', h, w) memory: (C, h, w), pooled at speed "fast".
 
-        The first is pooled on reading, not on writing, so that stored memories are the same at either speed. The second
-        is never pooled: that would cost nano several points of J (docs/benchmarks/speed.md).
+        It is pooled on reading, not on writing, so that stored memories are the same at either speed.
         """
-        if not self.splits_memory:
-            return {"memory": memory}
-        everything = slice(None)
-        attended = memory
-        if self.spec.has_keys:
-            attended = self.take(memory, everything, everything, slice(0, self.spec.memory_dim))
-        read = {"memory": self.pool(attended) if self.info.speed == "fast" else attended}
-        if self.spec.has_keys:
-            read["matches"] = self.take(memory, everything, everything, slice(self.spec.memory_dim, None))
-        return read
+        read = self.take(memory, slice(0, self.spec.memory_dim)) if self.spec.has_keys else memory
+        return self.pool(read) if self.info.speed == "fast" else read
+
+    def _matches(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> dict[int, A]:
+        """Match the image with all remembered frames, once for all objects.
+
+        What is matched is never pooled: that would cost nano several points of J (docs/benchmarks/speed.md).
+
+        Returns:
+            By row of the recalls, (4, h, w); rows without spatial memories are left out.
+        """
+        reading = [row for row, recall in enumerate(recalls) if recall.spatial]
+        if not self.spec.has_keys or not reading:
+            return {}
+        memories, read = _by_frame([recalls[row] for row in reading])
+        slots = np.array([[[-1 if entry is None else entry[0] for entry in of_object] for of_object in read]])
+        keys = slice(self.spec.memory_dim, -1)
+        # The mask of a frame that an object does not read has no weight; any will do.
+        masks = [
+            self.stack(
+                [
+                    self.take(memory if entry is None else entry[1], -1)
+                    for entry, memory in zip(of_object, memories, strict=True)
+                ]
+            )
+            for of_object in read
+        ]
+        inputs: dict[str, A | NDArray[Any]] = {
+            "keys": features.arrays["keys"],
+            "memory_keys": self.stack([self.stack([self.take(memory, keys) for memory in memories])]),
+            "memory_masks": self.stack([self.stack(masks)]),
+            "slots": slots,
+        }
+        maps = self.run_stage("match", inputs)["matches"]
+        return {row: self.take(maps, i) for i, row in enumerate(reading)}
 
     def _pointers(self, features: ImageFeatures[A], recalls: Sequence[Recall[A]]) -> A | NDArray[np.float32]:
         """Return the pointers, (N, R, D), of objects that recall equally many; R is 0 if all prompts come later."""
@@ -370,6 +403,31 @@ class StagedEngine(ABC, Generic[A]):
 
     def _keys(self, features: ImageFeatures[A]) -> dict[str, A | NDArray[Any]]:
         return {"keys": features.arrays["keys"]} if self.spec.has_keys else {}
+
+
+def _by_frame(
+    recalls: Sequence[Recall[A]],
+) -> tuple[list[A], list[list[tuple[int, A] | None]]]:
+    """Sort the spatial memories of N objects by the frame that they remember.
+
+    Returns:
+        For each of F frames a memory of it, whosever; and N lists of F entries: slot and memory of what the object
+        reads of a frame, or None.
+    """
+    columns: dict[object, int] = {}
+    memories: list[A] = []
+    read: list[dict[int, tuple[int, A]]] = []
+    for recall in recalls:
+        of_object: dict[int, tuple[int, A]] = {}
+        for entry, frame in zip(recall.spatial, recall.frames or (None,) * len(recall.spatial), strict=True):
+            column = len(memories) if frame is None else columns.setdefault(frame, len(memories))
+            if column in of_object:  # read twice, in two slots
+                column = len(memories)
+            if column == len(memories):
+                memories.append(entry[1])
+            of_object[column] = entry
+        read.append(of_object)
+    return memories, [[of_object.get(column) for column in range(len(memories))] for of_object in read]
 
 
 def _group(items: Sequence[Any], key: Any) -> list[list[int]]:

@@ -68,6 +68,7 @@ class TorchEngine(StagedEngine[Tensor]):
         self._stages: dict[StageName, Callable[..., Any]] = {
             stage: torch.compile(getattr(running, stage)) if compiled else getattr(running, stage)
             for stage in STAGE_OUTPUTS
+            if stage != "match" or model.correspondence is not None
         }
         super().__init__(
             spec_of(model),

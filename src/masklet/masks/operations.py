@@ -5,7 +5,7 @@ Masks are bool (H, W); logits are float32, foreground where > 0. Nothing here kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -201,19 +201,23 @@ def mask_logits(mask: BoolArray, side: int) -> FloatArray:
     return resize_mask_antialias(square_mask(mask, 4 * side), (side, side)) * (2 * MASK_LOGIT) - MASK_LOGIT
 
 
-def resolve_overlap(logits: FloatArray) -> BoolArray:
+def resolve_overlap(logits: Iterable[FloatArray], size_hw: tuple[int, int]) -> BoolArray:
     """Give each pixel to one object: the one of the highest logit, if that is above 0; the first of equals.
 
     Args:
-        logits: (N, H, W) float32.
+        logits: N planes (H, W) float32, read one after the other: they may share their memory.
+        size_hw: size of the planes.
 
     Returns:
         (N, H, W) bool, at most one True a pixel.
     """
-    if len(logits) < 2:
-        return logits > 0
-    owner = logits.argmax(axis=0)
-    owned: BoolArray = (owner[None] == np.arange(len(logits))[:, None, None]) & (logits > 0)
+    highest, owner, count = np.zeros(size_hw, np.float32), np.full(size_hw, -1, np.int32), 0
+    for row, plane in enumerate(logits):
+        is_higher = plane > highest
+        np.copyto(highest, plane, where=is_higher)
+        np.copyto(owner, row, where=is_higher)
+        count = row + 1
+    owned: BoolArray = owner == np.arange(count, dtype=np.int32)[:, None, None]
     return owned
 
 

@@ -10,6 +10,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
@@ -33,7 +34,10 @@ class CocoRle(TypedDict):
 def encode_rle(mask: BoolArray) -> CocoRle:
     """COCO's compressed run-length encoding of an (H, W) mask; the result goes into JSON as it is."""
     height, width = mask.shape
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.bool_).view(np.uint8))
+    pixels = np.ascontiguousarray(mask, np.bool_).view(np.uint8)
+    # Encoded column by column; OpenCV turns a mask several times as fast as numpy copies it in that order.
+    turned = cv2.transpose(pixels).reshape(width, height) if pixels.size else pixels.T
+    encoded = coco_mask.encode(turned.T)
     return CocoRle(size=[int(height), int(width)], counts=encoded["counts"].decode("ascii"))
 
 

@@ -10,10 +10,15 @@ from masklet.records import EngineInfo, FloatArray
 
 
 def shown_logits(
-    low_res_logits: FloatArray, info: EngineInfo, prompt: Prompt | None, size_hw: tuple[int, int]
+    low_res_logits: FloatArray,
+    info: EngineInfo,
+    prompt: Prompt | None,
+    size_hw: tuple[int, int],
+    out: FloatArray | None = None,
 ) -> FloatArray:
-    """Scale the logits of one candidate to the frame, (h, w) to (H, W), tidied; for the arguments see `tidied`."""
-    return upsample_logits(tidied(low_res_logits, info, prompt, size_hw), size_hw)
+    """Scale the logits of one candidate to the frame, (h, w) to (H, W), tidied; for the arguments see `tidied`, for
+    `out` see `upsample_logits`."""
+    return upsample_logits(tidied(low_res_logits, info, prompt, size_hw), size_hw, out)
 
 
 def tidied(low_res_logits: FloatArray, info: EngineInfo, prompt: Prompt | None, size_hw: tuple[int, int]) -> FloatArray:

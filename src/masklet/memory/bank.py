@@ -331,21 +331,23 @@ class MemoryBank(Generic[A]):
         inherited = self.inherited if limit is None else self.inherited[: max(0, limit - len(first))]
         if not first and not inherited:
             return Recall(pointer_span=span)
-        spatial = [(0, self._entries[index]) for index in first]
-        spatial += [(slot, self._entries[index]) for slot, index in reads.spatial]
+        read = [(0, index, self._entries[index].spatial) for index in first]
+        read += [(slot, index, self._entries[index].spatial) for slot, index in reads.spatial]
+        spatial = [(slot, index, memory) for slot, index, memory in read if memory is not None]
         ages = [(age, index) for index in first if (age := (frame_index - index) * direction) > 0]
         ages += reads.pointers
         # Inherited pointers get the largest age that a tracked frame can have.
         return Recall(
             spatial=(
                 *((0, memory.spatial) for memory in inherited),
-                *((slot, entry.spatial) for slot, entry in spatial if entry.spatial is not None),
+                *((slot, memory) for slot, _, memory in spatial),
             ),
             pointers=(
                 *((max(1, span - 1), memory.pointer) for memory in inherited),
                 *((age, self._entries[index].pointer) for age, index in ages),
             ),
             pointer_span=span,
+            frames=(*(None for _ in inherited), *(index for _, index, _ in spatial)),
         )
 
     def missing_for(self, frame_index: int, reliabilities: Mapping[int, float], direction: int) -> list[int]:

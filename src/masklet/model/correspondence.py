@@ -43,43 +43,76 @@ class Correspondence(nn.Module):
         """(B, ., h, w) trunk features to (B, key_dim, h, w) of unit length."""
         return F.normalize(self.key_project(trunk_16), dim=1)
 
-    def forward(self, keys: Tensor, memory_keys: Tensor, memory_masks: Tensor, slots: Tensor) -> Tensor:
-        """
+    def forward(
+        self,
+        keys: Tensor,
+        memory_keys: Tensor,
+        memory_masks: Tensor,
+        slots: Tensor,
+    ) -> Tensor:
+        """Read the masks of remembered frames at the cells of B present frames, for G objects of each.
+
+        Objects of one frame differ in their masks and slots only, so the weights within a remembered frame are
+        computed once for all of them, and each object weighs the frames against each other.
+
         Args:
-            keys: (1 or N, key_dim, h, w) of the present frame.
-            memory_keys: (N, M, key_dim, h, w).
-            memory_masks: (N, M, 1, h, w) in [0, 1].
-            slots: (N, M) as in `Recall.spatial`.
+            keys: (B, key_dim, h, w) of the present frames.
+            memory_keys: (B, F, key_dim, h, w) of remembered frames.
+            memory_masks: (B, G, F, h, w) in [0, 1].
+            slots: (B, G, F) as in `Recall.spatial`; -1 where an object does not read a frame. Each reads at least one.
+
+        Returns:
+            (B * G, heads + 1, h, w), the input of `hint`: what each head reads, in [-1, 1], and whether there is
+            anything like this cell in the memories at all.
         """
-        height, width = keys.shape[-2:]
-        queries = keys.flatten(2).mT  # (1 or N, h*w, K)
-        remembered = memory_keys.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*h*w, K)
-        values = memory_masks.flatten(1)[..., None]  # (N, M*h*w, 1)
-        weights = [self._look_up(head, queries, remembered, slots, height, width) for head in range(_HEADS)]
-        readings = [weight @ values * 2 - 1 for weight in weights]
-        expected = weights[0] @ remembered
-        readings.append((queries * expected).sum(-1, keepdim=True))  # is there anything like this cell at all
-        maps = torch.cat(readings, dim=-1).mT.reshape(-1, _HEADS + 1, height, width)
+        cells = cell_centres(keys.shape[-2], keys.shape[-1], keys.device).reshape(-1, 2).to(keys.dtype)  # (h*w, 2)
+        queries = keys.flatten(2).mT[:, None]  # (B, 1, h*w, K)
+        remembered = memory_keys.flatten(3).mT  # (B, F, h*w, K)
+        masks = memory_masks.flatten(3).permute(0, 2, 3, 1)  # (B, F, h*w, G)
+        readings, similarities = [], []
+        for head in range(_HEADS):
+            scores = self._scores(head, queries, remembered, cells).float()  # (B, F, h*w, h*w)
+            within = torch.softmax(scores, dim=-1)
+            # The log of the sum that this softmax divides by: its largest weight is exp(largest score) over the sum.
+            total = scores.amax(-1) - within.amax(-1).log()  # (B, F, h*w)
+            across = self._across(head, total, slots).to(masks.dtype)  # (B, F, h*w, G)
+            within = within.to(masks.dtype)
+            readings.append(((within @ masks) * across).sum(1) * 2 - 1)  # (B, h*w, G)
+            if head == 0:
+                alike = (queries * (within @ remembered)).sum(-1, keepdim=True)  # (B, F, h*w, 1)
+                similarities.append((alike * across).sum(1))
+        maps = torch.stack((*readings, *similarities), dim=-1).permute(0, 2, 3, 1)  # (B, G, heads + 1, h*w)
+        return torch.unflatten(maps.flatten(0, 1), -1, keys.shape[-2:])
+
+    def hint(self, maps: Tensor) -> Tensor:
+        """Return the hint (N, D, h, w) of maps from `forward`."""
         return self.project(F.relu(self.expand(maps.to(self.expand.weight.dtype))))  # type: ignore[no-any-return]
 
-    def _look_up(
-        self, head: int, queries: Tensor, remembered: Tensor, slots: Tensor, height: int, width: int
-    ) -> Tensor:
-        """(N, h*w, M*h*w) weights: softmax of similarity / temperature + bias of the slot - penalty of the distance.
+    def _scores(self, head: int, queries: Tensor, remembered: Tensor, cells: Tensor) -> Tensor:
+        """(B, F, h*w, h*w): similarity / temperature - penalty of the distance.
 
-        All three are one product of longer vectors: the slot's bias meets a 1, and since softmax does not see what is
-        the same for all keys, -w |p - p'|^2 is 2 w p.p' - w |p'|^2.
+        Both are one product of longer vectors: since softmax does not see what is the same for all keys,
+        -w |p - p'|^2 is 2 w p.p' - w |p'|^2. That holds across frames, too, whose grids are the same.
         """
-        distance_weight = self.distance_weight[head]
-        cells = cell_centres(height, width, queries.device).reshape(-1, 2).to(queries.dtype)  # (h*w, 2)
-        query_terms = torch.cat((torch.ones_like(cells[:, :1]), 2 * distance_weight * cells), dim=-1)
+        weight = self.distance_weight[head].to(queries.dtype)
+        query_terms = torch.cat((torch.ones_like(cells[:, :1]), 2 * weight * cells), dim=-1)
+        key_terms = torch.cat((-weight * (cells**2).sum(-1, keepdim=True), cells), dim=-1)
         scaled = queries / self.log_temperature[head].exp()
-        extended_queries = torch.cat((scaled, query_terms.expand(queries.shape[0], -1, -1).to(scaled.dtype)), dim=-1)
-        bias = self.slot_bias[head][slots][:, :, None] - distance_weight * (cells**2).sum(-1)  # (N, M, h*w)
-        places = cells.expand(*slots.shape, -1, -1)  # (N, M, h*w, 2)
-        key_terms = torch.cat((bias[..., None], places), dim=-1).flatten(1, 2)
-        extended_keys = torch.cat((remembered, key_terms.to(remembered.dtype)), dim=-1)
-        return torch.softmax((extended_queries @ extended_keys.mT).float(), dim=-1).to(remembered.dtype)
+        queries = torch.cat((scaled, query_terms.expand(*queries.shape[:2], -1, -1).to(scaled.dtype)), dim=-1)
+        keys = torch.cat((remembered, key_terms.expand(*remembered.shape[:2], -1, -1).to(remembered.dtype)), dim=-1)
+        return queries @ keys.mT
+
+    def _across(self, head: int, total: Tensor, slots: Tensor) -> Tensor:
+        """Return the weight of each frame at each cell for each object, (B, F, h*w, G), summing to 1 over frames.
+
+        Args:
+            head: index of the head.
+            total: (B, F, h*w) log of the sum of exponentials of a frame's scores.
+            slots: (B, G, F).
+        """
+        bias = self.slot_bias[head][slots.clamp(min=0)].float()
+        bias = torch.where(slots < 0, -torch.inf, bias).permute(0, 2, 1)  # (B, F, G)
+        return torch.softmax(total[..., None] + bias[:, :, None], dim=1)
 
     @torch.no_grad()
     def calibrate(self, trunk_16: Tensor) -> None:

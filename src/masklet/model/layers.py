@@ -78,4 +78,4 @@ def is_exporting() -> bool:
 
 def pool_cells(x: Tensor) -> Tensor:
     """(..., h, w) to (..., h / 2, w / 2): means of 2 x 2 cells, by which speed="fast" shortens spatial memories."""
-    return torch.unflatten(F.avg_pool2d(x.flatten(0, -4), 2), 0, x.shape[:-3])
+    return torch.unflatten(F.avg_pool2d(x.flatten(0, -3), 2), 0, x.shape[:-2])

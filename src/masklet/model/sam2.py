@@ -1,6 +1,6 @@
-"""The assembled model: the four functions that engines run, export and training use.
+"""The assembled model: the functions that engines run, export and training use.
 
-    pixels -> encode_image -> attend -> decode -> encode_memory -> (remembered) -> attend ...
+    pixels -> encode_image -> (match ->) attend -> decode -> encode_memory -> (remembered) -> attend ...
 
 Tensors in, tensors out, no state and no Python branches on values: each function is one ONNX graph. Which frames to
 remember, which candidate to choose and what absence means on screen is decided elsewhere.
@@ -124,6 +124,27 @@ class SAM2(nn.Module):
         keys = None if self.correspondence is None else self.correspondence.keys(encoded.trunk_16)
         return Features(encoded.embedding, unconditioned, encoded.high_res_4, encoded.high_res_8, keys)
 
+    def match(
+        self,
+        keys: Tensor,
+        memory_keys: Tensor,
+        memory_masks: Tensor,
+        slots: Tensor,
+    ) -> Tensor:
+        """Match B images with remembered frames, for G objects of each; only models with a correspondence.
+
+        Args:
+            keys: (B, K, h, w).
+            memory_keys: (B, F, K, h, w) of F remembered frames.
+            memory_masks: (B, G, F, h, w), the last channel of `encode_memory`.
+            slots: (B, G, F) as in `attend`, -1 where an object does not read a frame.
+
+        Returns:
+            (B * G, 4, h, w), the `matches` of `attend`.
+        """
+        assert self.correspondence is not None, "only models with a correspondence match"
+        return self.correspondence(keys, memory_keys, memory_masks, slots)  # type: ignore[no-any-return]
+
     def attend(
         self,
         embedding: Tensor,
@@ -131,55 +152,47 @@ class SAM2(nn.Module):
         slots: Tensor,
         pointers: Tensor,
         pointer_times: Tensor,
-        keys: Tensor | None = None,
         matches: Tensor | None = None,
     ) -> Tensor:
         """Condition an image on N objects' memories.
 
         Args:
             embedding: (1 or N, D, h, w).
-            memory: (N, M, C', h, w) from `encode_memory`; C' = C, plus K + 1 with a correspondence. Or only the first
-                C = `config.memory_dim` of these channels, which memory attention reads, with the rest in `matches`;
-                then rows and columns may be fewer: averages of cells, which is an approximation.
+            memory: (N, M, C, h, w), the first C = `config.memory_dim` channels of `encode_memory`. Rows and columns
+                may be fewer: averages of cells, which is an approximation.
             slots: (N, M) integers: 0 prompted, else how many frames ago.
             pointers: (N, R, D).
             pointer_times: (N, R) frames ago over the span of pointer times.
-            keys: (1 or N, K, h, w), where the model has a correspondence.
-            matches: (N, M, K + 1, h, w) keys and mask of remembered frames, where `memory` comes without them. They
-                are not to be averaged: that loses objects (docs/benchmarks/speed.md).
+            matches: (N, 4, h, w) from `match`, where the model has a correspondence.
 
         Returns:
             (N, D, h, w)
         """
         height, width = embedding.shape[-2:]
-        num_memories, _, rows, columns = memory.shape[1:]
         over = (height, width)
-        attended = memory[:, :, : self.config.memory_dim]
-        spatial = attended.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*rows*columns, C)
-        positions = self._memory_positions(rows, columns, over, slots)
+        num_memories, _, memory_rows, memory_columns = memory.shape[1:]
+        spatial = memory.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (N, M*rows*columns, C)
+        positions = self._memory_positions(memory_rows, memory_columns, over, slots)
         pointer_tokens, pointer_positions = self._pointer_tokens(pointers, pointer_times)
         head_dim, span = self.config.embed_dim // self.config.memory_heads, self.config.rope_span
         device = embedding.device
-        rotary = rotary_table(height, width, head_dim, span, device=device)
-        key_rotary = rotary_table(rows, columns, head_dim, span, over=over, device=device)
-        query_position = sine_encoding_2d(height, width, self.config.embed_dim, device=device).flatten(1).mT
-        bias = self._cells_bias((rows, columns), over, num_memories, pointer_tokens)
+        rotary = rotary_table(*over, head_dim, span, device=device)
+        key_rotary = rotary_table(memory_rows, memory_columns, head_dim, span, over=over, device=device)
+        query_position = sine_encoding_2d(*over, self.config.embed_dim, device=device).flatten(1).mT
+        bias = self._cells_bias((memory_rows, memory_columns), over, num_memories, pointer_tokens)
         conditioned = self.memory_attention(
             embedding.flatten(2).mT,  # (1 or N, h*w, D)
             query_position,
             memory=torch.cat((spatial, pointer_tokens.to(spatial.dtype)), dim=1),  # (N, L, C)
             memory_position=torch.cat((positions, pointer_positions), dim=1).to(spatial.dtype),
             rotary=rotary,
-            layout=MemoryLayout(key_rotary, num_memories * rows * columns, bias),
+            layout=MemoryLayout(key_rotary, num_memories * memory_rows * memory_columns, bias),
         )
         conditioned = torch.unflatten(conditioned.mT, -1, (height, width))
         if self.correspondence is None:
             return conditioned
-        assert keys is not None, "a model with a correspondence attends with keys"
-        if matches is None:
-            matches = memory[:, :, self.config.memory_dim :]
-        hint = self.correspondence(keys, matches[:, :, :-1], matches[:, :, -1:], slots)
-        return conditioned + hint  # type: ignore[no-any-return]
+        assert matches is not None, "a model with a correspondence attends with matches"
+        return conditioned + self.correspondence.hint(matches)
 
     @staticmethod
     def _cells_bias(

@@ -594,6 +594,7 @@ class ImportReport(Schema):
 
 class GraphUrls(Schema):
     encode_image: str
+    match: str | None = Field(description="None for models without a correspondence.")
     attend: str
     decode: str
     encode_memory: str

@@ -278,16 +278,18 @@ class Stepper(Generic[A]):
         """
         self.answers = {object_id: selection.result.decoded for object_id, selection in selected.items()}
         prompts = [self._state.prompt_state(object_id, frame.index) for object_id in selected]
+        # One plane for all objects: fresh memory for each would cost more time than what is written into it.
+        plane = np.empty(frame.size_hw, np.float32)
         logits = (
-            self._full_logits(frame, selection, prompt)
+            self._full_logits(frame, selection, prompt, plane)
             for selection, prompt in zip(selected.values(), prompts, strict=True)
         )
-        masks = np.zeros((len(selected), *frame.size_hw), np.bool_)
         if self._state.non_overlap and len(selected) > 1:
-            masks = resolve_overlap(np.stack(list(logits)))
+            masks = resolve_overlap(logits, frame.size_hw)
         else:
-            for row, plane in enumerate(logits):
-                masks[row] = plane > 0
+            masks = np.zeros((len(selected), *frame.size_hw), np.bool_)
+            for row, full in enumerate(logits):
+                np.greater(full, 0, out=masks[row])
         results = [
             ObjectResult(
                 object_id=object_id,
@@ -315,15 +317,20 @@ class Stepper(Generic[A]):
         is_calibrated = "tracked" in self._view.engine.info.calibration
         return self._confidence(object_id, frame_index, answer) if is_calibrated else None
 
-    def _full_logits(self, frame: Frame, selection: Selection[A], state: PromptState[A] | None) -> FloatArray:
-        """Return the (H, W) logits of an object: negative everywhere if it is absent, exact for a mask prompt."""
+    def _full_logits(
+        self, frame: Frame, selection: Selection[A], state: PromptState[A] | None, plane: FloatArray
+    ) -> FloatArray:
+        """Return the (H, W) logits of an object: negative everywhere if it is absent, exact for a mask prompt.
+
+        They may be written into `plane`, (H, W).
+        """
         if state is not None and state.prompt.mask is not None:
             return np.where(state.prompt.mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
         if selection.refused or not selection.result.decoded.is_present:
-            return np.full(frame.size_hw, -MASK_LOGIT, np.float32)
+            return np.broadcast_to(np.float32(-MASK_LOGIT), frame.size_hw)
         low_res = selection.result.chosen_logits
         prompt = None if state is None else state.prompt
-        logits = shown_logits(low_res, self._view.engine.info, prompt, frame.size_hw)
+        logits = shown_logits(low_res, self._view.engine.info, prompt, frame.size_hw, plane)
         if self._state.edges is None:
             return logits
         return refine_edges(logits, frame.rgb, (low_res.shape[0], low_res.shape[1]), self._state.edges)

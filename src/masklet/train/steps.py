@@ -328,19 +328,21 @@ def _prompted_frame(
 def _attend(model: SAM2, features: Features, recall: Recall[Tensor], *, pooled: bool) -> Tensor:
     """Return (N, D, h, w): memory attention over one recall, whose handles are tensors of all N objects.
 
-    The engine's layout (`StagedEngine.attend`), where every object has the same slots and times. With `pooled` memory
-    attention reads memories averaged over 2 x 2 cells; the correspondence still reads its channels at full size.
+    The engine's layout (`StagedEngine.attend`), where every object has the same slots and times, and a frame of its
+    own. With `pooled` memory attention reads memories averaged over 2 x 2 cells; the correspondence still reads its
+    channels at full size.
     """
-    memory = torch.stack([memory for _, memory in recall.spatial], dim=1)  # (N, M, C', h, w)
+    remembered = torch.stack([memory for _, memory in recall.spatial], dim=1)  # (N, M, C', h, w)
     pointers = torch.stack([pointer for _, pointer in recall.pointers], dim=1)  # (N, R, D)
-    slots = torch.tensor([recall.slots]).expand(len(memory), -1)  # (N, M)
-    times = torch.tensor([recall.pointer_times]).expand(len(memory), -1)  # (N, R)
+    slots = torch.tensor([recall.slots]).expand(len(remembered), -1)  # (N, M)
+    times = torch.tensor([recall.pointer_times]).expand(len(remembered), -1)  # (N, R)
+    memory_dim = model.config.memory_dim
+    memory = remembered[:, :, :memory_dim]
     matches = None
-    if pooled:
-        memory_dim = model.config.memory_dim
-        memory, rest = pool_cells(memory[:, :, :memory_dim]), memory[:, :, memory_dim:]
-        matches = rest if rest.shape[2] else None
-    return model.attend(features.embedding, memory, slots, pointers, times, features.keys, matches)
+    if features.keys is not None:
+        keys = features.keys.expand(len(remembered), -1, -1, -1)
+        matches = model.match(keys, remembered[:, :, memory_dim:-1], remembered[:, None, :, -1], slots[:, None])
+    return model.attend(features.embedding, pool_cells(memory) if pooled else memory, slots, pointers, times, matches)
 
 
 def _tracked_frame(

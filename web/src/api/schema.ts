@@ -339,6 +339,8 @@ export interface components {
             decode: string;
             encode_image: string;
             encode_memory: string;
+            /** @description None for models without a correspondence. */
+            match: string | null;
         };
         History: {
             can_redo: boolean;

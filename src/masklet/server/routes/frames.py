@@ -150,7 +150,12 @@ def get_graphs(user: CurrentUser, studio: CurrentStudio) -> schemas.Graphs:
             "several points, 1 to 3 the candidates for a single click; iou_predictions (N, 4), object_score (N,), "
             "stability (N,)"
         ),
-        graphs=schemas.GraphUrls(**{stage: f"{API_BASE}/graphs/{stage}.onnx" for stage in STAGE_OUTPUTS}),
+        graphs=schemas.GraphUrls.model_validate(
+            {
+                stage: f"{API_BASE}/graphs/{stage}.onnx" if (folder / f"{stage}.onnx").is_file() else None
+                for stage in STAGE_OUTPUTS
+            }
+        ),
         manifest=manifest,
     )
 
@@ -158,10 +163,12 @@ def get_graphs(user: CurrentUser, studio: CurrentStudio) -> schemas.Graphs:
 @router.get("/graphs/{file}", tags=["model"], response_class=FileResponse, responses=BYTES)
 def get_graph(file: str, user: CurrentUser, studio: CurrentStudio) -> FileResponse:
     """Download one file of the exported model."""
-    allowed = {f"{stage}.onnx" for stage in STAGE_OUTPUTS} | {SPEC_FILE}
+    folder = _graph_folder(studio)
+    files = (*(f"{stage}.onnx" for stage in STAGE_OUTPUTS), SPEC_FILE)
+    allowed = {name for name in files if (folder / name).is_file()}
     if file not in allowed:
         raise ApiError(404, "no_file", f"there is no such file: {', '.join(sorted(allowed))} are there")
-    path = _graph_folder(studio) / file
+    path = folder / file
     kind = "application/json" if file == SPEC_FILE else "application/octet-stream"
     return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=3600"})
 
