@@ -22,16 +22,17 @@ EVALUATED_MODEL = ["--model", "-m", "--device", "--precision", "--speed"]
 OPTIONS = {
     "": ["--version", "--debug"],
     "segment": [
-        "images", "--point", "--negative", "--box", "--mask", "--object", "--prompts", "--everything",
-        "--points-per-side", "--min-iou", "--min-stability", "--crop-layers", "--min-region-area", "--refine", "--out",
-        "-o", "--format", "--all-candidates", "--refine-edges", "--model", "-m", "--device", "--precision", "--force",
-        "-f", "--json",
+        "images", "--point", "--negative", "--box", "--mask", "--object", "--prompts", "--detections",
+        "--everything", "--points-per-side", "--min-iou", "--min-stability", "--crop-layers", "--min-region-area",
+        "--refine", "--out", "-o", "--format", "--all-candidates", "--refine-edges", "--model", "-m", "--device",
+        "--precision", "--force", "-f", "--json",
     ],
     "track": [
         "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--everything",
-        "--detections", "--level", "--every", "--max-objects", "--min-score", "--out", "-o", "--format", "--per-object", "--window", "--direction", "--start", "--stop", "--resume", "--save", "--accept",
-        "--policy", "--stabilise", "--refine-edges", "--non-overlap", "--model", "-m",
-        "--device", "--precision", "--speed", "--force", "-f", "--json",
+        "--detections", "--level", "--every", "--max-objects", "--min-score", "--out", "-o", "--format", "--per-object",
+        "--window", "--direction", "--start", "--stop", "--resume", "--save", "--accept", "--policy", "--stabilise",
+        "--refine-edges", "--non-overlap", "--model", "-m", "--device", "--precision", "--speed", "--force", "-f",
+        "--json",
     ],
     "render": [
         "source", "masks", "--background", "--effect", "--cutout", "--feather", "--shrink", "--hard-edges",
@@ -41,6 +42,10 @@ OPTIONS = {
     "export-masks": [
         "source", "masks", "--format", "--option", "--out", "-o", "--object", "--accepted", "--class", "--name",
         "--force", "-f", "--json",
+    ],
+    "count": [
+        "source", "masks", "--line", "--region", "--anchor", "--margin", "--level", "--fps", "--out", "-o",
+        "--crossings", "--force", "-f", "--json",
     ],
     "serve": [
         "--data", "--host", "--port", "--token", "--database", "--allow-host", "--allow-stream", "--https", "--proxy",
@@ -81,6 +86,10 @@ OPTIONS = {
     ],
     "evaluate everything": [
         "root", "--points-per-side", "--sources", *EVALUATED_DATA, *EVALUATION_RUN, *EVALUATED_MODEL,
+    ],
+    "evaluate discovery": [
+        "root", "--method", "--every", "--level", "--max-objects", "--direction", "--frames", "--policy", "--clips",
+        *EVALUATED_DATA, *EVALUATION_RUN, *EVALUATED_MODEL,
     ],
     "evaluate calibration": [
         "--images", "--clips", "--write", "--processes", "-p", "--json", *EVALUATED_MODEL,
