@@ -6,6 +6,7 @@ import "./styles/screens.css";
 import "./styles/workspace.css";
 import "./styles/dialogs.css";
 import "./styles/classes.css";
+import "./styles/counting.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";

@@ -8,6 +8,8 @@ import type {
   ClassCount,
   ClassFields,
   ClassList,
+  CountAnswer,
+  CountRequest,
   ErrorAnswer,
   ExportRequest,
   FormatCatalogue,
@@ -284,6 +286,8 @@ export const accept = (mid: string, range: AcceptRequest, key: string): Promise<
   call("POST", `/media/${mid}/accept`, { json: range, key });
 export const getSuggestions = async (mid: string, k: number): Promise<Suggestion[]> =>
   (await call<{ suggestions: Suggestion[] }>("GET", `/media/${mid}/suggestions`, { query: { k } })).suggestions;
+export const count = (mid: string, request: Partial<CountRequest>): Promise<CountAnswer> =>
+  call("POST", `/media/${mid}/count`, { json: request });
 export const undo = (mid: string, key: string): Promise<HistoryAnswer> => call("POST", `/media/${mid}/undo`, { key });
 export const redo = (mid: string, key: string): Promise<HistoryAnswer> => call("POST", `/media/${mid}/redo`, { key });
 export const getHistory = (mid: string): Promise<History> => call("GET", `/media/${mid}/history`);

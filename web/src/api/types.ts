@@ -74,6 +74,10 @@ export type TimelineObject = Wire<"TimelineObject">;
 export type AcceptRequest = Wire<"AcceptRequest">;
 export type AcceptAnswer = Wire<"AcceptAnswer">;
 export type Suggestion = Wire<"SuggestionInfo">;
+export type CountRequest = Wire<"CountRequest">;
+export type CountAnswer = Wire<"CountAnswer">;
+export type CountInfo = Wire<"CountInfo">;
+export type Crossing = Wire<"CrossingInfo">;
 export type History = Wire<"History">;
 export type HistoryAnswer = Wire<"HistoryAnswer">;
 

@@ -10,6 +10,7 @@ import { listenToKeys } from "./keyboard";
 import * as actions from "./model/actions";
 import { isVideo, useWorkspace } from "./model/store";
 import { ClassesPanel } from "./panels/ClassesPanel";
+import { CountPanel } from "./panels/CountPanel";
 import { ExportDialog } from "./panels/export/ExportDialog";
 import { HelpDialog } from "./panels/HelpDialog";
 import { ImportDialog } from "./panels/ImportDialog";

@@ -6,6 +6,7 @@ import { useWorkspace } from "../model/store";
 import { Playback } from "./playback";
 import { PointerInput } from "./pointerInput";
 import { Stage } from "./stage";
+import { ZonesLayer } from "./ZonesLayer";
 
 export function Canvas() {
   const container = useRef<HTMLDivElement>(null);
@@ -67,6 +68,7 @@ export function Canvas() {
     >
       <canvas ref={picture} className="canvas__layer" />
       <canvas ref={overlay} className="canvas__layer" data-testid="overlay" />
+      <ZonesLayer />
       {compare && <SplitHandle />}
     </div>
   );

@@ -6,6 +6,19 @@
 export { acceptRange, toggleAccepted } from "./acceptance";
 export { addClass, assignClass, changeClass, deleteClass, mergeClass } from "./classes";
 export {
+  addZonePoint,
+  cancelZone,
+  completeZone,
+  drawZone,
+  recount,
+  removeZone,
+  renameZone,
+  setAnchor,
+  showCounted,
+  toggleCounting,
+  turnLine,
+} from "./counting";
+export {
   closeDialog,
   fitView,
   openDialog,

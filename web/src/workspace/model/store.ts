@@ -19,6 +19,7 @@ import type { Loop } from "../../lib/contour";
 import type { Edit } from "../../lib/paint";
 import { offered, type ProposalFilter } from "../../lib/proposals";
 import { fit, MARGINS, type Size, type View } from "../../lib/view";
+import { type Counting, NO_COUNTING } from "./countingState";
 
 export type Tool = "click" | "box" | "brush" | "eraser" | "lasso" | "hand";
 export type Comparison = "before" | "picture";
@@ -136,6 +137,7 @@ export interface WorkspaceState {
   /** Number of changes that the server has not answered. */
   readonly saving: number;
   readonly dialog: DialogName | null;
+  readonly counting: Counting;
   readonly decoder: DecoderState;
   /** The page encodes the images itself, and the server only keeps the results. */
   readonly localMode: boolean;
@@ -180,6 +182,7 @@ export const INITIAL: WorkspaceState = {
   cursor: null,
   saving: 0,
   dialog: null,
+  counting: NO_COUNTING,
   decoder: { state: "off", backend: null },
   embedded: null,
   localMode: localStorage.getItem("masklet.local") === "1",
