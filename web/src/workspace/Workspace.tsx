@@ -76,6 +76,7 @@ export default function Workspace({ pid, mid, startFrame }: { pid: string; mid: 
           <ObjectsPanel />
           <ClassesPanel />
           {isReviewing ? <ProposalsPanel /> : hasTimeline ? <TrackPanel /> : <PhotoPanel />}
+          {hasTimeline && !isReviewing && <CountPanel />}
         </aside>
       </div>
       {hasTimeline && (
