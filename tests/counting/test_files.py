@@ -11,6 +11,8 @@ import pytest
 
 from masklet import DataError
 from masklet.counting import Trajectories, count_objects, open_trajectories
+from masklet.tracking.mask_rows import given_row
+from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.masklets import Masklets, ObjectInfo
 
 
@@ -116,3 +118,11 @@ def test_masks_give_boxes_and_classes() -> None:
     (duck,) = trajectories.objects
     assert (duck.label, duck.frames.tolist(), duck.boxes_xyxy[0].tolist()) == ("duck", [0, 2], [30, 10, 50, 20])
     assert count_objects(trajectories).visible[None].values.tolist() == [1, 0, 1]
+
+
+def test_times_of_tracked_masks_count_from_the_first_frame() -> None:
+    store = MaskStore()
+    mask = np.ones((4, 4), np.bool_)
+    store.write([given_row(frame, 1, mask, time_s=time_s) for frame, time_s in ((0, 0.0), (1, 0.1), (4, 0.4))])
+    trajectories = Trajectories.of_masklets(Masklets(store, (ObjectInfo(1),)))
+    assert [trajectories.time_s(frame) for frame in range(5)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from masklet.checks import check_choice, check_number, set_checked
 from masklet.counting.intervals import CHUNK, LEVEL, Count, count_of, interval
 from masklet.counting.trajectories import Anchor, Trajectories, Trajectory
-from masklet.counting.transitions import Transition, settled_sides, transitions
+from masklet.counting.transitions import Transition, transitions
 from masklet.counting.zones import Line, Region, Zone
 from masklet.errors import ConfigError
 
@@ -257,12 +257,16 @@ def _zone_counts(trajectories: Trajectories, zone: Zone, config: CountConfig) ->
     for trajectory in trajectories.objects:
         anchors = trajectory.anchors(config.anchor)
         distances, margins = zone.distances(anchors), _margins(trajectory, zone, config)
+        decided: list[tuple[int, int]] = []
         for transition in transitions(distances, margins, trajectory.position_errors(), trajectory.probabilities):
             row = _crossing_row(zone, anchors, distances, transition)
-            if row is not None:
-                crossings.append(_crossing(trajectories, trajectory, zone, transition, row))
+            if row is None:
+                continue
+            crossings.append(_crossing(trajectories, trajectory, zone, transition, row))
+            if transition.is_decided:
+                decided.append((row, transition.direction))
         if isinstance(zone, Region):
-            is_inside = _held_sides(distances, margins) > 0
+            is_inside = _inside_rows(distances, decided)
             inside.append((trajectory.frames[is_inside], trajectory.probabilities[is_inside]))
     crossings.sort(key=lambda crossing: (crossing.frame_index, crossing.object_id))
     series = _series(trajectories.frames, inside, config.level) if isinstance(zone, Region) else None
@@ -301,15 +305,19 @@ def _crossing_row(
     return int(rows[changes[-1] + 1])
 
 
-def _held_sides(distances: NDArray[np.float64], margins: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Return (T,) 1 or -1, the side of each row with hysteresis; rows before the first clear one are on its side."""
-    sides = settled_sides(distances, margins)
-    settled = np.flatnonzero(sides)
-    if not len(settled):
-        return np.where(distances >= 0, 1, -1).astype(np.int8)
-    latest = np.searchsorted(settled, np.arange(len(sides)), side="right") - 1
-    result: NDArray[np.int8] = sides[settled[np.maximum(latest, 0)]]
-    return result
+def _inside_rows(distances: NDArray[np.float64], decided: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Return (T,) True where an object is in a region.
+
+    Args:
+        distances: (T,) of its anchor, positive inside.
+        decided: first row on the new side, and direction, of its decided crossings. Without one the object is where it
+            is seen most clearly.
+    """
+    before_first = -decided[0][1] if decided else distances[np.abs(distances).argmax()]
+    inside = np.full(len(distances), before_first > 0)
+    for row, direction in decided:
+        inside[row:] = direction > 0
+    return inside
 
 
 def _crossing(

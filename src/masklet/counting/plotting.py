@@ -55,7 +55,7 @@ def draw_counts(report: CountReport, figure: Any) -> None:
         else:
             _draw_crossings(report, axes, counts, xs)
     for axes in all_axes:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(1.15, axes.get_ylim()[1] * 1.1))
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
@@ -74,7 +74,7 @@ def _draw_visible(report: CountReport, axes: Any, xs: Any) -> None:
     for label in by_size[:MAX_CLASSES]:
         axes.step(xs, report.visible[label].values, where="post", linewidth=1.2, label=_text(label or "without class"))
     total = report.total()
-    axes.set_title(f"Visible objects ({_interval_text(total.value, total.low, total.high)} different ones)", loc="left")
+    axes.set_title(f"Visible objects; different ones: {_interval_text(total.value, total.low, total.high)}", loc="left")
 
 
 def _draw_inside(report: CountReport, axes: Any, counts: ZoneCounts, xs: Any) -> None:
@@ -123,7 +123,7 @@ def _zone_title(counts: ZoneCounts) -> str:
 
 
 def _interval_text(value: int, low: int, high: int) -> str:
-    return str(value) if low == high == value else f"{value}, {low} to {high}"
+    return str(value) if low == high == value else f"{value} ({low} to {high})"
 
 
 def _text(text: str) -> str:

@@ -110,12 +110,12 @@ class Trajectories:
         for frame_index in masklets.span():
             for row in masklets.at(frame_index):
                 builder.look_at(frame_index)
-                if row.time_s > 0:
+                if row.time_s > 0 or frame_index == 0:  # given masks have no time, which is 0 everywhere
                     times[frame_index] = row.time_s
                 box = rle_box_xyxy(row.rle)
                 if box is not None:
                     builder.add(frame_index, row.object_id, box.tolist(), row.confidence)
-        return builder.built(fps=fps, times=times)
+        return builder.built(fps=_rate(times) if fps is None else fps, times=times)
 
 
 class TrajectoryBuilder:
@@ -187,6 +187,12 @@ class TrajectoryBuilder:
         rows = rows[is_first]
         label = self._labels.get(object_id, "")
         return Trajectory(object_id, label, rows[:, 0].astype(np.int64), rows[:, 1:5], rows[:, 5], rows[:, 6])
+
+
+def _rate(times: dict[int, float]) -> float | None:
+    """Return the mean frames per second of frames with times; None if there are fewer than two."""
+    first, last = min(times, default=0), max(times, default=0)
+    return None if first == last or times[last] <= times[first] else (last - first) / (times[last] - times[first])
 
 
 def _unit(value: float) -> float:
