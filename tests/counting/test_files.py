@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from masklet import DataError
+from masklet import DataError, Tracker
 from masklet.counting import Trajectories, count_objects, open_trajectories
 from masklet.tracking.mask_rows import given_row
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.masklets import Masklets, ObjectInfo
+from tests.fake_engine import FakeEngine, picture
 
 
 def _mot(path: Path, *lines: str) -> Path:
@@ -126,3 +127,16 @@ def test_times_of_tracked_masks_count_from_the_first_frame() -> None:
     store.write([given_row(frame, 1, mask, time_s=time_s) for frame, time_s in ((0, 0.0), (1, 0.1), (4, 0.4))])
     trajectories = Trajectories.of_masklets(Masklets(store, (ObjectInfo(1),)))
     assert [trajectories.time_s(frame) for frame in range(5)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_a_session_is_counted_without_its_video_and_hidden_objects(tmp_path: Path) -> None:
+    frames = [picture(number) for number in range(6)]
+    tracker = Tracker(FakeEngine(), frames)
+    for object_id in (1, 2):
+        tracker.prompt(object_id, 0, points=[(1, 1)], labels=[1])
+    list(tracker.run())
+    tracker.hide(2)
+    trajectories, skipped = open_trajectories(tracker.save(tmp_path / "job.masklet"))
+    assert not skipped
+    assert [item.object_id for item in trajectories.objects] == [1]
+    assert trajectories.frames == range(6)

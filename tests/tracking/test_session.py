@@ -99,7 +99,8 @@ def test_a_file_names_its_model_video_and_objects(tmp_path: Path) -> None:
     about = session_about(started().save(tmp_path / "job.masklet"))
     assert about["model"]["name"] == "fake"
     assert about["video"]["num_frames"] == 30
-    assert about["objects"] == [{"object_id": 1, "name": ""}, {"object_id": 2, "name": "pump"}]
+    unnamed = {"object_id": 1, "name": "", "class_name": "", "hidden": False}
+    assert about["objects"] == [unnamed, unnamed | {"object_id": 2, "name": "pump"}]
 
 
 def test_the_model_is_loaded_from_its_path_if_that_exists(tmp_path: Path) -> None:

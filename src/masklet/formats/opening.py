@@ -83,13 +83,18 @@ def open_session(path: str | Path, video: VideoSource | None = None) -> Labelled
 
 
 def session_masklets(path: str | Path) -> Masklets:
-    """Read the masklets of a session file; its video is not needed.
+    """Read the masklets of a session file; its video is not needed. Hidden objects, as those that a discovery has not
+    confirmed, are left out.
 
     Raises:
         SessionError: the file is damaged, or not a session.
         DataError: it has no masks.
     """
-    objects = tuple(ObjectInfo(record["object_id"], record["name"]) for record in session_about(path)["objects"])
+    objects = tuple(
+        ObjectInfo(record["object_id"], record["name"], record["class_name"])
+        for record in session_about(path)["objects"]
+        if not record["hidden"]
+    )
     store = session_masks(path)
     if store.frames() is None:
         raise DataError(f"{path} has no masks: track first")

@@ -138,11 +138,21 @@ def session_about(path: str | Path) -> Document:
         video = document.get("video")
         if video is not None:
             _check_video(video)
-        objects = [
-            {"object_id": track.field("object_id").whole(0, 2**31), "name": track.field("name").text()}
-            for track in document.field("tracks").entries()
-        ]
+        objects = [_about_track(track) for track in document.field("tracks").entries()]
         return {key: document.value[key] for key in ("model", "video", "notes")} | {"objects": objects}
+
+
+def _about_track(track: Json) -> Document:
+    """Return what is known of an object without its masks: id, name, class, and whether results leave it out."""
+    class_name, hidden = track.get("class_name"), track.field("hidden")
+    if not isinstance(hidden.value, bool):
+        hidden.refuse("true or false")
+    return {
+        "object_id": track.field("object_id").whole(0, 2**31),
+        "name": track.field("name").text(),
+        "class_name": "" if class_name is None else class_name.text(),
+        "hidden": hidden.value,
+    }
 
 
 def _check_video(video: Json) -> None:

@@ -79,7 +79,7 @@ function ZoneShape({ zone, points }: { zone: Zone; points: readonly Point[] }) {
       <text x={tip[0] + 12 * dx} y={tip[1] + 12 * dy}>
         in
       </text>
-      <text x={points[0][0]} y={points[0][1] - 8}>
+      <text x={points[0][0] + 14 * dy} y={points[0][1] - 14 * dx}>
         {zone.name}
       </text>
     </g>

@@ -91,7 +91,9 @@ function Visible({ answer }: { answer: CountAnswer }) {
   return (
     <div className="count__zone">
       <div className="count__line">
-        <span>{text(objects)} different objects</span>
+        <span>
+          {text(objects)} {objects.count === 1 ? "object" : "different objects"}
+        </span>
         <span className="panel__space" />
         <button
           type="button"
