@@ -133,7 +133,7 @@ def test_a_session_is_counted_without_its_video_and_hidden_objects(tmp_path: Pat
     frames = [picture(number) for number in range(6)]
     tracker = Tracker(FakeEngine(), frames)
     for object_id in (1, 2):
-        tracker.prompt(object_id, 0, points=[(1, 1)], labels=[1])
+        tracker.prompt(object_id, 0, points_xy=[(1, 1)], labels=[1])
     list(tracker.run())
     tracker.hide(2)
     trajectories, skipped = open_trajectories(tracker.save(tmp_path / "job.masklet"))
