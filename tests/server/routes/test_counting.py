@@ -12,7 +12,7 @@ from masklet.masks.rle import encode_rle
 from tests.server.conftest import Page
 
 GATE = {"name": "gate", "start_xy": [4, 0], "end_xy": [4, 6]}
-ROOM = {"name": "room", "points_xy": [[3, 0], [8, 0], [8, 6], [3, 6]]}
+ROOM = {"name": "room", "points_xy": [[3.5, 0], [8, 0], [8, 6], [3.5, 6]]}
 
 
 def moving_square(page: Page) -> str:
@@ -49,6 +49,7 @@ def test_lines_and_regions(page: Page) -> None:
     (gate,), (room,) = answer["lines"], answer["regions"]
     assert (gate["in"]["count"], gate["out"]["count"]) == (1, 0)
     assert [crossing["frame_index"] for crossing in gate["crossings"]] == [2]
+    assert [crossing["frame_index"] for crossing in room["crossings"]] == [2]
     assert room["inside"]["count"] == [0, 0, 1, 1]
 
 
