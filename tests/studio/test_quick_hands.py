@@ -181,6 +181,24 @@ def test_renaming_while_an_undo_is_in_flight_comes_after_it(cat: Page) -> None:
     is_named(cat, "Eel")
 
 
+LATE_TIMERS = """
+const { setTimeout } = window;
+window.setTimeout = (work, delay = 0, ...rest) => setTimeout(work, Math.max(delay, 1000), ...rest);
+"""
+
+
+def test_a_key_right_after_a_button_is_for_the_picture(page: Page, server: Server) -> None:
+    """A busy browser runs timers late: the key is there before what the page does after the click."""
+    page.add_init_script(LATE_TIMERS)
+    open_photo(page, server.address, "Button, then key", MEDIA / "astronaut.jpg")
+    click(page, 0.45, 0.75)
+    page.locator(".candidate").nth(1).click()
+    page.keyboard.press("n")
+    page.mouse.click(*place(page, 0.43, 0.2))
+    expect(objects(page)).to_have_count(2)
+    saved(page)
+
+
 class HeldRequests:
     """Requests that are held back until they are released."""
 

@@ -46,10 +46,33 @@ function focusPicture(): void {
   picture.focus({ preventScroll: true });
 }
 
-function onDown(event: KeyboardEvent): void {
+/** Gives the focus back to the picture once what a click does is done; null when that is not due. */
+let dueReturn: (() => void) | null = null;
+
+function returnFocusSoon(giveBack: () => void): void {
+  dueReturn = giveBack;
+  setTimeout(returnFocusNow);
+}
+
+function returnFocusNow(): void {
+  const giveBack = dueReturn;
+  dueReturn = null;
+  giveBack?.();
+}
+
+/** Handle a key that comes before the focus is back: it is meant for the picture, not for the button that was clicked. */
+function onEarlyDown(event: KeyboardEvent): void {
+  if (!dueReturn) return;
+  returnFocusNow();
+  if (document.activeElement === event.target || document.activeElement !== canvas()) return;
+  event.stopPropagation();
+  onDown(event, canvas());
+}
+
+function onDown(event: KeyboardEvent, target: EventTarget | null = event.target): void {
   const { dialog, medium, cursor, job } = getState();
   if (event.defaultPrevented || dialog || !medium) return;
-  const focused = focusedOf(event.target);
+  const focused = focusedOf(target);
   const press = {
     key: event.key,
     code: event.code,
@@ -96,7 +119,7 @@ function onUp(event: KeyboardEvent): void {
  */
 function onClick(event: MouseEvent): void {
   if (event.detail === 0) return; // pressed with the keyboard
-  setTimeout(() => {
+  returnFocusSoon(() => {
     const active = document.activeElement;
     if (!(active instanceof HTMLElement) || active.closest("dialog, [popover]") || !active.closest(".workspace"))
       return;
@@ -112,13 +135,14 @@ export function listenToKeys(): () => void {
   const onBlur = () => {
     heldKeys.space = false;
   };
-  window.addEventListener("keydown", onDown, options);
+  window.addEventListener("keydown", onEarlyDown, { ...options, capture: true });
+  window.addEventListener("keydown", (event) => onDown(event), options);
   window.addEventListener("keyup", onUp, options);
   window.addEventListener("blur", onBlur, options);
   window.addEventListener("click", onClick, { ...options, capture: true });
   // A dialog that closes gives the focus back to the button that opened it.
   const stopDialogs = useWorkspace.subscribe((state, before) => {
-    if (before.dialog && !state.dialog) setTimeout(focusPicture);
+    if (before.dialog && !state.dialog) returnFocusSoon(focusPicture);
   });
   return () => {
     stop.abort();
