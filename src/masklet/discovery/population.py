@@ -14,7 +14,7 @@ import numpy as np
 
 from masklet.discovery.config import DiscoveryConfig
 from masklet.discovery.detections import Detection
-from masklet.discovery.overlap import MaskSetOverlap, best_pairs, box_iou, reduced
+from masklet.discovery.overlap import MaskSetOverlap, best_pairs, box_iou, box_within_smaller, reduced
 from masklet.errors import DataError
 from masklet.foreign.documents import Json
 from masklet.masks.operations import mask_box_xyxy
@@ -32,6 +32,11 @@ SEPARATE_IOU = 0.7
 """Detections with a higher IoU are one object. Source: box NMS of Segment Anything, at the same number."""
 RETURN_CONFIDENCE = 0.5
 """An absent object is back if its mask is at least this reliable, in [0, 1]."""
+LOOSE_IOU = 0.25
+"""A detected box may be that of a mask which has grown or shrunk since, if they still overlap by this much..."""
+LOOSE_INSIDE = 0.8
+"""...and this fraction of the smaller one lies within the other."""
+WHOLE_BOX = (0.0, 0.0, 1.0, 1.0)
 MAX_ID = 2**31
 """Largest object id or frame number in a session file."""
 
@@ -58,6 +63,11 @@ class DiscoveredObject:
     """Key frames in a row on which it was in doubt and not detected."""
     overlaps: dict[int, int] = field(default_factory=dict)
     """Key frames in a row on which it overlapped an older object, by the other's id."""
+    relative_box: tuple[float, float, float, float] = WHOLE_BOX
+    """The last detected box (x0, y0, x1, y1), where the bounding box of the mask is the unit square.
+
+    Detectors draw boxes of another extent than the mask's: faces without hair, people whose hidden legs are guessed.
+    """
 
     @property
     def label(self) -> str:
@@ -68,6 +78,14 @@ class DiscoveredObject:
     def is_followed(self) -> bool:
         """True if it is tracked on every frame."""
         return self.state in ("tentative", "confirmed")
+
+    def note_box(self, mask: BoolArray, detection: Detection) -> None:
+        """Record where a detected box lies relative to an (H, W) mask; nothing where there is no mask or no box."""
+        tight = mask_box_xyxy(mask)
+        if detection.rle is None and tight is not None:
+            corner, side = np.tile(tight[:2], 2), np.tile(np.maximum(tight[2:] - tight[:2], 1), 2)
+            relative = (np.asarray(detection.box_xyxy, np.float64) - corner) / side
+            self.relative_box = (float(relative[0]), float(relative[1]), float(relative[2]), float(relative[3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +166,11 @@ class Population:
             return False
         return uncovered - self.uncovered >= self.config.growth
 
+    def note_prompted(self, object_id: int, mask: BoolArray, detection: Detection) -> None:
+        """Record which mask a detection has led to: it is recognised by this later."""
+        if (item := self.objects.get(object_id)) is not None:
+            item.note_box(mask, detection)
+
     def note_present(self, frame_index: int, object_ids: Iterable[int]) -> None:
         """Record which objects are present on a frame."""
         for object_id in object_ids:
@@ -185,7 +208,9 @@ class Population:
         self.key_frame = frame_index
         detections = [detection for detection in detections if detection.score >= self.config.min_score]
         scene = _Scene(tracked, detections, size_hw)
-        pairs = scene.pairs(self.config.match_iou)
+        pairs = scene.pairs(self.config.match_iou, self.objects)
+        drifted = scene.loose_pairs(pairs, self.objects)
+        pairs |= drifted
         self._wake(frame_index, scene, pairs)
         removed = self._without_doubles(scene)
         corrected, ended = [], []
@@ -194,7 +219,8 @@ class Population:
             if item is None or item.object_id in removed or not item.is_followed:
                 continue
             detection = None if row not in pairs else detections[pairs[row]]
-            if self._take_in(item, mask, detection) and detection is not None:
+            in_doubt = not mask.is_sure or row in drifted
+            if self._take_in(item, mask, detection, in_doubt=in_doubt) and detection is not None:
                 corrected.append((item.object_id, detection))
         removed |= {item.object_id for item in self.objects.values() if self._has_failed(item)}
         confirmed = self._confirm(removed)
@@ -277,15 +303,17 @@ class Population:
         other = self.objects.get(object_id)
         return other is None or (other.since, other.object_id) < (item.since, item.object_id)
 
-    def _take_in(self, item: DiscoveredObject, mask: TrackedMask, detection: Detection | None) -> bool:
+    def _take_in(
+        self, item: DiscoveredObject, mask: TrackedMask, detection: Detection | None, *, in_doubt: bool
+    ) -> bool:
         """Record whether an object was detected; return whether it is to be prompted with the detection."""
         if detection is not None:
             item.score = max(item.score, detection.score)
+            item.note_box(mask.mask, detection)
             if detection.label:
                 item.label_scores[detection.label] = item.label_scores.get(detection.label, 0.0) + detection.score
         if item.state == "tentative":
             item.hits = [*item.hits, detection is not None][-self.config.confirm_window :]
-        in_doubt = not mask.is_sure
         item.misses = item.misses + 1 if in_doubt and detection is None else 0
         if item.state == "confirmed" and item.misses > self.config.max_misses:
             item.state = "absent"
@@ -323,7 +351,13 @@ class Population:
             detection = scene.detections[column]
             labels = {detection.label: detection.score} if detection.label else {}
             item = DiscoveredObject(
-                self.next_id, frame_index, frame_index, frame_index, detection.score, "tentative", labels, [True]
+                object_id=self.next_id,
+                first_frame=frame_index,
+                last_frame=frame_index,
+                since=frame_index,
+                score=detection.score,
+                label_scores=labels,
+                hits=[True],
             )
             self.objects[item.object_id] = item
             self.next_id += 1
@@ -380,7 +414,13 @@ def _object(entry: Json) -> DiscoveredObject:
         label_scores={label: score.number() for label, score in entry.field("label_scores").items()},
         hits=[bool(hit.value) for hit in entry.field("hits").entries()],
         overlaps=dict(_pair(pair) for pair in entry.field("overlaps").entries()),
+        relative_box=_box(entry.field("relative_box")),
     )
+
+
+def _box(entry: Json) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (side.number() for side in entry.entries())
+    return x0, y0, x1, y1
 
 
 def _pair(entry: Json) -> tuple[int, int]:
@@ -402,16 +442,42 @@ class _Scene:
         self.overlap = MaskSetOverlap(self._masks, self._masks)
         self._between = MaskSetOverlap(self._masks, self._found)
         self._boxes = _boxes([detection.box_xyxy for detection in detections])
+        self._only_box = [column for column, detection in enumerate(detections) if detection.rle is None]
+        tight = [mask_box_xyxy(mask.mask) if self._only_box else None for mask in tracked]
+        self._tight = _boxes([(0.0, 0.0, 0.0, 0.0) if box is None else tuple(box.tolist()) for box in tight])
 
-    def pairs(self, least_iou: float) -> dict[int, int]:
-        """Return the detection of each tracked mask that has one, as indices: of boxes where there is no mask."""
+    def pairs(self, least_iou: float, objects: Mapping[int, DiscoveredObject]) -> dict[int, int]:
+        """Return the detection of each tracked mask that has one, as indices.
+
+        A detection without a mask is compared with the mask's bounding box, and with the box that its detector would
+        draw around this mask by `DiscoveredObject.relative_box`.
+        """
         scores = self._between.iou.copy() if self.detections and self.tracked else np.zeros((0, 0), np.float32)
-        only_box = [column for column, detection in enumerate(self.detections) if detection.rle is None]
-        if only_box and self.tracked:
-            tight = [mask_box_xyxy(mask.mask) for mask in self.tracked]
-            boxes = _boxes([(0.0, 0.0, 0.0, 0.0) if box is None else tuple(box.tolist()) for box in tight])
-            scores[:, only_box] = box_iou(boxes, self._boxes[only_box])
+        if self._only_box and self.tracked:
+            found = (objects.get(mask.object_id) for mask in self.tracked)
+            relative = _boxes([WHOLE_BOX if item is None else item.relative_box for item in found])
+            sides = np.tile(self._tight[:, 2:] - self._tight[:, :2], 2)
+            expected = np.tile(self._tight[:, :2], 2) + relative * sides
+            detected = self._boxes[self._only_box]
+            scores[:, self._only_box] = np.maximum(box_iou(self._tight, detected), box_iou(expected, detected))
         return dict(best_pairs(scores, least_iou))
+
+    def loose_pairs(self, pairs: Mapping[int, int], objects: Mapping[int, DiscoveredObject]) -> dict[int, int]:
+        """Return pairs of what is left: boxes around a part of a mask, or a mask within a part of a box, of one label.
+
+        A track has drifted there: from a face to the head, or from a car to its door.
+        """
+        if not (self._only_box and self.tracked):
+            return {}
+        scores = box_iou(self._tight, self._boxes)
+        scores[box_within_smaller(self._tight, self._boxes) < LOOSE_INSIDE] = 0
+        scores[:, [column for column in range(len(self.detections)) if column not in self._only_box]] = 0
+        for row, mask in enumerate(self.tracked):
+            item = objects.get(mask.object_id)
+            for column, detection in enumerate(self.detections):
+                if item is None or row in pairs or column in pairs.values() or detection.label != item.label:
+                    scores[row, column] = 0
+        return dict(best_pairs(scores, LOOSE_IOU))
 
     def uncovered(self, active: Sequence[int], chosen: Sequence[int]) -> float:
         """Return the fraction of the frame outside some tracked masks and detections."""

@@ -168,6 +168,8 @@ class Discoverer(Generic[A]):
         for object_id in misfits:
             state.remove(object_id)
             del self._population.objects[object_id]
+        for object_id, detection in prompted:
+            self._population.note_prompted(object_id, masks.mask(object_id), detection)
         for object_id, item in self._population.objects.items():
             if object_id in state.tracks:
                 state.track(object_id).class_name = item.label
