@@ -32,16 +32,20 @@ def test_clicks_need_no_server_and_are_kept_when_it_is_back(new_page: Callable[[
         page = new_page()
         open_photo(page, studio.address, "By itself", MEDIA / "astronaut.jpg")
         in_page(page)
+        where = place(page, 0.43, 0.2)
         studio.stop(signal.SIGKILL)
 
         page.mouse.click(*place(page, 0.45, 0.75))
         expect(objects(page).locator(".status")).to_have_text(re.compile(r"\d+ %"))  # there is a mask
         expect(page.locator(".candidate")).to_have_count(3)
+        confidence = page.locator(".candidate").nth(1).inner_text()
         page.locator(".candidate").nth(1).click()
         page.keyboard.press("n")
-        page.mouse.click(*place(page, 0.43, 0.2))
+        page.mouse.click(*where)
         expect(objects(page)).to_have_count(2)
         expect(page.get_by_text("The server cannot be reached")).to_be_visible()
+        assert place(page, 0.43, 0.2) == where  # nothing moves away under the pointer
+        expect(objects(page).locator(".status")).to_have_text([confidence, re.compile(r"\d+ %")])
 
         studio.start()
         saved(page)

@@ -2,7 +2,6 @@ import { lazy, Suspense, useEffect } from "react";
 import { Login } from "./screens/Login";
 import { ProjectScreen } from "./screens/Project";
 import { Projects } from "./screens/Projects";
-import { ConnectionBanner } from "./shell/ConnectionBanner";
 import { Toasts } from "./shell/Toasts";
 import { start, useApp } from "./state/app";
 import { useRoute } from "./state/route";
@@ -20,7 +19,6 @@ export function App() {
 
   return (
     <div className="app">
-      <ConnectionBanner />
       {info ? (
         info.needs_login && !info.user ? (
           <Login />

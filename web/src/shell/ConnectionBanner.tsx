@@ -1,7 +1,7 @@
 import { Wifi, WifiOff } from "lucide-react";
 import { useApp } from "../state/app";
 
-/** Says that the server cannot be reached, and when it can again. */
+/** Says that the server cannot be reached, and when it can again. It moves nothing and lets clicks through. */
 export function ConnectionBanner() {
   const online = useApp((state) => state.online);
   const justBack = useApp((state) => state.justBack);

@@ -1,12 +1,14 @@
 import { CircleAlert, CircleCheck, X } from "lucide-react";
 import { dismissToast, useApp } from "../state/app";
 import { Button, IconButton } from "../ui/kit";
+import { ConnectionBanner } from "./ConnectionBanner";
 
-/** Short messages about what was done or failed. */
+/** Short messages about what was done or failed, and about the connection. */
 export function Toasts() {
   const toasts = useApp((state) => state.toasts);
   return (
     <div className="toasts" aria-live="polite">
+      <ConnectionBanner />
       {toasts.map((shown) => {
         const Icon = shown.kind === "error" ? CircleAlert : CircleCheck;
         return (

@@ -90,7 +90,13 @@ function CandidatePicture(props: {
   }, [candidate, width, height]);
   return (
     <svg className="candidate__picture" viewBox={bounds.join(" ")} aria-hidden="true">
-      <image href={frameUrl(mid, frame, 320)} width={width} height={height} opacity={0.75} />
+      <image
+        href={frameUrl(mid, frame, 320)}
+        width={width}
+        height={height}
+        opacity={0.75}
+        onError={(event) => event.currentTarget.setAttribute("visibility", "hidden")} // the server is away
+      />
       <path
         d={outline}
         fill={color}

@@ -35,8 +35,9 @@ export async function openMedium(pid: string, mid: string, startFrame: number): 
     document.title = `${medium.name} · masklet studio`;
     session.masks.ensure(frame);
     await refreshState(session);
-    const { objects } = getState();
-    if (objects.length) setState({ selected: objects[0].id });
+    const { objects, selected, drafting } = getState();
+    // A quick user has clicked already, and goes on with that object.
+    if (objects.length && selected === null && !drafting) setState({ selected: objects[0].id });
     await watchRunningJob();
     refreshEmbedding();
   } catch (error) {

@@ -5,7 +5,7 @@ import type { LocalAnswer } from "../../decoder/client";
 import type { DecodeRequest, LocalMask } from "../../decoder/protocol";
 import { cachedAnswer, localDecode } from "./localDecoder";
 import { getSession } from "./session";
-import { setState } from "./store";
+import { getState, setState } from "./store";
 
 /** A prompt of an object on a frame. */
 interface PromptPlace {
@@ -77,15 +77,21 @@ function keepMask({ frame, objectId: temporaryId, prompt }: PromptPlace, answer:
     status: answer.objectScore > 0 ? "present" : "occluded",
   });
   session.resolveMask(frame, objectId);
-  dropPendingMasks(frame);
+  dropPendingMasks(frame, objectId);
   const list = answer.masks.flatMap((candidate) =>
     candidate.fullSize ? [{ rle: candidate.fullSize.rle, confidence: decoder.confidence(candidate, prompt) }] : [],
   );
   offerCandidates(frame, objectId, list, prompt);
 }
 
-/** Offer the answers to a single positive click: it may mean a part or the whole. Other prompts have one answer. */
+/**
+ * Offer the answers to a single positive click: it may mean a part or the whole. Other prompts have one answer.
+ *
+ * Nothing is offered to a user who has gone on to another object meanwhile.
+ */
 export function offerCandidates(frame: number, objectId: number, list: readonly Candidate[], prompt: PromptBody): void {
+  const { selected } = getState();
+  if (selected === null || getSession()?.realIdIfKnown(selected) !== objectId) return;
   const isAmbiguous = list.length > 1 && prompt.labels[0] === 1;
   setState({ candidates: isAmbiguous ? { frame, objectId, list, chosen: prompt.candidate ?? 0 } : null });
 }
@@ -99,5 +105,10 @@ export function toLocalDecode(answer: LocalAnswer | null | undefined, prompt: Pr
   return { rle, logits, iou_prediction, object_score: answer.objectScore };
 }
 
-export const dropPendingMasks = (frame: number): void =>
-  setState((state) => ({ pendingMasks: state.pendingMasks.filter((pending) => pending.frame !== frame) }));
+/** @param objectId null drops those of all objects. */
+export const dropPendingMasks = (frame: number, objectId: number | null = null): void =>
+  setState((state) => ({
+    pendingMasks: state.pendingMasks.filter(
+      (pending) => pending.frame !== frame || (objectId !== null && pending.objectId !== objectId),
+    ),
+  }));

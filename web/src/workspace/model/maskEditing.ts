@@ -57,7 +57,7 @@ export function drawMask(edit: Edit, edited: Bitmap | null = null): void {
     rememberPrompt(frame, target.id, { ...EMPTY_PROMPT, has_mask: true });
   } else if (selected) session.awaitMask(frame, selected.id);
   showStroke(drawn?.target.id ?? selected?.id ?? null, edit);
-  const version = session.newVersion(frame);
+  const version = session.newVersion(frame, drawn?.target.id ?? selected?.id ?? null);
   const under = getState().pendingMasks.find(
     (pending) => pending.frame === frame && pending.objectId === selected?.id,
   )?.loops;

@@ -59,7 +59,7 @@ export function clearPrompt(): void {
   dropPendingMasks(frame);
   rememberPrompt(frame, selected, null);
   session.awaitMask(frame, selected);
-  const version = session.newVersion(frame);
+  const version = session.newVersion(frame, selected);
   void change(async (_, key) => {
     const id = session.realId(selected);
     const answer = await api.deletePrompt(session.medium.id, frame, id, key);
@@ -155,11 +155,15 @@ function startPrompt(
     rememberPrompt(frame, objectId, prompt);
   }
   session.awaitMask(frame, objectId);
-  const version = session.newVersion(frame);
+  const version = session.newVersion(frame, objectId);
   const isLatest = () => getSession() === session && session.isLatest(frame, version);
   const isKept = getState().localMode && !isDrawn && !isTracked(frame, objectId);
   let isAnswered = false;
-  const isCurrent = () => !isAnswered && isLatest() && getState().frame === frame;
+  const isCurrent = () =>
+    !isAnswered &&
+    getSession() === session &&
+    session.isLatestOf(frame, objectId, version) &&
+    getState().frame === frame;
   const local = isDrawn ? null : showLocalAnswer({ frame, objectId, prompt }, request, isCurrent, isKept);
   return async (key) => {
     const id = session.realId(objectId);

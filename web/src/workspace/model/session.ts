@@ -43,8 +43,9 @@ export class Session {
   /** Objects on frames whose masks the server is computing: the next edit will change a mask that is not shown yet. */
   private readonly awaitedMasks = new Set<string>();
   private readonly realIds = new Map<number, number>();
-  /** Number of the last change of each frame. */
+  /** Number of the last change of each frame, and of each object on it. */
   private readonly versions = new Map<number, number>();
+  private readonly objectVersions = new Map<string, number>();
 
   constructor(readonly medium: Medium) {
     this.frames = new FrameCache(medium, () => this.notify(), toastError);
@@ -92,14 +93,20 @@ export class Session {
   }
 
   /** Number a change of a frame: of several unanswered ones, only the answer to the last is shown. */
-  newVersion(frame: number): number {
+  newVersion(frame: number, objectId: number | null): number {
     const version = (this.versions.get(frame) ?? 0) + 1;
     this.versions.set(frame, version);
+    this.objectVersions.set(keyOf(frame, objectId), version);
     return version;
   }
 
   isLatest(frame: number, version: number): boolean {
     return this.versions.get(frame) === version;
+  }
+
+  /** Return whether a change is the last one of an object on a frame: others of the frame may be newer. */
+  isLatestOf(frame: number, objectId: number, version: number): boolean {
+    return this.objectVersions.get(keyOf(frame, this.realIdIfKnown(objectId))) === version;
   }
 
   // What the page's decoder was asked.
@@ -150,6 +157,10 @@ export class Session {
     for (const [key, request] of this.decodeRequests) {
       const [frame, id] = key.split("/");
       if (Number(id) === temporary) this.decodeRequests.set(`${frame}/${real}`, request);
+    }
+    for (const [key, version] of this.objectVersions) {
+      const [frame, id] = key.split("/");
+      if (Number(id) === temporary) this.objectVersions.set(`${frame}/${real}`, version);
     }
     for (const key of this.awaitedMasks) {
       const [frame, id] = key.split("/");
