@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from masklet import ConfigError
-from masklet.counting import CountConfig, Line, Region, TrajectoryBuilder, count_objects
+from masklet.counting import CountConfig, Line, Region, TrajectoryBuilder, Zone, count_objects
 from tests.counting.walks import along_x, walked
 
 GATE = Line("gate", (100, 0), (100, 100))
@@ -158,3 +160,22 @@ def test_frames_that_nobody_looked_at_are_not_counted_as_empty() -> None:
 def test_zones_that_cannot_be_counted_together(zones: list[Line], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         count_objects(walked({1: along_x([1.0])}), zones)
+
+
+@pytest.mark.parametrize(
+    ("zone", "message"),
+    [
+        (Line("far", (201, 0), (300, 90)), "line 'far' lies outside of the frame of 200 x 100 pixels"),
+        (Region("far", ((0, -9), (9, -9), (9, -1))), "region 'far' lies outside of the frame of 200 x 100 pixels"),
+    ],
+)
+def test_a_zone_outside_of_the_frame_is_refused_where_its_size_is_known(zone: Zone, message: str) -> None:
+    trajectories = walked({1: along_x([1.0])})
+    assert not count_objects(trajectories, [zone]).zones[0].crossings
+    with pytest.raises(ConfigError, match=message):
+        count_objects(replace(trajectories, size_hw=(100, 200)), [zone])
+
+
+def test_a_zone_may_reach_beyond_the_frame() -> None:
+    trajectories = replace(walked({1: along_x(range(80, 121))}), size_hw=(60, 200))
+    assert count_objects(trajectories, [GATE, ROOM]).zones[0].count("in").value == 1

@@ -35,7 +35,7 @@ def test_distances_are_positive_on_the_left_and_inside() -> None:
         ("1,2,3", "a line must be .NAME=.X1,Y1,X2,Y2, got '1,2,3'"),
         ("gate=1,2,x,4", "a line must be"),
         ("1,2,1,2", "its ends must differ"),
-        ("1,2,nan,2", "at most 1000000 pixels"),
+        ("1,2,nan,2", "must be finite and at most 1000000 pixels"),
         ("1,2,1e9,2", "at most 1000000 pixels"),
         (" =1,2,3,4", "must have a name"),
     ],
@@ -63,3 +63,15 @@ def test_regions_that_are_refused(text: str, message: str) -> None:
 def test_json_that_is_refused(document: Any) -> None:
     with pytest.raises(ConfigError, match="a zone must have"):
         zone_of_dict(document)
+
+
+def test_an_outline_that_crosses_itself_is_refused() -> None:
+    with pytest.raises(ConfigError, match="region 'bow': its outline crosses itself"):
+        Region("bow", ((0, 0), (10, 10), (10, 0), (0, 20)))
+
+
+def test_an_outline_that_touches_itself_and_one_whose_last_corner_is_the_first_are_taken() -> None:
+    touching = Region("eight", ((0, 0), (5, 5), (10, 0), (10, 10), (5, 5), (0, 10)))
+    closed = Region("closed", ((0, 0), (4, 0), (4, 4), (0, 0)))
+    assert touching.distances(np.array([[1.0, 5.0], [5.0, 1.0]])).tolist() == [1, pytest.approx(-(2**1.5))]
+    assert closed.distances(np.array([[3.0, 1.0]])).tolist() == [1]

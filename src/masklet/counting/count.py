@@ -13,7 +13,7 @@ from masklet.checks import check_choice, check_number, set_checked
 from masklet.counting.intervals import CHUNK, LEVEL, Count, count_of, interval
 from masklet.counting.trajectories import Anchor, Trajectories, Trajectory
 from masklet.counting.transitions import Transition, transitions
-from masklet.counting.zones import Line, Region, Zone
+from masklet.counting.zones import Line, Region, Zone, check_in_frame
 from masklet.errors import ConfigError
 
 Direction = Literal["in", "out"]
@@ -182,7 +182,7 @@ def count_objects(
         config: the rules.
 
     Raises:
-        ConfigError: two zones have one name, or there are more than `MAX_ZONES`.
+        ConfigError: two zones have one name, one lies outside of the frame, or there are more than `MAX_ZONES`.
     """
     config = config or CountConfig()
     zones = tuple(zones)
@@ -193,6 +193,9 @@ def count_objects(
         raise ConfigError(
             f"lines and regions must have different names, got {repeated[0]!r} {names.count(repeated[0])} times"
         )
+    if trajectories.size_hw is not None:
+        for zone in zones:
+            check_in_frame(zone, trajectories.size_hw)
     labels = trajectories.labels
     visible: dict[str | None, Series] = {None: _visible(trajectories, trajectories.objects, config.level)}
     for label in labels if len(labels) > 1 else ():

@@ -86,8 +86,8 @@ def open_trajectories(
     if path.suffix.lower() == ".txt":
         return _read_mot(path, fps)
     raise DataError(
-        f"{path}: expected a session ({SESSION_SUFFIX}), a COCO .json, or MOT text (.txt); for an image or a video "
-        "also pass a file with its masks"
+        f"{path}: expected a session ({SESSION_SUFFIX}), a COCO .json, or MOT text (.txt). For a video also pass its "
+        f"masks, or find its objects first: masklet track VIDEO --everything --save JOB{SESSION_SUFFIX}"
     )
 
 
@@ -173,7 +173,8 @@ def _read_coco(document: CocoDocument, name: str, fps: float | None) -> tuple[Tr
             builder.add(frame_index, object_id, box, score, probability=score, label=label)
         else:
             builder.add(frame_index, object_id, box, annotation.confidence, label=label)
-    return _finished(builder, skipped, name, fps)
+    sizes = {image.size_hw for image in document.images}
+    return _finished(builder, skipped, name, fps, size_hw=sizes.pop() if len(sizes) == 1 else None)
 
 
 def _coco_box(annotation: CocoAnnotation, size_hw: tuple[int, int] | None) -> tuple[float, ...] | str:
@@ -229,13 +230,17 @@ def _check_limits(path: Path, num_boxes: int, num_ids: int) -> None:
 
 
 def _finished(
-    builder: TrajectoryBuilder, skipped: SkippedBoxes, name: str, fps: float | None
+    builder: TrajectoryBuilder,
+    skipped: SkippedBoxes,
+    name: str,
+    fps: float | None,
+    size_hw: tuple[int, int] | None = None,
 ) -> tuple[Trajectories, tuple[str, ...]]:
     lines = skipped.lines()
     if not builder.num_boxes:
         reason = f": {lines[0]}" if lines else ""
         raise DataError(f"{name} has no box of an object to count{reason}")
-    trajectories = builder.built(fps=fps)
+    trajectories = builder.built(fps=fps, size_hw=size_hw)
     if builder.num_repeated:
         lines += (f"{name}: {builder.num_repeated} boxes are of an object that has a surer box on the same frame",)
     return trajectories, lines

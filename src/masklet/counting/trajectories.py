@@ -82,6 +82,8 @@ class Trajectories:
     """Frames per second; None where nobody knows."""
     times: dict[int, float] = field(default_factory=dict, repr=False)
     """Seconds by frame, where they are not even."""
+    size_hw: tuple[int, int] | None = None
+    """Height and width of the frames, source pixels; None where nobody knows."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -107,15 +109,17 @@ class Trajectories:
         """
         builder = TrajectoryBuilder({info.object_id: info.class_name for info in masklets.objects})
         times: dict[int, float] = {}
+        size_hw: tuple[int, int] | None = None
         for frame_index in masklets.span():
             for row in masklets.at(frame_index):
                 builder.look_at(frame_index)
+                size_hw = (row.rle["size"][0], row.rle["size"][1])
                 if row.time_s > 0 or frame_index == 0:  # given masks have no time, which is 0 everywhere
                     times[frame_index] = row.time_s
                 box = rle_box_xyxy(row.rle)
                 if box is not None:
                     builder.add(frame_index, row.object_id, box.tolist(), row.confidence)
-        return builder.built(fps=_rate(times) if fps is None else fps, times=times)
+        return builder.built(fps=_rate(times) if fps is None else fps, times=times, size_hw=size_hw)
 
 
 class TrajectoryBuilder:
@@ -163,8 +167,14 @@ class TrajectoryBuilder:
         shown = shown_probability(clipped) if probability is None else _unit(probability)
         self._values.setdefault(object_id, array("d")).extend((frame_index, *box_xyxy, clipped, shown))
 
-    def built(self, *, fps: float | None = None, times: dict[int, float] | None = None) -> Trajectories:
-        """Return the trajectories.
+    def built(
+        self,
+        *,
+        fps: float | None = None,
+        times: dict[int, float] | None = None,
+        size_hw: tuple[int, int] | None = None,
+    ) -> Trajectories:
+        """Return the trajectories; for the arguments see `Trajectories`.
 
         Raises:
             DataError: no frame was looked at.
@@ -172,7 +182,7 @@ class TrajectoryBuilder:
         if not self._frames:
             raise DataError("there is nothing to count: no frame has been tracked")
         objects = tuple(self._trajectory(object_id) for object_id in sorted(self._values))
-        return Trajectories(objects, _stepped(sorted(self._frames)), fps, times or {})
+        return Trajectories(objects, _stepped(sorted(self._frames)), fps, times or {}, size_hw)
 
     @property
     def num_boxes(self) -> int:

@@ -83,6 +83,11 @@ class Region:
     def __post_init__(self) -> None:
         _set_name(self)
         points = _points(f"region {self.name!r}", self.points_xy, least=3, most=MAX_CORNERS)
+        if _crosses_itself(np.array(points)):
+            raise ConfigError(
+                f"region {self.name!r}: its outline crosses itself: give the corners in their order along it, got "
+                f"{_shortened(points)}"
+            )
         if cv2.contourArea(np.array(points, np.float32)) <= 0:
             raise ConfigError(f"region {self.name!r}: its corners must span an area, got {_shortened(points)}")
         object.__setattr__(self, "points_xy", points)
@@ -111,6 +116,23 @@ class Region:
 
 
 Zone = Line | Region
+
+
+def check_in_frame(zone: Zone, size_hw: tuple[int, int]) -> None:
+    """Check that a part of a zone may lie in the frame.
+
+    Raises:
+        ConfigError: all of it lies on one side of the frame.
+    """
+    points = (zone.start_xy, zone.end_xy) if isinstance(zone, Line) else zone.points_xy
+    (left, top), (right, bottom) = np.min(points, axis=0), np.max(points, axis=0)
+    height, width = size_hw
+    if right < 0 or bottom < 0 or left > width or top > height:
+        kind = "line" if isinstance(zone, Line) else "region"
+        raise ConfigError(
+            f"{kind} {zone.name!r} lies outside of the frame of {width} x {height} pixels: coordinates are source "
+            f"pixels, got {_shortened(points)}"
+        )
 
 
 def zone_of_dict(document: Mapping[str, Any]) -> Zone:
@@ -179,9 +201,18 @@ def _points(where: str, points_xy: Any, *, least: int, most: int) -> tuple[Point
         raise ConfigError(f"{where} must have {count} points [x, y], got {_shortened(points_xy)}")
     if not (np.abs(array) <= MAX_COORDINATE).all():  # also where it is NaN
         raise ConfigError(
-            f"{where}: coordinates must be at most {MAX_COORDINATE:.0f} pixels, got {_shortened(points_xy)}"
+            f"{where}: coordinates must be finite and at most {MAX_COORDINATE:.0f} pixels, got {_shortened(points_xy)}"
         )
     return tuple((float(x), float(y)) for x, y in array)
+
+
+def _crosses_itself(points_xy: Distances) -> bool:
+    """Return whether two edges of a closed outline, (N, 2) corners, cross; edges that only touch do not."""
+    edges = np.roll(points_xy, -1, axis=0) - points_xy
+    offsets = points_xy[None] - points_xy[:, None]  # from the start of edge i to corner j
+    sides = edges[:, None, 0] * offsets[..., 1] - edges[:, None, 1] * offsets[..., 0]
+    is_split = np.sign(sides) * np.sign(np.roll(sides, -1, axis=1)) < 0  # edge j, by the endless line of edge i
+    return bool((is_split & is_split.T).any())
 
 
 def _shortened(points: Any) -> str:
