@@ -28,6 +28,8 @@ BACKGROUND = 0.25
 """A mask of at least this fraction of the frame may be a floor or a wall: what lies within it is not a part of it."""
 MADE_UP = 0.7
 """A mask is made up of parts if they cover this fraction of it."""
+LEAST_HITS = 2
+"""Detections of a tentative object that counts though it left, or the video ended, before it was confirmed."""
 SEPARATE_IOU = 0.7
 """Detections with a higher IoU are one object. Source: box NMS of Segment Anything, at the same number."""
 RETURN_CONFIDENCE = 0.5
@@ -139,6 +141,7 @@ class Population:
     """The last key frame."""
     uncovered: float = 1.0
     """Fraction of the frame without a track, after the last key frame."""
+    num_key_frames: int = 0
     num_refused: int = 0
     """Detections that started no track because `max_objects` were tracked."""
 
@@ -182,7 +185,7 @@ class Population:
         gone = [
             item
             for item in self.objects.values()
-            if item.state == "confirmed" and abs(frame_index - item.last_frame) >= self.config.max_absence
+            if item.state == "confirmed" and self._is_out_of_sight(item, frame_index)
         ]
         for item in gone:
             item.state = "absent"
@@ -206,6 +209,7 @@ class Population:
             size_hw: of the frame.
         """
         self.key_frame = frame_index
+        self.num_key_frames += 1
         detections = [detection for detection in detections if detection.score >= self.config.min_score]
         scene = _Scene(tracked, detections, size_hw)
         pairs = scene.pairs(self.config.match_iou, self.objects)
@@ -224,6 +228,11 @@ class Population:
                 corrected.append((item.object_id, detection))
         removed |= {item.object_id for item in self.objects.values() if self._has_failed(item)}
         confirmed = self._confirm(removed)
+        left = [item for item in self.objects.values() if self._is_out_of_sight(item, frame_index)]
+        kept, lost = self._settle(item for item in left if item.object_id not in removed)
+        confirmed, removed = confirmed + kept, removed | set(lost)
+        for object_id in kept:
+            self.objects[object_id].state = "absent"
         for item in self.objects.values():
             if item.state == "absent" and abs(frame_index - item.last_frame) >= self.config.forget_after:
                 item.state = "ended"
@@ -235,19 +244,28 @@ class Population:
 
     def finish(self) -> Decisions:
         """Decide at the end of the video: tentative objects that were mostly detected are confirmed, others removed."""
-        share = self.config.confirm_hits / self.config.confirm_window
-        confirmed, removed = [], []
-        for item in self.objects.values():
-            if item.state != "tentative":
-                continue
-            if item.hits and sum(item.hits) >= share * len(item.hits):
-                item.state = "confirmed"
-                confirmed.append(item.object_id)
-            else:
-                removed.append(item.object_id)
+        confirmed, removed = self._settle(self.objects.values())
         for object_id in removed:
             del self.objects[object_id]
         return Decisions(confirmed=tuple(confirmed), removed=tuple(removed))
+
+    def _settle(self, items: Iterable[DiscoveredObject]) -> tuple[list[int], list[int]]:
+        """Confirm tentative objects that were mostly detected, and more than once; return these and the others."""
+        share = self.config.confirm_hits / self.config.confirm_window
+        least = min(LEAST_HITS, self.num_key_frames, self.config.confirm_hits)
+        confirmed, failed = [], []
+        for item in items:
+            if item.state != "tentative":
+                continue
+            if sum(item.hits) >= max(least, share * len(item.hits)):
+                item.state = "confirmed"
+                confirmed.append(item.object_id)
+            else:
+                failed.append(item.object_id)
+        return confirmed, failed
+
+    def _is_out_of_sight(self, item: DiscoveredObject, frame_index: int) -> bool:
+        return abs(frame_index - item.last_frame) >= self.config.max_absence
 
     def _wake(self, frame_index: int, scene: _Scene, pairs: Mapping[int, int]) -> None:
         """Follow absent objects again that are there: reliable, and not the mask of another object."""
@@ -312,7 +330,7 @@ class Population:
             item.note_box(mask.mask, detection)
             if detection.label:
                 item.label_scores[detection.label] = item.label_scores.get(detection.label, 0.0) + detection.score
-        if item.state == "tentative":
+        if item.state == "tentative" and mask.is_present:  # what cannot be seen cannot be detected
             item.hits = [*item.hits, detection is not None][-self.config.confirm_window :]
         item.misses = item.misses + 1 if in_doubt and detection is None else 0
         if item.state == "confirmed" and item.misses > self.config.max_misses:
@@ -375,6 +393,7 @@ class Population:
             "next_id": self.next_id,
             "key_frame": self.key_frame,
             "uncovered": self.uncovered,
+            "num_key_frames": self.num_key_frames,
             "num_refused": self.num_refused,
             "objects": [asdict(item) | {"overlaps": list(item.overlaps.items())} for item in self.objects.values()],
         }
@@ -395,6 +414,7 @@ class Population:
             {item.object_id: item for item in objects},
             None if key_frame is None else key_frame.whole(0, MAX_ID),
             root.field("uncovered").number(),
+            root.field("num_key_frames").whole(),
             root.field("num_refused").whole(),
         )
 
