@@ -29,10 +29,10 @@ OPTIONS = {
     ],
     "track": [
         "video", "--point", "--negative", "--box", "--mask", "--object", "--frame", "--prompts", "--everything",
-        "--detections", "--level", "--every", "--max-objects", "--min-score", "--out", "-o", "--format", "--per-object",
-        "--window", "--direction", "--start", "--stop", "--resume", "--save", "--accept", "--policy", "--stabilise",
-        "--refine-edges", "--non-overlap", "--model", "-m", "--device", "--precision", "--speed", "--force", "-f",
-        "--json",
+        "--detections", "--level", "--every", "--max-objects", "--min-score", "--first-frame", "--out", "-o",
+        "--format", "--per-object", "--window", "--direction", "--start", "--stop", "--resume", "--save",
+        "--accept", "--policy", "--stabilise", "--refine-edges", "--non-overlap", "--model", "-m", "--device",
+        "--precision", "--speed", "--force", "-f", "--json",
     ],
     "render": [
         "source", "masks", "--background", "--effect", "--cutout", "--feather", "--shrink", "--hard-edges",

@@ -29,7 +29,7 @@ from masklet.cli.options import (
     memory_config,
 )
 from masklet.cli.prompts import ObjectPrompt
-from masklet.cli.track_discovery import DiscoveryChoice, found_frames, is_discovery
+from masklet.cli.track_discovery import DiscoveryChoice, discovery_notes, found_frames, is_discovery
 from masklet.cli.track_options import MaskChoice, RangeChoice, SessionChoice, TrackPrompts, TrackResults
 from masklet.cli.track_run import TrackRun, written
 from masklet.errors import Cancelled, ConfigError, OutputError, PromptError
@@ -117,6 +117,8 @@ def track(
                 tracker, _shown_prompts(tracker, new_prompts), in_order=finds or _is_in_order(frame_range, session)
             )
             run.go(tracker, frames_to_come, streams, report, session=session.path)
+        for note in discovery_notes(tracker):
+            print_error(note, word="warning")
         kept = _keep_session(
             tracker, session.place(output.place(info), info), run, is_requested=session.path is not None
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ from masklet.cli.detections import print_problems
 from masklet.cli.groups import OptionGroup
 from masklet.cli.options import DISCOVERY_PANEL
 from masklet.cli.track_run import SAVE_EVERY_S, TrackRun, gentle_interrupt
-from masklet.errors import ConfigError, VideoError
+from masklet.errors import ConfigError, MaskletError, VideoError
 
 if TYPE_CHECKING:
     from masklet.cli.track_options import RangeChoice
@@ -84,6 +84,18 @@ class DiscoveryChoice(OptionGroup):
         ),
     ] = None
 
+    first_frame: Annotated[
+        int | None,
+        typer.Option(
+            "--first-frame",
+            min=0,
+            metavar="N",
+            help="Number of the first frame in the file of --detections, 0 or 1. By default the format and the "
+            "numbers in the file decide.",
+            rich_help_panel=DISCOVERY_PANEL,
+        ),
+    ] = None
+
     @property
     def is_asked(self) -> bool:
         """True if objects are to be found."""
@@ -105,6 +117,8 @@ class DiscoveryChoice(OptionGroup):
         if named and not self.is_asked:
             option = f"--{named[0].replace('_', '-')}"
             raise ConfigError(f"{option} belongs to --everything or --detections: give one of them")
+        if self.first_frame is not None and self.detections is None:
+            raise ConfigError("--first-frame belongs to --detections: give the file")
 
     def config(self) -> DiscoveryConfig:
         """Return the rules of discovery."""
@@ -115,33 +129,42 @@ class DiscoveryChoice(OptionGroup):
             values |= {"birth_score": self.min_score, "min_score": min(self.min_score, DiscoveryConfig().min_score)}
         return DiscoveryConfig(**{name: value for name, value in values.items() if value is not None})
 
-    def detector(self, tracker: Tracker[Any]) -> Detector | None:
-        """Return the detector; None for the model itself. Problems of a file are printed.
+    def notes(self, frame_range: RangeChoice) -> dict[str, Any]:
+        """Return what a session's notes keep for `--resume`."""
+        return {
+            "detections": None if self.detections is None else str(self.detections.absolute()),
+            "first_frame": self.first_frame,
+            "direction": frame_range.direction,
+            "stop": frame_range.stop,
+        }
 
-        The session's notes keep which it is, for `--resume`.
 
-        Raises:
-            DataError: the file cannot be used.
-        """
-        path = self.detections
-        if self.is_asked:
-            tracker.notes[NOTE] = {"detections": None if path is None else str(path.absolute())}
-        elif (before := tracker.notes[NOTE]["detections"]) is not None:  # a resumed session
-            path = Path(before)
-        if path is None:
-            return None
-        from masklet.discovery.files import open_detections
+def _detector(tracker: Tracker[Any], notes: Mapping[str, Any]) -> Detector | None:
+    """Return the detector; None for the model itself. Problems of a file are printed.
 
-        assert tracker.source is not None
-        info = tracker.source.info
-        file = open_detections(path, size_hw=info.size_hw, num_frames=info.num_frames, file_name=info.name)
-        print_problems(file.problems, file.notes)
-        return file
+    Raises:
+        DataError: the file cannot be used.
+    """
+    if notes["detections"] is None:
+        return None
+    from masklet.discovery.files import open_detections
+
+    assert tracker.source is not None
+    info = tracker.source.info
+    file = open_detections(
+        notes["detections"],
+        size_hw=info.size_hw,
+        num_frames=info.num_frames,
+        file_name=info.name,
+        first_frame=notes["first_frame"],
+    )
+    print_problems(file.problems, file.notes)
+    return file
 
 
 def is_discovery(tracker: Tracker[Any], choice: DiscoveryChoice) -> bool:
     """Return True if objects are to be found: because that is asked, or because a session was doing so."""
-    return choice.is_asked or (tracker.is_interrupted and NOTE in tracker.notes)
+    return choice.is_asked or NOTE in tracker.notes
 
 
 def found_frames(
@@ -167,34 +190,50 @@ def found_frames(
     """
     from masklet.tracking.resuming import with_frames
 
+    if choice.is_asked:
+        tracker.notes[NOTE] = choice.notes(frame_range)
+    notes = tracker.notes[NOTE]
     masks = tracker.discover(
-        choice.detector(tracker),
+        _detector(tracker, notes),
         config=choice.config() if choice.is_asked else None,
-        direction=frame_range.direction,  # type: ignore[arg-type]
-        start=frame_range.start,
-        stop=frame_range.stop,
+        direction=notes["direction"],
+        start=frame_range.start if choice.is_asked else None,
+        stop=notes["stop"],
     )
     if tracker.num_frames is None:
         return run.until_stopped(with_frames(tracker, masks))
-    watch, saved = Stopwatch(), time.monotonic()
-    if tracker.tracked_frames is not None:  # a resumed session, perhaps with corrections
-        for _ in tracker.retrack():
-            pass
+    watch = Stopwatch()
     try:
         with gentle_interrupt(run.stopped):
-            for number, frame_masks in enumerate(masks, start=1):
-                report.update(number, f"{len(frame_masks.object_ids)} objects")
-                if session is not None and time.monotonic() - saved > SAVE_EVERY_S:
-                    tracker.save(session)
-                    saved = time.monotonic()
+            for _ in tracker.retrack() if tracker.tracked_frames is not None else ():  # a resumed session
                 if run.stopped.is_set():
                     run.interrupted = True
-                    break
+                    return iter(())
+            _follow(tracker, run, masks, report, session)
+    except KeyboardInterrupt:
+        run.interrupted = True
     except VideoError as error:
         run.broken = error
+    except MaskletError as error:
+        run.failed = error
     run.seconds = watch.seconds
     report.describe("writing")
     return _stored_frames(tracker)
+
+
+def _follow(
+    tracker: Tracker[Any], run: TrackRun, masks: Iterator[FrameMasks], report: ProgressReport, session: Path | None
+) -> None:
+    """Track until the frames end or the run is stopped, and save the session at intervals."""
+    saved = time.monotonic()
+    for number, frame_masks in enumerate(masks, start=1):
+        report.update(number, counted(len(frame_masks.object_ids), "object"))
+        if session is not None and time.monotonic() - saved > SAVE_EVERY_S:
+            tracker.save(session)
+            saved = time.monotonic()
+        if run.stopped.is_set():
+            run.interrupted = True
+            return
 
 
 def _stored_frames(tracker: Tracker[Any]) -> Iterator[tuple[Frame, FrameMasks]]:

@@ -31,7 +31,8 @@ class DiscoveryConfig:
     """`objects`: a mask within a larger one is left out; `parts`: a mask that smaller ones make up is left out;
     `both`: all masks."""
     max_objects: int = 64
-    """Most objects that are tracked at once."""
+    """Most objects that are tracked or, while they are absent, remembered. A new one takes the place of the one that
+    has been absent longest; while all are tracked, it finds no place."""
     min_score: float = 0.3
     """Detections of lower scores are ignored, 0 to 1."""
     birth_score: float = 0.5
@@ -39,7 +40,8 @@ class DiscoveryConfig:
     min_area: float = 0.001
     """Smaller detections start no track; fraction of the frame."""
     max_area: float = 0.5
-    """Larger detections start no track at the level of objects: they are background; fraction of the frame."""
+    """Larger masks without a label start no track at the level of objects: they are background; fraction of the
+    frame."""
     match_iou: float = 0.5
     """A detection is the same object as a tracked mask from this IoU on; of boxes where it has no mask."""
     min_uncovered: float = 0.5

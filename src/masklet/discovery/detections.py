@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -57,5 +57,18 @@ class Detector(Protocol):
             frame: the frame with its pixels.
             covered: (H, W) True where something is tracked already. A detector that searches point by point may leave
                 these pixels out; one that sees the whole frame at once returns everything.
+        """
+        ...
+
+
+@runtime_checkable
+class RecordedDetector(Detector, Protocol):
+    """A detector whose answers were written down earlier, for some frames."""
+
+    @property
+    def key_frames(self) -> range | frozenset[int]:
+        """The frames that it has answers for: a range if the rules choose key frames in it, a set if each is one.
+
+        On other frames nothing counts as missed.
         """
         ...

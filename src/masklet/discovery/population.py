@@ -137,11 +137,16 @@ class Population:
     next_id: int = 1
     objects: dict[int, DiscoveredObject] = field(default_factory=dict)
     """By object id. Objects that were removed are not among them."""
+    first_frame: int | None = None
+    """The first frame on which objects were looked for."""
+    last_frame: int | None = None
+    """The last frame that was reached going forward."""
     key_frame: int | None = None
     """The last key frame."""
+    num_key_frames: int = 0
+    """Key frames so far on which the detector was asked."""
     uncovered: float = 1.0
     """Fraction of the frame without a track, after the last key frame."""
-    num_key_frames: int = 0
     num_refused: int = 0
     """Detections that started no track because `max_objects` were tracked."""
 
@@ -175,7 +180,8 @@ class Population:
             item.note_box(mask, detection)
 
     def note_present(self, frame_index: int, object_ids: Iterable[int]) -> None:
-        """Record which objects are present on a frame."""
+        """Record that a frame was reached going forward, and which objects are present on it."""
+        self.last_frame = frame_index
         for object_id in object_ids:
             if (item := self.objects.get(object_id)) is not None and item.state != "ended":
                 item.last_frame = frame_index
@@ -197,7 +203,7 @@ class Population:
         self,
         frame_index: int,
         tracked: Sequence[TrackedMask],
-        detections: Sequence[Detection],
+        detections: Sequence[Detection] | None,
         size_hw: tuple[int, int],
     ) -> Decisions:
         """Decide what a key frame changes.
@@ -205,14 +211,15 @@ class Population:
         Args:
             frame_index: the frame.
             tracked: masks of followed and absent objects, and of any others, which are never changed.
-            detections: of the frame.
+            detections: of the frame; None if the detector was not asked, so that nothing counts as missed.
             size_hw: of the frame.
         """
         self.key_frame = frame_index
-        self.num_key_frames += 1
-        detections = [detection for detection in detections if detection.score >= self.config.min_score]
-        scene = _Scene(tracked, detections, size_hw)
-        pairs = scene.pairs(self.config.match_iou, self.objects)
+        was_asked = detections is not None
+        self.num_key_frames += was_asked
+        detections = [detection for detection in detections or () if detection.score >= self.config.min_score]
+        scene = _Scene(tracked, detections, size_hw, self.objects)
+        pairs = scene.pairs(self.config.match_iou)
         drifted = scene.loose_pairs(pairs, self.objects)
         pairs |= drifted
         self._wake(frame_index, scene, pairs)
@@ -224,7 +231,7 @@ class Population:
                 continue
             detection = None if row not in pairs else detections[pairs[row]]
             in_doubt = not mask.is_sure or row in drifted
-            if self._take_in(item, mask, detection, in_doubt=in_doubt) and detection is not None:
+            if was_asked and self._take_in(item, mask, detection, in_doubt=in_doubt) and detection is not None:
                 corrected.append((item.object_id, detection))
         removed |= {item.object_id for item in self.objects.values() if self._has_failed(item)}
         confirmed = self._confirm(removed)
@@ -240,6 +247,7 @@ class Population:
         for object_id in removed:
             del self.objects[object_id]
         born = self._births(frame_index, scene, pairs, removed)
+        ended += self._make_room()
         return Decisions(tuple(born), tuple(corrected), tuple(confirmed), tuple(sorted(removed)), tuple(ended))
 
     def finish(self) -> Decisions:
@@ -367,7 +375,6 @@ class Population:
         born = []
         for column in chosen[:places]:
             detection = scene.detections[column]
-            labels = {detection.label: detection.score} if detection.label else {}
             item = DiscoveredObject(
                 object_id=self.next_id,
                 first_frame=frame_index,
@@ -384,6 +391,14 @@ class Population:
         self.num_refused += len(chosen) - len(born)
         return born
 
+    def _make_room(self) -> list[int]:
+        """End the objects that have been absent longest while there are more than `max_objects`; return their ids."""
+        absent = sorted((self.objects[i] for i in self.absent()), key=lambda item: (item.last_frame, item.object_id))
+        excess = max(0, len(self.followed()) + len(absent) - self.config.max_objects)
+        for item in absent[:excess]:
+            item.state = "ended"
+        return [item.object_id for item in absent[:excess]]
+
     # Session files.
 
     def to_dict(self) -> dict[str, Any]:
@@ -391,9 +406,11 @@ class Population:
         return {
             "config": self.config.to_dict(),
             "next_id": self.next_id,
+            "first_frame": self.first_frame,
+            "last_frame": self.last_frame,
             "key_frame": self.key_frame,
-            "uncovered": self.uncovered,
             "num_key_frames": self.num_key_frames,
+            "uncovered": self.uncovered,
             "num_refused": self.num_refused,
             "objects": [asdict(item) | {"overlaps": list(item.overlaps.items())} for item in self.objects.values()],
         }
@@ -407,15 +424,18 @@ class Population:
         """
         root = Json(document, "the record of discovered objects", DataError)
         objects = [_object(entry) for entry in root.field("objects").entries()]
-        key_frame = root.get("key_frame")
+        frames = {
+            name: None if (value := root.get(name)) is None else value.whole(0, MAX_ID)
+            for name in ("first_frame", "last_frame", "key_frame")
+        }
         return cls(
-            DiscoveryConfig.from_dict({name: value.value for name, value in root.field("config").items()}),
-            root.field("next_id").whole(0, MAX_ID),
-            {item.object_id: item for item in objects},
-            None if key_frame is None else key_frame.whole(0, MAX_ID),
-            root.field("uncovered").number(),
-            root.field("num_key_frames").whole(),
-            root.field("num_refused").whole(),
+            config=DiscoveryConfig.from_dict({name: value.value for name, value in root.field("config").items()}),
+            next_id=root.field("next_id").whole(0, MAX_ID),
+            objects={item.object_id: item for item in objects},
+            **frames,
+            num_key_frames=root.field("num_key_frames").whole(0),
+            uncovered=root.field("uncovered").number(),
+            num_refused=root.field("num_refused").whole(0),
         )
 
 
@@ -452,7 +472,11 @@ class _Scene:
     """Masks and detections of a key frame, and how they overlap."""
 
     def __init__(
-        self, tracked: Sequence[TrackedMask], detections: Sequence[Detection], size_hw: tuple[int, int]
+        self,
+        tracked: Sequence[TrackedMask],
+        detections: Sequence[Detection],
+        size_hw: tuple[int, int],
+        objects: Mapping[int, DiscoveredObject],
     ) -> None:
         self.tracked = tracked
         self.detections = detections
@@ -462,24 +486,29 @@ class _Scene:
         self.overlap = MaskSetOverlap(self._masks, self._masks)
         self._between = MaskSetOverlap(self._masks, self._found)
         self._boxes = _boxes([detection.box_xyxy for detection in detections])
-        self._only_box = [column for column, detection in enumerate(detections) if detection.rle is None]
-        tight = [mask_box_xyxy(mask.mask) if self._only_box else None for mask in tracked]
+        self._is_box = np.array([detection.rle is None for detection in detections], np.bool_)
+        self._has_boxes = bool(self._is_box.any()) and bool(tracked)
+        tight = [mask_box_xyxy(mask.mask) if self._has_boxes else None for mask in tracked]
         self._tight = _boxes([(0.0, 0.0, 0.0, 0.0) if box is None else tuple(box.tolist()) for box in tight])
+        self._box_iou = self._box_overlap(objects) if self._has_boxes else None
 
-    def pairs(self, least_iou: float, objects: Mapping[int, DiscoveredObject]) -> dict[int, int]:
-        """Return the detection of each tracked mask that has one, as indices.
+    def _box_overlap(self, objects: Mapping[int, DiscoveredObject]) -> FloatArray:
+        """Return the (N, M) IoUs of the boxes of tracked masks and of detections.
 
-        A detection without a mask is compared with the mask's bounding box, and with the box that its detector would
-        draw around this mask by `DiscoveredObject.relative_box`.
+        A mask's box is its bounding box, or the one that its detector would draw around it by
+        `DiscoveredObject.relative_box`, whichever fits better.
         """
-        scores = self._between.iou.copy() if self.detections and self.tracked else np.zeros((0, 0), np.float32)
-        if self._only_box and self.tracked:
-            found = (objects.get(mask.object_id) for mask in self.tracked)
-            relative = _boxes([WHOLE_BOX if item is None else item.relative_box for item in found])
-            sides = np.tile(self._tight[:, 2:] - self._tight[:, :2], 2)
-            expected = np.tile(self._tight[:, :2], 2) + relative * sides
-            detected = self._boxes[self._only_box]
-            scores[:, self._only_box] = np.maximum(box_iou(self._tight, detected), box_iou(expected, detected))
+        found = (objects.get(mask.object_id) for mask in self.tracked)
+        relative = _boxes([WHOLE_BOX if item is None else item.relative_box for item in found])
+        sides = np.tile(self._tight[:, 2:] - self._tight[:, :2], 2)
+        expected = np.tile(self._tight[:, :2], 2) + relative * sides
+        return np.maximum(box_iou(self._tight, self._boxes), box_iou(expected, self._boxes))
+
+    def pairs(self, least_iou: float) -> dict[int, int]:
+        """Return the detection of each tracked mask that has one, as indices: of boxes where there is no mask."""
+        scores = self._between.iou if self.detections and self.tracked else np.zeros((0, 0), np.float32)
+        if self._box_iou is not None:
+            scores = np.where(self._is_box, self._box_iou, scores)
         return dict(best_pairs(scores, least_iou))
 
     def loose_pairs(self, pairs: Mapping[int, int], objects: Mapping[int, DiscoveredObject]) -> dict[int, int]:
@@ -487,16 +516,16 @@ class _Scene:
 
         A track has drifted there: from a face to the head, or from a car to its door.
         """
-        if not (self._only_box and self.tracked):
+        if not self._has_boxes:
             return {}
         scores = box_iou(self._tight, self._boxes)
         scores[box_within_smaller(self._tight, self._boxes) < LOOSE_INSIDE] = 0
-        scores[:, [column for column in range(len(self.detections)) if column not in self._only_box]] = 0
-        for row, mask in enumerate(self.tracked):
-            item = objects.get(mask.object_id)
-            for column, detection in enumerate(self.detections):
-                if item is None or row in pairs or column in pairs.values() or detection.label != item.label:
-                    scores[row, column] = 0
+        scores[:, ~self._is_box] = 0
+        scores[list(pairs), :] = scores[:, list(pairs.values())] = 0
+        for row, column in zip(*np.nonzero(scores), strict=True):
+            item = objects.get(self.tracked[row].object_id)
+            if item is None or self.detections[column].label != item.label:
+                scores[row, column] = 0
         return dict(best_pairs(scores, LOOSE_IOU))
 
     def uncovered(self, active: Sequence[int], chosen: Sequence[int]) -> float:
@@ -513,11 +542,12 @@ class _Scene:
             for column, detection in enumerate(self.detections)
             if column not in matched
             and detection.score >= config.birth_score
-            and config.min_area <= areas[column] <= largest
+            and config.min_area <= areas[column]
+            and (areas[column] <= largest or self._is_named(column))
             and self._is_new(column, active, config)
         ]
         if config.level == "objects":
-            able = [column for column in able if not _is_background(self._found[column])]
+            able = [column for column in able if self._is_named(column) or not _is_background(self._found[column])]
         able.sort(key=lambda column: -self.detections[column].score)
         among = MaskSetOverlap(self._found, self._found)
         distinct: list[int] = []
@@ -527,14 +557,21 @@ class _Scene:
         if config.level == "both":
             return distinct
         rule = _is_whole if config.level == "objects" else _is_part
-        return [column for column in distinct if rule(column, distinct, among, self._num_pixels)]
+        masks = [column for column in distinct if not self._is_box[column]]  # boxes of neighbours overlap
+        return [column for column in distinct if self._is_box[column] or rule(column, masks, among, self._num_pixels)]
+
+    def _is_named(self, column: int) -> bool:
+        """Return True for a box, or a mask with a label: a detector that names what it sees sees no background."""
+        return bool(self._is_box[column]) or bool(self.detections[column].label)
 
     def _is_new(self, column: int, active: Sequence[int], config: DiscoveryConfig) -> bool:
         """Return True if no track has the detection's pixels."""
         if not active:
             return True
-        if config.level == "both" or self.detections[column].rle is None:
-            # Boxes of neighbours overlap, and parts lie within wholes.
+        # Boxes of neighbours overlap, and parts lie within wholes: only the same extent is the same object.
+        if self._is_box[column] and self._box_iou is not None:
+            return bool(self._box_iou[active, column].max() < config.match_iou)
+        if config.level == "both":
             return bool(self._between.iou[active, column].max() < config.match_iou)
         covered = np.any([self._masks[row] for row in active], axis=0) & self._found[column]
         area = max(1.0, float(self._between.second_areas[column]))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from masklet.discovery.config import DiscoveryConfig
-from masklet.discovery.detections import Detection, Detector
+from masklet.discovery.detections import Detection, Detector, RecordedDetector
 from masklet.discovery.overlap import box_iou, reduced
 from masklet.discovery.population import Decisions, DiscoveredObject, Population, TrackedMask
 from masklet.masks.operations import mask_box_xyxy
@@ -42,25 +42,31 @@ def discover(
     """Find and track objects, as `Tracker.discover` explains."""
     population = state.population
     if population is None:
-        population = Population(config or DiscoveryConfig(), next_id=max(state.tracks, default=0) + 1)
+        population = state.population = Population(config or DiscoveryConfig())
     elif config is not None:
         population.config = config
-    state.population = population
-    is_forward = not state.passes or state.passes[0].direction > 0
-    if start is None and population.key_frame is not None and state.position is not None:
-        start = state.position + 1 if is_forward else None
-    elif start is None and state.position is not None and state.is_forward_only:
-        start = state.position + 1
-    first = min((item.first_frame for item in population.objects.values()), default=start or 0)
     discoverer = Discoverer(state, walker, detector)
-    if is_forward:
-        state.passes = [Pass(1, start or 0, stop)]
+    is_going_back = start is None and population.last_frame is not None and any(p.direction < 0 for p in state.passes)
+    if not is_going_back:
+        state.passes = [_forward_pass(state, population, start, stop)]
         yield from discoverer.follow(walker.run(source, discoverer.active))
         if state.passes or direction == "forward":
             return
-        if (planned := backward_pass(state, first)) is not None:
+        if (planned := backward_pass(state, population)) is not None:
             state.passes = [planned]
     yield from walker.run(source, discoverer.active_backward)
+
+
+def _forward_pass(state: TrackerState[Any], population: Population, start: int | None, stop: int | None) -> Pass:
+    """Plan the forward pass; where no frame is given, it goes on where the last discovery was, up to the same end."""
+    if start is None:
+        start = 0 if population.last_frame is None else population.last_frame + 1
+        if state.is_forward_only and state.position is not None:
+            start = max(start, state.position + 1)
+        if stop is None and population.last_frame is not None and state.passes:
+            stop = state.passes[0].stop
+    population.first_frame = min(start, start if population.first_frame is None else population.first_frame)
+    return Pass(1, start, stop)
 
 
 class Discoverer(Generic[A]):
@@ -71,7 +77,7 @@ class Discoverer(Generic[A]):
     Args:
         state: the tracker's state, with the population of discovered objects.
         walker: tracks objects on frames of the same state.
-        detector: is asked on key frames.
+        detector: is asked on key frames. One that lists frames (`RecordedDetector`) is asked on these only.
     """
 
     def __init__(self, state: TrackerState[A], walker: Walker[A], detector: Detector | GridDetector[A]) -> None:
@@ -80,6 +86,7 @@ class Discoverer(Generic[A]):
         self._population: Population = state.population
         self._walker = walker
         self._detector = detector
+        self._listed = detector.key_frames if isinstance(detector, RecordedDetector) else None
 
     def active(self, frame_index: int) -> list[int]:
         """Return the ids of the objects to track on every frame."""
@@ -88,12 +95,12 @@ class Discoverer(Generic[A]):
 
     def active_backward(self, frame_index: int) -> list[int]:
         """Return the ids of the objects to follow back to a frame: born later, and not long out of sight on the way."""
+        objects, planned = self._population.objects, self._state.passes[0].object_ids or ()
         return [
-            item.object_id
-            for item in self._population.objects.values()
-            if item.object_id in self._state.tracks
-            and frame_index < item.first_frame
-            and not self._is_out_of_sight(item, frame_index)
+            object_id
+            for object_id in self._state.known_ids(planned)
+            if frame_index < _birth(self._state, object_id)
+            and not (object_id in objects and self._is_out_of_sight(objects[object_id], frame_index))
         ]
 
     def _is_out_of_sight(self, item: DiscoveredObject, frame_index: int) -> bool:
@@ -117,20 +124,47 @@ class Discoverer(Generic[A]):
         present = [i for row, i in enumerate(tracked.object_ids) if tracked.masks[row].any()]
         population.note_present(tracked.frame_index, present)
         population.rest(tracked.frame_index)
-        if not population.is_key_frame(tracked.frame_index, _uncovered(tracked)):
+        if not self._is_key_frame(tracked):
             return output
         frame = self._walker.frame
         assert frame is not None
         absent = self._state.known_ids(population.absent())
-        looked_for = self._walker.track_frame(frame, 1, absent).tracked if absent else None
-        masks = [*_tracked_masks(tracked), *([] if looked_for is None else _tracked_masks(looked_for))]
-        masks += [TrackedMask(row.object_id, row.mask, 1.0, is_sure=True) for row in self._state.visible(output.others)]
+        masks = _tracked_masks(tracked)
+        if absent:
+            masks += _tracked_masks(self._walker.look(frame, absent))
+        others = [row for row in self._state.visible(output.others) if row.object_id not in absent]
+        masks += [TrackedMask(row.object_id, row.mask, 1.0, is_sure=True) for row in others]
+        labels = {object_id: item.label for object_id, item in population.objects.items()}
+        population.next_id = max([population.next_id, *(object_id + 1 for object_id in self._state.tracks)])
         decisions = population.observe(frame.index, masks, self._detect(frame, masks), frame.size_hw)
-        again = self._apply(decisions, frame)
-        return self._combined(output, [part for part in (looked_for, again) if part is not None])
+        returned = [i for i in absent if i in population.objects and population.objects[i].is_followed]
+        parts = [self._walker.track_frame(frame, 1, returned).tracked] if returned else []
+        if (prompted := self._apply(decisions, frame)) is not None:
+            parts.append(prompted)
+        self._classify(labels)
+        return self._combined(output, parts)
 
-    def _detect(self, frame: Frame, masks: Sequence[TrackedMask]) -> Sequence[Detection]:
-        """Ask the detector; what it says is sorted out by the population."""
+    def _is_key_frame(self, tracked: FrameMasks) -> bool:
+        population, listed = self._population, self._listed
+        if listed is None or isinstance(listed, range):
+            return population.is_key_frame(tracked.frame_index, _uncovered(tracked))
+        return tracked.frame_index in listed or population.is_key_frame(tracked.frame_index)
+
+    def _classify(self, before: Mapping[int, str]) -> None:
+        """Give the tracks the labels of their objects, unless a user has given them another class.
+
+        Args:
+            before: the labels before the key frame, by object id.
+        """
+        for object_id, item in self._population.objects.items():
+            track = self._state.tracks.get(object_id)
+            if track is not None and track.class_name == before.get(object_id, ""):
+                track.class_name = item.label
+
+    def _detect(self, frame: Frame, masks: Sequence[TrackedMask]) -> Sequence[Detection] | None:
+        """Ask the detector, and return what it says; None on a frame on which it cannot say anything."""
+        if self._listed is not None and frame.index not in self._listed:
+            return None
         objects = self._population.objects
         doubtful: list[BoolArray] = []
         covered = np.zeros(frame.size_hw, np.bool_)
@@ -141,7 +175,7 @@ class Discoverer(Generic[A]):
             if self._population.config.level == "objects":
                 covered |= tracked.mask
         if isinstance(self._detector, GridDetector):
-            return self._detector.detect(frame, covered, doubtful)
+            return self._detector.detect(frame, covered, doubtful, turn=self._population.num_key_frames)
         return self._detector.detect(frame, covered)
 
     def _apply(self, decisions: Decisions, frame: Frame | None) -> FrameMasks | None:
@@ -167,12 +201,8 @@ class Discoverer(Generic[A]):
         misfits = {i for i, detection in decisions.born if _is_misfit(masks.mask(i), detection)}
         for object_id in misfits:
             state.remove(object_id)
-            del self._population.objects[object_id]
         for object_id, detection in prompted:
             self._population.note_prompted(object_id, masks.mask(object_id), detection)
-        for object_id, item in self._population.objects.items():
-            if object_id in state.tracks:
-                state.track(object_id).class_name = item.label
         return take(masks, [row for row, i in enumerate(masks.object_ids) if i not in misfits])
 
     def _combined(self, output: TrackedFrame, more: Sequence[FrameMasks]) -> TrackedFrame:
@@ -186,23 +216,28 @@ class Discoverer(Generic[A]):
         return output._replace(tracked=take(output.tracked, kept), others=others)
 
 
-def backward_pass(state: TrackerState[Any], first: int) -> Pass | None:
-    """Return the pass that follows objects back to the frames before their birth; None if all were born at the start.
+def backward_pass(state: TrackerState[Any], population: Population) -> Pass | None:
+    """Return the pass that follows objects back to the frames before their birth; None if there are no such frames.
 
-    Args:
-        state: the tracker's, after a forward run.
-        first: the first frame of that run.
+    Objects that have been followed back before are left out.
     """
-    assert state.population is not None
-    objects = state.population.objects.values()
-    late = [
-        i for i in objects if i.state != "tentative" and i.first_frame > first and state.tracks[i.object_id].prompts
-    ]
+    first, objects = population.first_frame or 0, population.objects
+    births = {
+        object_id: _birth(state, object_id)
+        for object_id, track in state.tracks.items()
+        if track.prompts and (object_id not in objects or objects[object_id].state != "tentative")
+    }
+    late = [i for i, birth in births.items() if birth > first and state.stored(i, birth - 1) is None]
     if not late:
         return None
-    latest = max(item.first_frame for item in late)
-    ids = tuple(item.object_id for item in late)
-    return Pass(-1, latest - 1, None if first == 0 else first - 1, ids)
+    latest = max(births[object_id] for object_id in late)
+    return Pass(-1, latest - 1, None if first == 0 else first - 1, tuple(late))
+
+
+def _birth(state: TrackerState[Any], object_id: int) -> int:
+    """Return the frame from which an object is followed back: that of its discovery, or of a user's first prompt."""
+    item = None if state.population is None else state.population.objects.get(object_id)
+    return state.tracks[object_id].first_trackable if item is None else item.first_frame
 
 
 def _tracked_masks(masks: FrameMasks) -> list[TrackedMask]:

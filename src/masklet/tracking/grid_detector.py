@@ -38,18 +38,20 @@ class GridDetector(Generic[A]):
     def __init__(self, view: FrameEngine[A], config: AutomaticConfig | None = None) -> None:
         self._view = view
         self._config = config or AutomaticConfig.for_engine(view.engine.info)
-        self._turn = 0
 
-    def detect(self, frame: Frame, covered: BoolArray, doubtful: Sequence[BoolArray] = ()) -> list[Detection]:
+    def detect(
+        self, frame: Frame, covered: BoolArray, doubtful: Sequence[BoolArray] = (), *, turn: int = 0
+    ) -> list[Detection]:
         """Return the masks at the clicks; see `Detector`.
 
         Args:
             frame: the frame.
             covered: (H, W) where not to click.
             doubtful: (H, W) masks in each of which to click once.
+            turn: number of the key frame, which chooses the quarter of the grid.
         """
         self._view.set_frame(frame)
-        points = [self._grid_points(covered)]
+        points = [self._grid_points(covered, turn)]
         inside = [interior_point(mask) for mask in doubtful if mask.any()]
         points += [np.array(inside, np.float32).reshape(-1, 2) + 0.5]
         masks = masks_at_points(
@@ -58,17 +60,16 @@ class GridDetector(Generic[A]):
         detections = [self._detection(mask) for mask in masks]
         return [detection for detection in detections if detection is not None]
 
-    def _grid_points(self, covered: BoolArray) -> FloatArray:
-        """Return the (P, 2) clicks of this turn outside the covered pixels, source pixels."""
+    def _grid_points(self, covered: BoolArray, turn: int) -> FloatArray:
+        """Return the (P, 2) clicks of a turn outside the covered pixels, source pixels."""
         height, width = covered.shape
         grid = self._config.grid(0)
         points = np.minimum(grid * np.array([width, height], np.float32), np.array([width, height]) - 0.5)
         if covered.mean() >= MOSTLY_COVERED:
             columns = np.round(grid[:, 0] * self._config.points_per_side - 0.5).astype(int)
             rows = np.round(grid[:, 1] * self._config.points_per_side - 0.5).astype(int)
-            x, y = TURNS[self._turn % len(TURNS)]
+            x, y = TURNS[turn % len(TURNS)]
             points = points[(columns % 2 == x) & (rows % 2 == y)]
-            self._turn += 1
         free = ~covered[points[:, 1].astype(int), points[:, 0].astype(int)]
         return np.asarray(points[free], np.float32)
 

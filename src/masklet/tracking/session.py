@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -362,7 +362,7 @@ class _SessionReader(Generic[A]):
             position=document["position"],
             direction=document["direction"],
             notes=document["notes"],
-            population=_population(document.get("population")),
+            population=_population(document.get("population"), {track["object_id"] for track in document["tracks"]}),
         )
 
     def _memory(self) -> MemoryConfig:
@@ -435,8 +435,14 @@ class _SessionReader(Generic[A]):
         return _read_array(self.file, name)
 
 
-def _population(document: Mapping[str, Any] | None) -> Population | None:
-    return None if document is None else Population.from_dict(document)
+def _population(document: Mapping[str, Any] | None, object_ids: Collection[int]) -> Population | None:
+    """Return the record of discovered objects, each of which must have a track."""
+    if document is None:
+        return None
+    population = Population.from_dict(document)
+    if missing := population.objects.keys() - set(object_ids):
+        raise DataError(f"the record of discovered objects has object {min(missing)}, which has no track")
+    return population
 
 
 def _read_array(file: zipfile.ZipFile, name: str) -> FloatArray:

@@ -107,6 +107,8 @@ class TrackerState(Generic[A]):
         """Forget an object and its masks."""
         del self.tracks[object_id]
         self.collisions.forget(object_id)
+        if self.population is not None:
+            self.population.objects.pop(object_id, None)
         if self.store is not None:
             self.store.forget(object_id)
 

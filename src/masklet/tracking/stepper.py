@@ -6,6 +6,7 @@ decides which frames come, in which order and with which objects.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -99,6 +100,23 @@ class Stepper(Generic[A]):
         """Return the masks that the prompts on a frame give; memory stays as it is."""
         selected = self.decode_prompts(frame_index, direction, object_ids)
         return self._frame_masks(self.read(frame_index), selected)
+
+    def look(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> FrameMasks:
+        """Return the masks that objects would have on a frame, from memory; their tracks and the store stay as they
+        are."""
+        tracks = self._state.tracks
+        self._view.set_frame(frame)
+        recalls = self._recalls(frame.index, direction, {i: tracks[i].hypotheses for i in object_ids})
+        selected = self._select(frame, self._decode(frame, recalls), direction)
+        verdicts = {
+            object_id: copy.deepcopy(tracks[object_id].monitor).update(
+                selection.sighting,
+                confidence=self._calibrated_confidence(object_id, frame.index, selection.result.decoded),
+                refused=selection.refused,
+            )
+            for object_id, selection in selected.items()
+        }
+        return self._frame_masks(frame, selected, verdicts)
 
     def decode_prompts(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, Selection[A]]:
         """Decode the prompts on a frame, by object id; nothing is rendered, and memory stays as it is."""

@@ -183,6 +183,10 @@ class Walker(Generic[A]):
                 others.append(row)
         return TrackedFrame(masks, others, state)
 
+    def look(self, frame: Frame, object_ids: Iterable[int]) -> FrameMasks:
+        """Return the masks that objects would have on a frame; nothing is remembered or stored."""
+        return self._stepper.look(frame, self._state.direction, object_ids)
+
     def _handle_shot_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
         """Drop recent memories at a shot cut, but keep prompted ones."""
         state = self._state

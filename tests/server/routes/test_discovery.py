@@ -9,7 +9,7 @@ from tests.waiting import wait_until
 
 
 def discover(page: Page, media_id: str, **body: Any) -> list[tuple[str, dict[str, Any]]]:
-    job = page.post(f"/api/v1/media/{media_id}/discover", json={"every": 2, **body})
+    job = page.post(f"/api/v1/media/{media_id}/discover", json={"every": 2, "level": "both", **body})
     assert job.status_code == 202, job.text
     return page.events(job.json()["id"])
 
@@ -56,7 +56,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_found(open_studio: Open) -> Non
     engine = HeldEngine(held_at=9)
     page = open_studio(engine=engine)
     clip = page.new_clip(12)
-    job = page.post(f"/api/v1/media/{clip}/discover", json={"every": 1}).json()["id"]
+    job = page.post(f"/api/v1/media/{clip}/discover", json={"every": 1, "level": "both"}).json()["id"]
     assert engine.is_waiting.wait(60)
     assert page.post(f"/api/v1/media/{clip}/track", json={}).status_code == 409
     page.post(f"/api/v1/jobs/{job}/cancel")

@@ -130,6 +130,20 @@ class DetectionFile:
         """The frames with detections, ascending."""
         return tuple(np.unique(self._frames).tolist())
 
+    @property
+    def key_frames(self) -> range | frozenset[int]:
+        """The frames on which the detector was run, as far as its detections show; see `RecordedDetector`.
+
+        Those with detections, where they are mostly apart, as of a detector that ran on every fifth frame. Otherwise
+        all from the first to the last: a frame without detections in between is one on which it found nothing.
+        """
+        frames = np.unique(self._frames)
+        if not len(frames):
+            return range(0)
+        if len(frames) == 1 or np.median(np.diff(frames)) > 1:
+            return frozenset(frames.tolist())
+        return range(int(frames[0]), int(frames[-1]) + 1)
+
     def __len__(self) -> int:
         """Return the number of detections that are used."""
         return len(self._rows)
