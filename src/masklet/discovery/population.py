@@ -381,7 +381,7 @@ class Population:
                 last_frame=frame_index,
                 since=frame_index,
                 score=detection.score,
-                label_scores=labels,
+                label_scores={detection.label: detection.score} if detection.label else {},
                 hits=[True],
             )
             self.objects[item.object_id] = item
