@@ -66,6 +66,13 @@ def test_a_line_and_a_region(page: Page, server: Server, clip: list[Path]) -> No
     expect(panel.get_by_test_id("zone-count")).to_have_count(2)
     expect(panel.get_by_test_id("zone-count").last).to_have_text("in 1 · out 0")
 
+    panel.get_by_role("button", name="Region").click()
+    for x, y in ((0.2, 0.2), (0.4, 0.4), (0.4, 0.2), (0.2, 0.6)):
+        page.mouse.click(*place(page, x, y))
+    page.keyboard.press("Enter")
+    expect(panel.get_by_text("crosses itself")).to_be_visible()
+    expect(panel.get_by_test_id("zone-count")).to_have_count(2)
+
     crossing = panel.locator(".count__crossing").first
     crossing.click()
     expect(crossing).to_have_class("count__crossing count__crossing--shown")

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { freeName, inArrow, stepPath, type Zone, zonesBody } from "./zones";
+import { crossesItself, freeName, inArrow, stepPath, type Zone, zonesBody } from "./zones";
 
 const GATE: Zone = {
   kind: "line",
@@ -38,6 +38,24 @@ test("lines and regions are sent apart", () => {
 test("new names are free", () => {
   expect(freeName("line", [GATE])).toBe("line 2");
   expect(freeName("region", [GATE, ROOM])).toBe("region 1");
+});
+
+test("an outline that crosses itself is told from one that touches itself", () => {
+  const bow = [
+    [0, 0],
+    [10, 10],
+    [10, 0],
+    [0, 20],
+  ] as const;
+  const eight = [
+    [0, 0],
+    [5, 5],
+    [10, 0],
+    [10, 10],
+    [5, 5],
+    [0, 10],
+  ] as const;
+  expect([bow, eight, ROOM.points].map((points) => crossesItself(points))).toEqual([true, false, false]);
 });
 
 test("objects go in to the left of the arrow", () => {

@@ -28,6 +28,17 @@ export function freeName(kind: Zone["kind"], zones: readonly Zone[]): string {
   return `${kind} ${number}`;
 }
 
+/** Return whether two edges of a closed outline cross; edges that only touch do not. */
+export function crossesItself(points: readonly Point[]): boolean {
+  const end = (i: number): Point => points[(i + 1) % points.length];
+  const side = (i: number, [x, y]: Point): number => {
+    const [[x0, y0], [x1, y1]] = [points[i], end(i)];
+    return Math.sign((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0));
+  };
+  const splits = (i: number, j: number): boolean => side(i, points[j]) * side(i, end(j)) < 0;
+  return points.some((_, i) => points.some((_, j) => splits(i, j) && splits(j, i)));
+}
+
 /** Return a zone's centre, where its name is written. */
 export const centreOf = (points: readonly Point[]): Point => [
   points.reduce((sum, [x]) => sum + x, 0) / points.length,

@@ -3,7 +3,7 @@
 import * as api from "../../api/client";
 import type { Point } from "../../api/types";
 import { messageOf } from "../../lib/text";
-import { freeName, type Zone, zonesBody } from "../../lib/zones";
+import { crossesItself, freeName, type Zone, zonesBody } from "../../lib/zones";
 import type { Counting } from "./countingState";
 import { seek } from "./navigation";
 import { select } from "./selection";
@@ -70,7 +70,7 @@ export function setAnchor(anchor: Counting["anchor"]): void {
 
 export function drawZone(kind: Zone["kind"]): void {
   const { drawing } = getState().counting;
-  change({ drawing: drawing?.kind === kind ? null : { kind, points: [] } });
+  change({ drawing: drawing?.kind === kind ? null : { kind, points: [] }, error: null });
 }
 
 export const cancelZone = (): void => change({ drawing: null });
@@ -78,7 +78,8 @@ export const cancelZone = (): void => change({ drawing: null });
 /** Add a corner; the second one completes a line. */
 export function addZonePoint(point: Point): void {
   const { drawing } = getState().counting;
-  if (!drawing) return;
+  const last = drawing?.points.at(-1);
+  if (!drawing || (last && Math.hypot(point[0] - last[0], point[1] - last[1]) < 1)) return; // a double click
   const points = [...drawing.points, point];
   change({ drawing: { ...drawing, points } });
   if (drawing.kind === "line" && points.length === 2) completeZone();
@@ -88,6 +89,10 @@ export function addZonePoint(point: Point): void {
 export function completeZone(): void {
   const { drawing, zones } = getState().counting;
   if (!drawing || drawing.points.length < (drawing.kind === "line" ? 2 : 3)) return;
+  if (drawing.kind === "region" && crossesItself(drawing.points)) {
+    change({ drawing: null, error: "The outline of the region crosses itself. Click its corners in order." });
+    return;
+  }
   setZones([...zones, { ...drawing, name: freeName(drawing.kind, zones) }]);
 }
 
