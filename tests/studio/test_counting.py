@@ -59,14 +59,14 @@ def test_a_line_and_a_region(page: Page, server: Server, clip: list[Path]) -> No
     panel.get_by_role("button", name="Turn round").click()
     expect(panel.get_by_test_id("zone-count")).to_have_text("in 0 · out 1")
 
-    panel.get_by_role("button", name="Region").click()
+    panel.get_by_role("button", name="Region", exact=True).click()
     for x, y in ((0.6, 0.1), (0.95, 0.1), (0.95, 0.9), (0.6, 0.9)):
         page.mouse.click(*place(page, x, y))
     page.keyboard.press("Enter")
     expect(panel.get_by_test_id("zone-count")).to_have_count(2)
     expect(panel.get_by_test_id("zone-count").last).to_have_text("in 1 · out 0")
 
-    panel.get_by_role("button", name="Region").click()
+    panel.get_by_role("button", name="Region", exact=True).click()
     for x, y in ((0.2, 0.2), (0.4, 0.4), (0.4, 0.2), (0.2, 0.6)):
         page.mouse.click(*place(page, x, y))
     page.keyboard.press("Enter")
