@@ -237,12 +237,16 @@ def _follow(
 
 
 def _stored_frames(tracker: Tracker[Any]) -> Iterator[tuple[Frame, FrameMasks]]:
-    tracked = tracker.tracked_frames
-    if tracked is None or tracker.source is None:
+    """Yield the frames with their stored masks, also those on which nothing was followed."""
+    from masklet.tracking.mask_rows import from_rows
+
+    spans = [span for span in (tracker.tracked_frames, tracker.discovered_frames) if span is not None]
+    if not spans or tracker.source is None:
         return
-    for frame in tracker.source.frames(tracked[0], tracked[1] + 1):
-        if (masks := tracker.masks_at(frame.index)) is not None:
-            yield frame, masks
+    first, last = min(span[0] for span in spans), max(span[1] for span in spans)
+    for frame in tracker.source.frames(first, last + 1):
+        masks = tracker.masks_at(frame.index)
+        yield frame, from_rows(frame.index, frame.time_s, [], frame.size_hw) if masks is None else masks
 
 
 def discovery_notes(tracker: Tracker[Any]) -> list[str]:

@@ -198,6 +198,14 @@ class Tracker(Generic[A]):
         return {} if population is None else dict(population.objects)
 
     @property
+    def discovered_frames(self) -> tuple[int, int] | None:
+        """The first and the last frame on which `discover` has followed objects; None before the first."""
+        population = self._state.population
+        if population is None or population.first_frame is None or population.last_frame is None:
+            return None
+        return population.first_frame, population.last_frame
+
+    @property
     def num_refused(self) -> int:
         """Detections that started no track because `DiscoveryConfig.max_objects` were tracked."""
         return 0 if self._state.population is None else self._state.population.num_refused

@@ -1,0 +1,210 @@
+"""`masklet track --everything` and `--detections`: objects that nobody prompts, also in a run that is continued."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from masklet.api import Model
+from masklet.media.images import write_image
+from masklet.records import ByteArray, ImageFeatures
+from tests.cli.conftest import Run
+from tests.scene_engine import SceneEngine, frame_number, picture, still
+
+LEFT, RIGHT, LOW = (1, 1, 6, 6), (9, 1, 14, 6), (1, 9, 6, 14)
+SCENE = {1: still(*LEFT), 2: still(*RIGHT, first=5), 3: still(*LOW, gone=range(8, 14))}
+COUNT = 20
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> SceneEngine:
+    scene_engine = SceneEngine(SCENE)
+    monkeypatch.setattr("masklet.api.load", lambda name, **options: Model(scene_engine))
+    return scene_engine
+
+
+@pytest.fixture
+def clip(engine: SceneEngine, workdir: Path) -> Path:
+    for number in range(COUNT):
+        write_image(workdir / "clip" / f"{number:05d}.png", picture(number))
+    return workdir / "clip"
+
+
+def boxes(frames: Any = range(COUNT)) -> str:
+    """The scene as MOT lines, on some frames: frames count from 1 there."""
+    lines = []
+    for number in frames:
+        for place in SCENE.values():
+            if (box := place(number)) is not None:
+                left, top, right, bottom = box
+                lines.append(f"{number + 1},-1,{left},{top},{right - left},{bottom - top},0.9,-1,-1,-1")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def detections(workdir: Path) -> Path:
+    path = workdir / "boxes.txt"
+    path.write_text(boxes())
+    return path
+
+
+def objects(path: str) -> dict[int, dict[int, Any]]:
+    """The masks in a COCO document, by frame and object."""
+    by_frame: dict[int, dict[int, Any]] = {}
+    for row in json.loads(Path(path).read_text())["annotations"]:
+        by_frame.setdefault(row["frame_index"], {})[row["object_id"]] = row["segmentation"]
+    return by_frame
+
+
+def interrupted_at(number: int, engine: SceneEngine, patch: pytest.MonkeyPatch) -> None:
+    encode = engine.encode_image
+
+    def encode_image(rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
+        if frame_number(rgb) == number:
+            signal.raise_signal(signal.SIGINT)
+        return encode(rgb, in_video=in_video)
+
+    patch.setattr(engine, "encode_image", encode_image)
+
+
+def test_detections_become_tracks_with_their_masks_from_the_first_frame_on(
+    clip: Path, detections: Path, run: Run
+) -> None:
+    result = run("track", clip, "--detections", detections, "--every", 2, "--out", "a.json", "--json")
+    assert result.status == 0, result.err
+    assert result.json["num_frames"] == COUNT
+    found = objects("a.json")
+    assert set(found[0]) == {1, 2}
+    assert set(found[19]) == {1, 2, 3}
+    assert min(index for index, masks in found.items() if 3 in masks) == 6
+
+
+def test_everything_in_a_video(clip: Path, run: Run) -> None:
+    result = run("track", clip, "--everything", "--every", 2, "--out", "a.json")
+    assert result.status == 0, result.err
+    assert result.err == ""
+    assert len(objects("a.json")[19]) == 3
+
+
+@pytest.mark.parametrize("way", [["--detections", "boxes.txt"], ["--everything"]])
+@pytest.mark.parametrize("options", [["--direction", "both"], ["--stop", "17"]])
+@pytest.mark.parametrize("number", [1, 9, 16])
+def test_ctrl_c_and_resume_lead_to_the_same_ids_and_masks(
+    way: list[str],
+    options: list[str],
+    number: int,
+    clip: Path,
+    detections: Path,
+    engine: SceneEngine,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = ("track", clip, *way, "--every", 2, *options, "--format", "coco")
+    assert run(*arguments, "--out", "whole").status == 0
+    with monkeypatch.context() as patch:
+        interrupted_at(number, engine, patch)
+        result = run(*arguments, "--out", "cut")
+    assert result.status == 130
+    assert "continue with: masklet track --resume cut/session.masklet" in result.out
+    if number > 1:  # before, nothing is confirmed
+        assert max(objects("cut/coco.json")) == number
+    result = run("track", "--resume", "cut/session.masklet", "--json")
+    assert result.status == 0, result.err
+    assert result.json["finished"]
+    assert objects("cut/coco.json") == objects("whole/coco.json")
+
+
+def test_a_finished_discovery_is_resumed_with_a_correction_and_finds_nothing_more(
+    clip: Path, detections: Path, engine: SceneEngine, run: Run
+) -> None:
+    run("track", clip, "--detections", detections, "--every", 2, "--stop", 12, "--save", "a.masklet", "--out", "a.json")
+    result = run("track", "--resume", "a.masklet", "--object", 1, "--frame", 6, "--point", "3,3", "--json")
+    assert result.status == 0, result.err
+    found = objects("a.json")
+    assert max(found) == 11
+    assert {i for masks in found.values() for i in masks} == {1, 2, 3}
+
+
+def test_a_second_ctrl_c_stops_at_once_and_keeps_what_is_done(
+    clip: Path, detections: Path, engine: SceneEngine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupted_at(9, engine, patch)
+        interrupted_at(9, engine, patch)
+        result = run("track", clip, "--detections", detections, "--every", 2, "--format", "coco", "--out", "cut")
+    assert result.status == 130
+    assert Path("cut/session.masklet").exists()
+    assert max(objects("cut/coco.json")) == 8
+
+
+def test_detections_without_a_place_are_reported(clip: Path, detections: Path, run: Run) -> None:
+    result = run(
+        "track", clip, "--detections", detections, "--every", 2, "--max-objects", 1, "--out", "a.json", "--json"
+    )  # fmt: skip
+    assert result.status == 0
+    assert "warning: " in result.err
+    assert "started no track, since as many objects as allowed were tracked: raise --max-objects" in result.err
+    assert {i for masks in objects("a.json").values() for i in masks} == {1}
+
+
+def test_frames_on_which_nothing_is_followed_are_written_too(workdir: Path, clip: Path, run: Run) -> None:
+    Path("late.txt").write_text(boxes(range(14, COUNT)))
+    result = run("track", clip, "--detections", "late.txt", "--start", 2, "--every", 2, "--out", "a.json", "--json")
+    assert (result.status, result.json["num_frames"]) == (0, COUNT - 2)
+    assert min(objects("a.json")) == 14
+
+
+def test_a_file_of_some_frames(clip: Path, detections: Path, run: Run) -> None:
+    detections.write_text(boxes([0, 5, 10, 15, 19]))
+    result = run("track", clip, "--detections", detections, "--out", "a.json", "--json")
+    assert result.status == 0, result.err
+    assert set(objects("a.json")[19]) == {1, 2, 3}
+
+
+def test_bad_detections_are_named_and_the_others_are_used(clip: Path, detections: Path, run: Run) -> None:
+    bad = {
+        "1,-1,100,100,5,5,0.9": "it lies outside the frame",
+        "1,-1,3,3,0,5,0.9": "its box is empty",
+        "40,-1,1,1,5,5,0.9": "there is no frame 39",
+        "1,-1,9,9,5,5,nan": "its score must be in [0, 1], got nan",
+        "1,-1,nan,9,5,5,0.9": "its box has an edge that is not a number",
+        "hello": "expected frame,id,left,top,width,height,score as numbers",
+    }
+    crowd = [f"3,-1,{number % 10},{number % 7},2,2,0.5" for number in range(10_000)]
+    detections.write_text(boxes() + "\n".join([*bad, *crowd]) + "\n")
+    result = run("track", clip, "--detections", detections, "--every", 2, "--out", "a.json")
+    assert result.status == 0
+    assert len({i for masks in objects("a.json").values() for i in masks}) == 3
+    for reason in bad.values():
+        assert reason in result.err
+    assert "it repeats another detection of its frame; left out (and 9,929 more)" in result.err
+    assert len(result.err.splitlines()) < 12
+
+
+@pytest.mark.parametrize(("first", "index"), [(0, 1), (1, 0)])
+def test_first_frame_says_how_a_file_counts(first: int, index: int, clip: Path, detections: Path, run: Run) -> None:
+    detections.write_text(boxes([0, 5, 10]))
+    arguments = ("--detections", detections, "--first-frame", first, "--out", "a.json")
+    assert run("track", clip, *arguments).status == 0
+    assert min(objects("a.json")) == index
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--everything", "--detections", "boxes.txt"), "--everything and --detections exclude each other"),
+        (("--everything", "--level", "some"), "--level"),
+        (("--everything", "--direction", "backward"), "--direction must be forward or both"),
+        (("--point", "3,3", "--every", "5"), "--every belongs to --everything or --detections"),
+        (("--everything", "--first-frame", "1"), "--first-frame belongs to --detections"),
+        (("--detections", "gone.txt"), "gone.txt does not exist"),
+    ],
+)
+def test_what_does_not_go_together(
+    arguments: tuple[str, ...], text: str, clip: Path, detections: Path, run: Run
+) -> None:
+    run("track", clip, *arguments).fails_with(text)
