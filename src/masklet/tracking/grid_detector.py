@@ -8,11 +8,12 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from masklet.discovery.detections import Detection
-from masklet.engine.calibration import confidence_of
-from masklet.masks.operations import interior_point, without_stray_pieces
-from masklet.records import BoolArray, FloatArray, Frame
-from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, masks_at_points
-from masklet.tracking.frame_engine import FrameEngine
+from masklet.engine.calibration import Stage, confidence_of
+from masklet.masks.operations import mask_box_xyxy, upsample_logits, without_stray_pieces
+from masklet.prompts import Prompt
+from masklet.records import BoolArray, FloatArray, Frame, Recall
+from masklet.segmentation.automatic import AutomaticConfig, masks_at_points
+from masklet.tracking.frame_engine import DecodeRequest, FrameEngine
 
 A = TypeVar("A")
 
@@ -28,7 +29,7 @@ class GridDetector(Generic[A]):
     """Clicks on a grid, without what tracks cover, and keeps the good and distinct masks.
 
     The first frame, and one on which nothing is left, gets the whole grid. Later key frames get a quarter of it each,
-    in turn, and a click inside each track that is in doubt.
+    in turn. Tracks that are to be verified are segmented again, without memory, from the boxes around their masks.
 
     Args:
         view: the tracker's engine, which has encoded the frame already.
@@ -42,22 +43,20 @@ class GridDetector(Generic[A]):
     def detect(
         self, frame: Frame, covered: BoolArray, doubtful: Sequence[BoolArray] = (), *, turn: int = 0
     ) -> list[Detection]:
-        """Return the masks at the clicks; see `Detector`.
+        """Return the masks at the clicks and in the boxes; see `Detector`.
 
         Args:
             frame: the frame.
             covered: (H, W) where not to click.
-            doubtful: (H, W) masks in each of which to click once.
+            doubtful: (H, W) masks of the tracks to verify.
             turn: number of the key frame, which chooses the quarter of the grid.
         """
-        self._view.set_frame(frame)
-        points = [self._grid_points(covered, turn)]
-        inside = [interior_point(mask) for mask in doubtful if mask.any()]
-        points += [np.array(inside, np.float32).reshape(-1, 2) + 0.5]
-        masks = masks_at_points(
-            self._view.engine, self._view.features, frame.size_hw, np.concatenate(points), self._config
-        )
-        detections = [self._detection(mask) for mask in masks]
+        view = self._view
+        view.set_frame(frame)
+        points = self._grid_points(covered, turn)
+        masks = masks_at_points(view.engine, view.features, frame.size_hw, points, self._config)
+        detections = [self._detection(mask.mask, mask.iou_prediction, "click") for mask in masks]
+        detections += self._in_boxes([box for mask in doubtful if (box := mask_box_xyxy(mask)) is not None], frame)
         return [detection for detection in detections if detection is not None]
 
     def _grid_points(self, covered: BoolArray, turn: int) -> FloatArray:
@@ -73,6 +72,17 @@ class GridDetector(Generic[A]):
         free = ~covered[points[:, 1].astype(int), points[:, 0].astype(int)]
         return np.asarray(points[free], np.float32)
 
-    def _detection(self, mask: AutomaticMask) -> Detection | None:
-        score = confidence_of(mask.iou_prediction, self._view.engine.info, "click")
-        return Detection.of_mask(without_stray_pieces(mask.mask, STRAY), score=score)
+    def _in_boxes(self, boxes_xyxy: Sequence[FloatArray], frame: Frame) -> list[Detection | None]:
+        """Return what the model segments in some boxes, source pixels."""
+        prompts = [Prompt.create(box_xyxy=box, size_hw=frame.size_hw) for box in boxes_xyxy]
+        results = self._view.decode([DecodeRequest(Recall(), prompt) for prompt in prompts])
+        return [
+            self._detection(
+                upsample_logits(result.chosen_logits, frame.size_hw) > 0, result.decoded.iou_prediction, "box"
+            )
+            for result in results
+        ]
+
+    def _detection(self, mask: BoolArray, iou_prediction: float, stage: Stage) -> Detection | None:
+        score = confidence_of(iou_prediction, self._view.engine.info, stage)
+        return Detection.of_mask(without_stray_pieces(mask, STRAY), score=score)
