@@ -522,6 +522,9 @@ class DiscoverRequest(Schema):
     max_objects: Annotated[int, Field(ge=1, le=500)] = Field(
         default=64, description="Most objects that are tracked at once."
     )
+    min_score: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="Only detections of at least this score start tracks."
+    )
 
 
 class ProposalsRequest(Schema):

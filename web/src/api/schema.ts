@@ -228,6 +228,11 @@ export interface components {
              * @default 64
              */
             max_objects: number;
+            /**
+             * @description Only detections of at least this score start tracks.
+             * @default 0.5
+             */
+            min_score: number;
             /** @description The first frame. */
             start?: number | null;
             /** @description The frame after the last one. */

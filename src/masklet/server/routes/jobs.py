@@ -105,7 +105,13 @@ def discover(
 
 
 def _discover(studio: StudioState, medium: MediumRow, body: schemas.DiscoverRequest, job: Job) -> None:
-    config = DiscoveryConfig(level=body.level, every=body.every, max_objects=body.max_objects)
+    config = DiscoveryConfig(
+        level=body.level,
+        every=body.every,
+        max_objects=body.max_objects,
+        birth_score=body.min_score,
+        min_score=min(body.min_score, DiscoveryConfig().min_score),
+    )
     first = body.start or 0
     job.total = min(body.stop or medium.num_frames, medium.num_frames) - first
 
@@ -113,7 +119,8 @@ def _discover(studio: StudioState, medium: MediumRow, body: schemas.DiscoverRequ
         count = discovery.num_objects
         job.message = f"{count} object{'s' * (count != 1)} found" if count else "nothing was found"
         if discovery.num_refused:
-            job.message += f"; there was more, but at most {body.max_objects} objects are tracked at once"
+            most = f"{body.max_objects} object{'s are' if body.max_objects != 1 else ' is'}"
+            job.message += f"; there was more, but at most {most} tracked at once"
 
     with studio.workspace(medium) as workspace:
         frames = workspace.discover(config, body.direction, start=body.start, stop=body.stop, on_end=on_end)
