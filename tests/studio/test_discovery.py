@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ def test_proposals_are_accepted_refused_and_tracked(page: Page, server: Server, 
     add_files(page, *clip[:4])
     page.get_by_role("button", name="One video").click()
     open_medium(page, "000")
-    page.get_by_role("region", name="Tracking").get_by_role("button", name="Find everything").click()
+    page.get_by_role("region", name="Tracking").get_by_role("button", name="This frame", exact=True).click()
     expect(page.get_by_role("region", name="Proposals")).to_be_visible()
     found = proposals_of(page)
     assert from_server(page, "objects") == {"objects": []}
@@ -112,3 +114,50 @@ def mask_of(proposal: dict[str, Any]) -> Any:
     from masklet.masks.rle import decode_rle
 
     return decode_rle(proposal["rle"])
+
+
+def search_the_video(page: Page, frames: list[Path], every: int) -> None:
+    """Open images as a video and begin to find everything in it."""
+    add_files(page, *frames)
+    page.get_by_role("button", name="One video").click()
+    open_medium(page, "000")
+    page.get_by_text("Options for the video").click()
+    page.get_by_label("Search every … frames").fill(str(every))
+    page.get_by_label("Objects at a time, at most").fill("1")
+    page.get_by_role("button", name="Whole video", exact=True).click()
+    progress = page.get_by_role("region", name="Tracking").get_by_role("progressbar", name="Finding everything")
+    expect(progress).to_be_visible()
+
+
+def test_what_is_found_in_the_video_gets_its_lane_while_the_search_goes_on(
+    page: Page, server: Server, clip: list[Path]
+) -> None:
+    new_project(page, server.address, "Everything in the video")
+    search_the_video(page, clip[:7], every=2)
+    expect(objects(page)).to_have_count(1)
+    panel = page.get_by_role("region", name="Tracking")
+    expect(panel.get_by_role("button", name="Stop")).to_be_visible()  # it goes on
+    result = panel.get_by_role("status").filter(has_text="1 object found; there was more, but at most 1 object")
+    expect(result).to_be_visible()
+    (lane,) = from_server(page, "timeline")["objects"]
+    assert "." not in lane["status"]
+    page.keyboard.press("Control+z")
+    expect(objects(page)).to_have_count(0)
+
+
+def test_a_search_begins_again_after_the_server_was_killed(
+    new_page: Callable[[], Page], clip: list[Path], tmp_path: Path
+) -> None:
+    studio = Server(tmp_path / "data")
+    studio.start()
+    try:
+        page = new_page()
+        new_project(page, studio.address, "Everything, with a break")
+        search_the_video(page, clip[:2], every=1)
+        studio.stop(signal.SIGKILL)
+        studio.start()
+        expect(toast(page, "The server was restarted: the search")).to_be_visible()
+        result = page.get_by_role("region", name="Tracking").get_by_role("status")
+        expect(result).to_contain_text("found")
+    finally:
+        studio.stop()

@@ -309,8 +309,8 @@ export const embeddingUrl = (mid: string, frame: number): string => address(`/me
 
 // Jobs.
 
-export const startTracking = (mid: string, request: TrackRequest): Promise<Job> =>
-  call("POST", `/media/${mid}/track`, { json: request });
+export const startTracking = (mid: string, request: TrackRequest, key: string): Promise<Job> =>
+  call("POST", `/media/${mid}/track`, { json: request, key });
 export const listJobs = async (mid: string): Promise<Job[]> =>
   (await call<{ jobs: Job[] }>("GET", "/jobs", { query: { media_id: mid } })).jobs;
 const getJob = (jid: string): Promise<Job> => call("GET", `/jobs/${jid}`);

@@ -86,6 +86,7 @@ export type HistoryAnswer = Wire<"HistoryAnswer">;
 export type Job = Wire<"JobInfo">;
 export type JobState = Job["state"];
 export type TrackRequest = Wire<"TrackRequest">;
+export type DiscoverRequest = Wire<"DiscoverRequest">;
 export type Direction = TrackRequest["direction"];
 
 // Results. The API describes options by JSON schemas, and takes what these allow.

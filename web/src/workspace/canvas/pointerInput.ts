@@ -110,6 +110,7 @@ export class PointerInput {
     if (event.button > 2) return;
     // With Ctrl a click selects objects, several one after the other.
     if (event.button === 0 && (event.ctrlKey || event.metaKey)) {
+      if (actions.toggleMarkedAt(this.source(at))) return;
       const object = this.objectAt(this.source(at));
       if (object !== null) actions.toggleSelected(object);
       return;

@@ -192,16 +192,17 @@ export class Stage {
   private drawProposals(state: WorkspaceState, view: View): void {
     const { proposals } = state;
     if (!proposals) return;
-    const { highlighted, list, accepted } = proposals;
+    const { highlighted, list, accepted, marked } = proposals;
     const offered = offeredProposals(state);
-    for (const proposal of offered) if (proposal.number !== highlighted) this.drawProposal(proposal, view, false);
+    for (const proposal of offered)
+      if (proposal.number !== highlighted) this.drawProposal(proposal, view, marked.has(proposal.number));
     // An accepted one stays in view until the server has made an object of it.
     for (const proposal of list) if (accepted.get(proposal.number) === null) this.drawProposal(proposal, view, true);
-    const marked = offered.find(({ number }) => number === highlighted);
-    if (!marked) return;
-    this.drawProposal(marked, view, true);
-    const at = toScreen(view, [marked.box[0], marked.box[1]]);
-    drawLabel(this.overlayContext, state.canvasSize.width, `${Math.round(marked.confidence * 100)} %`, at, "#fff");
+    const pointed = offered.find(({ number }) => number === highlighted);
+    if (!pointed) return;
+    this.drawProposal(pointed, view, true);
+    const at = toScreen(view, [pointed.box[0], pointed.box[1]]);
+    drawLabel(this.overlayContext, state.canvasSize.width, `${Math.round(pointed.confidence * 100)} %`, at, "#fff");
   }
 
   private drawProposal({ number, rle }: Proposal, view: View, isHighlighted: boolean): void {

@@ -73,6 +73,7 @@ export {
   offerRefused,
   refuseHighlighted,
   setProposalFilter,
+  toggleMarkedAt,
 } from "./proposals";
 export {
   draftObject,
@@ -96,4 +97,14 @@ export {
   stepBrushSize,
   toggleClickAdds,
 } from "./tools";
-export { acceptAndTrack, cancelJob, findProposals, followTracking, track, trackUntracked } from "./tracking";
+export {
+  acceptAndTrack,
+  cancelJob,
+  discover,
+  dismissDiscoveryResult,
+  findProposals,
+  followTracking,
+  setDiscoveryOptions,
+  track,
+  trackUntracked,
+} from "./tracking";

@@ -9,7 +9,15 @@ import { undo } from "./history";
 import { dropHover } from "./hover";
 import { seek } from "./navigation";
 import { getSession, type Session } from "./session";
-import { areProposalsShown, getState, offeredProposals, type ProposalReview, setState, withoutAccepted } from "./store";
+import {
+  areProposalsShown,
+  chosenProposals,
+  getState,
+  offeredProposals,
+  type ProposalReview,
+  setState,
+  withoutAccepted,
+} from "./store";
 import { change } from "./sync";
 
 /** Proposals of more than this share of the picture are mostly background. */
@@ -38,6 +46,7 @@ export async function showProposals(session: Session, job: Job): Promise<void> {
         filter,
         accepted: new Map(),
         refused: new Set(),
+        marked: new Set(),
         highlighted: null,
       },
       tool: "click",
@@ -131,6 +140,17 @@ export function decideAt([x, y]: Point, label: 0 | 1): boolean {
   return true;
 }
 
+/** Mark the smallest proposal at a place, or take the mark away; returns false if there is none. */
+export function toggleMarkedAt(point: Point): boolean {
+  const proposal = proposalUnder(point);
+  if (!proposal) return false;
+  const { number } = proposal;
+  update(({ marked }) => ({
+    marked: new Set(marked.has(number) ? [...marked].filter((other) => other !== number) : [...marked, number]),
+  }));
+  return true;
+}
+
 /** Highlight the proposal at a place; returns false if there is none, or none are shown. */
 export function highlightAt(point: Point): boolean {
   if (!areProposalsShown(getState())) return false;
@@ -146,9 +166,9 @@ function proposalUnder([x, y]: Point): Proposal | null {
 
 export const offerRefused = (): void => update(() => ({ refused: new Set() }));
 
-/** Make objects of all proposals that the filter lets through; returns whether there are any. */
+/** Make objects of the marked proposals, or of all that the filter lets through; returns whether there are any. */
 export async function acceptOffered(): Promise<boolean> {
-  const numbers = offeredProposals(getState()).map(({ number }) => number);
+  const numbers = chosenProposals(getState()).map(({ number }) => number);
   if (!numbers.length) return false;
   await acceptProposals(numbers);
   toast(`Accepted ${plural(numbers.length, "proposal")}`, { label: "Undo", run: () => void undo() });

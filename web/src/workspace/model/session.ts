@@ -1,6 +1,6 @@
 /** The parts of the open medium that are not state to draw: caches, the decoder, the queue of changes to the server. */
 
-import type { FrameMasks, Medium, TrackRequest } from "../../api/types";
+import type { DiscoverRequest, FrameMasks, Medium, TrackRequest } from "../../api/types";
 import { DecoderClient } from "../../decoder/client";
 import type { DecodeRequest } from "../../decoder/protocol";
 import { FrameCache } from "../../media/frames";
@@ -19,6 +19,11 @@ window.addEventListener("beforeunload", (event) => {
 /** Key of one object on one frame. */
 const keyOf = (frame: number, objectId: number | null): string => `${frame}/${objectId}`;
 
+/** A run through the video, as it was asked for. */
+export type Run =
+  | { readonly kind: "track"; readonly request: TrackRequest }
+  | { readonly kind: "discover"; readonly request: DiscoverRequest };
+
 export class Session {
   readonly frames: FrameCache;
   readonly masks: MaskCache;
@@ -28,8 +33,10 @@ export class Session {
   stopFollowing: (() => void) | null = null;
   /** The frame that was shown when tracking began to show its own. */
   frameBeforeTracking: number | null = null;
-  /** The last tracking request, to continue it when the server comes back. */
-  lastTrackRequest: TrackRequest | null = null;
+  /** The last run, to continue it when the server comes back. */
+  lastRun: Run | null = null;
+  /** A run has been asked for, and the server has not answered. */
+  isStarting = false;
   private readonly listeners = new Set<Listener>();
   private lastChange: Promise<unknown> = Promise.resolve();
   /** Unanswered changes, the one being sent included. */

@@ -3,6 +3,7 @@
 import { create } from "zustand";
 import type {
   Candidate,
+  DiscoverRequest,
   History,
   Job,
   Medium,
@@ -71,9 +72,14 @@ export interface ProposalReview {
   /** The objects made of proposals, by the proposal's number; null until the server has answered. */
   readonly accepted: ReadonlyMap<number, number | null>;
   readonly refused: ReadonlySet<number>;
+  /** Those that are accepted next, if any: Ctrl and a click marks one. */
+  readonly marked: ReadonlySet<number>;
   /** The proposal under the pointer, or the one that the keys are for. */
   readonly highlighted: number | null;
 }
+
+/** How objects are found throughout the video. */
+export type DiscoveryOptions = Pick<DiscoverRequest, "level" | "every" | "max_objects" | "min_score">;
 
 /** Frames [start, stop). */
 export interface Range {
@@ -111,6 +117,9 @@ export interface WorkspaceState {
   readonly clickAdds: boolean;
   readonly candidates: CandidateChoice | null;
   readonly proposals: ProposalReview | null;
+  readonly discoveryOptions: DiscoveryOptions;
+  /** What the last search through the video has found. */
+  readonly discoveryResult: string | null;
   readonly hover: Hover | null;
   readonly pendingMasks: readonly PendingMask[];
   /** In the order in which they were drawn. */
@@ -165,6 +174,8 @@ export const INITIAL: WorkspaceState = {
   clickAdds: true,
   candidates: null,
   proposals: null,
+  discoveryOptions: { level: "objects", every: 10, max_objects: 64, min_score: 0.5 },
+  discoveryResult: null,
   hover: null,
   pendingMasks: [],
   strokes: [],
@@ -212,6 +223,13 @@ export function offeredProposals({ proposals, medium, objects }: WorkspaceState)
     return id === null || objects.some((object) => object.id === id);
   };
   return offered(list, filter, medium.width * medium.height, refused, isAccepted);
+}
+
+/** Return the proposals that are accepted together: the marked ones, or all where none is marked. */
+export function chosenProposals(state: WorkspaceState): readonly Proposal[] {
+  const offered = offeredProposals(state);
+  const marked = offered.filter(({ number }) => state.proposals?.marked.has(number));
+  return marked.length ? marked : offered;
 }
 
 /** A new object has the number of one that was undone: the proposal that became the old one is not accepted any more. */

@@ -1,4 +1,4 @@
-/** Tracking: started, followed while masks arrive, continued after a restart of the server, ended. */
+/** Tracking and discovery: started, followed while masks arrive, continued after a restart of the server, ended. */
 
 import * as api from "../../api/client";
 import * as discovery from "../../api/discovery";
@@ -11,9 +11,9 @@ import { backOnline, toast, toastError } from "../../state/app";
 import { undo } from "./history";
 import { refreshWhenSettled, seek } from "./navigation";
 import { acceptedIds, acceptOffered, closeProposals, showProposals } from "./proposals";
-import { getSession, type Session } from "./session";
-import { getState, setState } from "./store";
-import { refreshAll } from "./sync";
+import { getSession, type Run, type Session } from "./session";
+import { type DiscoveryOptions, getState, setState } from "./store";
+import { refreshAll, refreshSoon, retryWhenOnline } from "./sync";
 
 /** All frames, those that corrections have made out of date, or those that were never tracked. */
 type TrackScope = "all" | "changed" | "missing";
@@ -24,23 +24,47 @@ export async function track(
   scope: TrackScope = "all",
   objects: readonly number[] | null = null,
 ): Promise<void> {
-  const { range, job, looping } = getState();
-  if (job) return;
-  const limits = range && !looping ? range : null;
-  await start({
+  if (isBusy()) return;
+  const request = {
     direction,
-    start: limits?.start ?? null,
-    stop: limits?.stop ?? null,
+    ...limits(),
     objects: objects && [...objects],
     only_changed: scope === "changed",
     only_missing: scope === "missing",
-  });
+  };
+  await start({ kind: "track", request });
 }
+
+/** Return the in-to-out range for a run; while looping, the range is only for playback. */
+function limits(): { readonly start: number | null; readonly stop: number | null } {
+  const { range, looping } = getState();
+  return range && !looping ? range : { start: null, stop: null };
+}
+
+/** Return whether a job is running or about to; if so, tell the user, who asked for another one. */
+function isBusy(): boolean {
+  const { job } = getState();
+  if (!job && !getSession()?.isStarting) return false;
+  toast("Something is running for this file already. Esc stops it.");
+  return true;
+}
+
+/** Find objects throughout the video, or the range, and track them. */
+export async function discover(): Promise<void> {
+  if (isBusy()) return;
+  const request = { direction: "both" as const, ...limits(), ...getState().discoveryOptions };
+  setState({ discoveryResult: null });
+  await start({ kind: "discover", request });
+}
+
+export const setDiscoveryOptions = (changes: Partial<DiscoveryOptions>): void =>
+  setState(({ discoveryOptions }) => ({ discoveryOptions: { ...discoveryOptions, ...changes } }));
+
+export const dismissDiscoveryResult = (): void => setState({ discoveryResult: null });
 
 /** Track, in both directions, what has not been tracked yet. */
 export async function trackUntracked(): Promise<void> {
-  const { timeline, range, looping, job } = getState();
-  if (job) return;
+  const { timeline, range, looping } = getState();
   const untracked = timeline ? numUntracked(timeline.objects, looping ? null : range) : 0;
   if (untracked > 0 || !timeline || !isAnythingTracked(timeline.objects))
     await track("both", untracked > 0 ? "missing" : "all");
@@ -48,12 +72,17 @@ export async function trackUntracked(): Promise<void> {
 }
 
 /** Start a job and follow it; returns whether that worked, and reports it if not. */
-async function start(request: TrackRequest): Promise<boolean> {
+async function start(run: Run): Promise<boolean> {
   const session = getSession();
   if (!session) return false;
+  const { id: mid } = session.medium;
+  const key = api.newKey();
+  const submit = () =>
+    run.kind === "track" ? api.startTracking(mid, run.request, key) : discovery.discover(mid, run.request, key);
+  session.isStarting = true;
   try {
-    const job = await session.enqueue(() => api.startTracking(session.medium.id, request));
-    session.lastTrackRequest = request;
+    const job = await session.enqueue(() => retryWhenOnline(submit));
+    session.lastRun = run;
     if (getSession() !== session) return false; // the job runs, and is found when its medium is opened again
     followTracking();
     setState({ playing: false, candidates: null });
@@ -63,6 +92,8 @@ async function start(request: TrackRequest): Promise<boolean> {
   } catch (error) {
     toastError(error);
     return false;
+  } finally {
+    session.isStarting = false;
   }
 }
 
@@ -70,26 +101,37 @@ async function start(request: TrackRequest): Promise<boolean> {
 export async function resumeTracking(): Promise<void> {
   const session = getSession();
   const { job } = getState();
-  if (!session || job?.kind !== "track") return watchRunningJob();
+  if (!session || !job || !isRun(job)) return watchRunningJob();
   if (api.isFinal(job)) return; // it is being finished already: following it again would report its end twice
   const current = (await api.listJobs(session.medium.id)).find((other) => other.id === job.id);
-  if (!current || current.interrupted) await restart(session);
+  if (!current || current.interrupted) await restart(session, job);
   else follow(session, current);
 }
 
-/** Track the rest after the server has ended in the middle of a run. */
-async function restart(session: Session): Promise<void> {
+/** Return whether a job goes through the video, and stores masks. */
+const isRun = ({ kind }: Job): boolean => kind === "track" || kind === "discover";
+
+/**
+ * Continue a run after the server has ended in the middle of it.
+ *
+ * Tracking goes on with what is missing. A search begins again, and follows what it has found rather than find it
+ * again; one that this page has not started is not repeated, since its options are not known.
+ */
+async function restart(session: Session, { kind }: Job): Promise<void> {
   session.stopFollowing?.();
   setState({ job: null });
   await backOnline();
   if (getSession() !== session) return;
   await refreshAll();
-  const { lastTrackRequest } = session;
-  const isStarted = await start({
-    ...(lastTrackRequest ?? TRACK_ALL),
-    only_missing: !lastTrackRequest?.only_changed,
-  });
-  if (isStarted) toast("The server was restarted: tracking continues where it stopped");
+  const run = session.lastRun?.kind === kind ? session.lastRun : null;
+  if (kind === "discover") {
+    if (!run) toastError(new Error("The server was restarted, so the search has ended. What it has found is kept."));
+    else if (await start(run)) toast("The server was restarted: the search goes through the video again");
+    return;
+  }
+  const request = run?.kind === "track" ? run.request : TRACK_ALL;
+  if (await start({ kind: "track", request: { ...request, only_missing: !request.only_changed } }))
+    toast("The server was restarted: tracking continues where it stopped");
 }
 
 const TRACK_ALL: TrackRequest = {
@@ -109,15 +151,18 @@ export function cancelJob(): void {
 /** Propose all objects of the shown frame. */
 export async function findProposals(): Promise<void> {
   const session = getSession();
-  const { job, frame } = getState();
-  if (!session || job) return;
+  const { frame } = getState();
+  if (!session || isBusy()) return;
   closeProposals();
   setState({ playing: false });
+  session.isStarting = true;
   try {
     // What is an object already is not proposed again: the server must know of it first.
     follow(session, await session.enqueue(() => discovery.findProposals(session.medium.id, frame)));
   } catch (error) {
     toastError(error);
+  } finally {
+    session.isStarting = false;
   }
 }
 
@@ -128,6 +173,14 @@ export async function acceptAndTrack(): Promise<void> {
   const ids = proposals ? acceptedIds(proposals) : [];
   if (ids.length) await track("both", "all", ids);
 }
+
+const TITLES: Partial<Record<Job["kind"], string>> = {
+  track: "Tracking",
+  discover: "The search",
+  propose: "The search",
+};
+
+const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Show each frame as it is tracked. */
 export function followTracking(): void {
@@ -143,7 +196,7 @@ export async function watchRunningJob(): Promise<void> {
   const session = getSession();
   if (!session) return;
   const jobs = await api.listJobs(session.medium.id);
-  const running = jobs.find((job) => !api.isFinal(job) && (job.kind === "track" || job.kind === "propose"));
+  const running = jobs.find((job) => !api.isFinal(job) && (isRun(job) || job.kind === "propose"));
   if (running) follow(session, running);
 }
 
@@ -153,22 +206,37 @@ function follow(session: Session, started: Job): void {
   session.stopFollowing?.();
   setState({ job: started });
   const lanes = new LaneUpdates();
+  const announced = new Set<number>();
   session.stopFollowing = api.followJob(started.id, {
     onMasks: (masks) => {
       const merged = mergeMasks(session.masks.get(masks.frame_index), masks);
       session.masks.set(merged);
       lanes.add(merged);
+      showNewObjects(session, masks, announced);
       if (getState().following) seek(masks.frame_index, { byPlayback: true, byTracking: true });
     },
-    onJob: (job) => {
+    onJob: (told) => {
+      const job = { ...told, kind: started.kind };
       setState({ job });
       if (!api.isFinal(job)) return;
-      if (!job.interrupted || job.kind !== "track") return void finish(session, job, lanes);
+      if (!job.interrupted || !isRun(job)) return void finish(session, job, lanes);
       lanes.stop();
-      restart(session).catch(toastError);
+      restart(session, job).catch(toastError);
     },
   });
   if (api.isFinal(started)) void finish(session, started, lanes);
+}
+
+/** Fetch objects that a run has found, which also have masks on earlier frames. */
+function showNewObjects(session: Session, { objects }: FrameMasks, announced: Set<number>): void {
+  const { objects: listed, frame } = getState();
+  const ids = objects.map((mask) => mask.object_id);
+  const fresh = ids.filter((id) => !announced.has(id) && !listed.some((object) => object.id === id));
+  if (!fresh.length) return;
+  for (const id of fresh) announced.add(id);
+  session.masks.invalidate();
+  session.masks.ensure(frame);
+  refreshSoon();
 }
 
 async function finish(session: Session, job: Job, lanes: LaneUpdates): Promise<void> {
@@ -179,15 +247,20 @@ async function finish(session: Session, job: Job, lanes: LaneUpdates): Promise<v
   if (following && job.state !== "cancelled" && session.frameBeforeTracking !== null) seek(session.frameBeforeTracking);
   setState({ following: false });
   // The job is shown until the lanes are complete: some of its masks may not have arrived here.
-  if (job.kind === "track") await refreshAll();
+  if (isRun(job)) await refreshAll();
   else if (job.state === "done") await showProposals(session, job);
   if (getSession() !== session) return;
   setState({ job: null });
   refreshWhenSettled();
   const undoAction = { label: "Undo", run: () => void undo() };
-  if (job.state === "failed") toastError(new Error(job.message ?? "Tracking failed."));
+  if (job.state === "failed") toastError(new Error(job.message ?? `${TITLES[job.kind] ?? "The job"} failed.`));
   else if (job.kind === "propose") return;
-  else if (job.state === "cancelled")
+  else if (job.kind === "discover") {
+    const result = job.message ?? "nothing was found";
+    const isStopped = job.state === "cancelled";
+    setState({ discoveryResult: isStopped ? `Stopped: ${result}` : capitalised(result) });
+    toast(isStopped ? `Stopped after ${plural(job.done, "frame")}: ${result}` : capitalised(result), undoAction);
+  } else if (job.state === "cancelled")
     toast(`Stopped after ${plural(job.done, "frame")}; tracked frames are kept`, undoAction);
   else
     toast(job.done ? `Tracked ${plural(job.done, "frame")}` : "Nothing to track: all masks are up to date", undoAction);

@@ -4,7 +4,7 @@ import type { ProposalLevel } from "../../lib/proposals";
 import { plural } from "../../lib/text";
 import { Button, IconButton, Segmented } from "../../ui/kit";
 import * as actions from "../model/actions";
-import { isVideo, offeredProposals, useWorkspace } from "../model/store";
+import { chosenProposals, isVideo, offeredProposals, useWorkspace } from "../model/store";
 
 const LEVELS: readonly { value: ProposalLevel; label: string }[] = [
   { value: "objects", label: "Objects" },
@@ -17,6 +17,8 @@ export function ProposalsPanel() {
   const proposals = useWorkspace((state) => state.proposals);
   const frame = useWorkspace((state) => state.frame);
   const offered = useWorkspace(useShallow(offeredProposals));
+  const numChosen = useWorkspace((state) => chosenProposals(state).length);
+  const isMarked = useWorkspace(({ proposals }) => (proposals?.marked.size ?? 0) > 0) && numChosen < offered.length;
   const hasTimeline = useWorkspace(isVideo);
   if (!proposals) return null;
   const { filter, list, refused, accepted } = proposals;
@@ -65,16 +67,19 @@ export function ProposalsPanel() {
         wide
         icon={Check}
         keys="⇧ Enter"
-        tip="Make an object of each proposal that is shown"
+        tip="Make an object of each proposal that is shown. Ctrl and a click marks some: then of those"
         disabled={!offered.length}
         onClick={() => void actions.acceptOffered()}
       >
-        {offered.length ? `Accept ${plural(offered.length, "proposal")}` : "Nothing is left to accept"}
+        {offered.length
+          ? `Accept ${plural(numChosen, isMarked ? "marked proposal" : "proposal")}`
+          : "Nothing is left to accept"}
       </Button>
       {hasTimeline && (
         <Button
           wide
           icon={Play}
+          keys="Ctrl Enter"
           tip="Accept them, and track all accepted ones through the video"
           disabled={!offered.length && !accepted.size}
           onClick={() => void actions.acceptAndTrack()}

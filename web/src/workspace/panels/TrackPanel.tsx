@@ -16,7 +16,7 @@ import { duration, plural } from "../../lib/text";
 import { Button, IconButton, Progress, Segmented } from "../../ui/kit";
 import * as actions from "../model/actions";
 import { useWorkspace } from "../model/store";
-import { FindEverything } from "./FindEverything";
+import { DiscoveryResult, FindEverything } from "./FindEverything";
 
 /** Tracking: started, followed and reviewed. */
 export function TrackPanel() {
@@ -55,6 +55,7 @@ function Start() {
           </button>
         )}
       </header>
+      <DiscoveryResult />
       <Segmented
         label="Direction"
         value={direction}
@@ -156,7 +157,8 @@ function Running() {
   const job = useWorkspace((state) => state.job);
   const following = useWorkspace((state) => state.following);
   if (!job) return null;
-  const title = job.kind === "propose" ? "Finding everything" : "Tracking";
+  const title = job.kind === "track" ? "Tracking" : "Finding everything";
+  const isRun = job.kind !== "propose"; // it goes from frame to frame
   return (
     <>
       <header className="panel__head">
@@ -169,7 +171,7 @@ function Running() {
       </header>
       <Progress value={job.total ? job.done / job.total : null} label={title} />
       <div className="running__facts num">
-        <span>{job.fps ? (job.kind === "track" ? `${job.fps.toFixed(1)} frames/s` : "") : "Starting"}</span>
+        <span>{job.fps ? (isRun ? `${job.fps.toFixed(1)} frames/s` : "") : "Starting"}</span>
         <span>{job.eta_s !== null && job.eta_s > 0 ? `${duration(job.eta_s)} left` : ""}</span>
       </div>
       <div className="running__buttons">
@@ -177,11 +179,13 @@ function Running() {
           icon={CircleStop}
           onClick={actions.cancelJob}
           keys="Esc"
-          tip={job.kind === "track" ? "Frames tracked so far are kept" : undefined}
+          tip={
+            job.kind === "track" ? "Frames tracked so far are kept" : isRun ? "What has been found is kept" : undefined
+          }
         >
           Stop
         </Button>
-        {!following && job.kind === "track" && (
+        {!following && isRun && (
           <Button tip="Show each frame as it is tracked" onClick={actions.followTracking}>
             Follow
           </Button>
