@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from masklet.discovery import Detection
+from masklet.discovery.detections import RecordedDetector
 from masklet.discovery.files import MAX_PER_FRAME, DetectionFile, open_detections
 from masklet.errors import ConfigError, DataError
 from masklet.masks.rle import decode_rle, encode_rle, run_lengths
@@ -293,3 +294,26 @@ def test_nan_in_json_is_named(tmp_path: Path) -> None:
     file = opened(tmp_path / "a.json", [result(), *bad])
     assert len(file) == 1
     assert len(file.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("frames", "key_frames"),
+    [
+        ([0, 1, 2, 4, 5], range(6)),
+        ([2, 3, 9], frozenset({2, 3, 9})),
+        ([0, 5], frozenset({0, 5})),
+        ([4], frozenset({4})),
+        ([1, 2], range(1, 3)),
+    ],
+    ids=str,
+)
+def test_key_frames_are_those_of_a_file_that_lists_only_some(
+    tmp_path: Path, frames: list[int], key_frames: Any
+) -> None:
+    file = opened(tmp_path / "a.json", [result(frame_index=index) for index in frames])
+    assert file.key_frames == key_frames
+    assert isinstance(file, RecordedDetector)
+
+
+def test_a_file_without_detections_has_no_key_frames(tmp_path: Path) -> None:
+    assert opened(tmp_path / "a.txt", "").key_frames == range(0)
