@@ -310,7 +310,7 @@ def test_nan_in_json_is_named(tmp_path: Path) -> None:
 def test_key_frames_are_those_of_a_file_that_lists_only_some(
     tmp_path: Path, frames: list[int], key_frames: Any
 ) -> None:
-    file = opened(tmp_path / "a.json", [result(frame_index=index) for index in frames])
+    file = opened(tmp_path / "a.json", [result(index) for index in frames], first_frame=0)
     assert file.key_frames == key_frames
     assert isinstance(file, RecordedDetector)
 
