@@ -91,6 +91,14 @@ def test_at_the_end_of_the_video_what_was_mostly_detected_is_confirmed() -> None
     assert stored(tracker) == dict.fromkeys(range(6, 9), (1,))
 
 
+def test_the_last_frame_confirms_or_refutes_what_was_detected_once() -> None:
+    scene = {1: still(*LEFT, first=6), 2: still(*RIGHT, first=6)}
+    tracker = tracker_of(scene, 8)
+    results = tracker.discover(seeing(scene, lambda box, number: box == 2 and number > 6), config=RULES)
+    assert present(results) == dict.fromkeys(range(8), ())
+    assert stored(tracker) == dict.fromkeys(range(6, 8), (1,))
+
+
 def test_ids_ascend_in_the_order_of_birth_and_are_never_used_again() -> None:
     scene = {1: still(*LEFT), 2: still(*RIGHT, first=8)}
     tracker = tracker_of(scene, 20)

@@ -174,6 +174,10 @@ class Population:
             return False
         return uncovered - self.uncovered >= self.config.growth
 
+    def has_single_detections(self) -> bool:
+        """Return True if an object would be removed at the end because it was detected only once."""
+        return any(item.state == "tentative" and sum(item.hits) < LEAST_HITS for item in self.objects.values())
+
     def note_prompted(self, object_id: int, mask: BoolArray, detection: Detection) -> None:
         """Record which mask a detection has led to: it is recognised by this later."""
         if (item := self.objects.get(object_id)) is not None:

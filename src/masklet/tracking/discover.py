@@ -146,9 +146,15 @@ class Discoverer(Generic[A]):
 
     def _is_key_frame(self, tracked: FrameMasks) -> bool:
         population, listed = self._population, self._listed
+        if listed is None and self._is_last(tracked.frame_index) and population.has_single_detections():
+            return True  # the last chance to tell an object that has just come in from a mistake
         if listed is None or isinstance(listed, range):
             return population.is_key_frame(tracked.frame_index, _uncovered(tracked))
         return tracked.frame_index in listed or population.is_key_frame(tracked.frame_index)
+
+    def _is_last(self, frame_index: int) -> bool:
+        ends = [planned.stop for planned in self._state.passes[:1]] + [self._state.num_frames]
+        return frame_index + 1 == min((end for end in ends if end is not None), default=None)
 
     def _classify(self, before: Mapping[int, str]) -> None:
         """Give the tracks the labels of their objects, unless a user has given them another class.
