@@ -11,8 +11,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.counting.boxes import object_box
 from masklet.errors import DataError
-from masklet.masks.rle import rle_box_xyxy
+from masklet.masks.rle import rle_size
+from masklet.records import FloatArray
 from masklet.tracking.masklets import Masklets
 
 Anchor = Literal["center", "bottom"]
@@ -98,7 +100,7 @@ class Trajectories:
 
     @classmethod
     def of_masklets(cls, masklets: Masklets, *, fps: float | None = None) -> Trajectories:
-        """Return where the objects of a tracker, a session or an import were; masks are measured, not decoded.
+        """Return where the objects of a tracker, a session or an import were; see `object_box` for stray pieces.
 
         Args:
             masklets: the masks; empty ones are absent objects.
@@ -109,15 +111,17 @@ class Trajectories:
         """
         builder = TrajectoryBuilder({info.object_id: info.class_name for info in masklets.objects})
         times: dict[int, float] = {}
+        boxes: dict[int, FloatArray] = {}
         size_hw: tuple[int, int] | None = None
         for frame_index in masklets.span():
             for row in masklets.at(frame_index):
                 builder.look_at(frame_index)
-                size_hw = (row.rle["size"][0], row.rle["size"][1])
+                size_hw = rle_size(row.rle)
                 if row.time_s > 0 or frame_index == 0:  # given masks have no time, which is 0 everywhere
                     times[frame_index] = row.time_s
-                box = rle_box_xyxy(row.rle)
+                box = object_box(row.rle, boxes.get(row.object_id))
                 if box is not None:
+                    boxes[row.object_id] = box
                     builder.add(frame_index, row.object_id, box.tolist(), row.confidence)
         return builder.built(fps=_rate(times) if fps is None else fps, times=times, size_hw=size_hw)
 
