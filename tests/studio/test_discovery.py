@@ -86,11 +86,17 @@ def test_proposals_are_accepted_refused_and_tracked(page: Page, server: Server, 
         page.mouse.click(*place(page, x, y), button="right")
         offers(page, len(found) - 2)
 
-    page.get_by_label("Confidence from").fill(str(int(1000 * surest)))
-    page.get_by_role("button", name=re.compile("^Accept and track$|^Track the accepted ones$")).click()
+    # Marked ones, and no others, are accepted and tracked with one key.
+    page.get_by_label("Confidence from").fill("0")
+    elsewhere = next(other for other in found if not contains(other, x, y))
+    page.keyboard.down("Control")
+    page.mouse.click(*place(page, *centre_of(page, elsewhere)))
+    page.keyboard.up("Control")
+    expect(page.get_by_role("button", name="Accept 1 marked proposal")).to_be_visible()
+    page.keyboard.press("Control+Enter")
     expect(toast(page, "Tracked")).to_be_visible()
     lanes = from_server(page, "timeline")["objects"]
-    assert lanes
+    assert len(lanes) == 2
     assert all("." not in lane["status"] for lane in lanes)
 
 
