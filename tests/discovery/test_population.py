@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from masklet.discovery import Detection, DiscoveryConfig
-from masklet.discovery.population import Decisions, Population, TrackedMask
+from masklet.discovery.objects import Decisions, TrackedMask
+from masklet.discovery.population import Population
 from masklet.errors import ConfigError, DataError
 from masklet.records import BoolArray
 

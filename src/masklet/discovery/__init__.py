@@ -6,6 +6,6 @@ Everything here works on masks, boxes and numbers; it knows no model and no vide
 from masklet.discovery.callables import DetectFunction
 from masklet.discovery.config import DiscoveryConfig
 from masklet.discovery.detections import Detection, Detector
-from masklet.discovery.population import DiscoveredObject
+from masklet.discovery.objects import DiscoveredObject
 
 __all__ = ["DetectFunction", "Detection", "Detector", "DiscoveredObject", "DiscoveryConfig"]

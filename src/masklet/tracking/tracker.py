@@ -22,7 +22,7 @@ from masklet.checks import check_flag, check_numbers, check_path, check_whole
 from masklet.discovery.callables import DetectFunction, as_detector
 from masklet.discovery.config import DiscoveryConfig
 from masklet.discovery.detections import Detector
-from masklet.discovery.population import DiscoveredObject
+from masklet.discovery.objects import DiscoveredObject
 from masklet.engine.protocol import Engine
 from masklet.errors import OutputError, PromptError, TrackingError
 from masklet.masks.edges import EdgeConfig
