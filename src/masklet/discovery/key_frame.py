@@ -87,11 +87,6 @@ class KeyFrame:
                 scores[row, column] = 0
         return dict(best_pairs(scores, LOOSE_IOU))
 
-    def uncovered(self, active: Sequence[int], chosen: Sequence[int]) -> float:
-        """Return the fraction of the frame outside some tracked masks and detections."""
-        covered = [self._masks[row] for row in active] + [self._found[column] for column in chosen]
-        return 1.0 - float(np.any(covered, axis=0).mean()) if covered else 1.0
-
     def new_objects(self, config: DiscoveryConfig, active: Sequence[int], matched: set[int]) -> list[int]:
         """Return the detections that start a track, the surest first."""
         areas = self._between.second_areas / self._num_pixels

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from masklet.discovery.config import DiscoveryConfig
-from masklet.discovery.detections import Detection
+from masklet.discovery.detections import Box, Detection
 from masklet.discovery.key_frame import KeyFrame
 from masklet.discovery.objects import MAX_ID, Decisions, DiscoveredObject, TrackedMask, read_object
+from masklet.discovery.overlap import box_iou
 from masklet.errors import DataError
 from masklet.foreign.documents import Json
 from masklet.records import BoolArray
@@ -22,6 +25,12 @@ LEAST_HITS = 2
 """Detections of a tentative object that counts though it left, or the video ended, before it was confirmed."""
 RETURN_CONFIDENCE = 0.5
 """An absent object is back if its mask is at least this reliable, in [0, 1]."""
+SAME_BOX_IOU = 0.9
+"""Boxes of two key frames with at least this IoU are the same detection, of something that stays in its place."""
+
+
+Misfit = tuple[int, Box]
+"""A key frame, and the box of a detection in which the model found nothing there."""
 
 
 @dataclass(slots=True)
@@ -46,11 +55,20 @@ class Population:
     num_key_frames: int = 0
     """Key frames so far on which the detector was asked."""
     uncovered: float = 1.0
-    """Fraction of the frame without a track, after the last key frame."""
+    """Fraction of the frame without a followed mask, after the last key frame."""
     num_refused: int = 0
     """Detections that started no track because `max_objects` were tracked."""
+    misfits: list[Misfit] = field(default_factory=list)
+    """Boxes in which the model has found nothing, as long as they are detected."""
 
     # Between key frames.
+
+    def begin(self, frame_index: int) -> None:
+        """Record that a run begins. Its first frame is a key frame unless it goes on where the last run ended."""
+        self.first_frame = frame_index if self.first_frame is None else min(self.first_frame, frame_index)
+        if self.last_frame is None or frame_index != self.last_frame + 1:
+            self.key_frame = None
+            self.misfits.clear()
 
     def followed(self) -> list[int]:
         """Return the ids of the objects that are tracked on every frame."""
@@ -67,10 +85,10 @@ class Population:
             frame_index: the frame.
             uncovered: fraction of the frame without a track, where it is known.
         """
-        if self.key_frame is None or abs(frame_index - self.key_frame) >= self.config.every:
+        if self.key_frame is None or frame_index - self.key_frame >= self.config.every:
             return True
         early = max(1, self.config.every // 3)
-        if uncovered is None or abs(frame_index - self.key_frame) < early:
+        if uncovered is None or frame_index - self.key_frame < early:
             return False
         return uncovered - self.uncovered >= self.config.growth
 
@@ -82,6 +100,13 @@ class Population:
         """Record which mask a detection has led to: it is recognised by this later."""
         if (item := self.objects.get(object_id)) is not None:
             item.note_box(mask, detection)
+
+    def note_misfit(self, frame_index: int, detection: Detection) -> None:
+        """Record that the model found nothing in a detected box: it starts no track while it stays the same.
+
+        After `confirm_window` times `every` frames it may start one again, as what is there may have come into sight.
+        """
+        self.misfits.append((frame_index, detection.box_xyxy))
 
     def note_present(self, frame_index: int, object_ids: Iterable[int]) -> None:
         """Record that a frame was reached going forward, and which objects are present on it."""
@@ -145,12 +170,12 @@ class Population:
         for object_id in kept:
             self.objects[object_id].state = "absent"
         for item in self.objects.values():
-            if item.state == "absent" and abs(frame_index - item.last_frame) >= self.config.forget_after:
+            if item.state == "absent" and frame_index - item.last_frame >= self.config.forget_after:
                 item.state = "ended"
                 ended.append(item.object_id)
         for object_id in removed:
             del self.objects[object_id]
-        born = self._births(frame_index, scene, pairs, removed)
+        born = self._births(frame_index, scene, pairs, removed, was_asked=was_asked)
         ended += self._make_room()
         return Decisions(tuple(born), tuple(corrected), tuple(confirmed), tuple(sorted(removed)), tuple(ended))
 
@@ -177,7 +202,8 @@ class Population:
         return confirmed, failed
 
     def _is_out_of_sight(self, item: DiscoveredObject, frame_index: int) -> bool:
-        return abs(frame_index - item.last_frame) >= self.config.max_absence
+        """Return True if an object was last present `max_absence` frames ago, not on later frames of an earlier run."""
+        return frame_index - item.last_frame >= self.config.max_absence
 
     def _wake(self, frame_index: int, scene: KeyFrame, pairs: Mapping[int, int]) -> None:
         """Follow absent objects again that are there: reliable, and not the mask of another object."""
@@ -269,12 +295,13 @@ class Population:
         return [item.object_id for item in confirmed]
 
     def _births(
-        self, frame_index: int, scene: KeyFrame, pairs: Mapping[int, int], removed: set[int]
+        self, frame_index: int, scene: KeyFrame, pairs: Mapping[int, int], removed: set[int], *, was_asked: bool
     ) -> list[tuple[int, Detection]]:
         """Return new objects with their detections, as far as there is place."""
         active = [row for row, mask in enumerate(scene.tracked) if self._is_followed(mask.object_id)]
         active = [row for row in active if scene.tracked[row].object_id not in removed]
-        chosen = scene.new_objects(self.config, active, set(pairs.values()))
+        misfits = self._repeated_misfits(frame_index, scene.detections) if was_asked else set()
+        chosen = scene.new_objects(self.config, active, set(pairs.values()) | misfits)
         places = max(0, self.config.max_objects - len(self.followed()))
         born = []
         for column in chosen[:places]:
@@ -291,9 +318,22 @@ class Population:
             self.objects[item.object_id] = item
             self.next_id += 1
             born.append((item.object_id, detection))
-        self.uncovered = scene.uncovered(active, chosen[:places])
         self.num_refused += len(chosen) - len(born)
         return born
+
+    def _repeated_misfits(self, frame_index: int, detections: Sequence[Detection]) -> set[int]:
+        """Return the positions of detections that have led to nothing; forget those that have gone or are old."""
+        span = self.config.confirm_window * self.config.every
+        recent = [misfit for misfit in self.misfits if frame_index - misfit[0] < span]
+        if not recent or not detections:
+            self.misfits = []
+            return set()
+        earlier = np.array([box for _, box in recent], np.float32)
+        boxes = np.array([detection.box_xyxy for detection in detections], np.float32)
+        is_same = box_iou(earlier, boxes) >= SAME_BOX_IOU
+        is_same &= [detection.rle is None for detection in detections]
+        self.misfits = [recent[row] for row in np.flatnonzero(is_same.any(axis=1))]
+        return set(np.flatnonzero(is_same.any(axis=0)).tolist())
 
     def _make_room(self) -> list[int]:
         """End the objects that have been absent longest while there are more than `max_objects`; return their ids."""
@@ -316,6 +356,7 @@ class Population:
             "num_key_frames": self.num_key_frames,
             "uncovered": self.uncovered,
             "num_refused": self.num_refused,
+            "misfits": [[frame_index, *box] for frame_index, box in self.misfits],
             "objects": [asdict(item) | {"overlaps": list(item.overlaps.items())} for item in self.objects.values()],
         }
 
@@ -340,4 +381,13 @@ class Population:
             num_key_frames=root.field("num_key_frames").whole(0),
             uncovered=root.field("uncovered").number(),
             num_refused=root.field("num_refused").whole(0),
+            misfits=[_misfit(entry) for entry in root.field("misfits").entries()],
         )
+
+
+def _misfit(entry: Json) -> Misfit:
+    parts = list(entry.entries())
+    if len(parts) != 5:
+        entry.refuse("a frame and a box")
+    left, top, right, bottom = (part.number() for part in parts[1:])
+    return parts[0].whole(0, MAX_ID), (left, top, right, bottom)

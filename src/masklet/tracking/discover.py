@@ -66,7 +66,7 @@ def _forward_pass(state: TrackerState[Any], population: Population, start: int |
             start = max(start, state.position + 1)
         if stop is None and population.last_frame is not None and state.passes:
             stop = state.passes[0].stop
-    population.first_frame = min(start, start if population.first_frame is None else population.first_frame)
+    population.begin(start)
     return Pass(1, start, stop)
 
 
@@ -143,14 +143,25 @@ class Discoverer(Generic[A]):
         if (prompted := self._apply(decisions, frame)) is not None:
             parts.append(prompted)
         self._classify(labels)
+        population.uncovered = self._uncovered([output.tracked, *parts])
         return self._combined(output, parts)
+
+    def _uncovered(self, parts: Sequence[FrameMasks]) -> float:
+        """Return the fraction of the frame outside all masks of objects that are still tracked.
+
+        Args:
+            parts: masks of the frame; later ones replace earlier ones of the same object.
+        """
+        tracked = set(self.active(parts[0].frame_index))
+        masks = {i: masks.masks[row] for masks in parts for row, i in enumerate(masks.object_ids) if i in tracked}
+        return 1.0 - float(np.any([reduced(mask) for mask in masks.values()], axis=0).mean()) if masks else 1.0
 
     def _is_key_frame(self, tracked: FrameMasks) -> bool:
         population, listed = self._population, self._listed
         if listed is None and self._is_last(tracked.frame_index) and population.has_single_detections():
             return True  # the last chance to tell an object that has just come in from a mistake
         if listed is None or isinstance(listed, range):
-            return population.is_key_frame(tracked.frame_index, _uncovered(tracked))
+            return population.is_key_frame(tracked.frame_index, self._uncovered([tracked]))
         return tracked.frame_index in listed or population.is_key_frame(tracked.frame_index)
 
     def _is_last(self, frame_index: int) -> bool:
@@ -205,9 +216,10 @@ class Discoverer(Generic[A]):
         for object_id, _ in decisions.born:
             state.track(object_id).hidden = True
         masks = self._walker.track_frame(frame, 1, [object_id for object_id, _ in prompted]).tracked
-        misfits = {i for i, detection in decisions.born if _is_misfit(masks.mask(i), detection)}
-        for object_id in misfits:
+        misfits = {i: detection for i, detection in decisions.born if _is_misfit(masks.mask(i), detection)}
+        for object_id, detection in misfits.items():
             state.remove(object_id)
+            self._population.note_misfit(frame.index, detection)
         for object_id, detection in prompted:
             self._population.note_prompted(object_id, masks.mask(object_id), detection)
         return take(masks, [row for row, i in enumerate(masks.object_ids) if i not in misfits])
@@ -257,13 +269,6 @@ def _tracked_masks(masks: FrameMasks) -> list[TrackedMask]:
         )
         for row, object_id in enumerate(masks.object_ids)
     ]
-
-
-def _uncovered(masks: FrameMasks) -> float:
-    """Return the fraction of the frame outside all masks."""
-    if not len(masks.masks):
-        return 1.0
-    return 1.0 - float(np.any([reduced(mask) for mask in masks.masks], axis=0).mean())
 
 
 def _prompt_of(detection: Detection, size_hw: tuple[int, int]) -> Prompt:
