@@ -314,14 +314,83 @@ def test_an_object_that_a_user_removes_is_forgotten(frame_index: int) -> None:
     assert stored(tracker) == dict.fromkeys(range(16), (2,))
 
 
-def test_a_users_prompt_on_a_key_frame_is_not_replaced() -> None:
+def test_a_discovered_object_that_a_user_prompts_is_prompted_by_nobody_else() -> None:
     scene = {1: still(*LEFT)}
     tracker = tracker_of(scene, 12, doubtful=lambda box, number: number > 4)
     for masks in tracker.discover(seeing(scene), config=RULES):
         if masks.frame_index == 5:
             tracker.prompt(1, 6, points_xy=[(3, 3)])
     assert tracker.prompts[6][1].mask is None
-    assert tracker.prompts[8][1].mask is not None
+    assert set(tracker.prompts) == {0, 6}
+    assert tracker.discovered == {}
+    assert tracker.class_names == {1: "kind 1"}
+
+
+ENDING = DiscoveryConfig(every=2, max_absence=4, forget_after=10)
+
+
+@pytest.mark.parametrize("rules", [RULES, ENDING], ids=["absent", "ended"])
+def test_an_object_out_of_sight_that_a_user_prompts_is_followed_from_there(rules: DiscoveryConfig) -> None:
+    scene = {1: still(*LEFT, gone=range(8, 99)), 2: still(*RIGHT, first=30)}
+    tracker = tracker_of(scene, 60)
+    followed = []
+    for masks in tracker.discover(lambda rgb: [filled(LEFT)] if frame_number(rgb) < 8 else None, config=rules):
+        followed += [masks.frame_index] * len(masks.object_ids)
+        if masks.frame_index == 30:
+            tracker.prompt(1, 31, points_xy=[(10, 3)])
+    assert followed == [*range(4, 12), *range(31, 60)]
+    masks_then = tracker.masks_at(31)
+    assert masks_then is not None
+    assert (masks_then.mask(1) == filled(RIGHT)).all()
+
+
+def test_a_tentative_object_that_a_user_prompts_is_shown_and_stays() -> None:
+    scene = {1: still(*LEFT)}
+    tracker = tracker_of(scene, 20)
+    results = {}
+    for masks in tracker.discover(seeing(scene, lambda box, number: number > 0), config=RULES):
+        results[masks.frame_index] = masks.object_ids
+        if masks.frame_index == 1:
+            tracker.prompt(1, 1, points_xy=[(3, 3)])
+    assert results == dict.fromkeys(range(2), ()) | dict.fromkeys(range(2, 20), (1,))
+    assert stored(tracker) == dict.fromkeys(range(20), (1,))
+
+
+def test_an_object_whose_prompt_is_undone_is_discoverys_again() -> None:
+    scene = {1: still(*LEFT)}
+    tracker = tracker_of(scene, 20)
+    for masks in tracker.discover(seeing(scene, lambda box, number: number > 0), config=RULES):
+        if masks.frame_index == 1:
+            tracker.prompt(1, 1, points_xy=[(3, 3)])
+            assert tracker.undo() == (1, 1)
+    assert tracker.object_ids == ()
+
+
+def test_an_ended_object_keeps_its_masks_when_a_prompt_is_undone() -> None:
+    scene = {1: still(*LEFT, gone=range(8, 99))}
+    tracker = tracker_of(scene, 40)
+    for _ in tracker.discover(seeing(scene), config=ENDING):
+        pass
+    tracker.prompt(1, 30, points_xy=[(3, 3)])
+    tracker.undo()
+    assert tracker.discovered[1].state == "ended"
+    assert [index for index, ids in stored(tracker).items() if ids == (1,)] == list(range(8))
+
+
+def test_accepted_masks_are_not_prompted_and_count_as_present() -> None:
+    scene = {1: still(*LEFT)}
+    engine = SceneEngine(scene)
+    tracker = Tracker(engine, pictures(20))
+    for _ in tracker.discover(seeing(scene), config=RULES):
+        pass
+    tracker.accept(range(10))
+    engine.prompted.clear()
+    loose = np.array([(1, 1, 6, 3)], np.float32)
+    results = present(tracker.discover(lambda rgb: (loose, [0.9], ["kind 1"]), config=RULES, start=0, stop=10))
+    assert results == dict.fromkeys(range(10), (1,))
+    assert engine.prompted == []
+    assert set(tracker.prompts) == {0}
+    assert tracker.discovered[1].state == "confirmed"
 
 
 # Range and direction.
@@ -368,6 +437,31 @@ def test_going_on_keeps_the_end_of_an_interrupted_discovery() -> None:
         if masks.frame_index == 6:
             break
     assert list(present(tracker.discover(seeing(scene)))) == list(range(7, 12))
+
+
+def test_a_run_in_between_leaves_the_discovery_where_it_is() -> None:
+    scene = {1: still(*LEFT), 2: still(*RIGHT, first=24)}
+    tracker = tracker_of(scene, 40)
+    for _ in tracker.discover(seeing(scene), config=RULES, stop=20):
+        pass
+    for _, masks in zip(range(2), tracker.run("backward", start=19), strict=False):
+        assert masks.object_ids == (1,)
+    results = present(tracker.discover(seeing(scene)))
+    assert list(results) == list(range(20, 40))
+    assert results[39] == (1, 2)
+
+
+def test_a_run_in_both_directions_leaves_out_objects_that_have_ended() -> None:
+    scene = {1: still(*LEFT, gone=range(6, 99)), 2: still(*RIGHT, first=12)}
+    tracker = tracker_of(scene, 30)
+    rules = DiscoveryConfig(every=2, max_absence=4, max_objects=1)
+    for _ in tracker.discover(seeing(scene), config=rules):
+        pass
+    assert tracker.discovered[1].state == "ended"
+    results = present(tracker.run("both"))
+    assert results[29] == (2,)
+    assert sorted(results) == list(range(30))
+    assert stored(tracker)[3] == (1,)
 
 
 def test_in_both_directions_objects_are_followed_back_from_their_birth() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from masklet.records import Frame
 from masklet.segmentation.automatic import AutomaticConfig
@@ -39,12 +40,26 @@ def test_covered_pixels_are_not_asked_and_a_quarter_of_the_others_in_turn() -> N
     assert counts == [SIDE * SIDE // 8] * len(TURNS)
 
 
-def test_a_doubtful_mask_gets_a_click_inside() -> None:
-    grid, engine = detector()
-    everywhere = np.ones((SIDE, SIDE), np.bool_)
-    detections = grid.detect(FRAME, everywhere, [filled(LEFT), filled(None)])
-    assert engine.prompted == [(0, 1)]
-    assert [detection.box_xyxy for detection in detections] == [LEFT]
+@pytest.mark.parametrize(
+    ("doubtful", "segmented"),
+    [
+        ((1, 1, 9, 9), [(1, 1, 9, 9)]),
+        ((1, 1, 9, 7), [(1, 1, 9, 9)]),
+        ((3, 3, 6, 6), [(3, 3, 7, 7)]),
+        ((10, 10, 14, 14), []),
+        (None, []),
+    ],
+    ids=["whole", "too small", "part", "nothing there", "empty"],
+)
+def test_a_doubtful_mask_is_segmented_again_from_its_box(
+    doubtful: tuple[int, int, int, int] | None, segmented: list[tuple[int, int, int, int]]
+) -> None:
+    whole, part = (1, 1, 9, 9), (3, 3, 7, 7)  # a click in the middle would find the part
+    engine = SceneEngine({1: still(*whole), 2: still(*part)})
+    grid = GridDetector(FrameEngine(engine), AutomaticConfig(points_per_side=SIDE))
+    detections = grid.detect(FRAME, np.ones((SIDE, SIDE), np.bool_), [filled(doubtful)])
+    assert [detection.box_xyxy for detection in detections] == segmented
+    assert all((detection.mask((SIDE, SIDE)) == filled(detection.box_xyxy)).all() for detection in detections)
 
 
 def test_nothing_to_ask_is_nothing_to_find() -> None:

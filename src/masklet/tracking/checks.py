@@ -78,8 +78,7 @@ def check_not_accepted(state: TrackerState[Any], object_id: int, frame_index: in
     Raises:
         TrackingError: the object has been accepted on this frame.
     """
-    row = state.stored(object_id, frame_index)
-    if row is not None and row.accepted:
+    if state.is_accepted(object_id, frame_index):
         raise TrackingError(
             f"object {object_id} has been accepted on frame {frame_index}, and accepted masks do not change: "
             f"withdraw that first, with accept({frame_index}, {object_id}, accepted=False)"

@@ -47,7 +47,7 @@ def discover(
     elif config is not None:
         population.config = config
     discoverer = Discoverer(state, walker, detector)
-    is_going_back = start is None and population.last_frame is not None and any(p.direction < 0 for p in state.passes)
+    is_going_back = start is None and any(planned.discovers and planned.direction < 0 for planned in state.passes)
     if not is_going_back:
         state.passes = [_forward_pass(state, population, start, stop)]
         yield from discoverer.follow(walker.run(source, discoverer.active))
@@ -64,10 +64,10 @@ def _forward_pass(state: TrackerState[Any], population: Population, start: int |
         start = 0 if population.last_frame is None else population.last_frame + 1
         if state.is_forward_only and state.position is not None:
             start = max(start, state.position + 1)
-        if stop is None and population.last_frame is not None and state.passes:
+        if stop is None and state.passes and state.passes[0].discovers:
             stop = state.passes[0].stop
     population.begin(start)
-    return Pass(1, start, stop)
+    return Pass(1, start, stop, discovers=True)
 
 
 class Discoverer(Generic[A]):
@@ -123,6 +123,7 @@ class Discoverer(Generic[A]):
     def _on_frame(self, output: TrackedFrame) -> TrackedFrame:
         population, tracked = self._population, output.tracked
         present = [i for row, i in enumerate(tracked.object_ids) if tracked.masks[row].any()]
+        present += [row.object_id for row in output.others if row.accepted and row.mask.any()]
         population.note_present(tracked.frame_index, present)
         population.rest(tracked.frame_index)
         if not self._is_key_frame(tracked):
@@ -206,8 +207,11 @@ class Discoverer(Generic[A]):
             state.track(object_id).hidden = False
         for object_id in decisions.ended:
             state.track(object_id).forget_memory()
-        prompted = [*decisions.born, *decisions.corrected]
-        if frame is None or not prompted:
+        if frame is None:
+            return None
+        corrected = [pair for pair in decisions.corrected if not state.is_accepted(pair[0], frame.index)]
+        prompted = [*decisions.born, *corrected]
+        if not prompted:
             return None
         for object_id, detection in prompted:
             prompt = _prompt_of(detection, frame.size_hw)
@@ -250,7 +254,7 @@ def backward_pass(state: TrackerState[Any], population: Population) -> Pass | No
     if not late:
         return None
     latest = max(births[object_id] for object_id in late)
-    return Pass(-1, latest - 1, None if first == 0 else first - 1, tuple(late))
+    return Pass(-1, latest - 1, None if first == 0 else first - 1, tuple(late), discovers=True)
 
 
 def _birth(state: TrackerState[Any], object_id: int) -> int:

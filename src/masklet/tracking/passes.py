@@ -25,6 +25,8 @@ class Pass(NamedTuple):
     shown_below: int | None = None
     """In the backward pass of a run in both directions: only frames before this one are shown, as the others are shown
     in the forward pass."""
+    discovers: bool = False
+    """True if the pass belongs to a discovery, and not to a run."""
 
     def is_over(self, num_frames: int | None) -> bool:
         """Return True if no frame is left."""

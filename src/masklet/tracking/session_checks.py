@@ -26,6 +26,8 @@ def check_state(document: Json) -> None:
         planned.field("start").whole(-1, MAX_INDEX)
         for name in ("stop", "shown_below"):
             _check_optional_index(planned, name)
+        if planned.get("discovers") is not None:
+            _check_flag(planned, "discovers")
         if (object_ids := planned.get("object_ids")) is not None:
             _check_indices(object_ids)
     for pair in document.field("collisions").entries():

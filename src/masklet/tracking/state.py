@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from masklet.discovery.objects import DiscoveredObject
 from masklet.discovery.population import Population
 from masklet.errors import TrackingError
 from masklet.masks.edges import EdgeConfig
@@ -98,6 +99,24 @@ class TrackerState(Generic[A]):
         found = {} if self.population is None else self.population.objects
         return [i for i in self.tracks if i not in found or found[i].state != "ended"]
 
+    def claim(self, object_id: int) -> DiscoveredObject | None:
+        """Make a discovered object the user's: it is shown and followed, and discovery does not change it any more.
+
+        Returns:
+            What discovery knew of it; None if it was the user's already.
+        """
+        item = None if self.population is None else self.population.objects.pop(object_id, None)
+        if item is not None and item.state == "tentative":
+            self.tracks[object_id].hidden = False
+        return item
+
+    def disclaim(self, item: DiscoveredObject) -> None:
+        """Hand an object back to discovery, as it was before `claim`."""
+        assert self.population is not None
+        self.population.objects[item.object_id] = item
+        if item.state == "tentative":
+            self.tracks[item.object_id].hidden = True
+
     def prompt_state(self, object_id: int, frame_index: int) -> PromptState[A] | None:
         """Return the prompt of an object on a frame; None if there is none."""
         track = self.tracks.get(object_id)
@@ -140,6 +159,11 @@ class TrackerState(Generic[A]):
     def stored(self, object_id: int, frame_index: int) -> MaskRow | None:
         """Return the stored mask of an object on a frame; None if there is none."""
         return None if self.store is None else self.store.mask(object_id, frame_index)
+
+    def is_accepted(self, object_id: int, frame_index: int) -> bool:
+        """Return True if a user has accepted the stored mask of an object on a frame."""
+        row = self.stored(object_id, frame_index)
+        return row is not None and row.accepted
 
     def was_tracked(self, object_id: int, frame_index: int) -> bool:
         """Return True if an object has been tracked on a frame, as far as is remembered."""

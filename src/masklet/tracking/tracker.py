@@ -125,7 +125,7 @@ class Tracker(Generic[A]):
         self._view = FrameEngine(engine, objects_at_once)  # keeps the frame's features from one click to the next
         self._stepper = Stepper(state, self._view)
         self._walker = Walker(state, self._stepper)
-        self._undo: deque[tuple[int, int, PromptState[A] | None]] = deque(maxlen=MAX_UNDO)
+        self._undo: deque[tuple[int, int, PromptState[A] | None, DiscoveredObject | None]] = deque(maxlen=MAX_UNDO)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tracker[A]:
         """Return a tracker that goes its own way from here, with the same engine and source."""
@@ -193,7 +193,7 @@ class Tracker(Generic[A]):
 
     @property
     def discovered(self) -> dict[int, DiscoveredObject]:
-        """The objects that `discover` has found, by id, tentative ones among them."""
+        """The objects that `discover` has found, by id, also tentative ones, but none that a user has prompted."""
         population = self._state.population
         return {} if population is None else dict(population.objects)
 
@@ -263,6 +263,9 @@ class Tracker(Generic[A]):
         takes the correction to the frames that it can change. A prompt on the frame that `run` has just yielded is
         remembered before the next frame; the frame is not yielded again (`preview` shows it).
 
+        An object that was discovered is the user's from its first prompt on: shown, followed, and changed by prompts
+        only. It leaves `discovered`, and keeps its id and class.
+
         Args:
             object_id: any whole number; a new one begins a new object.
             frame_index: the frame, from 0.
@@ -283,9 +286,10 @@ class Tracker(Generic[A]):
         check_not_accepted(self._state, object_id, frame_index)
         parts = self._parts(frame_index, prompt, fields)
         before = self._state.prompt_state(object_id, frame_index)
+        item = self._state.claim(object_id)
         for row, part in enumerate(parts):
             self._add_prompt(object_id, frame_index, part, clear and row == 0)
-        self._undo.append((object_id, frame_index, before))
+        self._undo.append((object_id, frame_index, before, item))
         self._state.outdate(object_id, frame_index)
 
     def unprompt(self, object_id: int, frame_index: int, *, keep_memory: bool = False) -> None:
@@ -307,7 +311,7 @@ class Tracker(Generic[A]):
         if frame_index not in track.prompts:
             raise TrackingError(f"object {object_id} has not been prompted on frame {frame_index}")
         check_not_accepted(self._state, object_id, frame_index)
-        self._undo.append((object_id, frame_index, track.prompts[frame_index]))
+        self._undo.append((object_id, frame_index, track.prompts[frame_index], None))
         if keep_memory:
             track.count_as_tracked(frame_index)
         else:
@@ -350,9 +354,11 @@ class Tracker(Generic[A]):
             The object id and the frame index of what was undone; None when there is nothing to undo.
         """
         while self._undo:
-            object_id, frame_index, before = self._undo.pop()
+            object_id, frame_index, before, item = self._undo.pop()
             if object_id not in self._state.tracks and before is None:
                 continue  # the object has been removed since
+            if item is not None and object_id in self._state.tracks:
+                self._state.disclaim(item)
             self._replace_prompt(object_id, frame_index, before)
             return object_id, frame_index
         return None
@@ -403,7 +409,9 @@ class Tracker(Generic[A]):
         if check_whole("direction", direction, error=TrackingError) not in (1, -1):
             raise TrackingError(f"direction must be 1 (forward) or -1 (backward), got {direction!r}")
         for object_id, prompt in (prompts or {}).items():
-            self._add_prompt(check_object_id(object_id), frame.index, prompt.fitted(frame.size_hw), clear=False)
+            checked_id, fitted = check_object_id(object_id), prompt.fitted(frame.size_hw)
+            self._state.claim(checked_id)
+            self._add_prompt(checked_id, frame.index, fitted, clear=False)
         return self._walker.track_frame(frame, int(direction), self._state.tracks).masks()
 
     def run(
@@ -757,7 +765,7 @@ class Tracker(Generic[A]):
         """Put an earlier prompt, or none, in the place of an object's prompt on a frame."""
         track = self._state.track_or_new(object_id)
         track.restore_prompt(frame_index, prompt)
-        if track.can_be_tracked:
+        if track.can_be_tracked or object_id not in self._state.not_ended():
             self._state.outdate(object_id, frame_index)
         else:
             self._state.remove(object_id)

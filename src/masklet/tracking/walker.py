@@ -103,7 +103,8 @@ class Walker(Generic[A]):
         tracks = self._state.tracks
         # In both directions, an object takes part in the backward pass from its own first prompt on.
         known_ids = tuple(tracks) if current.object_ids is None else self._state.known_ids(current.object_ids)
-        first = {i: tracks[i].first_trackable for i in known_ids} if current.shown_below is not None else None
+        trackable = [i for i in known_ids if tracks[i].can_be_tracked]  # discovery has ended the others
+        first = {i: tracks[i].first_trackable for i in trackable} if current.shown_below is not None else None
 
         def active(frame_index: int) -> list[int]:
             ids = tuple(tracks) if current.object_ids is None else current.object_ids
