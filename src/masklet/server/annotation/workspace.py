@@ -424,8 +424,11 @@ class Workspace:
                 running = discovery.run(direction, start, stop)
             is_running = True
             while is_running:
-                with self.lock, self.store.continued(step) as step:
+                with self.lock, self.store.continued(step) as current_step:
                     self.used_at = time.monotonic()
+                    if current_step != step:  # a user has changed something in between
+                        discovery.take_prompts()
+                        step = current_step
                     found = next(running, None)
                     is_running = found is not None
                     if discovery.keep(() if found is None else found[1]):
