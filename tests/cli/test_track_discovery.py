@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from masklet.api import Model
+from masklet.cli import app
+from masklet.discovery import DiscoveryConfig
 from masklet.media.images import write_image
 from masklet.records import ByteArray, ImageFeatures
 from tests.cli.conftest import Run
+from tests.cli.test_cli import commands
 from tests.scene_engine import SceneEngine, frame_number, picture, still
 
 LEFT, RIGHT, LOW = (1, 1, 6, 6), (9, 1, 14, 6), (1, 9, 6, 14)
@@ -208,3 +212,14 @@ def test_what_does_not_go_together(
     arguments: tuple[str, ...], text: str, clip: Path, detections: Path, run: Run
 ) -> None:
     run("track", clip, *arguments).fails_with(text)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [("track", ("every", "max_objects", "min_score")), ("evaluate discovery", ("every", "max_objects"))],
+)
+def test_the_help_names_the_defaults_of_discovery(command: str, names: tuple[str, ...]) -> None:
+    config = DiscoveryConfig()
+    defaults = {"every": config.every, "max_objects": config.max_objects, "min_score": config.birth_score}
+    helps = {option.name: option.help for option in commands(typer.main.get_command(app))[command].params}
+    assert all(helps[name].endswith(f"Default: {defaults[name]}.") for name in names)

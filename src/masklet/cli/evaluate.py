@@ -296,9 +296,13 @@ def discovery(
             "tracked) and everything-per-frame (everything on each frame, linked by overlap).",
         ),
     ] = "discover",
-    every: Annotated[int, typer.Option(min=1, help="Frames between two key frames, on which objects are found.")] = 10,
-    level: Annotated[str, typer.Option(metavar="LEVEL", help="objects, parts or both.")] = "objects",
-    max_objects: Annotated[int, typer.Option(min=1, help="Maximum number of objects at a time.")] = 64,
+    every: Annotated[
+        int | None, typer.Option(min=1, help="Frames between two key frames, on which objects are found. Default: 10.")
+    ] = None,
+    level: Annotated[str | None, typer.Option(metavar="LEVEL", help="objects (default), parts or both.")] = None,
+    max_objects: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of objects at a time. Default: 64.")
+    ] = None,
     direction: Annotated[
         str, typer.Option(metavar="DIRECTION", help="forward, or both: objects that come late are followed back, too.")
     ] = "forward",
@@ -314,7 +318,7 @@ def discovery(
     from masklet.discovery import DiscoveryConfig
     from masklet.evaluation.discovery import evaluate_discovery
 
-    config = DiscoveryConfig(every=every, level=level, max_objects=max_objects)  # type: ignore[arg-type]  # checked there
+    config = DiscoveryConfig.from_options(every=every, level=level, max_objects=max_objects)
 
     def evaluate(model: Model, data: Dataset, run: RunOptions) -> EvaluationReport:
         return evaluate_discovery(

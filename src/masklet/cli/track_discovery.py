@@ -124,10 +124,9 @@ class DiscoveryChoice(OptionGroup):
         """Return the rules of discovery."""
         from masklet.discovery import DiscoveryConfig
 
-        values: dict[str, Any] = {"level": self.level, "every": self.every, "max_objects": self.max_objects}
-        if self.min_score is not None:
-            values |= {"birth_score": self.min_score, "min_score": min(self.min_score, DiscoveryConfig().min_score)}
-        return DiscoveryConfig(**{name: value for name, value in values.items() if value is not None})
+        return DiscoveryConfig.from_options(
+            level=self.level, every=self.every, max_objects=self.max_objects, min_score=self.min_score
+        )
 
     def notes(self, frame_range: RangeChoice) -> dict[str, Any]:
         """Return what a session's notes keep for `--resume`."""

@@ -74,6 +74,32 @@ class DiscoveryConfig:
                 f"confirm_hits must be at most confirm_window, {self.confirm_window}, got {self.confirm_hits}"
             )
 
+    @classmethod
+    def from_options(
+        cls,
+        *,
+        level: str | None = None,
+        every: int | None = None,
+        max_objects: int | None = None,
+        min_score: float | None = None,
+    ) -> DiscoveryConfig:
+        """Return the settings for the options of the command line and the API; None leaves a default.
+
+        Args:
+            level: `objects`, `parts` or `both`.
+            every: frames from one key frame to the next.
+            max_objects: most objects at a time.
+            min_score: least score of detections that start tracks. Lower ones are used down to the default of
+                `DiscoveryConfig.min_score`, to confirm tracks.
+
+        Raises:
+            ConfigError: an option is out of range.
+        """
+        options: dict[str, Any] = {"level": level, "every": every, "max_objects": max_objects}
+        if min_score is not None:
+            options |= {"birth_score": min_score, "min_score": min(min_score, cls().min_score)}
+        return cls(**{name: value for name, value in options.items() if value is not None})
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         return asdict(self)

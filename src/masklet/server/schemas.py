@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 from typing_extensions import Self
 
+from masklet.discovery import DiscoveryConfig
 from masklet.prompts import TYPED_FIELDS
 from masklet.server.hot_keys import HOT_KEYS
 from masklet.server.names import clean_name, visible_name
@@ -507,6 +508,10 @@ class TrackRequest(Schema):
         return self
 
 
+_DISCOVERY = DiscoveryConfig()
+"""The default settings of discovery."""
+
+
 class DiscoverRequest(Schema):
     direction: Literal["forward", "both"] = Field(
         default="both", description="both: objects that come in later are followed back to where they came in."
@@ -514,16 +519,17 @@ class DiscoverRequest(Schema):
     start: FrameNumber | None = Field(default=None, description="The first frame.")
     stop: FrameNumber | None = Field(default=None, description="The frame after the last one.")
     level: Literal["objects", "parts", "both"] = Field(
-        default="objects", description="objects: no masks within larger ones; parts: the smallest masks; both: all."
+        default=_DISCOVERY.level,
+        description="objects: no masks within larger ones; parts: the smallest masks; both: all.",
     )
     every: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=10, description="Frames from one search for new objects to the next, at most."
+        default=_DISCOVERY.every, description="Frames from one search for new objects to the next, at most."
     )
     max_objects: Annotated[int, Field(ge=1, le=500)] = Field(
-        default=64, description="Most objects that are tracked at once."
+        default=_DISCOVERY.max_objects, description="Most objects that are tracked at once."
     )
     min_score: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.5, description="Only detections of at least this score start tracks."
+        default=_DISCOVERY.birth_score, description="Only detections of at least this score start tracks."
     )
 
 

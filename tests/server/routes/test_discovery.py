@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from masklet.discovery import DiscoveryConfig
+from masklet.server.schemas import DiscoverRequest
 from tests.server.conftest import HeldEngine, Open, Page
 from tests.waiting import wait_until
 
@@ -75,3 +77,8 @@ def test_a_wrong_range_is_refused(page: Page) -> None:
     answer = page.post(f"/api/v1/media/{clip}/discover", json={"start": 2, "stop": 2})
     assert answer.status_code == 422
     assert answer.json()["error"]["field"] == "start"
+
+
+def test_the_defaults_of_a_request_are_those_of_discovery() -> None:
+    options = DiscoverRequest().model_dump(include={"level", "every", "max_objects", "min_score"})
+    assert DiscoveryConfig.from_options(**options) == DiscoveryConfig()

@@ -105,12 +105,8 @@ def discover(
 
 
 def _discover(studio: StudioState, medium: MediumRow, body: schemas.DiscoverRequest, job: Job) -> None:
-    config = DiscoveryConfig(
-        level=body.level,
-        every=body.every,
-        max_objects=body.max_objects,
-        birth_score=body.min_score,
-        min_score=min(body.min_score, DiscoveryConfig().min_score),
+    config = DiscoveryConfig.from_options(
+        level=body.level, every=body.every, max_objects=body.max_objects, min_score=body.min_score
     )
     first = body.start or 0
     job.total = min(body.stop or medium.num_frames, medium.num_frames) - first
