@@ -50,15 +50,17 @@ class DiscoveryConfig:
     """A track is confirmed once it was detected on this many of `confirm_window` key frames in a row."""
     confirm_window: int = 5
     duplicate_iou: float = 0.95
-    """Of two tracks that overlap this much on a key frame, the younger is removed."""
+    """Of two tracks that overlap this much on a key frame, the younger is a double. A tentative one is removed; a
+    confirmed one becomes absent, and keeps its masks."""
     overlap_iou: float = 0.7
-    """Of two tracks that overlap this much on `confirm_hits` key frames in a row, the younger is removed."""
+    """Of two tracks that overlap this much on `confirm_hits` key frames in a row, the younger is a double, too."""
     max_absence: int = 25
     """Frames of absence after which a confirmed object is looked for on key frames only."""
     max_misses: int = 5
     """Key frames in a row on which a track in doubt may be missed by the detector before it counts as absent."""
     forget_after: int = 1500
-    """Frames of absence after which an object ends for good; its id is never used again."""
+    """Frames of absence after which an object ends for good, unless `max_objects` has ended it before; its id is never
+    used again."""
     reprompt_score: float = 0.7
     """A track in doubt is prompted again with its detection of at least this score."""
 
