@@ -210,15 +210,15 @@ def test_repeated_ids_are_named_and_both_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "expected", "word"),
-    [((80, 40), (0.8, 0.4), "percentages"), ((2, -2), (0.881, 0.119), "logits"), ((-1, -1), (1, 1), "")],
+    ("scores", "expected", "kinds"),
+    [((80, 40), (0.8, 0.4), ["percentages"]), ((2, -2), (0.881, 0.119), ["logits"]), ((-1, -1), (1, 1), [])],
 )
 def test_scores_of_another_scale_are_converted(
-    tmp_path: Path, scores: tuple[int, int], expected: tuple[float, float], word: str
+    tmp_path: Path, scores: tuple[int, int], expected: tuple[float, float], kinds: list[str]
 ) -> None:
     file = opened(tmp_path / "a.txt", "".join(f"{4 + i},-1,10,12,20,20,{score}\n" for i, score in enumerate(scores)))
     assert [file.at(3 + i)[0].score for i in range(2)] == pytest.approx(expected, abs=1e-3)
-    assert any(word in note for note in file.notes)
+    assert [note.split()[-1] for note in file.notes if "scores" in note] == kinds
 
 
 @pytest.mark.parametrize(
@@ -313,6 +313,39 @@ def test_key_frames_are_those_of_a_file_that_lists_only_some(
     file = opened(tmp_path / "a.json", [result(index) for index in frames], first_frame=0)
     assert file.key_frames == key_frames
     assert isinstance(file, RecordedDetector)
+
+
+@pytest.mark.parametrize(("step", "key_frames"), [(1, range(60)), (20, frozenset({0, 20, 40}))])
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_key_frames_are_the_images_of_a_document(tmp_path: Path, step: int, key_frames: Any, is_empty: bool) -> None:
+    content = document() | {"images": [{"id": i, "file_name": f"clip_{i:06d}.jpg"} for i in range(0, 60, step)]}
+    content["annotations"] = [] if is_empty else [result(frame, id=frame) for frame in (0, 20, 40)]
+    file = opened(tmp_path / "a.json", content, num_frames=60)
+    assert file.frame_indices == (() if is_empty else (0, 20, 40))
+    assert file.key_frames == key_frames
+
+
+def test_images_of_other_media_are_no_key_frames(tmp_path: Path) -> None:
+    content = document()
+    content["images"] += [{"id": 80 + i, "file_name": f"other/clip_{i:06d}.jpg"} for i in range(30)]
+    content["images"] = [image | {"file_name": image["file_name"].replace("clip_", "")} for image in content["images"]]
+    for image in content["images"][:10]:
+        image["file_name"] = f"mine/{image['file_name']}"
+    assert opened(tmp_path / "a.json", content, file_name="mine.mp4").key_frames == range(10)
+
+
+def test_results_of_one_video_have_a_frame_each(tmp_path: Path) -> None:
+    entries = [result(9, frame_index=index) for index in range(5)]
+    file = opened(tmp_path / "a.json", entries)
+    assert [len(file.at(index)) for index in range(6)] == [1, 1, 1, 1, 1, 0]
+    assert (file.problems, file.notes) == ((), ())
+
+
+def test_results_of_two_videos_are_told_apart(tmp_path: Path) -> None:
+    entries = [result(name, frame_index=index) for name in ("cars", "dogs") for index in range(5)]  # type: ignore[arg-type]
+    assert len(opened(tmp_path / "a.json", entries, file_name="dogs.mp4")) == 5
+    with pytest.raises(DataError, match="images of 2 videos"):
+        opened(tmp_path / "a.json", entries, file_name="cats.mp4")
 
 
 def test_a_file_without_detections_has_no_key_frames(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from masklet.checks import check_numbers, check_whole, host_array
 from masklet.discovery.detections import Box, Detection, Detector
@@ -80,7 +81,7 @@ class FunctionDetector:
                 detections.append(detection)
         return detections
 
-    def _used(self, scores: FloatArray, place: str) -> Sequence[int]:
+    def _used(self, scores: NDArray[np.float64], place: str) -> Sequence[int]:
         """Return the rows to use, those of the highest scores first."""
         is_bad = ~((scores >= -_SCORE_TOLERANCE) & (scores <= 1 + _SCORE_TOLERANCE))
         if is_bad.any():

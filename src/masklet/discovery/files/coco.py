@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from masklet.discovery.files.table import DetectionTable
@@ -65,8 +67,8 @@ class _Entries:
         self._table = table
         self._categories = categories
         self._rule = rule
-        self._positions: dict[str, int] = {}
-        """Positions in the table's images, by id."""
+        self._positions: dict[str | tuple[str, int | None], int] = {}
+        """Positions in the table's images, by id; in a list of results by id and frame, since ids may be a video's."""
 
     def read_images(self, document: Json) -> None:
         """Read the list of images."""
@@ -82,13 +84,13 @@ class _Entries:
             if image.id in self._positions:
                 self._table.leave_out("repeated image", _place(entry), f"a second image has the id {image.id}")
                 continue
-            self._add_image(image)
+            self._add_image(image.id, image)
 
-    def _add_image(self, image: CocoImageRecord) -> int:
+    def _add_image(self, key: str | tuple[str, int | None], image: CocoImageRecord) -> int:
         assert self._table.images is not None
-        self._positions[image.id] = len(self._table.images)
+        self._positions[key] = len(self._table.images)
         self._table.images.append(image)
-        return self._positions[image.id]
+        return self._positions[key]
 
     def read(self, entries: Json) -> None:
         """Read the list of detections."""
@@ -96,6 +98,13 @@ class _Entries:
             self._table.images = []
         for entry in entries.entries():
             self._read_entry(entry)
+        if not self._table.lists_all_images:
+            self._name_videos(self._table.images)
+
+    def _name_videos(self, images: list[CocoImageRecord]) -> None:
+        """Take the ids of images that have several frames for those of videos."""
+        counts = Counter(image.id for image in images)
+        images[:] = [replace(image, video=image.id) if counts[image.id] > 1 else image for image in images]
 
     def _read_entry(self, entry: Json) -> None:
         try:
@@ -130,15 +139,17 @@ class _Entries:
                 entry.fail(f"its image {image_id} is not listed")
             return self._positions[image_id]
         image = entry.get("image_id") or entry.get("file_name")
+        frame_index = None if frame is None else frame.whole()
         if image is None and frame is not None:
-            key, frame_index = f"frame {frame.whole()}", frame.whole()
+            name = f"frame {frame_index}"
         else:
-            key, frame_index = id_of(entry.field("image_id") if image is None else image), None
-            frame_index = None if frame is None else frame.whole()
+            name = id_of(entry.field("image_id") if image is None else image)
+        key = name, frame_index
         if key in self._positions:
             return self._positions[key]
-        parts = tuple(part for part in key.replace("\\", "/").split("/") if part)
-        return self._add_image(CocoImageRecord(key, key, (parts,) if parts else (), None, frame_index, "", entry.where))
+        parts = tuple(part for part in name.replace("\\", "/").split("/") if part)
+        record = CocoImageRecord(name, name, (parts,) if parts else (), None, frame_index, "", entry.where)
+        return self._add_image(key, record)
 
     def _label(self, entry: Json) -> str:
         for name in _LABEL_FIELDS:

@@ -89,6 +89,8 @@ class DetectionFile:
         self._table = table
         self._problems = table.problems.copy()
         self._medium = _Medium(file_name, self.size_hw, most)
+        self._listed: NDArray[np.int64] | None = None
+        """Frames of the medium that the file lists, also those without detections; None if it lists none."""
         frames = self._frame_indices(first_frame)
         boxes = self._boxes()
         kept = self._kept(frames, boxes)
@@ -134,10 +136,11 @@ class DetectionFile:
     def key_frames(self) -> range | frozenset[int]:
         """The frames on which the detector was run, as far as its detections show; see `RecordedDetector`.
 
-        Those with detections, where they are mostly apart, as of a detector that ran on every fifth frame. Otherwise
-        all from the first to the last: a frame without detections in between is one on which it found nothing.
+        Those that the file lists, or else those with detections, where they are mostly apart, as of a detector that
+        ran on every fifth frame. Otherwise all from the first to the last: a frame without detections in between is
+        one on which it found nothing.
         """
-        frames = np.unique(self._frames)
+        frames = np.unique(self._frames if self._listed is None else self._listed)
         if not len(frames):
             return range(0)
         if len(frames) == 1 or np.median(np.diff(frames)) > 1:
@@ -196,10 +199,13 @@ class DetectionFile:
             kept &= ~lost
 
     def _frame_indices(self, first_frame: int | None) -> NDArray[np.int64]:
-        """Return the (N,) frame indices of all rows; -1 where a row is of another medium, which is not a problem."""
+        """Return the (N,) frame indices of all rows; -1 where a row is of another medium, which is not a problem.
+
+        Also notes which frames the file lists.
+        """
         table, medium = self._table, self._medium
         numbers = table.frame_numbers()
-        if not len(numbers):
+        if not len(numbers) and not table.images:
             return numbers
         first_frame = table.first_frame if first_frame is None else first_frame
         if table.images is None:
@@ -226,6 +232,8 @@ class DetectionFile:
                     max(lost, 1),
                 )
                 indices[position] = -1
+        if table.lists_all_images:
+            self._listed = indices[(indices >= 0) & (indices < medium.num_frames)]
         frames: NDArray[np.int64] = indices[numbers]
         return frames
 
