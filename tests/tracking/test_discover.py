@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from masklet.discovery import Detection, DiscoveryConfig
-from masklet.errors import DataError, TrackingError
+from masklet.errors import DataError, SessionError, TrackingError
 from masklet.records import ByteArray, FrameMasks
 from masklet.tracking.tracker import Tracker
 from tests.scene_engine import Scene, SceneEngine, filled, frame_number, pictures, still
@@ -600,6 +602,22 @@ def test_a_session_knows_where_its_discovery_began(tmp_path: Path) -> None:
         *range(5, -1, -1),
     ]
     assert stored(second) == dict.fromkeys(range(14), (1,))
+
+
+def test_a_session_with_rules_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    tracker = tracker_of({1: still(*LEFT)}, 6)
+    for _ in tracker.discover(seeing({1: still(*LEFT)}), config=RULES):
+        pass
+    path = tracker.save(tmp_path / "a.masklet")
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    document = json.loads(entries["session.json"])
+    document["population"]["config"]["every"] = 0
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in (entries | {"session.json": json.dumps(document).encode()}).items():
+            file.writestr(name, data)
+    with pytest.raises(SessionError, match="every must be a whole number of at least 1, got 0"):
+        Tracker.resume(path, tracker.engine, pictures(6))
 
 
 def test_a_detector_that_fails_leaves_what_is_done() -> None:

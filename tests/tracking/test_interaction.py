@@ -152,10 +152,11 @@ def test_cancel_stops_a_run_within_one_frame() -> None:
 def test_adopted_objects_are_known_from_the_first_frame_on() -> None:
     first, _ = tracked(objects=(4,))
     first.rename(4, "duck")
+    first.classify(4, "bird")
     engine = FakeEngine()
     second = Tracker(engine, pictures(5))
     assert second.adopt(first, 4, new_id=9) == 9
-    assert second.names == {9: "duck"}
+    assert (second.names, second.class_names) == ({9: "duck"}, {9: "bird"})
     assert [masks.object_ids for masks in second.run()] == [(9,)] * 5
     assert engine.recall_of(0).spatial == ((0, 0),)
     assert engine.recall_of(0).pointers == ((4, 0),)

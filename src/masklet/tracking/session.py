@@ -439,7 +439,10 @@ def _population(document: Mapping[str, Any] | None, object_ids: Collection[int])
     """Return the record of discovered objects, each of which must have a track."""
     if document is None:
         return None
-    population = Population.from_dict(document)
+    try:
+        population = Population.from_dict(document)
+    except ConfigError as error:  # of the file, not of the caller
+        raise DataError(f"the record of discovered objects: {error}") from error
     if missing := population.objects.keys() - set(object_ids):
         raise DataError(f"the record of discovered objects has object {min(missing)}, which has no track")
     return population

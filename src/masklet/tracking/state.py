@@ -27,6 +27,16 @@ from masklet.tracking.track import Hypothesis, PromptState, Track
 A = TypeVar("A")
 
 
+@dataclass(frozen=True, slots=True)
+class Inheritance(Generic[A]):
+    """What a tracker takes over of an object of another one."""
+
+    memories: tuple[FrameMemory[A], ...]
+    """Those of its prompted frames."""
+    name: str
+    class_name: str
+
+
 @dataclass(slots=True)
 class TrackerState(Generic[A]):
     """Settings, objects, stored masks and position of one tracker."""
@@ -139,8 +149,8 @@ class TrackerState(Generic[A]):
         if self.store is not None:
             self.store.forget()
 
-    def prompted_memories(self, object_id: int) -> tuple[tuple[FrameMemory[A], ...], str]:
-        """Return the memories of an object's prompted frames, and its name, for another tracker to inherit.
+    def inheritance(self, object_id: int) -> Inheritance[A]:
+        """Return what another tracker inherits of an object: prompted memories, name and class.
 
         Raises:
             TrackingError: the object is unknown, or nothing is remembered of it.
@@ -152,7 +162,7 @@ class TrackerState(Generic[A]):
         memories = track.bank.prompted_memories
         if not memories:
             raise TrackingError(f"nothing is remembered of object {object_id} yet: track it first")
-        return memories, track.name
+        return Inheritance(memories, track.name, track.class_name)
 
     # Stored masks.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -48,7 +49,7 @@ from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.passes import Direction as Direction
 from masklet.tracking.passes import passes_of_run
 from masklet.tracking.session import load_session, load_state, save_session
-from masklet.tracking.state import TrackerState, keeps_masks
+from masklet.tracking.state import Inheritance, TrackerState, keeps_masks
 from masklet.tracking.stepper import Stepper
 from masklet.tracking.suggestions import Suggestion, suggest
 from masklet.tracking.track import PromptState, Selection
@@ -679,7 +680,7 @@ class Tracker(Generic[A]):
         self._state.track(check_object_id(object_id)).hidden = check_flag("hidden", hidden)
 
     def adopt(self, other: Tracker[A] | str | Path, object_id: int, *, new_id: int | None = None) -> int:
-        """Inherit another tracker's memory of an object: the same product or animal, filmed again.
+        """Inherit another tracker's memory of an object, its name and class: the same product or animal, filmed again.
 
         The object is known from the first frame on, in either direction, by its appearance on the other video's
         prompted frames. Prompts given here come before those.
@@ -697,12 +698,12 @@ class Tracker(Generic[A]):
             SessionError: the file is damaged, or of another model.
         """
         object_id = check_object_id(object_id)
-        memories, name = self._memories_of(other, object_id)
+        inherited = self._inheritance_of(other, object_id)
         own_id = object_id if new_id is None else check_object_id(new_id, "new_id")
         if own_id in self._state.tracks:
             raise TrackingError(f"object {own_id} exists here already: give the adopted one another new_id")
         track = self._state.track_or_new(own_id)
-        track.name, track.bank.inherited = name, memories
+        track.name, track.class_name, track.bank.inherited = inherited.name, inherited.class_name, inherited.memories
         return own_id
 
     def reset(self) -> None:
@@ -770,20 +771,21 @@ class Tracker(Generic[A]):
         else:
             self._state.remove(object_id)
 
-    def _memories_of(self, other: Tracker[A] | str | Path, object_id: int) -> tuple[tuple[FrameMemory[A], ...], str]:
+    def _inheritance_of(self, other: Tracker[A] | str | Path, object_id: int) -> Inheritance[A]:
         """Return what another tracker or a session file remembers of an object, as handles of this engine."""
         if not isinstance(other, Tracker):
-            return load_state(other, self.engine).prompted_memories(object_id)
+            return load_state(other, self.engine).inheritance(object_id)
         if other.engine.info.name != self.engine.info.name:
             raise TrackingError(
                 f"the other tracker runs {other.engine.info.name}, this one {self.engine.info.name}: memories of one "
                 "model mean nothing to another"
             )
-        memories, name = other._state.prompted_memories(object_id)
+        inherited = other._state.inheritance(object_id)
         if other.engine is not self.engine:
             move: Callable[[A], A] = lambda handle: self.engine.from_numpy(other.engine.to_numpy(handle))  # noqa: E731
-            memories = tuple(FrameMemory(move(memory.spatial), move(memory.pointer)) for memory in memories)
-        return memories, name
+            moved = (FrameMemory(move(memory.spatial), move(memory.pointer)) for memory in inherited.memories)
+            inherited = replace(inherited, memories=tuple(moved))
+        return inherited
 
 
 def _several_boxes(box_xyxy: ArrayLike | None) -> FloatArray | None:
