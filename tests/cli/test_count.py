@@ -69,3 +69,18 @@ def test_results_are_not_replaced_without_force(mot: Path, capsys: pytest.Captur
     assert main(["count", str(mot), "--out", str(out)]) == 2
     assert "use --force" in capsys.readouterr().err
     assert main(["count", str(mot), "--out", str(out), "--force"]) == 0
+
+
+def test_kinds_of_unusable_lines_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = ["x,1,0,0,5,5,1", "2,1,0,0,5", "0,1,0,0,5,5,1", "2,-1,0,0,5,5,1", "2,1,nan,0,5,5,1", "2,1,0,0,0,5,1"]
+    path = tmp_path / "mot.txt"
+    path.write_text("\n".join(["1,1,0,0,5,5,1", *bad, "2,1,0,0,5,5,0"]))
+    assert main(["count", str(path)]) == 0
+    printed = capsys.readouterr().err
+    assert [f"line {number}:" in printed for number in range(2, 9)] == [True] * 7
+
+
+def test_a_session_and_masks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "job.masklet").write_bytes(b"")
+    assert main(["count", str(tmp_path / "job.masklet"), str(tmp_path / "masks.json")]) == 2
+    assert "has its own masks or boxes: leave" in capsys.readouterr().err.replace("\n", " ")

@@ -11,6 +11,7 @@ import pytest
 
 from masklet import DataError, Tracker
 from masklet.counting import Trajectories, count_objects, open_trajectories
+from masklet.formats import import_masks
 from masklet.tracking.mask_rows import given_row
 from masklet.tracking.mask_store import MaskStore
 from masklet.tracking.masklets import Masklets, ObjectInfo
@@ -91,6 +92,31 @@ def test_coco_with_track_ids_needs_no_video(tmp_path: Path) -> None:
     assert count_objects(trajectories).visible[None].values.tolist() == [1, 0, 1]
     assert any("has no track id" in line for line in skipped)
     assert any("neither a mask nor a box" in line for line in skipped)
+
+
+@pytest.mark.parametrize(("numbers", "frames"), [((0, 1, 2), [0, 1, 2]), ((1, 2, 3), [0, 1, 2]), ((5, 9), [5, 9])])
+def test_frames_of_coco_are_numbered_as_with_the_video(
+    tmp_path: Path, numbers: tuple[int, ...], frames: list[int]
+) -> None:
+    path = tmp_path / "masks.json"
+    square = [[10, 10, 20, 10, 20, 20, 10, 20]]
+    images = [{"id": n, "file_name": f"frame_{n:06d}.png", "height": 48, "width": 64} for n in numbers]
+    annotations = [
+        {"id": n + 1, "image_id": n, "category_id": 1, "track_id": 4, "segmentation": square} for n in numbers
+    ]
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "duck"}]}
+    path.write_text(json.dumps(document))
+    alone, _ = open_trajectories(path)
+    num_frames = len(numbers) if numbers[-1] <= len(numbers) else 12
+    imported = import_masks(path, size_hw=(48, 64), num_frames=num_frames, file_name="clip.mp4")
+    assert alone.objects[0].frames.tolist() == frames
+    assert Trajectories.of_masklets(imported.masklets).objects[0].frames.tolist() == frames
+
+
+@pytest.mark.parametrize("name", ["job.masklet", "boxes.json", "boxes.txt"])
+def test_masks_with_a_file_that_has_its_own_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"{name} has its own masks or boxes: leave .*masks.json out, or pass it with"):
+        open_trajectories(tmp_path / name, tmp_path / "masks.json")
 
 
 @pytest.mark.parametrize(

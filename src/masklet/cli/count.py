@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.console import Stopwatch, counted, describe_outputs, print_error, print_json, print_line, show_status
+from masklet.cli.console import Stopwatch, counted, describe_outputs, print_json, print_line, show_status
+from masklet.cli.detections import print_problems
 from masklet.cli.groups import OptionGroup, with_groups
 from masklet.cli.options import RESULT_PANEL, Switches, examples
 from masklet.errors import OutputError
@@ -180,8 +181,7 @@ def count(
             }
         )
         return 0
-    for line in skipped[:5]:
-        print_error(line, word="note")
+    print_problems(skipped)
     for line in _summary(report):
         print_line(line)
     if written:

@@ -15,7 +15,9 @@ from masklet.checks import check_positive
 from masklet.counting.trajectories import Trajectories, TrajectoryBuilder
 from masklet.errors import DataError
 from masklet.foreign.coco_document import CocoAnnotation, CocoDocument, CocoImageRecord, parse_coco
+from masklet.foreign.coco_frames import frames_of, number_at_end
 from masklet.foreign.documents import read_json, reading
+from masklet.foreign.problems import Problems
 from masklet.formats.import_coco import numbered_ids
 from masklet.formats.opening import SESSION_SUFFIX, open_labelled, session_masklets
 from masklet.masks.convert import segmentation_mask
@@ -33,26 +35,6 @@ MAX_IDS = 100_000
 """Most objects of a result file."""
 
 
-@dataclass(slots=True)
-class SkippedBoxes:
-    """Boxes that could not be used, by reason: the first of each with its place, the others as a number."""
-
-    _first: dict[str, str] = field(default_factory=dict)
-    _counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, reason: str, where: str) -> None:
-        """Count a box."""
-        self._first.setdefault(reason, where)
-        self._counts[reason] = self._counts.get(reason, 0) + 1
-
-    def lines(self) -> tuple[str, ...]:
-        """Return one line for each reason."""
-        return tuple(
-            f"{self._first[reason]}: {reason}" + (f" (and {count - 1} more)" if count > 1 else "")
-            for reason, count in self._counts.items()
-        )
-
-
 def open_trajectories(
     path: str | Path, masks: str | Path | None = None, *, fps: float | None = None
 ) -> tuple[Trajectories, tuple[str, ...]]:
@@ -65,16 +47,18 @@ def open_trajectories(
         fps: frames per second. None takes those of the video or the session; a result file does not have them.
 
     Returns:
-        The trajectories, and one line for each kind of entry that was left out.
+        The trajectories, and one line for each kind of entry that was left out, or whose frame had to be guessed.
 
     Raises:
-        DataError: nothing in the file can be counted; its text says why.
+        DataError: nothing in the file can be counted, or `masks` come with a file that has its own; its text says why.
         SessionError, VideoError, ImageError: a session, video or image cannot be read.
         ConfigError: `fps` is not above 0.
     """
     path = Path(path)
     fps = None if fps is None else check_positive("fps", fps)
-    if masks is not None and path.suffix.lower() != SESSION_SUFFIX:
+    if masks is not None and path.suffix.lower() in (SESSION_SUFFIX, ".json", ".txt"):
+        raise DataError(f"{path} has its own masks or boxes: leave {masks} out, or pass it with the image or the video")
+    if masks is not None:
         medium, skipped = open_labelled(path, masks)
         with medium.source:
             return Trajectories.of_masklets(medium.masklets, fps=fps or medium.source.info.fps), skipped
@@ -96,17 +80,17 @@ def _read_mot(path: Path, fps: float | None) -> tuple[Trajectories, tuple[str, .
 
     Source: TrackEval 12c8791, docs/MOTChallenge-Official/Readme.md.
     """
-    builder, skipped, num_boxes, ids = TrajectoryBuilder(), SkippedBoxes(), 0, set()
+    builder, skipped, num_boxes, ids = TrajectoryBuilder(), Problems(), 0, set()
     for number, cells in _mot_lines(path):
         where = f"{path.name}, line {number}"
         try:
             values = [float(cell) for cell in cells]
         except ValueError:
-            skipped.add("expected numbers", where)
+            skipped.add("expected numbers", f"{where}: expected numbers")
             continue
         reason = _mot_problem(values)
         if reason:
-            skipped.add(reason, where)
+            skipped.add(reason, f"{where}: {reason}")
             continue
         frame, object_id, left, top, width, height = values[:6]
         ids.add(int(object_id))
@@ -154,14 +138,15 @@ def _box_problem(box: tuple[float, ...]) -> str:
 
 
 def _read_coco(document: CocoDocument, name: str, fps: float | None) -> tuple[Trajectories, tuple[str, ...]]:
-    builder, skipped = TrajectoryBuilder(), SkippedBoxes()
+    builder, skipped = TrajectoryBuilder(), Problems()
     boxes: list[tuple[int, CocoAnnotation, tuple[float, ...]]] = []
-    for image, frame_index in _frames_of(document, name):
+    frames, notes = _frames_of(document, name)
+    for image, frame_index in frames:
         builder.look_at(frame_index)
         for annotation in document.by_image.get(image.id, ()):
             box = _coco_box(annotation, image.size_hw)
             if isinstance(box, str):
-                skipped.add(box, annotation.where)
+                skipped.add(box, f"{annotation.where}: {box}")
             else:
                 boxes.append((frame_index, annotation, box))
     object_ids = numbered_ids([annotation.track or "" for _, annotation, _ in boxes])
@@ -174,7 +159,8 @@ def _read_coco(document: CocoDocument, name: str, fps: float | None) -> tuple[Tr
         else:
             builder.add(frame_index, object_id, box, annotation.confidence, label=label)
     sizes = {image.size_hw for image in document.images}
-    return _finished(builder, skipped, name, fps, size_hw=sizes.pop() if len(sizes) == 1 else None)
+    trajectories, lines = _finished(builder, skipped, name, fps, size_hw=sizes.pop() if len(sizes) == 1 else None)
+    return trajectories, (*notes, *lines)
 
 
 def _coco_box(annotation: CocoAnnotation, size_hw: tuple[int, int] | None) -> tuple[float, ...] | str:
@@ -200,9 +186,24 @@ def _coco_box(annotation: CocoAnnotation, size_hw: tuple[int, int] | None) -> tu
     return _box_problem(box) or box
 
 
-def _frames_of(document: CocoDocument, name: str) -> list[tuple[CocoImageRecord, int]]:
-    """Return the images with their frame indices: as the file says, else by the number at the end of their names, else
-    in order.
+@dataclass(frozen=True, slots=True)
+class _UnseenVideo:
+    """The video that a result file is about, of which only the file is there; a `NamedMedium`."""
+
+    file_name: str
+    num_frames: int
+    notes: list[str] = field(default_factory=list)
+    name_parts: tuple[str, ...] = ()
+    stem: str = ""
+
+    def note(self, how: str) -> None:
+        self.notes.append(how)
+
+
+def _frames_of(document: CocoDocument, name: str) -> tuple[list[tuple[CocoImageRecord, int]], list[str]]:
+    """Return the images with their frame indices, and how these were found.
+
+    The video's length is not known: files are taken to be counted from 1 if their first number is 1.
 
     Raises:
         DataError: the images are those of several videos, or too many.
@@ -210,16 +211,15 @@ def _frames_of(document: CocoDocument, name: str) -> list[tuple[CocoImageRecord,
     images = document.images
     if len({image.video for image in images}) > 1:
         raise DataError(f"{name} has images of several videos: keep one of them in the file")
-    indices = [image.frame_index for image in images]
-    if None in indices:
-        digits = [re.search(r"(\d{1,9})(\.\w+)?$", image.name) for image in images]
-        indices = [int(match[1]) if match else None for match in digits]
-    whole = [index for index in indices if index is not None]
-    if len(set(whole)) < len(images):
-        whole = list(range(len(images)))
-    if max(whole, default=0) >= MAX_FRAMES:
-        raise DataError(f"{name}: frame indices must be below {MAX_FRAMES:,}, got {max(whole)}")
-    return list(zip(images, whole, strict=True))
+    medium = _UnseenVideo(name, len(images))
+    if not images:
+        return [], []
+    numbers = [number for image in images if (number := number_at_end(image)) is not None]
+    frames = frames_of(images, name, medium, first_frame=int(min(numbers, default=0) == 1))
+    last = max((index for _, index in frames), default=0)
+    if last >= MAX_FRAMES:
+        raise DataError(f"{name}: frame indices must be below {MAX_FRAMES:,}, got {last}")
+    return frames, medium.notes
 
 
 def _check_limits(path: Path, num_boxes: int, num_ids: int) -> None:
@@ -231,7 +231,7 @@ def _check_limits(path: Path, num_boxes: int, num_ids: int) -> None:
 
 def _finished(
     builder: TrajectoryBuilder,
-    skipped: SkippedBoxes,
+    skipped: Problems,
     name: str,
     fps: float | None,
     size_hw: tuple[int, int] | None = None,

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from masklet.checks import check_whole
 from masklet.discovery.detections import Detection
-from masklet.discovery.files.table import DetectionTable, Problems
+from masklet.discovery.files.table import DetectionTable
 from masklet.errors import DataError
 from masklet.foreign.coco_frames import frames_of, image_of, number_at_end
 from masklet.foreign.file_names import best_matches, name_parts
+from masklet.foreign.problems import Problems
 from masklet.masks.convert import decoded, segmentation_mask
 from masklet.masks.rle import check_rle, rle_box_xyxy
 from masklet.records import BoolArray, Frame
