@@ -449,6 +449,7 @@ def test_a_record_comes_back_as_it_was() -> None:
     video.confirm(LEFT, RIGHT)
     video.key_frame([track(1, *LEFT), track(2, 10, 10, 40, 36)], [seen(10, 60, 40, 90, label="cat")])
     video.population.note_misfit(30, boxed(1, 2, 3, 4))
+    video.population.note_present(30, [7])
     document = json.loads(json.dumps(video.population.to_dict()))
     assert Population.from_dict(document) == video.population
 
@@ -461,6 +462,7 @@ def test_a_record_comes_back_as_it_was() -> None:
         ({"objects": [{"state": "asleep"}]}, "one of tentative, confirmed, absent, ended"),
         ({"key_frame": 1.5}, "key_frame"),
         ({"misfits": [[1, 2]]}, "a frame and a box"),
+        ({"others": [[1, 2, 3]]}, "two whole numbers"),
     ],
 )
 def test_damaged_records_are_refused(change: dict[str, Any], text: str) -> None:

@@ -270,6 +270,15 @@ def test_objects_that_a_user_has_prompted_are_followed_and_not_found_again() -> 
     assert set(tracker.discovered) == {6}
 
 
+def test_objects_that_a_user_has_prompted_take_a_place_until_they_are_long_absent() -> None:
+    scene = {1: still(*LEFT, last=7), 2: still(*RIGHT)}
+    tracker = tracker_of(scene, 20)
+    tracker.prompt(5, 0, points_xy=[(3, 3)])
+    results = present(tracker.discover(seeing(scene), config=DiscoveryConfig(every=2, max_absence=4, max_objects=1)))
+    assert results[7] == (5,)
+    assert tracker.discovered[6].first_frame == 12
+
+
 def test_objects_of_a_user_are_never_prompted_by_the_rules() -> None:
     scene = {1: still(*LEFT)}
     engine = SceneEngine(scene, lambda box, number: number > 2)

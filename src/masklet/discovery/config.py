@@ -31,8 +31,9 @@ class DiscoveryConfig:
     """`objects`: a mask within a larger one is left out; `parts`: a mask that smaller ones make up is left out;
     `both`: all masks."""
     max_objects: int = 64
-    """Most objects that are tracked or, while they are absent, remembered. A new one takes the place of the one that
-    has been absent longest; while all are tracked, it finds no place."""
+    """Most objects that are tracked or, while they are absent, remembered; prompted ones count unless they have been
+    absent for `max_absence` frames. A new one takes the place of the one that has been absent longest; while all are
+    tracked, it finds no place."""
     min_score: float = 0.3
     """Detections of lower scores are ignored, 0 to 1."""
     birth_score: float = 0.5

@@ -119,7 +119,7 @@ def read_object(entry: Json) -> DiscoveredObject:
         state=state.value,
         label_scores={label: score.number() for label, score in entry.field("label_scores").items()},
         hits=[bool(hit.value) for hit in entry.field("hits").entries()],
-        overlaps=dict(_pair(pair) for pair in entry.field("overlaps").entries()),
+        overlaps=dict(read_pair(pair) for pair in entry.field("overlaps").entries()),
         relative_box=_box(entry.field("relative_box")),
     )
 
@@ -129,6 +129,13 @@ def _box(entry: Json) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
-def _pair(entry: Json) -> tuple[int, int]:
-    first, second = (part.whole(0, MAX_ID) for part in entry.entries())
-    return first, second
+def read_pair(entry: Json) -> tuple[int, int]:
+    """Return two whole numbers: an object id and a count or a frame.
+
+    Raises:
+        DataError: there are not two, or they are of another kind.
+    """
+    parts = [part.whole(0, MAX_ID) for part in entry.entries()]
+    if len(parts) != 2:
+        entry.refuse("two whole numbers")
+    return parts[0], parts[1]

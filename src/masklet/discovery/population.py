@@ -15,7 +15,7 @@ import numpy as np
 from masklet.discovery.config import DiscoveryConfig
 from masklet.discovery.detections import Box, Detection
 from masklet.discovery.key_frame import KeyFrame
-from masklet.discovery.objects import MAX_ID, Decisions, DiscoveredObject, TrackedMask, read_object
+from masklet.discovery.objects import MAX_ID, Decisions, DiscoveredObject, TrackedMask, read_object, read_pair
 from masklet.discovery.overlap import box_iou
 from masklet.errors import DataError
 from masklet.foreign.documents import Json
@@ -58,6 +58,8 @@ class Population:
     """Fraction of the frame without a followed mask, after the last key frame."""
     num_refused: int = 0
     """Detections that started no track because `max_objects` were tracked."""
+    others: dict[int, int] = field(default_factory=dict)
+    """Last frames on which objects that were prompted were present, by their ids: they take places, too."""
     misfits: list[Misfit] = field(default_factory=list)
     """Boxes in which the model has found nothing, as long as they are detected."""
 
@@ -112,7 +114,9 @@ class Population:
         """Record that a frame was reached going forward, and which objects are present on it."""
         self.last_frame = frame_index
         for object_id in object_ids:
-            if (item := self.objects.get(object_id)) is not None and item.state != "ended":
+            if (item := self.objects.get(object_id)) is None:
+                self.others[object_id] = frame_index
+            elif item.state != "ended":
                 item.last_frame = frame_index
 
     def rest(self, frame_index: int) -> list[int]:
@@ -176,7 +180,7 @@ class Population:
         for object_id in removed:
             del self.objects[object_id]
         born = self._births(frame_index, scene, pairs, removed, was_asked=was_asked)
-        ended += self._make_room()
+        ended += self._make_room(frame_index)
         return Decisions(tuple(born), tuple(corrected), tuple(confirmed), tuple(sorted(removed)), tuple(ended))
 
     def finish(self) -> Decisions:
@@ -302,7 +306,7 @@ class Population:
         active = [row for row in active if scene.tracked[row].object_id not in removed]
         misfits = self._repeated_misfits(frame_index, scene.detections) if was_asked else set()
         chosen = scene.new_objects(self.config, active, set(pairs.values()) | misfits)
-        places = max(0, self.config.max_objects - len(self.followed()))
+        places = max(0, self._num_places(frame_index) - len(self.followed()))
         born = []
         for column in chosen[:places]:
             detection = scene.detections[column]
@@ -335,10 +339,18 @@ class Population:
         self.misfits = [recent[row] for row in np.flatnonzero(is_same.any(axis=1))]
         return set(np.flatnonzero(is_same.any(axis=0)).tolist())
 
-    def _make_room(self) -> list[int]:
-        """End the objects that have been absent longest while there are more than `max_objects`; return their ids."""
+    def _num_places(self, frame_index: int) -> int:
+        """Return for how many discovered objects there is place besides the prompted ones that are not long absent."""
+        taken = sum(
+            object_id not in self.objects and frame_index - last_frame < self.config.max_absence
+            for object_id, last_frame in self.others.items()
+        )
+        return max(0, self.config.max_objects - taken)
+
+    def _make_room(self, frame_index: int) -> list[int]:
+        """End the objects that have been absent longest while there is no place for all; return their ids."""
         absent = sorted((self.objects[i] for i in self.absent()), key=lambda item: (item.last_frame, item.object_id))
-        excess = max(0, len(self.followed()) + len(absent) - self.config.max_objects)
+        excess = max(0, len(self.followed()) + len(absent) - self._num_places(frame_index))
         for item in absent[:excess]:
             item.state = "ended"
         return [item.object_id for item in absent[:excess]]
@@ -356,6 +368,7 @@ class Population:
             "num_key_frames": self.num_key_frames,
             "uncovered": self.uncovered,
             "num_refused": self.num_refused,
+            "others": list(self.others.items()),
             "misfits": [[frame_index, *box] for frame_index, box in self.misfits],
             "objects": [asdict(item) | {"overlaps": list(item.overlaps.items())} for item in self.objects.values()],
         }
@@ -381,6 +394,7 @@ class Population:
             num_key_frames=root.field("num_key_frames").whole(0),
             uncovered=root.field("uncovered").number(),
             num_refused=root.field("num_refused").whole(0),
+            others=dict(read_pair(entry) for entry in root.field("others").entries()),
             misfits=[_misfit(entry) for entry in root.field("misfits").entries()],
         )
 

@@ -138,6 +138,7 @@ class TrackerState(Generic[A]):
         self.collisions.forget(object_id)
         if self.population is not None:
             self.population.objects.pop(object_id, None)
+            self.population.others.pop(object_id, None)
         if self.store is not None:
             self.store.forget(object_id)
 

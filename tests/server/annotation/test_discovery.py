@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,23 @@ import pytest
 from masklet.discovery import DiscoveryConfig
 from masklet.masks.rle import decode_rle
 from masklet.media.source import open_source
-from masklet.records import BoolArray
+from masklet.records import BoolArray, ByteArray
 from masklet.server.annotation.store import AnnotationStore
 from masklet.server.annotation.workspace import Workspace
 from masklet.server.shared_model import SharedEngine
+from tests import scene_engine
 from tests.fake_engine import FakeEngine, pictures
+from tests.scene_engine import SceneEngine, still
 
 FRAMES = 20
 CONFIG = DiscoveryConfig(every=2, level="both")
+
+
+def opened(
+    folder: Path, engine: FakeEngine | SceneEngine, frames: Sequence[ByteArray], size_hw: tuple[int, int]
+) -> Workspace:
+    store = AnnotationStore(folder / "annotations.db")
+    return Workspace(SharedEngine(engine), store, lambda: open_source(frames), size_hw=size_hw, num_frames=len(frames))
 
 
 @pytest.fixture
@@ -29,12 +38,9 @@ def engine() -> FakeEngine:
 @pytest.fixture
 def workspace(tmp_path: Path, engine: FakeEngine) -> Iterator[Workspace]:
     """A clip without objects."""
-    store = AnnotationStore(tmp_path / "annotations.db")
-    opened = Workspace(
-        SharedEngine(engine), store, lambda: open_source(pictures(FRAMES)), size_hw=(6, 8), num_frames=FRAMES
-    )
-    yield opened
-    opened.close()
+    clip = opened(tmp_path, engine, pictures(FRAMES), (6, 8))
+    yield clip
+    clip.close()
 
 
 def drawn() -> BoolArray:
@@ -93,3 +99,18 @@ def test_a_found_object_that_is_locked_meanwhile_gets_no_more_masks(workspace: W
         if frame_index == 14:
             workspace.change_objects([1], locked=True)
     assert workspace.store.current_frames()[1] == set(range(15))
+
+
+def test_objects_found_before_a_restart_count_among_the_most(tmp_path: Path) -> None:
+    scene = {1: still(1, 1, 6, 6, gone=range(9, 12)), 2: still(9, 1, 14, 6)}
+    size_hw = (scene_engine.SIDE, scene_engine.SIDE)
+    config = DiscoveryConfig(every=2, level="both", max_objects=1)
+    numbers_refused = []
+    for stop in (15, FRAMES):
+        clip = opened(tmp_path, SceneEngine(scene), scene_engine.pictures(FRAMES), size_hw)
+        running = clip.discover(config, on_end=lambda discovery: numbers_refused.append(discovery.num_refused))
+        assert [index for index, _ in zip(range(stop), running, strict=False)][-1] == stop - 1
+        running.close()
+        assert [row.name for row in clip.store.objects()] == ["Object 1"]
+        clip.close()
+    assert all(numbers_refused)
