@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,38 @@ def test_a_finished_discovery_is_resumed_with_a_correction_and_finds_nothing_mor
     found = objects("a.json")
     assert max(found) == 11
     assert {i for masks in found.values() for i in masks} == {1, 2, 3}
+
+
+def rules(session: str) -> dict[str, Any]:
+    with zipfile.ZipFile(session) as file:
+        config: dict[str, Any] = json.loads(file.read("session.json"))["population"]["config"]
+    return config
+
+
+@pytest.mark.parametrize("way", [[], ["--everything"], ["--detections", "boxes.txt"]])
+def test_options_change_the_rules_of_a_resumed_session_and_the_others_stay(
+    way: list[str], clip: Path, detections: Path, engine: SceneEngine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupted_at(9, engine, patch)
+        run(
+            "track", clip, "--detections", detections, "--every", 2, "--max-objects", 1, "--direction", "both",
+            "--stop", 18, "--format", "coco", "--out", "cut",
+        )  # fmt: skip
+    arguments = ("track", "--resume", "cut/session.masklet", *way, "--max-objects", 3, "--save", "b.masklet")
+    result = run(*arguments, "--json")
+    assert result.status == 0, result.err
+    assert (rules("b.masklet")["every"], rules("b.masklet")["max_objects"]) == (2, 3)
+    found = objects("cut/coco.json")
+    assert max(found) == 17
+    assert len(found[17]) == 3
+    assert len(found[6]) > 1  # objects were followed back
+
+
+def test_rules_are_no_options_of_a_session_that_finds_nothing(clip: Path, run: Run) -> None:
+    assert run("track", clip, "--point", "3,3", "--save", "a.masklet", "--out", "a.json").status == 0
+    result = run("track", "--resume", "a.masklet", "--max-objects", 3)
+    result.fails_with("--max-objects belongs to --everything or --detections: the session has neither")
 
 
 def test_a_second_ctrl_c_stops_at_once_and_keeps_what_is_done(

@@ -89,7 +89,7 @@ def track(
     if video is None and session.resume is None:
         raise ConfigError("give a video to track, or --resume FILE to continue a session; see masklet track --help")
     frame_range.check()
-    discovery.check(frame_range.direction)
+    discovery.check(frame_range.direction, is_resumed=session.resume is not None)
     is_prompt_needed = session.resume is None and not discovery.is_asked
     typed, accepted = prompts.read(needed=is_prompt_needed), session.accepted()
     output = _Results(results.out, results.chosen_formats(), per_object=results.per_object, force=switches.force)

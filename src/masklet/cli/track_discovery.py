@@ -101,8 +101,18 @@ class DiscoveryChoice(OptionGroup):
         """True if objects are to be found."""
         return self.everything or self.detections is not None
 
-    def check(self, direction: str) -> None:
+    @property
+    def rules(self) -> list[str]:
+        """The options for the rules that are given."""
+        names = ("level", "every", "max_objects", "min_score")
+        return [f"--{name.replace('_', '-')}" for name in names if getattr(self, name) is not None]
+
+    def check(self, direction: str, *, is_resumed: bool) -> None:
         """Check what can be checked before anything is opened.
+
+        Args:
+            direction: of tracking.
+            is_resumed: a session goes on, which may be one of discovery.
 
         Raises:
             ConfigError: options exclude each other, or say how to find objects though none are to be found.
@@ -113,29 +123,30 @@ class DiscoveryChoice(OptionGroup):
             check_choice("--level", self.level, LEVELS)
         if self.is_asked and direction == "backward":
             raise ConfigError("--direction must be forward or both: objects are found going forward")
-        named = [name for name in ("level", "every", "max_objects", "min_score") if getattr(self, name) is not None]
-        if named and not self.is_asked:
-            option = f"--{named[0].replace('_', '-')}"
-            raise ConfigError(f"{option} belongs to --everything or --detections: give one of them")
+        if self.rules and not self.is_asked and not is_resumed:
+            raise ConfigError(f"{self.rules[0]} belongs to --everything or --detections: give one of them")
         if self.first_frame is not None and self.detections is None:
             raise ConfigError("--first-frame belongs to --detections: give the file")
 
-    def config(self) -> DiscoveryConfig:
-        """Return the rules of discovery."""
+    def config(self, saved: DiscoveryConfig | None) -> DiscoveryConfig:
+        """Return the rules of discovery: those of a session, or else the defaults, with the options that are given."""
         from masklet.discovery import DiscoveryConfig
 
         return DiscoveryConfig.from_options(
-            level=self.level, every=self.every, max_objects=self.max_objects, min_score=self.min_score
+            base=saved, level=self.level, every=self.every, max_objects=self.max_objects, min_score=self.min_score
         )
 
-    def notes(self, frame_range: RangeChoice) -> dict[str, Any]:
-        """Return what a session's notes keep for `--resume`."""
-        return {
-            "detections": None if self.detections is None else str(self.detections.absolute()),
-            "first_frame": self.first_frame,
-            "direction": frame_range.direction,
-            "stop": frame_range.stop,
-        }
+    def notes(self, frame_range: RangeChoice, saved: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return what a session's notes keep for `--resume`: the saved ones, with the options that are given."""
+        notes = {"detections": None, "first_frame": None, "direction": "forward", "stop": None} | dict(saved or {})
+        if self.is_asked:
+            notes["detections"] = None if self.detections is None else str(self.detections.absolute())
+            notes["first_frame"] = self.first_frame
+        if frame_range.direction != "forward":
+            notes["direction"] = frame_range.direction
+        if frame_range.stop is not None:
+            notes["stop"] = frame_range.stop
+        return notes
 
 
 def _detector(tracker: Tracker[Any], notes: Mapping[str, Any]) -> Detector | None:
@@ -162,8 +173,16 @@ def _detector(tracker: Tracker[Any], notes: Mapping[str, Any]) -> Detector | Non
 
 
 def is_discovery(tracker: Tracker[Any], choice: DiscoveryChoice) -> bool:
-    """Return True if objects are to be found: because that is asked, or because a session was doing so."""
-    return choice.is_asked or NOTE in tracker.notes
+    """Return True if objects are to be found: because that is asked, or because a session was doing so.
+
+    Raises:
+        ConfigError: options change the rules of a session that finds no objects.
+    """
+    if choice.is_asked or NOTE in tracker.notes:
+        return True
+    if choice.rules:
+        raise ConfigError(f"{choice.rules[0]} belongs to --everything or --detections: the session has neither")
+    return False
 
 
 def found_frames(
@@ -189,14 +208,12 @@ def found_frames(
     """
     from masklet.tracking.resuming import with_frames
 
-    if choice.is_asked:
-        tracker.notes[NOTE] = choice.notes(frame_range)
-    notes = tracker.notes[NOTE]
+    notes = tracker.notes[NOTE] = choice.notes(frame_range, tracker.notes.get(NOTE))
     masks = tracker.discover(
         _detector(tracker, notes),
-        config=choice.config() if choice.is_asked else None,
+        config=choice.config(tracker.discovery_config),
         direction=notes["direction"],
-        start=frame_range.start if choice.is_asked else None,
+        start=frame_range.start,
         stop=notes["stop"],
     )
     if tracker.num_frames is None:

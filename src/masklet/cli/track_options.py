@@ -135,7 +135,7 @@ class RangeChoice(OptionGroup):
         int | None,
         typer.Option(
             metavar="INDEX",
-            help="First frame to track. By default the frame of the first prompt.",
+            help="First frame to track. By default the frame of the first prompt; 0 with --everything or --detections.",
             rich_help_panel=TRACKING_PANEL,
         ),
     ] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -81,14 +81,16 @@ class DiscoveryConfig:
     def from_options(
         cls,
         *,
+        base: DiscoveryConfig | None = None,
         level: str | None = None,
         every: int | None = None,
         max_objects: int | None = None,
         min_score: float | None = None,
     ) -> DiscoveryConfig:
-        """Return the settings for the options of the command line and the API; None leaves a default.
+        """Return the settings for the options of the command line and the API; None leaves a setting as it is.
 
         Args:
+            base: the settings that the options change; the defaults when left out.
             level: `objects`, `parts` or `both`.
             every: frames from one key frame to the next.
             max_objects: most objects at a time.
@@ -101,7 +103,8 @@ class DiscoveryConfig:
         options: dict[str, Any] = {"level": level, "every": every, "max_objects": max_objects}
         if min_score is not None:
             options |= {"birth_score": min_score, "min_score": min(min_score, cls().min_score)}
-        return cls(**{name: value for name, value in options.items() if value is not None})
+        changes = {name: value for name, value in options.items() if value is not None}
+        return replace(base or cls(), **changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""

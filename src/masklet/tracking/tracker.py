@@ -199,6 +199,11 @@ class Tracker(Generic[A]):
         return {} if population is None else dict(population.objects)
 
     @property
+    def discovery_config(self) -> DiscoveryConfig | None:
+        """The rules of `discover`; None before the first."""
+        return None if self._state.population is None else self._state.population.config
+
+    @property
     def discovered_frames(self) -> tuple[int, int] | None:
         """The first and the last frame on which `discover` has followed objects; None before the first."""
         population = self._state.population
