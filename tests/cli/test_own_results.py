@@ -121,6 +121,7 @@ CHECKED_ELSEWHERE = {
     "everything.py": {"points_per_side", "min_iou", "min_stability", "crop_layers", "min_region_area"},
     "render.py": {"feather", "shrink", "start", "stop"},  # `Composition` and `render_video`
     "convert.py": {"image_size"},
+    "count.py": {"margin", "level", "fps"},  # `CountConfig` and `open_trajectories`
 }
 
 

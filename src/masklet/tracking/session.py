@@ -144,14 +144,14 @@ def session_about(path: str | Path) -> Document:
 
 def _about_track(track: Json) -> Document:
     """Return what is known of an object without its masks: id, name, class, and whether results leave it out."""
-    class_name, hidden = track.get("class_name"), track.field("hidden")
-    if not isinstance(hidden.value, bool):
+    class_name, hidden = track.get("class_name"), track.get("hidden")
+    if hidden is not None and not isinstance(hidden.value, bool):
         hidden.refuse("true or false")
     return {
         "object_id": track.field("object_id").whole(0, 2**31),
         "name": track.field("name").text(),
         "class_name": "" if class_name is None else class_name.text(),
-        "hidden": hidden.value,
+        "hidden": hidden is not None and hidden.value,
     }
 
 
