@@ -61,7 +61,13 @@ BODIES: Mapping[str, Any] = {
     "POST /media/{mid}/accept": {"start": 0, "stop": 2, "accepted": True, "objects": [1]},
     "POST /media/{mid}/track": {"direction": "both", "start": 0, "stop": 3, "objects": [1], "only_changed": False,
                                 "only_missing": False},
-    "POST /media/{mid}/everything": {"frame_index": 0, "max_masks": 3},
+    "POST /media/{mid}/discover": {"direction": "forward", "start": 0, "stop": 2, "level": "both", "every": 2,
+                                   "max_objects": 3, "min_score": 0.5},
+    "POST /media/{mid}/proposals": {"frame_index": 0},
+    "POST /jobs/{jid}/proposals/accept": {"numbers": [0], "class_name": "duck"},
+    "POST /media/{mid}/count": {"lines": [{"name": "gate", "start_xy": [1, 1], "end_xy": [5, 2.5]}],
+                                "regions": [{"name": "pond", "points_xy": [[0, 0], [5, 0], [5, 5]]}],
+                                "anchor": "bottom", "margin": 1.5, "level": 0.9},
     "POST /media/{mid}/export": {"format": "coco", "options": {}, "objects": [1], "only_accepted": False},
     "POST /projects/{pid}/export": {"format": "masks", "options": {}, "media": ["{mid}"], "only_accepted": False},
     "POST /media/{mid}/render": {"composition": _COMPOSITION, "container": "gif", "start": 0, "stop": 2},
@@ -203,4 +209,14 @@ class Server:
         classes = [
             page.post(f"{API}/projects/{project}/classes", json={"name": name}).json()["id"] for name in ("duck", "hen")
         ]
-        return {"pid": project, "mid": clip, "oid": str(number), "i": "1", "cid": classes[0], "cid2": classes[1]}
+        job = page.post(f"{API}/media/{clip}/proposals", json={"frame_index": 0}).json()["id"]
+        page.events(job)
+        return {
+            "pid": project,
+            "mid": clip,
+            "oid": str(number),
+            "i": "1",
+            "cid": classes[0],
+            "cid2": classes[1],
+            "jid": job,
+        }
