@@ -21,7 +21,7 @@ def walked(
     builder = TrajectoryBuilder(dict(labels or {}))
     for object_id, walk in walks.items():
         for frame_index, point in enumerate(walk):
-            builder.look_at(frame_index)
+            builder.note_frame(frame_index)
             if point is not None:
                 x, y = point
                 box = (x - 5, y - 5, x + 5, y + 5)

@@ -112,7 +112,7 @@ class DiscoveryChoice(OptionGroup):
 
         Args:
             direction: of tracking.
-            is_resumed: a session goes on, which may be one of discovery.
+            is_resumed: a session is continued, which may be one of discovery.
 
         Raises:
             ConfigError: options exclude each other, or say how to find objects though none are to be found.

@@ -142,7 +142,7 @@ def _read_coco(document: CocoDocument, name: str, fps: float | None) -> tuple[Tr
     boxes: list[tuple[int, CocoAnnotation, tuple[float, ...]]] = []
     frames, notes = _frames_of(document, name)
     for image, frame_index in frames:
-        builder.look_at(frame_index)
+        builder.note_frame(frame_index)
         for annotation in document.by_image.get(image.id, ()):
             box = _coco_box(annotation, image.size_hw)
             if isinstance(box, str):

@@ -115,7 +115,7 @@ class Trajectories:
         size_hw: tuple[int, int] | None = None
         for frame_index in masklets.span():
             for row in masklets.at(frame_index):
-                builder.look_at(frame_index)
+                builder.note_frame(frame_index)
                 size_hw = rle_size(row.rle)
                 if row.time_s > 0 or frame_index == 0:  # given masks have no time, which is 0 everywhere
                     times[frame_index] = row.time_s
@@ -140,7 +140,7 @@ class TrajectoryBuilder:
         self._values: dict[int, array[float]] = {}
         self._frames: set[int] = set()
 
-    def look_at(self, frame_index: int) -> None:
+    def note_frame(self, frame_index: int) -> None:
         """Note that a frame was looked at, whether it shows an object or not."""
         self._frames.add(frame_index)
 
@@ -164,7 +164,7 @@ class TrajectoryBuilder:
             probability: that it shows an object, in [0, 1]; None takes `shown_probability`.
             label: class of the object; the first one that is not empty counts.
         """
-        self.look_at(frame_index)
+        self.note_frame(frame_index)
         if label:
             self._labels.setdefault(object_id, label)
         clipped = _unit(confidence)

@@ -57,8 +57,8 @@ class KeyFrame:
         A mask's box is its bounding box, or the one that its detector would draw around it by
         `DiscoveredObject.relative_box`, whichever fits better.
         """
-        found = (objects.get(mask.object_id) for mask in self.tracked)
-        relative = _boxes([WHOLE_BOX if item is None else item.relative_box for item in found])
+        items = (objects.get(mask.object_id) for mask in self.tracked)
+        relative = _boxes([WHOLE_BOX if item is None else item.relative_box for item in items])
         sides = np.tile(self._tight[:, 2:] - self._tight[:, :2], 2)
         expected = np.tile(self._tight[:, :2], 2) + relative * sides
         return np.maximum(box_iou(self._tight, self._boxes), box_iou(expected, self._boxes))

@@ -95,7 +95,7 @@ class Decisions:
     confirmed: tuple[int, ...] = ()
     """Objects to be shown from now on, and on the frames before."""
     removed: tuple[int, ...] = ()
-    """Objects that were none, or another one's double: they and their masks go."""
+    """Ids of false detections and of doubles: they and their masks go."""
     ended: tuple[int, ...] = ()
     """Objects that will not be looked for again; their masks stay."""
 

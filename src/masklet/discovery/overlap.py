@@ -77,11 +77,11 @@ def best_pairs(scores: FloatArray, least: float) -> list[tuple[int, int]]:
     Masks that overlap by more than half pair in one way only; for lower limits this choice is greedy.
     """
     pairs: list[tuple[int, int]] = []
-    left = np.array(scores, np.float32)
-    while left.size and (best := float(left.max())) >= max(least, 1e-6):
-        row, column = np.unravel_index(int(left.argmax()), left.shape)
+    remaining = np.array(scores, np.float32)
+    while remaining.size and (best := float(remaining.max())) >= max(least, 1e-6):
+        row, column = np.unravel_index(int(remaining.argmax()), remaining.shape)
         pairs.append((int(row), int(column)))
-        left[row, :] = left[:, column] = -1
+        remaining[row, :] = remaining[:, column] = -1
         assert best > 0
     return pairs
 

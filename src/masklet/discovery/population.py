@@ -156,7 +156,7 @@ class Population:
         drifted = scene.loose_pairs(pairs, self.objects)
         pairs |= drifted
         self._wake(frame_index, scene, pairs)
-        removed = self._without_doubles(scene)
+        removed = self._remove_doubles(scene)
         corrected, ended = [], []
         for row, mask in enumerate(scene.tracked):
             item = self.objects.get(mask.object_id)
@@ -168,8 +168,8 @@ class Population:
                 corrected.append((item.object_id, detection))
         removed |= {item.object_id for item in self.objects.values() if self._has_failed(item)}
         confirmed = self._confirm(removed)
-        left = [item for item in self.objects.values() if self._is_out_of_sight(item, frame_index)]
-        kept, lost = self._settle(item for item in left if item.object_id not in removed)
+        gone = [item for item in self.objects.values() if self._is_out_of_sight(item, frame_index)]
+        kept, lost = self._settle(item for item in gone if item.object_id not in removed)
         confirmed, removed = confirmed + kept, removed | set(lost)
         for object_id in kept:
             self.objects[object_id].state = "absent"
@@ -231,8 +231,8 @@ class Population:
         item = self.objects.get(object_id)
         return item is None or item.is_followed
 
-    def _without_doubles(self, scene: KeyFrame) -> set[int]:
-        """End the younger ones of tracks that overlap too much: return tentative ones, let confirmed ones rest.
+    def _remove_doubles(self, scene: KeyFrame) -> set[int]:
+        """Remove the younger ones of tracks that overlap too much, and return their ids; confirmed ones become absent.
 
         An object that has just returned is younger than one that was there all the time: it has returned as the other.
         """

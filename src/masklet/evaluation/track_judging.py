@@ -60,7 +60,7 @@ def judge_tracks(
         clip=clip.name,
         num_frames=num_frames,
         num_tracks=len(ranks),
-        objects=tuple(found.record(ranks) for _, found in sorted(judge.objects.items())),
+        objects=tuple(judged.record(ranks) for _, judged in sorted(judge.objects.items())),
         association=judge.meter.counts(),
         timings=tuple(timings),
     )
@@ -167,24 +167,24 @@ class _TrackJudge:
                     missed = _Scored()
                     missed.add(frame_index, labels.mask(object_id), labels.void, None)
                     self.objects[object_id] = _TrueObject(object_id, missed)
-                found = self.objects[object_id]
-                found.frames.append(frame_index)
+                judged = self.objects[object_id]
+                judged.frames.append(frame_index)
                 for track_id, iou in zip(tracks, row, strict=True):
                     if iou > 0:
-                        found.ious[track_id] = found.ious.get(track_id, 0.0) + iou
+                        judged.ious[track_id] = judged.ious.get(track_id, 0.0) + iou
                     if (
                         iou >= MATCH_IOU
-                        and found.seen is None
+                        and judged.seen is None
                         and self.shown_from.get(track_id, math.inf) <= frame_index
                     ):
-                        found.seen = frame_index
+                        judged.seen = frame_index
 
     def measure_boundaries(self) -> None:
         """Measure F of the tracks that can have an object's highest J&F: one per object in each pass over the clip."""
         while candidates := {
             object_id: track_id
-            for object_id, found in self.objects.items()
-            if (track_id := found.next_candidate()) is not None
+            for object_id, judged in self.objects.items()
+            if (track_id := judged.next_candidate()) is not None
         }:
             scored = {object_id: _Scored() for object_id in candidates}
             for frame_index in self._frames:

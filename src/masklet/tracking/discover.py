@@ -59,7 +59,7 @@ def discover(
 
 
 def _forward_pass(state: TrackerState[Any], population: Population, start: int | None, stop: int | None) -> Pass:
-    """Plan the forward pass; where no frame is given, it goes on where the last discovery was, up to the same end."""
+    """Plan the forward pass; where no frame is given, it continues the last discovery, up to the same end."""
     if start is None:
         start = 0 if population.last_frame is None else population.last_frame + 1
         if state.is_forward_only and state.position is not None:
@@ -91,8 +91,8 @@ class Discoverer(Generic[A]):
 
     def active(self, frame_index: int) -> list[int]:
         """Return the ids of the objects to track on every frame."""
-        known = self._population.objects
-        return [i for i in self._state.tracks if i not in known or known[i].is_followed]
+        objects = self._population.objects
+        return [i for i in self._state.tracks if i not in objects or objects[i].is_followed]
 
     def active_backward(self, frame_index: int) -> list[int]:
         """Return the ids of the objects to follow back to a frame: born later, and not long out of sight on the way."""

@@ -106,8 +106,8 @@ class TrackerState(Generic[A]):
 
     def not_ended(self) -> list[int]:
         """Return the ids of all objects but those whose track discovery has ended, in the order of the tracks."""
-        found = {} if self.population is None else self.population.objects
-        return [i for i in self.tracks if i not in found or found[i].state != "ended"]
+        objects = {} if self.population is None else self.population.objects
+        return [i for i in self.tracks if i not in objects or objects[i].state != "ended"]
 
     def claim(self, object_id: int) -> DiscoveredObject | None:
         """Make a discovered object the user's: it is shown and followed, and discovery does not change it any more.

@@ -507,13 +507,13 @@ class Tracker(Generic[A]):
 
         An object is shown once it is confirmed: it was detected on several key frames. Its earlier masks are in
         `masks_at` then. What is known of each object is in `discovered`. Objects that were prompted are tracked as
-        well. A discovery that was interrupted, or whose session was resumed, goes on where it was, with its ids.
+        well. A discovery that was interrupted, or whose session was resumed, continues where it was, with its ids.
 
         Args:
             detector: finds objects on key frames: a function from (H, W, 3) RGB to boxes or masks, scores and labels
                 (see `masklet.discovery.DetectFunction`), or a `Detector`. When left out, the model itself is asked
                 with a grid of clicks, where nothing is tracked.
-            config: the rules; those of a session that goes on, or the defaults, when left out.
+            config: the rules; those of the session that is continued, or the defaults, when left out.
             direction: 'forward', or 'both': objects that come in later are then followed back from there. The
                 frames before them come a second time, descending.
             start: first frame; 0, or the frame after the last one of an interrupted discovery, when left out.

@@ -218,8 +218,8 @@ class DetectionFile:
             indices[self._image_position()] = 0
         else:
             if not table.lists_all_images and any(image.frame_index is None for image in table.images):
-                found = [number for image in table.images if (number := number_at_end(image)) is not None]
-                first_frame = self._first_frame(found, first_frame)
+                image_numbers = [number for image in table.images if (number := number_at_end(image)) is not None]
+                first_frame = self._first_frame(image_numbers, first_frame)
             for image, frame_index in frames_of(table.images, table.name, medium, first_frame=first_frame):
                 indices[positions[id(image)]] = frame_index if frame_index >= 0 else -2
         for position, image in enumerate(table.images):
