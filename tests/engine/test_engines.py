@@ -201,7 +201,7 @@ def test_the_embedded_model_equals_its_configuration() -> None:
     from masklet.model.config import NANO_CONFIG
 
     spec, facts = read_spec(embedded_folder("nano")).to_dict(), asdict(NANO_CONFIG.inference)
-    assert set(spec.pop("calibration")) == {"click", "clicks", "box", "tracked"}  # measured on exactly these weights
+    assert set(spec.pop("calibration")) == {"click", "clicks", "box", "tracked", "absent"}  # of exactly these weights
     assert facts.pop("calibration") == {}
     assert {name: spec[name] for name in facts} == facts
 
