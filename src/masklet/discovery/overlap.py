@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -38,13 +39,13 @@ class MaskSetOverlap:
         self.shared: FloatArray = shared
         """(N, M) pixels that both masks have."""
 
-    @property
+    @cached_property
     def iou(self) -> FloatArray:
         """(N, M) intersection over union; 0 where both are empty."""
         union = self.first_areas[:, None] + self.second_areas[None] - self.shared
         return np.asarray(self.shared / np.maximum(union, 1), np.float32)
 
-    @property
+    @cached_property
     def first_within(self) -> FloatArray:
         """(N, M) fraction of each first mask that lies within each second one."""
         return np.asarray(self.shared / np.maximum(self.first_areas[:, None], 1), np.float32)
