@@ -9,8 +9,8 @@ import numpy as np
 from masklet.discovery.config import DiscoveryConfig
 from masklet.discovery.detections import Detection
 from masklet.discovery.objects import WHOLE_BOX, DiscoveredObject, TrackedMask
-from masklet.discovery.overlap import MaskSetOverlap, best_pairs, box_iou, box_within_smaller, reduced
 from masklet.masks.operations import mask_box_xyxy
+from masklet.masks.overlap import MaskSetOverlap, best_pairs, box_iou, box_within_smaller, reduced
 from masklet.records import BoolArray, FloatArray
 
 INSIDE = 0.85
@@ -42,7 +42,7 @@ class KeyFrame:
         self._masks = [reduced(mask.mask) for mask in tracked]
         self._found = [reduced(detection.mask(size_hw)) for detection in detections]
         self._num_pixels = reduced(np.zeros(size_hw, np.bool_)).size
-        self.overlap = MaskSetOverlap(self._masks, self._masks)
+        self.overlap = MaskSetOverlap(self._masks)
         self._between = MaskSetOverlap(self._masks, self._found)
         self._boxes = _boxes([detection.box_xyxy for detection in detections])
         self._is_box = np.array([detection.rle is None for detection in detections], np.bool_)
@@ -103,7 +103,7 @@ class KeyFrame:
         if config.level == "objects":
             able = [column for column in able if self._is_named(column) or not _is_background(self._found[column])]
         able.sort(key=lambda column: -self.detections[column].score)
-        among = MaskSetOverlap(self._found, self._found)
+        among = MaskSetOverlap(self._found)
         distinct: list[int] = []
         for column in able:
             if all(among.iou[column, other] <= SEPARATE_IOU for other in distinct):

@@ -16,9 +16,9 @@ from masklet.discovery.config import DiscoveryConfig
 from masklet.discovery.detections import Box, Detection
 from masklet.discovery.key_frame import KeyFrame
 from masklet.discovery.objects import MAX_ID, Decisions, DiscoveredObject, TrackedMask, read_object, read_pair
-from masklet.discovery.overlap import box_iou
 from masklet.errors import DataError
 from masklet.foreign.documents import Json
+from masklet.masks.overlap import box_iou
 from masklet.records import BoolArray
 
 LEAST_HITS = 2

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from masklet.engine.open import needs_extra
 from masklet.evaluation.records import Scores
-from masklet.masks.rle import CocoRle
+from masklet.masks.rle import CocoRle, rle_ious
 
 MATCH_IOU = 0.5
 """Mask IoU from which a track is an object, for id switches, IDF1 and the latency."""
@@ -85,7 +84,7 @@ class AssociationMeter:
         Returns:
             (N, M) the IoU of each object with each track, in the order of the mappings.
         """
-        ious = mask_ious(list(truth.values()), list(tracks.values()))
+        ious = rle_ious(list(truth.values()), list(tracks.values()))
         self._object_rows.append(_numbered(truth, self._objects))
         self._track_rows.append(_numbered(tracks, self._tracks))
         self._ious.append(ious)
@@ -145,14 +144,6 @@ def association_scores(clips: Sequence[AssociationCounts]) -> Scores:
         "id_switches_per_100": 100.0 * switches / max(1, num_truth),
         "owta": float(np.mean(hota["OWTA"])),
     }
-
-
-def mask_ious(first: Sequence[CocoRle], second: Sequence[CocoRle]) -> NDArray[np.float64]:
-    """Return (N, M) IoUs of masks of one size."""
-    if not first or not second:
-        return np.zeros((len(first), len(second)))
-    ious: NDArray[np.float64] = coco_mask.iou(list(first), list(second), [0] * len(second))
-    return ious
 
 
 def check_trackeval() -> None:

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from masklet.engine.protocol import Engine
-from masklet.evaluation.association import mask_ious
-from masklet.masks.rle import CocoRle
+from masklet.masks.rle import CocoRle, rle_ious
 from masklet.media.base import FrameSource
 from masklet.memory.bank import MemoryConfig
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticMask, segment_everything
@@ -95,7 +94,7 @@ class OverlapLinker:
         """Return the track id of each mask: pairs are matched by falling IoU, masks without one start a track."""
         self._last = {track_id: last for track_id, last in self._last.items() if frame_index - last[0] <= LOST_FRAMES}
         track_ids = list(self._last)
-        ious = mask_ious(masks, [self._last[track_id][1] for track_id in track_ids])
+        ious = rle_ious(masks, [self._last[track_id][1] for track_id in track_ids])
         linked: dict[int, int] = {}
         for pair in np.argsort(-ious, axis=None, kind="stable").tolist():
             mask_number, column = divmod(pair, len(track_ids))

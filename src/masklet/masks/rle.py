@@ -126,6 +126,14 @@ def rle_box_xyxy(rle: CocoRle | Mapping[str, Any]) -> FloatArray | None:
     return np.array([left, top, right, bottom], np.float32)
 
 
+def rle_ious(first: Sequence[CocoRle], second: Sequence[CocoRle]) -> NDArray[np.float64]:
+    """Return the (N, M) IoUs of N and M masks of one size."""
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    ious: NDArray[np.float64] = coco_mask.iou(list(first), list(second), [0] * len(second))
+    return ious
+
+
 def run_lengths(mask: BoolArray) -> list[int]:
     """COCO's run lengths of an (H, W) mask, not compressed: background and foreground in turn, column by column; the
     first is 0 where the first pixel is foreground."""

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from masklet.engine.calibration import confidence_of
 from masklet.engine.protocol import Engine
-from masklet.masks.rle import CocoRle, decode_rle
+from masklet.masks.rle import CocoRle, decode_rle, rle_ious
 from masklet.records import BoolArray, ByteArray, FloatArray
 from masklet.segmentation.automatic import AutomaticConfig, AutomaticCounts, AutomaticMask, segment_everything
 from masklet.server import schemas
@@ -89,7 +89,7 @@ def _free_points(grid: FloatArray, objects: Sequence[CocoRle], size_hw: tuple[in
 def _without_repeats(masks: Sequence[AutomaticMask], objects: Sequence[CocoRle]) -> list[AutomaticMask]:
     if not masks or not objects:
         return list(masks)
-    overlaps = coco_mask.iou([mask.rle for mask in masks], list(objects), [0] * len(objects))
+    overlaps = rle_ious([mask.rle for mask in masks], objects)
     return [mask for mask, ious in zip(masks, overlaps, strict=True) if max(ious) < SAME_IOU]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from masklet.records import BoolArray, FloatArray
+from masklet.masks.overlap import MaskSetOverlap
+from masklet.records import BoolArray
 
 COLLIDED_IOU = 0.7
 """Two masks that overlap at least this much show the same thing.
@@ -42,7 +43,7 @@ class CollisionGuard:
             claims: claims of the same objects, by object id.
         """
         ids = list(masks)
-        overlaps = pairwise_iou([masks[object_id] for object_id in ids])
+        overlaps = MaskSetOverlap([masks[object_id] for object_id in ids]).iou
         losers: set[int] = set()
         for row, column in zip(*np.nonzero(np.triu(overlaps >= COLLIDED_IOU, k=1)), strict=True):
             pair = (ids[row], ids[column])
@@ -67,14 +68,3 @@ def weaker(first: Claim, second: Claim) -> int:
     if abs(first.object_score - second.object_score) >= CLOSE_SCORES or first.score_variance == second.score_variance:
         return int(second.object_score <= first.object_score)
     return int(second.score_variance > first.score_variance)
-
-
-def pairwise_iou(masks: Sequence[BoolArray]) -> FloatArray:
-    """Return the (N, N) IoUs of N masks of one size; 0 where one of them is empty."""
-    if not masks:
-        return np.zeros((0, 0), np.float32)
-    flat = np.stack(masks).reshape(len(masks), -1).astype(np.float32)
-    shared = flat @ flat.T
-    areas = flat.sum(axis=1)
-    unions = areas[:, None] + areas[None] - shared
-    return np.asarray(shared / np.maximum(unions, 1), np.float32)

@@ -10,9 +10,9 @@ import numpy as np
 from masklet.discovery.config import DiscoveryConfig
 from masklet.discovery.detections import Detection, Detector, RecordedDetector
 from masklet.discovery.objects import Decisions, DiscoveredObject, TrackedMask
-from masklet.discovery.overlap import box_iou, reduced
 from masklet.discovery.population import Population
 from masklet.masks.operations import mask_box_xyxy
+from masklet.masks.overlap import box_iou, reduced
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.records import BoolArray, Frame, FrameMasks

@@ -1,4 +1,4 @@
-"""Overlaps of many masks at once, at a reduced size."""
+"""Overlaps of many masks or boxes at once, of masks at a reduced size if speed matters."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ def reduced(mask: BoolArray) -> BoolArray:
 
 
 class MaskSetOverlap:
-    """Areas and overlaps between two lists of reduced masks, which may be the same list.
+    """Areas and overlaps between two lists of masks, or of the masks of one list.
 
     Args:
         first: N masks of one size.
-        second: M masks of the same size.
+        second: M masks of the same size; those of `first` when left out.
     """
 
-    def __init__(self, first: Sequence[BoolArray], second: Sequence[BoolArray]) -> None:
-        a, b = _flat(first), _flat(second)
+    def __init__(self, first: Sequence[BoolArray], second: Sequence[BoolArray] | None = None) -> None:
+        a = _flat(first)
+        b = a if second is None else _flat(second)
         self.first_areas: FloatArray = a.sum(axis=1)
         """(N,) pixels."""
         self.second_areas: FloatArray = b.sum(axis=1)
