@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--every", type=int, default=5, help="look for new faces on every N-th frame")
     parser.add_argument("--out", type=Path, default=Path("out/blurred.mp4"))
     parser.add_argument("--model", default="nano", help="a name, a checkpoint or an exported folder")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     center_face = CenterFace()
 
@@ -39,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     with TemporaryDirectory() as folder:
         session = Path(folder) / "faces.masklet"
-        with open_source(given.clip) as source:
-            tracker = masklet.load(given.model).tracker(source)
-            for _ in tracker.discover(detect, config=DiscoveryConfig(every=given.every)):
+        with open_source(options.clip) as source:
+            tracker = masklet.load(options.model).tracker(source)
+            for _ in tracker.discover(detect, config=DiscoveryConfig(every=options.every)):
                 pass
             tracker.save(session)
         for face in tracker.discovered.values():
@@ -49,9 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A face counts once it was detected several times; the session also has its masks from before that.
         medium = open_session(session)
         with medium.source:
-            given.out.parent.mkdir(parents=True, exist_ok=True)
-            render_video(medium, Composition(objects={"*": (BlurObject(strength=1.0),)}), given.out)
-    print(f"wrote {given.out}")
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            render_video(medium, Composition(objects={"*": (BlurObject(strength=1.0),)}), options.out)
+    print(f"wrote {options.out}")
 
 
 if __name__ == "__main__":

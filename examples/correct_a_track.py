@@ -24,23 +24,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--not-this", action="store_true", help="that click is not on the object")
     parser.add_argument("--stop", type=int, help="end before this frame")
     parser.add_argument("--model", default="nano", help="a name, a checkpoint or an exported folder")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-    model = masklet.load(given.model)
+    model = masklet.load(options.model)
     # Going back needs the memories of every frame, not only those that the next frame reads.
     memory = masklet.MemoryConfig.for_engine(model.info, retention="editing")
-    tracker = model.tracker(given.clip, memory=memory)
-    tracker.prompt(object_id=1, frame_index=0, points_xy=[given.point], labels=[1])
-    before = {masks.frame_index: masks.mask(1) for masks in tracker.run(stop=given.stop)}
+    tracker = model.tracker(options.clip, memory=memory)
+    tracker.prompt(object_id=1, frame_index=0, points_xy=[options.point], labels=[1])
+    before = {masks.frame_index: masks.mask(1) for masks in tracker.run(stop=options.stop)}
 
     # A click on a frame that has been tracked corrects what was tracked, with its memory in view.
-    tracker.prompt(1, given.at, points_xy=[given.more], labels=[0 if given.not_this else 1])
+    tracker.prompt(1, options.at, points_xy=[options.more], labels=[0 if options.not_this else 1])
     # preview shows what the prompts on a frame give, and changes nothing; click again until you like it.
-    shown = tracker.preview(given.at).mask(1)
-    print(f"frame {given.at}: {before[given.at].mean():.1%} of the frame, {shown.mean():.1%} after the click")
+    shown = tracker.preview(options.at).mask(1)
+    print(f"frame {options.at}: {before[options.at].mean():.1%} of the frame, {shown.mean():.1%} after the click")
 
     # The frames after it are tracked again from the correction, which stays remembered as a prompted frame.
-    for masks in tracker.run(start=given.at, stop=given.stop):
+    for masks in tracker.run(start=options.at, stop=options.stop):
         changed = (masks.mask(1) ^ before[masks.frame_index]).mean()
         print(f"frame {masks.frame_index}: {changed:.2%} of the pixels changed")
 

@@ -25,21 +25,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--more", nargs=2, type=float, default=(235, 262), metavar=("X", "Y"), help="on it, too")
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--model", default="nano", help="a name, a checkpoint or an exported folder")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     # A model holds no image: one serves any number of segmenters and trackers.
-    model = masklet.load(given.model)
-    rgb = read_image(given.photo)  # upright (H, W, 3) uint8, whatever the file was
+    model = masklet.load(options.model)
+    rgb = read_image(options.photo)  # upright (H, W, 3) uint8, whatever the file was
     # set_image is the slow half, once per image; what it returns answers each prompt in a fraction of that time.
     image = model.segmenter().set_image(rgb)
 
     # A single click may mean a part, the whole or a group: three answers, the one the model trusts most first.
-    first = image.predict(points_xy=[given.point], labels=[1])
+    first = image.predict(points_xy=[options.point], labels=[1])
     for mask, iou in zip(first.masks, first.iou_predictions, strict=True):
         print(f"candidate: {mask.mean():6.1%} of the image, predicted IoU {iou:.2f}")
 
     # A correction is all the clicks so far and the logits of the answer that they correct. Label 0 means "not this".
-    points = [given.point, given.more]
+    points = [options.point, options.more]
     better = image.predict(points_xy=points, labels=[1, 1], previous_logits=first.low_res_logits[0])
     print(f"two clicks: {better.mask.mean():5.1%} of the image, predicted IoU {better.iou_predictions[0]:.2f}")
 
@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prompt = masklet.Prompt.create(points_xy=points, labels=[1, 1])
     overlay = draw_overlay(rgb, better.masks[:1], [1], better.iou_predictions[:1], prompts={1: prompt})
     for path in (
-        write_image(given.out / f"{given.photo.stem}.overlay.jpg", overlay),
-        write_image(given.out / f"{given.photo.stem}.cutout.png", cut_out(rgb, {1: better.mask})),
+        write_image(options.out / f"{options.photo.stem}.overlay.jpg", overlay),
+        write_image(options.out / f"{options.photo.stem}.cutout.png", cut_out(rgb, {1: better.mask})),
     ):
         print(f"wrote {path}")
 

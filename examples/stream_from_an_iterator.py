@@ -30,20 +30,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--box", nargs=4, type=float, default=(530, 183, 784, 290), help="object 2, on frame 2")
     parser.add_argument("--frames", type=int, default=20, help="leave after this many")
     parser.add_argument("--model", default="nano", help="a name, a checkpoint or an exported folder")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     # An iterator is read once and forward: frames are pulled as results are asked for, and none is kept.
-    tracker = masklet.load(given.model).tracker(frames_of_yours(given.clip))
-    tracker.prompt(object_id=1, points_xy=[given.point], labels=[1])  # on frame 0, the first to come
+    tracker = masklet.load(options.model).tracker(frames_of_yours(options.clip))
+    tracker.prompt(object_id=1, points_xy=[options.point], labels=[1])  # on frame 0, the first to come
     for masks in tracker.run():
         areas = [f"object {i} {mask.mean():.1%}" for i, mask in zip(masks.object_ids, masks.masks, strict=True)]
         print(f"frame {masks.frame_index:2}: {', '.join(areas)}")
         if masks.frame_index == 2:
             # New objects may come at any time; a prompt on the frame just seen counts before the next one.
-            tracker.prompt(object_id=2, frame_index=2, box_xyxy=given.box)
+            tracker.prompt(object_id=2, frame_index=2, box_xyxy=options.box)
         elif masks.frame_index == 8:
             tracker.remove(object_id=2)  # forgets it altogether; its id is free again
-        if masks.frame_index + 1 == given.frames:
+        if masks.frame_index + 1 == options.frames:
             break
 
 

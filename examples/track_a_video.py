@@ -24,17 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stop", type=int, help="end before this frame")
     parser.add_argument("--out", type=Path, default=Path("out/bunny.mp4"))
     parser.add_argument("--model", default="nano", help="a name, a checkpoint or an exported folder")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-    model = masklet.load(given.model)
+    model = masklet.load(options.model)
     # The overlay copies the audio, keeps the clock, and is playable even if the loop below is interrupted.
-    with open_source(given.clip) as source, open_streams(given.out, ["overlay"], source, force=True) as streams:
+    with open_source(options.clip) as source, open_streams(options.out, ["overlay"], source, force=True) as streams:
         # One tracker per video. It keeps the last frame and what the next one reads, not the video.
         tracker = model.tracker(source)
         # A prompt waits until its frame comes; object ids are yours to choose.
-        tracker.prompt(object_id=1, frame_index=0, points_xy=[given.point], labels=[1])
+        tracker.prompt(object_id=1, frame_index=0, points_xy=[options.point], labels=[1])
         # It can also run backward, or both ways from the prompts.
-        for masks in tracker.run(stop=given.stop):
+        for masks in tracker.run(stop=options.stop):
             streams.write(tracker.frame, masks)
             if not masks.frame_index % 10:
                 # A score above 0 says that the object is in the frame; its mask is empty otherwise.
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     f"frame {masks.frame_index:3} at {masks.time_s:4.1f} s: {masks.mask(1).mean():6.1%} of the frame, "
                     f"object score {masks.object_scores[0]:5.1f}, predicted IoU {masks.iou_predictions[0]:.2f}"
                 )
-    print(f"wrote {given.out}")
+    print(f"wrote {options.out}")
 
 
 if __name__ == "__main__":
