@@ -370,6 +370,19 @@ def segment_everything(
     return masks
 
 
+def free_clicks(grid_01: FloatArray, covered: BoolArray) -> FloatArray:
+    """Return the clicks of a grid that do not fall on covered pixels.
+
+    Args:
+        grid_01: (P, 2) x, y in fractions of the image.
+        covered: (H, W) where not to click.
+    """
+    height, width = covered.shape
+    columns, rows = (grid_01 * (width, height)).astype(int).T
+    is_free = ~covered[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    return np.asarray(grid_01[is_free], np.float32)
+
+
 def masks_at_points(
     engine: Engine[A],
     features: ImageFeatures[A],

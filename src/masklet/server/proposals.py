@@ -10,8 +10,14 @@ from pycocotools import mask as coco_mask
 from masklet.engine.calibration import confidence_of
 from masklet.engine.protocol import Engine
 from masklet.masks.rle import CocoRle, decode_rle, rle_ious
-from masklet.records import BoolArray, ByteArray, FloatArray
-from masklet.segmentation.automatic import AutomaticConfig, AutomaticCounts, AutomaticMask, segment_everything
+from masklet.records import BoolArray, ByteArray
+from masklet.segmentation.automatic import (
+    AutomaticConfig,
+    AutomaticCounts,
+    AutomaticMask,
+    free_clicks,
+    segment_everything,
+)
 from masklet.server import schemas
 
 LEAST_IOU_PREDICTION = 0.3
@@ -46,9 +52,8 @@ def find_proposals(
     Returns:
         The proposals, the surest first; and the confidence from which on the model's own settings keep a mask.
     """
-    size_hw = rgb.shape[0], rgb.shape[1]
     usual = AutomaticConfig.for_engine(engine.info)
-    points = _free_points(usual.grid(0), objects, size_hw)
+    points = free_clicks(usual.grid(0), _covered(objects, (rgb.shape[0], rgb.shape[1])))
     usual_confidence = confidence_of(usual.min_iou, engine.info, "click")
     if not len(points):
         return [], usual_confidence
@@ -75,15 +80,12 @@ def find_proposals(
     ], usual_confidence
 
 
-def _free_points(grid: FloatArray, objects: Sequence[CocoRle], size_hw: tuple[int, int]) -> FloatArray:
-    """Return the (P, 2) clicks of a grid, in fractions of the frame, that fall on no object."""
+def _covered(objects: Sequence[CocoRle], size_hw: tuple[int, int]) -> BoolArray:
+    """Return the (H, W) pixels of all objects."""
     covered: BoolArray = np.zeros(size_hw, np.bool_)
     for rle in objects:
         covered |= decode_rle(rle, size_hw)
-    height, width = size_hw
-    columns, rows = (grid * (width, height)).astype(int).T
-    is_free = ~covered[rows.clip(0, height - 1), columns.clip(0, width - 1)]
-    return np.asarray(grid[is_free], np.float32)
+    return covered
 
 
 def _without_repeats(masks: Sequence[AutomaticMask], objects: Sequence[CocoRle]) -> list[AutomaticMask]:

@@ -12,7 +12,7 @@ from masklet.engine.calibration import Stage, confidence_of
 from masklet.masks.operations import mask_box_xyxy, upsample_logits, without_stray_pieces
 from masklet.prompts import Prompt
 from masklet.records import BoolArray, FloatArray, Frame, Recall
-from masklet.segmentation.automatic import AutomaticConfig, masks_at_points
+from masklet.segmentation.automatic import AutomaticConfig, free_clicks, masks_at_points
 from masklet.tracking.frame_engine import DecodeRequest, FrameEngine
 
 A = TypeVar("A")
@@ -63,14 +63,13 @@ class GridDetector(Generic[A]):
         """Return the (P, 2) clicks of a turn outside the covered pixels, source pixels."""
         height, width = covered.shape
         grid = self._config.grid(0)
-        points = np.minimum(grid * np.array([width, height], np.float32), np.array([width, height]) - 0.5)
         if covered.mean() >= MOSTLY_COVERED:
             columns = np.round(grid[:, 0] * self._config.points_per_side - 0.5).astype(int)
             rows = np.round(grid[:, 1] * self._config.points_per_side - 0.5).astype(int)
             x, y = TURNS[turn % len(TURNS)]
-            points = points[(columns % 2 == x) & (rows % 2 == y)]
-        free = ~covered[points[:, 1].astype(int), points[:, 0].astype(int)]
-        return np.asarray(points[free], np.float32)
+            grid = grid[(columns % 2 == x) & (rows % 2 == y)]
+        clicks = free_clicks(grid, covered) * np.array([width, height], np.float32)
+        return np.asarray(np.minimum(clicks, np.array([width, height]) - 0.5), np.float32)
 
     def _in_boxes(self, boxes_xyxy: Sequence[FloatArray], frame: Frame) -> list[Detection | None]:
         """Return what the model segments in some boxes, source pixels."""
