@@ -72,7 +72,7 @@ def test_results_are_not_replaced_without_force(mot: Path, capsys: pytest.Captur
 
 
 def test_kinds_of_unusable_lines_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bad = ["x,1,0,0,5,5,1", "2,1,0,0,5", "0,1,0,0,5,5,1", "2,-1,0,0,5,5,1", "2,1,nan,0,5,5,1", "2,1,0,0,0,5,1"]
+    bad = ["x,1,0,0,5,5,1", "-2,1,0,0,5,5,1", "2,1,0,0,5,5,7", "2,-1,0,0,5,5,1", "2,1,nan,0,5,5,1", "2,1,0,0,0,5,1"]
     path = tmp_path / "mot.txt"
     path.write_text("\n".join(["1,1,0,0,5,5,1", *bad, "2,1,0,0,5,5,0"]))
     assert main(["count", str(path)]) == 0

@@ -11,6 +11,7 @@ import pytest
 
 from masklet import DataError, Tracker
 from masklet.counting import Trajectories, count_objects, open_trajectories
+from masklet.discovery.files import open_detections
 from masklet.formats import import_masks
 from masklet.tracking.mask_rows import given_row
 from masklet.tracking.mask_store import MaskStore
@@ -42,7 +43,7 @@ def test_damaged_lines_of_mot_text_are_named_and_the_rest_is_used(tmp_path: Path
         "1,1,0,0,5,5,0.5",
         "x,1,0,0,5,5,1",
         "2,1,0,0,5",
-        "0,1,0,0,5,5,1",
+        "-1,1,0,0,5,5,1",
         "9000000,1,0,0,5,5,1",
         "2,-1,0,0,5,5,1",
         "2,1,nan,0,5,5,1",
@@ -54,17 +55,28 @@ def test_damaged_lines_of_mot_text_are_named_and_the_rest_is_used(tmp_path: Path
     assert [item.frames.tolist() for item in trajectories.objects] == [[0]]
     text = "\n".join(skipped)
     for expected in (
-        "line 4: expected numbers",
-        "line 5: expected frame, id, left, top, width, height, got 5 numbers",
-        "line 6: the frame must be a whole number from 1 to 2,000,000 (and 1 more)",
-        "line 8: the id must be a whole number",
-        "line 9: a number is not finite",
-        "line 10: the box is empty",
-        "line 11: the box lies far outside",
-        "line 12: its confidence is 0",
+        "line 4: expected frame,id,left,top,width,height,score as numbers; left out (and 1 more)",
+        "line 6: its frame must be from 1 to 2,000,000; left out (and 1 more)",
+        "line 8: its id must be a whole number from 0",
+        "line 9: its box has an edge that is not a number",
+        "line 10: its box is empty",
+        "line 11: its box lies far outside",
+        "line 12: its score is 0, which marks a box to be ignored",
         "1 boxes are of an object that has a surer box on the same frame",
     ):
         assert expected in text
+
+
+def test_mot_text_is_read_as_by_a_discovery(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("duck\n")
+    path = _mot(tmp_path / "gt.txt", "0,1,0,0,5,5,80,1,1", "1,1,3,0,5,5,60,1,1", "1,2,0,0,5,5,nan,1,1")
+    trajectories, skipped = open_trajectories(path)
+    (duck,) = trajectories.objects
+    assert (duck.label, duck.frames.tolist(), duck.probabilities.tolist()) == ("duck", [0, 1], [0.8, 0.6])
+    file = open_detections(path, size_hw=(48, 64), num_frames=2)
+    assert (file.labels, file.frame_indices, [item.score for item in file.at(1)]) == (("duck",), (0, 1), [0.6])
+    assert skipped[-1] == file.problems[-1]
+    assert set(file.notes) < set(skipped)
 
 
 def _coco(path: Path, annotations: list[dict[str, Any]], **image: Any) -> Path:
@@ -123,7 +135,7 @@ def test_masks_with_a_file_that_has_its_own_are_refused(tmp_path: Path, name: st
     ("name", "text", "message"),
     [
         ("empty.txt", "", "has no box of an object to count"),
-        ("detections.txt", "1,-1,0,0,5,5,1", "line 1: the id must be a whole number from 0"),
+        ("detections.txt", "1,-1,0,0,5,5,1", "line 1: its id must be a whole number from 0"),
         ("broken.json", "{", "broken.json"),
         ("none.json", '{"images": [], "annotations": []}', "has no box of an object to count"),
         ("clip.mp4", "", "expected a session"),

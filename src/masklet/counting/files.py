@@ -5,14 +5,16 @@ Neither a model nor the video is needed for a session or a result file.
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from masklet.checks import check_positive
 from masklet.counting.trajectories import Trajectories, TrajectoryBuilder
+from masklet.discovery.files.rows import EMPTY_BOX, KeptRows
+from masklet.discovery.files.table import MAX_ENTRIES
+from masklet.discovery.files.text import read_mot
 from masklet.errors import DataError
 from masklet.foreign.coco_document import CocoAnnotation, CocoDocument, CocoImageRecord, parse_coco
 from masklet.foreign.coco_frames import frames_of, number_at_end
@@ -27,10 +29,9 @@ from masklet.tracking.masklets import DEFAULT_CLASS
 
 MAX_FRAMES = 2_000_000
 """Most frames of a result file: 18 hours at 30 frames per second. A later frame is taken for damage."""
-MAX_ROWS = 5_000_000
-"""Most boxes of a result file."""
 MAX_COORDINATE = 1e6
 """Largest coordinate of a box, in pixels, of either sign."""
+FAR_BOX = "its box lies far outside of every picture"
 MAX_IDS = 100_000
 """Most objects of a result file."""
 
@@ -76,65 +77,37 @@ def open_trajectories(
 
 
 def _read_mot(path: Path, fps: float | None) -> tuple[Trajectories, tuple[str, ...]]:
-    """Read MOT Challenge text: frame (from 1), id, left, top, width, height, confidence, class, ... on each line.
-
-    Source: TrackEval 12c8791, docs/MOTChallenge-Official/Readme.md.
-    """
-    builder, skipped, num_boxes, ids = TrajectoryBuilder(), Problems(), 0, set()
-    for number, cells in _mot_lines(path):
-        where = f"{path.name}, line {number}"
-        try:
-            values = [float(cell) for cell in cells]
-        except ValueError:
-            skipped.add("expected numbers", f"{where}: expected numbers")
-            continue
-        reason = _mot_problem(values)
-        if reason:
-            skipped.add(reason, f"{where}: {reason}")
-            continue
-        frame, object_id, left, top, width, height = values[:6]
-        ids.add(int(object_id))
-        num_boxes += 1
-        _check_limits(path, num_boxes, len(ids))
-        score = values[6] if len(values) > 6 and values[6] >= 0 else 1.0  # -1 stands for no confidence
-        label = f"class {int(values[7])}" if len(values) > 7 and values[7] >= 1 and values[7].is_integer() else ""
-        box = (left, top, left + width, top + height)
-        builder.add(int(frame) - 1, int(object_id), box, score, probability=score, label=label)
-    return _finished(builder, skipped, path.name, fps)
-
-
-def _mot_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and cells of the lines that are not empty."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            for number, line in enumerate(file, start=1):
-                if text := line[:1000].strip():
-                    yield number, [cell for cell in re.split(r"[,;\s]+", text) if cell]
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _mot_problem(values: list[float]) -> str:
-    """Return why a line of MOT text cannot be used; empty if it can."""
-    if len(values) < 6:
-        return f"expected frame, id, left, top, width, height, got {len(values)} numbers"
-    if not all(map(math.isfinite, values[:7])):
-        return "a number is not finite"
-    frame, object_id, left, top, width, height = values[:6]
-    if object_id < 0 or not object_id.is_integer() or object_id > 2**31:
-        return "the id must be a whole number from 0 (detections without ids are not tracks)"
-    if not frame.is_integer() or not 1 <= frame <= MAX_FRAMES:
-        return f"the frame must be a whole number from 1 to {MAX_FRAMES:,}"
-    if len(values) > 6 and values[6] == 0:
-        return "its confidence is 0, which marks a box to be ignored"
-    return _box_problem((left, top, left + width, top + height))
+    """Read MOT Challenge text; see `masklet.discovery.files.text.read_mot`."""
+    table = read_mot(path)
+    kept, notes = KeptRows(table), list[str]()
+    numbers, object_ids, boxes = table.frame_numbers(), table.object_ids(), table.boxes_xyxy()
+    first_frame = 0 if (numbers == 0).any() else table.usual_first_frame
+    if first_frame != table.usual_first_frame:
+        notes.append(f"{table.name}: frames were counted from {first_frame}")
+    frames = numbers - first_frame
+    kept.leave_out(
+        (frames < 0) | (frames >= MAX_FRAMES),
+        "frame",
+        f"its frame must be from {first_frame} to {MAX_FRAMES - 1 + first_frame:,}",
+    )
+    kept.leave_out(object_ids < 0, "id", "its id must be a whole number from 0: detections without ids are not tracks")
+    kept.leave_out_boxes(boxes)
+    kept.leave_out((np.abs(boxes) > MAX_COORDINATE).any(axis=1), "far", FAR_BOX)
+    scores = kept.scores(notes.append)
+    builder, rows = TrajectoryBuilder(), np.flatnonzero(kept.mask).tolist()
+    _check_limits(path, len(rows), len(np.unique(object_ids[rows])))
+    for row in rows:
+        score, label = float(scores[row]), table.labels[table.label_number(row)]
+        builder.add(int(frames[row]), int(object_ids[row]), boxes[row], score, probability=score, label=label)
+    trajectories, lines = _finished(builder, kept.problems, path.name, fps)
+    return trajectories, (*notes, *lines)
 
 
 def _box_problem(box: tuple[float, ...]) -> str:
     left, top, right, bottom = box
     if not all(abs(edge) <= MAX_COORDINATE for edge in box):
-        return "the box lies far outside of every picture"
-    return "" if right > left and bottom > top else "the box is empty"
+        return FAR_BOX
+    return "" if right > left and bottom > top else EMPTY_BOX
 
 
 def _read_coco(document: CocoDocument, name: str, fps: float | None) -> tuple[Trajectories, tuple[str, ...]]:
@@ -146,7 +119,7 @@ def _read_coco(document: CocoDocument, name: str, fps: float | None) -> tuple[Tr
         for annotation in document.by_image.get(image.id, ()):
             box = _coco_box(annotation, image.size_hw)
             if isinstance(box, str):
-                skipped.add(box, f"{annotation.where}: {box}")
+                skipped.add(box, f"{annotation.where}: {box}; left out")
             else:
                 boxes.append((frame_index, annotation, box))
     object_ids = numbered_ids([annotation.track or "" for _, annotation, _ in boxes])
@@ -223,8 +196,8 @@ def _frames_of(document: CocoDocument, name: str) -> tuple[list[tuple[CocoImageR
 
 
 def _check_limits(path: Path, num_boxes: int, num_ids: int) -> None:
-    if num_boxes > MAX_ROWS:
-        raise DataError(f"{path} has more than {MAX_ROWS:,} boxes: count it in parts")
+    if num_boxes > MAX_ENTRIES:
+        raise DataError(f"{path} has more than {MAX_ENTRIES:,} boxes: count it in parts")
     if num_ids > MAX_IDS:
         raise DataError(f"{path} has more than {MAX_IDS:,} objects: count it in parts")
 

@@ -6,7 +6,7 @@ never changes and is never used again. It knows no model and no video, so that t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -80,19 +80,19 @@ class Population:
         """Return the ids of the objects that are looked for on key frames."""
         return [item.object_id for item in self.objects.values() if item.state == "absent"]
 
-    def is_key_frame(self, frame_index: int, uncovered: float | None = None) -> bool:
+    def is_key_frame(self, frame_index: int, uncovered: Callable[[], float] | None = None) -> bool:
         """Return True if the detector is to be asked on a frame.
 
         Args:
             frame_index: the frame.
-            uncovered: fraction of the frame without a track, where it is known.
+            uncovered: returns the fraction of the frame without a track; called only if it decides. None: not known.
         """
         if self.key_frame is None or frame_index - self.key_frame >= self.config.every:
             return True
         early = max(1, self.config.every // 3)
         if uncovered is None or frame_index - self.key_frame < early:
             return False
-        return uncovered - self.uncovered >= self.config.growth
+        return uncovered() - self.uncovered >= self.config.growth
 
     def has_single_detections(self) -> bool:
         """Return True if an object would be removed at the end because it was detected only once."""

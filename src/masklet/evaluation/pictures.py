@@ -10,14 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from pycocotools import mask as coco_mask
 
 from masklet.datasets import ClipExample, ImageExample, Labels
 from masklet.evaluation.discovery_records import DiscoveryReport, ObjectDiscovery
 from masklet.evaluation.metrics import Click
 from masklet.evaluation.records import ImageMasks, ObjectClicks, ObjectRounds, ObjectTrack
 from masklet.evaluation.report import ClicksReport, EvaluationReport, EverythingReport, InteractiveReport, VosReport
-from masklet.masks.rle import CocoRle, decode_rle
+from masklet.masks.rle import CocoRle, decode_rle, rle_ious
 from masklet.media.images import write_image
 from masklet.records import BoolArray, ByteArray
 
@@ -210,11 +209,11 @@ def _paint_object(canvas: ByteArray, case: _Case, labels: Labels, scale: float) 
 
 def _paint_everything(canvas: ByteArray, image: ImageMasks, scale: float) -> Legend:
     """The best mask of each object, and the true outlines of those found and those missed."""
-    truth = [dict(mask.rle) for mask in image.truth if not mask.ignored]
-    rles = [dict(mask.rle) for mask in image.found]
-    ious = coco_mask.iou(rles, truth, [0] * len(truth)) if rles and truth else np.zeros((1, len(truth)))
-    missed = ious.max(axis=0) < FOUND_IOU
-    for best in ious[:, ~missed].argmax(axis=0):
+    truth = [mask.rle for mask in image.truth if not mask.ignored]
+    rles = [mask.rle for mask in image.found]
+    ious = rle_ious(rles, truth)
+    missed = ious.max(axis=0, initial=0) < FOUND_IOU
+    for best in ious[:, ~missed].argmax(axis=0) if rles else ():
         _tint(canvas, _scaled_mask(decode_rle(rles[int(best)]), scale))
     for column, rle in enumerate(truth):
         _outline(canvas, _scaled_mask(decode_rle(rle), scale), _BACKGROUND if missed[column] else _FOREGROUND)

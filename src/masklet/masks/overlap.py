@@ -58,6 +58,11 @@ def box_iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     return np.asarray(shared / np.maximum(first + second - shared, 1e-9), np.float32)
 
 
+def pair_iou(first_xyxy: Sequence[float] | FloatArray, second_xyxy: Sequence[float] | FloatArray) -> float:
+    """Return the intersection over union of two boxes."""
+    return float(box_iou(np.array([first_xyxy]), np.array([second_xyxy]))[0, 0])
+
+
 def box_within_smaller(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     """Return the (N, M) fractions of the smaller of two boxes that lie within the larger one, (N, 4) and (M, 4)."""
     shared, first, second = _box_overlap(first_xyxy, second_xyxy)

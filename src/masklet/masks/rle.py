@@ -134,6 +134,15 @@ def rle_ious(first: Sequence[CocoRle], second: Sequence[CocoRle]) -> NDArray[np.
     return ious
 
 
+def rle_within(first: Sequence[CocoRle], second: Sequence[CocoRle]) -> NDArray[np.float64]:
+    """Return the (N, M) fractions of each of N masks that lie within each of M masks of the same size."""
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    # As COCO treats crowds: the intersection as a share of the first mask's own area.
+    fractions: NDArray[np.float64] = coco_mask.iou(list(first), list(second), [1] * len(second))
+    return fractions
+
+
 def run_lengths(mask: BoolArray) -> list[int]:
     """COCO's run lengths of an (H, W) mask, not compressed: background and foreground in turn, column by column; the
     first is 0 where the first pixel is foreground."""

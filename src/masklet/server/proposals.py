@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from masklet.engine.calibration import confidence_of
 from masklet.engine.protocol import Engine
-from masklet.masks.rle import CocoRle, decode_rle, rle_ious
+from masklet.masks.rle import CocoRle, decode_rle, rle_ious, rle_within
 from masklet.records import BoolArray, ByteArray
 from masklet.segmentation.automatic import (
     AutomaticConfig,
@@ -97,11 +96,7 @@ def _without_repeats(masks: Sequence[AutomaticMask], objects: Sequence[CocoRle])
 
 def _containers(rles: Sequence[CocoRle], areas: Sequence[int]) -> list[list[int]]:
     """Return, for each mask, the numbers of the larger masks in which it lies."""
-    if not rles:
-        return []
-    # As COCO treats crowds: the intersection as a share of the first mask's own area.
-    shares = coco_mask.iou(list(rles), list(rles), [1] * len(rles))
     return [
         [other for other, share in enumerate(row) if areas[other] > areas[number] and share >= INSIDE_SHARE]
-        for number, row in enumerate(shares)
+        for number, row in enumerate(rle_within(rles, rles))
     ]

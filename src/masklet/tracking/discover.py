@@ -12,7 +12,7 @@ from masklet.discovery.detections import Detection, Detector, RecordedDetector
 from masklet.discovery.objects import Decisions, DiscoveredObject, TrackedMask
 from masklet.discovery.population import Population
 from masklet.masks.operations import mask_box_xyxy
-from masklet.masks.overlap import box_iou, reduced
+from masklet.masks.overlap import pair_iou, reduced
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.records import BoolArray, Frame, FrameMasks
@@ -162,7 +162,7 @@ class Discoverer(Generic[A]):
         if listed is None and self._is_last(tracked.frame_index) and population.has_single_detections():
             return True  # the last chance to tell an object that has just come in from a mistake
         if listed is None or isinstance(listed, range):
-            return population.is_key_frame(tracked.frame_index, self._uncovered([tracked]))
+            return population.is_key_frame(tracked.frame_index, lambda: self._uncovered([tracked]))
         return tracked.frame_index in listed or population.is_key_frame(tracked.frame_index)
 
     def _is_last(self, frame_index: int) -> bool:
@@ -288,4 +288,4 @@ def _is_misfit(mask: BoolArray, detection: Detection) -> bool:
     tight = mask_box_xyxy(mask)
     if tight is None:
         return True
-    return float(box_iou(tight[None], np.array([detection.box_xyxy], np.float32))[0, 0]) < LEAST_BOX_IOU
+    return pair_iou(tight, detection.box_xyxy) < LEAST_BOX_IOU

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from masklet.checks import check_whole
 from masklet.discovery.detections import Detection
+from masklet.discovery.files.rows import KeptRows
 from masklet.discovery.files.table import DetectionTable
 from masklet.errors import DataError
 from masklet.foreign.coco_frames import frames_of, image_of, number_at_end
 from masklet.foreign.file_names import best_matches, name_parts
-from masklet.foreign.problems import Problems
 from masklet.masks.convert import decoded, segmentation_mask
 from masklet.masks.rle import check_rle, rle_box_xyxy
 from masklet.records import BoolArray, Frame
@@ -88,25 +88,26 @@ class DetectionFile:
         """"coco", "mot", "mots", "csv" or "yolo"."""
         self.size_hw = height, width
         self._table = table
-        self._problems = table.problems.copy()
+        self._kept = KeptRows(table)
         self._medium = _Medium(file_name, self.size_hw, most)
         self._listed: NDArray[np.int64] | None = None
         """Frames of the medium that the file lists, also those without detections; None if it lists none."""
         frames = self._frame_indices(first_frame)
         boxes = self._boxes()
-        kept = self._kept(frames, boxes)
-        self._scores = _scores(table, kept, self._problems, self._medium)
-        kept &= np.isfinite(self._scores)  # the others have been noted
-        kept = self._without_repeated(kept, frames, boxes)
-        kept = self._strongest(kept, frames, max_per_frame)
-        if not kept.any():
-            reasons = self._problems.lines()
+        self._select(frames, boxes)
+        self._scores = self._kept.scores(self._medium.note)
+        self._leave_out_repeated(frames, boxes)
+        self._leave_out_weakest(frames, max_per_frame)
+        if not self._kept.mask.any():
+            reasons = self.problems
             if len(table):  # entries that could not be read may be of other media
                 reasons = reasons[len(table.problems.lines()) :]
             if reasons:
                 raise DataError(reasons[0])
-            self._problems.add("none", f"{table.name} has no detections" + (f" for {file_name}" if file_name else ""))
-        rows = np.flatnonzero(kept)
+            self._kept.problems.add(
+                "none", f"{table.name} has no detections" + (f" for {file_name}" if file_name else "")
+            )
+        rows = np.flatnonzero(self._kept.mask)
         order = np.argsort(frames[rows], kind="stable")
         self._rows = rows[order]
         self._frames = frames[rows][order]
@@ -115,7 +116,7 @@ class DetectionFile:
     @property
     def problems(self) -> tuple[str, ...]:
         """What was left out and why: one line per kind of problem, with the first place and the number of others."""
-        return self._problems.lines()
+        return self._kept.problems.lines()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -188,17 +189,6 @@ class DetectionFile:
             return Detection((left, top, right, bottom), score, label, mask)
         return Detection.of_mask(decoded(mask), score=score, label=label)
 
-    def _place(self, row: int | np.integer[Any]) -> str:
-        return f"{self._table.name}, {self._table.places[int(row)]}"
-
-    def _drop(self, kept: NDArray[np.bool_], lost: NDArray[np.bool_] | np.bool_, kind: str, reason: str) -> None:
-        """Leave rows out, and note them as one kind of problem."""
-        lost = np.logical_and(lost, kept)
-        rows = np.flatnonzero(lost)
-        if len(rows):
-            self._problems.add(kind, f"{self._place(rows[0])}: {reason}; left out", len(rows))
-            kept &= ~lost
-
     def _frame_indices(self, first_frame: int | None) -> NDArray[np.int64]:
         """Return the (N,) frame indices of all rows; -1 where a row is of another medium, which is not a problem.
 
@@ -226,7 +216,7 @@ class DetectionFile:
             if indices[position] >= 0 and image.size_hw is not None and image.size_hw != self.size_hw:
                 height, width = image.size_hw
                 lost = int((numbers == position).sum())
-                self._problems.add(
+                self._kept.problems.add(
                     "image size",
                     f"{table.name}: {image.name} is {width} x {height} (width x height) there, and the frame "
                     f"{self.size_hw[1]} x {self.size_hw[0]}: its detections are left out",
@@ -270,126 +260,98 @@ class DetectionFile:
             boxes[row] = _box_of(segmentation) if table.is_normalised is False else boxes[row]
         return boxes
 
-    def _kept(self, frames: NDArray[np.int64], boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which of the N rows can be used; boxes are clipped to the frame in place."""
-        table, (height, width) = self._table, self.size_hw
-        kept = np.ones(len(table), np.bool_)
+    def _select(self, frames: NDArray[np.int64], boxes: NDArray[np.float64]) -> None:
+        """Leave out the rows that are not for the medium's frames; boxes are clipped to the frame in place."""
+        table, kept, (height, width) = self._table, self._kept, self.size_hw
         if table.images is not None:
-            kept &= frames != -1  # of another image or video
+            kept.mask &= frames != -1  # of another image or video
         outside: NDArray[np.bool_] = np.logical_or(frames < 0, frames >= self._medium.num_frames)
-        if (outside & kept).any():
-            row = np.flatnonzero(outside & kept)[0]
+        if (outside & kept.mask).any():
+            row = np.flatnonzero(outside & kept.mask)[0]
             length = "" if self._medium.num_frames == sys.maxsize else f": the video has {self._medium.num_frames:,}"
-            self._drop(kept, outside, "frame", f"there is no frame {frames[row]} (counted from 0){length}")
-        self._check_masks(kept, boxes)
-        self._drop(kept, ~np.isfinite(boxes).all(axis=1), "not finite", "its box has an edge that is not a number")
-        boxes[~kept] = 0
+            kept.leave_out(outside, "frame", f"there is no frame {frames[row]} (counted from 0){length}")
+        self._note_repeated_ids(frames)
+        self._check_masks(boxes)
+        kept.leave_out_boxes(boxes)
         left, top, right, bottom = (boxes[:, edge] for edge in range(4))
-        self._drop(
-            kept, (boxes[:, 2:] <= boxes[:, :2]).any(axis=1), "empty", "its box is empty: right and bottom come last"
-        )
         size = f"{width} x {height} (width x height)"
         outside = np.array((right <= 0) | (bottom <= 0) | (left >= width) | (top >= height), np.bool_)
-        total = int(kept.sum())
-        centers_outside = kept & (((left + right) / 2 > width) | ((top + bottom) / 2 > height))
+        total = int(kept.mask.sum())
+        centers_outside = kept.mask & (((left + right) / 2 > width) | ((top + bottom) / 2 > height))
         if centers_outside.sum() >= 3 and centers_outside.sum() * 4 > total:
             self._medium.note(
                 f"{table.name}: {centers_outside.sum():,} of {total:,} boxes reach far beyond the frame of {size}: "
                 "they may be for a video of another size"
             )
-        self._drop(kept, outside, "outside", f"it lies outside the frame of {size}")
+        kept.leave_out(outside, "outside", f"it lies outside the frame of {size}")
         boxes[:] = np.clip(boxes, 0, [width, height, width, height])
         thin = (boxes[:, 2] - boxes[:, 0] < _LEAST_SIDE) | (boxes[:, 3] - boxes[:, 1] < _LEAST_SIDE)
-        self._drop(kept, thin, "thin", "less than a pixel of it is within the frame")
-        return kept
+        kept.leave_out(thin, "thin", "less than a pixel of it is within the frame")
 
-    def _check_masks(self, kept: NDArray[np.bool_], boxes: NDArray[np.float64]) -> None:
+    def _note_repeated_ids(self, frames: NDArray[np.int64]) -> None:
+        """Note objects that are there twice on a frame. Both are used: ids are not."""
+        ids = self._table.object_ids()
+        rows = np.flatnonzero(self._kept.mask & (ids >= 0))
+        order = rows[np.lexsort((rows, ids[rows], frames[rows]))]
+        is_repeated = (np.diff(ids[order]) == 0) & (np.diff(frames[order]) == 0)
+        if (repeated := np.sort(order[1:][is_repeated])).size:
+            row = repeated[0]
+            number = int(self._table.frame_numbers()[row])
+            line = f"{self._kept.place(row)}: frame {number} has id {ids[row]} twice; both are used"
+            self._kept.problems.add("repeated id", line, len(repeated))
+
+    def _check_masks(self, boxes: NDArray[np.float64]) -> None:
         """Leave out masks that are damaged, empty or of another size, and take the boxes of the others from them."""
+        kept = self._kept
         for row, segmentation in self._table.segmentations.items():
-            if not kept[row]:
+            if not kept.mask[row]:
                 continue
             try:
                 if isinstance(segmentation, dict):
                     check_rle(segmentation, self.size_hw)
                     box = rle_box_xyxy(segmentation)
                     if box is None:
-                        self._problems.add("empty mask", f"{self._place(row)}: its mask is empty; left out")
-                        kept[row] = False
+                        kept.problems.add("empty mask", f"{kept.place(row)}: its mask is empty; left out")
+                        kept.mask[row] = False
                         continue
                     boxes[row] = box
                 elif not np.isfinite(boxes[row]).all():
                     raise DataError("its polygons must be lists of numbers x, y, x, y, ...")
             except DataError as error:
                 kind = "mask size" if error.fault == "sizes differ" else "mask"
-                self._problems.add(kind, f"{self._place(row)}: {error}; left out")
-                kept[row] = False
+                kept.problems.add(kind, f"{kept.place(row)}: {error}; left out")
+                kept.mask[row] = False
 
-    def _without_repeated(
-        self, kept: NDArray[np.bool_], frames: NDArray[np.int64], boxes: NDArray[np.float64]
-    ) -> NDArray[np.bool_]:
-        """Return which rows to keep after dropping those that repeat another: the same box, class and frame."""
-        rows = np.flatnonzero(kept)
+    def _leave_out_repeated(self, frames: NDArray[np.int64], boxes: NDArray[np.float64]) -> None:
+        """Leave out rows that repeat another: the same box, class and frame."""
+        rows = np.flatnonzero(self._kept.mask)
         if not len(rows):
-            return kept
+            return
         shapes = np.array([hash(repr(self._table.segmentations.get(int(row)))) >> 12 for row in rows], np.float64)
         columns = [frames[rows], self._table.label_numbers()[rows], shapes, *boxes[rows].round(2).T]
         order = np.lexsort((-self._scores[rows], *columns))
         sorted_columns = np.array([column[order] for column in columns])
         repeats = np.zeros(len(rows), np.bool_)
         repeats[order[1:]] = (sorted_columns[:, 1:] == sorted_columns[:, :-1]).all(axis=0)
-        lost = np.zeros(len(kept), np.bool_)
+        lost = np.zeros(len(self._table), np.bool_)
         lost[rows[repeats]] = True
-        self._drop(kept, lost, "repeated", "it repeats another detection of its frame")
-        return kept
+        self._kept.leave_out(lost, "repeated", "it repeats another detection of its frame")
 
-    def _strongest(self, kept: NDArray[np.bool_], frames: NDArray[np.int64], max_per_frame: int) -> NDArray[np.bool_]:
-        """Return which rows to keep after limiting the number of each frame, by score."""
-        rows = np.flatnonzero(kept)
+    def _leave_out_weakest(self, frames: NDArray[np.int64], max_per_frame: int) -> None:
+        """Limit the number of rows of each frame, by score."""
+        rows = np.flatnonzero(self._kept.mask)
         if not len(rows):
-            return kept
+            return
         order = rows[np.lexsort((-self._scores[rows], frames[rows]))]
         _, starts, counts = np.unique(frames[order], return_index=True, return_counts=True)
         ranks = np.arange(len(order)) - np.repeat(starts, counts)
         for start, count in zip(starts[counts > max_per_frame], counts[counts > max_per_frame], strict=True):
-            self._problems.add(
+            self._kept.problems.add(
                 "too many",
                 f"{self._table.name}: frame {frames[order[start]]} has {count:,} detections: the {max_per_frame} with "
                 "the highest scores are used",
             )
-        kept[order[ranks >= max_per_frame]] = False
-        return kept
-
-
-def _scores(table: DetectionTable, kept: NDArray[np.bool_], problems: Problems, medium: _Medium) -> NDArray[np.float64]:
-    """Return the (N,) scores in [0, 1]; NaN for rows to leave out, which are noted.
-
-    Percentages and logits are converted where most scores are of that kind; else scores outside [0, 1] are errors.
-    """
-    scores = table.scores()
-    rows = np.flatnonzero(kept)
-    values = scores[rows]
-    finite = values[np.isfinite(values)]
-    outside = (finite < 0) | (finite > 1)
-    if outside.sum() * 2 > len(finite):
-        low, high = finite.min(), finite.max()
-        if low >= 0 and 10 < high <= 100:
-            scores[rows] = values / 100
-            medium.note(f"{table.name}: scores from {low:g} to {high:g} were read as percentages")
-        else:
-            with np.errstate(over="ignore"):
-                scores[rows] = np.where(np.isfinite(values), 1 / (1 + np.exp(-values)), np.nan)
-            medium.note(f"{table.name}: scores from {low:g} to {high:g} were read as logits")
-        values = scores[rows]
-    bad = ~np.isfinite(values) | (values < 0) | (values > 1)
-    if bad.any():
-        row = int(rows[bad][0])
-        problems.add(
-            "score",
-            f"{table.name}, {table.places[row]}: its score must be in [0, 1], got {table.score_text(row)}; left out",
-            int(bad.sum()),
-        )
-        scores[rows[bad]] = np.nan
-    return scores
+        self._kept.mask[order[ranks >= max_per_frame]] = False
 
 
 def _box_of(segmentation: Any) -> tuple[float, float, float, float]:

@@ -49,6 +49,7 @@ class DetectionTable:
     _frames: array[int] = field(default_factory=lambda: array("q"))
     _boxes: array[float] = field(default_factory=lambda: array("d"))
     _scores: array[float] = field(default_factory=lambda: array("d"))
+    _object_ids: array[int] = field(default_factory=lambda: array("q"))
     _labels: array[int] = field(default_factory=lambda: array("q"))
     _label_numbers: dict[str, int] = field(default_factory=dict)
 
@@ -69,6 +70,7 @@ class DetectionTable:
         score: float | None = None,
         label: str = "",
         segmentation: Any = None,
+        object_id: int = -1,
     ) -> None:
         """Add a detection.
 
@@ -79,6 +81,7 @@ class DetectionTable:
             score: as in the file; None means that there is none, which counts as 1.
             label: class; may be empty.
             segmentation: as COCO has it; None where there is only a box.
+            object_id: of a track, from 0; -1 where there is none.
 
         Raises:
             DataError: the file has too many.
@@ -91,6 +94,7 @@ class DetectionTable:
         self._frames.append(frame)
         self._boxes.extend((math.nan,) * 4 if box_xyxy is None else (float(edge) for edge in box_xyxy))
         self._scores.append(1.0 if score is None else score)
+        self._object_ids.append(object_id)
         if label not in self._label_numbers:
             self._label_numbers[label] = len(self.labels)
             self.labels.append(label)
@@ -115,6 +119,10 @@ class DetectionTable:
     def scores(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the (N,) scores as they are in the file, also NaN."""
         return np.array(self._scores, np.float64)
+
+    def object_ids(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the (N,) ids of tracks; -1 where there is none."""
+        return np.array(self._object_ids, np.int64)
 
     def label_numbers(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the (N,) positions of the classes in `labels`."""

@@ -16,6 +16,9 @@ from masklet.foreign.file_names import name_parts
 MAX_LINE_CHARACTERS = 10_000_000
 """Longest line that is read: a polygon or the run lengths of a large mask."""
 
+MAX_OBJECT_ID = 2**31
+"""Largest id of a track."""
+
 _SEPARATORS = re.compile(r"[,;\s]+")
 
 _COLUMNS = {
@@ -113,37 +116,38 @@ def _whole(text: str) -> int | None:
 def read_mot(path: Path) -> DetectionTable:
     """Read lines `frame,id,left,top,width,height[,score[,class,visibility]]`, frames counted from 1.
 
-    A score of -1 means none. In 8 or 9 columns, as of ground truth, the eighth is a class; in 10 columns, as of
-    detections and results, the last three are a position in the world, which is not read.
+    A score of -1 means none; one of 0 means that a box with an id is to be ignored. In 8 or 9 columns, as of ground
+    truth, the eighth is a class; in 10 columns, as of detections and results, the last three are a position in the
+    world, which is not read.
+
+    Source: TrackEval 12c8791, docs/MOTChallenge-Official/Readme.md.
 
     Raises:
         DataError: the file cannot be read.
     """
     table = DetectionTable(path, "mot", usual_first_frame=1)
     names = _listed_names(path.with_name("labels.txt"))
-    repeated: set[tuple[int, int]] = set()
     for number, line in read_lines(path):
         fields = _SEPARATORS.split(line.strip(",; \t"))
-        values = [_number(field) for field in fields]
+        values = [value for value in map(_number, fields) if value is not None]
         frame = _whole(fields[0])
         place = f"line {number}"
-        if len(values) < 6 or None in values or frame is None or abs(frame) > 2**53:
+        if len(values) < max(6, len(fields)) or frame is None or abs(frame) > 2**53:
             table.damaged(place, "expected frame,id,left,top,width,height,score as numbers")
             continue
-        present = [math.nan if value is None else value for value in values]
-        left, top, width, height = present[2:6]
-        if (object_id := _whole(fields[1])) is not None and object_id >= 0:
-            if (frame, object_id) in repeated:
-                table.problems.add(
-                    "repeated id", f"{table.name}, {place}: frame {frame} has id {object_id} twice; both are used"
-                )
-            repeated.add((frame, object_id))
+        left, top, width, height = values[2:6]
+        score = values[6] if len(values) > 6 and values[6] != -1 else None
+        object_id = int(values[1]) if values[1].is_integer() and 0 <= values[1] <= MAX_OBJECT_ID else -1
+        if object_id >= 0 and score == 0:
+            table.leave_out("ignored", place, "its score is 0, which marks a box to be ignored")
+            continue
         table.add(
             place,
             frame,
             (left, top, left + width, top + height),
-            score=None if len(present) < 7 or present[6] == -1 else present[6],
-            label=_class_name(present[7] if len(present) in (8, 9) else -1, names, first=1),
+            score=score,
+            label=_class_name(values[7] if len(values) in (8, 9) else -1, names, first=1),
+            object_id=object_id,
         )
     return table
 

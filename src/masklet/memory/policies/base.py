@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from masklet.masks.overlap import pair_iou
 from masklet.records import BoolArray
 
 if TYPE_CHECKING:
@@ -142,13 +143,7 @@ def box_of(mask: BoolArray) -> Box | None:
 
 def box_iou(first: Box | None, second: Box | None) -> float:
     """Return the intersection over union of two boxes; 0 if either is missing."""
-    if first is None or second is None:
-        return 0.0
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    shared = max(0.0, width) * max(0.0, height)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return shared / (areas - shared) if areas > shared else 0.0
+    return 0.0 if first is None or second is None else pair_iou(first, second)
 
 
 def reliability(object_score: float, iou_prediction: float) -> float:
