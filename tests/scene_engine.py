@@ -36,7 +36,8 @@ _FRAMES = 4096
 
 def picture(number: int) -> ByteArray:
     rgb = np.zeros((SIDE, SIDE, 3), np.uint8)
-    rgb[0, 0] = number & 255, number >> 8, 0
+    rgb[..., 2] = number * 53 % 251  # every frame looks different everywhere, as under a moving camera
+    rgb[0, 0, :2] = number & 255, number >> 8
     return rgb
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -21,9 +22,10 @@ from masklet.masks.operations import (
     tidied_logits,
     upsample_logits,
     without_small_parts,
+    without_stray_pieces,
 )
 from masklet.masks.rle import decode_rle
-from masklet.records import FloatArray
+from masklet.records import BoolArray, FloatArray
 
 
 def mask_of(*rows: str) -> NDArray[np.bool_]:
@@ -111,6 +113,28 @@ def test_holes_and_specks() -> None:
     assert (fill_holes(mask, 0) == mask).all()
     assert (largest_component(mask) == remove_small_components(mask, 1)).all()
     assert not largest_component(MASKS["empty"]).any()
+
+
+def pieces_up_to(mask: BoolArray, max_area: int) -> BoolArray:
+    """Return the small pieces of a mask, looked for in the whole array."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return np.asarray(np.isin(labels, 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] <= max_area)))
+
+
+@pytest.mark.parametrize("max_area", [1, 4, 9, 20, 50])
+def test_pieces_and_holes_near_the_edges_of_the_image(max_area: int) -> None:
+    rng = np.random.default_rng(max_area)
+    for density in (0.02, 0.3, 0.6, 0.9):
+        for _ in range(40):
+            mask = np.zeros((12, 15), np.bool_)
+            top, left = rng.integers(0, 8, 2)
+            part = mask[top : top + rng.integers(1, 9), left : left + rng.integers(1, 9)]
+            part[:] = rng.random(part.shape) < density
+            assert (fill_holes(mask, max_area) == mask | pieces_up_to(~mask, max_area)).all()
+            assert (remove_small_components(mask, max_area) == mask & ~pieces_up_to(mask, max_area)).all()
+            if mask.any():
+                largest = np.count_nonzero(largest_component(mask))
+                assert (without_stray_pieces(mask, 1.0) == mask & ~pieces_up_to(mask, largest - 1)).all()
 
 
 def test_outline_is_inside_and_not_along_the_border_of_the_image() -> None:

@@ -37,6 +37,15 @@ def mask_box_xyxy(mask: BoolArray) -> FloatArray | None:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
 
 
+def mask_window(mask: BoolArray, margin: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns of an (H, W) mask's tight box and a margin; empty slices for an empty mask."""
+    box = mask_box_xyxy(mask)
+    if box is None:
+        return slice(0, 0), slice(0, 0)
+    left, top, right, bottom = (int(edge) for edge in box)
+    return slice(max(0, top - margin), bottom + margin), slice(max(0, left - margin), right + margin)
+
+
 def mask_iou(first: BoolArray, second: BoolArray) -> float:
     """Return the intersection over union of two (H, W) masks, in [0, 1]; 1 if both are empty."""
     if first.shape != second.shape:
@@ -226,12 +235,22 @@ def fill_holes(mask: BoolArray, max_area: int) -> BoolArray:
 
     Source: sam2 2b90b9f, sam2/utils/misc.py `fill_holes_in_mask_scores` (there on logits).
     """
-    return mask | _small_components(~mask, max_area)
+    shorter_side = min(part.stop - part.start for part in mask_window(mask))
+    if max_area <= 0 or shorter_side == 0:
+        return mask | _small_components(~mask, max_area)
+    # The margin alone has more than `max_area` pixels on each side: background that reaches its end is not small.
+    window = mask_window(mask, 1 + max_area // shorter_side)
+    filled = mask.copy()
+    filled[window] |= _small_components(~mask[window], max_area)
+    return filled
 
 
 def remove_small_components(mask: BoolArray, max_area: int) -> BoolArray:
     """Remove every 8-connected piece of foreground of at most `max_area` pixels."""
-    return mask & ~_small_components(mask, max_area)
+    window = mask_window(mask)
+    kept = mask.copy()
+    kept[window] &= ~_small_components(mask[window], max_area)
+    return kept
 
 
 def without_small_parts(
@@ -297,19 +316,23 @@ def largest_component(mask: BoolArray) -> BoolArray:
 
 def without_stray_pieces(mask: BoolArray, least: float) -> BoolArray:
     """Return a mask without the separate pieces that are smaller than a fraction of its largest one."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if not mask.any():
+        return mask
+    window = mask_window(mask)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask[window].astype(np.uint8), connectivity=8)
     if count <= 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA]
     is_kept = areas >= least * areas[1:].max()
     is_kept[0] = False
-    kept: BoolArray = is_kept[labels]
+    kept = np.zeros_like(mask)
+    kept[window] = is_kept[labels]
     return kept
 
 
 def _small_components(mask: BoolArray, max_area: int, kept_xy: FloatArray | None = None) -> BoolArray:
     """Pieces of up to `max_area` pixels, but for those under one of (P, 2) points."""
-    if max_area <= 0:
+    if max_area <= 0 or not mask.size:
         return np.zeros_like(mask)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     is_small = stats[:, cv2.CC_STAT_AREA] <= max_area

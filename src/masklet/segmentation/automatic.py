@@ -370,8 +370,8 @@ def segment_everything(
     return masks
 
 
-def free_clicks(grid_01: FloatArray, covered: BoolArray) -> FloatArray:
-    """Return the clicks of a grid that do not fall on covered pixels.
+def free_clicks(grid_01: FloatArray, covered: BoolArray) -> BoolArray:
+    """Return (P,) which clicks of a grid do not fall on covered pixels.
 
     Args:
         grid_01: (P, 2) x, y in fractions of the image.
@@ -379,8 +379,7 @@ def free_clicks(grid_01: FloatArray, covered: BoolArray) -> FloatArray:
     """
     height, width = covered.shape
     columns, rows = (grid_01 * (width, height)).astype(int).T
-    is_free = ~covered[rows.clip(0, height - 1), columns.clip(0, width - 1)]
-    return np.asarray(grid_01[is_free], np.float32)
+    return np.asarray(~covered[rows.clip(0, height - 1), columns.clip(0, width - 1)])
 
 
 def masks_at_points(

@@ -52,7 +52,8 @@ def find_proposals(
         The proposals, the surest first; and the confidence from which on the model's own settings keep a mask.
     """
     usual = AutomaticConfig.for_engine(engine.info)
-    points = free_clicks(usual.grid(0), _covered(objects, (rgb.shape[0], rgb.shape[1])))
+    grid = usual.grid(0)
+    points = grid[free_clicks(grid, _covered(objects, (rgb.shape[0], rgb.shape[1])))]
     usual_confidence = confidence_of(usual.min_iou, engine.info, "click")
     if not len(points):
         return [], usual_confidence

@@ -194,7 +194,8 @@ class Discoverer(Generic[A]):
             if self._population.config.level == "objects":
                 covered |= tracked.mask
         if isinstance(self._detector, GridDetector):
-            return self._detector.detect(frame, covered, doubtful, turn=self._population.num_key_frames)
+            is_tracking = any(tracked.mask.any() for tracked in masks)
+            return self._detector.detect(frame, covered, doubtful, is_tracking=is_tracking)
         return self._detector.detect(frame, covered)
 
     def _apply(self, decisions: Decisions, frame: Frame | None) -> FrameMasks | None:
