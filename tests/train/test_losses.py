@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from masklet.train.losses import LossWeights, dice_loss, mask_iou, mask_loss, pixel_loss
+from masklet.train.losses import RANKING_MARGIN, LossWeights, dice_loss, mask_iou, mask_loss, pixel_loss, ranking_loss
 
 SURE = 20.0
 
@@ -65,3 +65,40 @@ def test_wrong_iou_predictions_cost_their_error() -> None:
     masks = logits_of(truth).repeat(1, 4, 1, 1)
     cost = mask_loss(masks, torch.full((1, 4), 0.75), truth, valid, torch.tensor([False]), LossWeights(unused=0.0))
     assert cost.loss.item() == pytest.approx(0.25, abs=1e-5)
+
+
+def test_learning_by_the_ranking_loss_puts_the_best_candidate_first() -> None:
+    ious = torch.tensor([[0.3, 0.9, 0.5], [0.8, 0.2, 0.1]])
+    predictions = torch.tensor([[0.7, 0.5, 0.6], [0.4, 0.5, 0.6]], requires_grad=True)  # in the wrong order
+    optimizer = torch.optim.SGD([predictions], lr=0.02)
+    before = ranking_loss(predictions, ious)
+    for _ in range(20):
+        optimizer.zero_grad()
+        ranking_loss(predictions, ious).sum().backward()
+        optimizer.step()
+    assert predictions.argsort(dim=1).tolist() == ious.argsort(dim=1).tolist()
+    assert bool((ranking_loss(predictions, ious) < before).all())
+
+
+def test_the_order_of_equally_good_candidates_costs_nothing() -> None:
+    nearly_equal = torch.tensor([[0.5, 0.5 + 0.9 * RANKING_MARGIN]])
+    assert ranking_loss(torch.tensor([[0.9, 0.1]]), nearly_equal).item() == 0
+
+
+def test_a_pair_costs_the_iou_that_is_at_stake() -> None:
+    wrong_order = torch.tensor([[0.2, 0.8]])
+    small, large = (ranking_loss(wrong_order, torch.tensor([[0.1 + gap, 0.1]])).item() for gap in (0.2, 0.6))
+    assert large == pytest.approx(3 * small)
+
+
+def test_the_order_counts_for_the_three_candidates_and_not_for_mask_0() -> None:
+    truth, valid = square(), torch.ones(1, 1, 8, 8)
+    good, bad = logits_of(truth), -logits_of(truth)
+    masks, ambiguous = torch.cat((bad, bad, good, bad), dim=1), torch.tensor([True])
+
+    def cost(predictions: list[float]) -> float:
+        only_order = LossWeights(pixel=0.0, dice=0.0, iou=0.0, unused=0.0, ranking=1.0)
+        return mask_loss(masks, torch.tensor([predictions]), truth, valid, ambiguous, only_order).loss.item()
+
+    assert cost([0.5, 0.1, 0.9, 0.1]) == pytest.approx(cost([0.9, 0.1, 0.9, 0.1]))
+    assert cost([0.5, 0.9, 0.1, 0.9]) > cost([0.5, 0.1, 0.9, 0.1]) + 1

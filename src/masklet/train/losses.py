@@ -23,6 +23,8 @@ class LossWeights:
     """Weight of the focal loss; with `cross_entropy`, 2 is right."""
     dice: float = 1.0
     iou: float = 1.0
+    ranking: float = 0.0
+    """Weight of the order of the three candidates' IoU predictions: which one is shown depends on it alone."""
     object_score: float = 1.0
     unused: float = 0.3
     """Weight of masks that the prompt did not ask for: all four heads learn from every prompt."""
@@ -71,6 +73,28 @@ def mask_iou(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return torch.where(union > 0, intersection / union.clamp(min=1.0), 1.0)
 
 
+RANKING_MARGIN = 0.05
+"""Candidates whose IoUs differ by less are equally good: their order costs nothing."""
+_RANKING_TEMPERATURE = 0.1
+"""A pair costs little once its predictions differ by a few times this, in the right order."""
+
+
+def ranking_loss(iou_predictions: Tensor, ious: Tensor) -> Tensor:
+    """Return the cost of candidates in the wrong order: (N,), the sum over pairs of the IoU that is at stake.
+
+    For each pair whose IoUs differ by more than `RANKING_MARGIN`, the logistic loss of the difference of predictions
+    (RankNet, Burges et al. 2005), times the difference of IoUs.
+
+    Args:
+        iou_predictions: (N, K) in [0, 1].
+        ious: (N, K) of the masks with the truth.
+    """
+    at_stake = ious[:, :, None] - ious[:, None]  # (N, K, K), above 0 where the first is the better one
+    lead = iou_predictions[:, :, None] - iou_predictions[:, None]
+    cost = at_stake * F.softplus(-lead / _RANKING_TEMPERATURE)
+    return torch.where(at_stake > RANKING_MARGIN, cost, 0.0).sum((1, 2))
+
+
 def mask_loss(
     logits: Tensor, iou_predictions: Tensor, target: Tensor, valid: Tensor, ambiguous: Tensor, weights: LossWeights
 ) -> MaskLoss:
@@ -90,6 +114,8 @@ def mask_loss(
     iou_error = weights.iou * (iou_predictions - ious).abs()
     single = shape[:, 0] + iou_error[:, 0]
     best_of_three = shape[:, 1:].amin(1) + iou_error[:, 1:].mean(1)
+    if weights.ranking:
+        best_of_three = best_of_three + weights.ranking * ranking_loss(iou_predictions[:, 1:], ious[:, 1:])
     used = torch.where(ambiguous, best_of_three, single)
     unused = torch.where(ambiguous, single, best_of_three)
     candidate = torch.where(ambiguous, 1 + iou_predictions[:, 1:].argmax(1), 0)
