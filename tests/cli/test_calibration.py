@@ -10,7 +10,7 @@ import pytest
 import masklet
 from masklet.engine.onnx_engine import SPEC_FILE, read_spec
 from tests.cli.conftest import Run
-from tests.datasets.tiny import write_clip, write_images
+from tests.datasets.tiny import ids, save, write_clip, write_images
 from tests.fake_engine import FakeEngine
 
 NANO = Path(masklet.__file__).parent / "models" / "nano"
@@ -45,6 +45,18 @@ def test_curves_are_written_to_a_folder(
     assert "error before" in result.out
     assert "only curves that are better are kept" in result.out
     assert set(read_spec(folder).calibration) <= {"click", "clicks", "box"}
+
+
+def test_empty_data_are_refused(engine: FakeEngine, run: Run, data: Path) -> None:
+    for path in (data / "images/masks").iterdir():
+        save(path, ids({}))
+    run("evaluate", "calibration", "--images", data / "images").fails_with(
+        "0 observations are not enough to calibrate: give at least two images or clips with labelled objects"
+    )
+    (data / "empty/images").mkdir(parents=True)
+    (data / "empty/masks").mkdir()
+    run("evaluate", "calibration", "--images", data / "empty").fails_with("empty/images holds no images")
+    run("evaluate", "calibration", "--clips", data / "images").fails_with("holds no clips, only 6 images")
 
 
 def test_there_must_be_data_and_a_folder(

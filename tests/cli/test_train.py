@@ -99,6 +99,23 @@ def test_bad_input(data: Path, trained: list[Any], run: Run) -> None:
     run("train", "nano-images", "--data", data).fails_with("--out")
 
 
+def test_what_could_not_be_used_is_named(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    pytest.importorskip("torch")
+    from masklet.train.unused import UNUSED, UnusedData
+
+    def leave_out(config: Any, out: Path, command: str) -> None:
+        for number in range(7):
+            UnusedData(out / UNUSED).add(f"left out: {number}.png is no image")
+
+    monkeypatch.setattr("masklet.train.loop.train", leave_out)
+    result = run("train", "nano-images", "--data", data, "--out", "run")
+    assert result.status == 0
+    assert result.err.splitlines() == [
+        *(f"note: left out: {number}.png is no image" for number in range(5)),
+        "note: 2 more lines like these are in run/unused_data.txt",
+    ]
+
+
 def test_ctrl_c(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     pytest.importorskip("torch")
 

@@ -21,6 +21,7 @@ from masklet.cli.console import (
     ProgressReport,
     Stopwatch,
     command_line,
+    print_error,
     print_line,
     print_table,
     show_progress,
@@ -56,6 +57,8 @@ EPILOG = examples(
 )
 
 _WATCH_EVERY_S = 1.0
+_SHOWN_UNUSED = 5
+"""Lines about unused data that are printed."""
 
 
 class Setup(OptionGroup):
@@ -163,6 +166,7 @@ def train(
         raise MaskletError(str(error)) from error
     took = f"{watch.seconds / 60:.0f} min" if watch.seconds >= 120 else f"{watch.seconds:.0f} s"
     print_line(f"{config.schedule.steps} steps; this run took {took}")
+    _print_unused(out)
     _print_scores(out)
     print_line(f"wrote {out / 'ema.pt'}, {out / 'MODEL_CARD.md'}")
     return 0
@@ -204,6 +208,17 @@ def _print_scores(out: Path) -> None:
         first, last = lines[0], lines[-1]
         rows = [(name, f"{100 * first[name]:.1f}", f"{100 * last[name]:.1f}") for name in last if name != "step"]
         print_table(("in per cent", f"step {first['step']}", f"step {last['step']}"), rows, left=("in per cent",))
+
+
+def _print_unused(out: Path) -> None:
+    """Print what of the data was not used, and why."""
+    from masklet.train.unused import UNUSED, read_unused
+
+    lines = read_unused(out / UNUSED)
+    for line in lines[:_SHOWN_UNUSED]:
+        print_error(line, word="note")
+    if len(lines) > _SHOWN_UNUSED:
+        print_error(f"{len(lines) - _SHOWN_UNUSED} more lines like these are in {out / UNUSED}", word="note")
 
 
 def _train(config: TrainConfig, out: Path, command: str | None) -> None:

@@ -241,9 +241,19 @@ def match(
         refuse(DataError(f"{message} ({len(strays)} such masks)"), faults)
         masks = {stem: mask for stem, mask in masks.items() if stem in images}
     if verify:
-        for stem, mask in masks.items():
-            check_sizes(images[stem], mask)
+        misfits = {stem for stem, mask in masks.items() if not _fits(images[stem], mask, faults)}
+        images = {stem: image for stem, image in images.items() if stem not in misfits}
+        masks = {stem: mask for stem, mask in masks.items() if stem not in misfits}
     return images, masks
+
+
+def _fits(image: Path, mask: MaskFile, faults: Faults | None) -> bool:
+    try:
+        check_sizes(image, mask)
+    except DataError as error:
+        refuse(error, faults)
+        return False
+    return True
 
 
 def check_sizes(image: Path, mask: MaskFile) -> None:

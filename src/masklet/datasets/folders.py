@@ -132,7 +132,7 @@ def read_clip(
     """Pair the frames of a clip with the masks that are there.
 
     Returns:
-        One clip; none when it cannot be used and `faults` has taken the reason.
+        One clip; none when it cannot be used and `faults` has taken the reasons.
 
     Raises:
         DataError: as `files.match`.
@@ -143,6 +143,8 @@ def read_clip(
         refuse(error, faults)
         return []
     by_index = {index: masks[stem] for index, stem in enumerate(frames) if stem in masks}
+    if not by_index:  # every mask is among the faults
+        return []
     return [FolderClip(name, source, tuple(frames.values()), by_index)]
 
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.datasets.files import Faults
 from masklet.datasets.open import open_dataset
 from masklet.datasets.records import ClipExample, Concatenated, Dataset, ImageExample, by_source
 from masklet.errors import ConfigError, DataError
@@ -61,13 +62,22 @@ class DataSpec:
             verify=options.get("verify", "yes") != "no",
         )
 
-    def open(self) -> Dataset:
+    def open(self, faults: Faults | None = None) -> Dataset:
         """Open the data set and keep the sources and clips that `only` names.
 
+        Args:
+            faults: collects what is wrong with single files, as for `open_dataset`; with `verify=no` nothing is looked
+                at, and the first file without its partner is an error.
+
         Raises:
-            DataError: as `open_dataset`, or a name that the data set does not have.
+            DataError: as `open_dataset`, no file can be used, or a name that the data set does not have.
         """
-        data = open_dataset(self.root, self.layout, split=self.split, verify=self.verify)
+        faults_here: Faults | None = None if faults is None or not self.verify else []
+        data = open_dataset(self.root, self.layout, split=self.split, verify=self.verify, faults=faults_here)
+        if faults_here and not data.images and not data.clips:
+            raise faults_here[0]
+        if faults is not None:
+            faults += faults_here or []
         if not self.only:
             return data
         names_to_keep = set(self.only)
@@ -85,8 +95,12 @@ Mixture = Sequence[tuple[float, Dataset]]
 """Weights and data sets."""
 
 
-def open_mixture(specs: str | Iterable[str]) -> Mixture:
+def open_mixture(specs: str | Iterable[str], faults: Faults | None = None) -> Mixture:
     """Open the data sets of a mixture; see `DataSpec.parse` for how each is written.
+
+    Args:
+        specs: one or several.
+        faults: see `DataSpec.open`.
 
     Raises:
         ConfigError: a text that cannot be understood.
@@ -95,7 +109,7 @@ def open_mixture(specs: str | Iterable[str]) -> Mixture:
     parsed = [DataSpec.parse(text) for text in ([specs] if isinstance(specs, str) else specs)]
     if not parsed:
         raise DataError("no data set was given")
-    return [(spec.weight, spec.open()) for spec in parsed]
+    return [(spec.weight, spec.open(faults)) for spec in parsed]
 
 
 def mixture_images(mixture: Mixture) -> list[tuple[float, Sequence[ImageExample]]]:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from masklet.checks import check_fraction, check_whole, set_checked
+from masklet.datasets.files import Faults
 from masklet.datasets.mixture import mixture_clips, open_mixture, shares
 from masklet.datasets.records import ClipExample, flatten_alike
 from masklet.masks.geometry import to_square_area
@@ -61,6 +62,7 @@ from masklet.train.scene import (
     smear,
     smear_steps,
 )
+from masklet.train.unused import UnusedData
 
 MAX_CANVAS_SCALE = 1.8
 """Largest still image under a moving camera, in sides of the frame; beyond its edges it is mirrored."""
@@ -144,7 +146,9 @@ class ClipSample(NamedTuple):
 
 
 class ClipSamples(SampleStream[ClipSample]):
-    """Training clips; see `SampleStream` for `seed`, `rank`, `start` and `batch_size`.
+    """Training clips; see `SampleStream` for `seed`, `rank`, `start`, `batch_size` and `unused`.
+
+    Of a clip that has masks for some frames only, those frames are used.
 
     Raises:
         DataError: the data set cannot be used, here or while reading.
@@ -158,14 +162,15 @@ class ClipSamples(SampleStream[ClipSample]):
         rank: int | Sequence[int] = 0,
         start: int = 0,
         batch_size: int = 1,
+        unused: UnusedData | None = None,
     ) -> None:
-        super().__init__(seed=seed, rank=rank, start=start, batch_size=batch_size)
+        super().__init__(seed=seed, rank=rank, start=start, batch_size=batch_size, unused=unused)
         self.config = config
-        images = open_images(config.image_root)
+        images = open_images(config.image_root, unused)
         self._images = SourceSampler(images, config.weights, config.part_sources)
         self._cutouts = CutoutSampler(images, config.cutout_sources, config.weights, config.part_sources)
-        groups = [] if config.clip_root is None else mixture_clips(open_mixture(config.clip_root))
-        self._clips = [clip for _, clips in groups for clip in clips if clip.labelled_frames]
+        groups = [] if config.clip_root is None else open_clips(config.clip_root, unused)
+        self._clips = [clip for _, clips in groups for clip in clips]
         weights = [(weight, [self._clip_weight(clip) for clip in clips]) for weight, clips in groups]
         has_clips = any(sum(members) for _, members in weights)
         self._clip_probabilities = shares(weights) if has_clips else None
@@ -346,6 +351,39 @@ class ClipSamples(SampleStream[ClipSample]):
         favoured = pasted[: -(-2 * config.objects_per_clip // 3)]
         ordered = favoured + [row for row in fit if row not in favoured]
         return [ordered[number % len(ordered)] for number in range(config.objects_per_clip)]
+
+
+def open_clips(
+    specs: str | Sequence[str], unused: UnusedData | None = None
+) -> list[tuple[float, Sequence[ClipExample]]]:
+    """Open the clips of a mixture that have masks.
+
+    Args:
+        specs: as `masklet.datasets.mixture.DataSpec.parse` reads them.
+        unused: names single files that cannot be used, which are then left out, and counts frames without masks.
+
+    Raises:
+        DataError: a data set cannot be used, or there are no clips.
+    """
+    faults: Faults | None = None if unused is None else []
+    groups = [
+        (weight, [clip for clip in clips if clip.labelled_frames])
+        for weight, clips in mixture_clips(open_mixture(specs, faults))
+    ]
+    if unused is not None:
+        unused.add_faults(faults or [])
+        partial = [clip for _, clips in groups for clip in clips if len(clip.labelled_frames) < clip.num_frames]
+        if partial:
+            used, all_frames = (
+                sum(len(clip.labelled_frames) for clip in partial),
+                sum(clip.num_frames for clip in partial),
+            )
+            first = partial[0]
+            unused.add(
+                f"clips with masks for some of their frames: {len(partial)}; {used} of their {all_frames} frames have "
+                f"masks and are used (the first clip, {first.name}: {len(first.labelled_frames)} of {first.num_frames})"
+            )
+    return groups
 
 
 def view_of(camera: Motion, size: int) -> tuple[int, tuple[float, float]]:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from masklet.checks import check_fraction, check_whole, set_checked
+from masklet.datasets.files import Faults
 from masklet.datasets.mixture import mixture_images, open_mixture, shares
 from masklet.datasets.records import ImageExample, by_source
 from masklet.datasets.shards import ShardImages
@@ -37,6 +38,7 @@ from masklet.train.augment import (
     resize_coverage,
     scale_cutout,
 )
+from masklet.train.unused import UnusedData
 
 T = TypeVar("T")
 
@@ -49,16 +51,21 @@ Groups = Sequence[tuple[float, Mapping[str, Sequence[ImageExample]]]]
 """The weight of each data set of a mixture, and its images by source."""
 
 
-def open_images(specs: str | Sequence[str]) -> Groups:
+def open_images(specs: str | Sequence[str], unused: UnusedData | None = None) -> Groups:
     """Open the images of a mixture, by source.
 
     Args:
         specs: as `masklet.datasets.mixture.DataSpec.parse` reads them.
+        unused: names single files that cannot be used, which are then left out.
 
     Raises:
         DataError: a data set cannot be used, or there are no images.
     """
-    return [(weight, by_source(images)) for weight, images in mixture_images(open_mixture(specs))]
+    faults: Faults | None = None if unused is None else []
+    groups = [(weight, by_source(images)) for weight, images in mixture_images(open_mixture(specs, faults))]
+    if unused is not None:
+        unused.add_faults(faults or [])
+    return groups
 
 
 def read_labelled(example: ImageExample, rng: np.random.Generator) -> LabelledImage:
@@ -240,10 +247,20 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
         start: samples each rank has consumed already, to resume.
         batch_size: of the loader. Workers then take whole batches in turn, and samples come in one order whatever
             the number of workers.
+        unused: names files that cannot be read, and another sample is drawn; without it they are errors.
     """
 
-    def __init__(self, *, seed: int, rank: int | Sequence[int] = 0, start: int = 0, batch_size: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        rank: int | Sequence[int] = 0,
+        start: int = 0,
+        batch_size: int = 1,
+        unused: UnusedData | None = None,
+    ) -> None:
         check_whole("batch_size", batch_size, least=1)
+        self._unused = unused
         self._seed, self._start, self._batch_size = seed, start, batch_size
         self._ranks = (rank,) if isinstance(rank, int) else tuple(rank)
 
@@ -265,8 +282,14 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
         Raises:
             DataError: the data set has hardly any fitting objects, or cannot be read.
         """
-        for _ in range(MAX_DRAWS):
-            sample = self.attempt(rng)
+        for draw in range(MAX_DRAWS):
+            try:
+                sample = self.attempt(rng)
+            except DataError as error:
+                if self._unused is None or draw == MAX_DRAWS - 1:
+                    raise
+                self._unused.add(f"left out: {error}")
+                continue
             if sample is not None:
                 return sample
         raise DataError(f"{MAX_DRAWS} draws in a row held no {self.describe_want()}: run `masklet data check` on it")
@@ -286,7 +309,7 @@ class SampleStream(torch.utils.data.IterableDataset[T], ABC, Generic[T]):
 
 
 class ImageSamples(SampleStream[ImageSample]):
-    """Training images; see `SampleStream` for `seed`, `rank`, `start` and `batch_size`.
+    """Training images; see `SampleStream` for `seed`, `rank`, `start`, `batch_size` and `unused`.
 
     Raises:
         DataError: the data set cannot be used, here or while reading.
@@ -300,10 +323,11 @@ class ImageSamples(SampleStream[ImageSample]):
         rank: int | Sequence[int] = 0,
         start: int = 0,
         batch_size: int = 1,
+        unused: UnusedData | None = None,
     ) -> None:
-        super().__init__(seed=seed, rank=rank, start=start, batch_size=batch_size)
+        super().__init__(seed=seed, rank=rank, start=start, batch_size=batch_size, unused=unused)
         self.config = config
-        groups = open_images(config.root)
+        groups = open_images(config.root, unused)
         self._images = SourceSampler(groups, config.weights, config.part_sources)
         self._cutouts = CutoutSampler(groups, config.cutout_sources, config.weights, config.part_sources)
 

@@ -2,8 +2,8 @@
 
 A run is a folder. `config.json` has every setting, `run.json` how the run was started, `log.jsonl` a line every few
 steps, `validation.jsonl` one line per measurement, `last.pt` the state to resume from, `ema.pt` the averaged weights,
-`pictures/` predictions, and `MODEL_CARD.md` the summary. A run that was killed and resumed continues exactly: samples
-and prompts depend on (seed, part of the batch, step) alone.
+`pictures/` predictions, `unused_data.txt` files that could not be used, and `MODEL_CARD.md` the summary. A run that was
+killed and resumed continues exactly: samples and prompts depend on (seed, part of the batch, step) alone.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from masklet.train.parameters import WeightAverage, build_optimizer, freeze
 from masklet.train.pictures import draw_batch
 from masklet.train.record import RunLog, describe_run
 from masklet.train.steps import StepResult, clip_step, image_step
+from masklet.train.unused import UNUSED, UnusedData
 from masklet.train.validation import Validator
 
 ZERO_INITIALISED_PARTS = ("fine_prompts.", "mask_decoder.refine_")
@@ -95,6 +96,9 @@ class Trainer:
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = _device(config.hardware.device)
         keep_freed_memory()
+        self.unused = UnusedData(out / UNUSED)
+        if self.rank == 0:
+            self.unused.clear()
         if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
         self.streams = _share(config, self.rank, self.world)
@@ -124,7 +128,7 @@ class Trainer:
         config, steps = self.config, self.config.schedule.steps
         images, clips = self._image_parts(), self._clip_parts()
         log = RunLog(self.out, self.done_steps, tensorboard=config.log.tensorboard) if self.rank == 0 else None
-        validator = Validator(config, self.out) if self.rank == 0 else None
+        validator = Validator(config, self.out, self.unused) if self.rank == 0 else None
         if self.done_steps == 0:
             self._validate(validator, log)
         self.model.train()
@@ -233,7 +237,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         model = SAM2(dataclasses.replace(config.model, image_size=config.images.size))
         if config.init is None:
-            iterator = iter(ImageSamples(self._calibration_images()))
+            iterator = iter(ImageSamples(self._calibration_images(), unused=self.unused))
             initialise_nano(model, torch.stack([next(iterator).rgb for _ in range(16)]))
         else:
             load_weights(model, Path(config.init))
@@ -254,7 +258,9 @@ class Trainer:
         config = self.config
         size = _part_size("images_per_step", config.schedule.images_per_step, len(self.streams) * self.world)
         start = (self.done_steps - self.clip_steps) * size
-        samples = ImageSamples(config.images, seed=config.seed, rank=self.streams, start=start, batch_size=size)
+        samples = ImageSamples(
+            config.images, seed=config.seed, rank=self.streams, start=start, batch_size=size, unused=self.unused
+        )
         return self._parts(samples, size, start, is_clip=False)
 
     def _clip_parts(self) -> Iterator[Part]:
@@ -264,7 +270,9 @@ class Trainer:
         assert config.clips is not None, "TrainConfig checks it"
         size = _part_size("clips_per_step", config.schedule.clips_per_step, len(self.streams) * self.world)
         start = self.clip_steps * size
-        samples = ClipSamples(config.clips, seed=config.seed, rank=self.streams, start=start, batch_size=size)
+        samples = ClipSamples(
+            config.clips, seed=config.seed, rank=self.streams, start=start, batch_size=size, unused=self.unused
+        )
         return self._parts(samples, size, start, is_clip=True)
 
     def _parts(self, samples: Any, size: int, start: int, *, is_clip: bool) -> Iterator[Part]:
@@ -281,7 +289,7 @@ class Trainer:
             yield Part(tuple(tensors), self.streams[row], start + turn * size, is_clip)
 
     def _count_data(self) -> dict[str, int]:
-        groups = open_images(self.config.images.root)
+        groups = open_images(self.config.images.root, self.unused)
         return {name: len(examples) for _, sources in groups for name, examples in sources.items()}
 
     # The run's folder.

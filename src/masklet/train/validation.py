@@ -16,6 +16,7 @@ from masklet.records import BoolArray, ByteArray
 from masklet.train.config import TrainConfig
 from masklet.train.data import ImageSamples
 from masklet.train.pictures import draw_predictions
+from masklet.train.unused import UnusedData
 
 _CLICKS = 3
 _NUM_DRAWN = 6
@@ -27,10 +28,11 @@ class Validator:
     Args:
         config: the run's.
         folder: the run's; pictures go to `folder/pictures`.
+        unused: names files that cannot be drawn.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
-        self._config, self._folder = config, folder
+    def __init__(self, config: TrainConfig, folder: Path, unused: UnusedData) -> None:
+        self._config, self._folder, self._unused = config, folder, unused
         self._objects: list[tuple[ByteArray, BoolArray]] | None = None
 
     def measure(self, checkpoint: Checkpoint, step: int) -> Mapping[str, float]:
@@ -65,7 +67,7 @@ class Validator:
                 colour_probability=0.0,
                 degrade_probability=0.0,
             )
-            samples = ImageSamples(data)
+            samples = ImageSamples(data, unused=self._unused)
             drawn = (samples.sample(np.random.default_rng([config.seed, number])) for number in range(4 * _NUM_DRAWN))
             distinct = {sample.rgb.numpy().tobytes(): sample for sample in drawn}
             self._objects = [
