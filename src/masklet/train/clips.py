@@ -366,7 +366,7 @@ def open_clips(
         DataError: a data set cannot be used, or there are no clips.
     """
     faults: Faults | None = None if unused is None else []
-    groups = [
+    groups: list[tuple[float, Sequence[ClipExample]]] = [
         (weight, [clip for clip in clips if clip.labelled_frames])
         for weight, clips in mixture_clips(open_mixture(specs, faults))
     ]
