@@ -160,6 +160,84 @@ def test_options_change_the_rules_of_a_resumed_session_and_the_others_stay(
     assert len(found[6]) > 1  # objects were followed back
 
 
+@pytest.mark.parametrize(
+    ("options", "is_again", "ids"),
+    [
+        (("--max-objects", 3), True, {1, 2, 3}),
+        (("--detections", "boxes.txt", "--max-objects", 3), True, {1, 2, 3}),
+        (("--detections", "first.txt"), True, {1}),
+        (("--max-objects", 1), False, {1}),
+        (("--stop", COUNT), False, {1}),
+    ],
+)
+def test_a_finished_discovery_searches_again_by_other_rules(
+    options: tuple[object, ...], is_again: bool, ids: set[int], clip: Path, detections: Path, run: Run
+) -> None:
+    Path("first.txt").write_text(boxes())
+    run(
+        "track", clip, "--detections", detections, "--every", 2, "--max-objects", 1, "--stop", 18,
+        "--save", "a.masklet", "--out", "a.json",
+    )  # fmt: skip
+    before = objects("a.json")
+    result = run("track", "--resume", "a.masklet", *options, "--json")
+    assert result.status == 0, result.err
+    assert ("searching again from frame 0; objects that were found before keep their ids" in result.err) == is_again
+    after = objects("a.json")
+    assert {i for masks in after.values() for i in masks} == ids
+    assert {index: masks[1] for index, masks in after.items() if index < 18} == {
+        index: masks[1] for index, masks in before.items()
+    }
+    assert max(after) == (COUNT - 1 if "--stop" in options else 17)
+
+
+@pytest.mark.parametrize("number", [9, 16])
+def test_a_direction_that_is_given_replaces_that_of_the_session(
+    number: int, clip: Path, detections: Path, engine: SceneEngine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("late.txt").write_text(boxes(range(6, COUNT)))
+    arguments = ("track", clip, "--detections", "late.txt", "--every", 2, "--format", "coco", "--out", "cut")
+    with monkeypatch.context() as patch:
+        interrupted_at(number, engine, patch)
+        run(*arguments, "--direction", "both", "--stop", 18)
+    result = run("track", "--resume", "cut/session.masklet", "--direction", "forward", "--json")
+    assert result.status == 0, result.err
+    assert result.json["finished"]
+    assert min(objects("cut/coco.json")) == 6
+    result = run("track", "--resume", "cut/session.masklet", "--direction", "both", "--save", "b.masklet", "--json")
+    assert result.status == 0, result.err
+    assert min(objects("cut/coco.json")) == 0
+
+
+def test_a_search_that_is_going_back_stops_going_back(
+    clip: Path, detections: Path, engine: SceneEngine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("late.txt").write_text(boxes(range(6, COUNT)))
+    with monkeypatch.context() as patch:
+        encode, seen = engine.encode_image, list[int]()
+
+        def encode_image(rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
+            seen.append(frame_number(rgb))
+            if seen[-1] == 3 and max(seen) > 15:
+                signal.raise_signal(signal.SIGINT)
+            return encode(rgb, in_video=in_video)
+
+        patch.setattr(engine, "encode_image", encode_image)
+        run(
+            "track", clip, "--detections", "late.txt", "--every", 2, "--direction", "both", "--stop", 18,
+            "--format", "coco", "--out", "cut",
+        )  # fmt: skip
+    assert min(objects("cut/coco.json")) == 3
+    result = run("track", "--resume", "cut/session.masklet", "--direction", "forward", "--json")
+    assert result.json["finished"]
+    assert min(objects("cut/coco.json")) == 3
+
+
+@pytest.mark.parametrize("option", [("--direction", "forward"), ("--start", 2), ("--stop", 9)])
+def test_a_session_of_prompts_keeps_its_range(option: tuple[str, object], clip: Path, run: Run) -> None:
+    assert run("track", clip, "--point", "3,3", "--save", "a.masklet", "--out", "a.json").status == 0
+    run("track", "--resume", "a.masklet", *option).fails_with(f"{option[0]} belongs to a new run")
+
+
 def test_rules_are_no_options_of_a_session_that_finds_nothing(clip: Path, run: Run) -> None:
     assert run("track", clip, "--point", "3,3", "--save", "a.masklet", "--out", "a.json").status == 0
     result = run("track", "--resume", "a.masklet", "--max-objects", 3)

@@ -264,11 +264,12 @@ def _frames(
     from masklet.tracking.resuming import continued, with_frames
 
     info = _source(tracker).info
-    if session.resume is None:
+    if session.resume is not None:
+        choice.check_unchanged()
+        frames, total = continued(tracker, run.stopped.is_set), info.num_frames
+    else:
         tracked = tracker.run(choice.direction, start=choice.start, stop=choice.stop)  # type: ignore[arg-type]
         frames, total = with_frames(tracker, tracked), choice.num_frames(info, [prompt.frame_index for prompt in typed])
-    else:
-        frames, total = continued(tracker, run.stopped.is_set), info.num_frames
     return run.until_stopped(frames), total
 
 

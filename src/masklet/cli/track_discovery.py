@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from masklet.checks import check_choice
-from masklet.cli.console import ProgressReport, Stopwatch, counted
+from masklet.cli.console import ProgressReport, Stopwatch, counted, print_error
 from masklet.cli.detections import print_problems
 from masklet.cli.groups import OptionGroup
 from masklet.cli.options import DISCOVERY_PANEL
@@ -142,8 +142,8 @@ class DiscoveryChoice(OptionGroup):
         if self.is_asked:
             notes["detections"] = None if self.detections is None else str(self.detections.absolute())
             notes["first_frame"] = self.first_frame
-        if frame_range.direction != "forward":
-            notes["direction"] = frame_range.direction
+        if frame_range.chosen_direction is not None:
+            notes["direction"] = frame_range.chosen_direction
         if frame_range.stop is not None:
             notes["stop"] = frame_range.stop
         return notes
@@ -208,13 +208,15 @@ def found_frames(
     """
     from masklet.tracking.resuming import with_frames
 
-    notes = tracker.notes[NOTE] = choice.notes(frame_range, tracker.notes.get(NOTE))
+    before = tracker.notes.get(NOTE)
+    notes = tracker.notes[NOTE] = choice.notes(frame_range, before)
+    config, start = choice.config(tracker.discovery_config), frame_range.start
+    if start is None and before is not None and _is_new_search(tracker, notes, before, config):
+        assert tracker.discovered_frames is not None
+        start = tracker.discovered_frames[0]
+        print_error(f"searching again from frame {start}; objects that were found before keep their ids", word="note")
     masks = tracker.discover(
-        _detector(tracker, notes),
-        config=choice.config(tracker.discovery_config),
-        direction=notes["direction"],
-        start=frame_range.start,
-        stop=notes["stop"],
+        _detector(tracker, notes), config=config, direction=notes["direction"], start=start, stop=notes["stop"]
     )
     if tracker.num_frames is None:
         return run.until_stopped(with_frames(tracker, masks))
@@ -235,6 +237,25 @@ def found_frames(
     run.seconds = watch.seconds
     report.describe("writing")
     return _stored_frames(tracker)
+
+
+def _is_new_search(
+    tracker: Tracker[Any], notes: Mapping[str, Any], before: Mapping[str, Any], config: DiscoveryConfig
+) -> bool:
+    """Return True if a discovery that had reached its last frame is to find objects by other rules.
+
+    Args:
+        tracker: of the session.
+        notes: of the discovery as it is to be.
+        before: of the discovery as it was.
+        config: the rules as they are to be.
+    """
+    if tracker.discovered_frames is None:
+        return False
+    ends = [end for end in (notes["stop"], tracker.num_frames) if end is not None]
+    is_at_end = tracker.discovered_frames[1] + 1 >= min(ends, default=0)
+    is_same = all(notes[name] == before[name] for name in ("detections", "first_frame"))
+    return is_at_end and not (is_same and config == tracker.discovery_config)
 
 
 def _follow(

@@ -123,14 +123,15 @@ class RangeChoice(OptionGroup):
             rich_help_panel=TRACKING_PANEL,
         ),
     ] = None
-    direction: Annotated[
-        str,
+    chosen_direction: Annotated[
+        str | None,
         typer.Option(
+            "--direction",
             metavar="NAME",
-            help="forward or backward from the prompts, or both: outwards from each of them.",
+            help="forward (default) or backward from the prompts, or both: outwards from each of them.",
             rich_help_panel=TRACKING_PANEL,
         ),
-    ] = "forward"
+    ] = None
     start: Annotated[
         int | None,
         typer.Option(
@@ -144,6 +145,11 @@ class RangeChoice(OptionGroup):
         typer.Option(metavar="INDEX", help="Stop before this frame.", rich_help_panel=TRACKING_PANEL),
     ] = None
 
+    @property
+    def direction(self) -> str:
+        """The direction of a new run."""
+        return self.chosen_direction or "forward"
+
     def check(self) -> None:
         """Check what can be checked before anything is opened.
 
@@ -151,6 +157,20 @@ class RangeChoice(OptionGroup):
             ConfigError: the direction does not exist.
         """
         check_choice("--direction", self.direction, DIRECTIONS)
+
+    def check_unchanged(self) -> None:
+        """Refuse another range or direction for a run that is continued.
+
+        Raises:
+            ConfigError: one is given.
+        """
+        chosen = {"--direction": self.chosen_direction, "--start": self.start, "--stop": self.stop}
+        for name, value in chosen.items():
+            if value is not None:
+                raise ConfigError(
+                    f"{name} belongs to a new run: a session of prompts is continued to the end of its own. To track "
+                    "other frames, use Tracker.resume and run(direction, start=..., stop=...) in Python"
+                )
 
     def shown_values(self) -> tuple[float, float] | None:
         """Return center and width of `--window`.

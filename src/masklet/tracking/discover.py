@@ -47,7 +47,11 @@ def discover(
     elif config is not None:
         population.config = config
     discoverer = Discoverer(state, walker, detector)
-    is_going_back = start is None and any(planned.discovers and planned.direction < 0 for planned in state.passes)
+    is_going_back = (
+        start is None
+        and direction == "both"
+        and any(planned.discovers and planned.direction < 0 for planned in state.passes)
+    )
     if not is_going_back:
         state.passes = [_forward_pass(state, population, start, stop)]
         yield from discoverer.follow(walker.run(source, discoverer.active))

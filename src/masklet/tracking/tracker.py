@@ -516,7 +516,8 @@ class Tracker(Generic[A]):
             config: the rules; those of the session that is continued, or the defaults, when left out.
             direction: 'forward', or 'both': objects that come in later are then followed back from there. The
                 frames before them come a second time, descending.
-            start: first frame; 0, or the frame after the last one of an interrupted discovery, when left out.
+            start: first frame; 0, or the frame after the last one of an earlier discovery, when left out. An earlier
+                frame searches again, by other rules for example; objects that were found before keep their ids.
             stop: the run ends before this frame, as in `range`.
 
         Yields:
