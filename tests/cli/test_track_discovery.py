@@ -273,6 +273,18 @@ def test_frames_on_which_nothing_is_followed_are_written_too(workdir: Path, clip
     assert min(objects("a.json")) == 14
 
 
+def test_results_without_objects_are_written_too(clip: Path, run: Run) -> None:
+    Path("none.json").write_text("[]")
+    formats = "coco,mot,mots,csv,tracks,overlay"
+    result = run("track", clip, "--detections", "none.json", "--format", formats, "--out", "none")
+    assert result.status == 0, result.err
+    assert "no objects were found" in result.out
+    assert "wrote 6 files in none" in result.out
+    assert objects("none/coco.json") == {}
+    assert Path("none/mot.txt").read_text() == ""
+    assert len(Path("none/tracks.csv").read_text().splitlines()) == 1
+
+
 def test_a_file_of_some_frames(clip: Path, detections: Path, run: Run) -> None:
     detections.write_text(boxes([0, 5, 10, 15, 19]))
     result = run("track", clip, "--detections", detections, "--out", "a.json", "--json")

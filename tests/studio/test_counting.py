@@ -52,13 +52,16 @@ def test_a_line_and_a_region(page: Page, server: Server, clip: list[Path]) -> No
     panel = page.get_by_role("region", name="Count", exact=True)
     expect(panel.get_by_text("1 object")).to_be_visible()
 
-    panel.get_by_role("button", name="Line").click()
+    panel.get_by_role("button", name="Region", exact=True).click()
+    page.mouse.click(*place(page, 0.3, 0.5))
+    panel.get_by_role("button", name="Line", exact=True).click()  # another kind than was begun
     page.mouse.click(*place(page, 0.5, 0.1))
     page.mouse.click(*place(page, 0.5, 0.9))
     expect(panel.get_by_test_id("zone-count")).to_have_text("in 1 · out 0")
     panel.get_by_role("button", name="Turn round").click()
     expect(panel.get_by_test_id("zone-count")).to_have_text("in 0 · out 1")
 
+    panel.get_by_role("button", name="Line", exact=True).click()
     panel.get_by_role("button", name="Region", exact=True).click()
     for x, y in ((0.6, 0.1), (0.95, 0.1), (0.95, 0.9), (0.6, 0.9)):
         page.mouse.click(*place(page, x, y))

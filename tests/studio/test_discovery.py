@@ -15,6 +15,7 @@ pytest.importorskip("playwright.sync_api", reason="the stories need playwright (
 from playwright.sync_api import Page, expect
 
 from tests.serving import Server
+from tests.studio.conftest import MEDIA
 from tests.studio.studio_page import add_files, from_server, new_project, objects, open_medium, place, saved, toast
 
 
@@ -167,3 +168,85 @@ def test_a_search_begins_again_after_the_server_was_killed(
         expect(result).to_contain_text("found")
     finally:
         studio.stop()
+
+
+def video_options(page: Page) -> dict[str, Any]:
+    """Return the options as the page shows them."""
+    panel = page.get_by_role("region", name="Find everything")
+    if not panel.get_by_label("Score from, in %").is_visible():
+        panel.get_by_text("Options for the video").click()
+    return {
+        "level": panel.get_by_role("radio", checked=True).inner_text().lower(),
+        "every": int(panel.get_by_label("Search every … frames").input_value()),
+        "max_objects": int(panel.get_by_label("Objects at a time, at most").input_value()),
+        "min_score": int(panel.get_by_label("Score from, in %").input_value()) / 100,
+    }
+
+
+def requests_of_searches(page: Page) -> list[dict[str, Any]]:
+    """Return a list that gets the body of each request for a search through the video."""
+    bodies: list[dict[str, Any]] = []
+    page.on("request", lambda sent: bodies.append(sent.post_data_json) if sent.url.endswith("/discover") else None)
+    return bodies
+
+
+def test_a_stopped_search_keeps_what_it_has_and_goes_on(page: Page, server: Server, clip: list[Path]) -> None:
+    new_project(page, server.address, "Everything, with a stop")
+    sent = requests_of_searches(page)
+    search_the_video(page, clip, every=1)
+    expect(objects(page)).to_have_count(1)
+    page.keyboard.press("Escape")
+    panel = page.get_by_role("region", name="Tracking")
+    expect(panel.get_by_role("status").filter(has_text="Stopped: 1 object found")).to_be_visible()
+    (lane,) = from_server(page, "timeline")["objects"]
+    num_tracked = len(lane["status"].rstrip("."))
+    assert 3 <= num_tracked < len(clip)  # it was seen three times, and the search did not come to its end
+    assert "." not in lane["status"][:num_tracked]
+
+    panel.get_by_role("button", name="Search the rest").click()
+    expect(panel.get_by_role("status").filter(has_text="found")).not_to_contain_text("Stopped")
+    assert [(body["start"], body["stop"]) for body in sent] == [(None, None), (num_tracked, None)]
+    (lane,) = from_server(page, "timeline")["objects"]
+    assert "." not in lane["status"]
+    expect(panel.get_by_role("button", name="Search the rest")).to_have_count(0)
+
+
+def test_options_and_the_range_reach_the_server_and_are_there_again(
+    page: Page, server: Server, clip: list[Path]
+) -> None:
+    new_project(page, server.address, "Everything in a range")
+    project = page.url
+    add_files(page, *clip[:6])
+    page.get_by_role("button", name="One video").click()
+    open_medium(page, "000")
+    usual = video_options(page)
+    page.get_by_role("region", name="Find everything").get_by_role("radio", name="Both").click()
+    for label, value in (("Search every … frames", 1), ("Objects at a time, at most", 2), ("Score from, in %", 60)):
+        page.get_by_label(label).fill(str(value))
+        page.get_by_label(label).press("Enter")
+    chosen = {"level": "both", "every": 1, "max_objects": 2, "min_score": 0.6}
+    assert video_options(page) == chosen != usual
+
+    page.locator(".canvas").focus()
+    for key in ("ArrowRight", "i", "ArrowRight", "ArrowRight", "o"):
+        page.keyboard.press(key)
+    sent = requests_of_searches(page)
+    page.get_by_role("button", name="1 \N{EN DASH} 3", exact=True).click()
+    result = page.get_by_role("region", name="Tracking").get_by_role("status")
+    expect(result).to_contain_text("found")
+    assert sent == [{**chosen, "direction": "both", "start": 1, "stop": 4}]
+    lanes = [lane["status"] for lane in from_server(page, "timeline")["objects"]]
+    assert len(lanes) == 2
+    assert all((lane[0], lane[4:], "." in lane[1:4]) == (".", "..", False) for lane in lanes)
+
+    page.reload()
+    expect(page.locator(".canvas")).to_be_visible()
+    assert video_options(page) == chosen
+    page.goto(project)  # another video of the project, and one of another project
+    add_files(page, MEDIA / "bunny.mp4")
+    open_medium(page, "bunny")
+    assert video_options(page) == chosen
+    new_project(page, server.address, "Another project")
+    add_files(page, MEDIA / "bunny.mp4")
+    open_medium(page, "bunny")
+    assert video_options(page) == usual

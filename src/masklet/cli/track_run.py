@@ -166,7 +166,10 @@ class TrackRun:
             )
             for object_id, summary in sorted(self.objects.items())
         ]
-        print_table(("object", "prompted on", "frames seen", "confidence", "first", "last"), rows)
+        if rows:
+            print_table(("object", "prompted on", "frames seen", "confidence", "first", "last"), rows)
+        else:
+            print_line("no objects were found")
         height, width = info.size_hw
         rate = format_rate(self.num_frames / self.seconds) if self.seconds else "?"
         print_line(

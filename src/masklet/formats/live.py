@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -97,12 +97,21 @@ class Outlet:
     format: Format[Any]
     job: ExportJob[Any]
     stream: MaskStream
+    skipped: list[FrameRows] = field(default_factory=list)
+    """The first frame that was not written, as it has no masks."""
 
     def write(self, frame: FrameRows) -> None:
         """Write a frame, unless it has no masks and the format does not show such frames."""
         if frame.rows or self.format.shows_frames:
             self.job.num_frames += 1
             self.stream.write(frame)
+        elif not self.skipped:
+            self.skipped.append(frame)
+
+    def finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write a document without masks where there were frames, and no object on any of them."""
+        if kind is None and self.skipped and not self.job.num_frames and self.format.suffixes:
+            self.stream.write(self.skipped[0])
 
 
 class InOrder:
@@ -199,6 +208,8 @@ class MaskStreams:
             self._stack.callback(lock.release)
         for outlet in self.outlets:
             self._stack.push(outlet.stream)
+        for outlet in self.outlets:
+            self._stack.push(outlet.finish)
         waiting = [outlet for outlet in self.outlets if not (in_order or outlet.format.any_order)]
         self._in_order = InOrder(waiting, medium.source) if waiting else None
         self._writers: list[Outlet | InOrder] = [outlet for outlet in self.outlets if outlet not in waiting]

@@ -2,6 +2,7 @@
 
 import { useState } from "react";
 import type { Options } from "../api/types";
+import { readRemembered, remember as store } from "../lib/remembered";
 
 export interface Choices {
   readonly format: string;
@@ -10,16 +11,6 @@ export interface Choices {
 }
 
 const key = (pid: string, place: string): string => `masklet.export.${place}.${pid}`;
-
-/** Read what was remembered; what is not an object, or cannot be read, is as if nothing were. */
-export function readRemembered<T extends object>(text: string | null, usual: T): T {
-  try {
-    const stored: unknown = JSON.parse(text ?? "null");
-    return stored !== null && typeof stored === "object" && !Array.isArray(stored) ? { ...usual, ...stored } : usual;
-  } catch {
-    return usual;
-  }
-}
 
 /**
  * Remember the choices of a dialog.
@@ -32,11 +23,7 @@ export function useLastChoices<T extends object>(pid: string, place: string, usu
   const [choices, setChoices] = useState<T>(() => readRemembered(localStorage.getItem(key(pid, place)), usual));
   const remember = (changed: T) => {
     setChoices(changed);
-    try {
-      localStorage.setItem(key(pid, place), JSON.stringify(changed));
-    } catch {
-      // A browser that stores nothing, as in private windows, remembers nothing.
-    }
+    store(key(pid, place), changed);
   };
   return [choices, remember];
 }

@@ -268,7 +268,8 @@ class DetectionFile:
         outside: NDArray[np.bool_] = np.logical_or(frames < 0, frames >= self._medium.num_frames)
         if (outside & kept.mask).any():
             row = np.flatnonzero(outside & kept.mask)[0]
-            length = "" if self._medium.num_frames == sys.maxsize else f": the video has {self._medium.num_frames:,}"
+            count = self._medium.num_frames
+            length = {1: ": an image has frame 0 only", sys.maxsize: ""}.get(count, f": the video has {count:,}")
             kept.leave_out(outside, "frame", f"there is no frame {frames[row]} (counted from 0){length}")
         self._note_repeated_ids(frames)
         self._check_masks(boxes)

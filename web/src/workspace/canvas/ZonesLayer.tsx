@@ -108,6 +108,7 @@ function listen(element: SVGSVGElement, setPointer: (point: Point | null) => voi
       if (event.button === 1) return; // moves the picture
       event.stopPropagation();
       event.preventDefault();
+      element.focus({ preventScroll: true }); // a button may have had it
       const point = at(event);
       if (event.button === 2 || closes(point)) actions.completeZone();
       else actions.addZonePoint(point);
@@ -115,7 +116,14 @@ function listen(element: SVGSVGElement, setPointer: (point: Point | null) => voi
     options,
   );
   element.addEventListener("dblclick", () => actions.completeZone(), options);
-  element.addEventListener("pointermove", (event) => setPointer(at(event)), options);
+  element.addEventListener(
+    "pointermove",
+    (event) => {
+      setPointer(at(event));
+      if (event.buttons === 0) event.stopPropagation(); // the canvas would preview an object there
+    },
+    options,
+  );
   element.addEventListener("pointerleave", () => setPointer(null), options);
   element.addEventListener(
     "keydown",

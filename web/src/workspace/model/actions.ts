@@ -101,6 +101,7 @@ export {
   acceptAndTrack,
   cancelJob,
   discover,
+  discoverRest,
   dismissDiscoveryResult,
   findProposals,
   followTracking,

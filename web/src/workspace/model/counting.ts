@@ -2,9 +2,11 @@
 
 import * as api from "../../api/client";
 import type { Point } from "../../api/types";
+import { remember } from "../../lib/remembered";
 import { messageOf } from "../../lib/text";
 import { crossesItself, freeName, type Zone, zonesBody } from "../../lib/zones";
 import type { Counting } from "./countingState";
+import { dropHover } from "./hover";
 import { seek } from "./navigation";
 import { select } from "./selection";
 import { getState, setState } from "./store";
@@ -27,7 +29,7 @@ function storedZones(mid: string): readonly Zone[] {
 function setZones(zones: readonly Zone[]): void {
   const { medium } = getState();
   if (!medium) return;
-  localStorage.setItem(keyOf(medium.id), JSON.stringify(zones));
+  remember(keyOf(medium.id), zones);
   change({ zones, drawing: null });
   void recount();
 }
@@ -70,6 +72,7 @@ export function setAnchor(anchor: Counting["anchor"]): void {
 
 export function drawZone(kind: Zone["kind"]): void {
   const { drawing } = getState().counting;
+  dropHover();
   change({ drawing: drawing?.kind === kind ? null : { kind, points: [] }, error: null });
 }
 

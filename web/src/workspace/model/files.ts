@@ -10,7 +10,7 @@ import { refreshEmbedding } from "./localDecoder";
 import { getSession, Session, setSession } from "./session";
 import { getState, INITIAL, setState } from "./store";
 import { refreshAll, refreshState } from "./sync";
-import { resumeTracking, watchRunningJob } from "./tracking";
+import { rememberedDiscoveryOptions, resumeTracking, watchRunningJob } from "./tracking";
 
 /** Grows with every medium that is opened or closed: an earlier one that loads late is dropped. */
 let opening = 0;
@@ -31,7 +31,7 @@ export async function openMedium(pid: string, mid: string, startFrame: number): 
     setSession(session);
     const frame = Math.min(startFrame, medium.num_frames - 1);
     const brushSize = Math.max(4, Math.round(Math.min(medium.width, medium.height) / 24));
-    setState({ medium, project, neighbours, frame, brushSize });
+    setState({ medium, project, neighbours, frame, brushSize, discoveryOptions: rememberedDiscoveryOptions(pid) });
     document.title = `${medium.name} · masklet studio`;
     session.masks.ensure(frame);
     await refreshState(session);

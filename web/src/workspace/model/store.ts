@@ -118,8 +118,8 @@ export interface WorkspaceState {
   readonly candidates: CandidateChoice | null;
   readonly proposals: ProposalReview | null;
   readonly discoveryOptions: DiscoveryOptions;
-  /** What the last search through the video has found. */
-  readonly discoveryResult: string | null;
+  /** What the last search through the video has found, and what a stop has left of it; null where nothing is left. */
+  readonly discoveryResult: { readonly text: string; readonly rest: DiscoverRequest | null } | null;
   readonly hover: Hover | null;
   readonly pendingMasks: readonly PendingMask[];
   /** In the order in which they were drawn. */

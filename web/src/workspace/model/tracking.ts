@@ -2,9 +2,10 @@
 
 import * as api from "../../api/client";
 import * as discovery from "../../api/discovery";
-import type { Direction, FrameMasks, Job, TrackRequest } from "../../api/types";
+import type { Direction, DiscoverRequest, FrameMasks, Job, TrackRequest } from "../../api/types";
 import { isAnythingTracked, numUntracked } from "../../lib/coverage";
 import { withFrames } from "../../lib/liveLanes";
+import { readRemembered, remember } from "../../lib/remembered";
 import { plural } from "../../lib/text";
 import type { ShownFrame } from "../../media/masks";
 import { backOnline, toast, toastError } from "../../state/app";
@@ -12,7 +13,7 @@ import { undo } from "./history";
 import { refreshWhenSettled, seek } from "./navigation";
 import { acceptedIds, acceptOffered, closeProposals, showProposals } from "./proposals";
 import { getSession, type Run, type Session } from "./session";
-import { type DiscoveryOptions, getState, setState } from "./store";
+import { type DiscoveryOptions, getState, INITIAL, setState } from "./store";
 import { refreshAll, refreshSoon, retryWhenOnline } from "./sync";
 
 /** All frames, those that corrections have made out of date, or those that were never tracked. */
@@ -52,13 +53,38 @@ function isBusy(): boolean {
 /** Find objects throughout the video, or the range, and track them. */
 export async function discover(): Promise<void> {
   if (isBusy()) return;
-  const request = { direction: "both" as const, ...limits(), ...getState().discoveryOptions };
+  await search({ direction: "both", ...limits(), ...getState().discoveryOptions });
+}
+
+/** Continue a search that was stopped, on the frames that it has not reached. */
+export async function discoverRest(): Promise<void> {
+  const rest = getState().discoveryResult?.rest;
+  if (rest && !isBusy()) await search({ ...rest, ...getState().discoveryOptions });
+}
+
+async function search(request: DiscoverRequest): Promise<void> {
   setState({ discoveryResult: null });
   await start({ kind: "discover", request });
 }
 
-export const setDiscoveryOptions = (changes: Partial<DiscoveryOptions>): void =>
-  setState(({ discoveryOptions }) => ({ discoveryOptions: { ...discoveryOptions, ...changes } }));
+const optionsKey = (pid: string): string => `masklet.discovery.${pid}`;
+
+/** Change how objects are found; this is remembered for the project. */
+export function setDiscoveryOptions(changes: Partial<DiscoveryOptions>): void {
+  const { discoveryOptions, medium } = getState();
+  const changed = { ...discoveryOptions, ...changes };
+  setState({ discoveryOptions: changed });
+  if (medium) remember(optionsKey(medium.project_id), changed);
+}
+
+/** Return how objects were found last in a project; the defaults where nothing is remembered. */
+export function rememberedDiscoveryOptions(pid: string): DiscoveryOptions {
+  const usual = INITIAL.discoveryOptions;
+  const { level, every, max_objects, min_score } = readRemembered(localStorage.getItem(optionsKey(pid)), usual);
+  const isUsable =
+    ["objects", "parts", "both"].includes(level) && [every, max_objects, min_score].every(Number.isFinite);
+  return isUsable ? { level, every, max_objects, min_score } : usual;
+}
 
 export const dismissDiscoveryResult = (): void => setState({ discoveryResult: null });
 
@@ -258,12 +284,21 @@ async function finish(session: Session, job: Job, lanes: LaneUpdates): Promise<v
   else if (job.kind === "discover") {
     const result = job.message ?? "nothing was found";
     const isStopped = job.state === "cancelled";
-    setState({ discoveryResult: isStopped ? `Stopped: ${result}` : capitalised(result) });
+    const rest = isStopped ? restOf(session.lastRun, job) : null;
+    setState({ discoveryResult: { text: isStopped ? `Stopped: ${result}` : capitalised(result), rest } });
     toast(isStopped ? `Stopped after ${plural(job.done, "frame")}: ${result}` : capitalised(result), undoAction);
   } else if (job.state === "cancelled")
     toast(`Stopped after ${plural(job.done, "frame")}; tracked frames are kept`, undoAction);
   else
     toast(job.done ? `Tracked ${plural(job.done, "frame")}` : "Nothing to track: all masks are up to date", undoAction);
+}
+
+/** Return what is left of a stopped search; null once it was following late objects back, or if it is not known. */
+function restOf(run: Run | null, { done }: Job): DiscoverRequest | null {
+  const { medium } = getState();
+  if (run?.kind !== "discover" || !medium) return null;
+  const next = (run.request.start ?? 0) + done;
+  return next < (run.request.stop ?? medium.num_frames) ? { ...run.request, start: next } : null;
 }
 
 /** Add the masks of some objects to those that a frame already has. */

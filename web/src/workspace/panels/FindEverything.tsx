@@ -36,7 +36,12 @@ export function DiscoveryResult() {
   if (!result) return null;
   return (
     <div className="find__result" role="status">
-      <span>{result}.</span>
+      <span>{result.text}.</span>
+      {result.rest && (
+        <Button tip="Continue on the frames that were not reached" onClick={() => void actions.discoverRest()}>
+          Search the rest
+        </Button>
+      )}
       <IconButton small icon={X} label="Dismiss" onClick={actions.dismissDiscoveryResult} />
     </div>
   );

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readRemembered } from "./choices";
+import { readRemembered } from "./remembered";
 
 const USUAL = { format: "coco", onlyAccepted: false };
 
