@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from masklet.memory.bank import MemoryConfig
@@ -12,6 +13,8 @@ from masklet.prompts import Prompt
 from masklet.records import FloatArray, Frame
 from masklet.tracking.tracker import Tracker
 from tests.fake_engine import FakeEngine, frame, pictures
+from tests.scene_engine import SceneEngine, filled, still
+from tests.scene_engine import pictures as scenes
 from tests.tracking.test_shot_cuts import scene
 
 
@@ -66,6 +69,33 @@ class Twins(FakeEngine):
         self.asked = getattr(self, "asked", 0) + 1
         number = self.decoded[-1][0] if self.decoded else 0
         return -logits if number < 5 and self.asked % 2 == 0 else logits
+
+
+class LookAlikes(SceneEngine):
+    """Cannot tell its boxes apart: every mask shows all of them."""
+
+    def to_numpy(self, array: int) -> FloatArray:
+        logits = super().to_numpy(array)
+        masks = [filled(place(array % 4096)) for place in self.scene.values()]
+        return np.where(np.any(masks, axis=0), np.abs(logits), -np.abs(logits))
+
+
+def test_a_look_alike_that_comes_in_is_not_taken_for_a_piece_of_the_object() -> None:
+    twins = {1: still(1, 1, 4, 4), 2: still(10, 10, 13, 13, first=3)}
+    masks = {}
+    for name, memory in (("masklet", MemoryConfig()), ("official", MemoryConfig.official())):
+        tracker = Tracker(LookAlikes(twins), scenes(6), memory=memory)
+        tracker.prompt(box_xyxy=(1, 1, 4, 4))
+        masks[name] = [results.masks[0] for results in tracker.run()]
+    assert all((mask == filled((1, 1, 4, 4))).all() for mask in masks["masklet"])
+    assert [np.count_nonzero(mask) for mask in masks["official"]] == [9, 9, 9, 18, 18, 18]
+
+
+def test_an_object_that_moves_on_quickly_is_followed() -> None:
+    jumping = {1: lambda number: (1, 1, 4, 4) if number < 3 else (10, 10, 13, 13)}
+    tracker = Tracker(SceneEngine(jumping), scenes(5))
+    tracker.prompt(box_xyxy=(1, 1, 4, 4))
+    assert [bool(results.masks[0, 11, 11]) for results in tracker.run()] == [False] * 3 + [True] * 2
 
 
 @pytest.mark.parametrize("withhold", [False, True])

@@ -64,8 +64,8 @@ class MemoryConfig:
     """Let a click on a frame where the object was judged absent correct an empty mask. Otherwise it corrects the logits
     that the decoder computed all the same."""
     safeguards: bool = True
-    """Drop the tracked frames but the last on a shot cut, refuse a mask that explodes over the frame, and mark an
-    object that collapses onto another one as uncertain."""
+    """Drop the tracked frames but the last on a shot cut, refuse a mask that explodes over the frame, leave out pieces
+    of it that are out of the object's reach, and mark an object that collapses onto another one as uncertain."""
     withhold_collapsed: bool = False
     """Remember nothing of an object while it is collapsed onto another one; needs `safeguards`. It costs nano two
     points where look-alikes cross, even if the right one of them wins (docs/benchmarks/memory-policies.md)."""

@@ -82,6 +82,10 @@ class FrameEngine(Generic[A]):
             results += [DecodeResult(decoded, self.engine.to_numpy(decoded.low_res_logits)) for decoded in answers]
         return results
 
+    def with_logits(self, result: DecodeResult[A], logits: FloatArray) -> DecodeResult[A]:
+        """Return a result with other logits, (K, h, w)."""
+        return DecodeResult(replace(result.decoded, low_res_logits=self.engine.from_numpy(logits)), logits)
+
     def encode_memories(self, results: Sequence[DecodeResult[A]], prompted: Sequence[bool]) -> list[FrameMemory[A]]:
         """Run the memory encoder; one memory per result.
 

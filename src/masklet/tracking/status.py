@@ -66,6 +66,11 @@ class StatusMonitor:
         return area > EXPLODED_AREA and area > EXPLODED_GROWTH * statistics.median(self._areas)
 
     @property
+    def may_be_anywhere(self) -> bool:
+        """True while nothing is known of the object's mask: at first, and after a shot cut."""
+        return not self._areas
+
+    @property
     def score_variance(self) -> float:
         """Variance of the recent object scores."""
         return statistics.pvariance(self._scores) if len(self._scores) > 1 else 0.0

@@ -35,6 +35,7 @@ from masklet.tracking.frame_engine import DecodeRequest, DecodeResult, FrameEngi
 from masklet.tracking.mask_rows import MaskRow, from_results, to_rows, with_rows
 from masklet.tracking.state import TrackerState
 from masklet.tracking.status import Verdict
+from masklet.tracking.stray_pieces import stray_pieces
 from masklet.tracking.track import Hypothesis, PromptState, Selection
 
 A = TypeVar("A")
@@ -187,8 +188,9 @@ class Stepper(Generic[A]):
                 )
         results: dict[int, list[DecodeResult[A]]] = {object_id: [] for object_id in recalls}
         decoded = self._view.decode([request for _, request in requests])
-        for (object_id, _), result in zip(requests, decoded, strict=True):
-            results[object_id].append(result)
+        for (object_id, request), result in zip(requests, decoded, strict=True):
+            is_guarded = request.prompt is None and self._state.memory.safeguards
+            results[object_id].append(self._without_strays(object_id, frame.index, result) if is_guarded else result)
         for object_id, of_result in results.items():
             prompt = self._state.prompt_state(object_id, frame.index)
             if prompt is not None and of_result:
@@ -196,6 +198,16 @@ class Stepper(Generic[A]):
             elif prompt is not None and prompt.answer is not None:
                 of_result.append(prompt.answer)
         return results
+
+    def _without_strays(self, object_id: int, frame_index: int, result: DecodeResult[A]) -> DecodeResult[A]:
+        """Return a tracked object's result without pieces that are out of reach of its last mask."""
+        last_mask = self._state.tracks[object_id].last_mask(frame_index)
+        if last_mask is None:
+            return result
+        strays = np.stack([stray_pieces(logits > 0, last_mask) for logits in result.logits])
+        if not strays.any():
+            return result
+        return self._view.with_logits(result, np.where(strays, np.float32(-MASK_LOGIT), result.logits))
 
     def _prompt_to_decode(self, object_id: int, state: PromptState[A], frame: Frame) -> Prompt:
         """Return the prompt with the logits that it corrects: those of the last answer on this frame, or else those

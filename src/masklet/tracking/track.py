@@ -10,6 +10,7 @@ from masklet.errors import TrackingError
 from masklet.memory.bank import MemoryBank
 from masklet.memory.policies import Branch, CandidateTrack, Sighting
 from masklet.prompts import Prompt
+from masklet.records import BoolArray
 from masklet.tracking.frame_engine import DecodeResult
 from masklet.tracking.status import StatusMonitor
 
@@ -161,6 +162,15 @@ class Track(Generic[A]):
         if self.last_result is None or self.direction != direction:
             return False
         return 0 <= (frame_index - self.last_result[0]) * direction <= 1
+
+    def last_mask(self, frame_index: int) -> BoolArray | None:
+        """Return the (h, w) low-res mask of a frame that is near this one; None if the object was not seen there, or
+        if a shot cut lies between them."""
+        if self.last_result is None or self.monitor.may_be_anywhere:
+            return None
+        last_index, result = self.last_result
+        is_near = abs(frame_index - last_index) <= LONGEST_GAP
+        return result.chosen_logits > 0 if is_near and result.decoded.is_present else None
 
     def reset_after_gap(self, frame_index: int, direction: int) -> None:
         """Reset the policies if this frame does not follow the last one."""
