@@ -169,7 +169,7 @@ class TrackRun:
         if rows:
             print_table(("object", "prompted on", "frames seen", "confidence", "first", "last"), rows)
         else:
-            print_line("no objects were found")
+            print_line("no objects were found" if self.is_finished else "no objects were found yet")
         height, width = info.size_hw
         rate = format_rate(self.num_frames / self.seconds) if self.seconds else "?"
         print_line(
