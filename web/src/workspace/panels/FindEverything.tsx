@@ -37,12 +37,12 @@ export function DiscoveryResult() {
   return (
     <div className="find__result" role="status">
       <span>{result.text}.</span>
+      <IconButton small icon={X} label="Dismiss" onClick={actions.dismissDiscoveryResult} />
       {result.rest && (
         <Button tip="Continue on the frames that were not reached" onClick={() => void actions.discoverRest()}>
           Search the rest
         </Button>
       )}
-      <IconButton small icon={X} label="Dismiss" onClick={actions.dismissDiscoveryResult} />
     </div>
   );
 }
