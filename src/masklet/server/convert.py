@@ -12,7 +12,7 @@ import numpy as np
 
 from masklet.errors import PromptError
 from masklet.masks.rle import CocoRle, decode_rle, encode_rle, rle_area, rle_box_xyxy
-from masklet.server import database, schemas
+from masklet.server import database, result_schemas, schemas
 from masklet.server.annotation.prompted_tracker import Candidate, LocalAnswer
 from masklet.server.annotation.store import AnnotatedObject, AnnotationStore, Mark, SavedPrompt
 from masklet.server.listing import ProjectSummary, state_of
@@ -182,9 +182,9 @@ def ranges(numbers: Iterable[int]) -> list[list[int]]:
     return merged
 
 
-def asset_info(asset: database.AssetRow) -> schemas.AssetInfo:
+def asset_info(asset: database.AssetRow) -> result_schemas.AssetInfo:
     kind = cast(Literal["image", "video"], asset.kind)
-    return schemas.AssetInfo(id=asset.id, kind=kind, name=asset.name, url=f"{API_BASE}/assets/{asset.id}")
+    return result_schemas.AssetInfo(id=asset.id, kind=kind, name=asset.name, url=f"{API_BASE}/assets/{asset.id}")
 
 
 def candidate_info(candidate: Candidate) -> schemas.CandidateMask:

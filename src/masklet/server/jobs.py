@@ -16,7 +16,7 @@ from typing import Any, cast
 from sqlalchemy import select, update
 
 from masklet.errors import Cancelled, MaskletError
-from masklet.server import schemas
+from masklet.server import job_schemas
 from masklet.server.database import AnswerRow, Database, JobRow, new_id, now
 from masklet.server.errors import ApiError, ConflictError, NotFoundError
 from masklet.server.settings import API_BASE, Limits
@@ -24,8 +24,8 @@ from masklet.server.shared_model import in_background
 
 logger = logging.getLogger("masklet.server")
 
-Kind = schemas.JobKind
-State = schemas.JobState
+Kind = job_schemas.JobKind
+State = job_schemas.JobState
 
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 TRACKING: frozenset[Kind] = frozenset({"track", "discover"})
@@ -167,17 +167,17 @@ class Job:
             self._listeners.remove(listener)
 
     def document(self) -> dict[str, Any]:
-        """Return the job as the API describes it, `schemas.JobInfo` in JSON."""
+        """Return the job as the API describes it, `job_schemas.JobInfo` in JSON."""
         return job_info(self).model_dump(mode="json")
 
 
-def job_info(job: Job | JobRow) -> schemas.JobInfo:
+def job_info(job: Job | JobRow) -> job_schemas.JobInfo:
     """Describe a job, or the row of a job that ended before the server started."""
     result = None
     if job.state == "done" and job.result_name is not None:
         url = f"{API_BASE}/jobs/{job.id}/result"
-        result = schemas.JobResult(url=url, name=job.result_name, bytes=job.result_bytes or 0)
-    return schemas.JobInfo(
+        result = job_schemas.JobResult(url=url, name=job.result_name, bytes=job.result_bytes or 0)
+    return job_schemas.JobInfo(
         id=job.id,
         kind=cast(Kind, job.kind),
         project_id=job.project_id,

@@ -17,7 +17,7 @@ from masklet.segmentation.automatic import (
     free_clicks,
     segment_everything,
 )
-from masklet.server import schemas
+from masklet.server import job_schemas, schemas
 
 LEAST_IOU_PREDICTION = 0.3
 """Proposals below the model's own threshold are kept too, down to this one: the page's slider shows them on request."""
@@ -39,7 +39,7 @@ def find_proposals(
     objects: Sequence[CocoRle],
     *,
     on_progress: Callable[[int, int], None],
-) -> tuple[list[schemas.Proposal], float]:
+) -> tuple[list[job_schemas.Proposal], float]:
     """Find masks on a frame where no object is yet.
 
     Args:
@@ -67,7 +67,7 @@ def find_proposals(
     masks = _without_repeats(segment_everything(engine, rgb, config, on_progress=report), objects)[:MAX_PROPOSALS]
     containers = _containers([mask.rle for mask in masks], [mask.area for mask in masks])
     return [
-        schemas.Proposal(
+        job_schemas.Proposal(
             number=number,
             rle=schemas.Rle(size=mask.rle["size"], counts=mask.rle["counts"]),
             box=list(mask.box_xyxy),

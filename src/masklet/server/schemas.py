@@ -8,10 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
-from typing_extensions import Self
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model
 
-from masklet.discovery import DiscoveryConfig
 from masklet.prompts import TYPED_FIELDS
 from masklet.server.hot_keys import HOT_KEYS
 from masklet.server.names import clean_name, visible_name
@@ -52,9 +50,6 @@ MediumSort = Literal[
 """A minus sign turns the order round."""
 MAX_LISTED = 10_000
 """Ids of media in one request or answer."""
-JobKind = Literal["track", "discover", "propose", "export", "render"]
-JobState = Literal["queued", "running", "done", "failed", "cancelled"]
-ContainerId = Literal["mp4", "webm", "mov", "png", "jpeg", "gif"]
 
 
 class Schema(BaseModel):
@@ -490,110 +485,6 @@ class HistoryAnswer(History):
     revision: int
 
 
-class TrackRequest(Schema):
-    direction: Literal["forward", "backward", "both"] = "forward"
-    start: FrameNumber | None = Field(default=None, description="The first frame that may change, in either direction.")
-    stop: FrameNumber | None = Field(default=None, description="The first frame after those that may change.")
-    objects: ObjectIds | None = None
-    only_changed: bool = Field(default=False, description="Track only what has changed since the last run.")
-    only_missing: bool = Field(
-        default=False,
-        description="Begin where each object's masks end: after a run that was stopped, or for new objects.",
-    )
-
-    @model_validator(mode="after")
-    def _at_most_one_restriction(self) -> Self:
-        if self.only_changed and self.only_missing:
-            raise ValueError("only_changed and only_missing cannot both be true: run one after the other")
-        return self
-
-
-_DISCOVERY = DiscoveryConfig()
-"""The default settings of discovery."""
-
-
-class DiscoverRequest(Schema):
-    direction: Literal["forward", "both"] = Field(
-        default="both", description="both: objects that come in later are followed back to where they came in."
-    )
-    start: FrameNumber | None = Field(default=None, description="The first frame.")
-    stop: FrameNumber | None = Field(default=None, description="The frame after the last one.")
-    level: Literal["objects", "parts", "both"] = Field(
-        default=_DISCOVERY.level,
-        description="objects: no masks within larger ones; parts: the smallest masks; both: all.",
-    )
-    every: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=_DISCOVERY.every, description="Frames from one search for new objects to the next, at most."
-    )
-    max_objects: Annotated[int, Field(ge=1, le=500)] = Field(
-        default=_DISCOVERY.max_objects, description="Most objects that are tracked at once."
-    )
-    min_score: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=_DISCOVERY.birth_score, description="Only detections of at least this score start tracks."
-    )
-
-
-class ProposalsRequest(Schema):
-    frame_index: FrameNumber = 0
-
-
-class Proposal(Schema):
-    """A mask that may become an object."""
-
-    number: int = Field(description="From 0; the surest is first.")
-    rle: Rle
-    box: Box
-    area: int = Field(description="Pixels.")
-    iou_prediction: float
-    confidence: float = Field(description="Expected IoU of the mask after calibration, 0 to 1.")
-    inside: list[int] = Field(description="Numbers of the larger proposals in which this one lies.")
-
-
-class ProposalList(Schema):
-    frame_index: int
-    usual_confidence: float = Field(description="The model's own settings keep masks from this confidence on.")
-    proposals: list[Proposal]
-
-
-class ProposalsAcceptRequest(Schema):
-    numbers: Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(min_length=1, max_length=500)]
-    class_name: ClassText | None = None
-
-
-class ProposalsAnswer(Schema):
-    objects: list[SegmentObject] = Field(description="The new objects, in the order of the request.")
-    frame: FrameMasksInfo
-    revision: int
-
-
-class JobResult(Schema):
-    url: str
-    name: str
-    bytes: int
-
-
-class JobInfo(Schema):
-    id: str
-    kind: JobKind
-    project_id: str
-    media_id: str | None
-    state: JobState
-    done: int = Field(description="Frames or masks done.")
-    total: int | None
-    fps: float | None = Field(description="Current speed, frames per second.")
-    eta_s: float | None = Field(description="Estimated seconds left.")
-    message: str | None
-    interrupted: bool = Field(
-        description="True if the server stopped before the job was done; `only_missing` continues from there."
-    )
-    result: JobResult | None
-    created_at: datetime
-
-
-class JobList(Schema):
-    jobs: list[JobInfo]
-
-
 class ImportReport(Schema):
     objects: list[SegmentObject]
     num_masks: int
@@ -618,86 +509,6 @@ class Graphs(Schema):
     input: str = Field(description="How to make the graph's input from an image.")
     graphs: GraphUrls = Field(description="URL of each stage's graph.")
     manifest: dict[str, Any] = Field(description="model.json of the exported folder.")
-
-
-OPTIONS_SCHEMA = (
-    "JSON schema of the options. Beyond JSON schema, x-names has a name for each value of an enum, x-only-if the "
-    "values of other options without which an option does nothing, x-only-for the kind of medium for which it matters."
-)
-
-
-class FormatInfo(Schema):
-    id: str
-    name: str
-    description: str
-    for_: list[MediumKind] = Field(alias="for")
-    suffix: str = Field(description="File suffix of the export.")
-    many_media: bool = Field(description="Whether a whole project can be exported to one file.")
-    options: dict[str, Any] = Field(description=OPTIONS_SCHEMA)
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class EffectInfo(Schema):
-    id: str
-    name: str
-    target: Literal["object", "background"]
-    kinds: list[MediumKind] = Field(description="Kinds of media that it makes sense for.")
-    options: dict[str, Any] = Field(description=OPTIONS_SCHEMA)
-
-
-class ImportFormatInfo(Schema):
-    id: str
-    description: str = Field(description="The files that can be imported.")
-
-
-class ContainerInfo(Schema):
-    id: ContainerId
-    name: str
-    description: str
-    kinds: list[MediumKind] = Field(description="Kinds of media that it makes sense for.")
-    has_alpha: bool
-
-
-class FormatCatalogue(Schema):
-    formats: list[FormatInfo]
-    imports: list[ImportFormatInfo] = Field(description="Formats from which masks can be imported.")
-    effects: list[EffectInfo]
-    edges: dict[str, Any] = Field(description="JSON schema of the options for soft edges in a composition.")
-    containers: list[ContainerInfo] = Field(description="File formats for rendered videos.")
-
-
-class ExportRequest(Schema):
-    format: str = Field(max_length=40, examples=["coco"])
-    options: dict[str, Any] = Field(default_factory=dict)
-    objects: ObjectIds | None = None
-    media: list[str] | None = Field(
-        default=None, max_length=MAX_LISTED, description="For a project: ids of its media; all if left out."
-    )
-    only_accepted: bool = False
-
-
-class RenderRequest(Schema):
-    composition: dict[str, Any] = Field(description="See `masklet.render.Composition`.")
-    container: ContainerId = "mp4"
-    start: FrameNumber | None = None
-    stop: FrameNumber | None = None
-
-
-class PreviewRequest(Schema):
-    composition: dict[str, Any] = Field(description="See `masklet.render.Composition`.")
-    width: Annotated[int, Field(ge=16, le=8192)] | None = None
-
-
-class AssetInfo(Schema):
-    id: str
-    kind: MediumKind
-    name: str
-    url: str
-
-
-class AssetList(Schema):
-    assets: list[AssetInfo]
 
 
 class Health(Schema):

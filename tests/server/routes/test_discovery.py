@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from masklet.discovery import DiscoveryConfig
-from masklet.server.schemas import DiscoverRequest
+from masklet.server.job_schemas import DiscoverRequest
 from tests.server.conftest import HeldEngine, Open, Page
 from tests.waiting import wait_until
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from sqlalchemy import select
 
-from masklet.server import schemas
+from masklet.server import result_schemas
 from masklet.server.convert import asset_info
 from masklet.server.database import AssetRow
 from masklet.server.depends import CurrentProject, CurrentStudio, CurrentUser, Id, IdempotencyKey
@@ -35,7 +35,7 @@ MEDIA_TYPES = {
 @router.post("/projects/{pid}/assets", status_code=201, openapi_extra=UPLOAD_BODY, responses=UPLOAD_ERRORS)
 async def add_asset(
     project: CurrentProject, request: Request, user: CurrentUser, studio: CurrentStudio, key: IdempotencyKey = None
-) -> schemas.AssetInfo:
+) -> result_schemas.AssetInfo:
     """Add an image or a video for backgrounds."""
     async with received(request, studio, user) as form:
         if len(form.files) != 1:
@@ -44,12 +44,12 @@ async def add_asset(
 
 
 @router.get("/projects/{pid}/assets")
-def list_assets(project: CurrentProject, studio: CurrentStudio) -> schemas.AssetList:
+def list_assets(project: CurrentProject, studio: CurrentStudio) -> result_schemas.AssetList:
     """List the backgrounds of a project, oldest first."""
     with studio.database.session() as session:
         of_project = select(AssetRow).where(AssetRow.project_id == project.id)
         assets = session.scalars(of_project.order_by(AssetRow.created_at))
-        return schemas.AssetList(assets=[asset_info(asset) for asset in assets])
+        return result_schemas.AssetList(assets=[asset_info(asset) for asset in assets])
 
 
 @router.get(

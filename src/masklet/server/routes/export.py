@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from masklet.formats import FORMATS, IMPORT_FORMATS, Format, find_format
 from masklet.render import CONTAINERS, EFFECTS, Edges
-from masklet.server import schemas
+from masklet.server import job_schemas, result_schemas
 from masklet.server.classes import class_colors
 from masklet.server.database import MediumRow, ProjectRow, SummaryRow
 from masklet.server.depends import CurrentMedium, CurrentProject, CurrentStudio, CurrentUser, IdempotencyKey
@@ -24,13 +24,13 @@ router = APIRouter(tags=["results"])
 
 
 @router.get("/formats")
-def list_formats(user: CurrentUser) -> schemas.FormatCatalogue:
+def list_formats(user: CurrentUser) -> result_schemas.FormatCatalogue:
     """List formats of exports and imports, effects and containers of renders, with JSON schemas of their options."""
-    return schemas.FormatCatalogue(
-        formats=[schemas.FormatInfo.model_validate(format_.to_dict()) for format_ in FORMATS.values()],
-        imports=[schemas.ImportFormatInfo(id=name, description=text) for name, text in IMPORT_FORMATS.items()],
+    return result_schemas.FormatCatalogue(
+        formats=[result_schemas.FormatInfo.model_validate(format_.to_dict()) for format_ in FORMATS.values()],
+        imports=[result_schemas.ImportFormatInfo(id=name, description=text) for name, text in IMPORT_FORMATS.items()],
         effects=[
-            schemas.EffectInfo.model_validate(
+            result_schemas.EffectInfo.model_validate(
                 {
                     "id": effect.id,
                     "name": effect.title,
@@ -43,7 +43,7 @@ def list_formats(user: CurrentUser) -> schemas.FormatCatalogue:
         ],
         edges=Edges.schema(),
         containers=[
-            schemas.ContainerInfo.model_validate(
+            result_schemas.ContainerInfo.model_validate(
                 {
                     "id": container.id,
                     "name": container.name,
@@ -59,12 +59,12 @@ def list_formats(user: CurrentUser) -> schemas.FormatCatalogue:
 
 @router.post("/media/{mid}/export", status_code=202, responses=TOO_BUSY)
 def export_medium(
-    body: schemas.ExportRequest,
+    body: result_schemas.ExportRequest,
     medium: CurrentMedium,
     user: CurrentUser,
     studio: CurrentStudio,
     key: IdempotencyKey = None,
-) -> schemas.JobInfo:
+) -> job_schemas.JobInfo:
     """Export the masks of one medium to a file."""
     _check_export(body)
     work = ExportWork(
@@ -83,12 +83,12 @@ def export_medium(
 
 @router.post("/projects/{pid}/export", status_code=202, responses=TOO_BUSY)
 def export_project(
-    body: schemas.ExportRequest,
+    body: result_schemas.ExportRequest,
     project: CurrentProject,
     user: CurrentUser,
     studio: CurrentStudio,
     key: IdempotencyKey = None,
-) -> schemas.JobInfo:
+) -> job_schemas.JobInfo:
     """Export the masks of all media of a project to one file."""
     if not _check_export(body).many_media:
         raise ApiError(422, "format", f"{body.format} holds one photo or video only: export each by itself", "format")
@@ -128,7 +128,7 @@ def _exported_media(studio: StudioState, project: ProjectRow, media_ids: list[st
     return [medium for medium in media if medium.id in set(media_ids)]
 
 
-def _check_export(body: schemas.ExportRequest) -> Format[Any]:
+def _check_export(body: result_schemas.ExportRequest) -> Format[Any]:
     """Return the format, after checking its options.
 
     Raises:

@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from masklet.discovery import DiscoveryConfig
 from masklet.errors import OutputError
-from masklet.server import schemas
+from masklet.server import job_schemas
 from masklet.server.annotation.discovery import Discovery
 from masklet.server.convert import frame_info
 from masklet.server.database import JobRow, MediumRow, UserRow
@@ -33,12 +33,12 @@ HEARTBEAT_S = 15.0
 
 @router.post("/media/{mid}/track", status_code=202, responses=TOO_BUSY)
 def track(
-    body: schemas.TrackRequest,
+    body: job_schemas.TrackRequest,
     medium: CurrentMedium,
     user: CurrentUser,
     studio: CurrentStudio,
     key: IdempotencyKey = None,
-) -> schemas.JobInfo:
+) -> job_schemas.JobInfo:
     """Track objects through the video. Masks are kept frame by frame; a cancelled job loses none of them."""
     _check_range(medium, body.start, body.stop)
     earlier = studio.jobs.answered(user.id, key)
@@ -59,7 +59,7 @@ def _check_range(medium: MediumRow, start: int | None, stop: int | None) -> None
         )
 
 
-def _track(studio: StudioState, medium: MediumRow, body: schemas.TrackRequest, job: Job) -> None:
+def _track(studio: StudioState, medium: MediumRow, body: job_schemas.TrackRequest, job: Job) -> None:
     def set_total(total: int) -> None:
         job.total = total
 
@@ -92,19 +92,19 @@ def _track(studio: StudioState, medium: MediumRow, body: schemas.TrackRequest, j
 
 @router.post("/media/{mid}/discover", status_code=202, responses=TOO_BUSY)
 def discover(
-    body: schemas.DiscoverRequest,
+    body: job_schemas.DiscoverRequest,
     medium: CurrentMedium,
     user: CurrentUser,
     studio: CurrentStudio,
     key: IdempotencyKey = None,
-) -> schemas.JobInfo:
+) -> job_schemas.JobInfo:
     """Find objects in the video without prompts, and track them: each becomes an object once it is confirmed."""
     _check_range(medium, body.start, body.stop)
     job = Job("discover", user.id, medium.project_id, medium.id, partial(_discover, studio, medium, body))
     return job_info(studio.jobs.submit(job, key))
 
 
-def _discover(studio: StudioState, medium: MediumRow, body: schemas.DiscoverRequest, job: Job) -> None:
+def _discover(studio: StudioState, medium: MediumRow, body: job_schemas.DiscoverRequest, job: Job) -> None:
     config = DiscoveryConfig.from_options(
         level=body.level, every=body.every, max_objects=body.max_objects, min_score=body.min_score
     )
@@ -139,20 +139,20 @@ def _discover(studio: StudioState, medium: MediumRow, body: schemas.DiscoverRequ
 @router.get("/jobs")
 def list_jobs(
     user: CurrentUser, studio: CurrentStudio, media_id: Annotated[str | None, Query(max_length=16)] = None
-) -> schemas.JobList:
+) -> job_schemas.JobList:
     """List your jobs, newest first."""
     active = {job.id: job for job in studio.jobs.of_user(user.id, media_id)}
     listed = [job_info(active.get(record.id, record)) for record in studio.jobs.records(user.id, media_id)]
-    return schemas.JobList(jobs=listed)
+    return job_schemas.JobList(jobs=listed)
 
 
 @router.get("/jobs/{jid}")
-def get_job(job: CurrentJob) -> schemas.JobInfo:
+def get_job(job: CurrentJob) -> job_schemas.JobInfo:
     return job_info(job)
 
 
 @router.post("/jobs/{jid}/cancel")
-def cancel(job: CurrentJob, studio: CurrentStudio) -> schemas.JobInfo:
+def cancel(job: CurrentJob, studio: CurrentStudio) -> job_schemas.JobInfo:
     """Cancel a job after its current frame; what has been done stays."""
     if isinstance(job, Job) and not job.has_ended:
         studio.jobs.cancel(job)

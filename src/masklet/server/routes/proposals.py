@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import APIRouter
 
 from masklet.masks.rle import CocoRle, rle_area
-from masklet.server import schemas
+from masklet.server import job_schemas
 from masklet.server.annotation.new_objects import GivenMask, NewObject
 from masklet.server.annotation.workspace import Workspace
 from masklet.server.classes import ensure_classes
@@ -27,12 +27,12 @@ router = APIRouter(tags=["jobs"])
 
 @router.post("/media/{mid}/proposals", status_code=202, responses=TOO_BUSY)
 def propose(
-    body: schemas.ProposalsRequest,
+    body: job_schemas.ProposalsRequest,
     medium: CurrentMedium,
     user: CurrentUser,
     studio: CurrentStudio,
     key: IdempotencyKey = None,
-) -> schemas.JobInfo:
+) -> job_schemas.JobInfo:
     """Find masks on a frame where no object is yet. Nothing changes until proposals are accepted."""
     check_frame(medium, body.frame_index)
     job = Job("propose", user.id, medium.project_id, medium.id, partial(_propose, studio, medium, body.frame_index))
@@ -44,14 +44,14 @@ def _propose(studio: StudioState, medium: MediumRow, frame_index: int, job: Job)
         objects = [row.rle for row in workspace.masks(frame_index) if rle_area(row.rle)]
     rgb = studio.reader(medium).frame(frame_index).rgb
     proposals, usual = find_proposals(studio.engine, rgb, objects, on_progress=job.progress)
-    answer = schemas.ProposalList(frame_index=frame_index, usual_confidence=round(usual, 4), proposals=proposals)
+    answer = job_schemas.ProposalList(frame_index=frame_index, usual_confidence=round(usual, 4), proposals=proposals)
     with result_file(studio, job, PROPOSALS_FILE) as path:
         path.write_text(answer.model_dump_json(), encoding="utf-8")
     job.message = f"{len(proposals)} proposals" if proposals else "nothing was found"
 
 
 @router.get("/jobs/{jid}/proposals")
-def get_proposals(job: CurrentJob, studio: CurrentStudio) -> schemas.ProposalList:
+def get_proposals(job: CurrentJob, studio: CurrentStudio) -> job_schemas.ProposalList:
     """Return the proposals of a job, with scores to filter them by."""
     if job.kind != "propose":
         raise NotFoundError("this job makes no proposals")
@@ -60,17 +60,17 @@ def get_proposals(job: CurrentJob, studio: CurrentStudio) -> schemas.ProposalLis
     path = result_path(studio, job.id, PROPOSALS_FILE)
     if not path.is_file():
         raise NotFoundError("the proposals have been removed meanwhile: find them again")
-    return schemas.ProposalList.model_validate_json(path.read_bytes())
+    return job_schemas.ProposalList.model_validate_json(path.read_bytes())
 
 
 @router.post("/jobs/{jid}/proposals/accept")
 def accept_proposals(
-    body: schemas.ProposalsAcceptRequest,
+    body: job_schemas.ProposalsAcceptRequest,
     job: CurrentJob,
     user: CurrentUser,
     studio: CurrentStudio,
     key: IdempotencyKey = None,
-) -> schemas.ProposalsAnswer:
+) -> job_schemas.ProposalsAnswer:
     """Make an object of each of these proposals: one step to undo."""
     listed = get_proposals(job, studio)
     medium = studio.medium(user, job.media_id or "")
@@ -82,18 +82,18 @@ def accept_proposals(
     ensure_classes(studio, medium.project_id, {body.class_name or "": None})
     new = [_new_object(listed.proposals[number], listed.frame_index, body.class_name or "") for number in numbers]
 
-    def add(workspace: Workspace) -> schemas.ProposalsAnswer:
+    def add(workspace: Workspace) -> job_schemas.ProposalsAnswer:
         written, _ = workspace.add_objects(f"Accept {len(new)} proposal{'s' * (len(new) != 1)}", new)
         infos = {info.id: info for info in objects_info(workspace.store)}
-        return schemas.ProposalsAnswer(
+        return job_schemas.ProposalsAnswer(
             objects=[infos[row.object_id] for row in written],
             frame=frame_info(listed.frame_index, workspace.masks(listed.frame_index), medium.fps),
             revision=workspace.store.revision,
         )
 
-    return change_once(studio, medium, key, schemas.ProposalsAnswer, add)
+    return change_once(studio, medium, key, job_schemas.ProposalsAnswer, add)
 
 
-def _new_object(proposal: schemas.Proposal, frame_index: int, class_name: str) -> NewObject:
+def _new_object(proposal: job_schemas.Proposal, frame_index: int, class_name: str) -> NewObject:
     rle = CocoRle(size=proposal.rle.size, counts=proposal.rle.counts)
     return NewObject("", {frame_index: GivenMask(rle, proposal.iou_prediction, proposal.confidence)}, class_name)

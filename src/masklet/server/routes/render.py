@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 
 from masklet.render import CONTAINERS, Composition, render_preview
-from masklet.server import schemas
+from masklet.server import job_schemas, result_schemas
 from masklet.server.database import UserRow
 from masklet.server.depends import CurrentMedium, CurrentStudio, CurrentUser, FrameIndex, IdempotencyKey, check_frame
 from masklet.server.errors import ApiError
@@ -22,12 +22,12 @@ router = APIRouter(tags=["results"])
 
 @router.post("/media/{mid}/render", status_code=202, responses=TOO_BUSY)
 def render(
-    body: schemas.RenderRequest,
+    body: result_schemas.RenderRequest,
     medium: CurrentMedium,
     user: CurrentUser,
     studio: CurrentStudio,
     key: IdempotencyKey = None,
-) -> schemas.JobInfo:
+) -> job_schemas.JobInfo:
     """Render the medium with effects to a file; sound is kept."""
     composition = Composition.from_dict(body.composition)
     with studio.workspace(medium) as workspace:
@@ -55,7 +55,7 @@ def render(
     responses={200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "A JPEG, or a PNG with alpha."}},
 )
 def preview_render(
-    body: schemas.PreviewRequest, medium: CurrentMedium, i: FrameIndex, user: CurrentUser, studio: CurrentStudio
+    body: result_schemas.PreviewRequest, medium: CurrentMedium, i: FrameIndex, user: CurrentUser, studio: CurrentStudio
 ) -> Response:
     """Render one frame as `POST /media/{mid}/render` would."""
     check_frame(medium, i)

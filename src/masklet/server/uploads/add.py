@@ -12,7 +12,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from masklet.media.images import natural_key
-from masklet.server import schemas
+from masklet.server import result_schemas, schemas
 from masklet.server.convert import asset_info, medium_info
 from masklet.server.database import AnswerRow, AssetRow, MediumRow, ProjectRow, SummaryRow, new_id, now
 from masklet.server.errors import ApiError, NotFoundError, without_paths
@@ -154,7 +154,7 @@ def _row_of(incoming: IncomingMedium, project: ProjectRow, file: ProbedFile, fps
 
 def add_asset_file(
     studio: StudioState, project: ProjectRow, upload: Upload, key: str | None = None
-) -> schemas.AssetInfo:
+) -> result_schemas.AssetInfo:
     """Add a background image or video to a project.
 
     Raises:
@@ -164,7 +164,7 @@ def add_asset_file(
     """
     kept = studio.database.answer(project.user_id, key)
     if kept is not None:
-        return schemas.AssetInfo.model_validate_json(kept)
+        return result_schemas.AssetInfo.model_validate_json(kept)
     file = probe(studio.processes, [upload.path], studio.limits, {})[0]
     if isinstance(file, str):
         reason = without_paths(file, studio.settings.data)
