@@ -1,6 +1,7 @@
 """Put a trained nano into the package: its weights for PyTorch under weights/, its graphs under src/masklet/models/.
 
-Both hold the same numbers: everything is rounded to fp16 first, and the graphs are exported from what was rounded.
+Both hold the same numbers: everything is rounded to fp16 first, and the graphs are exported from what was rounded; what
+runs for each object is stored in int8 (docs/lab-notes.md).
 
     python scripts/embed_nano.py runs/clips/ema.pt
 
@@ -37,7 +38,7 @@ def main() -> None:
     target.parent.mkdir(exist_ok=True)
     save_checkpoint(replace(checkpoints[-1], config=config, weights=halved), target)
     folder = repository / "src" / "masklet" / "models" / "nano"
-    export_model(load_model(target), folder, precision="fp16")
+    export_model(load_model(target), folder, precision="int8")
     for path in (target, *sorted(folder.iterdir())):
         print(f"{path.stat().st_size / 1e6:7.2f} MB  {path.relative_to(repository)}")
 

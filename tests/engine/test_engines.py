@@ -210,7 +210,7 @@ def test_a_damaged_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no model\.json"):
         OnnxEngine(tmp_path)
     (tmp_path / "model.json").write_text('{"format_version": 99}')
-    with pytest.raises(CheckpointError, match="format_version must be 2, got 99"):
+    with pytest.raises(CheckpointError, match="format_version must be 3, got 99"):
         OnnxEngine(tmp_path)
     (tmp_path / "model.json").write_text((embedded_folder("nano") / "model.json").read_text())
     with pytest.raises(CheckpointError, match=r"lacks encode_image\.onnx"):

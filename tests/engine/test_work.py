@@ -41,8 +41,9 @@ def test_a_frame_is_a_run_of_each_stage_whatever_the_number_of_objects(engine: C
     for index in range(3):
         engine.runs.clear()
         tracker.step(Frame(index, np.roll(picture, index, axis=1), index / 10), given if index == 0 else None)
-        attended = {} if index == 0 else {"match": 1, "attend": 1}  # there is no memory yet on the first frame
-        assert engine.runs == {"encode_image": 1, "decode": 1, "encode_memory": 1} | attended
+        # There is no memory yet on the first frame, and no prompt on later ones.
+        decoded = {"decode": 1} if index == 0 else {"match": 1, "attend": 1, "decode_tracked": 1}
+        assert engine.runs == {"encode_image": 1, "encode_memory": 1} | decoded
 
 
 def test_a_second_click_runs_the_decoder_alone(engine: Counting) -> None:
@@ -80,6 +81,7 @@ OPERATIONS = {
         "attend": 2.399,
         "attend, fast": 1.180,
         "decode": 0.2530,
+        "decode_tracked": 0.2502,
         "encode_memory": 0.3584,
     },
 }
@@ -137,6 +139,7 @@ def test_operations_of_each_stage(name: str) -> None:
             "attend": lambda: attend(grid),
             "attend, fast": lambda: attend(grid // 2),
             "decode": lambda: model.decode(features.unconditioned, **fine, **prompt),
+            "decode_tracked": lambda: model.decode_tracked(features.unconditioned, **fine),
             "encode_memory": lambda: model.encode_memory(
                 features.embedding, low_res, torch.zeros(1), torch.zeros(1, dtype=torch.bool), **keys
             ),

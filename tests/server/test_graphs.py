@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 import masklet
+from masklet.engine.staged import STAGE_OUTPUTS
 from masklet.masks.rle import decode_rle
 from masklet.masks.shown import shown_logits
 from masklet.prompts import Prompt
@@ -74,5 +75,5 @@ def test_the_graphs_give_the_same_mask_as_the_engine(page: Page) -> None:
 def test_the_manifest_is_the_exported_folders(page: Page) -> None:
     about = page.get("/api/v1/graphs").json()
     assert about["manifest"]["spec"]["image_size"] == about["image_size"]
-    assert set(about["graphs"]) == {"encode_image", "match", "attend", "decode", "encode_memory"}
+    assert set(about["graphs"]) == set(STAGE_OUTPUTS)
     assert page.get("/api/v1/graphs/model.json").json() == about["manifest"]

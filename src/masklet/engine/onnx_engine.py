@@ -13,13 +13,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from masklet.engine.staged import STAGE_OUTPUTS, ModelSpec, StagedEngine, StageName
+from masklet.engine.staged import STAGE_OUTPUTS, WITH_KEYS, ModelSpec, StagedEngine, StageName
 from masklet.errors import CheckpointError, EngineError
 from masklet.foreign.documents import read_json, reading
 from masklet.records import EngineInfo, FloatArray
 
 SPEC_FILE = "model.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised when graphs get other inputs; folders of other versions are to be exported again."""
 
 Array = NDArray[Any]
@@ -45,7 +45,7 @@ class OnnxEngine(StagedEngine[Array]):
         options.intra_op_num_threads = num_threads
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        stages = (stage for stage in STAGE_OUTPUTS if stage != "match" or spec.has_keys)
+        stages = (stage for stage in STAGE_OUTPUTS if spec.has_keys or stage not in WITH_KEYS)
         self._sessions = {stage: self._open(stage, options) for stage in stages}
         super().__init__(
             spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision="fp32", speed=speed

@@ -34,17 +34,23 @@ from masklet.records import (
 
 A = TypeVar("A")
 
-StageName = Literal["encode_image", "match", "attend", "decode", "encode_memory"]
+StageName = Literal["encode_image", "match", "attend", "decode", "decode_tracked", "encode_memory"]
+
+_MASKS = ("low_res_logits", "iou_predictions", "object_score", "stability", "pointers")
 
 STAGE_OUTPUTS: Mapping[StageName, tuple[str, ...]] = {
     "encode_image": ("embedding", "unconditioned", "high_res_4", "high_res_8", "keys"),
     "match": ("matches",),
     "attend": ("conditioned",),
-    "decode": ("low_res_logits", "iou_predictions", "object_score", "stability", "pointers"),
+    "decode": _MASKS,
+    "decode_tracked": _MASKS,
     "encode_memory": ("memory",),
 }
-"""The outputs of each stage, in order. Only models with a correspondence have stage `match` and the output `keys`. See
-`masklet.model.sam2.SAM2`."""
+"""The outputs of each stage, in order. See `masklet.model.sam2.SAM2`."""
+
+WITH_KEYS: frozenset[str] = frozenset({"match", "decode_tracked"})
+"""Stages that only models with a correspondence have, as well as the output `keys`. Others decode tracked objects in
+`decode`: they draw no prompts, so that nothing is to be spared."""
 
 VARYING_AXES: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
     "encode_image": {},
@@ -67,6 +73,7 @@ VARYING_AXES: Mapping[StageName, Mapping[str, Mapping[int, str]]] = {
         "mask_logits": {0: "objects"},
         "has_mask": {0: "objects"},
     },
+    "decode_tracked": {"embedding": {0: "objects"}},
     "encode_memory": {"low_res_logits": {0: "objects"}, "object_score": {0: "objects"}, "is_prompted": {0: "objects"}},
 }
 """Axes of inputs whose length varies between calls."""
@@ -283,8 +290,15 @@ class StagedEngine(ABC, Generic[A]):
         tokens = [self._tokens(prompt, size_hw) for prompt in prompts]
         answers: dict[int, Decoded[A]] = {}
         # SAM attends to all tokens, padding too, so only objects with equal numbers of points can share a batch.
-        for rows in _group(tokens, lambda pair: len(pair[1])):
-            decoded = self._decode_alike(conditioned, [prompts[r] for r in rows], [tokens[r] for r in rows], rows)
+        kinds = [
+            (self.spec.has_keys and prompt is None, len(labels))
+            for prompt, (_, labels) in zip(prompts, tokens, strict=True)
+        ]
+        for rows in _group(kinds, lambda kind: kind):
+            if kinds[rows[0]][0]:
+                decoded = self._decode_tracked(conditioned, rows)
+            else:
+                decoded = self._decode_alike(conditioned, [prompts[r] for r in rows], [tokens[r] for r in rows], rows)
             scores = self.to_numpy(decoded["object_score"])
             ious = self.to_numpy(decoded["iou_predictions"])
             stability = self.to_numpy(decoded["stability"])
@@ -293,6 +307,16 @@ class StagedEngine(ABC, Generic[A]):
                     decoded, i, prompts[row], ious[i], float(scores[i]), float(stability[i]), multimask
                 )
         return [answers[row] for row in range(len(prompts))]
+
+    def _decode_tracked(self, conditioned: Conditioned[A], rows: Sequence[int]) -> dict[str, A]:
+        """Decode objects without prompts."""
+        features = conditioned.features
+        inputs: dict[str, A | NDArray[Any]] = {
+            "embedding": self.stack([conditioned.embeddings[row] for row in rows]),
+            "high_res_4": features.arrays["high_res_4"],
+            "high_res_8": features.arrays["high_res_8"],
+        }
+        return self.run_stage("decode_tracked", inputs)
 
     def _decode_alike(
         self,
@@ -363,15 +387,22 @@ class StagedEngine(ABC, Generic[A]):
     def encode_memory(
         self, features: ImageFeatures[A], decoded: Sequence[Decoded[A]], prompted: Sequence[bool]
     ) -> list[FrameMemory[A]]:
-        remembered = [self.take(d.low_res_logits, slice(d.chosen, d.chosen + 1)) for d in decoded]
+        # The masks of all absent objects are remembered as the same empty one.
+        absent = [row for row, answer in enumerate(decoded) if not answer.is_present]
+        rows = [row for row, answer in enumerate(decoded) if answer.is_present] + absent[:1]
+        logits = [self.take(decoded[r].low_res_logits, slice(decoded[r].chosen, decoded[r].chosen + 1)) for r in rows]
         inputs: dict[str, A | NDArray[Any]] = {
             "embedding": features.arrays["embedding"],
-            "low_res_logits": self.stack(remembered),
-            "object_score": np.array([d.object_score for d in decoded], np.float32),
-            "is_prompted": np.array(prompted, np.bool_),
+            "low_res_logits": self.stack(logits),
+            "object_score": np.array([decoded[row].object_score for row in rows], np.float32),
+            "is_prompted": np.array([prompted[row] for row in rows], np.bool_),
         }
-        memory = self.run_stage("encode_memory", inputs | self._keys(features))["memory"]
-        return [FrameMemory(self.take(memory, i), d.pointer) for i, d in enumerate(decoded)]
+        if self.spec.has_keys:
+            inputs["keys"] = features.arrays["keys"]
+        memory = self.run_stage("encode_memory", inputs)["memory"]
+        memories = {row: self.take(memory, i) for i, row in enumerate(rows)}
+        memories.update(dict.fromkeys(absent, self.take(memory, len(rows) - 1)))
+        return [FrameMemory(memories[row], answer.pointer) for row, answer in enumerate(decoded)]
 
     # Prompts as arrays.
 
@@ -400,9 +431,6 @@ class StagedEngine(ABC, Generic[A]):
         kernel = np.array(self.spec.mask_prompt_kernel, np.float32)
         reduced = np.einsum("iajb,ab->ij", square.reshape(side, 4, side, 4), kernel)
         return np.asarray(reduced + np.float32(self.spec.mask_prompt_bias), np.float32)
-
-    def _keys(self, features: ImageFeatures[A]) -> dict[str, A | NDArray[Any]]:
-        return {"keys": features.arrays["keys"]} if self.spec.has_keys else {}
 
 
 def _by_frame(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.engine.devices import device_text, precision_text
-from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, ModelSpec, StagedEngine, StageName
+from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, WITH_KEYS, ModelSpec, StagedEngine, StageName
 from masklet.errors import EngineError
 from masklet.model.allocator import keep_freed_memory
 from masklet.model.layers import pool_cells
@@ -68,7 +68,7 @@ class TorchEngine(StagedEngine[Tensor]):
         self._stages: dict[StageName, Callable[..., Any]] = {
             stage: torch.compile(getattr(running, stage)) if compiled else getattr(running, stage)
             for stage in STAGE_OUTPUTS
-            if stage != "match" or model.correspondence is not None
+            if model.correspondence is not None or stage not in WITH_KEYS
         }
         super().__init__(
             spec_of(model),

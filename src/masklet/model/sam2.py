@@ -27,6 +27,7 @@ from masklet.model.memory_encoder import MemoryEncoder
 from masklet.model.position_encoding import cells_averaged, rotary_table, sine_encoding_1d, sine_encoding_2d
 from masklet.model.prompt_encoder import PromptEncoder
 from masklet.model.prompt_maps import FinePrompts, PromptMaps
+from masklet.prompts import PointLabel
 from masklet.records import ABSENT_LOGIT
 
 MEMORY_SCALE, MEMORY_BIAS = 20.0, -10.0
@@ -264,7 +265,37 @@ class SAM2(nn.Module):
             drawn_8, drawn_4 = self.fine_prompts(points_01, labels, mask_logits, has_mask)
             high_res_8, high_res_4 = high_res_8 + drawn_8, high_res_4 + drawn_4
         image_pos = self.prompt_encoder.position.grid(height, width)
-        decoded: DecodedMasks = self.mask_decoder(embedding, image_pos, sparse, dense, high_res_8, high_res_4)
+        decoded = self.mask_decoder(embedding, image_pos, sparse, dense, high_res_8, high_res_4)
+        return self._masks(decoded, points_01, labels)
+
+    def decode_tracked(self, embedding: Tensor, high_res_4: Tensor, high_res_8: Tensor) -> Masks:
+        """Predict masks for N objects that have no prompt on this image.
+
+        The same as `decode` with padding for points; what follows from the missing prompt is computed once.
+
+        Args:
+            embedding: (N, D, h, w) from `attend`.
+            high_res_4: (1, D/8, 4h, 4w).
+            high_res_8: (1, D/4, 2h, 2w).
+        """
+        height, width = embedding.shape[-2:]
+        points_01 = embedding.new_zeros(1, 2, 2)
+        labels = torch.full((1, 2), int(PointLabel.PADDING), device=embedding.device)
+        dense = self.prompt_encoder.no_mask_embedding.to(embedding.dtype)[None, :, None, None]
+        if self.prompt_maps is not None:
+            dense = dense + self.prompt_maps(points_01, labels, height, width)
+        if self.fine_prompts is not None:
+            no_mask = embedding.new_zeros(1, 1, 4 * height, 4 * width)
+            has_mask = torch.zeros(1, dtype=torch.bool, device=embedding.device)
+            drawn_8, drawn_4 = self.fine_prompts(points_01, labels, no_mask, has_mask)
+            high_res_8, high_res_4 = high_res_8 + drawn_8, high_res_4 + drawn_4
+        sparse = self.prompt_encoder.sparse(points_01, labels).expand(embedding.shape[0], -1, -1)
+        image_pos = self.prompt_encoder.position.grid(height, width)
+        decoded = self.mask_decoder(embedding, image_pos, sparse, dense, high_res_8, high_res_4)
+        return self._masks(decoded, points_01, labels)
+
+    def _masks(self, decoded: DecodedMasks, points_01: Tensor, labels: Tensor) -> Masks:
+        """Make the answer of the mask decoder that of the model, for (N or 1, P) points."""
         pointers = self.pointer_head(decoded.mask_tokens)
         is_present = (decoded.object_score > 0)[:, None, None]
         pointers = torch.where(is_present, pointers, self.no_object_pointer.to(pointers.dtype))

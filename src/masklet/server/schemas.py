@@ -497,6 +497,7 @@ class GraphUrls(Schema):
     match: str | None = Field(description="None for models without a correspondence.")
     attend: str
     decode: str
+    decode_tracked: str | None = Field(description="None for models without a correspondence.")
     encode_memory: str
 
 

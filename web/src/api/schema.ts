@@ -342,6 +342,8 @@ export interface components {
         GraphUrls: {
             attend: string;
             decode: string;
+            /** @description None for models without a correspondence. */
+            decode_tracked: string | null;
             encode_image: string;
             encode_memory: string;
             /** @description None for models without a correspondence. */
