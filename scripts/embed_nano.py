@@ -1,7 +1,6 @@
 """Put a trained nano into the package: its weights for PyTorch under weights/, its graphs under src/masklet/models/.
 
-Both hold the same numbers: everything is rounded to fp16 first, and the graphs are exported from what was rounded; what
-runs for each object is stored in int8 (docs/lab-notes.md).
+Both hold the same numbers: everything is rounded to fp16 first, and the graphs are exported from what was rounded.
 
     python scripts/embed_nano.py runs/clips/ema.pt
 
@@ -38,7 +37,7 @@ def main() -> None:
     target.parent.mkdir(exist_ok=True)
     save_checkpoint(replace(checkpoints[-1], config=config, weights=halved), target)
     folder = repository / "src" / "masklet" / "models" / "nano"
-    export_model(load_model(target), folder, precision="int8")
+    export_model(load_model(target), folder, precision="fp16")
     for path in (target, *sorted(folder.iterdir())):
         print(f"{path.stat().st_size / 1e6:7.2f} MB  {path.relative_to(repository)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,19 @@ def test_bytes_kept_of_a_frame_and_object(engine: Counting) -> None:
     grid = engine.info.image_size // 16
     assert memory.spatial.nbytes == 4 * (64 + 64 + 1) * grid**2
     assert memory.pointer.nbytes == 4 * 128
+
+
+def test_absent_objects_share_the_memory_of_an_empty_mask(engine: Counting) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+    features = engine.encode_image(picture)
+    prompts = [Prompt.create(points_xy=[(x, 20)]) for x in (10, 30, 50, 60)]
+    present = engine.decode(engine.attend(features, [Recall()] * 4), prompts)
+    decoded = [replace(answer, object_score=score) for answer, score in zip(present, (-1, 2, -3, 4), strict=True)]
+    together = engine.encode_memory(features, decoded, [True, False, False, True])
+    for answer, prompted, memory in zip(decoded, (True, False, False, True), together, strict=True):
+        (alone,) = engine.encode_memory(features, [answer], [prompted])
+        np.testing.assert_allclose(memory.spatial, alone.spatial, atol=1e-4)
+    assert together[0].spatial is together[2].spatial
 
 
 OPERATIONS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -13,10 +13,7 @@ from masklet.cli.options import ForceOption, JsonOption, examples
 from masklet.errors import CheckpointError
 from masklet.output import only_user, refuse_existing
 
-if TYPE_CHECKING:
-    from masklet.engine.export import Precision
-
-PRECISIONS = ("int8", "fp16", "fp32")
+PRECISIONS = ("fp16", "fp32")
 
 EPILOG = examples(
     ("A model of your own", "masklet export run/ema.pt my-model/"),
@@ -29,10 +26,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="Where the graphs and model.json go.", show_default=False)],
     precision: Annotated[
         str,
-        typer.Option(
-            help="Precision of the stored weights: fp16 halves the files, and arithmetic stays fp32. int8 computes with 8 "
-            "bits what each object needs on each frame, which is faster on CPUs with VNNI."
-        ),
+        typer.Option(help="Precision of the stored weights: fp16 halves the files. Arithmetic is fp32 either way."),
     ] = "fp16",
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -53,7 +47,7 @@ def export(
         with show_status(f"reading {model} ..."):
             loaded = load_model(path)
         with show_status("exporting, which takes a minute or so ..."):
-            export_model(loaded, folder, precision=cast("Precision", precision))
+            export_model(loaded, folder, precision="fp16" if precision == "fp16" else "fp32")
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     if as_json:
         print_json({"command": "export", "folder": str(folder), "bytes": files, "seconds": round(watch.seconds, 2)})

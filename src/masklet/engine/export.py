@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,10 +23,6 @@ from masklet.errors import EngineError
 from masklet.model.sam2 import SAM2
 
 OPSET = 20
-Precision = Literal["fp32", "fp16", "int8"]
-_IN_INT8: frozenset[StageName] = frozenset({"attend", "decode_tracked", "encode_memory"})
-"""Stages that run once for each object of each frame. The image encoder loses accuracy (docs/lab-notes.md), and the
-others take little time."""
 _SMALLEST_HALVED = 256  # elements; smaller tensors save little and are sensitive (norms, biases)
 
 
@@ -35,7 +30,7 @@ def export_model(
     model: SAM2,
     folder: str | Path,
     *,
-    precision: Precision = "fp32",
+    precision: Literal["fp32", "fp16"] = "fp32",
 ) -> Path:
     """Write `<stage>.onnx` for each stage of the model and `model.json`.
 
@@ -43,8 +38,7 @@ def export_model(
         model: any model of the family.
         folder: created if it does not exist; files of the same names are replaced.
         precision: of the stored weights. "fp16" halves the files; they are widened when loaded, so the arithmetic
-            stays fp32 and speed is the same. "int8" is "fp16" but for the matrix products that every object needs on
-            every frame: their weights are stored, and multiplied, in 8 bits.
+            stays fp32 and speed is the same.
 
     Returns:
         The folder.
@@ -63,9 +57,7 @@ def export_model(
     inputs = _example_inputs(model)
     for stage, example in inputs.items():
         graph = _export_stage(model, stage, example)
-        if precision == "int8" and stage in _IN_INT8:
-            graph = _quantise_products(graph)
-        if precision != "fp32":
+        if precision == "fp16":
             _halve_weights(graph)
         onnx.save(graph, folder / f"{stage}.onnx")
     document = {"format_version": FORMAT_VERSION, "spec": spec_of(model).to_dict(), "weights": precision}
@@ -168,33 +160,6 @@ def _example_inputs(model: SAM2) -> dict[StageName, dict[str, Tensor]]:
     return {**stages, "attend": attend, "decode": decode, "encode_memory": encode_memory}
 
 
-def _quantise_products(graph: Any) -> Any:
-    """Return the graph with products by a matrix of weights in 8 bits: a scale for each column of the weights, and one
-    for the other factor, which follows from its values at run time."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    logging.getLogger().addFilter(_is_no_advice)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "quantised.onnx"
-            quantize_dynamic(
-                graph,
-                path,
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                op_types_to_quantize=["MatMul"],
-                extra_options={"MatMulConstBOnly": True},
-            )
-            return onnx.load(path)
-    finally:
-        logging.getLogger().removeFilter(_is_no_advice)
-
-
-def _is_no_advice(record: logging.LogRecord) -> bool:
-    return "pre-processing before quantization" not in record.getMessage()
-
-
 def _halve_weights(graph: Any) -> None:
     """Store large float32 initializers as float16 behind a Cast, which onnxruntime folds when it loads the graph."""
     import onnx
@@ -202,9 +167,7 @@ def _halve_weights(graph: Any) -> None:
 
     casts = []
     for tensor in graph.graph.initializer:
-        is_scale = tensor.name.endswith("_scale")  # of weights in 8 bits
-        is_small = is_scale or numpy_helper.to_array(tensor).size < _SMALLEST_HALVED
-        if tensor.data_type != onnx.TensorProto.FLOAT or is_small:
+        if tensor.data_type != onnx.TensorProto.FLOAT or numpy_helper.to_array(tensor).size < _SMALLEST_HALVED:
             continue
         values = numpy_helper.to_array(tensor)
         name, stored = tensor.name, f"{tensor.name}.fp16"
