@@ -285,6 +285,26 @@ def test_photos_without_detections_do_not_affect_the_others(workdir: Path, photo
     assert (workdir / "out" / "other.overlay.jpg").exists()
 
 
+def test_photos_that_a_detector_does_not_name_have_no_detections(workdir: Path, photo: Path, run: Run) -> None:
+    for name in ("cat", "dog"):
+        write_image(workdir / f"{name}.png", numbered(8))
+    Path("boxes.csv").write_text("image,x1,y1,x2,y2\nphoto.png,1,2,30,40\n")
+    result = run("segment", photo, "cat.png", "dog.png", "--detections", "boxes.csv", "--json")
+    assert result.status == 0
+    assert result.err == "warning: boxes.csv has no detections for cat.png (and 1 more)\n"
+    assert [len(image["objects"]) for image in result.json["images"]] == [1, 0, 0]
+    run("segment", "cat.png", "dog.png", "--detections", "boxes.csv").fails_with(
+        "boxes.csv names none of these 2 images"
+    )
+
+
+def test_frames_of_a_video_are_not_those_of_several_photos(workdir: Path, photo: Path, run: Run) -> None:
+    write_image(workdir / "other.png", numbered(8))
+    Path("boxes.csv").write_text("frame,x,y,w,h\n1,1,2,30,40\n")
+    result = run("segment", photo, "other.png", "--detections", "boxes.csv")
+    result.fails_with("boxes.csv has frames of a video, and no names of images: give it with a single image")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

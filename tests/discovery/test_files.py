@@ -183,6 +183,15 @@ def test_problems_stay_few_however_many_entries_are_bad(tmp_path: Path) -> None:
     assert all(len(line) < 400 for line in file.problems)
 
 
+def test_reasons_for_damaged_entries_are_named_separately(tmp_path: Path) -> None:
+    damaged = [result(bbox=[1, 2, 3]), result(bbox=[1, 2]), result(score="high"), result(score="low")]
+    first, second = opened(tmp_path / "a.json", [result(), *damaged], first_frame=0).problems
+    assert "entry [1]: bbox must be four numbers: left, top, width, height" in first
+    assert "entry [3]: score must be a number, got 'high'" in second
+    assert first.endswith("left out (and 1 more)")
+    assert second.endswith("left out (and 1 more)")
+
+
 def test_masks_of_another_size_and_damaged_ones_are_named(tmp_path: Path) -> None:
     small = encode_rle(np.ones((4, 4), np.bool_))
     empty = encode_rle(np.zeros(SIZE, np.bool_))

@@ -31,18 +31,30 @@ def print_problems(problems: Iterable[str], notes: Iterable[str] = ()) -> None:
 def detections_of_images(path: Path, images: Sequence[Path]) -> list[tuple[Detection, ...] | PromptError]:
     """Return the detections of each image in a file, or the reason why it has none; print what was left out.
 
+    Detectors write nothing for images on which they found nothing. So an image that is not named in a file of several
+    has no detections, unless the file also lists images without any.
+
     Raises:
         DataError: the file cannot be read, or has no detections for any of the images.
     """
-    from masklet.discovery.files import DetectionFile, read_detections
+    from masklet.discovery.files import DetectionFile, is_listed, read_detections
     from masklet.foreign.documents import reading
+    from masklet.foreign.problems import Problems
     from masklet.media.images import image_header
 
     table = read_detections(path)
+    is_one = len(images) == 1
+    if not is_one and table.images is None and len(table):
+        raise DataError(f"{table.name} has frames of a video, and no names of images: give it with a single image")
     answers: list[tuple[Detection, ...] | PromptError] = []
     problems = list(table.problems.lines())
     notes: list[str] = []
+    unlisted = Problems()
     for image in images:
+        if not is_one and not table.lists_all_images and not is_listed(table, str(image.resolve())):
+            unlisted.add("unlisted", f"{table.name} has no detections for {image.name}")
+            answers.append(())
+            continue
         try:
             header = image_header(image)
         except ImageError:
@@ -59,6 +71,9 @@ def detections_of_images(path: Path, images: Sequence[Path]) -> list[tuple[Detec
             continue
         problems += file.problems
         notes += file.notes
+    if len(table) and all(answer == () for answer in answers) and unlisted.lines():
+        raise DataError(f"{table.name} names none of these {len(images):,} images: {unlisted.lines()[0]}")
+    problems += unlisted.lines()
     refused = [answer for answer in answers if isinstance(answer, PromptError)]
     if refused and len(refused) == len(answers):
         raise DataError(str(refused[0]))

@@ -13,13 +13,21 @@ from pathlib import Path
 
 from masklet.checks import check_path
 from masklet.discovery.files.coco import read_coco_detections
-from masklet.discovery.files.selection import MAX_PER_FRAME, DetectionFile
+from masklet.discovery.files.selection import MAX_PER_FRAME, DetectionFile, is_listed
 from masklet.discovery.files.table import MAX_FILE_BYTES, DetectionTable
 from masklet.discovery.files.text import CSV_HEADER, read_csv, read_mot, read_mots, read_yolo, text_format
 from masklet.errors import DataError
 from masklet.foreign.documents import reading
 
-__all__ = ["CSV_HEADER", "MAX_PER_FRAME", "DetectionFile", "DetectionTable", "open_detections", "read_detections"]
+__all__ = [
+    "CSV_HEADER",
+    "MAX_PER_FRAME",
+    "DetectionFile",
+    "DetectionTable",
+    "is_listed",
+    "open_detections",
+    "read_detections",
+]
 
 
 def open_detections(

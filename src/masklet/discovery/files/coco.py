@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -79,7 +80,7 @@ class _Entries:
             try:
                 image = parse_image(entry, videos)
             except DataError as error:
-                self._table.damaged(_place(entry), _reason(error, entry))
+                self._leave_out(entry, error)
                 continue
             if image.id in self._positions:
                 self._table.leave_out("repeated image", _place(entry), f"a second image has the id {image.id}")
@@ -110,7 +111,12 @@ class _Entries:
         try:
             self._add_entry(entry)
         except DataError as error:
-            self._table.damaged(_place(entry), _reason(error, entry))
+            self._leave_out(entry, error)
+
+    def _leave_out(self, entry: Json, error: DataError) -> None:
+        reason = _reason(error, entry)
+        kind = re.sub(r"[0-9]+", "", reason.split(", got ")[0])  # without what differs from entry to entry
+        self._table.leave_out(f"damaged: {kind}", _place(entry), reason)
 
     def _add_entry(self, entry: Json) -> None:
         annotation = parse_annotation(entry, self._categories, self._rule)

@@ -16,6 +16,7 @@ from masklet.discovery.detections import Detection
 from masklet.discovery.files.rows import KeptRows
 from masklet.discovery.files.table import DetectionTable
 from masklet.errors import DataError
+from masklet.foreign.coco_document import CocoImageRecord
 from masklet.foreign.coco_frames import frames_of, image_of, number_at_end
 from masklet.foreign.file_names import best_matches, name_parts
 from masklet.masks.convert import decoded, segmentation_mask
@@ -231,12 +232,8 @@ class DetectionFile:
     def _image_position(self) -> int:
         """Return the position of the image that the medium is."""
         images = self._table.images or []
-        digits = self._medium.stem if self._medium.stem.isdigit() else ""
-        if not best_matches(self._medium.name_parts, images, lambda image: image.names) and digits:
-            # A list of COCO results names 000000000139.jpg by the id 139.
-            numbered = [position for position, image in enumerate(images) if image.id == str(int(digits))]
-            if len(numbered) == 1:
-                return numbered[0]
+        if not _is_named(images, self._medium) and len(numbered := _numbered(images, self._medium)) == 1:
+            return numbered[0]
         return images.index(image_of(images, self._table.name, self._medium))
 
     def _first_frame(self, numbers: Sequence[int], first_frame: int | None) -> int:
@@ -353,6 +350,27 @@ class DetectionFile:
                 "the highest scores are used",
             )
         self._kept.mask[order[ranks >= max_per_frame]] = False
+
+
+def is_listed(table: DetectionTable, file_name: str) -> bool:
+    """Return True if a file of detections names an image.
+
+    Args:
+        table: the file's entries.
+        file_name: name of the image, with as many folders as are known.
+    """
+    images, medium = table.images or [], _Medium(file_name, (1, 1), 1)
+    return _is_named(images, medium) or len(_numbered(images, medium)) == 1
+
+
+def _is_named(images: Sequence[CocoImageRecord], medium: _Medium) -> bool:
+    return bool(best_matches(medium.name_parts, images, lambda image: image.names))
+
+
+def _numbered(images: Sequence[CocoImageRecord], medium: _Medium) -> list[int]:
+    """Return the positions of the images with the medium's number: COCO results name 000000000139.jpg by the id 139."""
+    number = str(int(medium.stem)) if medium.stem.isdigit() else None
+    return [position for position, image in enumerate(images) if image.id == number]
 
 
 def _box_of(segmentation: Any) -> tuple[float, float, float, float]:
