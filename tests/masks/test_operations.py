@@ -134,7 +134,14 @@ def test_pieces_and_holes_near_the_edges_of_the_image(max_area: int) -> None:
             assert (remove_small_components(mask, max_area) == mask & ~pieces_up_to(mask, max_area)).all()
             if mask.any():
                 largest = np.count_nonzero(largest_component(mask))
-                assert (without_stray_pieces(mask, 1.0) == mask & ~pieces_up_to(mask, largest - 1)).all()
+                assert (without_stray_pieces(mask, 1.0, 100.0) == mask & ~pieces_up_to(mask, largest - 1)).all()
+
+
+@pytest.mark.parametrize(("reach", "is_kept"), [(1.9, False), (2.0, True)])
+def test_a_distant_piece_is_left_out(reach: float, is_kept: bool) -> None:
+    largest, piece = mask_of("###......", "###......"), mask_of("......##.", "......##.")  # of 2 by 2 pixels, 4 away
+    kept = without_stray_pieces(largest | piece, 0.25, reach)
+    assert (kept == (largest | piece if is_kept else largest)).all()
 
 
 def test_outline_is_inside_and_not_along_the_border_of_the_image() -> None:

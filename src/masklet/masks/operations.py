@@ -314,8 +314,14 @@ def largest_component(mask: BoolArray) -> BoolArray:
     return largest
 
 
-def without_stray_pieces(mask: BoolArray, least: float) -> BoolArray:
-    """Return a mask without the separate pieces that are smaller than a fraction of its largest one."""
+def without_stray_pieces(mask: BoolArray, least: float, reach: float) -> BoolArray:
+    """Return a mask without the separate pieces that belong to other things: small or distant ones.
+
+    Args:
+        mask: (H, W).
+        least: smallest area of a piece, as a fraction of the largest one.
+        reach: largest distance of a piece from the largest one, as a fraction of the root of its own area.
+    """
     if not mask.any():
         return mask
     window = mask_window(mask)
@@ -323,8 +329,13 @@ def without_stray_pieces(mask: BoolArray, least: float) -> BoolArray:
     if count <= 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA]
-    is_kept = areas >= least * areas[1:].max()
+    largest = 1 + int(areas[1:].argmax())
+    is_kept = areas >= least * areas[largest]
     is_kept[0] = False
+    if is_kept.sum() > 1:
+        distances = cv2.distanceTransform((labels != largest).astype(np.uint8), cv2.DIST_L2, 5)
+        for piece in np.flatnonzero(is_kept):
+            is_kept[piece] = distances[labels == piece].min() <= reach * areas[piece] ** 0.5
     kept = np.zeros_like(mask)
     kept[window] = is_kept[labels]
     return kept

@@ -28,6 +28,9 @@ PARTS = 4
 """Parts of a click's surroundings per side; the surroundings are its cell of the grid."""
 STRAY = 0.25
 """Pieces of less than this fraction of a mask's largest piece lie on other things that look alike, and are left out."""
+REACH = 0.5
+"""Pieces farther from the largest one than this fraction of their own size (the root of their area) do so, too. What
+stands in front of an object leaves narrower gaps."""
 
 
 class GridDetector(Generic[A]):
@@ -100,7 +103,7 @@ class GridDetector(Generic[A]):
 
     def _detection(self, mask: BoolArray, iou_prediction: float, stage: Stage) -> Detection | None:
         score = confidence_of(iou_prediction, self._view.engine.info, stage)
-        return Detection.of_mask(without_stray_pieces(mask, STRAY), score=score)
+        return Detection.of_mask(without_stray_pieces(mask, STRAY, REACH), score=score)
 
 
 def _quarters(grid_01: FloatArray, points_per_side: int) -> NDArray[np.int64]:
