@@ -69,11 +69,18 @@ class SceneEngine:
     Args:
         scene: the boxes.
         doubtful: whether a tracked box is in doubt on a frame, by its number and the frame's.
+        overlooked: whether a tracked box is taken for absent on a frame, though its mask is drawn.
     """
 
-    def __init__(self, scene: Scene, doubtful: Callable[[int, int], bool] = lambda box, number: False) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        doubtful: Callable[[int, int], bool] = lambda box, number: False,
+        overlooked: Callable[[int, int], bool] = lambda box, number: False,
+    ) -> None:
         self.scene = scene
         self.doubtful = doubtful
+        self.overlooked = overlooked
         self.prompted: list[tuple[int, int]] = []
         """(frame, box) of each prompt that was decoded."""
         self.memorised: list[tuple[int, int]] = []
@@ -101,6 +108,7 @@ class SceneEngine:
             box = self._located(number, prompt)
             self.prompted.append((number, box))
         is_present = box in self.scene and self.scene[box](number) is not None
+        is_present &= prompt is not None or not self.overlooked(box, number)
         iou_prediction = 0.2 if prompt is None and self.doubtful(box, number) else 0.9
         return Decoded(box * _FRAMES + number, (iou_prediction,), 0, 8.0 if is_present else -8.0, (box,))
 

@@ -40,6 +40,11 @@ def track(object_id: int, *box: int, sure: bool = True) -> TrackedMask:
     return TrackedMask(object_id, region(*(box or (0, 0, 0, 0))), 0.9, sure)
 
 
+def gone(object_id: int, *expected: int) -> TrackedMask:
+    """Return an object that is not there, with the box in which its memory expects it."""
+    return TrackedMask(object_id, region(0, 0, 0, 0), 0.1, True, region(*expected))
+
+
 class Video:
     """A population with a key frame on every tenth frame."""
 
@@ -136,6 +141,15 @@ def test_the_background_is_not_born_unless_a_detector_names_it() -> None:
     assert born(Video().key_frame([], [seen(*FLOOR, label="boat")])) == [1]
     assert born(Video().key_frame([], [boxed(*FLOOR)])) == [1]
     assert born(Video(level="both").key_frame([], [seen(*FLOOR)])) == [1]
+
+
+@pytest.mark.parametrize(
+    ("box", "count"),
+    [((0, 40, 30, 60), 1), ((0, 20, 20, 80), 0), ((0, 0, 20, 20), 0), ((5, 0, 25, 20), 1), ((0, 30, 100, 45), 1)],
+    ids=["long", "along an edge", "in a corner", "square", "across the frame"],
+)
+def test_what_the_frame_cuts_off_is_not_born(box: tuple[int, int, int, int], count: int) -> None:
+    assert len(Video().key_frame([], [seen(*box)]).born) == count
 
 
 # Levels.
@@ -236,6 +250,70 @@ def test_tracks_that_overlap_much_are_doubles_after_three_key_frames() -> None:
     assert states == ["confirmed", "confirmed", "absent"]
 
 
+def test_a_tentative_double_of_a_confirmed_track_goes_at_once() -> None:
+    video = Video()
+    video.confirm(LEFT)
+    video.key_frame([track(1, *LEFT)], [seen(*RIGHT)])
+    assert video.key_frame([track(1, *LEFT), track(2, 10, 10, 40, 33)], [seen(*LEFT)]).removed == (2,)
+
+
+PART = (12, 12, 24, 24)
+
+
+def states_of_a_part(video: Video, whole: TrackedMask, detections: list[Detection]) -> list[str]:
+    """Let object 2 be found at RIGHT and drift into object 1 at LEFT; return its states on three key frames."""
+    video.confirm(LEFT, RIGHT)
+    states = []
+    for _ in range(3):
+        video.key_frame([whole, track(2, *PART)], detections)
+        states.append(video.state(2))
+    return states
+
+
+def test_a_part_of_a_lasting_whole_rests() -> None:
+    video = Video()
+    assert states_of_a_part(video, track(1, *LEFT), [seen(*LEFT)]) == ["confirmed", "confirmed", "absent"]
+    video.key_frame([track(1, *LEFT), track(2, *PART)], [seen(*LEFT)])
+    assert (video.state(1), video.state(2)) == ("confirmed", "absent")
+
+
+def test_of_two_doubles_within_one_another_the_older_stays() -> None:
+    video = Video()
+    video.confirm(LEFT, RIGHT)
+    for _ in range(3):
+        video.key_frame([track(1, 10, 10, 40, 34), track(2, *LEFT)], [seen(*LEFT)])
+    assert (video.state(1), video.state(2)) == ("confirmed", "absent")
+
+
+def test_a_tentative_part_of_a_lasting_whole_is_removed() -> None:
+    video = Video()
+    video.confirm(LEFT)
+    video.key_frame([track(1, *LEFT)], [seen(*LEFT), seen(*RIGHT)])
+    removed = [video.key_frame([track(1, *LEFT), track(2, *PART)], [seen(*LEFT)]).removed for _ in range(3)]
+    assert removed[-1] == (2,)
+
+
+@pytest.mark.parametrize(
+    ("level", "whole", "detections"),
+    [
+        ("both", track(1, *LEFT), [seen(*LEFT)]),
+        ("objects", track(1, *LEFT, sure=False), [seen(*LEFT)]),
+        ("objects", track(1, *LEFT), [boxed(*LEFT)]),
+        ("objects", track(1, *LEFT), []),
+        ("objects", track(1, 0, 0, 60, 60), [seen(*LEFT)]),
+    ],
+    ids=["parts are looked for", "a whole in doubt", "boxes", "no detections", "background"],
+)
+def test_a_part_stays(level: str, whole: TrackedMask, detections: list[Detection]) -> None:
+    assert states_of_a_part(Video(level=level), whole, detections) == ["confirmed"] * 3
+
+
+def test_a_part_with_a_label_stays() -> None:
+    video = Video()
+    video.key_frame([], [seen(*LEFT), seen(*RIGHT, label="dog")])
+    assert states_of_a_part(video, track(1, *LEFT), [seen(*LEFT)]) == ["confirmed"] * 3
+
+
 def test_overlaps_count_in_a_row_only() -> None:
     video = Video()
     video.confirm(LEFT, RIGHT)
@@ -300,6 +378,64 @@ def test_of_two_absent_objects_one_returns_in_one_place() -> None:
         item.state = "absent"
     video.key_frame([track(1, *RIGHT), track(2, *RIGHT)], [])
     assert [video.state(1), video.state(2)].count("confirmed") == 1
+
+
+@pytest.mark.parametrize(
+    "detections",
+    [[seen(*RIGHT)], [boxed(*RIGHT)], [seen(60, 12, 90, 40)], [seen(60, 10, 90, 22), seen(60, 10, 90, 32, score=0.8)]],
+    ids=["same mask", "same box", "similar mask", "another extent"],
+)
+def test_an_absent_object_returns_where_its_memory_expects_it(detections: list[Detection]) -> None:
+    video = Video()
+    video.confirm(LEFT)
+    absent_after(video)
+    decisions = video.key_frame([gone(1, 60, 10, 90, 24)] if len(detections) > 1 else [gone(1, *RIGHT)], detections)
+    assert [object_id for object_id, _ in decisions.corrected] == [1]
+    assert decisions.born == ()
+    item = video.population.objects[1]
+    assert (item.state, item.last_frame, item.since) == ("confirmed", video.frame_index, video.frame_index)
+
+
+def test_an_object_that_has_just_vanished_returns_too() -> None:
+    video = Video()
+    video.confirm(LEFT)
+    assert video.key_frame([gone(1, *RIGHT)], [seen(*RIGHT)]).corrected == ((1, seen(*RIGHT)),)
+
+
+def test_a_return_confirms_like_a_detection() -> None:
+    video = Video()
+    video.key_frame([], [seen(*LEFT)])
+    video.key_frame([gone(1, *RIGHT)], [seen(*RIGHT)])
+    assert video.population.objects[1].hits == [True, True]
+
+
+@pytest.mark.parametrize(
+    "detections", [[], [seen(*RIGHT, score=0.4)], [seen(60, 60, 90, 90)]], ids=["none", "weak", "elsewhere"]
+)
+def test_memory_alone_brings_no_object_back(detections: list[Detection]) -> None:
+    video = Video()
+    video.confirm(LEFT)
+    absent_after(video)
+    assert video.key_frame([gone(1, *RIGHT)], detections).corrected == ()
+    assert video.state(1) == "absent"
+
+
+def test_an_absent_object_does_not_return_at_the_detection_of_another() -> None:
+    video = Video()
+    video.confirm(LEFT, RIGHT)
+    video.population.objects[1].state = "absent"
+    assert video.key_frame([gone(1, *RIGHT), track(2, *RIGHT)], [seen(*RIGHT)]).corrected == ()
+    assert video.state(1) == "absent"
+
+
+def test_at_one_detection_one_object_returns() -> None:
+    video = Video()
+    video.confirm(LEFT, RIGHT)
+    for item in video.population.objects.values():
+        item.state = "absent"
+    decisions = video.key_frame([gone(1, 60, 14, 90, 40), gone(2, *RIGHT)], [seen(*RIGHT)])
+    assert [object_id for object_id, _ in decisions.corrected] == [2]
+    assert video.state(1) == "absent"
 
 
 def test_a_long_absence_ends_an_object() -> None:

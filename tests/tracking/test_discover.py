@@ -174,6 +174,17 @@ def test_an_object_that_returns_has_its_id() -> None:
     assert set(tracker.discovered) == {1}
 
 
+@pytest.mark.parametrize("last_overlooked", [8, 12], ids=["just vanished", "absent"])
+def test_an_object_that_the_tracker_overlooks_returns_where_it_is_detected(last_overlooked: int) -> None:
+    scene = {1: still(*LEFT)}
+    tracker = tracker_of(scene, overlooked=lambda box, number: 6 <= number <= last_overlooked)
+    detect = seeing(scene, lambda box, number: 6 <= number < last_overlooked)
+    results = present(tracker.discover(detect, config=RULES))
+    assert set(tracker.discovered) == {1}
+    assert [index for index, ids in results.items() if index >= 4 and not ids] == [*range(6, last_overlooked)]
+    assert list(tracker.prompts) == [0, last_overlooked]
+
+
 def test_an_absent_object_is_looked_for_on_key_frames_only() -> None:
     scene = {1: still(*LEFT, gone=range(8, 99))}
     tracker = tracker_of(scene, 30)

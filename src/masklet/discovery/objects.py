@@ -77,6 +77,8 @@ class TrackedMask:
     """Expected IoU of the mask, 0 to 1."""
     is_sure: bool
     """False if the tracker is in doubt about the mask."""
+    expected: BoolArray | None = None
+    """(H, W) where memory would put an object that the tracker takes for absent; None if it is there."""
 
     @property
     def is_present(self) -> bool:

@@ -179,7 +179,10 @@ class Population:
                 ended.append(item.object_id)
         for object_id in removed:
             del self.objects[object_id]
-        born = self._births(frame_index, scene, pairs, removed, was_asked=was_asked)
+        chosen = self._new_detections(frame_index, scene, pairs, removed, was_asked=was_asked)
+        returned = self._return(frame_index, scene, chosen, set(pairs.values()))
+        corrected += [(object_id, detections[column]) for column, object_id in returned.items()]
+        born = self._births(frame_index, [detections[column] for column in chosen if column not in returned])
         ended += self._make_room(frame_index)
         return Decisions(tuple(born), tuple(corrected), tuple(confirmed), tuple(sorted(removed)), tuple(ended))
 
@@ -216,14 +219,12 @@ class Population:
             if item is None or item.state != "absent" or not mask.is_present:
                 continue
             is_detected = row in pairs
-            others = [
-                scene.overlap.iou[row, other]
+            is_taken = any(
+                scene.overlap.iou[row, other] >= self.config.match_iou or self._is_part(scene, row, other)
                 for other, rival in enumerate(scene.tracked)
                 if other != row and self._is_followed(rival.object_id)
-            ]
-            if max(others, default=0.0) < self.config.match_iou and (
-                is_detected or (mask.is_sure and mask.confidence >= RETURN_CONFIDENCE)
-            ):
+            )
+            if not is_taken and (is_detected or (mask.is_sure and mask.confidence >= RETURN_CONFIDENCE)):
                 item.state, item.misses = "confirmed", 0
                 item.last_frame = item.since = frame_index
 
@@ -232,9 +233,10 @@ class Population:
         return item is None or item.is_followed
 
     def _remove_doubles(self, scene: KeyFrame) -> set[int]:
-        """Remove the younger ones of tracks that overlap too much, and return their ids; confirmed ones become absent.
+        """Remove the younger ones of tracks that overlap too much, and parts of lasting wholes; return their ids.
 
-        An object that has just returned is younger than one that was there all the time: it has returned as the other.
+        Confirmed ones become absent. An object that has just returned is younger than one that was there all the time:
+        it has returned as the other.
         """
         removed: set[int] = set()
         rows = [row for row, mask in enumerate(scene.tracked) if mask.is_present and self._is_followed(mask.object_id)]
@@ -246,10 +248,14 @@ class Population:
             for old in rows:
                 other_id = scene.tracked[old].object_id
                 iou = float(scene.overlap.iou[young, old])
-                if not self._is_older(other_id, item) or other_id in removed or iou < self.config.overlap_iou:
+                has_gone = other_id in removed or not self._is_followed(other_id)  # as a double itself
+                if old == young or has_gone:
+                    continue
+                is_double = iou >= self.config.overlap_iou
+                if not (self._is_older(other_id, item) if is_double else self._is_part(scene, young, old)):
                     continue
                 overlaps[other_id] = item.overlaps.get(other_id, 0) + 1
-                if iou < self.config.duplicate_iou and overlaps[other_id] < self.config.confirm_hits:
+                if not self._is_certain_double(item, other_id, iou) and overlaps[other_id] < self.config.confirm_hits:
                     continue
                 if item.state == "tentative":
                     removed.add(item.object_id)
@@ -257,6 +263,20 @@ class Population:
                     item.state = "absent"
             item.overlaps = overlaps
         return removed
+
+    def _is_part(self, scene: KeyFrame, row: int, other: int) -> bool:
+        """Return True if a track shows a part of another, confirmed one, and parts are not looked for."""
+        item, whole = (self.objects.get(scene.tracked[index].object_id) for index in (row, other))
+        if self.config.level != "objects" or not scene.tells_parts or (item is not None and item.label):
+            return False
+        is_lasting = (whole is None or whole.state == "confirmed") and scene.tracked[other].is_sure
+        return is_lasting and scene.is_part(row, other)
+
+    def _is_certain_double(self, item: DiscoveredObject, other_id: int, iou: float) -> bool:
+        """Return True if an overlap need not last: the masks are the same, or only the other one is confirmed."""
+        other = self.objects.get(other_id)
+        is_unequal = item.state == "tentative" and (other is None or other.state == "confirmed")
+        return iou >= (self.config.overlap_iou if is_unequal else self.config.duplicate_iou)
 
     def _is_older(self, object_id: int, item: DiscoveredObject) -> bool:
         """Return True if an object was there before the item; those that a user prompted always were."""
@@ -298,18 +318,40 @@ class Population:
             item.state = "confirmed"
         return [item.object_id for item in confirmed]
 
-    def _births(
+    def _new_detections(
         self, frame_index: int, scene: KeyFrame, pairs: Mapping[int, int], removed: set[int], *, was_asked: bool
-    ) -> list[tuple[int, Detection]]:
-        """Return new objects with their detections, as far as there is place."""
+    ) -> list[int]:
+        """Return the positions of the detections of objects that are not tracked, the surest first."""
         active = [row for row, mask in enumerate(scene.tracked) if self._is_followed(mask.object_id)]
         active = [row for row in active if scene.tracked[row].object_id not in removed]
         misfits = self._repeated_misfits(frame_index, scene.detections) if was_asked else set()
-        chosen = scene.new_objects(self.config, active, set(pairs.values()) | misfits)
+        return scene.new_objects(self.config, active, set(pairs.values()) | misfits)
+
+    def _return(self, frame_index: int, scene: KeyFrame, columns: Sequence[int], matched: set[int]) -> dict[int, int]:
+        """Let absent objects return at detections where their memory expects them; return their ids by position.
+
+        The tracker alone would not have found them: they look different, or are far from where they left.
+        """
+        items = [self.objects.get(mask.object_id) for mask in scene.tracked]
+        rows = [row for row, item in enumerate(items) if item is not None and item.state != "ended"]
+        returned = {}
+        for row, column in scene.returns(rows, columns, matched, self.config.match_iou).items():
+            item = items[row]
+            assert item is not None
+            if item.state == "tentative":
+                item.hits = [*item.hits, True][-self.config.confirm_window :]
+            else:
+                item.state = "confirmed"
+            item.misses, item.last_frame, item.since = 0, frame_index, frame_index
+            item.score = max(item.score, scene.detections[column].score)
+            returned[column] = item.object_id
+        return returned
+
+    def _births(self, frame_index: int, detections: Sequence[Detection]) -> list[tuple[int, Detection]]:
+        """Return new objects with their detections, as far as there is place."""
         places = max(0, self._num_places(frame_index) - len(self.followed()))
         born = []
-        for column in chosen[:places]:
-            detection = scene.detections[column]
+        for detection in detections[:places]:
             item = DiscoveredObject(
                 object_id=self.next_id,
                 first_frame=frame_index,
@@ -322,7 +364,7 @@ class Population:
             self.objects[item.object_id] = item
             self.next_id += 1
             born.append((item.object_id, detection))
-        self.num_refused += len(chosen) - len(born)
+        self.num_refused += len(detections) - len(born)
         return born
 
     def _repeated_misfits(self, frame_index: int, detections: Sequence[Detection]) -> set[int]:

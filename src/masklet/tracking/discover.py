@@ -135,15 +135,18 @@ class Discoverer(Generic[A]):
         frame = self._walker.frame
         assert frame is not None
         absent = self._state.known_ids(population.absent())
-        masks = _tracked_masks(tracked)
+        masks = _tracked_masks(tracked, self._walker.expected_masks())
         if absent:
-            masks += _tracked_masks(self._walker.look(frame, absent))
+            masks += _tracked_masks(self._walker.look(frame, absent), self._walker.expected_masks())
         others = [row for row in self._state.visible(output.others) if row.object_id not in absent]
         masks += [TrackedMask(row.object_id, row.mask, 1.0, is_sure=True) for row in others]
         labels = {object_id: item.label for object_id, item in population.objects.items()}
         population.next_id = max([population.next_id, *(object_id + 1 for object_id in self._state.tracks)])
         decisions = population.observe(frame.index, masks, self._detect(frame, masks), frame.size_hw)
-        returned = [i for i in absent if i in population.objects and population.objects[i].is_followed]
+        prompted_ids = {object_id for object_id, _ in decisions.corrected}
+        returned = [
+            i for i in absent if i in population.objects and population.objects[i].is_followed and i not in prompted_ids
+        ]
         parts = [self._walker.track_frame(frame, 1, returned).tracked] if returned else []
         if (prompted := self._apply(decisions, frame)) is not None:
             parts.append(prompted)
@@ -268,13 +271,14 @@ def _birth(state: TrackerState[Any], object_id: int) -> int:
     return state.tracks[object_id].first_trackable if item is None else item.first_frame
 
 
-def _tracked_masks(masks: FrameMasks) -> list[TrackedMask]:
+def _tracked_masks(masks: FrameMasks, expected: Mapping[int, BoolArray]) -> list[TrackedMask]:
     return [
         TrackedMask(
             object_id,
             masks.masks[row],
             float(masks.confidences[row]),
             is_sure=not masks.statuses or masks.statuses[row] == "present",
+            expected=expected.get(object_id),
         )
         for row, object_id in enumerate(masks.object_ids)
     ]

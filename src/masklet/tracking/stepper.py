@@ -119,6 +119,28 @@ class Stepper(Generic[A]):
         }
         return self._frame_masks(frame, selected, verdicts)
 
+    def expected_masks(self) -> dict[int, BoolArray]:
+        """Return where memory puts the objects that were found absent on the frame that was shown last, by object id.
+
+        The decoder draws a mask of each object, whether or not it takes it for present.
+        """
+        frame = self._view.frame
+        return (
+            {}
+            if frame is None
+            else {
+                object_id: shown_logits(
+                    self._view.engine.to_numpy(answer.low_res_logits)[answer.chosen],
+                    self._view.engine.info,
+                    None,
+                    frame.size_hw,
+                )
+                > 0
+                for object_id, answer in self.answers.items()
+                if not answer.is_present
+            }
+        )
+
     def decode_prompts(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, Selection[A]]:
         """Decode the prompts on a frame, by object id; nothing is rendered, and memory stays as it is."""
         hypotheses = self._hypotheses(frame_index, direction, object_ids)

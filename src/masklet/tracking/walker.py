@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from masklet.media.source import FrameSource
-from masklet.records import Frame, FrameMasks
+from masklet.records import BoolArray, Frame, FrameMasks
 from masklet.tracking.mask_rows import MaskRow, join, take, to_rows
 from masklet.tracking.mask_store import MaskStore, StaleRange
 from masklet.tracking.passes import Pass, passes_over
@@ -187,6 +187,10 @@ class Walker(Generic[A]):
     def look(self, frame: Frame, object_ids: Iterable[int]) -> FrameMasks:
         """Return the masks that objects would have on a frame; nothing is remembered or stored."""
         return self._stepper.look(frame, self._state.direction, object_ids)
+
+    def expected_masks(self) -> dict[int, BoolArray]:
+        """Return where memory puts the objects that `track_frame` or `look` has just found absent, by object id."""
+        return self._stepper.expected_masks()
 
     def _handle_shot_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
         """Drop recent memories at a shot cut, but keep prompted ones."""
