@@ -61,6 +61,14 @@ def test_proposals_are_accepted_refused_and_tracked(page: Page, server: Server, 
     page.get_by_label("Confidence from").fill("0")
     offers(page, len(found))
 
+    # The next search shows what the sliders let through now.
+    page.locator(".canvas").focus()
+    with page.expect_response(lambda answer: answer.url.endswith("/proposals") and answer.request.method == "GET"):
+        page.keyboard.press("Shift+F")
+    expect(page.get_by_role("radio", name="Both")).to_be_checked()
+    found = proposals_of(page)
+    offers(page, len(found))
+
     # Keys: the next one is highlighted, accepted, and the one after it refused.
     page.locator(".canvas").focus()
     page.keyboard.press("g")

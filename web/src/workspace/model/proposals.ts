@@ -3,6 +3,7 @@
 import * as api from "../../api/discovery";
 import type { Job, Point, Proposal } from "../../api/types";
 import { inReadingOrder, type ProposalFilter, proposalAt } from "../../lib/proposals";
+import { readRemembered, remember } from "../../lib/remembered";
 import { plural } from "../../lib/text";
 import { toast, toastError } from "../../state/app";
 import { undo } from "./history";
@@ -32,12 +33,12 @@ export async function showProposals(session: Session, job: Job): Promise<void> {
       toast("Nothing new was found on this frame");
       return;
     }
-    const filter: ProposalFilter = {
+    const filter = rememberedFilter(session.medium.project_id, {
       minConfidence: usual_confidence,
       minShare: 0,
       maxShare: USUAL_MAX_SHARE,
       level: "objects",
-    };
+    });
     setState({
       proposals: {
         jobId: job.id,
@@ -86,8 +87,24 @@ function update(change: (review: ProposalReview) => Partial<ProposalReview>): vo
   setState(({ proposals }) => ({ proposals: proposals && { ...proposals, ...change(proposals) } }));
 }
 
-export const setProposalFilter = (changes: Partial<ProposalFilter>): void =>
+const filterKey = (pid: string): string => `masklet.proposals.${pid}`;
+
+/** Change which proposals are shown; this is remembered for the project's next searches. */
+export function setProposalFilter(changes: Partial<ProposalFilter>): void {
   update(({ filter }) => ({ filter: { ...filter, ...changes }, highlighted: null }));
+  const { medium } = getState();
+  if (!medium) return;
+  const key = filterKey(medium.project_id);
+  remember(key, { ...readRemembered<Partial<ProposalFilter>>(localStorage.getItem(key), {}), ...changes });
+}
+
+/** Return the filter that was chosen last in a project; what was never changed is as usual. */
+function rememberedFilter(pid: string, usual: ProposalFilter): ProposalFilter {
+  const { minConfidence, minShare, maxShare, level } = readRemembered(localStorage.getItem(filterKey(pid)), usual);
+  const isUsable =
+    ["objects", "parts", "both"].includes(level) && [minConfidence, minShare, maxShare].every(Number.isFinite);
+  return isUsable ? { minConfidence, minShare, maxShare, level } : usual;
+}
 
 function highlightProposal(number: number | null): void {
   if (getState().proposals?.highlighted !== number) update(() => ({ highlighted: number }));
