@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 
 from masklet.api import Model
 from masklet.cli import app
+from masklet.cli.console import ProgressReport
 from masklet.discovery import DiscoveryConfig
 from masklet.media.images import write_image
 from masklet.records import ByteArray, ImageFeatures
@@ -264,6 +266,23 @@ def test_detections_without_a_place_are_reported(clip: Path, detections: Path, r
     assert "warning: " in result.err
     assert "started no track, since as many objects as allowed were tracked: raise --max-objects" in result.err
     assert {i for masks in objects("a.json").values() for i in masks} == {1}
+
+
+def test_the_progress_is_that_of_the_frames_to_come(
+    clip: Path, detections: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[int, int | None]] = []
+
+    class Report(ProgressReport):
+        def update(self, done: int, status: str = "", total: int | None = None) -> None:
+            steps.append((done, total))
+
+    monkeypatch.setattr("masklet.cli.track.show_progress", lambda *arguments: nullcontext(Report()))
+    Path("late.txt").write_text(boxes(range(6, COUNT)))
+    arguments = ("--detections", "late.txt", "--every", 2, "--start", 2, "--stop", 14, "--direction", "both")
+    assert run("track", clip, *arguments, "--out", "a.json").status == 0
+    assert steps[:12] == [(number, 12) for number in range(1, 13)]
+    assert steps[12] == (13, 13 + 5 - 2)  # back from the frame before the first detection
 
 
 def test_frames_on_which_nothing_is_followed_are_written_too(workdir: Path, clip: Path, run: Run) -> None:

@@ -220,6 +220,8 @@ def found_frames(
     )
     if tracker.num_frames is None:
         return run.until_stopped(with_frames(tracker, masks))
+    first = _first_to_come(tracker) if start is None else start
+    total = min(tracker.num_frames, notes["stop"] or tracker.num_frames) - first
     watch = Stopwatch()
     try:
         with gentle_interrupt(run.stopped):
@@ -227,7 +229,7 @@ def found_frames(
                 if run.stopped.is_set():
                     run.interrupted = True
                     return iter(())
-            _follow(tracker, run, masks, report, session)
+            _follow(tracker, run, masks, report, session, total)
     except KeyboardInterrupt:
         run.interrupted = True
     except VideoError as error:
@@ -237,6 +239,10 @@ def found_frames(
     run.seconds = watch.seconds
     report.describe("writing")
     return _stored_frames(tracker)
+
+
+def _first_to_come(tracker: Tracker[Any]) -> int:
+    return 0 if tracker.discovered_frames is None else tracker.discovered_frames[1] + 1
 
 
 def _is_new_search(
@@ -253,18 +259,36 @@ def _is_new_search(
     if tracker.discovered_frames is None:
         return False
     ends = [end for end in (notes["stop"], tracker.num_frames) if end is not None]
-    is_at_end = tracker.discovered_frames[1] + 1 >= min(ends, default=0)
+    is_at_end = _first_to_come(tracker) >= min(ends, default=0)
     is_same = all(notes[name] == before[name] for name in ("detections", "first_frame"))
     return is_at_end and not (is_same and config == tracker.discovery_config)
 
 
 def _follow(
-    tracker: Tracker[Any], run: TrackRun, masks: Iterator[FrameMasks], report: ProgressReport, session: Path | None
+    tracker: Tracker[Any],
+    run: TrackRun,
+    masks: Iterator[FrameMasks],
+    report: ProgressReport,
+    session: Path | None,
+    total: int,
 ) -> None:
-    """Track until the frames end or the run is stopped, and save the session at intervals."""
-    saved = time.monotonic()
+    """Track until the frames end or the run is stopped, and save the session at intervals.
+
+    Args:
+        tracker: is saved.
+        run: says whether it is stopped.
+        masks: of the frames.
+        report: shows the progress.
+        session: file to save to; None for none.
+        total: number of frames going forward.
+    """
+    saved, before = time.monotonic(), -1
     for number, frame_masks in enumerate(masks, start=1):
-        report.update(number, counted(len(frame_masks.object_ids), "object"))
+        if frame_masks.frame_index < before and number <= total + 1:
+            assert tracker.discovered_frames is not None
+            total = number + frame_masks.frame_index - tracker.discovered_frames[0]  # late objects are followed back
+        before = frame_masks.frame_index
+        report.update(number, counted(len(frame_masks.object_ids), "object"), max(total, number))
         if session is not None and time.monotonic() - saved > SAVE_EVERY_S:
             tracker.save(session)
             saved = time.monotonic()
