@@ -230,6 +230,17 @@ def test_a_double_that_rests_is_not_shown_on_key_frames() -> None:
 # Bounds.
 
 
+def test_the_grid_finds_what_had_no_place_before_though_the_picture_stays_the_same() -> None:
+    scene = {1: still(*LEFT, last=9), 2: still(*LOW)}
+    frames = [rgb * np.array([1, 1, 0], np.uint8) for rgb in pictures(30)]
+    tracker = Tracker(SceneEngine(scene), frames)
+    first_places = {}
+    for masks in tracker.discover(config=DiscoveryConfig(every=2, max_absence=4, max_objects=1)):
+        first_places |= {i: (masks.frame_index, masks.mask(i)) for i in masks.object_ids if i not in first_places}
+    assert (first_places[1][1] == filled(LEFT)).all()
+    assert any((mask == filled(LOW)).all() and index > 9 for index, mask in first_places.values())
+
+
 def test_at_most_max_objects_are_tracked_and_the_rest_is_counted() -> None:
     scene = {1: still(*LEFT), 2: still(*RIGHT), 3: still(*LOW)}
     tracker = tracker_of(scene, 6)

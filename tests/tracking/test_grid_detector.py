@@ -40,9 +40,9 @@ def asked(
 def test_covered_pixels_are_not_asked_and_a_quarter_of_the_others_in_turn() -> None:
     grid, engine = detector()
     covered = filled((0, 0, SIDE, SIDE // 2))
-    for _ in range(2):  # on the ninth frame it begins anew
-        for number in range(len(QUARTERS) // 2):  # half of the frame is free: a quarter of the grid is half of that
-            assert asked(grid, engine, Frame(number, picture(number), 0.0), covered) == (SIDE * SIDE // 4, [SMALL])
+    assert asked(grid, engine, FRAME, covered) == (SIDE * SIDE // 2, [SMALL])  # none has been asked before
+    for number in range(1, 5):
+        assert asked(grid, engine, Frame(number, picture(number), 0.0), covered) == (SIDE * SIDE // 4, [SMALL])
 
 
 def test_clicks_on_what_has_not_changed_are_not_repeated() -> None:
@@ -67,6 +67,14 @@ def test_clicks_where_a_track_was_are_asked_when_it_has_gone() -> None:
     grid.detect(FRAME, filled(None))
     assert asked(grid, engine, FRAME, filled(SMALL)) == (0, [])
     assert asked(grid, engine, FRAME, filled(None)) == (4, [SMALL])
+
+
+def test_all_clicks_can_be_asked_again() -> None:
+    grid, engine = detector()
+    grid.detect(FRAME, filled(None))
+    assert asked(grid, engine, FRAME, filled(None)) == (0, [])
+    grid.ask_again()
+    assert asked(grid, engine, FRAME, filled(None))[0] == SIDE * SIDE // len(QUARTERS)
 
 
 def test_the_clicks_that_have_waited_longest_come_first() -> None:

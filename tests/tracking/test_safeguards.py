@@ -91,6 +91,13 @@ def test_a_look_alike_that_comes_in_is_not_taken_for_a_piece_of_the_object() -> 
     assert [np.count_nonzero(mask) for mask in masks["official"]] == [9, 9, 9, 18, 18, 18]
 
 
+def test_an_object_that_was_prompted_in_distant_pieces_keeps_them() -> None:
+    shoes = {1: still(1, 1, 4, 4), 2: still(10, 10, 13, 13, gone=[3])}
+    tracker = Tracker(LookAlikes(shoes), scenes(6))
+    tracker.prompt(box_xyxy=(1, 1, 4, 4))
+    assert [np.count_nonzero(results.masks[0]) for results in tracker.run()] == [18, 18, 18, 9, 18, 18]
+
+
 def test_an_object_that_moves_on_quickly_is_followed() -> None:
     jumping = {1: lambda number: (1, 1, 4, 4) if number < 3 else (10, 10, 13, 13)}
     tracker = Tracker(SceneEngine(jumping), scenes(5))

@@ -55,3 +55,9 @@ def test_the_smallest_objects_reach_a_few_pixels() -> None:
     last = mask_of((5, 5, 6, 6))
     assert not stray_pieces(mask_of((5, 5, 6, 6), (8, 5, 9, 6)), last).any()
     assert stray_pieces(mask_of((5, 5, 6, 6), (9, 5, 10, 6)), last).any()
+
+
+def test_an_object_gets_further_in_several_frames() -> None:
+    last = mask_of(HERE)
+    assert stray_pieces(mask_of(HERE, (18, 2, 24, 8)), last).any()
+    assert not stray_pieces(mask_of(HERE, (18, 2, 24, 8)), last, frames=2).any()

@@ -92,6 +92,8 @@ class Discoverer(Generic[A]):
         self._walker = walker
         self._detector = detector
         self._listed = detector.key_frames if isinstance(detector, RecordedDetector) else None
+        self._present: set[int] = set()  # on the last key frame
+        self._num_refused = 0  # up to the last key frame
 
     def active(self, frame_index: int) -> list[int]:
         """Return the ids of the objects to track on every frame."""
@@ -201,8 +203,11 @@ class Discoverer(Generic[A]):
             if self._population.config.level == "objects":
                 covered |= tracked.mask
         if isinstance(self._detector, GridDetector):
-            is_tracking = any(tracked.mask.any() for tracked in masks)
-            return self._detector.detect(frame, covered, doubtful, is_tracking=is_tracking)
+            present = {tracked.object_id for tracked in masks if tracked.mask.any()}
+            if self._present - present or self._population.num_refused > self._num_refused:
+                self._detector.ask_again()
+            self._present, self._num_refused = present, self._population.num_refused
+            return self._detector.detect(frame, covered, doubtful, is_tracking=bool(present))
         return self._detector.detect(frame, covered)
 
     def _apply(self, decisions: Decisions, frame: Frame | None) -> FrameMasks | None:

@@ -36,8 +36,9 @@ stands in front of an object leaves narrower gaps."""
 class GridDetector(Generic[A]):
     """Clicks on a grid, without what tracks cover, and keeps the good and distinct masks.
 
-    A click is asked again only where the picture has changed since, or where a track has been and gone. While nothing
-    is tracked, all clicks are asked at once; else at most a quarter of the grid, those first that have waited longest.
+    A click is asked again only where the picture has changed since, or where a track has been and gone; all are after
+    `ask_again`. While nothing is tracked, all clicks are asked at once; else those
+    that never were, and of the others at most a quarter of the grid, those first that have waited longest.
     Tracks that are to be verified are segmented again, without memory, from the boxes around their masks.
 
     Args:
@@ -54,6 +55,10 @@ class GridDetector(Generic[A]):
         self._turn = np.full(len(self._grid), -1)  # the key frame on which that was
         self._num_turns = 0
 
+    def ask_again(self) -> None:
+        """Ask all clicks again, since what they have found before may now start a track."""
+        self._colours[:] = np.nan
+
     def detect(
         self, frame: Frame, covered: BoolArray, doubtful: Sequence[BoolArray] = (), *, is_tracking: bool = False
     ) -> list[Detection]:
@@ -67,13 +72,13 @@ class GridDetector(Generic[A]):
         """
         view = self._view
         view.set_frame(frame)
-        points = self._points(frame, covered, is_tracking)
+        points = self._points(frame, covered, asks_all=not is_tracking)
         masks = masks_at_points(view.engine, view.features, frame.size_hw, points, self._config)
         detections = [self._detection(mask.mask, mask.iou_prediction, "click") for mask in masks]
         detections += self._in_boxes([box for mask in doubtful if (box := mask_box_xyxy(mask)) is not None], frame)
         return [detection for detection in detections if detection is not None]
 
-    def _points(self, frame: Frame, covered: BoolArray, is_tracking: bool) -> FloatArray:
+    def _points(self, frame: Frame, covered: BoolArray, *, asks_all: bool) -> FloatArray:
         """Return the (P, 2) clicks to ask on a frame, source pixels, and remember what they show."""
         height, width = covered.shape
         colours = _colours_around(self._grid, frame.rgb, self._config.points_per_side)
@@ -81,9 +86,10 @@ class GridDetector(Generic[A]):
         self._colours[~is_free] = np.nan  # when the track has gone, the click is due
         changes = np.abs(colours - self._colours).max(axis=1)
         due = np.flatnonzero(is_free & ~(changes < CHANGED))
-        if is_tracking:
-            longest_waiting = np.lexsort((self._rank[due], self._turn[due]))
-            due = due[longest_waiting[: math.ceil(len(self._grid) / len(QUARTERS))]]
+        if not asks_all:
+            longest_waiting = due[np.lexsort((self._rank[due], self._turn[due]))]
+            num_new = np.count_nonzero(self._turn[due] < 0)
+            due = longest_waiting[: max(num_new, math.ceil(len(self._grid) / len(QUARTERS)))]
         self._colours[due] = colours[due]
         self._turn[due] = self._num_turns
         self._num_turns += 1

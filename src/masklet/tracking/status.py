@@ -66,9 +66,9 @@ class StatusMonitor:
         return area > EXPLODED_AREA and area > EXPLODED_GROWTH * statistics.median(self._areas)
 
     @property
-    def may_be_anywhere(self) -> bool:
-        """True while nothing is known of the object's mask: at first, and after a shot cut."""
-        return not self._areas
+    def is_following(self) -> bool:
+        """True if the last mask says where the object is: not at first, after a shot cut or after a refused mask."""
+        return bool(self._areas) and not self._refusals
 
     @property
     def score_variance(self) -> float:

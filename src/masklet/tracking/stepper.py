@@ -35,7 +35,6 @@ from masklet.tracking.frame_engine import DecodeRequest, DecodeResult, FrameEngi
 from masklet.tracking.mask_rows import MaskRow, from_results, to_rows, with_rows
 from masklet.tracking.state import TrackerState
 from masklet.tracking.status import Verdict
-from masklet.tracking.stray_pieces import stray_pieces
 from masklet.tracking.track import Hypothesis, PromptState, Selection
 
 A = TypeVar("A")
@@ -210,9 +209,8 @@ class Stepper(Generic[A]):
                 )
         results: dict[int, list[DecodeResult[A]]] = {object_id: [] for object_id in recalls}
         decoded = self._view.decode([request for _, request in requests])
-        for (object_id, request), result in zip(requests, decoded, strict=True):
-            is_guarded = request.prompt is None and self._state.memory.safeguards
-            results[object_id].append(self._without_strays(object_id, frame.index, result) if is_guarded else result)
+        for (object_id, _), result in zip(requests, decoded, strict=True):
+            results[object_id].append(result)
         for object_id, of_result in results.items():
             prompt = self._state.prompt_state(object_id, frame.index)
             if prompt is not None and of_result:
@@ -220,16 +218,6 @@ class Stepper(Generic[A]):
             elif prompt is not None and prompt.answer is not None:
                 of_result.append(prompt.answer)
         return results
-
-    def _without_strays(self, object_id: int, frame_index: int, result: DecodeResult[A]) -> DecodeResult[A]:
-        """Return a tracked object's result without pieces that are out of reach of its last mask."""
-        last_mask = self._state.tracks[object_id].last_mask(frame_index)
-        if last_mask is None:
-            return result
-        strays = np.stack([stray_pieces(logits > 0, last_mask) for logits in result.logits])
-        if not strays.any():
-            return result
-        return self._view.with_logits(result, np.where(strays, np.float32(-MASK_LOGIT), result.logits))
 
     def _prompt_to_decode(self, object_id: int, state: PromptState[A], frame: Frame) -> Prompt:
         """Return the prompt with the logits that it corrects: those of the last answer on this frame, or else those
@@ -256,10 +244,24 @@ class Stepper(Generic[A]):
     ) -> dict[int, Selection[A]]:
         """Choose the candidate mask(s) each object continues with."""
         safeguards = self._state.memory.safeguards
-        return {
-            object_id: self._state.tracks[object_id].select(frame.index, direction, of_object, safeguards=safeguards)
-            for object_id, of_object in results.items()
-        }
+        selected: dict[int, Selection[A]] = {}
+        for object_id, of_object in results.items():
+            track = self._state.tracks[object_id]
+            selection = track.select(frame.index, direction, of_object, safeguards=safeguards)
+            strays = track.strays(frame.index, direction, selection) if safeguards else None
+            selected[object_id] = selection if strays is None else self._without(selection, strays)
+        return selected
+
+    def _without(self, selection: Selection[A], strays: BoolArray) -> Selection[A]:
+        """Return a selection of a single result whose mask lacks some pixels, (h, w)."""
+        (result,), (sighting,) = selection.results, selection.sightings
+        logits = result.logits.copy()
+        logits[result.decoded.chosen][strays] = -MASK_LOGIT
+        return replace(
+            selection,
+            results=(self._view.with_logits(result, logits),),
+            sightings=(sighting.with_masks(logits > 0),),
+        )
 
     def _collided(self, frame: Frame, selected: Mapping[int, Selection[A]]) -> set[int]:
         """Return the ids of objects that have collapsed onto another one."""

@@ -15,7 +15,7 @@ LEAST_NEAR = 0.5
 """What is near must have this fraction of the last area: else the object may have moved on, and a rest is near."""
 
 
-def stray_pieces(mask: BoolArray, last_mask: BoolArray) -> BoolArray:
+def stray_pieces(mask: BoolArray, last_mask: BoolArray, *, frames: int = 1) -> BoolArray:
     """Return the separate pieces of a mask that are out of reach of where the object has just been.
 
     A model that cannot tell look-alikes apart puts them all into one mask. The object is the one that is near. If no
@@ -23,7 +23,8 @@ def stray_pieces(mask: BoolArray, last_mask: BoolArray) -> BoolArray:
 
     Args:
         mask: (h, w), low-res.
-        last_mask: (h, w), the object's mask on the frame before.
+        last_mask: (h, w), the object's mask some frames before.
+        frames: how many.
 
     Returns:
         (h, w), False everywhere if there is nothing to leave out.
@@ -37,7 +38,7 @@ def stray_pieces(mask: BoolArray, last_mask: BoolArray) -> BoolArray:
         return none
     distance = cv2.distanceTransform((~last_mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     is_near = np.zeros(count, np.bool_)
-    is_near[labels[distance <= max(LEAST_REACH, REACH * last_area**0.5)]] = True
+    is_near[labels[distance <= frames * max(LEAST_REACH, REACH * last_area**0.5)]] = True
     is_near[0] = False
     if stats[is_near, cv2.CC_STAT_AREA].sum() < LEAST_NEAR * last_area:
         return none

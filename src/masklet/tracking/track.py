@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from masklet.errors import TrackingError
+from masklet.masks.operations import largest_component
 from masklet.memory.bank import MemoryBank
 from masklet.memory.policies import Branch, CandidateTrack, Sighting
 from masklet.prompts import Prompt
 from masklet.records import BoolArray
 from masklet.tracking.frame_engine import DecodeResult
 from masklet.tracking.status import StatusMonitor
+from masklet.tracking.stray_pieces import stray_pieces
 
 A = TypeVar("A")
 
@@ -163,14 +165,32 @@ class Track(Generic[A]):
             return False
         return 0 <= (frame_index - self.last_result[0]) * direction <= 1
 
-    def last_mask(self, frame_index: int) -> BoolArray | None:
-        """Return the (h, w) low-res mask of a frame that is near this one; None if the object was not seen there, or
-        if a shot cut lies between them."""
-        if self.last_result is None or self.monitor.may_be_anywhere:
+    def strays(self, frame_index: int, direction: int, selection: Selection[A]) -> BoolArray | None:
+        """Return the (h, w) low-res pieces of a selected mask that are out of the object's reach; None if it is whole.
+
+        Nothing is out of reach of an object that was prompted in distant pieces, or after a shot cut, a gap or a
+        refused mask; and where several hypotheses are kept, they decide.
+
+        Args:
+            frame_index: the frame.
+            direction: 1 forward, -1 backward.
+            selection: what `select` returned for the frame.
+        """
+        if frame_index in self.prompts or selection.refused or len(selection.results) > 1:
             return None
-        last_index, result = self.last_result
-        is_near = abs(frame_index - last_index) <= LONGEST_GAP
-        return result.chosen_logits > 0 if is_near and result.decoded.is_present else None
+        if self.last_result is None or self.direction != direction or not self.monitor.is_following:
+            return None
+        last_index, last = self.last_result
+        ahead = (frame_index - last_index) * direction
+        if not (0 < ahead <= LONGEST_GAP and last.decoded.is_present):
+            return None
+        strays = stray_pieces(selection.result.chosen_logits > 0, last.chosen_logits > 0, frames=ahead)
+        return strays if strays.any() and not self._is_prompted_in_pieces() else None
+
+    def _is_prompted_in_pieces(self) -> bool:
+        """Return True if a prompt has led to pieces far apart, such as a pair of shoes."""
+        masks = [prompt.answer.chosen_logits > 0 for prompt in self.prompts.values() if prompt.answer is not None]
+        return any(stray_pieces(mask, largest_component(mask)).any() for mask in masks)
 
     def reset_after_gap(self, frame_index: int, direction: int) -> None:
         """Reset the policies if this frame does not follow the last one."""

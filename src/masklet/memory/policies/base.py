@@ -120,6 +120,18 @@ class Sighting:
         """(K,) tight box around each candidate; None where a mask is empty."""
         return tuple(box_of(mask) for mask in self.masks)
 
+    def with_masks(self, masks: BoolArray) -> Sighting:
+        """Return a copy with other masks, (K, h, w)."""
+        return Sighting(
+            self.frame_index,
+            self.direction,
+            self.object_score,
+            self.iou_predictions,
+            masks,
+            self.chosen,
+            prompted=self.prompted,
+        )
+
     def choosing(self, candidate: int) -> Sighting:
         """Return a copy with another chosen candidate; computed areas and boxes are kept."""
         other = copy.copy(self)
