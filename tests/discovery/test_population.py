@@ -504,10 +504,28 @@ def test_key_frames_come_at_intervals_and_when_more_is_uncovered() -> None:
     assert population.is_key_frame(4)
     population.observe(4, [], [seen(10, 10, 80, 80)], SIZE_HW)
     population.uncovered = 0.51
+    population.note_present(13, [1])
     assert not population.is_key_frame(13, lambda: 0.59)
     assert population.is_key_frame(14, _unasked)
     assert population.is_key_frame(7, lambda: 0.62)
     assert not population.is_key_frame(6, _unasked)  # not at once
+
+
+@pytest.mark.parametrize(("present", "is_early"), [([1, 2, 3], False), ([1, 2], False), ([1], True), ([], True)])
+def test_a_key_frame_comes_early_when_half_of_the_objects_have_gone(present: list[int], is_early: bool) -> None:
+    video = Video()
+    video.confirm(LEFT, RIGHT, (10, 60, 40, 90))
+    video.population.note_present(23, present)
+    assert not video.population.is_key_frame(22, _unasked)  # not at once
+    assert video.population.is_key_frame(23, lambda: video.population.uncovered) == is_early
+
+
+def test_objects_that_had_gone_before_bring_no_key_frame() -> None:
+    video = Video()
+    video.confirm(LEFT, RIGHT)
+    video.key_frame([track(1, *LEFT), track(2)], [seen(*LEFT)])
+    video.population.note_present(34, [1])
+    assert not video.population.is_key_frame(34, lambda: video.population.uncovered)
 
 
 def _unasked() -> float:

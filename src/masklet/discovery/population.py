@@ -25,6 +25,8 @@ LEAST_HITS = 2
 """Detections of a tentative object that counts though it left, or the video ended, before it was confirmed."""
 RETURN_CONFIDENCE = 0.5
 """An absent object is back if its mask is at least this reliable, in [0, 1]."""
+GONE = 0.5
+"""A key frame comes early, too, when this fraction of the objects has gone since the last one: the view has changed."""
 SAME_BOX_IOU = 0.9
 """Boxes of two key frames with at least this IoU are the same detection, of something that stays in its place."""
 
@@ -92,7 +94,14 @@ class Population:
         early = max(1, self.config.every // 3)
         if uncovered is None or frame_index - self.key_frame < early:
             return False
-        return uncovered() - self.uncovered >= self.config.growth
+        return self._share_gone(frame_index) >= GONE or uncovered() - self.uncovered >= self.config.growth
+
+    def _share_gone(self, frame_index: int) -> float:
+        """Return the fraction of the objects that were there since the last key frame, but are absent on a frame."""
+        there = [
+            item for item in self.objects.values() if item.is_followed and item.last_frame >= (self.key_frame or 0)
+        ]
+        return sum(item.last_frame < frame_index for item in there) / max(1, len(there))
 
     def has_single_detections(self) -> bool:
         """Return True if an object would be removed at the end because it was detected only once."""
