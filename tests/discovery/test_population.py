@@ -534,12 +534,12 @@ def _unasked() -> float:
 
 def test_a_run_that_does_not_go_on_begins_with_a_key_frame() -> None:
     population = Population(DiscoveryConfig(every=10))
-    population.begin(3)
+    population.begin(3, None, goes_back=False)
     population.observe(3, [], [], SIZE_HW)
     population.note_present(5, [])
-    population.begin(6)
+    population.begin(6, None, goes_back=False)
     assert not population.is_key_frame(6)
-    population.begin(4)
+    population.begin(4, None, goes_back=False)
     assert population.is_key_frame(4)
     assert population.first_frame == 3
 
@@ -606,6 +606,7 @@ def test_a_record_comes_back_as_it_was() -> None:
     video = Video(max_objects=3, level="both")
     video.confirm(LEFT, RIGHT)
     video.key_frame([track(1, *LEFT), track(2, 10, 10, 40, 36)], [seen(10, 60, 40, 90, label="cat")])
+    video.population.begin(0, 90, goes_back=True)
     video.population.note_misfit(30, boxed(1, 2, 3, 4))
     video.population.note_present(30, [7])
     document = json.loads(json.dumps(video.population.to_dict()))
@@ -617,6 +618,8 @@ def test_a_record_comes_back_as_it_was() -> None:
     [
         ({"next_id": -1}, "next_id"),
         ({"uncovered": "much"}, "uncovered"),
+        ({"stop": -1}, "stop"),
+        ({"goes_back": 1}, "true or false"),
         ({"objects": [{"state": "asleep"}]}, "one of tentative, confirmed, absent, ended"),
         ({"key_frame": 1.5}, "key_frame"),
         ({"misfits": [[1, 2]]}, "a frame and a box"),

@@ -448,6 +448,52 @@ def test_a_later_call_goes_on_after_the_last_frame() -> None:
     assert list(tracker.discover(seeing(scene))) == []
 
 
+def broken_off_going_back() -> Tracker[int]:
+    """A tracker whose discovery of the first 18 of 30 frames was broken off at frame 3, going back."""
+    scene = {1: still(*LEFT), 2: still(*RIGHT)}
+    tracker = tracker_of(scene, 30)
+    for count, masks in enumerate(tracker.discover(seen_late(scene), config=RULES, direction="both", stop=18)):
+        if count > 17 and masks.frame_index == 3:
+            break
+    return tracker
+
+
+def seen_late(scene: Scene) -> Any:
+    return seeing(scene, lambda box, number: box == 2 and number < 8)
+
+
+def test_a_later_call_continues_going_back(tmp_path: Path) -> None:
+    tracker = broken_off_going_back()
+    resumed = Tracker.resume(tracker.save(tmp_path / "a.masklet"), tracker.engine, pictures(30))
+    for continued in (tracker, resumed):
+        detector = seen_late({1: still(*LEFT), 2: still(*RIGHT)})
+        assert [masks.frame_index for masks in continued.discover(detector)] == [2, 1, 0]
+        assert stored(continued) == dict.fromkeys(range(18), (1, 2))
+
+
+def test_a_later_call_that_goes_forward_only_drops_going_back() -> None:
+    tracker = broken_off_going_back()
+    detector = seen_late({1: still(*LEFT), 2: still(*RIGHT)})
+    assert list(present(tracker.discover(detector, direction="forward"))) == list(range(18, 30))
+    assert stored(tracker)[0] == (1,)
+    assert list(tracker.discover(detector)) == []
+
+
+@pytest.mark.parametrize("in_between", [False, True], ids=["at once", "after a run"])
+def test_a_later_call_keeps_the_direction_and_the_end(in_between: bool, tmp_path: Path) -> None:
+    scene = {1: still(*LEFT), 2: still(*RIGHT)}
+    tracker = tracker_of(scene, 30)
+    for masks in tracker.discover(seen_late(scene), config=RULES, direction="both", stop=18):
+        if masks.frame_index == 12:
+            break
+    if in_between:
+        for _ in tracker.run("forward", start=2, stop=4):
+            pass
+    resumed = Tracker.resume(tracker.save(tmp_path / "a.masklet"), tracker.engine, pictures(30))
+    results = [masks.frame_index for masks in resumed.discover(seen_late(scene))]
+    assert results == [*range(13, 18), *range(7, -1, -1)]
+
+
 def test_a_second_discovery_of_the_same_frames_asks_its_detector() -> None:
     scene = {1: still(*LEFT), 2: still(*RIGHT)}
     tracker = tracker_of(scene, 20)

@@ -52,6 +52,10 @@ class Population:
     """The first frame on which objects were looked for."""
     last_frame: int | None = None
     """The last frame that was reached going forward."""
+    stop: int | None = None
+    """The frame before which the last run going forward ends; None is the end of the video."""
+    goes_back: bool = False
+    """True if the last run also follows late objects back."""
     key_frame: int | None = None
     """The last key frame."""
     num_key_frames: int = 0
@@ -67,8 +71,17 @@ class Population:
 
     # Between key frames.
 
-    def begin(self, frame_index: int) -> None:
-        """Record that a run begins. Its first frame is a key frame unless it goes on where the last run ended."""
+    def begin(self, frame_index: int, stop: int | None, *, goes_back: bool) -> None:
+        """Record that a run going forward begins.
+
+        Its first frame is a key frame unless the run continues where the last one ended.
+
+        Args:
+            frame_index: its first frame.
+            stop: the frame before which it ends; None is the end of the video.
+            goes_back: True if late objects are then followed back.
+        """
+        self.stop, self.goes_back = stop, goes_back
         self.first_frame = frame_index if self.first_frame is None else min(self.first_frame, frame_index)
         if self.last_frame is None or frame_index != self.last_frame + 1:
             self.key_frame = None
@@ -415,6 +428,8 @@ class Population:
             "next_id": self.next_id,
             "first_frame": self.first_frame,
             "last_frame": self.last_frame,
+            "stop": self.stop,
+            "goes_back": self.goes_back,
             "key_frame": self.key_frame,
             "num_key_frames": self.num_key_frames,
             "uncovered": self.uncovered,
@@ -442,6 +457,8 @@ class Population:
             next_id=root.field("next_id").whole(0, MAX_ID),
             objects={item.object_id: item for item in objects},
             **frames,
+            stop=None if (stop := root.get("stop")) is None else stop.whole(),
+            goes_back=root.field("goes_back").boolean(),
             num_key_frames=root.field("num_key_frames").whole(0),
             uncovered=root.field("uncovered").number(),
             num_refused=root.field("num_refused").whole(0),

@@ -147,6 +147,16 @@ class Json:
             self.refuse("a finite number")
         return float(value)
 
+    def boolean(self) -> bool:
+        """Return True or False.
+
+        Raises:
+            MaskletError: this is neither.
+        """
+        if not isinstance(self.value, bool):
+            self.refuse("true or false")
+        return self.value
+
     def text(self) -> str:
         """Return a text; half of a surrogate pair, which no file can hold, becomes U+FFFD.
 

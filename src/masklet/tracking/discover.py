@@ -47,31 +47,38 @@ def discover(
     elif config is not None:
         population.config = config
     discoverer = Discoverer(state, walker, detector)
-    is_going_back = (
-        start is None
-        and direction == "both"
-        and any(planned.discovers and planned.direction < 0 for planned in state.passes)
-    )
-    if not is_going_back:
-        state.passes = [_forward_pass(state, population, start, stop)]
+    goes_back = direction == "both"
+    is_back_pass_left = any(planned.discovers and planned.direction < 0 for planned in state.passes)
+    if start is not None or not (goes_back and is_back_pass_left):
+        start, stop = _forward_range(state, population, start, stop)
+        population.begin(start, stop, goes_back=goes_back)
+        state.passes = [Pass(1, start, stop, discovers=True)]
         yield from discoverer.follow(walker.run(source, discoverer.active))
-        if state.passes or direction == "forward":
+        if state.passes or not goes_back:
             return
         if (planned := backward_pass(state, population)) is not None:
             state.passes = [planned]
     yield from walker.run(source, discoverer.active_backward)
 
 
-def _forward_pass(state: TrackerState[Any], population: Population, start: int | None, stop: int | None) -> Pass:
-    """Plan the forward pass; where no frame is given, it continues the last discovery, up to the same end."""
-    if start is None:
-        start = 0 if population.last_frame is None else population.last_frame + 1
-        if state.is_forward_only and state.position is not None:
-            start = max(start, state.position + 1)
-        if stop is None and state.passes and state.passes[0].discovers:
-            stop = state.passes[0].stop
-    population.begin(start)
-    return Pass(1, start, stop, discovers=True)
+def continued_direction(state: TrackerState[Any]) -> Direction:
+    """Return the direction of the discovery that a call without one continues; forward if there is none."""
+    goes_back = state.population is not None and state.population.goes_back and not state.is_forward_only
+    return "both" if goes_back else "forward"
+
+
+def _forward_range(
+    state: TrackerState[Any], population: Population, start: int | None, stop: int | None
+) -> tuple[int, int | None]:
+    """Return where the forward pass starts and stops: without a first frame, it continues up to the same end."""
+    if start is not None:
+        return start, stop
+    start = 0 if population.last_frame is None else population.last_frame + 1
+    if state.is_forward_only and state.position is not None:
+        start = max(start, state.position + 1)
+    if stop is None and population.stop is not None and start < population.stop:
+        stop = population.stop
+    return start, stop
 
 
 class Discoverer(Generic[A]):

@@ -41,7 +41,7 @@ from masklet.tracking.checks import (
     check_run,
     check_source,
 )
-from masklet.tracking.discover import discover
+from masklet.tracking.discover import continued_direction, discover
 from masklet.tracking.frame_engine import FrameEngine
 from masklet.tracking.grid_detector import GridDetector
 from masklet.tracking.mask_rows import MaskRow
@@ -415,7 +415,7 @@ class Tracker(TrackedVideo[A]):
         detector: Detector | DetectFunction | None = None,
         *,
         config: DiscoveryConfig | None = None,
-        direction: Direction = "forward",
+        direction: Direction | None = None,
         start: int | None = None,
         stop: int | None = None,
     ) -> Iterator[FrameMasks]:
@@ -423,7 +423,8 @@ class Tracker(TrackedVideo[A]):
 
         An object is shown once it is confirmed: it was detected on several key frames. Its earlier masks are in
         `masks_at` then. What is known of each object is in `discovered`. Objects that were prompted are tracked as
-        well. A discovery that was interrupted, or whose session was resumed, continues where it was, with its ids.
+        well. A discovery that was interrupted, or whose session was resumed, continues where it was, with its ids,
+        also in the middle of following objects back.
 
         Args:
             detector: finds objects on key frames: a function from (H, W, 3) RGB to boxes or masks, scores and labels
@@ -431,10 +432,12 @@ class Tracker(TrackedVideo[A]):
                 with a grid of clicks, where nothing is tracked.
             config: the rules; those of the session that is continued, or the defaults, when left out.
             direction: 'forward', or 'both': objects that come in later are then followed back from there. The
-                frames before them come a second time, descending.
+                frames before them come a second time, descending. When left out: that of the discovery that is
+                continued, or else 'forward'. An explicit 'forward' no longer follows objects back.
             start: first frame; 0, or the frame after the last one of an earlier discovery, when left out. An earlier
                 frame searches again, by other rules for example; objects that were found before keep their ids.
-            stop: the run ends before this frame, as in `range`.
+            stop: the run ends before this frame, as in `range`. When left out: the end of the video, or that of a
+                discovery that is continued before it has reached its `stop`.
 
         Yields:
             The masks of each frame, confirmed objects only.
@@ -450,7 +453,7 @@ class Tracker(TrackedVideo[A]):
         detector: Detector | DetectFunction | None = None,
         *,
         config: DiscoveryConfig | None = None,
-        direction: Direction = "forward",
+        direction: Direction | None = None,
         start: int | None = None,
         stop: int | None = None,
     ) -> Iterator[tuple[int, list[MaskRow]]]:
@@ -461,11 +464,12 @@ class Tracker(TrackedVideo[A]):
         self,
         detector: Detector | DetectFunction | None,
         config: DiscoveryConfig | None,
-        direction: Direction,
+        direction: Direction | None,
         start: int | None,
         stop: int | None,
     ) -> Iterator[TrackedFrame]:
         state = self._state
+        direction = continued_direction(state) if direction is None else direction
         start = None if start is None else check_frame_number(start, "start")
         stop = None if stop is None else check_whole("stop", stop, error=TrackingError)
         source = check_discovery(state, direction, start, stop)
