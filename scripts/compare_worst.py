@@ -1,6 +1,6 @@
 """Draw the objects on which one model was worst, each next to another model's answer to the same click.
 
-    python scripts/compare_worst.py BEFORE AFTER ROOT OUT.jpg --sources feral_cats,food_plates
+    python scripts/compare_worst.py BEFORE AFTER ROOT OUT.jpg --sources feral_cats,food_plates --without group0764_png
 
 BEFORE and AFTER are models, as `--model` takes them. Objects are ranked by their IoU after one click with BEFORE, at
 most one of each image. The pictures are those of `masklet evaluate clicks --worst`; those of AFTER are on the right.
@@ -22,19 +22,20 @@ from masklet.datasets import ImageExample, open_datasets
 from masklet.evaluation.clicks import evaluate_clicks
 from masklet.evaluation.pictures import save_worst
 from masklet.evaluation.report import ClicksReport
-from masklet.media.images import read_image, write_image
+from masklet.media.images import read_image
 from masklet.records import ByteArray
 
-CELL_WH = (300, 300)
+CELL_WH = (216, 250)
 PAIRS_PER_ROW = 2
 GAP = 6
 
 
-def worst_objects(report: ClicksReport, count: int) -> list[tuple[str, int]]:
+def worst_objects(report: ClicksReport, count: int, without: Sequence[str]) -> list[tuple[str, int]]:
     """Return image and object id of the lowest IoUs, the worst first, one per image."""
     worst: dict[str, int] = {}
     for record in sorted(report.objects, key=lambda record: record.ious[0]):
-        worst.setdefault(record.image, record.object_id)
+        if Path(record.image).name not in without:
+            worst.setdefault(record.image, record.object_id)
     return list(worst.items())[:count]
 
 
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("root", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--sources", help="only these sources of ROOT, as in a,b,c")
+    parser.add_argument("--without", default="", help="images that are not drawn, such as those with people, as in a,b")
     parser.add_argument("--count", type=int, default=10)
     options = parser.parse_args()
     sources = None if options.sources is None else options.sources.split(",")
@@ -86,7 +88,7 @@ def main() -> None:
         evaluate_clicks(masklet.load(model).engine, options.root, clicks=1, box=False, sources=sources)
         for model in (options.before, options.after)
     ]
-    objects = worst_objects(reports[0], options.count)
+    objects = worst_objects(reports[0], options.count, options.without.split(","))
     for image, object_id in objects:
         ious = [
             record.ious[0]
@@ -95,7 +97,8 @@ def main() -> None:
             if (record.image, record.object_id) == (image, object_id)
         ]
         print(f"{image} object {object_id}: {ious[0]:.3f} before, {ious[1]:.3f} after")
-    write_image(options.out, sheet(*(draw(report, images, objects) for report in reports)))
+    page = sheet(*(draw(report, images, objects) for report in reports))
+    Image.fromarray(page).save(options.out, quality=80, optimize=True)
 
 
 if __name__ == "__main__":
