@@ -33,36 +33,45 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--source", action="append", metavar="NAME=FOLDER", help="a src folder to compare")
+    parser.add_argument("--precision", nargs="+", default=["auto"], help="auto, fp32, int8: each for each source")
     parser.add_argument("--one-run", type=int, nargs=2, metavar=("OBJECTS", "THREADS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one_run:
-        print(json.dumps(_milliseconds(arguments.model, arguments.clip, *arguments.one_run, arguments.frames)))
+        (precision,) = arguments.precision
+        print(
+            json.dumps(_milliseconds(arguments.model, precision, arguments.clip, *arguments.one_run, arguments.frames))
+        )
         return
-    sources = dict(item.split("=", 1) for item in arguments.source or [f"here={REPOSITORY / 'src'}"])
+    folders = dict(item.split("=", 1) for item in arguments.source or [f"here={REPOSITORY / 'src'}"])
+    sources = {
+        f"{name} {precision}".removesuffix(" auto"): (Path(folder), precision)
+        for name, folder in folders.items()
+        for precision in arguments.precision
+    }
     rows = []
     for threads in arguments.threads:
         print(f"{threads} threads, user ms a frame\n{'objects':>8}" + "".join(f"{name:>12}" for name in sources))
         for count in arguments.objects:
             runs: dict[str, list[float]] = {name: [] for name in sources}
             for _ in range(arguments.repeats):
-                for name, source in sources.items():
-                    runs[name].append(_run(Path(source), arguments, count, threads))
+                for name, (source, precision) in sources.items():
+                    runs[name].append(_run(source, precision, arguments, count, threads))
             medians = {name: statistics.median(values) for name, values in runs.items()}
             rows.append({"threads": threads, "objects": count, **medians})
             print(f"{count:>8}" + "".join(f"{median:>12.1f}" for median in medians.values()), flush=True)
     print(json.dumps({"model": arguments.model, "frames": arguments.frames, "rows": rows}))
 
 
-def _run(source: Path, arguments: argparse.Namespace, count: int, threads: int) -> float:
+def _run(source: Path, precision: str, arguments: argparse.Namespace, count: int, threads: int) -> float:
     """Return the milliseconds of a run in a process of its own."""
     command = [sys.executable, __file__, "--one-run", str(count), str(threads), "--frames", str(arguments.frames)]
-    command += ["--model", arguments.model, "--clip", str(arguments.clip.resolve())]
+    command += ["--model", arguments.model, "--clip", str(arguments.clip.resolve()), "--precision", precision]
     environment = os.environ | {"PYTHONPATH": str(source.resolve()), "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return float(done.stdout.splitlines()[-1])
 
 
-def _milliseconds(model_name: str, clip: Path, count: int, threads: int, num_frames: int) -> float:
+def _milliseconds(model_name: str, precision: str, clip: Path, count: int, threads: int, num_frames: int) -> float:
     """Return the mean user time of a frame once memories have filled, in milliseconds."""
     import cv2
     import numpy as np
@@ -71,7 +80,7 @@ def _milliseconds(model_name: str, clip: Path, count: int, threads: int, num_fra
     from masklet.tracking.tracker import Tracker
 
     cv2.setNumThreads(threads)
-    tracker = Tracker(open_engine(model_name, num_threads=threads), clip)
+    tracker = Tracker(open_engine(model_name, precision=precision, num_threads=threads), clip)
     assert tracker.source is not None
     height, width = tracker.source.info.size_hw
     columns = int(np.ceil(np.sqrt(count)))

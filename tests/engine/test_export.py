@@ -15,10 +15,14 @@ pytest.importorskip("onnxscript", reason="export needs onnxscript")
 import torch.nn.functional as F  # noqa: E402
 
 from masklet.engine.export import _example_inputs, _export_stage, export_model  # noqa: E402
-from masklet.engine.onnx_engine import OnnxEngine  # noqa: E402
+from masklet.engine.onnx_engine import INT8_SUFFIX, OnnxEngine  # noqa: E402
+from masklet.engine.quantise import QUANTISED  # noqa: E402
 from masklet.engine.staged import STAGE_OUTPUTS  # noqa: E402
 from masklet.model.config import NANO_CONFIG, OFFICIAL_CONFIGS, HieraConfig  # noqa: E402
 from masklet.model.sam2 import SAM2  # noqa: E402
+from masklet.prompts import Prompt  # noqa: E402
+from masklet.records import Frame  # noqa: E402
+from masklet.tracking.tracker import Tracker  # noqa: E402
 
 TINY_NANO = dataclasses.replace(NANO_CONFIG, image_size=64, memory_layers=1, decoder_depth=1)
 TINY_OFFICIAL = dataclasses.replace(
@@ -82,3 +86,24 @@ def test_every_stage_of_an_exported_folder_answers_as_the_model(config: object, 
     np.testing.assert_allclose(
         found["conditioned"], expected_pooled, atol=1e-3 * max(1.0, np.abs(expected_pooled).max())
     )
+
+
+@pytest.mark.slow
+def test_what_runs_for_each_object_is_exported_in_int8_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+    box = Prompt.create(box_xyxy=(8, 8, 40, 30))
+
+    def track(engine: OnnxEngine) -> None:
+        tracker = Tracker(engine)
+        for index in range(3):
+            tracker.step(Frame(index, np.roll(picture, index, axis=1), index / 10), None if index else {1: box})
+
+    folder = export_model(SAM2(TINY_NANO).eval(), tmp_path / "model", precision="fp16", calibrate=track)
+    in_int8 = {path.name.removesuffix(INT8_SUFFIX) for path in folder.glob(f"*{INT8_SUFFIX}")}
+    assert in_int8 == set(QUANTISED)
+    track(OnnxEngine(folder, num_threads=1, precision="int8"))
+    for stage in in_int8:
+        assert (folder / f"{stage}{INT8_SUFFIX}").stat().st_size < 1.2 * (folder / f"{stage}.onnx").stat().st_size
+    export_model(SAM2(TINY_NANO).eval(), folder)
+    assert not list(folder.glob(f"*{INT8_SUFFIX}"))

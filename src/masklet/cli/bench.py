@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from masklet.records import ByteArray
 
 PARTS = ("stages", "commands", "peers")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 EPILOG = examples(
     ("nano, from the image encoder to whole commands", "masklet bench"),
@@ -44,7 +44,7 @@ class Contestants(OptionGroup):
     device: DeviceOption = "auto"
     precision: Annotated[
         str,
-        typer.Option(metavar="LIST", help="auto, fp32, bf16, fp16 or several.", rich_help_panel=MODEL_PANEL),
+        typer.Option(metavar="LIST", help="auto, fp32, bf16, fp16, int8 or several.", rich_help_panel=MODEL_PANEL),
     ] = "auto"
     compiled: Annotated[
         bool, typer.Option("--compiled", help="stages: also measure each one with torch.compile, which takes minutes.")

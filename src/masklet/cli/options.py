@@ -44,7 +44,8 @@ ModelOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...", rich_help_panel=MODEL_PANEL)]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.", rich_help_panel=MODEL_PANEL)
+    str,
+    typer.Option("--precision", help="auto, fp32, bf16 or fp16; int8 for nano.", rich_help_panel=MODEL_PANEL),
 ]
 SpeedOption = Annotated[
     str | None,

@@ -39,7 +39,7 @@ def device_text(device: Any) -> str:
 
 
 def precision_text(precision: Any) -> str:
-    """Return a precision as text: "auto", "fp32", "bf16" or "fp16"; other text as it is, for the engine to refuse.
+    """Return a precision as text: "auto", "fp32", "bf16", "fp16" or "int8"; other text as it is: the engine refuses.
 
     Args:
         precision: one of these, a `torch.dtype` or numpy type, their names, or None for "auto".

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from masklet.engine.onnx_engine import FORMAT_VERSION, SPEC_FILE
+from masklet.engine.onnx_engine import FORMAT_VERSION, INT8_SUFFIX, SPEC_FILE, OnnxEngine
 from masklet.engine.staged import STAGE_OUTPUTS, VARYING_AXES, StageName
 from masklet.engine.torch_engine import spec_of
 from masklet.errors import EngineError
 from masklet.model.sam2 import SAM2
+
+Calibrate = Callable[[OnnxEngine], object]
 
 OPSET = 20
 _SMALLEST_HALVED = 256  # elements; smaller tensors save little and are sensitive (norms, biases)
@@ -31,6 +34,7 @@ def export_model(
     folder: str | Path,
     *,
     precision: Literal["fp32", "fp16"] = "fp32",
+    calibrate: Calibrate | None = None,
 ) -> Path:
     """Write `<stage>.onnx` for each stage of the model and `model.json`.
 
@@ -39,12 +43,14 @@ def export_model(
         folder: created if it does not exist; files of the same names are replaced.
         precision: of the stored weights. "fp16" halves the files; they are widened when loaded, so the arithmetic
             stays fp32 and speed is the same.
+        calibrate: runs an engine on data like that which the model will see; graphs in 8 bits are then written, too:
+            `<stage>.int8.onnx` of what runs on each frame and for each object (`masklet.engine.quantise`).
 
     Returns:
         The folder.
 
     Raises:
-        EngineError: the export extra is missing.
+        EngineError: the export extra is missing, or the data did not make every stage run.
     """
     try:
         import onnx
@@ -54,15 +60,36 @@ def export_model(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = model.eval().cpu().float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    inputs = _example_inputs(model)
-    for stage, example in inputs.items():
-        graph = _export_stage(model, stage, example)
-        if precision == "fp16":
-            _halve_weights(graph)
-        onnx.save(graph, folder / f"{stage}.onnx")
+    graphs = {stage: _export_stage(model, stage, example) for stage, example in _example_inputs(model).items()}
     document = {"format_version": FORMAT_VERSION, "spec": spec_of(model).to_dict(), "weights": precision}
-    (folder / SPEC_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=2) + "\n"
+    in_int8 = {} if calibrate is None else _quantised(graphs, text, calibrate)
+    for path in folder.glob(f"*{INT8_SUFFIX}"):
+        path.unlink()  # of an earlier export
+    for suffix, written in ((".onnx", graphs), (INT8_SUFFIX, in_int8)):
+        for stage, graph in written.items():
+            if precision == "fp16":
+                _halve_weights(graph)
+            onnx.save(graph, folder / f"{stage}{suffix}")
+    (folder / SPEC_FILE).write_text(text, encoding="utf-8")
     return folder
+
+
+def _quantised(graphs: Mapping[StageName, Any], spec: str, calibrate: Calibrate) -> dict[StageName, Any]:
+    """Return the graphs in 8 bits by stage, with ranges from the engine's runs."""
+    import onnx
+
+    from masklet.engine.quantise import QUANTISED, RecordingEngine, quantised
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for stage, graph in graphs.items():
+            onnx.save(graph, folder / f"{stage}.onnx")
+        (folder / SPEC_FILE).write_text(spec, encoding="utf-8")
+        engine = RecordingEngine(folder)
+        calibrate(engine)
+        stages = [stage for stage in QUANTISED if stage in graphs]
+        return {stage: quantised(folder / f"{stage}.onnx", stage, engine.samples[stage]) for stage in stages}
 
 
 class _StageModule(nn.Module):
@@ -167,9 +194,11 @@ def _halve_weights(graph: Any) -> None:
 
     casts = []
     for tensor in graph.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or numpy_helper.to_array(tensor).size < _SMALLEST_HALVED:
-            continue
+        if tensor.data_type != onnx.TensorProto.FLOAT or tensor.name.endswith("_scale"):
+            continue  # scales of weights in 8 bits are too small for fp16
         values = numpy_helper.to_array(tensor)
+        if values.size < _SMALLEST_HALVED:
+            continue
         name, stored = tensor.name, f"{tensor.name}.fp16"
         tensor.CopyFrom(numpy_helper.from_array(values.astype("float16"), stored))
         casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT, name=f"{name}.widen"))

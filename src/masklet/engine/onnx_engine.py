@@ -19,6 +19,7 @@ from masklet.foreign.documents import read_json, reading
 from masklet.records import EngineInfo, FloatArray
 
 SPEC_FILE = "model.json"
+INT8_SUFFIX = ".int8.onnx"
 FORMAT_VERSION = 3
 """Raised when graphs get other inputs; folders of other versions are to be exported again."""
 
@@ -29,26 +30,33 @@ class OnnxEngine(StagedEngine[Array]):
     """An engine for an exported folder.
 
     Args:
-        folder: holds `model.json` and `<stage>.onnx` for each stage of the model.
+        folder: holds `model.json` and `<stage>.onnx` for each stage of the model, and for some `<stage>.int8.onnx`.
         num_threads: CPU threads; 0 leaves the choice to onnxruntime (one per core).
+        precision: "fp32", or "int8" for the graphs in 8 bits where there are some.
         speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version.
-        EngineError: unknown speed.
+        EngineError: unknown speed, or a precision that the folder does not have.
     """
 
-    def __init__(self, folder: str | Path, *, num_threads: int = 0, speed: str = "auto") -> None:
+    def __init__(
+        self, folder: str | Path, *, num_threads: int = 0, precision: str = "fp32", speed: str = "auto"
+    ) -> None:
         self.folder, self._num_threads = Path(folder), num_threads
         spec = read_spec(self.folder)
+        if precision not in ("fp32", "int8"):
+            raise EngineError(f"precision of an exported model must be fp32 or int8, got {precision!r}")
+        if precision == "int8" and not any(self.folder.glob(f"*{INT8_SUFFIX}")):
+            raise EngineError(f"exported model {self.folder} has no graphs in int8: masklet export --precision int8")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         stages = (stage for stage in STAGE_OUTPUTS if spec.has_keys or stage not in WITH_KEYS)
-        self._sessions = {stage: self._open(stage, options) for stage in stages}
+        self._sessions = {stage: self._open(self._path(stage, precision), options) for stage in stages}
         super().__init__(
-            spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision="fp32", speed=speed
+            spec, backend=f"onnxruntime {onnxruntime.__version__}", device="cpu", precision=precision, speed=speed
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -81,8 +89,12 @@ class OnnxEngine(StagedEngine[Array]):
     def to_numpy(self, array: Array) -> FloatArray:
         return np.asarray(array, np.float32)
 
-    def _open(self, stage: StageName, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-        path = self.folder / f"{stage}.onnx"
+    def _path(self, stage: StageName, precision: str) -> Path:
+        """Return the graph of a stage; those that have none in int8 run in fp32."""
+        in_int8 = self.folder / f"{stage}{INT8_SUFFIX}"
+        return in_int8 if precision == "int8" and in_int8.is_file() else self.folder / f"{stage}.onnx"
+
+    def _open(self, path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
         if not path.is_file():
             raise CheckpointError(f"exported model {self.folder} lacks {path.name}: export it again")
         try:
@@ -92,7 +104,7 @@ class OnnxEngine(StagedEngine[Array]):
 
 
 def _opened_again(folder: Path, num_threads: int, spec: ModelSpec, info: EngineInfo) -> OnnxEngine:
-    engine = OnnxEngine(folder, num_threads=num_threads, speed=info.speed)
+    engine = OnnxEngine(folder, num_threads=num_threads, precision=info.precision, speed=info.speed)
     engine.spec, engine.info = spec, info
     return engine
 

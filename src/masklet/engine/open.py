@@ -84,7 +84,8 @@ def open_engine(
     Args:
         name: a model name, a path, or a repository on the hub, as in `masklet.engine.hub.locate`.
         device: as in `masklet.engine.devices.device_text`; exported folders run on the CPU.
-        precision: as in `masklet.engine.devices.precision_text`; exported folders compute in fp32.
+        precision: as in `masklet.engine.devices.precision_text`; exported folders compute in fp32 unless "int8" is
+            asked for, which nano has.
         image_size: side of the input, for a checkpoint that was trained at another size than it states.
         num_threads: CPU threads; 0 leaves the choice to the runtime (one per core). PyTorch has one per process.
         speed: "exact", "fast", or "auto" for the one that suits the model, see docs/guides/speed.md.
@@ -100,16 +101,17 @@ def open_engine(
         image_size = check_whole("image_size", image_size, least=32)
     path = find_model(name)
     if is_exported(path):
-        if device not in ("auto", "cpu") or precision not in ("auto", "fp32"):
+        if device not in ("auto", "cpu") or precision not in ("auto", "fp32", "int8"):
             raise EngineError(
-                f"exported models run on the CPU in fp32, got device {device!r} and precision {precision!r}: give a "
-                f"checkpoint instead"
+                f"exported models run on the CPU in fp32 or int8, got device {device!r} and precision {precision!r}: "
+                f"give a checkpoint instead"
             )
         if image_size is not None:
             raise EngineError(f"exported models have a fixed size, got image_size {image_size}: export another")
         from masklet.engine.onnx_engine import OnnxEngine
 
-        return _known_as(OnnxEngine(path, num_threads=num_threads, speed=speed), path)
+        precision = "fp32" if precision == "auto" else precision
+        return _known_as(OnnxEngine(path, num_threads=num_threads, precision=precision, speed=speed), path)
     with needs_extra("torch", f"checkpoint {path}"):
         from masklet.engine.torch_engine import TorchEngine
         from masklet.model.checkpoint import load_model
