@@ -65,8 +65,8 @@ OPTIONS = {
     ],
     "doctor": ["--json"],
     "bench": [
-        "parts", "--model", "-m", "--device", "--precision", "--compiled", "--speed", "--random-weights", "--exported",
-        "--objects", "--clip", "--frames", "--repeats", "--threads", "--out", "-o",
+        "parts", "--model", "-m", "--against", "--device", "--precision", "--compiled", "--speed", "--random-weights",
+        "--exported", "--objects", "--clip", "--frames", "--repeats", "--threads", "--out", "-o",
     ],
     "evaluate": [],
     "evaluate clicks": [

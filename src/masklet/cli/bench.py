@@ -27,6 +27,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 EPILOG = examples(
     ("nano, from the image encoder to whole commands", "masklet bench"),
     ("A checkpoint on a GPU, one and eight objects", "masklet bench stages --model sam2.1-tiny --objects 1,8"),
+    ("Two models side by side", "masklet bench --against runs/mine"),
     (
         "Compared with transformers, onnxruntime and OpenVINO, with random weights",
         "masklet bench peers --model sam2.1-tiny --random-weights --exported tiny/ --out benchmarks/results",
@@ -41,6 +42,14 @@ class Contestants(OptionGroup):
     """The engines that are measured."""
 
     model: ModelOption = "nano"
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="stages: another model of the same size next to it, such as the one before a training.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
     device: DeviceOption = "auto"
     precision: Annotated[
         str,
@@ -71,11 +80,29 @@ class Contestants(OptionGroup):
         """Return the engines by the settings in which they differ.
 
         Raises:
-            ConfigError: a precision or a speed is unknown.
+            ConfigError: a precision or a speed is unknown, or the two models differ in size.
         """
         precisions = _not_empty(split_list(self.precision, of=PRECISIONS, name="--precision"), "--precision")
-        settings = _Settings(self.model, self.device, threads, self.random_weights)
-        return _engines(settings, self.speeds(), precisions, self.compiled)
+        models = [self.model] if self.against is None else [self.model, self.against]
+        by_model = [
+            _engines(
+                _Settings(model, self.device, threads, self.random_weights), self.speeds(), precisions, self.compiled
+            )
+            for model in models
+        ]
+        if self.against is None:
+            return by_model[0]
+        sides = [next(iter(engines.values())).info.image_size for engines in by_model]
+        if sides[0] != sides[1]:
+            raise ConfigError(
+                f"--against must be a model of the same input size: {self.model} takes {sides[0]} pixels, "
+                f"{self.against} {sides[1]}"
+            )
+        return {
+            f"{model}, {name}": engine
+            for model, engines in zip(models, by_model, strict=True)
+            for name, engine in engines.items()
+        }
 
 
 class Workload(OptionGroup):
@@ -117,7 +144,9 @@ class Workload(OptionGroup):
 def bench(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(help="What to measure: stages, commands, peers. By default stages and commands."),
+        typer.Argument(
+            help="What to measure: stages, commands, peers. By default stages and commands; with --against, stages."
+        ),
     ] = None,
     *,
     contestants: Contestants,
@@ -133,9 +162,14 @@ def bench(
     from masklet.bench.card import card
     from masklet.bench.report import BenchReport
 
-    selected_parts = split_list(",".join(parts or ("stages", "commands")), of=PARTS, name="PARTS")
+    by_default = ("stages", "commands") if contestants.against is None else ("stages",)
+    selected_parts = split_list(",".join(parts or by_default), of=PARTS, name="PARTS")
     speeds, counts = contestants.speeds(), workload.counts()
     workload.lengths()  # raises before anything is measured
+    if contestants.against is not None and selected_parts != ["stages"]:
+        raise ConfigError(f"--against compares stages alone, got {', '.join(selected_parts)}")
+    if contestants.against == contestants.model:
+        raise ConfigError(f"--against must be another model than --model, got {contestants.against} for both")
     if "commands" in selected_parts and contestants.random_weights:
         raise ConfigError("commands load a model by its name: leave --random-weights out")
     if "commands" in selected_parts and not hasattr(os, "wait4"):
