@@ -537,10 +537,13 @@ def test_a_run_that_does_not_go_on_begins_with_a_key_frame() -> None:
     population.begin(3, None, goes_back=False)
     population.observe(3, [], [], SIZE_HW)
     population.note_present(5, [])
+    population.num_refused = 2
     population.begin(6, None, goes_back=False)
     assert not population.is_key_frame(6)
+    assert population.num_refused == 2
     population.begin(4, None, goes_back=False)
     assert population.is_key_frame(4)
+    assert population.num_refused == 0
     assert population.first_frame == 3
 
 

@@ -63,7 +63,7 @@ class Population:
     uncovered: float = 1.0
     """Fraction of the frame without a followed mask, after the last key frame."""
     num_refused: int = 0
-    """Detections that started no track because `max_objects` were tracked."""
+    """Detections that started no track because `max_objects` were tracked, since a run began that did not go on."""
     others: dict[int, int] = field(default_factory=dict)
     """Last frames on which objects that were prompted were present, by their ids: they take places, too."""
     misfits: list[Misfit] = field(default_factory=list)
@@ -86,6 +86,7 @@ class Population:
         if self.last_frame is None or frame_index != self.last_frame + 1:
             self.key_frame = None
             self.misfits.clear()
+            self.num_refused = 0
 
     def followed(self) -> list[int]:
         """Return the ids of the objects that are tracked on every frame."""
