@@ -58,7 +58,7 @@ OPTIONS = {
     "users revoke": ["name", "--data", "--database"],
     "models": ["--inspect", "--json"],
     "convert": ["model", "out", "--layout", "--image-size", "--force", "-f", "--json"],
-    "export": ["model", "folder", "--precision", "--force", "-f", "--json"],
+    "export": ["model", "folder", "--precision", "--calibrate", "--force", "-f", "--json"],
     "train": [
         "recipe", "--data", "--out", "-o", "--clips", "--validation", "--model", "-m", "--init", "--steps",
         "--processes", "--set", "--tensorboard",
