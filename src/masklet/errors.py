@@ -47,11 +47,12 @@ DataFault = Literal["bad labels", "cannot be read", "sizes differ", "more than 2
 
 class DataError(MaskletError, ValueError):
     """A data set that cannot be used: a missing folder, a mask without its image, sizes that differ; `fault` is
-    the kind under which reports count it."""
+    the kind under which reports count it, and `num_files` the number of files that it is about."""
 
-    def __init__(self, message: str, fault: DataFault = "bad labels") -> None:
+    def __init__(self, message: str, fault: DataFault = "bad labels", *, num_files: int = 1) -> None:
         super().__init__(message)
         self.fault = fault
+        self.num_files = num_files
 
 
 class CheckpointError(MaskletError, RuntimeError):

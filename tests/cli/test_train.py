@@ -11,7 +11,9 @@ import pytest
 import masklet.train
 from masklet.cli import train as command
 from masklet.cli.console import ProgressReport
+from masklet.errors import MaskletError
 from tests.cli.conftest import Run
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -104,9 +106,12 @@ def test_what_could_not_be_used_is_named(data: Path, monkeypatch: pytest.MonkeyP
     from masklet.train.unused import UNUSED, UnusedData
 
     def leave_out(config: Any, out: Path, command: str) -> None:
+        UnusedData(out / UNUSED).clear()
         for number in range(7):
             UnusedData(out / UNUSED).add(f"left out: {number}.png is no image")
 
+    UnusedData(Path("run") / UNUSED).add("left out: a file that has been mended since")
+    os.utime(Path("run") / UNUSED, (0, 0))
     monkeypatch.setattr("masklet.train.loop.train", leave_out)
     result = run("train", "nano-images", "--data", data, "--out", "run")
     assert result.status == 0
@@ -114,6 +119,40 @@ def test_what_could_not_be_used_is_named(data: Path, monkeypatch: pytest.MonkeyP
         *(f"note: left out: {number}.png is no image" for number in range(5)),
         "note: 2 more lines like these are in run/unused_data.txt",
     ]
+
+
+def test_what_cannot_be_used_is_named_while_training(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    pytest.importorskip("torch")
+    from masklet.train.unused import UNUSED, UnusedData
+
+    printed: list[str] = []
+
+    def train_until_printed(config: Any, out: Path, command: str) -> None:
+        UnusedData(out / UNUSED).add("left out: a.png is no image")
+        wait_until(lambda: printed, "the note")
+
+    monkeypatch.setattr(command, "_WATCH_EVERY_S", 0.01)
+    monkeypatch.setattr(command, "print_error", lambda line, word: printed.append(f"{word}: {line}"))
+    monkeypatch.setattr("masklet.train.loop.train", train_until_printed)
+    assert run("train", "nano-images", "--data", data, "--out", "run").status == 0
+    assert printed == ["note: left out: a.png is no image"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (MaskletError("no space"), 2)])
+def test_what_could_not_be_used_is_named_however_the_run_ends(
+    error: BaseException, status: int, data: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    pytest.importorskip("torch")
+    from masklet.train.unused import UNUSED, UnusedData
+
+    def leave_out_and_end(config: Any, out: Path, command: str) -> None:
+        UnusedData(out / UNUSED).add("left out: a.png is no image")
+        raise error
+
+    monkeypatch.setattr("masklet.train.loop.train", leave_out_and_end)
+    result = run("train", "nano-images", "--data", data, "--out", "run")
+    assert result.status == status
+    assert result.err.splitlines()[0] == "note: left out: a.png is no image"
 
 
 def test_ctrl_c(data: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

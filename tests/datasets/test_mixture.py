@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from masklet.datasets.mixture import DataSpec, mixture_clips, open_mixture, shares
 from masklet.errors import ConfigError, DataError
 
-from .tiny import write_images
+from .tiny import ids, save, write_clip, write_images
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,59 @@ def test_shares_spread_the_weight_of_a_group() -> None:
     assert shares([(3, [0, 0]), (1, [5])]).tolist() == pytest.approx([0, 0, 1])
     with pytest.raises(DataError, match="weight 0"):
         shares([(1, [0, 0])])
+
+
+def named(count: int) -> list[str]:
+    return [f"{number:03d}" for number in range(count)]
+
+
+def test_single_files_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
+    write_images(tmp_path / "cats", named(60))
+    (tmp_path / "cats/masks/007.png").rename(tmp_path / "cats/masks/seven.png")
+    faults: list[DataError] = []
+    ((_, data),) = open_mixture(str(tmp_path), faults)
+    assert len(data.images) == 59
+    assert len(faults) == 2  # a mask without its image, and an image without its mask
+
+
+def test_a_data_set_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    write_images(tmp_path / "cats", named(12))
+    for name in named(9):
+        (tmp_path / f"cats/masks/{name}.png").rename(tmp_path / f"cats/masks/mask_{name}.png")
+    with pytest.raises(
+        DataError, match=r"18 files do not fit, and 3 do; at most 5% are left out.*mask_000\.png has no"
+    ):
+        open_mixture(str(tmp_path), [])
+
+
+def test_a_data_set_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    write_images(tmp_path / "cats", named(6))
+    for name in named(3):
+        save(tmp_path / f"cats/masks/{name}.png", ids({1: (1, 1, 5, 5)}, (20, 30)))
+    with pytest.raises(DataError, match="3 files do not fit, and 3 do"):
+        open_mixture(str(tmp_path), [])
+
+
+def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:
+    write_images(tmp_path / "cats", named(30))
+    write_images(tmp_path / "dogs", named(20))
+    shutil.rmtree(tmp_path / "dogs/masks")
+    with pytest.raises(DataError, match=r"20 files do not fit, and 30 do.*dogs has images but no masks"):
+        open_mixture(str(tmp_path), [])
+
+
+def test_clips_whose_masks_do_not_fit_are_refused(tmp_path: Path) -> None:
+    write_clip(tmp_path / "walk/frames", tmp_path / "walk/masks", 12)
+    for number in range(3):
+        (tmp_path / f"walk/masks/{number:05d}.png").rename(tmp_path / f"walk/masks/x{number:05d}.png")
+    with pytest.raises(DataError, match="3 files do not fit, and 9 do"):
+        open_mixture(str(tmp_path), [])
+
+
+def test_files_that_cannot_be_decoded_are_left_out_however_many_they_are(tmp_path: Path) -> None:
+    write_images(tmp_path / "cats", named(8))
+    for name in named(6):
+        (tmp_path / f"cats/images/{name}.jpg").write_bytes(b"no image")
+    faults: list[DataError] = []
+    ((_, data),) = open_mixture(str(tmp_path), faults)
+    assert (len(data.images), len(faults)) == (2, 6)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from masklet.errors import CheckpointError, ConfigError, OutputError
+from masklet.errors import CheckpointError, ConfigError, DataError, OutputError
 from masklet.model.checkpoint import read_checkpoint
 from masklet.model.config import NANO_CONFIG
 from masklet.model.sam2 import SAM2
@@ -290,6 +290,17 @@ def test_adapters_learn_and_are_merged_into_the_saved_weights(data: Path, weight
     assert all(torch.equal(after[name], again[name]) for name in after)
     with pytest.raises(ConfigError, match="no linear layer is named like nothing"):
         Trainer(config(data, weights, lora=LoraConfig(layers=("nothing",))), tmp_path / "other")
+
+
+def test_a_broken_file_of_the_validation_data_ends_the_run_before_its_first_step(
+    data: Path, weights: Path, tmp_path: Path
+) -> None:
+    held_out = write_data(tmp_path / "held-out", 2)
+    (held_out / "one/images/001.png").write_bytes(b"not an image")
+    run = dataclasses.replace(config(data, weights), validation=ValidationConfig(root=str(held_out)))
+    with pytest.raises(DataError, match=r"held-out/one/images/001\.png is not an image"):
+        train(run, tmp_path / "run")
+    assert not (tmp_path / "run/last.pt").exists()
 
 
 def test_a_run_writes_scores_and_a_model_card(data: Path, weights: Path, tmp_path: Path) -> None:

@@ -166,7 +166,6 @@ def train(
         raise MaskletError(str(error)) from error
     took = f"{watch.seconds / 60:.0f} min" if watch.seconds >= 120 else f"{watch.seconds:.0f} s"
     print_line(f"{config.schedule.steps} steps; this run took {took}")
-    _print_unused(out)
     _print_scores(out)
     print_line(f"wrote {out / 'ema.pt'}, {out / 'MODEL_CARD.md'}")
     return 0
@@ -210,15 +209,41 @@ def _print_scores(out: Path) -> None:
         print_table(("in per cent", f"step {first['step']}", f"step {last['step']}"), rows, left=("in per cent",))
 
 
-def _print_unused(out: Path) -> None:
-    """Print what of the data was not used, and why."""
-    from masklet.train.unused import UNUSED, read_unused
+class _UnusedNotes:
+    """Prints what of the data a run does not use, and why.
 
-    lines = read_unused(out / UNUSED)
-    for line in lines[:_SHOWN_UNUSED]:
-        print_error(line, word="note")
-    if len(lines) > _SHOWN_UNUSED:
-        print_error(f"{len(lines) - _SHOWN_UNUSED} more lines like these are in {out / UNUSED}", word="note")
+    Args:
+        path: the run's list, which an earlier start of the run may have left.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._earlier = self._written_at()
+        self._num_printed = 0
+
+    def print_new(self) -> None:
+        """Print the lines that have come since the last call, up to `_SHOWN_UNUSED` in all."""
+        for line in self._lines()[self._num_printed : _SHOWN_UNUSED]:
+            print_error(line, word="note")
+            self._num_printed += 1
+
+    def print_rest(self) -> None:
+        """Print the lines that have come since the last call, and how many are in the list only."""
+        self.print_new()
+        if (num_more := len(self._lines()) - self._num_printed) > 0:
+            print_error(f"{num_more} more lines like these are in {self._path}", word="note")
+
+    def _lines(self) -> list[str]:
+        from masklet.train.unused import read_unused
+
+        return [] if self._written_at() == self._earlier else read_unused(self._path)
+
+    def _written_at(self) -> tuple[int, int] | None:
+        """Return what tells whether the list has been written; None if there is none."""
+        if not self._path.is_file():
+            return None
+        status = self._path.stat()
+        return status.st_ino, status.st_mtime_ns
 
 
 def _train(config: TrainConfig, out: Path, command: str | None) -> None:
@@ -274,13 +299,16 @@ def _torchrun(processes: int) -> list[str]:
 
 @contextmanager
 def _watching(out: Path, report: ProgressReport) -> Iterator[None]:
-    """Advance the progress bar as the run's log grows."""
+    """Advance the progress bar as the run's log grows, and print what of the data is not used once it is known."""
     from masklet.train.record import LOG, read_lines
+    from masklet.train.unused import UNUSED
 
     finished = threading.Event()
+    notes = _UnusedNotes(out / UNUSED)
 
     def watch() -> None:
         while not finished.wait(_WATCH_EVERY_S):
+            notes.print_new()
             lines = read_lines(out / LOG)
             if lines:
                 report.update(int(lines[-1]["step"]), _status(lines[-1]))
@@ -292,6 +320,7 @@ def _watching(out: Path, report: ProgressReport) -> Iterator[None]:
     finally:
         finished.set()
         thread.join()
+        notes.print_rest()
 
 
 def _status(line: dict[str, Any]) -> str:

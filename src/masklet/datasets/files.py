@@ -218,6 +218,12 @@ def refuse(error: DataError, faults: Faults | None) -> None:
     faults.append(error)
 
 
+def refuse_folder(error: DataError, folder: Path, faults: Faults | None) -> None:
+    """Refuse as `refuse` does for a folder of images or frames that cannot be used at all."""
+    num_files = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+    refuse(DataError(str(error), num_files=max(1, num_files)), faults)
+
+
 def match(
     image_folder: Path, mask_folder: Path, *, verify: bool = True, faults: Faults | None = None
 ) -> tuple[dict[str, Path], dict[str, MaskFile]]:
@@ -238,7 +244,7 @@ def match(
     masks = masks_by_stem(mask_folder, images)
     if strays := [stem for stem in masks if stem not in images]:
         message = f"{_file_of(masks[strays[0]])} has no image of the same name in {image_folder}"
-        refuse(DataError(f"{message} ({len(strays)} such masks)"), faults)
+        refuse(DataError(f"{message} ({len(strays)} such masks)", num_files=len(strays)), faults)
         masks = {stem: mask for stem, mask in masks.items() if stem in images}
     if verify:
         misfits = {stem for stem, mask in masks.items() if not _fits(images[stem], mask, faults)}

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from masklet.datasets.files import Faults, MaskFile, decode_rgb, match, read_bytes, refuse
+from masklet.datasets.files import Faults, MaskFile, decode_rgb, match, read_bytes, refuse, refuse_folder
 from masklet.datasets.records import ClipExample, Dataset, ImageExample, Labels
 from masklet.errors import DataError
 from masklet.media.base import DEFAULT_FPS, FrameSource
@@ -120,7 +120,9 @@ def open_folders(root: Path, *, split: str | None = None, verify: bool = True, f
             source = folder.resolve().parent.name if folder.parent == base or folder == base else folder.parent.name
             clips += read_clip(name, source, folder / "frames", folder / "masks", verify=verify, faults=faults)
         elif (folder / "images").is_dir() or (folder / "frames").is_dir():
-            refuse(DataError(f"{folder} has images but no masks: expected {folder / 'masks'}"), faults)
+            images_folder = next(path for name in ("images", "frames") if (path := folder / name).is_dir())
+            error = DataError(f"{folder} has images but no masks: expected {folder / 'masks'}")
+            refuse_folder(error, images_folder, faults)
     if not images and not clips and not faults:
         raise DataError(f"{base} holds neither images/ and masks/, nor <clip>/frames and <clip>/masks")
     return Dataset(root, "folders", images, clips)
@@ -140,7 +142,7 @@ def read_clip(
     try:
         frames, masks = match(frames_folder, masks_folder, verify=verify, faults=faults)
     except DataError as error:
-        refuse(error, faults)
+        refuse_folder(error, frames_folder, faults)
         return []
     by_index = {index: masks[stem] for index, stem in enumerate(frames) if stem in masks}
     if not by_index:  # every mask is among the faults
@@ -152,11 +154,12 @@ def _read_source(folder: Path, source: str, *, prefix: str, verify: bool, faults
     try:
         images, masks = match(folder / "images", folder / "masks", verify=verify, faults=faults)
     except DataError as error:
-        refuse(error, faults)
+        refuse_folder(error, folder / "images", faults)
         return []
     if bare := [stem for stem in images if stem not in masks]:
         expected = folder / "masks" / f"{bare[0]}.png"
-        refuse(DataError(f"{images[bare[0]]} has no mask: expected {expected} ({len(bare)} such images)"), faults)
+        message = f"{images[bare[0]]} has no mask: expected {expected} ({len(bare)} such images)"
+        refuse(DataError(message, num_files=len(bare)), faults)
     return [FileImage(f"{prefix}{stem}", source, path, masks[stem]) for stem, path in images.items() if stem in masks]
 
 

@@ -15,6 +15,9 @@ from masklet.datasets.open import open_dataset
 from masklet.datasets.records import ClipExample, Concatenated, Dataset, ImageExample, by_source
 from masklet.errors import ConfigError, DataError
 
+MAX_MISFITS = 0.05
+"""Share of a data set's files that may be left out because they do not fit: no partner, another size, bad labels."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSpec:
@@ -70,12 +73,14 @@ class DataSpec:
                 at, and the first file without its partner is an error.
 
         Raises:
-            DataError: as `open_dataset`, no file can be used, or a name that the data set does not have.
+            DataError: as `open_dataset`, no file can be used, more than `MAX_MISFITS` of the files do not fit, or a
+                name that the data set does not have.
         """
         faults_here: Faults | None = None if faults is None or not self.verify else []
         data = open_dataset(self.root, self.layout, split=self.split, verify=self.verify, faults=faults_here)
         if faults_here and not data.images and not data.clips:
             raise faults_here[0]
+        _check_misfits(data, faults_here or [])
         if faults is not None:
             faults += faults_here or []
         if not self.only:
@@ -89,6 +94,24 @@ class DataSpec:
         if missing := names_to_keep - names:
             raise DataError(f"{self.root} has no source or clip {min(missing)!r}: it has {', '.join(data.sources())}")
         return Dataset(data.root, data.layout, images, clips)
+
+
+def _check_misfits(data: Dataset, faults: Faults) -> None:
+    """Check that the data set fits together, but for single files: one that does not is hardly the one that is meant.
+
+    Raises:
+        DataError: more than `MAX_MISFITS` of the files have no partner, another size, or labels that cannot be used.
+    """
+    misfits = [fault for fault in faults if fault.fault != "cannot be read"]
+    num_misfits = sum(fault.num_files for fault in misfits)
+    # A fault of SA-V is about a video, one of other clips about a frame.
+    num_clips = sum(1 if data.layout == "sa-v" else len(clip.labelled_frames) for clip in data.clips)
+    num_used = len(data.images) + num_clips
+    if num_misfits > MAX_MISFITS * (num_misfits + num_used):
+        raise DataError(
+            f"{data.root}: {num_misfits} files do not fit, and {num_used} do; at most {MAX_MISFITS:.0%} are left out. "
+            f"The first: {misfits[0]}. `masklet data check {data.root}` lists them all"
+        )
 
 
 Mixture = Sequence[tuple[float, Dataset]]

@@ -126,11 +126,11 @@ def labels_from_json(document: Json) -> MaskLabels:
 
 def _check_pairs(images: dict[str, Path], jsons: dict[str, Path], faults: Faults | None) -> None:
     if bare := sorted(images.keys() - jsons.keys()):
-        refuse(
-            DataError(f"{images[bare[0]]} has no JSON of the same name next to it ({len(bare)} such images)"), faults
-        )
+        message = f"{images[bare[0]]} has no JSON of the same name next to it ({len(bare)} such images)"
+        refuse(DataError(message, num_files=len(bare)), faults)
     if bare := sorted(jsons.keys() - images.keys()):
-        refuse(DataError(f"{jsons[bare[0]]} has no image of the same name next to it ({len(bare)} such files)"), faults)
+        message = f"{jsons[bare[0]]} has no image of the same name next to it ({len(bare)} such files)"
+        refuse(DataError(message, num_files=len(bare)), faults)
 
 
 def _image_of(path: Path) -> Path | None:

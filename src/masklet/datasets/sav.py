@@ -65,7 +65,7 @@ class SavClip(ClipExample):
             with open_source(self.video_path) as source:
                 frames = {index: source.frame(index).rgb for index in unique_indices}
         except VideoError as error:
-            raise DataError(str(error)) from error
+            raise DataError(str(error), "cannot be read") from error
         return [frames[index] for index in frame_indices]
 
     def read_labels(self, frame_index: int) -> Labels:
@@ -138,7 +138,7 @@ def _open_clip(name: str, source: str, path: Path, json_paths: tuple[Path, ...],
         with open_source(path) as video:
             info = video.info
     except VideoError as error:
-        raise DataError(str(error)) from error
+        raise DataError(str(error), "cannot be read") from error
     size = documents[0].size_hw
     if info.size_hw != size:
         raise DataError(
