@@ -157,3 +157,23 @@ def nano_parts(config: ModelConfig) -> int:
 
 def test_nano_is_small() -> None:
     assert 4e6 < nano_parts(NANO) < 7e6
+
+
+@pytest.mark.parametrize("num_objects", [1, 3])
+def test_objects_without_a_prompt_are_decoded_as_with_padding(
+    model: SAM2, random: torch.Generator, num_objects: int
+) -> None:
+    features = model.encode_image(torch.randint(0, 256, (1, SIZE, SIZE, 3), generator=random, dtype=torch.uint8))
+    noise = torch.randn(num_objects, *features.embedding.shape[1:], generator=random)
+    embeddings, fine = features.embedding + noise, (features.high_res_4, features.high_res_8)
+    padded = model.decode(
+        embeddings,
+        *fine,
+        torch.zeros(num_objects, 2, 2),
+        torch.full((num_objects, 2), -1),
+        torch.zeros(num_objects, 1, QUARTER, QUARTER),
+        torch.zeros(num_objects, dtype=torch.bool),
+    )
+    tracked = model.decode_tracked(embeddings, *fine)
+    for name, expected, found in zip(padded._fields, padded, tracked, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")

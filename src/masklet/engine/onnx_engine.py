@@ -21,7 +21,7 @@ from masklet.records import EngineInfo, FloatArray
 SPEC_FILE = "model.json"
 INT8_SUFFIX = ".int8.onnx"
 FORMAT_VERSION = 3
-"""Raised when graphs get other inputs; folders of other versions are to be exported again."""
+"""Raised when graphs change their inputs or a graph is added; folders of other versions are to be exported again."""
 
 Array = NDArray[Any]
 
