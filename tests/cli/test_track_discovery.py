@@ -6,6 +6,7 @@ import json
 import signal
 import zipfile
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ import typer
 from masklet.api import Model
 from masklet.cli import app
 from masklet.cli.console import ProgressReport
+from masklet.cli.track_discovery import DiscoveryChoice, found_frames
+from masklet.cli.track_options import RangeChoice
+from masklet.cli.track_run import TrackRun
 from masklet.discovery import DiscoveryConfig
 from masklet.media.images import write_image
 from masklet.records import ByteArray, ImageFeatures
+from masklet.tracking.tracker import Tracker
 from tests.cli.conftest import Run
 from tests.cli.test_cli import commands
 from tests.scene_engine import SceneEngine, frame_number, picture, still
@@ -72,6 +77,18 @@ def interrupted_at(number: int, engine: SceneEngine, patch: pytest.MonkeyPatch) 
 
     def encode_image(rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
         if frame_number(rgb) == number:
+            signal.raise_signal(signal.SIGINT)
+        return encode(rgb, in_video=in_video)
+
+    patch.setattr(engine, "encode_image", encode_image)
+
+
+def interrupted_going_back_at(number: int, engine: SceneEngine, patch: pytest.MonkeyPatch) -> None:
+    encode, seen = engine.encode_image, list[int]()
+
+    def encode_image(rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
+        seen.append(frame_number(rgb))
+        if seen[-1] == number and max(seen) > 15:
             signal.raise_signal(signal.SIGINT)
         return encode(rgb, in_video=in_video)
 
@@ -215,15 +232,7 @@ def test_a_search_that_is_going_back_stops_going_back(
 ) -> None:
     Path("late.txt").write_text(boxes(range(6, COUNT)))
     with monkeypatch.context() as patch:
-        encode, seen = engine.encode_image, list[int]()
-
-        def encode_image(rgb: ByteArray, *, in_video: bool = False) -> ImageFeatures[int]:
-            seen.append(frame_number(rgb))
-            if seen[-1] == 3 and max(seen) > 15:
-                signal.raise_signal(signal.SIGINT)
-            return encode(rgb, in_video=in_video)
-
-        patch.setattr(engine, "encode_image", encode_image)
+        interrupted_going_back_at(3, engine, patch)
         run(
             "track", clip, "--detections", "late.txt", "--every", 2, "--direction", "both", "--stop", 18,
             "--format", "coco", "--out", "cut",
@@ -283,6 +292,38 @@ def test_the_progress_is_that_of_the_frames_to_come(
     assert run("track", clip, *arguments, "--out", "a.json").status == 0
     assert steps[:12] == [(number, 12) for number in range(1, 13)]
     assert steps[12] == (13, 13 + 5 - 2)  # back from the frame before the first detection
+
+
+def test_the_progress_of_a_search_that_is_resumed_while_going_back_is_that_of_the_frames_to_come(
+    clip: Path, engine: SceneEngine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[int, int | None]] = []
+
+    class Report(ProgressReport):
+        def update(self, done: int, status: str = "", total: int | None = None) -> None:
+            steps.append((done, total))
+
+    Path("late.txt").write_text(boxes(range(6, COUNT)))
+    with monkeypatch.context() as patch:
+        interrupted_going_back_at(3, engine, patch)
+        run(
+            "track", clip, "--detections", "late.txt", "--every", 2, "--direction", "both", "--stop", 18,
+            "--format", "coco", "--out", "cut",
+        )  # fmt: skip
+    monkeypatch.setattr("masklet.cli.track.show_progress", lambda *arguments: nullcontext(Report()))
+    assert run("track", "--resume", "cut/session.masklet").status == 0
+    assert steps[:3] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_options_of_a_live_search_that_is_continued_hold_from_there_on() -> None:
+    tracker = Tracker(SceneEngine(SCENE), iter([picture(number) for number in range(COUNT)]))
+
+    def found(choice: DiscoveryChoice, count: int) -> list[tuple[int, int]]:
+        frames = found_frames(tracker, TrackRun({}), choice, RangeChoice(), ProgressReport(), None)
+        return [(frame.index, len(masks.object_ids)) for frame, masks in islice(frames, count)]
+
+    assert found(DiscoveryChoice(everything=True, every=2, max_objects=1), 7)[-1] == (6, 1)
+    assert found(DiscoveryChoice(max_objects=3), COUNT)[-1] == (COUNT - 1, 3)
 
 
 def test_frames_on_which_nothing_is_followed_are_written_too(workdir: Path, clip: Path, run: Run) -> None:

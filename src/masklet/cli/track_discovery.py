@@ -221,7 +221,7 @@ def found_frames(
     if tracker.num_frames is None:
         return run.until_stopped(with_frames(tracker, masks))
     first = _first_to_come(tracker) if start is None else start
-    total = min(tracker.num_frames, notes["stop"] or tracker.num_frames) - first
+    frames = range(first, max(first, min(tracker.num_frames, notes["stop"] or tracker.num_frames)))
     watch = Stopwatch()
     try:
         with gentle_interrupt(run.stopped):
@@ -229,7 +229,7 @@ def found_frames(
                 if run.stopped.is_set():
                     run.interrupted = True
                     return iter(())
-            _follow(tracker, run, masks, report, session, total)
+            _follow(tracker, run, masks, report, session, frames)
     except KeyboardInterrupt:
         run.interrupted = True
     except VideoError as error:
@@ -259,7 +259,7 @@ def _is_new_search(
     if tracker.discovered_frames is None:
         return False
     ends = [end for end in (notes["stop"], tracker.num_frames) if end is not None]
-    is_at_end = _first_to_come(tracker) >= min(ends, default=0)
+    is_at_end = bool(ends) and _first_to_come(tracker) >= min(ends)  # a live source has no end
     is_same = all(notes[name] == before[name] for name in ("detections", "first_frame"))
     return is_at_end and not (is_same and config == tracker.discovery_config)
 
@@ -270,7 +270,7 @@ def _follow(
     masks: Iterator[FrameMasks],
     report: ProgressReport,
     session: Path | None,
-    total: int,
+    frames: range,
 ) -> None:
     """Track until the frames end or the run is stopped, and save the session at intervals.
 
@@ -280,9 +280,10 @@ def _follow(
         masks: of the frames.
         report: shows the progress.
         session: file to save to; None for none.
-        total: number of frames going forward.
+        frames: those to come going forward.
     """
-    saved, before = time.monotonic(), -1
+    total, before = len(frames), frames.start - 1  # a run that is continued may begin with going back
+    saved = time.monotonic()
     for number, frame_masks in enumerate(masks, start=1):
         if frame_masks.frame_index < before and number <= total + 1:
             assert tracker.discovered_frames is not None
