@@ -298,6 +298,19 @@ def test_photos_that_a_detector_does_not_name_have_no_detections(workdir: Path, 
     )
 
 
+def test_a_photo_that_cannot_be_read_is_named_next_to_one_without_detections(
+    workdir: Path, photo: Path, run: Run
+) -> None:
+    Path("broken.png").write_bytes(b"no image")
+    Path("boxes.csv").write_text("image,x1,y1,x2,y2\nbroken.png,1,2,30,40\n")
+    result = run("segment", "broken.png", photo, "--detections", "boxes.csv", "--json")
+    assert result.status == 2
+    assert "boxes.csv has no detections for photo.png" in result.err
+    (failed,) = result.json["failed"]
+    assert "broken.png" in failed["image"]
+    assert "is not an image" in failed["error"]
+
+
 def test_frames_of_a_video_are_not_those_of_several_photos(workdir: Path, photo: Path, run: Run) -> None:
     write_image(workdir / "other.png", numbered(8))
     Path("boxes.csv").write_text("frame,x,y,w,h\n1,1,2,30,40\n")

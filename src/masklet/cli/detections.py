@@ -37,7 +37,7 @@ def detections_of_images(path: Path, images: Sequence[Path]) -> list[tuple[Detec
     Raises:
         DataError: the file cannot be read, or has no detections for any of the images.
     """
-    from masklet.discovery.files import DetectionFile, is_listed, read_detections
+    from masklet.discovery.files import DetectionFile, ImageIndex, read_detections
     from masklet.foreign.documents import reading
     from masklet.foreign.problems import Problems
     from masklet.media.images import image_header
@@ -46,13 +46,16 @@ def detections_of_images(path: Path, images: Sequence[Path]) -> list[tuple[Detec
     is_one = len(images) == 1
     if not is_one and table.images is None and len(table):
         raise DataError(f"{table.name} has frames of a video, and no names of images: give it with a single image")
+    index = None if is_one else ImageIndex(table)
     answers: list[tuple[Detection, ...] | PromptError] = []
     problems = list(table.problems.lines())
     notes: list[str] = []
-    unlisted = Problems()
+    unlisted, num_unlisted = Problems(), 0
     for image in images:
-        if not is_one and not table.lists_all_images and not is_listed(table, str(image.resolve())):
+        part = table if index is None else index.table_of(str(image.resolve()))
+        if part is None and not table.lists_all_images:
             unlisted.add("unlisted", f"{table.name} has no detections for {image.name}")
+            num_unlisted += 1
             answers.append(())
             continue
         try:
@@ -64,14 +67,19 @@ def detections_of_images(path: Path, images: Sequence[Path]) -> list[tuple[Detec
             continue
         try:
             with reading(str(path)):
-                file = DetectionFile(table, size_hw=header.size_hw, num_frames=1, file_name=str(image.resolve()))
+                file = DetectionFile(
+                    part if part is not None and len(table) else table,
+                    size_hw=header.size_hw,
+                    num_frames=1,
+                    file_name=str(image.resolve()),
+                )
                 answers.append(tuple(file.at(0)))
         except DataError as error:
             answers.append(PromptError(str(error)))
             continue
         problems += file.problems
         notes += file.notes
-    if len(table) and all(answer == () for answer in answers) and unlisted.lines():
+    if len(table) and num_unlisted == len(images):
         raise DataError(f"{table.name} names none of these {len(images):,} images: {unlisted.lines()[0]}")
     problems += unlisted.lines()
     refused = [answer for answer in answers if isinstance(answer, PromptError)]

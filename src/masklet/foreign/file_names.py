@@ -57,7 +57,7 @@ def shared_end(wanted: Sequence[str], parts: Sequence[str]) -> tuple[int, bool]:
     Upper and lower case count as equal; the file names are compared without their suffixes, because a tool may have
     saved the image as another type.
     """
-    if not wanted or not parts or _stem(wanted[-1]) != _stem(parts[-1]):
+    if not wanted or not parts or casefolded_stem(wanted[-1]) != casefolded_stem(parts[-1]):
         return 0, False
     count = 1
     for first, second in zip(reversed(wanted[:-1]), reversed(parts[:-1]), strict=False):
@@ -85,5 +85,6 @@ def best_matches(wanted: Sequence[str], candidates: Iterable[T], names_of: Calla
     return []
 
 
-def _stem(name: str) -> str:
+def casefolded_stem(name: str) -> str:
+    """Return a file name without its suffix, by which names of the same file are equal."""
     return PurePosixPath(name).stem.casefold()

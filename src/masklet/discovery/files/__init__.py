@@ -13,7 +13,8 @@ from pathlib import Path
 
 from masklet.checks import check_path
 from masklet.discovery.files.coco import read_coco_detections
-from masklet.discovery.files.selection import MAX_PER_FRAME, DetectionFile, is_listed
+from masklet.discovery.files.image_index import ImageIndex
+from masklet.discovery.files.selection import MAX_PER_FRAME, DetectionFile
 from masklet.discovery.files.table import MAX_FILE_BYTES, DetectionTable
 from masklet.discovery.files.text import CSV_HEADER, read_csv, read_mot, read_mots, read_yolo, text_format
 from masklet.errors import DataError
@@ -24,7 +25,7 @@ __all__ = [
     "MAX_PER_FRAME",
     "DetectionFile",
     "DetectionTable",
-    "is_listed",
+    "ImageIndex",
     "open_detections",
     "read_detections",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,29 @@ class DetectionTable:
             self._label_numbers[label] = len(self.labels)
             self.labels.append(label)
         self._labels.append(self._label_numbers[label])
+
+    def part(self, positions: Sequence[int], rows: Sequence[int]) -> DetectionTable:
+        """Return a table of some images and rows, without the problems of this one.
+
+        Args:
+            positions: of the images, ascending.
+            rows: all rows of these images, ascending.
+        """
+        new_positions = {position: number for number, position in enumerate(positions)}
+        return replace(
+            self,
+            images=[(self.images or [])[position] for position in positions],
+            problems=Problems(),
+            segmentations={
+                number: self.segmentations[row] for number, row in enumerate(rows) if row in self.segmentations
+            },
+            places=[self.places[row] for row in rows],
+            _frames=array("q", (new_positions[self._frames[row]] for row in rows)),
+            _boxes=array("d", (edge for row in rows for edge in self._boxes[4 * row : 4 * row + 4])),
+            _scores=array("d", (self._scores[row] for row in rows)),
+            _object_ids=array("q", (self._object_ids[row] for row in rows)),
+            _labels=array("q", (self._labels[row] for row in rows)),
+        )
 
     def leave_out(self, kind: str, place: str, reason: str) -> None:
         """Note an entry that cannot be used; see `Problems.add`."""
