@@ -1,4 +1,4 @@
-"""The detections of single images in a file for many: the same as of the whole file, found without comparing all names."""
+"""The detections of single images in a file for many: those of the whole file, found without comparing all names."""
 
 from __future__ import annotations
 
