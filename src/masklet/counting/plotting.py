@@ -60,7 +60,7 @@ def draw_counts(report: CountReport, figure: Any) -> None:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
-            # Beside the title: over the curves it would hide some.
+            # Next to the title: over the curves the legend would hide some of them.
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize="small", frameon=False)
     all_axes[-1].set_xlabel("time, seconds" if has_times else "frame")
 

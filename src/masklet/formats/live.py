@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -90,14 +90,14 @@ def image_medium(
     return LabelledMedium(path.stem, source, masklets, True, path.name, {0: prompts} if prompts else {})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outlet:
     """One live output: its format, its job and its stream."""
 
     format: Format[Any]
     job: ExportJob[Any]
     stream: MaskStream
-    skipped: list[FrameRows] = field(default_factory=list)
+    first_without_masks: FrameRows | None = None
     """The first frame that was not written, as it has no masks."""
 
     def write(self, frame: FrameRows) -> None:
@@ -105,13 +105,14 @@ class Outlet:
         if frame.rows or self.format.shows_frames:
             self.job.num_frames += 1
             self.stream.write(frame)
-        elif not self.skipped:
-            self.skipped.append(frame)
+        elif self.first_without_masks is None:
+            self.first_without_masks = frame
 
     def finish(self, kind: type[BaseException] | None, *_: object) -> None:
         """Write a document without masks where there were frames, and no object on any of them."""
-        if kind is None and self.skipped and not self.job.num_frames and self.format.suffixes:
-            self.stream.write(self.skipped[0])
+        frame = self.first_without_masks
+        if kind is None and frame is not None and not self.job.num_frames and self.format.suffixes:
+            self.stream.write(frame)
 
 
 class InOrder:

@@ -344,7 +344,7 @@ class Trainer:
             raise CheckpointError(
                 f"{self.out} holds a run with other settings ({'; '.join(f'{n}: {c}' for n, c in changed.items())}). "
                 f"A run is continued with the settings it was started with, since its learning rate depends on its "
-                f"number of steps. To go on from its weights, give --model {self.out} and another --out"
+                f"number of steps. To continue from its weights, give --model {self.out} and another --out"
             )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

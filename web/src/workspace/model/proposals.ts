@@ -3,7 +3,7 @@
 import * as api from "../../api/discovery";
 import type { Job, Point, Proposal } from "../../api/types";
 import { inReadingOrder, type ProposalFilter, proposalAt } from "../../lib/proposals";
-import { readRemembered, remember } from "../../lib/remembered";
+import { isNumber, isOneOf, readChecked, readRemembered, remember } from "../../lib/remembered";
 import { plural } from "../../lib/text";
 import { toast, toastError } from "../../state/app";
 import { undo } from "./history";
@@ -100,10 +100,12 @@ export function setProposalFilter(changes: Partial<ProposalFilter>): void {
 
 /** Return the filter that was chosen last in a project; what was never changed is as usual. */
 function rememberedFilter(pid: string, usual: ProposalFilter): ProposalFilter {
-  const { minConfidence, minShare, maxShare, level } = readRemembered(localStorage.getItem(filterKey(pid)), usual);
-  const isUsable =
-    ["objects", "parts", "both"].includes(level) && [minConfidence, minShare, maxShare].every(Number.isFinite);
-  return isUsable ? { minConfidence, minShare, maxShare, level } : usual;
+  return readChecked(localStorage.getItem(filterKey(pid)), usual, {
+    minConfidence: isNumber(0, 1),
+    minShare: isNumber(0, 1),
+    maxShare: isNumber(0, 1),
+    level: isOneOf("objects", "parts", "both"),
+  });
 }
 
 function highlightProposal(number: number | null): void {

@@ -79,6 +79,10 @@ export interface ProposalReview {
 }
 
 /** How objects are found throughout the video. */
+/** The server accepts no more, of frames from one search to the next and of objects at a time. */
+export const MOST_FRAMES_BETWEEN = 1000;
+export const MOST_OBJECTS = 500;
+
 export type DiscoveryOptions = Pick<DiscoverRequest, "level" | "every" | "max_objects" | "min_score">;
 
 /** Frames [start, stop). */

@@ -5,7 +5,7 @@ import * as discovery from "../../api/discovery";
 import type { Direction, DiscoverRequest, FrameMasks, Job, TrackRequest } from "../../api/types";
 import { isAnythingTracked, numUntracked } from "../../lib/coverage";
 import { withFrames } from "../../lib/liveLanes";
-import { readRemembered, remember } from "../../lib/remembered";
+import { isNumber, isOneOf, isWhole, readChecked, remember } from "../../lib/remembered";
 import { plural } from "../../lib/text";
 import type { ShownFrame } from "../../media/masks";
 import { backOnline, toast, toastError } from "../../state/app";
@@ -13,7 +13,7 @@ import { undo } from "./history";
 import { refreshWhenSettled, seek } from "./navigation";
 import { acceptedIds, acceptOffered, closeProposals, showProposals } from "./proposals";
 import { getSession, type Run, type Session } from "./session";
-import { type DiscoveryOptions, getState, INITIAL, setState } from "./store";
+import { type DiscoveryOptions, getState, INITIAL, MOST_FRAMES_BETWEEN, MOST_OBJECTS, setState } from "./store";
 import { refreshAll, refreshSoon, retryWhenOnline } from "./sync";
 
 /** All frames, those that corrections have made out of date, or those that were never tracked. */
@@ -79,11 +79,12 @@ export function setDiscoveryOptions(changes: Partial<DiscoveryOptions>): void {
 
 /** Return how objects were found last in a project; the defaults where nothing is remembered. */
 export function rememberedDiscoveryOptions(pid: string): DiscoveryOptions {
-  const usual = INITIAL.discoveryOptions;
-  const { level, every, max_objects, min_score } = readRemembered(localStorage.getItem(optionsKey(pid)), usual);
-  const isUsable =
-    ["objects", "parts", "both"].includes(level) && [every, max_objects, min_score].every(Number.isFinite);
-  return isUsable ? { level, every, max_objects, min_score } : usual;
+  return readChecked<DiscoveryOptions>(localStorage.getItem(optionsKey(pid)), INITIAL.discoveryOptions, {
+    level: isOneOf("objects", "parts", "both"),
+    every: isWhole(1, MOST_FRAMES_BETWEEN),
+    max_objects: isWhole(1, MOST_OBJECTS),
+    min_score: isNumber(0, 1),
+  });
 }
 
 export const dismissDiscoveryResult = (): void => setState({ discoveryResult: null });

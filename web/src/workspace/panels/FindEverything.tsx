@@ -1,7 +1,7 @@
 import { Film, Sparkles, X } from "lucide-react";
 import { Button, IconButton, Segmented } from "../../ui/kit";
 import * as actions from "../model/actions";
-import { isVideo, useWorkspace } from "../model/store";
+import { isVideo, MOST_FRAMES_BETWEEN, MOST_OBJECTS, useWorkspace } from "../model/store";
 
 /** Starts searches for objects without prompts: on the shown frame, and throughout a video. */
 export function FindEverything() {
@@ -79,13 +79,13 @@ function Options() {
       <NumberField
         label="Search every … frames"
         value={every}
-        max={1000}
+        max={MOST_FRAMES_BETWEEN}
         onChange={(value) => actions.setDiscoveryOptions({ every: value })}
       />
       <NumberField
         label="Objects at a time, at most"
         value={max_objects}
-        max={500}
+        max={MOST_OBJECTS}
         onChange={(value) => actions.setDiscoveryOptions({ max_objects: value })}
       />
       <NumberField
