@@ -109,8 +109,8 @@ def _check_misfits(data: Dataset, faults: Faults) -> None:
     num_used = len(data.images) + num_clips
     if num_misfits > MAX_MISFITS * (num_misfits + num_used):
         raise DataError(
-            f"{data.root}: {num_misfits} of {num_misfits + num_used} files do not fit; at most {MAX_MISFITS:.0%} are left out. "
-            f"The first: {misfits[0]}. `masklet data check {data.root}` lists them all"
+            f"{data.root}: {num_misfits} of {num_misfits + num_used} files do not fit; at most {MAX_MISFITS:.0%} are "
+            f"left out. The first: {misfits[0]}. `masklet data check {data.root}` lists them all"
         )
 
 
