@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from masklet.discovery import Detection, DiscoveryConfig
-from masklet.discovery.objects import Decisions, TrackedMask
+from masklet.discovery.objects import Decisions, ExpectedMask, TrackedMask
 from masklet.discovery.population import Population
 from masklet.errors import ConfigError, DataError
 from masklet.records import BoolArray
@@ -42,7 +42,7 @@ def track(object_id: int, *box: int, sure: bool = True) -> TrackedMask:
 
 def gone(object_id: int, *expected: int) -> TrackedMask:
     """Return an object that is not there, with the box in which its memory expects it."""
-    return TrackedMask(object_id, region(0, 0, 0, 0), 0.1, True, region(*expected))
+    return TrackedMask(object_id, region(0, 0, 0, 0), 0.1, True, ExpectedMask.of(region(*expected)))
 
 
 class Video:
@@ -275,6 +275,15 @@ def test_a_part_of_a_lasting_whole_rests() -> None:
     assert states_of_a_part(video, track(1, *LEFT), [seen(*LEFT)]) == ["confirmed", "confirmed", "absent"]
     video.key_frame([track(1, *LEFT), track(2, *PART)], [seen(*LEFT)])
     assert (video.state(1), video.state(2)) == ("confirmed", "absent")
+
+
+def test_key_frames_without_detections_say_nothing_of_parts() -> None:
+    video = Video()
+    video.confirm(LEFT, RIGHT)
+    for detections in ([seen(*LEFT)], [seen(*LEFT)], [], [seen(*LEFT)]):
+        assert video.state(2) == "confirmed"
+        video.key_frame([track(1, *LEFT), track(2, *PART)], detections)
+    assert video.state(2) == "absent"
 
 
 def test_of_two_doubles_within_one_another_the_older_stays() -> None:

@@ -144,6 +144,11 @@ def test_a_distant_piece_is_left_out(reach: float, is_kept: bool) -> None:
     assert (kept == (largest | piece if is_kept else largest)).all()
 
 
+def test_a_chain_of_pieces_holds_together() -> None:
+    chain = mask_of("####.##.##", "####.##.##")  # something behind two posts
+    assert (without_stray_pieces(chain, 0.25, 1.0) == chain).all()
+
+
 def test_outline_is_inside_and_not_along_the_border_of_the_image() -> None:
     mask = mask_of("....", ".###", ".###", ".###")
     assert (outline(mask) == mask_of("....", ".###", ".#..", ".#..")).all()

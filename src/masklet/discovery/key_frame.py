@@ -141,11 +141,11 @@ class KeyFrame:
             matched: the detections of other objects.
             least_iou: from which two masks agree; of boxes where a detection has no mask.
         """
-        expected = {row: mask for row in rows if (mask := self.tracked[row].expected) is not None and mask.any()}
+        expected = {row: mask for row in rows if (mask := self.tracked[row].expected) is not None}
         if not expected or not columns:
             return {}
-        scores = MaskSetOverlap([reduced(mask) for mask in expected.values()], self._found).iou
-        boxes = np.stack([box for mask in expected.values() if (box := mask_box_xyxy(mask)) is not None])
+        scores = MaskSetOverlap([mask.reduced for mask in expected.values()], self._found).iou
+        boxes = np.stack([mask.box_xyxy for mask in expected.values()])
         scores = np.where(self._is_box, box_iou(boxes, self._boxes), scores)
         scores[:, list(matched)] = 0
         is_same = (self._among.iou[columns] >= least_iou) & ~self._is_box

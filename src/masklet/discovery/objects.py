@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from masklet.discovery.detections import Detection
 from masklet.foreign.documents import Json
 from masklet.masks.operations import mask_box_xyxy
-from masklet.records import BoolArray
+from masklet.masks.overlap import reduced
+from masklet.records import BoolArray, FloatArray
 
 State = Literal["tentative", "confirmed", "absent", "ended"]
 
@@ -40,7 +41,7 @@ class DiscoveredObject:
     misses: int = 0
     """Key frames in a row on which it was in doubt and not detected."""
     overlaps: dict[int, int] = field(default_factory=dict)
-    """Key frames in a row on which it overlapped an older object, by the other's id."""
+    """Key frames in a row on which it was a double of an older object, or a part of another one, by the other's id."""
     relative_box: tuple[float, float, float, float] = WHOLE_BOX
     """The last detected box (x0, y0, x1, y1), where the bounding box of the mask is the unit square.
 
@@ -66,6 +67,21 @@ class DiscoveredObject:
             self.relative_box = (float(relative[0]), float(relative[1]), float(relative[2]), float(relative[3]))
 
 
+class ExpectedMask(NamedTuple):
+    """Where memory would put an object that the tracker takes for absent."""
+
+    reduced: BoolArray
+    """(h, w) of `masklet.masks.overlap.reduced`."""
+    box_xyxy: FloatArray
+    """(4,) tight box, source pixels."""
+
+    @classmethod
+    def of(cls, mask: BoolArray) -> ExpectedMask | None:
+        """Return the record of an (H, W) mask; None if it is empty."""
+        box_xyxy = mask_box_xyxy(mask)
+        return None if box_xyxy is None else cls(reduced(mask).copy(), box_xyxy)
+
+
 @dataclass(frozen=True, slots=True)
 class TrackedMask:
     """A mask that the tracker has on a key frame."""
@@ -77,8 +93,8 @@ class TrackedMask:
     """Expected IoU of the mask, 0 to 1."""
     is_sure: bool
     """False if the tracker is in doubt about the mask."""
-    expected: BoolArray | None = None
-    """(H, W) where memory would put an object that the tracker takes for absent; None if it is there."""
+    expected: ExpectedMask | None = None
+    """Where memory would put an object that the tracker takes for absent; None if it is there, or would be nowhere."""
 
     @property
     def is_present(self) -> bool:

@@ -275,6 +275,9 @@ class Population:
                 if old == young or has_gone:
                     continue
                 is_double = iou >= self.config.overlap_iou
+                if not is_double and not scene.detections and other_id in item.overlaps:
+                    overlaps[other_id] = item.overlaps[other_id]  # nothing was asked, so nothing is known
+                    continue
                 if not (self._is_older(other_id, item) if is_double else self._is_part(scene, young, old)):
                     continue
                 overlaps[other_id] = item.overlaps.get(other_id, 0) + 1

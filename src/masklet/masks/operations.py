@@ -320,7 +320,7 @@ def without_stray_pieces(mask: BoolArray, least: float, reach: float) -> BoolArr
     Args:
         mask: (H, W).
         least: smallest area of a piece, as a fraction of the largest one.
-        reach: largest distance of a piece from the largest one, as a fraction of the root of its own area.
+        reach: largest distance of a piece from what is kept of the others, as a fraction of the root of its own area.
     """
     if not mask.any():
         return mask
@@ -330,12 +330,15 @@ def without_stray_pieces(mask: BoolArray, least: float, reach: float) -> BoolArr
         return mask
     areas = stats[:, cv2.CC_STAT_AREA]
     largest = 1 + int(areas[1:].argmax())
-    is_kept = areas >= least * areas[largest]
-    is_kept[0] = False
-    if is_kept.sum() > 1:
-        distances = cv2.distanceTransform((labels != largest).astype(np.uint8), cv2.DIST_L2, 5)
-        for piece in np.flatnonzero(is_kept):
-            is_kept[piece] = distances[labels == piece].min() <= reach * areas[piece] ** 0.5
+    pending = {int(piece) for piece in np.flatnonzero(areas >= least * areas[largest])} - {0, largest}
+    is_kept = np.arange(count) == largest
+    has_grown = True
+    while pending and has_grown:
+        distances = cv2.distanceTransform((~is_kept[labels]).astype(np.uint8), cv2.DIST_L2, 5)
+        near = {piece for piece in pending if distances[labels == piece].min() <= reach * areas[piece] ** 0.5}
+        is_kept[list(near)] = True
+        pending -= near
+        has_grown = bool(near)
     kept = np.zeros_like(mask)
     kept[window] = is_kept[labels]
     return kept

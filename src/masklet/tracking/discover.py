@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from masklet.discovery.config import DiscoveryConfig
 from masklet.discovery.detections import Detection, Detector, RecordedDetector
-from masklet.discovery.objects import Decisions, DiscoveredObject, TrackedMask
+from masklet.discovery.objects import Decisions, DiscoveredObject, ExpectedMask, TrackedMask
 from masklet.discovery.population import Population
 from masklet.masks.operations import mask_box_xyxy
 from masklet.masks.overlap import pair_iou, reduced
@@ -283,7 +283,8 @@ def _birth(state: TrackerState[Any], object_id: int) -> int:
     return state.tracks[object_id].first_trackable if item is None else item.first_frame
 
 
-def _tracked_masks(masks: FrameMasks, expected: Mapping[int, BoolArray]) -> list[TrackedMask]:
+def _tracked_masks(masks: FrameMasks, expected_masks: Iterable[tuple[int, BoolArray]]) -> list[TrackedMask]:
+    expected = {object_id: ExpectedMask.of(mask) for object_id, mask in expected_masks}
     return [
         TrackedMask(
             object_id,

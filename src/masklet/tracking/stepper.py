@@ -7,7 +7,7 @@ decides which frames come, in which order and with which objects.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -118,27 +118,19 @@ class Stepper(Generic[A]):
         }
         return self._frame_masks(frame, selected, verdicts)
 
-    def expected_masks(self) -> dict[int, BoolArray]:
-        """Return where memory puts the objects that were found absent on the frame that was shown last, by object id.
+    def expected_masks(self) -> Iterator[tuple[int, BoolArray]]:
+        """Yield where memory puts the objects that were found absent on the frame that was shown last, by object id.
 
-        The decoder draws a mask of each object, whether or not it takes it for present.
+        The decoder draws a mask of each object, whether or not it takes it for present. They are made one at a time:
+        absent objects may be many.
         """
-        frame = self._view.frame
-        return (
-            {}
-            if frame is None
-            else {
-                object_id: shown_logits(
-                    self._view.engine.to_numpy(answer.low_res_logits)[answer.chosen],
-                    self._view.engine.info,
-                    None,
-                    frame.size_hw,
-                )
-                > 0
-                for object_id, answer in self.answers.items()
-                if not answer.is_present
-            }
-        )
+        frame, info = self._view.frame, self._view.engine.info
+        if frame is None:
+            return
+        for object_id, answer in self.answers.items():
+            if not answer.is_present:
+                logits = self._view.engine.to_numpy(answer.low_res_logits)[answer.chosen]
+                yield object_id, shown_logits(logits, info, None, frame.size_hw) > 0
 
     def decode_prompts(self, frame_index: int, direction: int, object_ids: Iterable[int]) -> dict[int, Selection[A]]:
         """Decode the prompts on a frame, by object id; nothing is rendered, and memory stays as it is."""

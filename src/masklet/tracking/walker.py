@@ -188,8 +188,8 @@ class Walker(Generic[A]):
         """Return the masks that objects would have on a frame; nothing is remembered or stored."""
         return self._stepper.look(frame, self._state.direction, object_ids)
 
-    def expected_masks(self) -> dict[int, BoolArray]:
-        """Return where memory puts the objects that `track_frame` or `look` has just found absent, by object id."""
+    def expected_masks(self) -> Iterator[tuple[int, BoolArray]]:
+        """Yield where memory puts the objects that `track_frame` or `look` has just found absent, by object id."""
         return self._stepper.expected_masks()
 
     def _handle_shot_cut(self, frame: Frame, direction: int, object_ids: Iterable[int]) -> None:
