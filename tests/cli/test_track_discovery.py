@@ -277,9 +277,8 @@ def test_detections_without_a_place_are_reported(clip: Path, detections: Path, r
     assert {i for masks in objects("a.json").values() for i in masks} == {1}
 
 
-def test_the_progress_is_that_of_the_frames_to_come(
-    clip: Path, detections: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def recorded_progress(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int | None]]:
+    """Return the list to which `masklet track` will add the done and total frames that it reports."""
     steps: list[tuple[int, int | None]] = []
 
     class Report(ProgressReport):
@@ -287,6 +286,13 @@ def test_the_progress_is_that_of_the_frames_to_come(
             steps.append((done, total))
 
     monkeypatch.setattr("masklet.cli.track.show_progress", lambda *arguments: nullcontext(Report()))
+    return steps
+
+
+def test_the_progress_is_that_of_the_frames_to_come(
+    clip: Path, detections: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = recorded_progress(monkeypatch)
     Path("late.txt").write_text(boxes(range(6, COUNT)))
     arguments = ("--detections", "late.txt", "--every", 2, "--start", 2, "--stop", 14, "--direction", "both")
     assert run("track", clip, *arguments, "--out", "a.json").status == 0
@@ -297,12 +303,6 @@ def test_the_progress_is_that_of_the_frames_to_come(
 def test_the_progress_of_a_search_that_is_resumed_while_going_back_is_that_of_the_frames_to_come(
     clip: Path, engine: SceneEngine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps: list[tuple[int, int | None]] = []
-
-    class Report(ProgressReport):
-        def update(self, done: int, status: str = "", total: int | None = None) -> None:
-            steps.append((done, total))
-
     Path("late.txt").write_text(boxes(range(6, COUNT)))
     with monkeypatch.context() as patch:
         interrupted_going_back_at(3, engine, patch)
@@ -310,7 +310,7 @@ def test_the_progress_of_a_search_that_is_resumed_while_going_back_is_that_of_th
             "track", clip, "--detections", "late.txt", "--every", 2, "--direction", "both", "--stop", 18,
             "--format", "coco", "--out", "cut",
         )  # fmt: skip
-    monkeypatch.setattr("masklet.cli.track.show_progress", lambda *arguments: nullcontext(Report()))
+    steps = recorded_progress(monkeypatch)
     assert run("track", "--resume", "cut/session.masklet").status == 0
     assert steps[:3] == [(1, 3), (2, 3), (3, 3)]
 

@@ -54,8 +54,8 @@ class DiscoveryConfig:
     """Of two tracks that overlap this much on a key frame, the younger is a double. A tentative one is removed; a
     confirmed one becomes absent, and keeps its masks."""
     overlap_iou: float = 0.7
-    """Of two tracks that overlap this much on `confirm_hits` key frames in a row, the younger is a double, too; at once
-    if it is tentative and the other one is confirmed."""
+    """Of two tracks that overlap this much on `confirm_hits` key frames in a row, the younger is a duplicate. One key
+    frame is enough for a tentative track that overlaps a confirmed one."""
     max_absence: int = 25
     """Frames of absence after which a confirmed object is looked for on key frames only."""
     max_misses: int = 5

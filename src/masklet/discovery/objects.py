@@ -68,7 +68,7 @@ class DiscoveredObject:
 
 
 class ExpectedMask(NamedTuple):
-    """Where memory would put an object that the tracker takes for absent."""
+    """The mask that the decoder predicts from memory for an object that it scores as absent."""
 
     reduced: BoolArray
     """(h, w) of `masklet.masks.overlap.reduced`."""
@@ -94,7 +94,7 @@ class TrackedMask:
     is_sure: bool
     """False if the tracker is in doubt about the mask."""
     expected: ExpectedMask | None = None
-    """Where memory would put an object that the tracker takes for absent; None if it is there, or would be nowhere."""
+    """The predicted mask of an object that is scored as absent; None for a present object or an empty mask."""
 
     @property
     def is_present(self) -> bool:

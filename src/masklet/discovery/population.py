@@ -63,7 +63,7 @@ class Population:
     uncovered: float = 1.0
     """Fraction of the frame without a followed mask, after the last key frame."""
     num_refused: int = 0
-    """Detections that started no track because `max_objects` were tracked. A run that does not continue counts anew."""
+    """Detections that started no track because `max_objects` were tracked. A new search starts from 0."""
     others: dict[int, int] = field(default_factory=dict)
     """Last frames on which objects that were prompted were present, by their ids: they take places, too."""
     misfits: list[Misfit] = field(default_factory=list)

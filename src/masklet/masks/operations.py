@@ -37,13 +37,13 @@ def mask_box_xyxy(mask: BoolArray) -> FloatArray | None:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
 
 
-def mask_window(mask: BoolArray, margin: int = 0) -> tuple[slice, slice]:
-    """Return the rows and columns of an (H, W) mask's tight box and a margin; empty slices for an empty mask."""
+def mask_window(mask: BoolArray) -> tuple[slice, slice]:
+    """Return the rows and columns of an (H, W) mask's tight box; empty slices for an empty mask."""
     box = mask_box_xyxy(mask)
     if box is None:
         return slice(0, 0), slice(0, 0)
     left, top, right, bottom = (int(edge) for edge in box)
-    return slice(max(0, top - margin), bottom + margin), slice(max(0, left - margin), right + margin)
+    return slice(top, bottom), slice(left, right)
 
 
 def mask_iou(first: BoolArray, second: BoolArray) -> float:
@@ -235,11 +235,14 @@ def fill_holes(mask: BoolArray, max_area: int) -> BoolArray:
 
     Source: sam2 2b90b9f, sam2/utils/misc.py `fill_holes_in_mask_scores` (there on logits).
     """
-    shorter_side = min(part.stop - part.start for part in mask_window(mask))
+    sides = mask_window(mask)
+    shorter_side = min(side.stop - side.start for side in sides)
     if max_area <= 0 or shorter_side == 0:
         return mask | _small_components(~mask, max_area)
     # The margin alone has more than `max_area` pixels on each side: background that reaches its end is not small.
-    window = mask_window(mask, 1 + max_area // shorter_side)
+    margin = 1 + max_area // shorter_side
+    rows, columns = (slice(max(0, side.start - margin), side.stop + margin) for side in sides)
+    window = rows, columns
     filled = mask.copy()
     filled[window] |= _small_components(~mask[window], max_area)
     return filled
@@ -322,9 +325,9 @@ def without_stray_pieces(mask: BoolArray, least: float, reach: float) -> BoolArr
         least: smallest area of a piece, as a fraction of the largest one.
         reach: largest distance of a piece from what is kept of the others, as a fraction of the root of its own area.
     """
-    if not mask.any():
-        return mask
     window = mask_window(mask)
+    if not mask[window].size:
+        return mask
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask[window].astype(np.uint8), connectivity=8)
     if count <= 2:
         return mask

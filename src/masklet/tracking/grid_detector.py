@@ -23,7 +23,7 @@ A = TypeVar("A")
 QUARTERS = ((0, 0), (1, 1), (0, 1), (1, 0))
 """Offsets of the sub-grids, each a quarter of the clicks, in the order in which they are asked."""
 CHANGED = 12.0
-"""What a click shows has changed if the colour of a part of its surroundings has, by this much of 255."""
+"""Smallest change of the mean colour of a part of a click's surroundings, 0 to 255, that makes the click due again."""
 PARTS = 4
 """Parts of a click's surroundings per side; the surroundings are its cell of the grid."""
 STRAY = 0.25

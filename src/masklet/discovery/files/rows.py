@@ -1,4 +1,4 @@
-"""Which entries of a file are used; those that are left out are noted, whoever reads the file."""
+"""Selects the usable entries of a file of detections and notes why the others are left out."""
 
 from __future__ import annotations
 
